@@ -96,7 +96,7 @@ class Whole:
         return self._array if steps is None else _first(self._array, self.spec.time_axis, steps)
 
 
-def _reshaped(spec: ExampleSpec, array: np.ndarray) -> str:
+def _axis_remedy(spec: ExampleSpec, array: np.ndarray) -> str:
     """Return the remedy for an array with one axis too many or too few; "" if there is none."""
     wanted = len(spec.example_shape) + 1
     if array.ndim == wanted + 1 and array.shape[-1] == 1:
@@ -114,7 +114,7 @@ class Stacked:
         if array.ndim != len(spec.example_shape) + 1:
             raise ShapeError(
                 f"examples of {spec.name} have shape {array.shape}; it is declared {spec.type}, so give "
-                f"{spec.examples_text}{_reshaped(spec, array)}",
+                f"{spec.examples_text}{_axis_remedy(spec, array)}",
                 where,
             )
         _check_shape(spec, f"examples of {spec.name} have shape {array.shape}", array.shape[1:], None, where)
@@ -224,11 +224,11 @@ def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Example
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):
-        raise ShapeError(_different(spec, value, where), where) from None
+        raise ShapeError(_shape_difference(spec, value, where), where) from None
     return Stacked(spec, array, where)
 
 
-def _different(spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> str:
+def _shape_difference(spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> str:
     """Return a message about the first example whose shape differs from that of example 0."""
     first = _example(spec, 0, values[0], where).shape
     for index, value in enumerate(values):

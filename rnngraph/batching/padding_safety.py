@@ -112,7 +112,7 @@ class _Walk:
                 values[node] = self._sound(node, operands[0][node["index"]])
             elif inputs and node.op == "select" and operands[0] == RIGHT and self._is_live(node.operands[0]):
                 values[node] = self._sound(node, operands[1])  # in a body, only a row's own steps matter
-            elif node.op == "select" and self._last(node) is not None:
+            elif node.op == "select" and self._last_step_size(node) is not None:
                 values[node] = self._sound(node, RIGHT)
             else:
                 values[node] = self._sound(node, self._value(node, operands))
@@ -140,9 +140,11 @@ class _Walk:
         if rule is not None:
             value: Value = rule(node, known)
             return value
-        return self._kept(node, known, self._past(node, known) if OPS[node.op].kind == "elementwise" else "")
+        return self._facts_keeping_time(
+            node, known, self._past(node, known) if OPS[node.op].kind == "elementwise" else ""
+        )
 
-    def _kept(self, node: Node, operands: Sequence[Known], past: str) -> Value:
+    def _facts_keeping_time(self, node: Node, operands: Sequence[Known], past: str) -> Value:
         """Return the padding facts of an op that keeps the time axis; None for other ops."""
         timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
         axes = {kept_at(node, number, axis) for number, axis in timed}
@@ -184,7 +186,7 @@ class _Walk:
             node = self._outside[node] if node in self._outside else node.operands[0]
         return node
 
-    def _counted(self, node: Node) -> Dim | None:
+    def _counted_size(self, node: Node) -> Dim | None:
         """Return the size that a value counts, if the value is a vector of row lengths."""
         source = self._source(node)
         return self.lengths.get(str(source["label"])) if source.op == "input" else None
@@ -193,19 +195,19 @@ class _Walk:
         """True for a comparison with row lengths that is false after a row's end."""
         if node.op == "equal":  # ``gather_last``'s mask of the last step, or a comparison with ``length - 1``
             if node.get("within") == "lengths":
-                return self._counted(node.operands[0]) is not None
+                return self._counted_size(node.operands[0]) is not None
             a, b = node.operands
-            sides = ((self._last(x), self._source(y)) for x, y in ((a, b), (b, a)))
+            sides = ((self._last_step_size(x), self._source(y)) for x, y in ((a, b), (b, a)))
             return any(counted is not None and step.op == "iota" and step["size"] == counted for counted, step in sides)
         return self._is_live(node)
 
-    def _last(self, node: Node) -> Dim | None:
+    def _last_step_size(self, node: Node) -> Dim | None:
         """Return the size whose last step a value indexes as ``length - 1``; None for other values."""
         node = self._source(node)
         if node.op == "select" and node.operands[0].get("within") in ("entries", "rows"):
             node = self._source(node.operands[2 if node.operands[0]["within"] == "entries" else 1])
         is_last = self.nonempty and node.op == "sub" and is_number(self._source(node.operands[1]), 1)
-        return self._counted(node.operands[0]) if is_last else None
+        return self._counted_size(node.operands[0]) if is_last else None
 
     def _is_live(self, node: Node, turned: bool = False) -> bool:
         """True for a condition ``t < length``; with ``turned`` for ``length <= t``."""
@@ -215,7 +217,7 @@ class _Walk:
         if node.op != ("less_equal" if turned else "less"):
             return False
         first, second = reversed(node.operands) if turned else node.operands
-        step, counted = self._source(first), self._counted(second)
+        step, counted = self._source(first), self._counted_size(second)
         return counted is not None and step.op == "iota" and step["size"] == counted
 
     def _ends(self, node: Node) -> bool:
@@ -248,22 +250,22 @@ class _Walk:
             summed = all(contracted) and zeros and all(item.axis is None for item in more)
             return RIGHT if summed else None
         zero = ZERO in (left.past, right.past) and None in (left.axis, right.axis) and not more
-        return self._kept(node, operands, ZERO if zero else "")
+        return self._facts_keeping_time(node, operands, ZERO if zero else "")
 
     def _of_reduce_sum(self, node: Node, operands: Sequence[Known]) -> Value:
-        return self._reduced(node, operands[0], ZERO)
+        return self._reduction_facts(node, operands[0], ZERO)
 
     def _of_reduce_max(self, node: Node, operands: Sequence[Known]) -> Value:
-        return self._reduced(node, operands[0], LOW)
+        return self._reduction_facts(node, operands[0], LOW)
 
     def _of_reduce_min(self, node: Node, operands: Sequence[Known]) -> Value:
-        return self._reduced(node, operands[0], "")
+        return self._reduction_facts(node, operands[0], "")
 
-    def _reduced(self, node: Node, value: Known, neutral: str) -> Value:
+    def _reduction_facts(self, node: Node, value: Known, neutral: str) -> Value:
         """Return the padding facts of a reduction's result."""
         if value.axis is None or self._is_reduced(node, 0, value.axis):
             return RIGHT if value.axis is None or (neutral and value.past == neutral) else None
-        return self._kept(node, [value], ZERO if value.past == ZERO else "")
+        return self._facts_keeping_time(node, [value], ZERO if value.past == ZERO else "")
 
     def _is_reduced(self, node: Node, number: int, axis: int) -> bool:
         return isinstance(fate(node, number, axis), Reduced)
@@ -292,15 +294,15 @@ class _Walk:
 
     def _of_movement(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
-        return self._kept(node, operands, value.past)
+        return self._facts_keeping_time(node, operands, value.past)
 
     _of_reverse = _of_transpose = _of_movement
 
     def _of_reshape(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
-        return self._of_movement(node, operands) or self._regrouped(node, value)
+        return self._of_movement(node, operands) or self._reshape_facts(node, value)
 
-    def _regrouped(self, node: Node, value: Known) -> Value:
+    def _reshape_facts(self, node: Node, value: Known) -> Value:
         """Return the padding facts of a reshape that merges time with other axes or splits them."""
         before, after = list(node.operands[0].shape), node.shape
         places = [axis for axis, dim in enumerate(after) if self.clock in symbols_of(dim)]
@@ -321,13 +323,13 @@ class _Walk:
         timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
         if value.axis is None and len(timed) == 1:
             return Known(timed[0], value.past)  # equal at all steps
-        return self._kept(node, operands, value.past)
+        return self._facts_keeping_time(node, operands, value.past)
 
     def _of_concat(self, node: Node, operands: Sequence[Known]) -> Value:
         along = [place for place, value in enumerate(operands) if value.axis == node["axis"]]
         zero = all(value.past == ZERO for value in operands)
         if not along:
-            return self._kept(node, operands, ZERO if zero else "")
+            return self._facts_keeping_time(node, operands, ZERO if zero else "")
         (place, *others) = along
         if operands[place].merged:
             return None

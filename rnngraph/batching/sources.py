@@ -66,7 +66,7 @@ class Reader:
         if isinstance(examples, tuple):
             return self._pair(examples)
         if isinstance(examples, list) or hasattr(examples, "__array__"):
-            return self._part("the examples", examples, self._inputs())
+            return self._half_of_pair("the examples", examples, self._inputs())
         named = self.inputs.names.by_placeholder(examples, {}, self.where)
         if not self.layout.only_run:
             return named
@@ -82,12 +82,12 @@ class Reader:
                 self.where,
             )
         x, y = pair
-        named = self._part("x", x, self._inputs())
+        named = self._half_of_pair("x", x, self._inputs())
         if not self.layout.only_run:
-            named |= self._part("y", y, self._targets())
+            named |= self._half_of_pair("y", y, self._targets())
         return {**{name: value for name, value in self.wholes.items() if name not in named}, **named}
 
-    def _part(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
+    def _half_of_pair(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
         """Return one half of a pair by name: a mapping, or an array for a single placeholder."""
         if isinstance(value, Mapping):
             return self.inputs.names.by_placeholder(value, {}, self.where)

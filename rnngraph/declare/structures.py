@@ -52,10 +52,10 @@ def _in_order(first: Any, nest: Any, number: int) -> list[Any]:
     while pending:
         expected, actual, path = pending.pop()
         parts, place = children(expected), f" at {path}" if path else ""
-        if _kind(expected) != _kind(actual):
+        if _container_text(expected) != _container_text(actual):
             raise StructureError(
-                f"nest {number} of map_structure has {_kind(actual)}{place}, and the first one {_kind(expected)}; "
-                "give nests of one structure"
+                f"nest {number} of map_structure has {_container_text(actual)}{place}, and the first one "
+                f"{_container_text(expected)}; give nests of one structure"
             )
         if parts is None:
             leaves.append(actual)
@@ -73,7 +73,7 @@ def _in_order(first: Any, nest: Any, number: int) -> list[Any]:
     return leaves
 
 
-def _kind(nest: Any) -> str:
+def _container_text(nest: Any) -> str:
     """Return a description of a container. Corresponding containers must have equal descriptions."""
     if isinstance(nest, dict):
         return "a dict"

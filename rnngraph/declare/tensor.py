@@ -121,11 +121,11 @@ class Tensor(Unoperated):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Tensor:
         function = UFUNCS.get(ufunc.__name__)
         if function is None or method != "__call__" or options:
-            raise _of_arrays(ufunc.__name__)
+            raise _array_function_error(ufunc.__name__)
         return function(*inputs)
 
     def __array_function__(self, function: Callable[..., Any], *_: Any) -> Any:
-        raise _of_arrays(function.__name__)
+        raise _array_function_error(function.__name__)
 
     def __iter__(self) -> Any:
         raise DtypeError("a Tensor can't be iterated; use slices, rg.split or a driver such as rg.dynamic_rnn")
@@ -292,7 +292,7 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
 
 def as_tensor(x: Any) -> Tensor:
     """Convert ``x`` to a Tensor. A list that contains Tensors is stacked along a new first axis."""
-    return x if isinstance(x, Tensor) else _stacked(x) if holds_tensors(x) else constant(x)
+    return x if isinstance(x, Tensor) else _stack(x) if holds_tensors(x) else constant(x)
 
 
 def floats(x: Any, name: str) -> Tensor:
@@ -308,10 +308,10 @@ def holds_tensors(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(isinstance(item, Tensor) or holds_tensors(item) for item in value)
 
 
-def _stacked(values: Sequence[Any], like_tensor: Tensor | None = None) -> Tensor:
+def _stack(values: Sequence[Any], like_tensor: Tensor | None = None) -> Tensor:
     """Stack Tensors and numbers along a new first axis. Numbers take the dtype of the first Tensor."""
     first = like_tensor or next(item for item in flatten(values) if isinstance(item, Tensor))
-    items = [_stacked(item, first) if holds_tensors(item) else like(item, first) for item in values]
+    items = [_stack(item, first) if holds_tensors(item) else like(item, first) for item in values]
     rows = [build("reshape", item, shape=(1, *item.type.shape)) for item in items]
     return rows[0] if len(rows) == 1 else build("concat", *rows, axis=0)
 
@@ -363,7 +363,7 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
 """
 
 
-def _of_arrays(name: str) -> DtypeError:
+def _array_function_error(name: str) -> DtypeError:
     """Return the error for a NumPy function that is called with a Tensor."""
     from ..support.numpy_names import NUMPY  # imported late: needed for an error only
 

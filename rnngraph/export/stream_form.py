@@ -121,7 +121,7 @@ def stream_form(
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
     step, block = _entries(build, options.max_block)
     initial = _initial(build)
-    together = None if options.rows == 1 else _together(build, step, options.rows, inputs, outputs)
+    together = None if options.rows == 1 else _pooled_entry(build, step, options.rows, inputs, outputs)
     tail, owed = _tail(build, step, outputs)
     several = None if together is None else together.entry
     exported = ExportedStream(
@@ -206,7 +206,7 @@ def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, 
     return build.entry(step), build.entry(block)
 
 
-def _together(
+def _pooled_entry(
     build: StreamBuild, step: ExportedEntry, max_rows: int, inputs: tuple[Port, ...], outputs: tuple[Port, ...]
 ) -> RowBatch:
     """Return the entry of a step of up to ``max_rows`` streams.

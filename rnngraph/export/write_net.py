@@ -166,7 +166,7 @@ def export(
         source.options.target.name if options.target is None else options.target, options.dispatch, where
     )
     _, values = source.parameters.snapshot()
-    net, test = _described(source, values, options, targets, where)
+    net, test = _description_and_self_test(source, values, options, targets, where)
     held_lines = source.held_weights(replace(source.options, target=targets[0]))
     net = replace(net, held_weights=tuple(held_lines))
     code = exported_code(net.variants, name, options.debug)
@@ -184,7 +184,7 @@ def export(
     return _write(folder, net, contents, targets[0], options.link, code)
 
 
-def _described(
+def _description_and_self_test(
     source: ExportSource, values: Arrays, options: ExportOptions, targets: Sequence[Target], where: Where | None
 ) -> tuple[Description, str]:
     """Return the description of a net for all targets, and its self-test for the last target."""

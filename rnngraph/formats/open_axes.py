@@ -47,9 +47,11 @@ class AxisRequest:
         Args:
             inputs: Shapes by the names of inputs.
         """
-        names = {_own(name, axis): _checked_name(item) for name, axis, item in requested_axes("open", open, inputs)}
+        names = {
+            _axis_name(name, axis): _checked_name(item) for name, axis, item in requested_axes("open", open, inputs)
+        }
         numbers = {
-            _own(name, axis): _checked_number(name, axis, item)
+            _axis_name(name, axis): _checked_number(name, axis, item)
             for name, axis, item in requested_axes("fixed", fixed, inputs)
         }
         if both := sorted(names.keys() & numbers.keys()):
@@ -65,7 +67,7 @@ class AxisRequest:
         """Return the shape of a file's input, with the names and numbers of the request."""
         shape = list(sizes)
         for axis, dim in enumerate(sizes):
-            own = _own(name, axis)
+            own = _axis_name(name, axis)
             number = self.numbers.get(own)
             if number is not None and isinstance(dim, int) and number != dim:
                 raise ArgumentError(
@@ -87,7 +89,7 @@ class AxisRequest:
         return own, int(axis)
 
 
-def _own(name: str, axis: int) -> str:
+def _axis_name(name: str, axis: int) -> str:
     """Return the name ``INPUT_AXIS`` of an axis's size."""
     return f"{name}_{axis}"
 

@@ -41,7 +41,7 @@ def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     (((module, _), layer),) = arrays_by_layer.items()
     places = {key: str(key).rpartition(".") for key in arrays}
     others = {name: arrays[key] for key, (of, _, name) in places.items() if of == module and not _read(name)[1]}
-    return {name: _whole(name, parts) for name, parts in layer.items()} | others
+    return {name: _weight(name, parts) for name, parts in layer.items()} | others
 
 
 def _read(key: str) -> tuple[str, str, str, str]:
@@ -61,7 +61,7 @@ def _has_layer(arrays: Mapping[object, object]) -> bool:
     return any(_read(str(key))[1] for key in arrays)
 
 
-def _whole(name: str, parts: Mapping[str, object]) -> object:
+def _weight(name: str, parts: Mapping[str, object]) -> object:
     """Return a weight, computed from its parametrization if ``weight_norm`` or ``spectral_norm`` was applied."""
     if "" in parts:
         return parts[""]

@@ -75,7 +75,7 @@ def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
     if "weight_hr" in take:
         layer.projection = take("weight_hr", (None, None)).T
     take.check_all()
-    return _checked(cell, layer)
+    return _check_layer(cell, layer)
 
 
 @api
@@ -142,8 +142,8 @@ def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     bias = take("bias", (2, size) if after else (size,)) if "bias" in take else np.zeros((2, size), kernel.dtype)
     take.check_all()
     rows = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
-    layer = Layer(gates_of(kernel, order, 1), gates_of(recurrent, order, 1), *_both(rows, order))
-    return parameters_of(cell, _checked(cell, layer))
+    layer = Layer(gates_of(kernel, order, 1), gates_of(recurrent, order, 1), *_split_biases(rows, order))
+    return parameters_of(cell, _check_layer(cell, layer))
 
 
 @api
@@ -190,11 +190,11 @@ def from_onnx(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
     size = inputs.shape[0]
     _check_gates(size, order, "W")
     bias = take("B", (2 * size,)) if "B" in take else np.zeros(2 * size, inputs.dtype)
-    layer = Layer(_transposed(inputs, order), _transposed(recurrent, order), *_both(np.split(bias, 2), order))
+    layer = Layer(_transposed(inputs, order), _transposed(recurrent, order), *_split_biases(np.split(bias, 2), order))
     if "P" in take:
         layer.peepholes = gates_of(take("P", (3 * (size // len(order)),)), "iof", 0)
     take.check_all()
-    return parameters_of(cell, _checked(cell, layer))
+    return parameters_of(cell, _check_layer(cell, layer))
 
 
 @api
@@ -242,11 +242,11 @@ def from_cudnn(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     size = kernel.shape[1]
     _check_gates(size, order, "kernel")
     recurrent = take("recurrent_kernel", (size // len(order), size))
-    biases = _both(np.split(take("bias", (2 * size,)), 2), order)
+    biases = _split_biases(np.split(take("bias", (2 * size,)), 2), order)
     take.check_all()
     inputs = {gate: part.reshape(part.shape[::-1]).T for gate, part in gates_of(kernel, order, 1).items()}
     hidden = {gate: part.T for gate, part in gates_of(recurrent, order, 1).items()}
-    return parameters_of(cell, _checked(cell, Layer(inputs, hidden, *biases)))
+    return parameters_of(cell, _check_layer(cell, Layer(inputs, hidden, *biases)))
 
 
 # Common parts ----------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def _check_gates(size: int, order: str, name: str) -> None:
         raise ShapeError(f"{name} has {size} entries for {len(order)} gates; it must be a multiple of {len(order)}")
 
 
-def _both(rows: Sequence[np.ndarray] | np.ndarray, order: str) -> tuple[Arrays, Arrays]:
+def _split_biases(rows: Sequence[np.ndarray] | np.ndarray, order: str) -> tuple[Arrays, Arrays]:
     """Split two biases by gate. Return (input biases, recurrent biases)."""
     return gates_of(rows[0], order, 0), gates_of(rows[1], order, 0)
 
@@ -311,7 +311,7 @@ def _no_peepholes(layer: Layer, whose: str) -> None:
         raise ArgumentError(f"the cell has peepholes, which no layer of {whose} has; use a cell without use_peepholes")
 
 
-def _checked(cell: Any, layer: Layer) -> Layer:
+def _check_layer(cell: Any, layer: Layer) -> Layer:
     """Return a layer. Raises ``ShapeError`` if the sizes differ from the cell's."""
     units = next(iter(layer.inputs.values())).shape[1]
     if units != cell.num_units:

@@ -26,7 +26,7 @@ from .types import FLOATS, Dim, Shape, product, quotient
 # Maps of an operand's axis ----------------------------------------------------------------------------
 
 
-def _aligned(node: Node, number: int, axis: int) -> Fate:
+def _align(node: Node, number: int, axis: int) -> Fate:
     """Align shapes at their last axes, as broadcasting in NumPy does."""
     shape = node.operands[number].shape
     place = axis + node.tensor.rank - len(shape)
@@ -43,7 +43,7 @@ def _first_alone(node: Node, number: int, axis: int) -> Fate:
 
 def _matmul(node: Node, number: int, axis: int) -> Fate:
     if number == 2:
-        return _aligned(node, number, axis)
+        return _align(node, number, axis)
     rank = node.operands[number].tensor.rank
     contracted = rank - 1 if number == 0 else rank - 2
     if axis == contracted:
@@ -231,7 +231,7 @@ def of_product(node: Node) -> Linear:
 
 def elementwise(linear: Callable[[Node], Linear] = never) -> AxisColumn:
     """Return the axis column of an elementwise op."""
-    return AxisColumn(_aligned, _nowhere, linear)
+    return AxisColumn(_align, _nowhere, linear)
 
 
 UNKNOWN = AxisColumn(_nothing, _everywhere, never)
@@ -255,7 +255,7 @@ transpose = AxisColumn(_transpose, _nowhere, in_all)
 reshape = AxisColumn(_reshape, _nowhere, in_all)
 concat = AxisColumn(_concat, _nowhere, in_all)
 gather = AxisColumn(_gather, _nowhere, jointly((0,)))
-dropout = AxisColumn(_aligned, _last, jointly((0,)))
-noise = AxisColumn(_aligned, _everywhere, never)
+dropout = AxisColumn(_align, _last, jointly((0,)))
+noise = AxisColumn(_align, _everywhere, never)
 with_update = AxisColumn(_first_alone, _nowhere, jointly((0,)))
 scan = AxisColumn(_scan, _nowhere, never)

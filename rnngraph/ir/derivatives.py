@@ -41,7 +41,7 @@ def nothing(node: Node, g: Node) -> OperandAdjoints:
     return (None,) * len(node.operands)
 
 
-def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Derivative:
+def _binary(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Derivative:
     """Return a derivative rule from a function of (adjoint, first, second, value), for operands that broadcast."""
 
     def apply(node: Node, g: Node) -> OperandAdjoints:
@@ -51,7 +51,7 @@ def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Deriva
     return apply
 
 
-def _chosen(op: str) -> Derivative:
+def _extreme_rule(op: str) -> Derivative:
     """Return the derivative rule of maximum or minimum. The selected operand gets the adjoint; at ties, the second."""
 
     def apply(node: Node, g: Node) -> OperandAdjoints:
@@ -99,7 +99,7 @@ def cast(node: Node, g: Node) -> OperandAdjoints:
     return (g if source.dtype not in FLOATS else _op("cast", g, dtype=source.dtype),)
 
 
-def _swapped(node: Node) -> Node:
+def _swap_last_axes(node: Node) -> Node:
     """Return ``node`` with its last two axes swapped."""
     rank = node.tensor.rank
     return make("transpose", node, where=node.where, order=(*range(rank - 2), rank - 1, rank - 2))
@@ -109,33 +109,33 @@ def matmul(node: Node, g: Node) -> OperandAdjoints:
     left, right, *start = node.operands
     kind = {"rounded": True} if node.get("rounded") else {}
     if right.tensor.rank > 2:
-        to_right = _op("matmul", _swapped(left), g, **kind)
+        to_right = _op("matmul", _swap_last_axes(left), g, **kind)
     elif left.tensor.rank == 1:
         rows = (make("reshape", item, shape=(1, *item.shape)) for item in (left, g))
         to_right = _op("outer_sum", *rows)
     else:
         to_right = _op("outer_sum", left, g)
-    return (_op("matmul", g, _swapped(right), **kind), to_right, *(unbroadcast(g, item) for item in start))
+    return (_op("matmul", g, _swap_last_axes(right), **kind), to_right, *(unbroadcast(g, item) for item in start))
 
 
 def outer_sum(node: Node, g: Node) -> OperandAdjoints:
     left, right = node.operands
-    return _op("matmul", right, _swapped(g)), _op("matmul", left, g)
+    return _op("matmul", right, _swap_last_axes(g)), _op("matmul", left, g)
 
 
-def _kept_shape(node: Node) -> tuple[Dim, ...]:
+def _keepdims_shape(node: Node) -> tuple[Dim, ...]:
     """Return the shape of a reduction's result with keepdims."""
     return tuple(1 if axis in node["axes"] else dim for axis, dim in enumerate(node.operands[0].shape))
 
 
 def reduce_sum(node: Node, g: Node) -> OperandAdjoints:
     source = node.operands[0]
-    return (broadcast_to(make("reshape", g, shape=_kept_shape(node)), source.shape),)
+    return (broadcast_to(make("reshape", g, shape=_keepdims_shape(node)), source.shape),)
 
 
 def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
     """Split the adjoint evenly among equal extremes, as TensorFlow does."""
-    source, shape = node.operands[0], _kept_shape(node)
+    source, shape = node.operands[0], _keepdims_shape(node)
     value, kept = make("reshape", node, shape=shape), make("reshape", g, shape=shape)
     hit = _op("cast", _op("equal", source, value), dtype=source.dtype)
     count = _op("reduce_sum", hit, axes=node["axes"], keepdims=True)
@@ -233,11 +233,11 @@ erf = _unary(
         "mul", g, _op("mul", _op("exp", _op("neg", _op("mul", x, x))), number(2.0 / math.sqrt(math.pi), x))
     )
 )
-add = _both(lambda g, a, b, y: (g, g))
-sub = _both(lambda g, a, b, y: (g, _op("neg", g)))
-mul = _both(lambda g, a, b, y: (_op("mul", g, b), _op("mul", g, a)))
-div = _both(lambda g, a, b, y: (_op("div", g, b), _op("neg", _op("div", _op("mul", g, y), b))))
-fmod = _both(lambda g, a, b, y: (g, _op("neg", _op("mul", g, _op("round", _op("div", _op("sub", a, y), b))))))
+add = _binary(lambda g, a, b, y: (g, g))
+sub = _binary(lambda g, a, b, y: (g, _op("neg", g)))
+mul = _binary(lambda g, a, b, y: (_op("mul", g, b), _op("mul", g, a)))
+div = _binary(lambda g, a, b, y: (_op("div", g, b), _op("neg", _op("div", _op("mul", g, y), b))))
+fmod = _binary(lambda g, a, b, y: (g, _op("neg", _op("mul", g, _op("round", _op("div", _op("sub", a, y), b))))))
 
 
 def _power(g: Node, a: Node, b: Node, y: Node) -> tuple[Node, Node]:
@@ -257,9 +257,9 @@ def copysign(node: Node, g: Node) -> OperandAdjoints:
     return unbroadcast(_op("mul", g, factor), a), None
 
 
-power = _both(_power)
-maximum = _chosen("maximum")
-minimum = _chosen("minimum")
+power = _binary(_power)
+maximum = _extreme_rule("maximum")
+minimum = _extreme_rule("minimum")
 
 
 def reverse(node: Node, g: Node) -> OperandAdjoints:

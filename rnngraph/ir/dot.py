@@ -99,7 +99,7 @@ class _Picture:
         read = {node for _, node in outputs} | {operand for node in walk(nodes) for operand in node.operands}
         self._read = read | {node for item in walk(nodes) if item.op == "scan" for _, node in item["body"].outputs}
         self._homes: dict[Node, _Cluster] = {}
-        self._place(nodes, self._whole, "")
+        self._assign_clusters(nodes, self._whole, "")
         for node in [self._source(node) for _, node in outputs]:
             if node not in self._homes and not _is_number(node):
                 self._draw(node, self._whole)
@@ -109,7 +109,7 @@ class _Picture:
 
     # Placement -----------------------------------------------------------------------------------
 
-    def _place(self, nodes: Sequence[Node], scope: _Cluster, layer: str) -> None:
+    def _assign_clusters(self, nodes: Sequence[Node], scope: _Cluster, layer: str) -> None:
         """Assign nodes of a scope to clusters, operands before users. ``layer`` is that of the enclosing cluster.
 
         Nested layers of one scope share the cluster of the outermost layer.
@@ -148,7 +148,7 @@ class _Picture:
             self._draw(inside, loop, outside)
         params = set(scan["body"].inputs)
         own = _layer_of(scan)[0] or layer
-        self._place([node for node in scan["body"].nodes if node not in params], loop, own)
+        self._assign_clusters([node for node in scan["body"].nodes if node not in params], loop, own)
 
     def _draw(self, node: Node, frame: _Cluster, *extra_operands: Node) -> None:
         """Add the box of a node, and the boxes of parameters that no earlier node reads."""
@@ -188,7 +188,7 @@ class _Picture:
                 yield f'  {self._name(source)} -> {self._name(inside)} [{look}, label="next step"];'
         for label, node in self._outputs:
             target = quoted(f"output {label}")
-            yield f'  {target} [style=filled, fillcolor="#e4e4e4", label={quoted(_broken(label))}];'
+            yield f'  {target} [style=filled, fillcolor="#e4e4e4", label={quoted(_wrap_path(label))}];'
             if (source := self._source(node)) in self._homes:
                 yield f"  {self._name(source)} -> {target};"
         yield "}"
@@ -229,7 +229,7 @@ def _layer_of(node: Node) -> tuple[str, str]:
     return (node.where.layer, node.where.phase) if node.where else ("", "forward")
 
 
-def _broken(name: str) -> str:
+def _wrap_path(name: str) -> str:
     """Wrap a path at its slashes, to keep its box narrow."""
     lines = [""]
     for part in re.findall(r"[^/]*/?", name):

@@ -51,7 +51,7 @@ def interpret(
         seen: Callback for every value once it is computed, inputs first. Scans and inputs of bodies are skipped.
         sizes: Values of symbols. By default, they are inferred from the shapes of the feeds.
     """
-    arrays = {node: _fed(node, np.asarray(feeds[node["label"]])) for node in graph.inputs}
+    arrays = {node: _input_array(node, np.asarray(feeds[node["label"]])) for node in graph.inputs}
     if sizes is None:
         sizes = bind_sizes([(node.tensor, array.shape) for node, array in arrays.items()])
     if seen is not None:
@@ -61,7 +61,7 @@ def interpret(
     return dict(zip((name for name, _ in graph.outputs), values, strict=True))
 
 
-def _fed(node: Node, array: np.ndarray) -> np.ndarray:
+def _input_array(node: Node, array: np.ndarray) -> np.ndarray:
     """Return the array of an input or a parameter; a float32 array for bits of bfloat16."""
     return bfloat16_of_bits(array) if node.dtype == "bfloat16" and array.dtype == np.uint16 else array
 

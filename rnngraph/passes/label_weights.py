@@ -49,11 +49,11 @@ def labelled_losses(graph: Graph) -> list[Labelled]:
     """Return the losses of a graph that read labels."""
     users = graph.users()
     reads = [node for node in graph.nodes if node.get("labels") or (node.op, node.get("within")) == ("equal", "labels")]
-    candidates = [_labelled(read, users) for read in reads]
+    candidates = [_loss_of_labels(read, users) for read in reads]
     return [item for item in candidates if item is not None]
 
 
-def _labelled(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
+def _loss_of_labels(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
     """Return the loss that ``read`` belongs to; None if the labels are not used as in a loss.
 
     The users of the labels lead through a sum over classes to the product with the factor.

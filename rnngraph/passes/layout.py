@@ -57,7 +57,7 @@ class _Rule:
     def _one_step_inward(self, node: Node, source: Node) -> Node | None:
         """Move a transpose in front of an op that broadcasts scan results along the moved axis; else None."""
         order = _order_of(node)
-        return _inward(node, source) if order is not None and self._only_broadcasts(source, order) else None
+        return _move_inward(node, source) if order is not None and self._only_broadcasts(source, order) else None
 
     def _only_broadcasts(self, node: Node, order: Order, depth: int = 1) -> bool:
         """True if a value depends on scans only by elementwise ops, which broadcast along the moved axes."""
@@ -70,7 +70,7 @@ class _Rule:
         if node.op == "transpose":
             if self.is_late(operands[0]):
                 return self._one_step_inward(node, operands[0]) if self.between else None
-            return _inward(node, operands[0]) or (_spread_inward(node, operands[0]) if self.between else None)
+            return _move_inward(node, operands[0]) or (_spread_inward(node, operands[0]) if self.between else None)
         late = [item for item in operands if self.is_late(item)]
         if not late:
             return None
@@ -98,7 +98,7 @@ def _moves_ones(item: Node, order: Order) -> bool:
     return kept == sorted(kept)
 
 
-def _moves_kept(node: Node, number: int, order: Order) -> bool:
+def _permutes_kept_axes(node: Node, number: int, order: Order) -> bool:
     """True if the op keeps all axes of operand ``number`` that the permutation moves."""
     return all(kept_at(node, number, axis) == axis for axis, source in enumerate(order) if source != axis)
 
@@ -107,13 +107,13 @@ def _inverse(order: Order) -> Order:
     return tuple(order.index(axis) for axis in range(len(order)))
 
 
-def _outward(op: Node, order: Order, operands: Sequence[Node], **changes: object) -> Node:
+def _transpose_after(op: Node, order: Order, operands: Sequence[Node], **changes: object) -> Node:
     """Rebuild an op with other operands and attributes, and transpose its result."""
     inner = make(op.op, *operands, where=op.where, name=op.name, **{**dict(op.attributes), **changes})
     return make("transpose", inner, where=op.where, order=order)
 
 
-def _inward(node: Node, source: Node) -> Node | None:
+def _move_inward(node: Node, source: Node) -> Node | None:
     """Move a transpose from an op's result to its operands; None if the op does not allow that."""
     order = _order_of(node)
     if order is None:
@@ -133,7 +133,7 @@ def _inward(node: Node, source: Node) -> Node | None:
         parts = [moved(item) for item in source.operands]
     elif source.op == "matmul":
         left, kernel, *start = source.operands
-        if kernel.tensor.rank > 2 and not _moves_kept(source, 1, order):
+        if kernel.tensor.rank > 2 and not _permutes_kept_axes(source, 1, order):
             return None
         parts = [moved(left), moved(kernel) if kernel.tensor.rank > 2 else kernel, *map(moved, start)]
     else:
@@ -175,12 +175,12 @@ def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) 
         return None
     order, inner = operands[0]["order"], operands[0].operands[0]
     if kind == "reduction":
-        return _reduced(node, inner, order)
+        return _move_past_reduction(node, inner, order)
     if node.op == "slice":
         moved = {key: tuple(node[key][axis] for axis in _inverse(order)) for key in ("start", "stop", "step")}
-        return _outward(node, order, [inner], **moved)
+        return _transpose_after(node, order, [inner], **moved)
     if node.op == "reverse":
-        return _outward(node, order, [inner], axis=order[node["axis"]])
+        return _transpose_after(node, order, [inner], axis=order[node["axis"]])
     return None
 
 
@@ -197,14 +197,14 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
         else:
             return None
     changes = {"axis": order[node["axis"]]} if node.op == "concat" else {}
-    return _outward(node, order, inner, **changes)
+    return _transpose_after(node, order, inner, **changes)
 
 
 def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
     left, kernel, *start = operands
     order = left["order"]
     if kernel.tensor.rank > 2:
-        if not _moves_kept(node, 1, order):
+        if not _permutes_kept_axes(node, 1, order):
             return None
         kernel = make("transpose", kernel, where=kernel.where, order=_inverse(order))
     moved = []
@@ -215,10 +215,10 @@ def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
             moved.append(item)
         else:
             return None
-    return _outward(node, order, [left.operands[0], kernel, *moved])
+    return _transpose_after(node, order, [left.operands[0], kernel, *moved])
 
 
-def _reduced(node: Node, inner: Node, order: Order) -> Node:
+def _move_past_reduction(node: Node, inner: Node, order: Order) -> Node:
     """Move a transpose from the operand of a reduction to its result."""
     axes = tuple(sorted(order[axis] for axis in node["axes"]))
     reduced = make(node.op, inner, where=node.where, name=node.name, **{**dict(node.attributes), "axes": axes})
@@ -256,11 +256,11 @@ def _spread_outward(node: Node, operand: Node) -> Node | None:
     order, inner = operand["order"], operand.operands[0]
     rank = len(order)
     if node.op == "broadcast" and node.tensor.rank == rank:
-        return _outward(node, order, [inner], shape=tuple(node.shape[axis] for axis in _inverse(order)))
+        return _transpose_after(node, order, [inner], shape=tuple(node.shape[axis] for axis in _inverse(order)))
     extra = node.tensor.rank - rank
     if node.op == "reshape" and extra > 0 and node.shape == (*operand.shape, *(1,) * extra):
         ones = (1,) * extra
-        return _outward(node, (*order, *range(rank, rank + extra)), [inner], shape=(*inner.shape, *ones))
+        return _transpose_after(node, (*order, *range(rank, rank + extra)), [inner], shape=(*inner.shape, *ones))
     return None
 
 

@@ -84,10 +84,10 @@ def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
             return None
     if not operands:
         return None
-    return _computed(node, operands)
+    return _fold_constants(node, operands)
 
 
-def _computed(node: Node, operands: tuple[Node, ...]) -> Node | None:
+def _fold_constants(node: Node, operands: tuple[Node, ...]) -> Node | None:
     """Return the constant that an op computes from constants; None if it is not folded."""
     row = OPS[node.op]
     foldable = row.kind in ("elementwise", "reduction") and not row.random
@@ -99,14 +99,14 @@ def _computed(node: Node, operands: tuple[Node, ...]) -> Node | None:
     return make("constant", value=value.astype(node.dtype), where=node.where, name=node.name)
 
 
-def _filled(node: Node, operands: tuple[Node, ...]) -> Node | None:
+def _fold_broadcasts(node: Node, operands: tuple[Node, ...]) -> Node | None:
     """Rewrite an elementwise op on operands whose elements are all equal as one number that is broadcast."""
     if OPS[node.op].kind != "elementwise" or not node.tensor.rank:
         return None
     numbers = [item.operands[0] if item.op == "broadcast" else item for item in operands]
     if not numbers or any(item.op != "constant" or item.tensor.rank for item in numbers):
         return None
-    number = _computed(remake(node, tuple(numbers)), tuple(numbers))
+    number = _fold_constants(remake(node, tuple(numbers)), tuple(numbers))
     return number and _broadcast_number(node, number)
 
 
@@ -115,7 +115,7 @@ def _broadcast_number(node: Node, number: Node) -> Node:
 
 
 def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    folded = _fold(node, operands) or _filled(node, operands)
+    folded = _fold(node, operands) or _fold_broadcasts(node, operands)
     if folded is not None:
         return folded
     rule = _RULES.get(node.op)

@@ -30,9 +30,9 @@ class SparseProducts:
     name: str = "sparse_products"
 
     def __call__(self, graph: Graph) -> Graph:
-        return self._marked(graph, {node for node in graph.inputs if node.op == "parameter"})
+        return self._mark(graph, {node for node in graph.inputs if node.op == "parameter"})
 
-    def _marked(self, graph: Graph, fixed: set[Node]) -> Graph:
+    def _mark(self, graph: Graph, fixed: set[Node]) -> Graph:
         """Mark products with a weight as sparse. ``fixed`` are parameters, and inputs computed from them alone."""
         weights = fixed_nodes(graph, fixed)
 
@@ -57,5 +57,5 @@ class SparseProducts:
 
     def _scan(self, node: Node, operands: tuple[Node, ...], weights: set[Node]) -> Node | None:
         body, invariants = node["body"], ScanParts.of(node).invariants
-        changed = self._marked(body, {inside for inside, outside in invariants if outside in weights})
+        changed = self._mark(body, {inside for inside, outside in invariants if outside in weights})
         return None if changed is body else with_body(node, operands, changed)

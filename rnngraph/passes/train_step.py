@@ -75,14 +75,14 @@ class TrainStep:
         outputs.append((NORM, norm))
         finite = _finite([norm, *(node for name, node in outputs if name == "loss")])
         if self.guarded:
-            outputs = [(name, _guarded(finite, node, name, parameters)) for name, node in outputs]
+            outputs = [(name, _guard(finite, node, name, parameters)) for name, node in outputs]
         lines: dict[Node, Where] = {}
         for label, g in gradients.items():
             parameter = parameters.get(label)
             if parameter is None:  # as in an ``update_graph``, whose gradients do not depend on parameters
                 parameter = make("parameter", label=label, name=label, type=g.tensor)
                 inputs.append(parameter)
-            slots = {slot: _replaced(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
+            slots = {slot: _overwritten_input(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
             inputs += slots.values()
             scaled = g if factor is None else make("mul", g, _as(factor, g))
             provided = {name: _as(node, g) for name, node in numbers.items()}
@@ -226,7 +226,7 @@ def _input(label: str, kind: TensorType) -> Node:
     return make("input", label=label, name=label.replace("/", "_"), type=kind)
 
 
-def _replaced(label: str, kind: TensorType) -> Node:
+def _overwritten_input(label: str, kind: TensorType) -> Node:
     """Return an input whose memory the output of the same name overwrites."""
     return make("input", label=label, name=label.replace("/", "_"), type=kind, becomes=label)
 
@@ -238,7 +238,7 @@ def _finite(numbers: Sequence[Node]) -> Node:
     return reduce(lambda a, b: make("and", a, b), tests)
 
 
-def _guarded(finite: Node, node: Node, name: str, parameters: Mapping[str, Node]) -> Node:
+def _guard(finite: Node, node: Node, name: str, parameters: Mapping[str, Node]) -> Node:
     """Return an output. A new value of a parameter is replaced by the old one if the step is not finite."""
     if not name.startswith(NEW):
         return node

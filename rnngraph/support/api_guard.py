@@ -59,7 +59,7 @@ def _guarded(function: Any) -> Any:
             raise
 
     guard: Any = call
-    guard.__code__ = _in_place_of(guard.__code__, function)
+    guard.__code__ = _disguised_code(guard.__code__, function)
     return call
 
 
@@ -73,7 +73,7 @@ def _leave_guards_out(traceback: types.TracebackType | None) -> None:
             traceback = inner
 
 
-def _in_place_of(guard: types.CodeType, function: Any) -> types.CodeType:
+def _disguised_code(guard: types.CodeType, function: Any) -> types.CodeType:
     """Return the guard's code with the function's name, file and line, for tracebacks.
 
     The location table is CPython's (3.11 and later). Each entry covers up to eight code units and gives the first line.

@@ -45,14 +45,14 @@ class BoundedCache(dict[Key, Value]):
 
     def __setitem__(self, key: Key, value: Value) -> None:
         with _LOCK:
-            evicted = [*self._evicted(key), self.get(key)]
+            evicted = [*self._evict(key), self.get(key)]
             super().__setitem__(key, value)
         del evicted  # after the lock is released, because destructors may take other locks
 
     def setdefault(self, key: Key, value: Value) -> Value:
         """Store a value unless the key has one. Return the stored value."""
         with _LOCK:
-            evicted = self._evicted(key)
+            evicted = self._evict(key)
             stored = super().setdefault(key, value)
         del evicted
         return stored
@@ -64,7 +64,7 @@ class BoundedCache(dict[Key, Value]):
             super().clear()
         del evicted
 
-    def _evicted(self, key: Key) -> list[Value]:
+    def _evict(self, key: Key) -> list[Value]:
         """Evict entries until there is room for a key. Return their values. The caller holds the lock."""
         evicted: list[Value] = []
         while key not in self and len(self) >= self.limit:

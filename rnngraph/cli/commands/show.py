@@ -66,7 +66,7 @@ def show_stage(
     if layer is None and line is None:
         _print([*text.lines], stage, with_pager, str(text))
         return
-    lines = _chosen(text.lines, layer, _first_line(graph, text.lines, line))
+    lines = _selected_lines(text.lines, layer, _first_line(graph, text.lines, line))
     _print(lines, stage, with_pager)
 
 
@@ -146,7 +146,7 @@ def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:
     )
 
 
-def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> list[StageLine]:
+def _selected_lines(lines: Sequence[StageLine], layer: str | None, line: str | None) -> list[StageLine]:
     """Return the lines of a layer or script line, their enclosing lines, and marks for gaps."""
     _check_known(lines, layer, line)
     kept = {number for number, item in enumerate(lines) if _is_wanted(item, layer, line)}

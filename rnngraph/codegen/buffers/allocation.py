@@ -98,7 +98,7 @@ class Allocation:
             if kernel.kind == "scan":
                 self._keep_histories(group, kernel.first, fused.stored, leaving, one_block or {})
                 self._reuse(group, kernel.first, fused.stored, 0 if time is None else time.longest)
-        pieces = self._pieces(fused) if time is None and scratch is None else {}
+        pieces = self._concat_places(fused) if time is None and scratch is None else {}
         for node in sorted(fused.stored, key=self.order.__getitem__):
             if node.op == "scan" or node in group.stores:
                 continue
@@ -124,7 +124,7 @@ class Allocation:
             group.stores[node] = [view]
         return group
 
-    def _pieces(self, fused: FusedKernels) -> dict[Node, View]:
+    def _concat_places(self, fused: FusedKernels) -> dict[Node, View]:
         """Return the places of concatenations, and of pieces that kernels write there, so that they are not copied.
 
         Rows of pieces are whole rows of the concatenation.

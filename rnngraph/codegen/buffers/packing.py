@@ -174,7 +174,7 @@ class Panels:
 
     def panel(self, form: PanelForm) -> tuple[Panel, tuple[int, ...]]:
         """Return a panel that tiles of this form can read, and the indices of the views among its gates."""
-        packed = self._packed(form.views)
+        packed = self._parameter_slices(form.views)
         for layout in self.reused_layouts:
             gates = layout.gates(packed, form.lanes, form.blocks, form.dot_width) if packed is not None else None
             if gates is not None and all(view.parameter in self.buffers for view in layout.views):
@@ -216,15 +216,15 @@ class Panels:
 
     def reuses_one_layout(self, views: Sequence[View]) -> bool:
         """True if one reused layout contains all these right operands."""
-        packed = {item for view in views for item in self._packed([view]) or ()}
+        packed = {item for view in views for item in self._parameter_slices([view]) or ()}
         return len(packed) == len(views) and any(packed <= {*layout.views} for layout in self.reused_layouts)
 
     def groups(self, views: Sequence[View]) -> tuple[int, ...]:
         """Return the distinct group sizes of reused layouts that contain one of these right operands."""
-        packed = {item for view in views for item in self._packed([view]) or ()}
+        packed = {item for view in views for item in self._parameter_slices([view]) or ()}
         return tuple(sorted({layout.blocks for layout in self.reused_layouts if packed & {*layout.views}}))
 
-    def _packed(self, views: Sequence[View]) -> tuple[PackedView, ...] | None:
+    def _parameter_slices(self, views: Sequence[View]) -> tuple[PackedView, ...] | None:
         """Return each view as a slice of a parameter; None if one is a view of a computed value."""
         packed = []
         for view in views:
@@ -240,7 +240,7 @@ class Panels:
         """Return layouts by buffer name, for panels packed directly from parameters."""
         layouts_by_name = {}
         for form, panel in self.panels.items():
-            packed = self._packed(form.views)
+            packed = self._parameter_slices(form.views)
             if packed is not None:
                 layouts_by_name[panel.buffer.name] = PanelLayout(packed, form.lanes, form.blocks, form.dot_width)
         return layouts_by_name

@@ -84,7 +84,7 @@ def clear(region: Region, block: Block, node: Node) -> None:
     loop(block, "i", node.shape[0], row)
 
 
-def _within(region: Region, node: Node) -> View:
+def _in_chunk(region: Region, node: Node) -> View:
     """Return the view of an operand, restricted to the current chunk of time."""
     view = region.memory.views[node]
     if region.time is None or not region.is_time(node.shape, 0):
@@ -115,7 +115,7 @@ class _Sum:
         node, memory = plan.kernel.first, region.memory
         self.region, self.node, self.kernel, self.share = region, node, kernel, share
         self.tile, self.lanes, self.max_depth = plan.outer_sum.tile, plan.outer_sum.lanes, plan.outer_sum.max_depth
-        left, right = ([_within(region, piece) for piece in pieces_of(item, memory.views)] for item in node.operands)
+        left, right = ([_in_chunk(region, piece) for piece in pieces_of(item, memory.views)] for item in node.operands)
         self.left, self.right = left, right
         self.leading: Shape = left[0].shape[:-1]
         self.rows = int(str(node.shape[0]))
@@ -282,7 +282,7 @@ class _Sum:
 
     # Packing -------------------------------------------------------------------------------------
 
-    def _left_place(self, row: Index) -> Index:
+    def _left_offset(self, row: Index) -> Index:
         """Return the offset in the left panel of the tile whose first row is ``row``."""
         return self.left_base + row * self.pitch
 
@@ -308,7 +308,7 @@ class _Sum:
         def copy(inner: Block, row: Index, begin: int, count: int, valid: int) -> None:
             """Write a copy of ``count`` rows, of which ``valid`` exist."""
             for lane in range(0, count, lanes):
-                place = self._left_place(row) + number * height + begin + lane
+                place = self._left_offset(row) + number * height + begin + lane
                 start = source + view.strides[-1] * (row - first + begin + lane)
                 self._copy(inner, view, start, min(lanes, valid - lane), panel, place)
 
@@ -381,7 +381,7 @@ class _Sum:
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
         buffer = self.left_panel if left.view is None else left.view.buffer
         assert buffer is not None
-        begin = self._left_place(row) if left.view is None else left.place + row
+        begin = self._left_offset(row) if left.view is None else left.place + row
         lefts = tuple((buffer, begin + extra) for extra in range(height))
         stride = height if left.view is None else left.stride
         right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))

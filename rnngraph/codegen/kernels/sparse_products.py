@@ -183,7 +183,7 @@ class _Blocks:
         k, column = (block.read_index(name, panel.numbers, numbers + item) for item, name in enumerate(("k", "column")))
         steps = -(-height // layout.dot_width)
         split = layout.accumulators if steps > 1 else 1
-        lefts = [self._left(sums) for sums in rows]
+        lefts = [self._left_row(sums) for sums in rows]
         # Loads limit a single row, so its operands are broadcast from registers. For several rows, or widened weights,
         # the shuffles for that would take longer.
         alone = len(rows) == 1 and panel.blocks.dtype == rows[0].node.dtype and lefts[0][2] == 1
@@ -212,7 +212,7 @@ class _Blocks:
             for (after,), target in zip(afters, targets, strict=True):
                 block.add(Store(after, *target))
 
-    def _left(self, sums: _Sums) -> tuple[Buffer, Index, Index]:
+    def _left_row(self, sums: _Sums) -> tuple[Buffer, Index, Index]:
         """Return the memory of a row of the left operand, and the stride of its elements."""
         left = sums.node.operands[0]
         view = self.memory.views[left]

@@ -68,8 +68,8 @@ def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
     up = b.isub(exponent, b.constant(bias + width, exponent))
     fraction, up = (item if item.element == "i64" else b.convert("sext", item, "i64") for item in (fraction, up))
     zero = b.constant(0, up)
-    larger = b.binary("shl", fraction, _between(b, up, 62 - width))
-    smaller = b.binary("lshr", fraction, _between(b, b.isub(zero, up), width + 1))
+    larger = b.binary("shl", fraction, _clamp(b, up, 62 - width))
+    smaller = b.binary("lshr", fraction, _clamp(b, b.isub(zero, up), width + 1))
     magnitude = b.select(b.compare("sgt", up, zero), larger, smaller)
     below = b.compare("olt", x, b.constant(0.0, x))
     result = b.select(below, b.isub(zero, magnitude), magnitude)
@@ -79,7 +79,7 @@ def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
     return b.select(b.compare("uno", x, x), zero, result)
 
 
-def _between(b: Instructions, x: Handle, maximum: int) -> Handle:
+def _clamp(b: Instructions, x: Handle, maximum: int) -> Handle:
     """Clamp an integer to the range from 0 to ``maximum``."""
     zero, limit = b.constant(0, x), b.constant(maximum, x)
     x = b.select(b.compare("sgt", x, zero), x, zero)

@@ -112,10 +112,10 @@ def _sdot(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
 def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
     """Apply ``add`` to sums that may have fewer lanes than the processor's smallest vector, in a part of one."""
     words, weights, wide = (b.wider(item, MIN_LANES) for item in (*left, *right, total))
-    return _part(b, add(b, (words,), (weights,), wide), total.lanes)
+    return _first_lanes(b, add(b, (words,), (weights,), wide), total.lanes)
 
 
-def _part(b: Instructions, x: Handle, lanes: int) -> Handle:
+def _first_lanes(b: Instructions, x: Handle, lanes: int) -> Handle:
     """Return the first ``lanes`` lanes of a vector."""
     if lanes == x.lanes:
         return x
@@ -167,7 +167,7 @@ def _unsigned_by_signed(b: Instructions, unsigned: Handle, signed: Handle, total
     lanes = signed.lanes // 4
     pairs = _call(b, MADDUBS[lanes], Handle("", "i16", 2 * lanes), unsigned, signed)
     sums = _call(b, MADDWD[lanes], Handle("", "i32", lanes), pairs, b.constant(1, pairs))
-    return b.iadd(total, _part(b, sums, total.lanes))
+    return b.iadd(total, _first_lanes(b, sums, total.lanes))
 
 
 def _even_and_odd(b: Instructions, x: Handle) -> Parts:
@@ -181,7 +181,7 @@ def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names
     """Write code for SSE2, AVX-512BW or WebAssembly, which adds pairs of products of 16-bit numbers in 32 bits."""
     for x, y in zip(left, right, strict=True):
         sums = _call(b, names[x.lanes // 2], Handle("", "i32", x.lanes // 2), x, y)
-        total = b.iadd(total, _part(b, sums, total.lanes))
+        total = b.iadd(total, _first_lanes(b, sums, total.lanes))
     return total
 
 

@@ -146,7 +146,7 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
         wide = b.convert("zext" if was == "u8" else "sext", x, "i32")
         return _cast(b, wide, now)
     if now in ("i8", "u8"):
-        return b.convert("trunc", _limited(b, x, now) if was in FLOAT_ELEMENTS else _cast(b, x, "i32"), now)
+        return b.convert("trunc", _saturate(b, x, now) if was in FLOAT_ELEMENTS else _cast(b, x, "i32"), now)
     if was in FLOAT_ELEMENTS and now in FLOAT_ELEMENTS:
         return b.convert("fpext" if now == "f64" else "fptrunc", x, now)
     if "i64" in (was, now) and {was, now} & set(FLOAT_ELEMENTS) and "wide conversion" in b.absent:
@@ -159,7 +159,7 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
     return b.convert("sext" if now == "i64" else "trunc", x, now)
 
 
-def _limited(b: Instructions, x: Handle, element: str) -> Handle:
+def _saturate(b: Instructions, x: Handle, element: str) -> Handle:
     """Write a saturating conversion of a float to a narrow integer type. NaN becomes the maximum.
 
     LLVM would do its own saturating conversion lane by lane.

@@ -29,8 +29,8 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
     f = FORMATS[b.dtype_of(x)]
     x, y = b.frozen(x), b.frozen(y)
     magnitude, divisor = b.abs(x), b.abs(y)
-    rest, exponent = _parts(b, magnitude, f)
-    unit, scale = _parts(b, divisor, f)
+    rest, exponent = _significand_and_exponent(b, magnitude, f)
+    unit, scale = _significand_and_exponent(b, divisor, f)
     is_finite = b.compare("olt", magnitude, b.constant(float("inf"), x))
     is_defined = b.logical_and(is_finite, b.compare("ogt", divisor, b.constant(0.0, y)))
     zero = b.constant(0, exponent)
@@ -41,7 +41,7 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
         rest, left = values
         bits = b.select(b.compare("slt", left, b.constant(width, left)), left, b.constant(width, left))
         bits = b.select(b.compare("sgt", bits, zero), bits, zero)
-        rest = _reduced(b, b.mul(rest, _power_of_two(b, bits, f)), unit, f)
+        rest = _subtract_multiple(b, b.mul(rest, _power_of_two(b, bits, f)), unit, f)
         left = b.isub(left, b.constant(width, left))
         return [rest, left], b.compare("sgt", left, zero)
 
@@ -53,7 +53,7 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
     return b.select(is_defined, value, b.constant(float("nan"), value))
 
 
-def _parts(b: Instructions, x: Handle, f: Format) -> tuple[Handle, Handle]:
+def _significand_and_exponent(b: Instructions, x: Handle, f: Format) -> tuple[Handle, Handle]:
     """Return the significand in [1, 2) and the exponent of a positive number.
 
     The exponent of 0 is below all others.
@@ -80,7 +80,7 @@ def _bits_per_iteration(b: Instructions, f: Format) -> int:
     return f.fraction_bits - 3 if b.has_fma else f.fraction_bits - 2 - _low_bits(f)
 
 
-def _reduced(b: Instructions, rest: Handle, unit: Handle, f: Format) -> Handle:
+def _subtract_multiple(b: Instructions, rest: Handle, unit: Handle, f: Format) -> Handle:
     """Return the remainder minus the nearest multiple of the divisor's significand."""
     q = b.round_even(b.div(rest, unit))
     if b.has_fma:

@@ -45,7 +45,7 @@ def transposed_columns(
         read(builder, at, dtype, length, valid, 1, "row") for at in _row_pointers(builder, tile, column, k, offset)
     ]
     pieces += [b.constant(0.0, pieces[0])] * (lanes - len(pieces))
-    joined = [_joined(builder, pieces[number::length]) for number in range(length)]
+    joined = [_concatenate(builder, pieces[number::length]) for number in range(length)]
     return within_pieces(joined, lanes, b.shuffle)[:count]
 
 
@@ -83,7 +83,7 @@ def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
     return size(name)
 
 
-def _joined(builder: FunctionBuilder, pieces: list[Handle]) -> Handle:
+def _concatenate(builder: FunctionBuilder, pieces: list[Handle]) -> Handle:
     """Return the concatenation of pieces."""
     while len(pieces) > 1:
         wide = range(2 * pieces[0].lanes)

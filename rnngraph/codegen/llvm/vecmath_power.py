@@ -30,7 +30,7 @@ def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
     zero, one = b.constant(0.0, like=x), b.constant(1.0, like=x)
     infinity, nan = b.constant(float("inf"), like=x), b.constant(float("nan"), like=x)
     magnitude, finite = b.abs(x), b.compare("olt", b.abs(x), infinity)
-    result = _exp_of(b, _times(b, _log_of(b, b.select(finite, magnitude, one)), _limited(b, y)))
+    result = _exp_of(b, _times(b, _log_of(b, b.select(finite, magnitude, one)), _clamp_exponent(b, y)))
     is_up = b.compare("ogt", y, zero)
     at_zero, at_infinity = b.select(is_up, zero, infinity), b.select(is_up, infinity, zero)
     result = b.select(b.compare("oeq", magnitude, zero), at_zero, b.select(finite, result, at_infinity))
@@ -42,7 +42,7 @@ def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
     return b.select(b.compare("oeq", x, one), one, b.select(b.compare("oeq", y, zero), one, result))
 
 
-def _limited(b: VectorBuilder, y: Handle) -> Handle:
+def _clamp_exponent(b: VectorBuilder, y: Handle) -> Handle:
     """Clamp the exponent, so that no product overflows. Beyond the limits the result is 0, 1 or infinite."""
     f = format_of(b, y)
     limit = 2.0 ** (2 * f.fraction_bits)

@@ -28,13 +28,13 @@ def power_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
 
 def _quotient(b: Instructions, operands: Sequence[Handle]) -> Handle:
     x, y = map(b.frozen, operands)
-    magnitude, _ = _divided(b, x, y)
+    magnitude, _ = _long_division(b, x, y)
     return _with_sign(b, magnitude, b.xor(x, y))
 
 
 def _remainder(b: Instructions, operands: Sequence[Handle]) -> Handle:
     x, y = map(b.frozen, operands)
-    _, rest = _divided(b, x, y)
+    _, rest = _long_division(b, x, y)
     return _with_sign(b, rest, x)
 
 
@@ -44,7 +44,7 @@ def _with_sign(b: Instructions, magnitude: Handle, sign: Handle) -> Handle:
     return b.select(b.compare("slt", sign, zero), b.isub(zero, magnitude), magnitude)
 
 
-def _divided(b: Instructions, x: Handle, y: Handle) -> tuple[Handle, Handle]:
+def _long_division(b: Instructions, x: Handle, y: Handle) -> tuple[Handle, Handle]:
     """Return quotient and remainder of the magnitudes, by long division. Both are 0 where y is 0."""
     zero, one = b.constant(0, x), b.constant(1, x)
     by_zero = b.compare("eq", y, zero)

@@ -99,7 +99,7 @@ def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
     written = next((node for node in reversed(kernel.members) if node.name), first)
     kind = "kernel" if kernel.kind == "fused" else kernel.kind
     yield f"{indent}{kind} {label_of(written)} : {written.type}{_origin_comment(*kernel.members)}"
-    yield from _wrapped("computes " + ", ".join(_counted(kernel.members)), indent + "  ")
+    yield from _wrapped("computes " + ", ".join(_op_counts(kernel.members)), indent + "  ")
     yield from _tile(plan, indent + "  ")
     if parts > 1:
         yield f"{indent}  workers: {_workers(plan.partition, parts)}"
@@ -151,7 +151,7 @@ def _rows(active: ActiveSteps | None, indent: str, each_row: bool = False) -> It
         yield f"{indent}active {which}: where t < {label_of(mask.lengths)}, of {mask.rows} rows"
 
 
-def _counted(nodes: Sequence[Node]) -> Iterator[str]:
+def _op_counts(nodes: Sequence[Node]) -> Iterator[str]:
     """Yield a description of each op; equal descriptions once, with their number."""
     counts = Counter(" ".join(dict.fromkeys([node.op, node.name.rpartition("/")[2]])).strip() for node in nodes)
     for text, count in counts.items():

@@ -155,7 +155,7 @@ def _cumulative(fold: _Fold, x: Any, axis: int, exclusive: bool, reverse: bool) 
     position = one_axis(x.rank, axis)
     exclusive, reverse = flag(exclusive, "exclusive"), flag(reverse, "reverse")
     if isinstance(x.type.shape[position], int):
-        return _fixed(fold, x, position, exclusive, reverse)
+        return _fold_fixed_axis(fold, x, position, exclusive, reverse)
     line, kind = user_line(), x.dtype
     # float64 represents these sums exactly; a product would not wrap as integers do
     if kind in INTEGERS and fold is not _PRODUCT:
@@ -212,18 +212,18 @@ class Running(Cell):
         return before if self.exclusive else total, {self.fold.state: total}
 
 
-def _fixed(fold: _Fold, x: Tensor, axis: int, exclusive: bool, reverse: bool) -> Tensor:
+def _fold_fixed_axis(fold: _Fold, x: Tensor, axis: int, exclusive: bool, reverse: bool) -> Tensor:
     """Fold along an axis of fixed size, in log2(size) rounds (Hillis and Steele 1986)."""
     size = x.type.shape[axis]
     assert isinstance(size, int)
     neutral = fold.neutral(x.dtype)
-    result, count = (_shifted(x, axis, 1, reverse, neutral) if exclusive else x), 1
+    result, count = (_shift(x, axis, 1, reverse, neutral) if exclusive else x), 1
     while count < size:
-        result, count = fold.combine(_shifted(result, axis, count, reverse, neutral), result), 2 * count
+        result, count = fold.combine(_shift(result, axis, count, reverse, neutral), result), 2 * count
     return result
 
 
-def _shifted(x: Tensor, axis: int, count: int, reverse: bool, neutral: float) -> Tensor:
+def _shift(x: Tensor, axis: int, count: int, reverse: bool, neutral: float) -> Tensor:
     """Shift x by ``count`` along a fixed axis, and fill with the neutral element."""
     before: tuple[Any, ...] = (slice(None),) * axis
     size = x.type.shape[axis]

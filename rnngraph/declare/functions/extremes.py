@@ -81,12 +81,12 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
     value = value if high is None else minimum(value, high) if isinstance(high, Tensor) else minimum(high, value)
     if value.dtype not in FLOATS or value is x:
         return value
-    source = x if low is None else _limited(x, low, x >= low, x < low)
-    source = source if high is None else _limited(source, high, source <= high, source > high)
+    source = x if low is None else _limit(x, low, x >= low, x < low)
+    source = source if high is None else _limit(source, high, source <= high, source > high)
     return straight_through(source, value)
 
 
-def _limited(x: Tensor, limit: Any, is_inside: Tensor, is_outside: Tensor) -> Tensor:
+def _limit(x: Tensor, limit: Any, is_inside: Tensor, is_outside: Tensor) -> Tensor:
     """Return x inside of a limit, and the limit outside. Neither gets a gradient where an operand is NaN."""
     bound = like(limit, x)
     if isinstance(limit, Tensor):

@@ -112,8 +112,8 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
     if stride < 0:  # entry a is entry -a-1 of the reversed axis
         x = build("reverse", x, axis=place)
         first, last = (None if bound is None else ~bound for bound in (first, last))
-    begin = 0 if first is None else _clamped(size, first)
-    end = size if last is None else _clamped(size, last)
+    begin = 0 if first is None else _clamp_bound(size, first)
+    end = size if last is None else _clamp_bound(size, last)
     if first is not None and last is not None:
         begin = _first_of(size, begin, first, end, last)
     bounds: list[tuple[Dim, Dim, int]] = [(0, dim, 1) for dim in x.type.shape]
@@ -127,7 +127,7 @@ def is_far(size: Dim, bound: int | None) -> bool:
     return not isinstance(size, int) and bound is not None and abs(bound) > NEAR
 
 
-def _clamped(size: Dim, bound: int) -> Dim:
+def _clamp_bound(size: Dim, bound: int) -> Dim:
     """Return a bound as a position from 0 to ``size``."""
     return least(size, bound) if bound >= 0 else size - least(size, -bound)
 
@@ -203,7 +203,7 @@ def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> T
     Raises:
         ShapeError: The ranks differ.
     """
-    x, place, index = _along(x, indices, axis, negative, "take_along_axis")
+    x, place, index = _resolve_along(x, indices, axis, negative, "take_along_axis")
     kind = x.dtype
     x = cast(x, "int32") if kind == "bool" else x
     if index.type.shape[place] == 1:
@@ -232,7 +232,7 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "se
         ShapeError: The ranks differ.
         ArgumentError: The mode is unknown.
     """
-    x, place, index = _along(x, indices, axis, negative, "put_along_axis")
+    x, place, index = _resolve_along(x, indices, axis, negative, "put_along_axis")
     one_of(mode, "mode", MODES)
     kind = x.dtype
     if kind == "bool":
@@ -268,7 +268,7 @@ def sums_at(x: Tensor, place: int, index: Tensor, values: Tensor) -> Tensor:
     return reduce_sum(where(_index_mask(x, place, index), values, 0), place)
 
 
-def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[Tensor, int, Tensor]:
+def _resolve_along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[Tensor, int, Tensor]:
     """Return x, the axis as a non-negative index, and non-negative indices."""
     x, index = as_tensor(x), as_tensor(indices)
     place = one_axis(x.rank, axis)

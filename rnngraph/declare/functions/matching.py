@@ -25,8 +25,8 @@ def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
     if not labels.rank or not predictions.rank:
         return labels, predictions
     check_same_shape(labels, predictions)
-    labels = _fitted(labels, predictions.type.shape)
-    return labels, _fitted(predictions, labels.type.shape)
+    labels = _check_sizes(labels, predictions.type.shape)
+    return labels, _check_sizes(predictions, labels.type.shape)
 
 
 def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
@@ -46,7 +46,7 @@ def class_labels(labels: Tensor, logits: Tensor) -> Tensor:
             f"labels {labels!r} must have the shape of logits {logits!r} without the last axis; apply rg.squeeze or "
             "rg.reshape to one of them"
         )
-    return _fitted(labels, want)
+    return _check_sizes(labels, want)
 
 
 def lengths_of_rows(lengths: Any, rows: Dim, what: str) -> Tensor:
@@ -73,7 +73,7 @@ def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
     first, *rest = x.type.shape
     if _differ(first, rows):
         raise ShapeError(f"{what} {x!r} must have one entry for each of {rows} rows; check the batch size")
-    return _fitted(x, (rows, *rest))
+    return _check_sizes(x, (rows, *rest))
 
 
 def _may_be_equal(have: Shape, want: Shape) -> bool:
@@ -85,7 +85,7 @@ def _differ(a: Dim, b: Dim) -> bool:
     return isinstance(a, int) and isinstance(b, int) and a != b
 
 
-def _fitted(x: Tensor, other: Shape) -> Tensor:
+def _check_sizes(x: Tensor, other: Shape) -> Tensor:
     """Return x with a check at each call that its sizes equal those of ``other``."""
     shape = tuple(want if (have == 1) != (want == 1) else have for have, want in zip(x.type.shape, other, strict=True))
     return x if shape == x.type.shape else build("ensure_shape", x, shape=shape)
@@ -170,9 +170,9 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
         kinds = f"{public_type(a.type)} and {public_type(b.type)}"
         raise ShapeError(f"matmul of {kinds}: their leading axes must be equal or 1 ({error})") from None
     if len(rows) == 1:
-        row = _repeated(build("reshape", a, shape=(1, *rows)), leading)
+        row = _broadcast_matrices(build("reshape", a, shape=(1, *rows)), leading)
         return build("reshape", build("matmul", row, b), shape=(*leading, columns[-1]))
-    return build("matmul", _repeated(a, leading), _repeated(b, leading))
+    return build("matmul", _broadcast_matrices(a, leading), _broadcast_matrices(b, leading))
 
 
 def _row_products(a: Tensor, b: Tensor) -> Tensor:
@@ -183,11 +183,11 @@ def _row_products(a: Tensor, b: Tensor) -> Tensor:
             f"matmul of {public_type(a.type)} and {public_type(b.type)}: rows of {want} entries do not fit a "
             f"vector of {have}; both must be equal"
         )
-    products = build("mul", _fitted(a, (*a.type.shape[:-1], have)), _fitted(b, (want,)))
+    products = build("mul", _check_sizes(a, (*a.type.shape[:-1], have)), _check_sizes(b, (want,)))
     return build("reduce_sum", products, axes=(a.rank - 1,), keepdims=False)
 
 
-def _repeated(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:
+def _broadcast_matrices(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:
     """Broadcast the leading axes of matrices to ``leading``."""
     shape = x.type.shape
     have = shape[:-2]

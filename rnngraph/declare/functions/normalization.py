@@ -285,10 +285,10 @@ def normalized_with(
         for key, start in initializers.items()
     }
     with within(scope.layer):
-        return _normalized(x, options._replace(axis=place), own)
+        return _build_normalization(x, options._replace(axis=place), own)
 
 
-def _normalized(
+def _build_normalization(
     x: Tensor, options: Normalization, own: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     """Build batch normalization with the parameters ``own``. The axis is not negative."""

@@ -192,7 +192,7 @@ def _quantile(x: Any, q: float, axis: Axis, keepdims: bool, method: str, leaves_
     others = tuple(place for place in range(x.rank) if place not in axes)
     flat, size = transpose(x, (*others, *axes)), math.prod(_fixed(x, place) for place in axes)
     flat = build("reshape", flat, shape=(*(x.type.shape[place] for place in others), size))
-    result = _interpolated(flat, size, q, method, leaves_nan)
+    result = _interpolate(flat, size, q, method, leaves_nan)
     return build("reshape", result, shape=kept_shape if flag(keepdims, "keepdims") else result.type.shape)
 
 
@@ -205,7 +205,7 @@ def _fixed(x: Tensor, place: int) -> int:
     return size
 
 
-def _interpolated(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> Tensor:
+def _interpolate(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> Tensor:
     """Compute the quantile along the last axis."""
     is_nan = not_equal(x, x)
     if leaves_nan:

@@ -54,12 +54,12 @@ def _pairs(x: Tensor, paddings: Any, line: Where | None) -> list[tuple[int, int]
     if isinstance(paddings, Mapping):
         pairs = [(0, 0)] * x.rank
         for axis, padding in paddings.items():
-            pairs[one_axis(x.rank, axis)] = _whole(padding, (2,), line)
+            pairs[one_axis(x.rank, axis)] = _broadcast_counts(padding, (2,), line)
         return pairs
-    return [(before, after) for before, after in _whole(paddings, (x.rank, 2), line)]
+    return [(before, after) for before, after in _broadcast_counts(paddings, (x.rank, 2), line)]
 
 
-def _whole(counts: Any, shape: tuple[int, ...], line: Where | None) -> Any:
+def _broadcast_counts(counts: Any, shape: tuple[int, ...], line: Where | None) -> Any:
     """Return counts as nested lists, broadcast to ``shape``."""
     wrong = ArgumentError(f"paddings={shown(counts)} must be ints of 0 or more, (before, after) for each axis", line)
     try:

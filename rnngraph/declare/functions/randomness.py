@@ -29,10 +29,10 @@ def by_graph(*, training: Any, inference: Any) -> Tensor:
     if not isinstance(training, Tensor) and not isinstance(inference, Tensor):
         training = constant(training)
     kind = training if isinstance(training, Tensor) else inference
-    return build("by_graph", *(_filled(item, kind) for item in (training, inference)))
+    return build("by_graph", *(_broadcast_number(item, kind) for item in (training, inference)))
 
 
-def _filled(value: Any, kind: Tensor) -> Tensor:
+def _broadcast_number(value: Any, kind: Tensor) -> Tensor:
     """Convert ``value`` to a Tensor. A number is broadcast to the shape of ``kind``."""
     filled = like(value, kind)
     is_number = not isinstance(value, Tensor) and filled.rank == 0

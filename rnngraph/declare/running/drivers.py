@@ -150,11 +150,11 @@ def stack_bidirectional_dynamic_rnn(
             output, state = run.over(cell, initial, f"cell_{layer}/bidirectional_rnn/{suffix}", direction == 1)
             outputs.append(output)
             states[direction].append(state)
-        inputs = _concatenated(outputs, where)
+        inputs = _concatenate_outputs(outputs, where)
     return inputs, tuple(states[0]), tuple(states[1])
 
 
-def _concatenated(outputs: Sequence[Any], where: Where | None) -> Any:
+def _concatenate_outputs(outputs: Sequence[Any], where: Where | None) -> Any:
     """Concatenate the outputs of both directions along their last axis, leaf by leaf."""
     first, other = outputs
     if not isinstance(other, Tensor):
@@ -229,12 +229,12 @@ def _sequence_of(steps: Sequence[Any], where: Where | None) -> Any:
     if isinstance(first, Tensor):
         for number, item in enumerate(steps):
             _check_like(item, first, number, where)
-        return _joined(steps, where)
+        return _stack_steps(steps, where)
     leaves = [matched(first, item, f"input {number} of static_rnn", where) for number, item in enumerate(steps)]
     for number, step in enumerate(leaves):
         for leaf, like in zip(step, leaves[0], strict=True):
             _check_like(leaf, like, number, where)
-    return pack(first, [_joined(list(items), where) for items in zip(*leaves, strict=True)])
+    return pack(first, [_stack_steps(list(items), where) for items in zip(*leaves, strict=True)])
 
 
 def run_steps(
@@ -244,7 +244,7 @@ def run_steps(
     return Run(steps, None, None, False, None, time_major, scope, where).over(cell, None, reverse=reverse)
 
 
-def _joined(steps: Sequence[Tensor], where: Where | None) -> Tensor:
+def _stack_steps(steps: Sequence[Tensor], where: Where | None) -> Tensor:
     """Stack the Tensors of single steps along a new first axis."""
     rows = [build("reshape", item, shape=(1, *item.type.shape), where=where) for item in steps]
     return rows[0] if len(rows) == 1 else build("concat", *rows, axis=0, where=where)
@@ -258,7 +258,7 @@ def _mask_over(mask: Any, steps: int, where: Where | None) -> Any:
     items = [item if isinstance(item, Tensor) else constant(item) for item in mask]
     if len(items) != steps or any(item.dtype != "bool" or item.rank != 1 for item in items):
         raise StructureError(f"mask must be a list of {steps} bool Tensors [batch], one per step, not {mask!r}", where)
-    return _joined(items, where)
+    return _stack_steps(items, where)
 
 
 def _check_like(leaf: Any, like: Any, number: int, where: Where | None) -> None:

@@ -59,7 +59,7 @@ class Run:
         states = [_param(name, kind, where) for kind, name in zip(kinds, state_names(cell), strict=True)]
         step_class = class_within([*flatten(self.inputs), self.sequence_length, self.mask, initial_state])
         x = pack(self.inputs, [step_class(node) for node in steps])
-        output, new = self._traced(inner, cell, x, pack(structure, [step_class(node) for node in states]))
+        output, new = self._trace_step(inner, cell, x, pack(structure, [step_class(node) for node in states]))
         following = flatten(new)
         check_step(cell, following, kinds, where)
         outputs = check_outputs(cell, output, where)
@@ -68,7 +68,7 @@ class Run:
         initial = [stored(*item) for item in zip(initial, leaves, strict=True)]
         nodes = [item.node for item in following]
         carried = [Carry(*item) for item in zip(states, nodes, initial, strict=True)]
-        last = [] if mask is None or gives_zeros else _last(outputs, carried, fed, where)
+        last = [] if mask is None or gives_zeros else _last_output_states(outputs, carried, fed, where)
         step = TracedStep(
             cell,
             trace,
@@ -85,7 +85,7 @@ class Run:
         all_outputs = [item if self.time_major else time_first(item, where) for item in items[len(carried) :]]
         return pack(output, all_outputs), pack(structure, items[: len(states)])
 
-    def _traced(self, inner: InnerCell, cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
+    def _trace_step(self, inner: InnerCell, cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
         """Trace the step. An error on unusual inputs gets an explanation."""
         with tracing(cell):
             if (x.rank == 2) if isinstance(x, Tensor) else not _takes_one_tensor(cell):
@@ -119,7 +119,9 @@ def _takes_one_tensor(cell: Cell) -> bool:
     return type(first).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
-def _last(outputs: list[Tensor], carried: list[Carry], fed: Sequences, where: Where | None) -> list[Carry]:
+def _last_output_states(
+    outputs: list[Tensor], carried: list[Carry], fed: Sequences, where: Where | None
+) -> list[Carry]:
     """Return the states that hold the outputs of the last unmasked step. Add missing states to ``carried``."""
     if len(outputs) == 1:
         node = outputs[0].node

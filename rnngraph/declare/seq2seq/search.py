@@ -91,14 +91,14 @@ class Search:
         check_step(self.cell, after, kinds, self.where)
         words = self._words(output)
         attention = self._attention([output, *after], [fed, *states])
-        before = self._before(attention)
+        before = self._initial_hypotheses(attention)
         known = self._params(before)
         logits = build("reshape", output, shape=(*self.pair, words))
         chosen, following = continued(self.beam, logits, known, attention)
         moved = [reordered(leaf, chosen.parents) for leaf in after]
         fed_next = check(next_input(cast(build("reshape", chosen.words, shape=(self.rows,)), "int64"), None))
         runs, scores = self.param("runs", TensorType("bool", ())), self.param("scores", chosen.scores.type)
-        repeated = None if initial is None else self._repeated(initial, columns)
+        repeated = None if initial is None else self._repeat_states(initial, columns)
         begins = initial_leaves(self.cell, inner, repeated, kinds, self.where)
         begins = [stored(*item) for item in zip(begins, columns, strict=True)]
         carried = [
@@ -147,7 +147,7 @@ class Search:
             return repeat(first, self.beam.width, axis=0)
         return build("broadcast", first, shape=(self.rows, first.type.shape[-1]))
 
-    def _repeated(self, initial: Any, columns: list[Columns]) -> Any:
+    def _repeat_states(self, initial: Any, columns: list[Columns]) -> Any:
         """Repeat the initial states of each row for all of its hypotheses."""
         carried = named(self.cell)
         leaves = matched(carried, initial, f"{self.cell!r}: initial_state", self.where)
@@ -174,7 +174,7 @@ class Search:
             )
         return build("reshape", attention, shape=(*self.pair, attention.type.shape[1]))
 
-    def _before(self, attention: Tensor | None) -> Hypotheses:
+    def _initial_hypotheses(self, attention: Tensor | None) -> Hypotheses:
         """Return the hypotheses before the first step."""
         covered = None
         if attention is not None:

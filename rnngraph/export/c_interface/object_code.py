@@ -69,7 +69,7 @@ def exported_text(
     functions = "\n".join(_functions(wrappers, prefix))
     if target.triple.startswith("wasm"):
         functions = _shown(functions, names)
-    declared = [f"declare void @{name}(ptr, i64, i64)" for wrapper in wrappers for name in _used(wrapper)]
+    declared = [f"declare void @{name}(ptr, i64, i64)" for wrapper in wrappers for name in _called_entries(wrapper)]
     head = [f'source_filename = "{prefix}"', f'target triple = "{target.triple}"', ""]
     attributes = [attributes_text()]
     attributes += [attributes_text(wrapper.group, _said(wrapper.exported.target)) for wrapper in wrappers if several]
@@ -108,7 +108,7 @@ def _shown(text: str, names: Sequence[str]) -> str:
     return text
 
 
-def _used(wrapper: CWrapper[ExportedNet]) -> list[str]:
+def _called_entries(wrapper: CWrapper[ExportedNet]) -> list[str]:
     """Return the names of entries that the functions call, including packing if weights come at run time."""
     mains = [wrapper.entries[entry.plan.main.name] for entry in wrapper.exported.entries]
     packs = (

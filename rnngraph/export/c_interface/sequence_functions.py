@@ -29,7 +29,7 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
     by_maximum = ("scratch_size",)
 
     def functions(self) -> list[str]:
-        return [self._need(), self._scratch_size(), self._run()]
+        return [self._scratch_bytes(), self._scratch_size(), self._run()]
 
     @staticmethod
     def numbers(variants: Sequence[ExportedSequence]) -> dict[str, int]:
@@ -49,7 +49,7 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
     def _names(self) -> list[str]:
         return [size.name for size in self.exported.sizes]
 
-    def _need(self) -> str:
+    def _scratch_bytes(self) -> str:
         """Return the LLVM text of a function that returns the bytes of scratch memory; -1 for invalid sizes."""
         exported, f = self.exported, WrapperBuilder()
         reach = min(MAX_ELEMENTS, 1 << exported.target.pointer_bits - SPARE_BITS)

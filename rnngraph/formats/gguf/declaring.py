@@ -117,17 +117,17 @@ class Model:
 
     def matrix(self, name: str, outputs: int, inputs: int) -> Value:
         """Declare a tensor as the transposed matrix [inputs, outputs]. The stored tensor may have more axes."""
-        parts = self._stored(name, outputs, inputs)
+        parts = self._declare_stored(name, outputs, inputs)
         self.kinds |= {kind for kind in KINDS if f"{name}/{kind}" in self._places}
         turned = {key: self.script.call(transpose, part, (1, 0)) for key, part in parts.items()}
-        return self._widened(name, turned, 0)
+        return self._declare_floats(name, turned, 0)
 
     def embedding(self, ids: Value, name: str, vocabulary: int, width: int) -> Value:
         """Declare an embedding lookup: the rows of a table at ``ids``."""
-        parts = self._stored(name, vocabulary, width)
-        return self._widened(name, {key: self.script.call(gather, part, ids) for key, part in parts.items()}, -1)
+        parts = self._declare_stored(name, vocabulary, width)
+        return self._declare_floats(name, {key: self.script.call(gather, part, ids) for key, part in parts.items()}, -1)
 
-    def _widened(self, name: str, parts: dict[str, Value], axis: int) -> Value:
+    def _declare_floats(self, name: str, parts: dict[str, Value], axis: int) -> Value:
         """Declare the float32 numbers of stored parts.
 
         Args:
@@ -139,7 +139,7 @@ class Model:
             return self.script.call(dequantize, parts["numbers"], parts["scales"], axis, **options, hint="w")
         return self.script.call(cast, parts[""], "float32", hint="w") if stored == BF16 else parts[""]
 
-    def _stored(self, name: str, rows: int, width: int) -> dict[str, Value]:
+    def _declare_stored(self, name: str, rows: int, width: int) -> dict[str, Value]:
         """Declare the parameters of a tensor as matrices [rows, ...], or return the earlier declaration."""
         if name in self._matrices:
             return self._matrices[name]

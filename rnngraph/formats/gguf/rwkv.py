@@ -150,7 +150,7 @@ class Rwkv6(Rwkv):
 
     def time_mix(self, layer: str, x: Value) -> Value:
         m, script, name = self.m, self.script, f"{layer}.time_mix"
-        mixed = self._mixed(layer, x)
+        mixed = self._input_mixtures(layer, x)
         r, k, v = (self.by_heads(self.square(mixed[key], f"{name}_{word}")) for key, word in _PRODUCTS)
         gate = script.call(swish, self.square(mixed["g"], f"{name}_gate"))
         low = self.low_rank(mixed["w"], f"{name}_decay_w1", f"{name}_decay_w2", tanh)
@@ -162,7 +162,7 @@ class Rwkv6(Rwkv):
         y = m.add(y, self.bonus(r, k, v, m.vector(f"{name}_first.weight", self.heads, self.head)))
         return self.square(m.multiply(self.normalized(layer, y), gate), f"{name}_output")
 
-    def _mixed(self, layer: str, x: Value) -> dict[str, Value]:
+    def _input_mixtures(self, layer: str, x: Value) -> dict[str, Value]:
         """Declare the mixtures. Their shares are low-rank products of a first mixture, and so depend on the input."""
         m, script, name = self.m, self.script, f"{layer}.time_mix"
         change = self.change(x)
@@ -176,13 +176,13 @@ class Rwkv6(Rwkv):
             script.operation("@", part, script.item(matrix, slice(None), slice(place * width, (place + 1) * width)))
             for place, part in enumerate(m.pieces(inner, *[rank] * count))
         ]
-        own = self._own_shares(name)
+        own = self._constant_shares(name)
         return {
             key: m.add(x, m.multiply(change, m.add(share, own[key])))
             for key, share in zip(MIXTURES_6, shares, strict=True)
         }
 
-    def _own_shares(self, name: str) -> dict[str, Value]:
+    def _constant_shares(self, name: str) -> dict[str, Value]:
         """Declare the constant part of the shares, from one tensor or, in older files, five."""
         if not self.m.has(f"{name}_lerp_fused.weight"):
             return {key: self.vector(f"{name}_lerp_{key}") for key in MIXTURES_6}

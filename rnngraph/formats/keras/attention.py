@@ -28,7 +28,7 @@ MASK_PENALTY = 1e9
 """Number that is subtracted from the scores of masked steps, so that their softmax is 0."""
 
 
-def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
+def _query_value_key(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
     """Return (query, value, key) from the layer's list of inputs. Without a key, the value is the key."""
     tensors = inputs.several
     if len(tensors) not in (2, 3) or any(x.rank != 3 for x in tensors):
@@ -38,7 +38,7 @@ def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
 
 def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     """Declare Luong's attention. Scores are dot products or, in the mode ``concat``, sums of tanh."""
-    query, _, key = _parts(inputs)
+    query, _, key = _query_value_key(inputs)
     of, script = b.script.operation, ScriptBackend(b.script)
     scale = b.parameter(layer, "scale", b.array(layer, "scale")) if "scale" in b.arrays(layer) else None
     if layer.config.get("score_mode", "dot") == "concat":
@@ -47,24 +47,24 @@ def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     else:
         scores = product_scores(script, query.value, key.value)
         scores = scores if scale is None else of("*", scores, scale)
-    return _applied(b, layer, inputs, scores)
+    return _weighted_values(b, layer, inputs, scores)
 
 
 def _additive_attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     """Declare Bahdanau's attention."""
-    query, _, key = _parts(inputs)
+    query, _, key = _query_value_key(inputs)
     has_scale = "scale" in b.arrays(layer)
     v = b.parameter(layer, "scale", b.array(layer, "scale", key.width)) if has_scale else None
-    return _applied(b, layer, inputs, additive_scores(ScriptBackend(b.script), query.value, key.value, v))
+    return _weighted_values(b, layer, inputs, additive_scores(ScriptBackend(b.script), query.value, key.value, v))
 
 
-def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> list[Signal]:
+def _weighted_values(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> list[Signal]:
     """Declare the weighted sum of the value's steps.
 
     Args:
         scores: [batch, query's steps, value's steps].
     """
-    query, value, _ = _parts(inputs)
+    query, value, _ = _query_value_key(inputs)
     counts = None if value.mask is None else b.script.call(expand_dims, value.mask, 1)
     if inputs.keywords.get("use_causal_mask", layer.config.get("causal", False)):
         counts = _both(b, counts, _causal(b, query, value))

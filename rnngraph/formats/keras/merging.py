@@ -24,7 +24,7 @@ from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 
 
-def _aligned(b: Declaration, inputs: Inputs) -> list[Value]:
+def _align_ranks(b: Declaration, inputs: Inputs) -> list[Value]:
     """Return the tensors with equal ranks: axes of size 1 are inserted after the batch axis."""
     values, rank = [], max(x.rank for x in inputs.several)
     for x in inputs.several:
@@ -37,7 +37,7 @@ def _aligned(b: Declaration, inputs: Inputs) -> list[Value]:
 
 def _summed(sign: str) -> Handler:
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-        total, *others = _aligned(b, _at_least_one(layer, inputs))
+        total, *others = _align_ranks(b, _at_least_one(layer, inputs))
         for other in others:
             total = b.script.operation(sign, total, other)
         if layer.kind == "Average":
@@ -49,8 +49,8 @@ def _summed(sign: str) -> Handler:
 
 def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Declare a product. In Keras 3 masked entries count as 1; if all entries are masked, the product is 0."""
-    values, signals = _aligned(b, _at_least_one(layer, inputs)), inputs.several
-    masks = [_mask_like(b, x) if b.version >= 3 else None for x in signals]
+    values, signals = _align_ranks(b, _at_least_one(layer, inputs)), inputs.several
+    masks = [_broadcast_mask(b, x) if b.version >= 3 else None for x in signals]
     total: Value | None = None
     for value, mask in zip(values, masks, strict=True):
         counted = value if mask is None else b.script.call(where, mask, value, 1)
@@ -62,7 +62,7 @@ def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(total, mask)
 
 
-def _mask_like(b: Declaration, x: Signal) -> Value | None:
+def _broadcast_mask(b: Declaration, x: Signal) -> Value | None:
     """Declare a tensor's mask with trailing axes of size 1, so that it broadcasts with the tensor."""
     return None if x.mask is None else b.script.call(expand_dims, x.mask, -1)
 
@@ -73,8 +73,8 @@ def _extreme(function: Function) -> Handler:
         signals = _at_least_one(layer, inputs).several
         total: Value | None = None
         counts: Value | None = None
-        for value, x in zip(_aligned(b, inputs), signals, strict=True):
-            mask = _mask_like(b, x) if b.version >= 3 else None
+        for value, x in zip(_align_ranks(b, inputs), signals, strict=True):
+            mask = _broadcast_mask(b, x) if b.version >= 3 else None
             if total is None:
                 total, counts = value, mask
                 continue

@@ -97,16 +97,18 @@ class Networks:
             after = tuple(range(2, mask.tensor.rank))
             mask = b.script.call(reduce_any, mask, axis=after) if b.version < 3 else None
         if is_by_step(inner[0]):
-            outputs = self._within(b, inner[0], Signal(x.value))
+            outputs = self._nested_outputs(b, inner[0], Signal(x.value))
         elif inner[0].kind == "Flatten":
             outputs = [Signal(b.script.call(reshape, x.value, (None, None, -1)))]
         else:
             mask_of_rows = None if x.mask is None else self._merged_mask(b, x.mask, inner[0])
             rows = Signal(_merge_batch_time(b, x.value), mask_of_rows)
-            outputs = [Signal(_split_batch_time(b, one.value, x.shape)) for one in self._within(b, inner[0], rows)]
+            outputs = [
+                Signal(_split_batch_time(b, one.value, x.shape)) for one in self._nested_outputs(b, inner[0], rows)
+            ]
         return [Signal(one.value, mask) for one in outputs]
 
-    def _within(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
+    def _nested_outputs(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
         """Return the outputs of a nested layer. A layer that cannot be read is listed."""
         outputs = self.called(b, inner, Inputs((x,)))
         if isinstance(outputs, _Missing):
@@ -289,7 +291,7 @@ def _read(call: Call) -> Iterator[Reference]:
 def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[Layer]]:
     """Return {top layer: layers of its stack} for stacks of recurrent layers, including those in nested networks."""
     groups: dict[Layer, list[Layer]] = {}
-    below_of = {above: below for below, above in _chained(network) if uses[below] == uses[above] == 1}
+    below_of = {above: below for below, above in _stackable_pairs(network) if uses[below] == uses[above] == 1}
     for layer in network.layers:
         if layer.network is not None:
             groups |= groups_of(layer.network, uses)
@@ -301,7 +303,7 @@ def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[L
     return groups
 
 
-def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
+def _stackable_pairs(network: Network) -> Iterator[tuple[Layer, Layer]]:
     """Yield (layer, its only reader) for pairs that can be adjacent layers of one stack."""
     if network.is_sequential:
         for below, above in zip(network.layers, network.layers[1:], strict=False):

@@ -43,12 +43,12 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     epsilon = number(layer.config, "epsilon", 1e-3)
     is_frozen = layer.config.get("trainable", True) is False
     if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # batch statistics act in training only
-        return _frozen(b, layer, x, arrays, axis, epsilon)
+        return _by_moving_averages(b, layer, x, arrays, axis, epsilon)
     momentum = number(layer.config, "momentum", 0.99)
     return Signal(declare_batch_normalization(b.script, x.value, arrays, b.scope(layer), axis, epsilon, momentum))
 
 
-def _frozen(
+def _by_moving_averages(
     b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], axis: int, epsilon: float
 ) -> Signal:
     """Declare normalization by the moving averages, in the training graph as well."""

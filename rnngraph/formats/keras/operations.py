@@ -74,7 +74,7 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     return b.script.call(basic.where, as_truths(b, condition), *alike(b, [one, other]))
 
 
-def _filled(function: Function) -> Operation:
+def _fill_operation(function: Function) -> Operation:
     """Return the operation for ``zeros_like`` or ``ones_like``."""
 
     def fill(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -224,8 +224,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "Clip": _clip,
     "Where": _where,
     "Round": _round,
-    "ZerosLike": _filled(zeros_like),
-    "OnesLike": _filled(ones_like),
+    "ZerosLike": _fill_operation(zeros_like),
+    "OnesLike": _fill_operation(ones_like),
     "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2),
     "Elu": _with_number(act.elu, "alpha", 1.0),
     "Celu": _with_number(act.celu, "alpha", 1.0),

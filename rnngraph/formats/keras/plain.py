@@ -114,7 +114,7 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         return Signal(b.script.call(dropout, x.value, kept(rate)))
     if not isinstance(shape, list) or len(shape) != x.rank:
         raise layer.config.error(f"noise_shape of {layer} must have {x.rank} entries, the rank of its input")
-    return _dropped_alike(b, x.value, rate, [axis for axis, size in enumerate(shape) if size == 1])
+    return _shared_dropout(b, x.value, rate, [axis for axis, size in enumerate(shape) if size == 1])
 
 
 def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -122,7 +122,7 @@ def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, rate = inputs.one, b.drops(_rate(layer))
     if layer.config.get("data_format", None) == "channels_first":
         raise Unreadable("data_format='channels_first' is not supported")
-    return _dropped_alike(b, x.value, rate, range(1, x.rank - 1)) if rate else Signal(x.value)
+    return _shared_dropout(b, x.value, rate, range(1, x.rank - 1)) if rate else Signal(x.value)
 
 
 def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -130,7 +130,7 @@ def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(alpha_dropout(ScriptBackend(b.script), x.value, kept(rate))) if rate else Signal(x.value)
 
 
-def _dropped_alike(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
+def _shared_dropout(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
     """Declare dropout whose mask is shared by all entries along ``axes``."""
     return Signal(shared_dropout(ScriptBackend(b.script), x, kept(rate), axes))
 

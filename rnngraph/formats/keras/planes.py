@@ -13,7 +13,7 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .plain import sizes
 
 
-def _over(layer: Layer, axes: int) -> dict[str, object]:
+def _axis_options(layer: Layer, axes: int) -> dict[str, object]:
     """Return the options ``axis`` and ``keepdims`` of a reduction over the axes between batch and channels."""
     first = 2 if layer.config.get("data_format", None) == "channels_first" else 1
     keepdims = {"keepdims": True} if layer.config.get("keepdims", False) else {}
@@ -22,12 +22,12 @@ def _over(layer: Layer, axes: int) -> dict[str, object]:
 
 def _global(function: Function, axes: int) -> Handler:
     """Return the handler of a global pool: a reduction over all axes between batch and channels."""
-    return lambda b, layer, inputs: Signal(b.script.call(function, inputs.one.value, **_over(layer, axes)))
+    return lambda b, layer, inputs: Signal(b.script.call(function, inputs.one.value, **_axis_options(layer, axes)))
 
 
 def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Declare the mean over unmasked steps."""
-    x, over, of = inputs.one, _over(layer, 1), b.script.operation
+    x, over, of = inputs.one, _axis_options(layer, 1), b.script.operation
     if x.mask is None:
         return Signal(b.script.call(reduce_mean, x.value, **over))
     if x.mask.tensor.rank != 2:

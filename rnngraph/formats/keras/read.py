@@ -147,7 +147,7 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
     hidden = {layer for layer in layers if not known.isdisjoint(all_layers(layer))}
     networks, script = Networks(hidden, KEEPS_SHAPE), None
     try:
-        script = _declared(file, net, networks, request, builders) if net.network is not None else None
+        script = _declare_script(file, net, networks, request, builders) if net.network is not None else None
     except NotReadableError as error:
         networks.problems += error.problems
     except FileError:
@@ -158,7 +158,7 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
     return script
 
 
-def _declared(
+def _declare_script(
     file: Opened, net: Layer, networks: Networks, request: AxisRequest, builders: Mapping[str, Builder]
 ) -> Script | None:
     """Return the net's script; None if ``networks`` lists problems."""

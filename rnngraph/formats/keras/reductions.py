@@ -41,7 +41,7 @@ def _truths(b: Declaration, inputs: Inputs) -> Value:
     return as_truths(b, *operands(b, inputs, 1))
 
 
-def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
+def _axis_options(layer: Layer, inputs: Inputs) -> dict[str, Any]:
     """Return the options ``axis`` and ``keepdims`` of a reduction."""
     if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
         raise Unreadable("dtype, initial and where are not supported")
@@ -50,18 +50,18 @@ def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
 
 
 def _reduction(function: Function, operand: Callable[[Declaration, Inputs], Value]) -> Operation:
-    return lambda b, layer, inputs: b.script.call(function, operand(b, inputs), **_over(layer, inputs))
+    return lambda b, layer, inputs: b.script.call(function, operand(b, inputs), **_axis_options(layer, inputs))
 
 
 def _extreme(function: Function, of_truths: Function) -> Operation:
     def reduce(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         (x,) = operands(b, inputs, 1)
-        return b.script.call(of_truths if x.tensor.dtype == "bool" else function, x, **_over(layer, inputs))
+        return b.script.call(of_truths if x.tensor.dtype == "bool" else function, x, **_axis_options(layer, inputs))
 
     return reduce
 
 
-def _place(function: Function) -> Operation:
+def _argument_operation(function: Function) -> Operation:
     """Return the operation for ``argmax`` or ``argmin``."""
 
     def place(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -136,12 +136,12 @@ def _top_k(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _median(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    return b.script.call(orders.median, _floats(b, inputs), **_over(layer, inputs))
+    return b.script.call(orders.median, _floats(b, inputs), **_axis_options(layer, inputs))
 
 
 def _quantile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     """Declare a quantile. Several quantiles are stacked along a new first axis."""
-    share, over = inputs.keyword("q", 1), _over(layer, inputs)
+    share, over = inputs.keyword("q", 1), _axis_options(layer, inputs)
     method = option(layer, inputs, "method", 3, "linear")
     over |= {} if method == "linear" else {"method": method}
     shares = share if isinstance(share, list | tuple) else [share]
@@ -163,8 +163,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "All": _reduction(reduce_all, _truths),
     **dict.fromkeys(("Max", "Amax"), _extreme(basic.reduce_max, reduce_any)),
     **dict.fromkeys(("Min", "Amin"), _extreme(basic.reduce_min, reduce_all)),
-    "Argmax": _place(basic.argmax),
-    "Argmin": _place(basic.argmin),
+    "Argmax": _argument_operation(basic.argmax),
+    "Argmin": _argument_operation(basic.argmin),
     "CountNonzero": _count,
     "Average": _average,
     "Norm": _norm,

@@ -40,7 +40,7 @@ def body_of(node: Node, inputs: Sequence[Operand | Deferred | None], opset: int)
             if value is not None and not isinstance(value, Graph | messages.SparseTensor)
         ],
     )
-    function = _recorded(node.op, opset) or _built(call, inputs, opset)
+    function = _recorded_body(node.op, opset) or _built(call, inputs, opset)
     if function is None:
         return None
     function.domain = call.domain = DOMAIN
@@ -59,7 +59,7 @@ def _table() -> Mapping[str, Mapping[str, str]]:
     return table
 
 
-def _recorded(op: str, opset: int) -> messages.Function | None:
+def _recorded_body(op: str, opset: int) -> messages.Function | None:
     """Return the newest recorded body of an operator up to a version."""
     versions = [int(version) for version in _table().get(op, {}) if int(version) <= opset]
     return decode(messages.Function, base64.b64decode(_table()[op][str(max(versions))])) if versions else None

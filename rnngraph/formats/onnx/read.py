@@ -180,7 +180,7 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
         reread, new_values = _read(model, settled, stacks, reading.choices, shared, anchored)
         if not reread.problems:
             reading, values = reread, new_values
-    script = _finished(model, reading.tensors, values)
+    script = _finish_script(model, reading.tensors, values)
     _note_sizes(script, model, reading, forced_by, request)
     return script
 
@@ -323,7 +323,7 @@ def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset
     script, outputs = tensors.script, dict[str, Value]()
     try:
         outputs = {name: tensors.value(value) for name, value in values.items()}
-    except (UnreadableError, AttributeError):  # ``_finished`` reports the error
+    except (UnreadableError, AttributeError):  # ``_finish_script`` reports the error
         return frozenset()
     steps = set(with_inner(wanted_steps(script.steps, outputs)))
     needed = {symbol for step in steps for tensor in tensors_in(step.result) for symbol in tensor.type.plain_symbols}
@@ -332,7 +332,7 @@ def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset
     return frozenset(needed - available)
 
 
-def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
+def _finish_script(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
     """Return the script with its outputs, without steps that no output needs."""
     script = tensors.script
     problems = []

@@ -63,16 +63,16 @@ def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: 
             f"it pools {len(b.shape(x)) - 2} axes with {len(windows)} windows; it must be one axis or two"
         )
     if len(windows) == 1:
-        return _along(b, x, windows[0], counts_padding)
+        return _pool_time(b, x, windows[0], counts_padding)
 
     def run(x: Item, across: Window, along: Window, _: int) -> Item:
-        y = _unrolled(b, x, across, counts_padding)
-        return y if along.is_identity else by_rows(b, [y], lambda rows: _along(b, rows[0], along, counts_padding))
+        y = _pool_unrolled(b, x, across, counts_padding)
+        return y if along.is_identity else by_rows(b, [y], lambda rows: _pool_time(b, rows[0], along, counts_padding))
 
     return on_planes(b, x, windows, run)
 
 
-def _unrolled(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
+def _pool_unrolled(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
     """Pool x [batch, across, along, width] along axis 1, which is unrolled into slices."""
     fill = float("-inf") if counts_padding is None else 0.0
     total = joined(b, slices(b, x, 1, window, fill), counts_padding is None)
@@ -103,7 +103,7 @@ def entry_counts(window: Window, size: int, counts_padding: bool) -> list[int]:
     return [sum(first <= start + entry < last for entry in reads) for start in starts]
 
 
-def _along(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
+def _pool_time(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
     """Pool x [batch, time, width] along time."""
     is_max = counts_padding is None
     if window.is_even and window.dilation == 1 and not counts_padding and window.span:

@@ -42,7 +42,7 @@ class Rolling:
         """Loop-invariant steps, by their number in a round, which are declared once."""
         self.has_cells = True
         """True if single recurrent cells may become drivers; False to make one cell of the loop."""
-        self.needed = _needed(loop)
+        self.needed = _needed_steps(loop)
         """Numbers of the steps of a round that later steps need."""
         self.sequences: list[tuple[Entries, Value]] = []
         """(entries, sequence) pairs of operands that are entries of an axis, each declared once."""
@@ -90,7 +90,7 @@ class Rolling:
             return item
         if item.step in self.replacements:
             return part_of(self.replacements[item.step], item.path)
-        number, place = self._place(item)
+        number, place = self._place_in_round(item)
         # The driver's final state is used only if no other round's result is read. Otherwise the readers may form
         # another loop, which must index one sequence in all rounds.
         last = self.loop.count - 1
@@ -101,7 +101,7 @@ class Rolling:
         index = -1 if is_last else number
         return self._reshaped_like(self.new.item(sequence, ALL, index), item)
 
-    def _place(self, item: Value) -> tuple[int, Place]:
+    def _place_in_round(self, item: Value) -> tuple[int, Place]:
         """Return (number of the round, place in the round) of a value that the loop computes."""
         for number, steps in enumerate(self.loop.rounds):
             if item.step in steps:
@@ -124,7 +124,7 @@ class Rolling:
         looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
         if not any(looped) or len(items) < 2:
             return False
-        places = [self._place(item) if inside else None for item, inside in zip(items, looped, strict=True)]
+        places = [self._place_in_round(item) if inside else None for item, inside in zip(items, looped, strict=True)]
         numbers = [position[0] for position in places if position]
         kinds = {position[1] for position in places if position}
         first, last = looped.index(True), len(looped) - looped[::-1].index(True)
@@ -423,7 +423,7 @@ class Rolling:
         )
 
 
-def _needed(loop: Loop) -> set[int]:
+def _needed_steps(loop: Loop) -> set[int]:
     """Return the numbers of the steps of a round whose results are needed, directly or through later rounds."""
     needed: set[int] = set()
     pending = [place for place, _ in loop.used]

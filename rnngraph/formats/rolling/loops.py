@@ -232,7 +232,7 @@ def _best_of(
             break
         first = start + offset
         rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(turns)]
-        loop = _checked(rounds, later) or _checked(_longest_alike(rounds), later)
+        loop = _loop_of(rounds, later) or _loop_of(_longest_equal_run(rounds), later)
         if loop is None:
             continue
         carried = sum(isinstance(item, Carried) for items in loop.operands for item in items)
@@ -243,7 +243,7 @@ def _best_of(
     return [loop for _, loop in scored[:MAX_OFFSETS]]
 
 
-def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
+def _longest_equal_run(rounds: list[list[Step]]) -> list[list[Step]]:
     """Return the longest run of rounds with equal links: each depends in the same way on the previous round."""
     links = [_link(before, after) for before, after in pairwise(rounds)]
     best = first = 0
@@ -276,7 +276,7 @@ def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
     return links
 
 
-def _checked(rounds: list[list[Step]], later: Readers) -> Loop | None:
+def _loop_of(rounds: list[list[Step]], later: Readers) -> Loop | None:
     """Return the loop of these rounds; None if an operand varies irregularly."""
     has_cell = any(step.key in DRIVERS for step in rounds[0])
     if len(rounds) < (2 if has_cell else MIN_ROUNDS):
@@ -332,10 +332,10 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
             for number, (place, item) in enumerate(zip(at, column, strict=True))
         ):
             return Inner((first[1], path))
-    return _carried(column, places)
+    return _carried_operand(column, places)
 
 
-def _carried(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
+def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
     """Return the carried operand; None unless all rounds after the first read the same place of the previous round."""
     first, rest = column[0], column[1:]
     if not all(isinstance(item, Value) and item.step in places for item in rest):

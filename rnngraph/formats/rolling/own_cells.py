@@ -101,7 +101,7 @@ class Core:
             raise NotRolledError
         if not any(item.place == other.place for other in self.carried):
             self.carried.append(item)
-        elif not any(item.place == other.place and _start_alike(item, other) for other in self.carried):
+        elif not any(item.place == other.place and _have_equal_start(item, other) for other in self.carried):
             raise NotRolledError
 
     def _share(self, value: Value) -> None:
@@ -139,7 +139,7 @@ class Core:
         x = x if x.tensor.dtype == dtype else script.call(basic.cast, x, dtype)
         return flat_rows(script, x, self._flat_width(x.tensor))
 
-    def _shaped(self, script: Script, x: Value, like: Tensor) -> Value:
+    def _unflatten(self, script: Script, x: Value, like: Tensor) -> Value:
         """Convert x [batch, width] to the shape and dtype of ``like``: the inverse of ``_flat``."""
         x = shaped_rows(script, x, like.type.shape)
         return x if like.dtype == x.tensor.dtype else script.call(basic.cast, x, like.dtype)
@@ -177,14 +177,14 @@ class Core:
         kind: type[OwnCell] = type(name, (OwnCell,), {"scope_name": None})
         kind.core, kind.names, kind.dtype = self, names, dtype
         arguments = [*self._inner_cells(), *(rolling.value(value) for value in self.outside)]
-        cell = _own_cell(new, kind, arguments)
+        cell = _declare_cell(new, kind, arguments)
         scope = new.scope("rnn")
         options = self._initial_state(starts, names, dtype)
         outputs, state = new.call(dynamic_rnn, cell, x, **options, scope=scope)
         self._rename(scope, name)
         cell.step.defines, cell.step.inner = kind.text, kind.steps
         for item, leaf in zip(self.carried, state.leaves, strict=True):
-            rolling.final[item.place] = self._shaped(new, leaf, self._tensor(item.place))
+            rolling.final[item.place] = self._unflatten(new, leaf, self._tensor(item.place))
         start = 0
         for place in self.emitted:
             width = self._flat_width(self._tensor(place))
@@ -259,7 +259,7 @@ class Core:
                 self.new.parameters[place + key[len(old) :]] = self.new.parameters.pop(key)
 
 
-def _start_alike(a: Carried, b: Carried) -> bool:
+def _have_equal_start(a: Carried, b: Carried) -> bool:
     """True if two readers of a carried value have the same initial value. None stands for zeros."""
     zeros = [item.initial is None or item.initial.step.fill == 0 for item in (a, b)]
     return all(zeros) or same_value(a.initial, b.initial)
@@ -311,7 +311,7 @@ def _traced_step(
     before: dict[Place, Value] = {}
     for name, carried in zip(kind.names, core.carried, strict=True):
         leaf = named_value(state[name], f"state[{name!r}]")
-        before[carried.place] = core._shaped(script, leaf, core._tensor(carried.place))
+        before[carried.place] = core._unflatten(script, leaf, core._tensor(carried.place))
     outer = [*core.cells, *core.outside]
     pairs = zip(cell.arguments, names, strict=True)
     shared_values = [named_value(argument, f"self.{name}") for argument, name in pairs]
@@ -370,7 +370,7 @@ def _inputs_of_step(core: Core, script: Script, x: Tensor) -> list[tuple[Inner |
         width = sequence.tensor.width
         whole = named_value(x, "x")
         piece = script.item(whole, ALL, slice(start or None, start + width)) if len(core.inputs) > 1 else whole
-        operands.append((item, core._shaped(script, piece, like)))
+        operands.append((item, core._unflatten(script, piece, like)))
         start += width
     return operands
 
@@ -418,7 +418,7 @@ def _inner_step(script: Script, p: Scope, name: str, cell: Value, x: Value, stat
     return script.add(Step(result, (cell, x, state), {}, written, hint, True))
 
 
-def _own_cell(script: Script, kind: type[OwnCell], arguments: Sequence[Value]) -> Value:
+def _declare_cell(script: Script, kind: type[OwnCell], arguments: Sequence[Value]) -> Value:
     """Declare a cell whose step defines its class, after a driver traced it."""
 
     def written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:

@@ -91,7 +91,7 @@ def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[st
             if not entry.slices:
                 files.texts(entry, label)  # Strings are not returned, but reading them detects damage.
             continue
-        array = _joined(label, entry, pieces.get(label, ()), files) if entry.slices else files.array(entry, label)
+        array = _join_slices(label, entry, pieces.get(label, ()), files) if entry.slices else files.array(entry, label)
         own = names.get(label, label)
         arrays[label if own in arrays else own] = array
     return arrays
@@ -148,7 +148,7 @@ class _Shards:
             raise FileError(f"can't read {path}: {error.strerror or error}; give a file that can be read") from None
 
 
-def _joined(label: str, whole: Entry, pieces: Iterable[tuple[Extents, Entry]], files: _Shards) -> np.ndarray:
+def _join_slices(label: str, whole: Entry, pieces: Iterable[tuple[Extents, Entry]], files: _Shards) -> np.ndarray:
     """Return a variable that is stored in slices."""
     slices = _Slices(label, whole.shape)
     for extents, entry in pieces:

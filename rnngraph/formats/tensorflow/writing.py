@@ -73,15 +73,15 @@ def table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
         pending.append((key, value))
         size += len(key) + len(value)
         if size >= BLOCK:
-            index.append((key, _added(output, _block(pending))))
+            index.append((key, _append_block(output, _block(pending))))
             pending, size = [], 0
     if pending:
-        index.append((pending[-1][0], _added(output, _block(pending))))
-    footer = _added(output, _block([])) + _added(output, _block(index))
+        index.append((pending[-1][0], _append_block(output, _block(pending))))
+    footer = _append_block(output, _block([])) + _append_block(output, _block(index))
     return bytes(output) + footer.ljust(40, b"\0") + MAGIC
 
 
-def _added(output: bytearray, block: bytes) -> bytes:
+def _append_block(output: bytearray, block: bytes) -> bytes:
     """Append a block with its compression byte and checksum, and return its handle."""
     handle = varint(len(output)) + varint(len(block))
     closed = block + bytes([PLAIN])

@@ -111,11 +111,11 @@ def _close(t: Translation, frame: Frame) -> None:
     carried = [merge for merge in frame.merges if (merge.name, 0) in t.names]
     written = [merge for merge in frame.merges if (merge.name, 0) not in t.names and (merge.name, 0) not in t.sequences]
     following = {merge.name: t.name(_next_of(t, merge)) for merge in carried}
-    emitted = [_written(t, merge) for merge in written]
+    emitted = [_entry_written(t, merge) for merge in written]
     nodes = t.lists.get(frame, [])
     if frame.condition is None:
         raise UnreadableError("its loop has no condition")
-    condition, more = _after(t.name(frame.condition.inputs[0]), nodes, following)
+    condition, more = _condition_after_step(t.name(frame.condition.inputs[0]), nodes, following)
     number, holds = f"{frame.name}/step~", f"{frame.name}/condition~"
     body = Graph([*nodes, *more], outputs=[condition, *following.values(), *emitted])
     body.inputs = {number: Kind("int64", ()), holds: Kind("bool", ())} | {name: Kind(None, None) for name in following}
@@ -126,7 +126,9 @@ def _close(t: Translation, frame: Frame) -> None:
     t.write(node, frame.parent)
 
 
-def _after(condition: str, nodes: list[OnnxNode], following: dict[str, str]) -> tuple[str, list[OnnxNode]]:
+def _condition_after_step(
+    condition: str, nodes: list[OnnxNode], following: dict[str, str]
+) -> tuple[str, list[OnnxNode]]:
     """Rewrite a loop condition to test the states after a step. Return (condition, its nodes)."""
     makers = {name: node for node in nodes for name in node.outputs}
     renamed, more = dict(following), list[OnnxNode]()
@@ -221,7 +223,7 @@ def _counts_up(t: Translation, ref: Ref) -> bool:
     return first is not None and step is not None and int(first) == 0 and int(step) == 1
 
 
-def _written(t: Translation, merge: Node) -> str:
+def _entry_written(t: Translation, merge: Node) -> str:
     """Return the value that each step writes to its own entry of a tensor array."""
     source = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if source.op != "TensorArrayWriteV3" or t.resolved(source.inputs[3]) != (merge.name, 0):

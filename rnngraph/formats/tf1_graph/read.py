@@ -69,16 +69,16 @@ def read_tf1_graph(
     """
     graph = source_of(source)
     wanted = _outputs(graph, outputs)
-    values, axes = _fixed(graph, fixed)
+    values, axes = _split_fixed(graph, fixed)
     needed_nodes = needed(graph.name, graph.nodes, [ref_of(text)[0] for text in wanted.values()], values)
     unknown = [f"{node}{_hint(node)}" for node in needed_nodes if node.op not in TABLE and node.name not in values]
     if unknown:
         raise not_readable(graph.name, unknown)
-    t, problems = _translated(graph, needed_nodes, values)
+    t, problems = _translate(graph, needed_nodes, values)
     if any(ref_of(text) not in t.names for text in wanted.values()):
         raise not_readable(graph.name, problems or ["its outputs are no tensors of numbers"])
     model = _model(t, needed_nodes, wanted)
-    return _read(model, axes, _opened(graph, open, model))
+    return _read(model, axes, _requested_axes(graph, open, model))
 
 
 def _read(model: Model, axes: Mapping[str, Any], open: Any) -> Net:
@@ -108,7 +108,7 @@ def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
             yield rows
 
 
-def _translated(
+def _translate(
     graph: Source, needed_nodes: list[Node], values: Mapping[str, np.ndarray]
 ) -> tuple[Translation, list[str]]:
     """Return (translation, messages for unsupported nodes). Branches that are not taken may contain such nodes."""
@@ -160,7 +160,7 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
     return outputs_by_name
 
 
-def _fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _split_fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Split ``fixed`` into (values by placeholder, fixed sizes of axes by input)."""
     if not isinstance(fixed, Mapping | None):
         raise DtypeError(f"fixed must be a mapping from names of placeholders to values, not {shown(fixed)}")
@@ -187,7 +187,7 @@ def _placeholder(graph: Source, name: Any) -> Node:
     return node
 
 
-def _opened(graph: Source, open: Any, model: Model) -> Any:
+def _requested_axes(graph: Source, open: Any, model: Model) -> Any:
     """Return the requested symbolic axes by input, without placeholders that no output needs."""
     if not isinstance(open, Mapping):
         return open

@@ -36,14 +36,14 @@ def axes_to_check(
     """
     checked: dict[int, frozenset[str]] = {}
     while len(checked) < len(cuts):
-        more = _dependent(len(cuts), known, start, run_once, sizes, checked)
+        more = _find_dependent(len(cuts), known, start, run_once, sizes, checked)
         if not more:
             break
         checked |= more
     return checked
 
 
-def _dependent(
+def _find_dependent(
     count: int,
     known: Mapping[str, Dim],
     start: Start,

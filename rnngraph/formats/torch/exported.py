@@ -196,10 +196,10 @@ class Exported(PlacedModule):
             keywords = _plain(torch.fx.node.map_arg(node.kwargs, values.__getitem__))
             if node.op == "output":
                 return arguments[0]
-            values[node] = self._called(node, arguments, keywords)
+            values[node] = self._run_call(node, arguments, keywords)
         raise AssertionError("a graph has no output; a node of kind output is required")
 
-    def _called(self, node: torch.fx.Node, arguments: Arguments, keywords: Keywords) -> Any:
+    def _run_call(self, node: torch.fx.Node, arguments: Arguments, keywords: Keywords) -> Any:
         """Return the result of a node ``call_function``."""
         target = node.target
         if isinstance(target, torch._ops.HigherOrderOperator):

@@ -148,13 +148,13 @@ class Reader:
 
     def script(self) -> Script:
         """Return the script. Warn about calls that behave differently in training. Raises ``NotReadableError``."""
-        with without_caches(), open_numbers(self.module), heard_warnings(self._warned), closing(self.branches):
+        with without_caches(), open_numbers(self.module), heard_warnings(self._record_warning), closing(self.branches):
             script = self._open_script()
         for text, where, category in self.warnings:
             warn(text, where or user_line(), category)
         return script
 
-    def _warned(self, text: str, where: Where | None, category: type[Warning]) -> None:
+    def _record_warning(self, text: str, where: Where | None, category: type[Warning]) -> None:
         """Record a warning. Warnings that differ only in numbers between runs are recorded once."""
         where = self.module.place()[0] if isinstance(self.module, PlacedModule) else where
         if not any(

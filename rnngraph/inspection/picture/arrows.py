@@ -54,7 +54,7 @@ def arrows_of(declaration: Declaration, graph: str, layout: Layout) -> Arrows:
         shapes: list[Shape] = [line]
         if arrow.label and arrow.source not in missing:
             gaps = [*pairwise(layout.routes[arrow.source, arrow.target])][1::2]
-            label, cost = _placed(arrow.label, gaps, segments, arrows.frames)
+            label, cost = _best_label(arrow.label, gaps, segments, arrows.frames)
             arrows.frames.append(frame_of(label))
             shapes.append(label)
             layers = {_layer_above(gap, layout) for gap in (gaps[0], gaps[-1])}
@@ -99,7 +99,7 @@ def _layer_above(gap: tuple[Point, Point], layout: Layout) -> int:
     return min(range(len(layout.bottoms)), key=lambda layer: abs(layout.bottoms[layer] - gap[0][1]))
 
 
-def _placed(
+def _best_label(
     text: str,
     gaps: Sequence[tuple[Point, Point]],
     segments: Sequence[tuple[Point, Point]],
@@ -114,7 +114,7 @@ def _placed(
         frames: Frames of the labels that are placed already.
     """
     best, least = None, float("inf")
-    for preference, label in enumerate(_places(text, gaps)):
+    for preference, label in enumerate(_label_places(text, gaps)):
         frame = frame_of(label)
         over = sum(overlap(frame, other, CLEAR) for other in frames)
         near = [segment for segment in segments if segment[0][1] <= frame[3] and segment[1][1] >= frame[2]]
@@ -125,7 +125,7 @@ def _placed(
     return best, least
 
 
-def _places(text: str, gaps: Sequence[tuple[Point, Point]]) -> Iterator[Text]:
+def _label_places(text: str, gaps: Sequence[tuple[Point, Point]]) -> Iterator[Text]:
     """Yield places of a label at an arrow, best first: at its ends, then at layers between, right and left of it."""
     for share in SHARES:
         for (x, y), (beyond, below) in dict.fromkeys((gaps[0], gaps[-1], *gaps[1:-1])):

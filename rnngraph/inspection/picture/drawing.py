@@ -34,7 +34,7 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_cl
 
     ``with_closed`` adds a closed form of boxes, and space for it.
     """
-    sized = {box.key: _sized(box, detail, with_closed) for box in declaration.boxes}
+    sized = {box.key: _set_sizes(box, detail, with_closed) for box in declaration.boxes}
     sizes = {key: (item.outer, item.height) for key, item in sized.items()}
     edges = [(arrow.source, arrow.target) for arrow in declaration.arrows]
     ports = {key: (item.closed or item).width for key, item in sized.items()}
@@ -59,7 +59,7 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_cl
     counted = f"{count or 'no'} {'recurrence' if count == 1 else 'recurrences'}"
     label = f"The declared net: {' and '.join(f'its {graph} graph' for graph in shown)}, {counted}"
     drawing = Drawing(tuple(figures), width, 2 * MARGIN + head + layout.height, label)
-    return drawing if graphs == "both" else _cropped(drawing)
+    return drawing if graphs == "both" else _crop(drawing)
 
 
 def _laid_out(
@@ -83,7 +83,7 @@ def _laid_out(
     return layout, arrows
 
 
-def _cropped(drawing: Drawing) -> Drawing:
+def _crop(drawing: Drawing) -> Drawing:
     """Remove empty space at the left and right, where the other graph has more."""
     drawn = [figure for figure in drawing.figures if figure.box or figure.source]
     shapes = [shape for figure in drawn for shape in (*figure.shapes, *figure.closed)]
@@ -254,7 +254,7 @@ def _state_texts(states: Sequence[State], shown: int) -> list[str]:
     return texts if len(texts) <= fitting else [*texts[: fitting - 2], f"… {len(texts) - fitting + 1} more", texts[-1]]
 
 
-def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
+def _contents(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
     """Return a box's contents at this detail."""
     if detail == "layers":
         inner = [item for one in box.walk() for item in one.items if isinstance(item, Equation)]
@@ -267,7 +267,7 @@ def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
     parts: list[_Sized | _Row] = []
     for item in box.items:
         if isinstance(item, Box):
-            parts.append(_sized(item, detail, with_closed))
+            parts.append(_set_sizes(item, detail, with_closed))
         elif id(item) in contents:
             parts.append(_Row(item, "", item.is_dropout))
     if detail == "equations" and len(rows) > len(shown):
@@ -284,9 +284,9 @@ def _tag(box: Box, detail: Detail) -> str:
     return _shortened(cells[0].layer.rpartition("/")[0].rpartition("/")[2]) if len(cells) == 1 else ""
 
 
-def _sized(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
+def _set_sizes(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
     """Return a box with sizes."""
-    parts = _parts(box, detail, with_closed)
+    parts = _contents(box, detail, with_closed)
     # a closed box shows the recurrences of the boxes inside it
     states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
     sized = _Sized(box, parts, _state_texts(states, len(parts)), tag=_tag(box, detail))
@@ -317,7 +317,7 @@ def _sized(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
 
 def _close(open_box: _Sized) -> None:
     """Add a box's closed form if its height is smaller. It has the same width, with the states beside it."""
-    closed = _sized(open_box.box, "layers")
+    closed = _set_sizes(open_box.box, "layers")
     if closed.height >= open_box.height:
         return
     beside, wider = closed.outer - closed.width, max(0.0, closed.width - open_box.width)

@@ -75,7 +75,7 @@ def layered(
         for upper, lower in pairwise(chain):
             below[upper].append(lower)
             above[lower].append(upper)
-    rows = _ordered(rows, above, below)
+    rows = _order_layers(rows, above, below)
     centres = _centres(rows, wide, above, below)
     left = min((centres[key] - wide[key] / 2 for key in centres), default=0.0)
     heights = [max((sizes[key][1] for key in row if key in sizes), default=0.0) for row in rows]
@@ -122,7 +122,9 @@ def _chain(edge: Edge, ranks: Mapping[Key, int]) -> list[Key]:
     return [source, *((*edge, rank) for rank in range(ranks[source] + 1, ranks[target])), target]
 
 
-def _ordered(rows: list[list[Key]], above: Mapping[Key, list[Key]], below: Mapping[Key, list[Key]]) -> list[list[Key]]:
+def _order_layers(
+    rows: list[list[Key]], above: Mapping[Key, list[Key]], below: Mapping[Key, list[Key]]
+) -> list[list[Key]]:
     """Return layers in an order with few crossings: each by the mean position of its neighbours, down and up."""
     best, fewest = rows, _crossings(rows, below)
     for sweep in range(ORDER_SWEEPS):
@@ -184,11 +186,11 @@ def _centres(
         for row in rows if downward else reversed(rows):
             near = above if downward else below
             wanted = [_mean([centres[other] for other in near[key]], centres[key]) for key in row]
-            centres.update(zip(row, _separated(wanted, [wide[key] for key in row]), strict=True))
+            centres.update(zip(row, _separate(wanted, [wide[key] for key in row]), strict=True))
     return centres
 
 
-def _separated(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
+def _separate(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
     """Return the nearest positions to ``wanted``, in order and without overlap.
 
     This is an isotonic regression by pooling neighbours.

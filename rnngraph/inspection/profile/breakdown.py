@@ -224,7 +224,7 @@ def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where
         yield Piece(next(iter(costs), _nearest(timed, users)), 1.0, work.flops, work.bytes)
         return
     shares = {where: cost / total for where, cost in costs.items()}
-    flops, moved = _apportioned(work.flops_by_node, shares), _apportioned(work.bytes_by_node, shares)
+    flops, moved = _counts_by_line(work.flops_by_node, shares), _counts_by_line(work.bytes_by_node, shares)
     yield from (
         Piece(where, shares.get(where, 0.0), flops.get(where, 0.0), moved.get(where, 0.0))
         for where in dict.fromkeys([*shares, *flops, *moved])
@@ -240,7 +240,7 @@ def _by_line(values: Mapping[Node, float]) -> dict[Where, float]:
     return sums
 
 
-def _apportioned(counts: Mapping[Node, float], shares: Mapping[Where, float]) -> dict[Where, float]:
+def _counts_by_line(counts: Mapping[Node, float], shares: Mapping[Where, float]) -> dict[Where, float]:
     """Return counts by line. Those of nodes without a line are divided in proportion."""
     sums = _by_line(counts)
     known, total = sum(sums.values()), sum(counts.values())

@@ -154,12 +154,12 @@ def _scales(layers: Sequence[Part], limits: Limits) -> Scales:
     known = [part for part in layers if part.flops and part.bytes and part.seconds]
     knees = [peak / rate for _, rate in _reads(limits)]
     return Scales(
-        _around([*knees, *(part.flops / part.bytes for part in known)]),
-        _around([peak, *(part.gflops for part in known)]),
+        _bounds([*knees, *(part.flops / part.bytes for part in known)]),
+        _bounds([peak, *(part.gflops for part in known)]),
     )
 
 
-def _around(values: Sequence[float]) -> tuple[float, float]:
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
     """Return bounds around values, as powers of ten. They have a margin on both sides and span at least a decade."""
     low, high = math.log10(min(values)) - ROOM, math.log10(max(values)) + ROOM
     missing = max(0.0, 1.0 - (high - low))

@@ -131,7 +131,7 @@ class Profile(Telling, Mapping[str, Part]):
         """Yield title, columns and rows of each table."""
         yield "layers", [("layer", False, _name), *FIGURES], [*self.layers.values()]
         passes = [("pass", False, _of_kernel(lambda kernel: kernel.phases))] if self._has_passes else []
-        around = self._around()
+        around = self._common_prefix()
         layer = "layer", False, _of_kernel(lambda kernel: [name.removeprefix(around) for name in kernel.layers])
         yield "kernels", [("kernel", False, _name), layer, *OF_KERNELS, *passes, *FIGURES], self._shown_kernels()
         if self._has_passes:
@@ -142,7 +142,7 @@ class Profile(Telling, Mapping[str, Part]):
     def _has_passes(self) -> bool:
         return len([name for name in self.phases if not name.startswith("(")]) > 1
 
-    def _around(self) -> str:
+    def _common_prefix(self) -> str:
         """Return the common prefix of all layers' paths."""
         paths = [name.split("/")[:-1] for name in self.layers if "/" in name]
         shared = [names[0] for names in zip(*paths, strict=False)] if paths else []

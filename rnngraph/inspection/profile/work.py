@@ -125,7 +125,7 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
         return Work(runs, share, transfers=tuple((node, _bytes(node, sizes)) for node in [*nodes, *read]))
     if timed.memory is None:
         return Work(runs, share)
-    members = _computed(timed.nodes, timed.memory)
+    members = _computed_nodes(timed.nodes, timed.memory)
     products = tuple(_products([node for node in members if node.op in PRODUCTS], sizes))
     elements = tuple(_elementwise(members, sizes))
     rights = {item.node.operands[1] for item in products if item.node.op in MATRIX_PRODUCTS and item.weights}
@@ -164,7 +164,7 @@ def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
     return remaining
 
 
-def _computed(nodes: Sequence[Node], memory: Memory) -> list[Node]:
+def _computed_nodes(nodes: Sequence[Node], memory: Memory) -> list[Node]:
     """Return the nodes that a kernel computes: its ops, and values that are computed where they are used."""
     computed = dict.fromkeys(nodes)
     pending = [item for node in nodes for item in node.operands]

@@ -59,9 +59,9 @@ class SizeTable:
         a, b = self.resolve(a), self.resolve(b)
         if a == b:
             return a
-        solution = _solved(a - b)
+        solution = _solve(a - b)
         if solution is None and (measured or not _multiples(a, b)):
-            solution = _solved(_without_common_factor(a - b))
+            solution = _solve(_without_common_factor(a - b))
         if solution is None:
             raise ValueError(f"size {dim_text(a)} does not match size {dim_text(b)}")
         name, value = solution
@@ -102,7 +102,7 @@ class SizeTable:
         return len({factor > 0 for _, factor in difference.terms}) == 2 and constant % divisor == 0
 
 
-def _solved(difference: Dim) -> tuple[str, Dim] | None:
+def _solve(difference: Dim) -> tuple[str, Dim] | None:
     """Solve ``difference == 0`` for a symbol. Return the symbol and its value; None if impossible.
 
     Candidates are symbols that occur alone in a term, with the coefficient 1 or -1. The latest declared candidate is

@@ -332,9 +332,9 @@ class LinearForms:
         rank = len(view)
         own = (*((1,) * (rank - node.tensor.rank)), *node.shape)
         groups = tuple(group if dim != 1 else () for group, dim in zip(view, own, strict=True))
-        return tuple(Term(factors) for factors in self._outer(node, groups[rank - node.tensor.rank :], 0))
+        return tuple(Term(factors) for factors in self._split_outer(node, groups[rank - node.tensor.rank :], 0))
 
-    def _outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
+    def _split_outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
         """Return a value as a sum of products of factors that vary along fewer axes each, if its op allows that."""
         whole = (spread(node, view, self.axes),)
         if depth > MAX_TERMS or len(spans(whole[0])) < 2:
@@ -354,7 +354,7 @@ class LinearForms:
         def of(item: Node) -> tuple[tuple[Node, ...], ...]:
             groups = view[rank - item.tensor.rank :]
             own = tuple(group if dim != 1 else () for group, dim in zip(groups, item.shape, strict=True))
-            return self._outer(item, own, depth)
+            return self._split_outer(item, own, depth)
 
         match node.op:
             case "mul":
@@ -377,5 +377,5 @@ class LinearForms:
                     inner = matched(atoms_of(view, node.shape), self.axes, item.shape)
                 else:
                     inner = tuple(view[node["order"].index(axis)] for axis in range(rank))
-                return self._outer(item, inner, depth)
+                return self._split_outer(item, inner, depth)
         return None

@@ -265,7 +265,7 @@ def _classified(
     )
     keys, clash = _keys(forms.axes, readouts, form, diagonal)
     columns = _columns(form, keys)
-    kind = _kind(form, forms.axes, keys, diagonal, sum(bool(column.read) for column in columns))
+    kind = _description(form, forms.axes, keys, diagonal, sum(bool(column.read) for column in columns))
     if clash or reason:
         return Recurrence(scan, index, forms.axes, kind, clash or reason)
     along = diagonal.union(*(spans(item) for probe in readouts for item in probe.weights))
@@ -348,7 +348,7 @@ def _columns(form: Linear, keys: Sequence[int]) -> tuple[Column, ...]:
     return tuple(columns.values())
 
 
-def _kind(form: Linear, axes: Shape, keys: Sequence[int], diagonal: frozenset[int], rank: int) -> str:
+def _description(form: Linear, axes: Shape, keys: Sequence[int], diagonal: frozenset[int], rank: int) -> str:
     """Describe the matrix A of a recurrence in words, such as diagonal plus rank 2."""
     terms = [term for term in form.terms if term.read == STATE]
     if not terms:

@@ -102,10 +102,10 @@ class _ChunkGraph:
         """Return the number of entries in a chunk."""
         return growth.per_step * size(growth.symbol) if self.rests is None else growth.constant + delay
 
-    def _sized(self, value: Any, delay: int) -> Any:
+    def _chunk_sizes(self, value: Any, delay: int) -> Any:
         """Replace sizes of the whole sequence in ``value``, a size or a tuple, by sizes of a chunk."""
         if isinstance(value, tuple):
-            return tuple(self._sized(item, delay) for item in value)
+            return tuple(self._chunk_sizes(item, delay) for item in value)
         growth = self.timeline.stream_rate.growth(value, self.rests)
         if growth is None:
             return value
@@ -122,14 +122,14 @@ class _ChunkGraph:
         if node.op == "scan":
             return self._scan(node)
         if node in line.resumed:
-            return self._resumed(node)
+            return self._resume(node)
         if node in line.ends:
             return self._end(node)
         if node in line.windows:
             return self._windows(node, line.windows[node])
         return self._remade(node, line.delay_of(node))
 
-    def _resumed(self, node: Node) -> Node:
+    def _resume(self, node: Node) -> Node:
         """Return an op on operands that begin with the past of a kept state, with the sizes of a chunk."""
         if self.timeline.has_time(node) and self._count(self._growth(node), 0) == 0:
             return self._empty(node)
@@ -139,7 +139,7 @@ class _ChunkGraph:
             for name in stream_rate.lengths
         }
         attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
-        operands = [self._delayed(item, 0) for item in node.operands]
+        operands = [self._delay(item, 0) for item in node.operands]
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
     def _remade(self, node: Node, delay: int) -> Node:
@@ -152,9 +152,9 @@ class _ChunkGraph:
             plain = make(node.op, where=node.where, name=node.name, size=self._count(growth, delay))
             return self.positions.add(self.states.running(node, plain, growth, delay), plain)
         piece = self.timeline.joins.get(node, 1)  # entries for each entry of the operand
-        operands = [self._delayed(item, delay // piece) for item in node.operands]
+        operands = [self._delay(item, delay // piece) for item in node.operands]
         attributes = {
-            key: self._sized(value, delay) if key in ("shape", "stop", "size") else value
+            key: self._chunk_sizes(value, delay) if key in ("shape", "stop", "size") else value
             for key, value in node.attributes
         }
         if any(item in self.positions.plain for item in operands):
@@ -164,7 +164,7 @@ class _ChunkGraph:
     def _input(self, node: Node) -> Node:
         if is_number(node):
             return self.states.number(node)
-        shape = tuple(self._sized(dim, 0) for dim in node.shape)
+        shape = tuple(self._chunk_sizes(dim, 0) for dim in node.shape)
         if shape == node.shape:
             return node
         kind = TensorType(node.dtype, shape)
@@ -178,7 +178,7 @@ class _ChunkGraph:
             carries=[carry._replace(initial=self._plain(carry.initial, 0)) for carry in scan.carries],
             sequences=[Binding(item.inside, self._plain(item.outside, delay)) for item in scan.sequences],
             invariants=[Binding(item.inside, self._plain(item.outside, 0)) for item in scan.invariants],
-            length=self._sized(scan.length, delay),
+            length=self._chunk_sizes(scan.length, delay),
         )
         if delay:
             parts = self._idle_before_start(parts, self._growth_of(scan.length), delay)
@@ -199,11 +199,11 @@ class _ChunkGraph:
 
     def _plain(self, node: Node, delay: int) -> Node:
         """Return a value that a loop reads. Raise ``GraphError`` if it depends on step numbers, which differ by row."""
-        return self.positions.check(self._delayed(node, delay), "a loop")
+        return self.positions.check(self._delay(node, delay), "a loop")
 
     # Values at other times -----------------------------------------------------------------------
 
-    def _delayed(self, node: Node, delay: int) -> Node:
+    def _delay(self, node: Node, delay: int) -> Node:
         """Return a value delayed by ``delay`` entries. A value without a time axis is unchanged."""
         line = self.timeline
         if not isinstance(node.type, TensorType) or line.axis(node) is None or not line.has_time(node):
@@ -234,14 +234,14 @@ class _ChunkGraph:
         line, past = self.timeline, self.timeline.past(view)
         kept, base = line.pasts.get(past, 0), past.base
         if past not in self.pasts:
-            chunk = self._delayed(base, line.delay_of(base))
+            chunk = self._delay(base, line.delay_of(base))
             if past in line.masked:
-                chunk = self._masked(chunk, base, past.fill, line.delay_of(base))
+                chunk = self._fill_before_start(chunk, base, past.fill, line.delay_of(base))
             self.pasts[past] = self._with_past(chunk, past, kept) if kept else chunk
         joined = self.pasts[past]
         if view.front > 0 and isinstance(view.fill, Repeat):
             if (base, view.fill) not in self.repeated:
-                self.repeated[base, view.fill] = self._repeated(joined, base, kept, view.fill)
+                self.repeated[base, view.fill] = self._fill_with_entries(joined, base, kept, view.fill)
             joined = self.repeated[base, view.fill]
         return joined, kept
 
@@ -294,7 +294,7 @@ class _ChunkGraph:
         delay_node = make("constant", value=np.asarray(delay, np.int64))
         return make("less_equal", delay_node, self.states.indices(growth, self._count(growth, delay)))
 
-    def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
+    def _fill_with_entries(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
         """Overwrite the entries before the first one by mirrored or repeated entries.
 
         Windows wait until all mirrored entries have arrived.
@@ -315,7 +315,7 @@ class _ChunkGraph:
         gathered = make("gather", table, place, where=base.where)
         return _transposed(gathered, tuple(order.index(place) for place in range(len(order))))
 
-    def _masked(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
+    def _fill_before_start(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
         """Overwrite entries before the first of the sequence with ``fill``."""
         axis, rows = self.timeline.axis(base), self._row_axis(base)
         begun = self._has_begun(self._growth(base), delay)
@@ -337,7 +337,7 @@ class _ChunkGraph:
         if count == 0:
             return self._empty(node)
         if line.is_timeless(spec):
-            base = self._delayed(view.base, delay * step)
+            base = self._delay(view.base, delay * step)
             return self._cut(base, view.base, 0, base.shape[axis or 0], step)
         if self.rests is None:
             joined, kept = self._joined(view)
@@ -421,7 +421,7 @@ class _ChunkGraph:
         assert axis is not None
         joined, kept = self._joined(self.timeline.plain(source))
         start, whole = self._growth_of(node["start"][axis]), self._growth(source)
-        count = self._sized(node.shape[axis], 0)
+        count = self._chunk_sizes(node.shape[axis], 0)
         if self.rests is not None:
             return self._cut(joined, source, kept + delay + start.constant, count)
         return self._cut(joined, source, kept + self._count(whole, delay) - (whole.constant - start.constant), count)
@@ -432,8 +432,8 @@ class _ChunkGraph:
             return self.positions.check(self.new[node], "an output")
         growth = self._growth(node)
         delay = line.delay * growth.per_step
-        value = self.positions.check(self._delayed(node, delay), "an output")
-        return self._masked(value, node, NO_FILL, delay) if delay else value
+        value = self.positions.check(self._delay(node, delay), "an output")
+        return self._fill_before_start(value, node, NO_FILL, delay) if delay else value
 
 
 def _transposed(node: Node, order: tuple[int, ...]) -> Node:

@@ -38,7 +38,7 @@ def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
     axis = axis_of_names(source.shape, lengths)
     if axis is None or axis_of_names(node.shape, lengths) != axis or node.shape[:axis] != source.shape[:axis]:
         return None
-    count = _piece(source.shape[axis:], node.shape[axis:], lengths)
+    count = _piece_steps(source.shape[axis:], node.shape[axis:], lengths)
     if count is None:
         return None
     pieces = make("windows", source, where=node.where, axis=axis, size=count, step=count, apart=1)
@@ -47,7 +47,7 @@ def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
     return make("reshape", pieces, where=node.where, name=node.name, shape=node.shape)
 
 
-def _piece(before: Sequence[Dim], after: Sequence[Dim], lengths: Set[str]) -> int | None:
+def _piece_steps(before: Sequence[Dim], after: Sequence[Dim], lengths: Set[str]) -> int | None:
     """Return the number of steps in a piece; None unless ``after`` is ``before`` with its first axis cut in pieces."""
     if any(counts(dim, lengths) for dim in (*before[1:], *after[1:])):
         return None

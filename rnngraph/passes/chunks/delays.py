@@ -116,7 +116,7 @@ class _Walk:
         if node.op == "input":
             line.delays[node] = 0
             return f"it has {growth.constant} entries besides those of a stream's steps" if growth.constant else ""
-        if (piece := self._piece(node, timed, growth)) is not None:
+        if (piece := self._split_factor(node, timed, growth)) is not None:
             return self._join_pieces(node, timed[0], piece)
         line.delays[node] = self._paired_delay(node, timed) if timed else None
         if timed and all(item in line.running for item in timed):
@@ -131,7 +131,7 @@ class _Walk:
         axes = [(number, self.line.axis(item)) for number, item in timed]
         return any(axis is not None and isinstance(fate(node, number, axis), Shifted) for number, axis in axes)
 
-    def _piece(self, node: Node, timed: Sequence[Node], growth: Growth) -> int | None:
+    def _split_factor(self, node: Node, timed: Sequence[Node], growth: Growth) -> int | None:
         """Return the number of entries into which a reshape splits each entry of its operand; None for other nodes."""
         if node.op != "reshape" or not timed or self.line.axis(timed[0]) != self.line.axis(node):
             return None
@@ -192,7 +192,7 @@ class _Walk:
         fills = {self._padding_of(item, node, inner) for item in front}
         if None in fills or len(fills) > 1:
             return "the padding before the first step is neither a single number nor a copy of the first steps"
-        counts_before = [self._fixed(item.shape[node["axis"]]) for item in front]
+        counts_before = [self._constant_count(item.shape[node["axis"]]) for item in front]
         if None in counts_before:
             return "the padding before the first step has no fixed size"
         line.chunk_only.add(node)
@@ -259,7 +259,7 @@ class _Walk:
         start, stop, step = node["start"][axis], node["stop"][axis], node["step"][axis]
         if counts(start, self.stream_rate.lengths):
             return self._slice_at_end(node, axis)
-        first, last = self._fixed(start), self.stream_rate.growth(stop)
+        first, last = self._constant_count(start), self.stream_rate.growth(stop)
         if first is None or last is None or last.per_step != self._growth(source).per_step:
             return f"a slice {start}:{stop} over time, as in padding that mirrors or repeats the first steps"
         line.chunk_only.add(node)
@@ -286,7 +286,7 @@ class _Walk:
             self.line.chunk_only.add(node)
         return ""
 
-    def _fixed(self, dim: Dim) -> int | None:
+    def _constant_count(self, dim: Dim) -> int | None:
         """Return a number of entries that does not grow with time; None if it does."""
         growth = self.stream_rate.growth(dim)
         if growth is None:

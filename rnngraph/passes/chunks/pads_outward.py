@@ -42,7 +42,9 @@ def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> 
     """Rewrite an op of padded sequences as padding of the op's result; None if that is impossible."""
     if node.op not in ("transpose", "reshape") and OPS[node.op].kind != "elementwise":
         return None
-    pads = {number: inner for number, item in enumerate(operands) if (inner := _padded(item, lengths)) is not None}
+    pads = {
+        number: inner for number, item in enumerate(operands) if (inner := _padded_sequence(item, lengths)) is not None
+    }
     if not pads or not all(number in pads or _is_still(item, lengths) for number, item in enumerate(operands)):
         return None
     first, whole = operands[next(iter(pads))], next(iter(pads.values()))
@@ -55,13 +57,13 @@ def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> 
     parts = []
     for place, item in enumerate(first.operands):
         unpadded = [one.operands[place] if number in pads else one for number, one in enumerate(operands)]
-        parts.append(_part(node, unpadded, axis, item.shape[first["axis"]]))
+        parts.append(_apply_to_part(node, unpadded, axis, item.shape[first["axis"]]))
         if place != whole and value_of(parts[-1]) is None:
             return None
     return make("concat", *parts, where=first.where, axis=axis)
 
 
-def _padded(node: Node, lengths: Set[str]) -> int | None:
+def _padded_sequence(node: Node, lengths: Set[str]) -> int | None:
     """Return the index of the sequence in a concat along time; None unless all other operands are one number."""
     if node.op != "concat":
         return None
@@ -81,7 +83,7 @@ def _is_alike(node: Node, other: Node) -> bool:
     return sizes[0] == sizes[1] and node.tensor.rank - node["axis"] == other.tensor.rank - other["axis"]
 
 
-def _part(node: Node, operands: Sequence[Node], axis: int, count: Dim) -> Node:
+def _apply_to_part(node: Node, operands: Sequence[Node], axis: int, count: Dim) -> Node:
     """Return an op applied to a part of its operands along the time axis."""
     attributes = dict(node.attributes)
     if "shape" in attributes:

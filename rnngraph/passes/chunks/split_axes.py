@@ -67,13 +67,13 @@ class _Splitting:
                 operands = tuple(map(self.new.__getitem__, node.operands))
                 self.new[node] = node if operands == node.operands else remake(node, operands)
             else:
-                self.new[node] = remake(node, [self._merged(item) for item in node.operands])
+                self.new[node] = remake(node, [self._merge(item) for item in node.operands])
         if not self.split:
             return self.graph
-        merged = ((node, self._merged(node)) for node in self.graph.nodes)
+        merged = ((node, self._merge(node)) for node in self.graph.nodes)
         return rebuilt(self.graph, {node: new for node, new in merged if new is not node})
 
-    def _merged(self, node: Node) -> Node:
+    def _merge(self, node: Node) -> Node:
         """Return a value in its declared shape, with merged axes."""
         if node not in self.new:
             self.new[node] = _reshaped(self.split[node][0], node.shape)
@@ -96,7 +96,7 @@ class _Splitting:
         source = node.operands[0]
         value, _ = self.split.get(source, (None, ()))
         dims = (self.new[source] if value is None else value).shape
-        parts = _refined(dims, node.shape)
+        parts = _refine(dims, node.shape)
         if parts is None or (value is None and not any(map(self._joins_steps, parts))):
             return None
         before = self.new[source] if value is None else value
@@ -129,7 +129,7 @@ class _Splitting:
                 return self._concat(node)
             case "gather" if value is None and node.operands[1] in self.split:
                 index, parts = self.split[node.operands[1]]
-                split = self._rebuilt(node, self._merged(first), index)
+                split = self._rebuilt(node, self._merge(first), index)
                 return split, (*parts, *((dim,) for dim in first.shape[1:]))
         if value is None:
             return None
@@ -270,7 +270,7 @@ class _Splitting:
         return self._rebuilt(node, value, start=tuple(start), stop=tuple(stop), step=tuple(step)), tuple(dims)
 
 
-def _refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
+def _refine(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
     """Split each axis of ``target`` into sizes, so that each of ``dims`` is a product of consecutive ones.
 
     Return None if a boundary between axes lies within a size that cannot be divided.

@@ -49,7 +49,7 @@ class Adjoints:
         """Return the sum of the contributions to a node; None if there are none."""
         if node not in self.done:
             contributions = _rows_together(self.parts.get(node, []))
-            contributions += _joined(node, self.slices.get(node, []))
+            contributions += _join_slices(node, self.slices.get(node, []))
             if not contributions:
                 return None
             total = contributions[0]
@@ -70,7 +70,7 @@ def _rows_together(parts: Sequence[Node]) -> list[Node]:
     return [*(part for part in parts if part not in steps), together]
 
 
-def _joined(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
+def _join_slices(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
     """Return the adjoints of a node's slices: one concatenation if the slices tile an axis, else each zero-padded."""
     if not slices:
         return []

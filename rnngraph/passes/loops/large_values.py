@@ -111,12 +111,12 @@ class StepValues(Generic[Loop]):
                 pending += self._outside(node, home)
         own = {node for node, loop in self.loops.items() if loop is home}
         others = {item for node in readers for item in node.operands} - readers - own
-        return readers if others.isdisjoint(self._after(home, moved)) else set()
+        return readers if others.isdisjoint(self._available_after(home, moved)) else set()
 
     def _outside(self, node: Node, home: Loop) -> list[Node]:
         return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
 
-    def _after(self, home: Loop, moved: Mapping[Node, Loop]) -> set[Node]:
+    def _available_after(self, home: Loop, moved: Mapping[Node, Loop]) -> set[Node]:
         """Return the values that depend on a loop, and are available only after its last step.
 
         If one value of another loop depends on ``home``, all values of that loop do.

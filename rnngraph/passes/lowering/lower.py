@@ -147,7 +147,7 @@ class Lowering:
             case "dropout" | "noise":
                 self.new[node] = self._drawn(node, [self.new[operand] for operand in node.operands])
             case "sample_noise":
-                self.new[node] = self._sampled(node, self.new[node.operands[0]])
+                self.new[node] = self._sample_noise(node, self.new[node.operands[0]])
             case "tap":
                 self.new[node] = self._tap(node, self.new[node.operands[0]])
             case _:
@@ -260,13 +260,15 @@ class Lowering:
             ]
             self.placeholders += shown
             carried = zip(shown, flatten(structure), strict=True)
-            operands = operands._replace(initial=[*(self._stored(*item) for item in carried), *initial[leaf_count:]])
+            operands = operands._replace(
+                initial=[*(self._round_state(*item) for item in carried), *initial[leaf_count:]]
+            )
         body = Body(self.context, driver, time, batch, where=node.where)
         scan = body.scan(operands, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
 
-    def _stored(self, node: Node, columns: Columns) -> Node:
+    def _round_state(self, node: Node, columns: Columns) -> Node:
         """Round a fed state to the dtype in which the cell stores it."""
         if not columns.is_narrow:
             return node
@@ -301,7 +303,7 @@ class Lowering:
             self.named.append(nest)
         return outputs
 
-    def _sampled(self, node: Node, x: Node) -> Node:
+    def _sample_noise(self, node: Node, x: Node) -> Node:
         """Return the noise of a sampling op outside of cells.
 
         A value [rows, steps, …] gets the noise of each step, and a value [rows, units] the noise of the last step.

@@ -88,14 +88,14 @@ class Steps(StepDraws):
         if live is None:
             return outputs, states
         masked = [
-            self._masked(node, live, within, new[body.last[number]] if body.last else None)
+            self._mask_output(node, live, within, new[body.last[number]] if body.last else None)
             for number, node in enumerate(outputs[:output_count])
         ]
         lives = [self._per_row(live, after.tensor.rank) for after in states]
         chosen = zip(lives, states, before, strict=True)
         return [*masked, *outputs[output_count:]], [self.make("select", *item, where=self.where) for item in chosen]
 
-    def _masked(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
+    def _mask_output(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
         """Return an output in which rows that do not run are zeros, or repeat ``last`` until they end."""
         zero, rank = self.make("constant", value=np.zeros((), output.dtype)), output.tensor.rank
         runs = self._per_row(live, rank)
@@ -119,7 +119,7 @@ class Steps(StepDraws):
             return self.make("broadcast", node, shape=shape, where=self.where)
         return self._fitting(node, 0, self.batch, "the result of its step")
 
-    def _fed(self, operands: DriverOperands) -> tuple[list[Node], list[Node]]:
+    def _unify_inputs(self, operands: DriverOperands) -> tuple[list[Node], list[Node]]:
         """Unify the inputs' numbers of steps and rows. Return the sequences and the initial states."""
         sequences = [self._fitting(item, 0, self.time, "its input") for item in operands.sequences]
         if not self.driver.iteration.has_rows:
@@ -234,7 +234,7 @@ class Body(Steps):
 
     def scan(self, operands: DriverOperands, name: str) -> Node:
         body, iteration = self.driver.body, self.driver.iteration
-        sequences, initial = self._fed(operands)
+        sequences, initial = self._unify_inputs(operands)
         new: dict[Node, Node] = {
             param: self.over(str(param["label"]), actual)
             for param, actual in zip(body.sequences, sequences, strict=True)
@@ -315,7 +315,7 @@ class UnrolledDriver(Steps):
     def results(self) -> list[Node]:
         """Return the final values of all carries, then the outputs [length, batch, width]."""
         body, operands = self.driver.body, self.operands
-        sequences, states = self._fed(operands)
+        sequences, states = self._unify_inputs(operands)
         mask = None if operands.mask is None else self._fitting(operands.mask, 0, self.time, "its mask")
         mask = None if mask is None else self._fitting(mask, 1, self.batch, "its mask")
         outputs_by_step: dict[int, list[Node]] = {}
@@ -327,13 +327,13 @@ class UnrolledDriver(Steps):
             within = None if operands.lengths is None else self._live(operands.lengths)
             outputs_by_step[now], states = self.step(new, states, within, None if mask is None else self._at(mask))
         for tap, (rows, values) in self.tapped.items():
-            self.outer.show(tap, self._joined(values), self._outer_rows(rows))
+            self.outer.show(tap, self._stack_steps(values), self._outer_rows(rows))
         if not outputs_by_step:
             return [*states, *map(self._empty, (body.output, *body.emits))]
         places = range(1 + len(body.emits))
         return [
             *states,
-            *(self._joined({step: row[place] for step, row in outputs_by_step.items()}) for place in places),
+            *(self._stack_steps({step: row[place] for step, row in outputs_by_step.items()}) for place in places),
         ]
 
     def _at(self, sequence: Node) -> Node:
@@ -343,7 +343,7 @@ class UnrolledDriver(Steps):
         one = self.make("slice", sequence, where=self.where, start=start, stop=stop, step=(1,) * len(stop))
         return self.make("reshape", one, where=self.where, shape=rest)
 
-    def _joined(self, values: Mapping[int, Node]) -> Node:
+    def _stack_steps(self, values: Mapping[int, Node]) -> Node:
         """Stack values of all steps along a new first axis."""
         entries = [values[step] for step in range(self.steps)]
         parts = [self.make("reshape", value, where=value.where, shape=(1, *value.shape)) for value in entries]

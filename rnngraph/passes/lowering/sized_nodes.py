@@ -40,7 +40,7 @@ class SizedNodes:
             return node
         have, want = self._unequal[0]
         self._assumed.append((have, want, where))
-        ensured = self._ensured(op, operands, attributes, have, want, where)
+        ensured = self._with_size_check(op, operands, attributes, have, want, where)
         return self.make(op, *ensured, where=where, name=name, **attributes)
 
     def _unify(self, a: Dim, b: Dim) -> Dim:
@@ -53,7 +53,7 @@ class SizedNodes:
             self._unequal.append((self._sizes.resolve(a), self._sizes.resolve(b)))
             return a
 
-    def _ensured(
+    def _with_size_check(
         self,
         op: str,
         operands: Sequence[Node],

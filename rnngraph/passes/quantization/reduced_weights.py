@@ -106,13 +106,13 @@ class ReducedWeights:
     name: str = "reduced_weights"
 
     def __call__(self, graph: Graph) -> Graph:
-        return self._reduced(graph, parameters_of(graph))
+        return self._reduce_graph(graph, parameters_of(graph))
 
     def uses(self, graph: Graph) -> Iterator[WeightUse]:
         """Yield, in order, each weight that is multiplied by activations, with its kind."""
         yield from self._uses(graph, parameters_of(graph))
 
-    def _reduced(self, graph: Graph, fixed: Sources) -> Graph:
+    def _reduce_graph(self, graph: Graph, fixed: Sources) -> Graph:
         """Rewrite a graph. ``fixed`` are inputs that are parameters, or computed from parameters alone."""
         weights = sources_of(graph, fixed)
         narrowings: dict[NarrowKind, Narrowing] = {}
@@ -120,7 +120,7 @@ class ReducedWeights:
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
                 return self._scan(node, operands, weights)
-            kind = self._kind(node, weights)
+            kind = self._requested_kind(node, weights)
             if kind is None or kind.objection(node):
                 return None
             left, right, *start = operands
@@ -129,7 +129,7 @@ class ReducedWeights:
 
         return rewrite(graph, rule)
 
-    def _kind(self, node: Node, weights: Sources) -> NarrowKind | None:
+    def _requested_kind(self, node: Node, weights: Sources) -> NarrowKind | None:
         """Return the kind requested for a product of activations and a weight; None for any other node."""
         if not _multiplies_weight(node, weights):
             return None
@@ -148,7 +148,7 @@ class ReducedWeights:
             if node.op == "scan":
                 yield from self._uses(node["body"], inside_scan(node, weights))
             elif _multiplies_weight(node, weights):
-                kind = self._kind(node, weights)
+                kind = self._requested_kind(node, weights)
                 objection = self._objection_of_others(node, weights) if kind is None else kind.objection(node)
                 form = "float32" if kind is None or objection else kind.form
                 yield WeightUse(_names(node, weights), form, objection)
@@ -163,7 +163,7 @@ class ReducedWeights:
         return f"it forms one weight with {', '.join(wide)}, kept float32" if 0 < len(wide) < len(kinds) else ""
 
     def _scan(self, node: Node, operands: tuple[Node, ...], weights: Sources) -> Node | None:
-        changed = self._reduced(node["body"], inside_scan(node, weights))
+        changed = self._reduce_graph(node["body"], inside_scan(node, weights))
         return None if changed is node["body"] else with_body(node, operands, changed)
 
 

@@ -50,7 +50,7 @@ def with_checkpoints(scan: Node, operands: Sequence[Node], steps: int) -> Node:
 def recomputed_blocks(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
     """Return a scan that recomputes blocks of steps from the carries that the scan ``kept`` saved."""
     first = len(scan["body"].outputs)
-    parts = ScanParts.of(scan, operands, _copied(scan["body"]))
+    parts = ScanParts.of(scan, operands, _copy_body(scan["body"]))
     carries = []
     for number, carry in enumerate(parts.carries, first):
         initial = make("get", kept, where=scan.where, name=f"kept_{carry.name}", index=number)
@@ -58,7 +58,7 @@ def recomputed_blocks(scan: Node, operands: Sequence[Node], kept: Node, steps: i
     return replace(parts, carries=carries, blocks=steps).build(scan.where, f"{scan.name}_again")
 
 
-def _copied(body: Graph) -> Graph:
+def _copy_body(body: Graph) -> Graph:
     """Copy a body, so that its nodes get distinct names when printed."""
     new: dict[Node, Node] = {}
     for node in body.nodes:

@@ -233,12 +233,14 @@ def _sharded_kind(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | 
     if node.op == "reshape":
         (kind,) = kinds
         assert isinstance(kind, Sharded)
-        return _reshaped(node.operands[0].shape, node.shape, kind.axis, axis, order)
+        return _kind_after_reshape(node.operands[0].shape, node.shape, kind.axis, axis, order)
     fates = [fate(node, number, kind.axis) for number, kind in enumerate(kinds) if isinstance(kind, Sharded)]
     return Sharded(axis, order) if all(item == Kept(axis) for item in fates) else None
 
 
-def _reshaped(before: Shape, after: Shape, place: int, axis: int, order: tuple[Dim, ...] | None) -> Sharded | None:
+def _kind_after_reshape(
+    before: Shape, after: Shape, place: int, axis: int, order: tuple[Dim, ...] | None
+) -> Sharded | None:
     """Return the kind after a reshape that merges axes with the row axis, or splits it; None if rows mix."""
     own = (before[place],) if order is None else order
     factors = [*before[:place], *own, *before[place + 1 :]]

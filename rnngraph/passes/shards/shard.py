@@ -162,7 +162,7 @@ class _Sharding:
         ]
         linear_operands = next(iter(learned_groups or groups))
         parts = [
-            self._part(item) if number in linear_operands else self._total(item)
+            self._share_of_sum(item) if number in linear_operands else self._total(item)
             for number, item in enumerate(node.operands)
         ]
         return remake(node, parts)
@@ -171,7 +171,7 @@ class _Sharding:
         """True if a value depends on feeds alone."""
         return self._depends_on_feeds(self.new[node])
 
-    def _part(self, node: Node) -> Node:
+    def _share_of_sum(self, node: Node) -> Node:
         """Return a shard's part of a sum. Replicated values are a part of the first shard only."""
         return self.new[node] if isinstance(self.kinds[node], Partial) else self._in_first_shard(self.new[node])
 

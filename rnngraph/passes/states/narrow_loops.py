@@ -29,15 +29,15 @@ class NarrowLoops:
     def __call__(self, graph: Graph) -> Graph:
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
-                return _narrowed(remake(node, operands))
+                return _narrow_scan(remake(node, operands))
             if node.op == "get" and operands != node.operands:
-                return _widened(node, operands[0])
+                return _widen_result(node, operands[0])
             return None
 
         return rewrite(graph, rule)
 
 
-def _narrowed(scan: Node) -> Node:
+def _narrow_scan(scan: Node) -> Node:
     """Return the scan with narrow carries, emits and sequences where steps allow it."""
     parts, body = ScanParts.of(scan), scan["body"]
     inner = NarrowLoops()(body)
@@ -48,7 +48,7 @@ def _narrowed(scan: Node) -> Node:
     if not narrow and not read and not any(_source(value) for _, value in parts.emits):
         return parts.build(scan.where, scan.name) if inner is not body else scan
     narrow |= {param: source.dtype for param, source in read.items()}
-    stored = {param: _stored(param, dtype) for param, dtype in narrow.items()}
+    stored = {param: _with_dtype(param, dtype) for param, dtype in narrow.items()}
     new = {param: make("cast", item, where=param.where, dtype=param.dtype) for param, item in stored.items()}
     for node in inner.nodes:
         if node not in new:
@@ -131,13 +131,13 @@ def _narrow(node: Node, dtype: str) -> Node:
     return make("cast", node, where=node.where, name=node.name, dtype=dtype)
 
 
-def _stored(param: Node, dtype: str) -> Node:
+def _with_dtype(param: Node, dtype: str) -> Node:
     """Return an input of a loop's body in another dtype."""
     kind = replace(param.tensor, dtype=dtype)
     return make("input", where=param.where, name=param.name, label=param["label"], type=kind)
 
 
-def _widened(get: Node, scan: Node) -> Node:
+def _widen_result(get: Node, scan: Node) -> Node:
     """Return a result of a narrowed scan in the dtype of the old result ``get``."""
     assert isinstance(scan.type, TupleType)
     result = make("get", scan, where=get.where, name=get.name, index=get["index"])

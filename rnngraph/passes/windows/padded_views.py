@@ -103,7 +103,7 @@ def _pad_source(node: Node, pad: Pad, source: Node) -> Node:
 
 def _pads(graph: Graph) -> Mapping[Node, Pad]:
     """Return the paddings of views, if several views of one source are padded along the same axis."""
-    inner = {node: place for node in graph.nodes if (place := _inner(node)) is not None}
+    inner = {node: place for node in graph.nodes if (place := _sequence_index(node)) is not None}
     if not inner:
         return {}
     views = _views(graph, inner)
@@ -124,7 +124,7 @@ def _pairs(view: View, other: View, axis: int) -> bool:
     return view.source is other.source and view.is_whole(axis) and axis < view.source.tensor.rank - 1
 
 
-def _inner(node: Node) -> int | None:
+def _sequence_index(node: Node) -> int | None:
     """Return the index of the only operand of a concat that is no constant; None for other nodes."""
     if node.op != "concat":
         return None
@@ -142,12 +142,12 @@ def _views(graph: Graph, inner: Mapping[Node, int]) -> dict[Node, View]:
     parts: dict[Node, View] = {}
     for source in dict.fromkeys(view.source for view in views.values()):
         if source in inner:
-            parts.setdefault(source.operands[inner[source]], _part(source, inner[source]))
+            parts.setdefault(source.operands[inner[source]], _as_slice(source, inner[source]))
     within = {node: view.within(parts[view.source]) for node, view in views.items() if view.source in parts}
     return {**parts, **views, **within}
 
 
-def _part(source: Node, place: int) -> View:
+def _as_slice(source: Node, place: int) -> View:
     """Return an operand of a concat as a slice of it."""
     axis = source["axis"]
     before = sum((item.shape[axis] for item in source.operands[:place]), start=0)

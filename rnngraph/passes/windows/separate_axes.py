@@ -33,10 +33,10 @@ class SeparateAxes:
     name: str = "separate_axes"
 
     def __call__(self, graph: Graph) -> Graph:
-        return map_bodies(_separated(graph), _separated)
+        return map_bodies(_separate_graph(graph), _separate_graph)
 
 
-def _separated(graph: Graph) -> Graph:
+def _separate_graph(graph: Graph) -> Graph:
     """Return the graph with separate axes, or the graph itself if it would compute a value in both forms."""
     ops = [node.op for node in graph.nodes]
     if ops.count("reshape") < 2 or _COPIES.isdisjoint(ops):
@@ -150,7 +150,7 @@ def _concat(node: Node, operands: Sequence[Node], sources: Sequence[_SeparateAxe
             parts.append(make("broadcast", item.operands[0], where=item.where, shape=shape))
         else:
             return None
-    return _SeparateAxes(_make(node, parts, axis=_moved(node["axis"], axis)), axis, True)
+    return _SeparateAxes(_make(node, parts, axis=_renumber(node["axis"], axis)), axis, True)
 
 
 def _matmul(
@@ -174,7 +174,7 @@ def _of_one(node: Node, merged: Node, source: _SeparateAxes, copies: bool) -> _S
     if node.op == "transpose":
         order = node["order"]
         place = order.index(axis)
-        separate = [item for old in order for item in ((axis, axis + 1) if old == axis else (_moved(old, axis),))]
+        separate = [item for old in order for item in ((axis, axis + 1) if old == axis else (_renumber(old, axis),))]
         return _SeparateAxes(_make(node, [value], order=tuple(separate)), place, copies)
     if node.op == "slice":
         whole = (0, merged.shape[axis], 1)
@@ -185,9 +185,9 @@ def _of_one(node: Node, merged: Node, source: _SeparateAxes, copies: bool) -> _S
         return _SeparateAxes(_make(node, [value], **changes), axis, copies)
     if node.op == "windows" and node["axis"] != axis:
         place = axis if axis < node["axis"] else axis + 1
-        return _SeparateAxes(_make(node, [value], axis=_moved(node["axis"], axis)), place, copies)
+        return _SeparateAxes(_make(node, [value], axis=_renumber(node["axis"], axis)), place, copies)
     if OPS[node.op].kind == "reduction" and "axes" in dict(node.attributes) and axis not in node["axes"]:
-        axes = tuple(_moved(old, axis) for old in node["axes"])
+        axes = tuple(_renumber(old, axis) for old in node["axes"])
         place = axis if node["keepdims"] else axis - sum(old < axis for old in node["axes"])
         return _SeparateAxes(_make(node, [value], axes=axes), place, copies)
     if node.op == "reshape" and node.shape[: axis + 1] == merged.shape[: axis + 1]:
@@ -195,6 +195,6 @@ def _of_one(node: Node, merged: Node, source: _SeparateAxes, copies: bool) -> _S
     return None
 
 
-def _moved(old: int, axis: int) -> int:
+def _renumber(old: int, axis: int) -> int:
     """Return the number of another axis after the merged axis is split."""
     return old if old < axis else old + 1

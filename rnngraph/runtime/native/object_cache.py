@@ -148,7 +148,7 @@ class Cache:
     def load(self, key: str) -> ObjectCode | None:
         """Return the stored code; None if it is missing, damaged or not the user's own file."""
         with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
-            return self._load(key, _checked(folder))
+            return self._load(key, _check_directory(folder))
         return None
 
     def store(self, key: str, code: ObjectCode) -> None:
@@ -162,16 +162,16 @@ class Cache:
         with contextlib.suppress(OSError):
             create_private_directory(self.directory)
             with PrivateDirectory(self.directory) as folder:
-                _checked(folder)
+                _check_directory(folder)
                 with replace_file(self.directory / name, mode=0o600, lasting=False) as file:
                     file.write(data)
-                if _grown(folder, len(data)) > self.max_bytes:
+                if _add_to_counter(folder, len(data)) > self.max_bytes:
                     _shrink(folder, self.max_bytes)
 
     def is_known(self, status: os.stat_result, digest: str) -> bool:
         """True if ``note`` recorded this digest for the file, and the file has not changed since."""
         with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
-            return _read(_note_name(status, digest), _checked(folder), self.max_bytes) is not None
+            return _read(_note_name(status, digest), _check_directory(folder), self.max_bytes) is not None
         return False
 
     def note(self, status: os.stat_result, digest: str) -> None:
@@ -185,7 +185,7 @@ class Cache:
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 create_private_directory(self.directory)
-                folder = _checked(stack.enter_context(PrivateDirectory(self.directory)))
+                folder = _check_directory(stack.enter_context(PrivateDirectory(self.directory)))
                 place = int(key[:15], 16)
                 stack.enter_context(locked_byte(LOCKS, folder, place, LOCK_TIMEOUT_S))
             yield
@@ -205,7 +205,7 @@ def _note_name(status: os.stat_result, digest: str) -> str:
     return f"{hashlib.sha256(repr(identity).encode()).hexdigest()}.known"
 
 
-def _checked(folder: PrivateDirectory) -> PrivateDirectory:
+def _check_directory(folder: PrivateDirectory) -> PrivateDirectory:
     """Raise ``PermissionError`` if others may have written to the directory."""
     if problem := folder.danger():
         raise PermissionError(problem)
@@ -236,7 +236,7 @@ def _pages(size: int) -> int:
     return -(-size // _PAGE)
 
 
-def _grown(folder: PrivateDirectory, added: int) -> int:
+def _add_to_counter(folder: PrivateDirectory, added: int) -> int:
     """Add to the size counter. Return an upper bound on the bytes of all files."""
     try:
         file = folder.open(PAGES, os.O_WRONLY | os.O_APPEND)

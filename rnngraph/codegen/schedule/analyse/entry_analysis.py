@@ -214,7 +214,7 @@ class _Analyst:
         assert kind.length is not None
         block = next((steps for kernel in kernels if (steps := kernel.first.get("blocks")) is not None), None)
         longest = block or self._chunk_length(item, kind.length)
-        partitions, costs = self._estimated(
+        partitions, costs = self._estimate_kernels(
             item, TimeChunk(kind.length, 0, 0, kind.reverse, longest), block is not None
         )
         if interleaving is not None:
@@ -232,7 +232,7 @@ class _Analyst:
             self.work = self.work.with_kernel(estimate, kind.length)
         return partitions
 
-    def _estimated(
+    def _estimate_kernels(
         self, item: GroupKernels, time: TimeChunk, is_first_short: bool
     ) -> tuple[GroupAnalysis, list[StageCost]]:
         """Return the partitions and the costs of a loop's kernels, in order."""

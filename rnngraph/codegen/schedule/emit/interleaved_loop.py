@@ -107,8 +107,8 @@ class _InterleavedLoop:
         self.writer, self.plan, self.loops = writer, plan, loops
         self.number = loops[0].chunks.number
         self.iteration, self.first = f"turn{self.number}", f"first{self.number}"
-        self.placed = list(self._placed())
-        self.timed = {place: self._timed(place) for place in plan.gains}
+        self.placed = list(self._kernel_statements())
+        self.timed = {place: self._profile_slot(place) for place in plan.gains}
         # The first iterations and the loop call the same functions, so each function is written once.
         self._remaining: dict[int, list[Statement]] = {}
         self._zeros: dict[int, list[Statement]] = {}
@@ -118,7 +118,7 @@ class _InterleavedLoop:
         """Return the scans that are interleaved at one position of an iteration."""
         return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
 
-    def _timed(self, place: int) -> Timed:
+    def _profile_slot(self, place: int) -> Timed:
         """Return the profile slot of the scans that are interleaved at one position."""
         scans = self._interleaved_scans(place)
         names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
@@ -127,7 +127,7 @@ class _InterleavedLoop:
         memory = reduce(_union, (scan.plan.step.memory for scan in scans))
         return Timed(WORK, nodes, text, memory=memory, scan=scans[0].node)
 
-    def _placed(self) -> Iterator[PlacedKernel]:
+    def _kernel_statements(self) -> Iterator[PlacedKernel]:
         """Yield all kernels with the statements for their chunks."""
         for item, phases in zip(self.loops, self.plan.phases, strict=True):
             for number, phase in enumerate(phases):

@@ -111,7 +111,7 @@ class ScanWriter:
             block = one
         if self._ticks is not None:
             self.writer.block.add(self._ticks.let())
-        timed = self._timed(following)
+        timed = self._profile_slot(following)
         with self.writer.timing(timed):
             is_serial = serial and sharing.shared_axis is None
             self.writer.function(block, timed.text, "scan", sharing.estimate.by_rows, is_serial)
@@ -209,14 +209,14 @@ class ScanWriter:
             return None
         if self._ticks is not None:
             return self._ticks
-        whole, scan, active, memory = ticks.of(self._timed()), self.node, plan.active, plan.step.memory
+        whole, scan, active, memory = ticks.of(self._profile_slot()), self.node, plan.active, plan.step.memory
         slots = [Timed(WORK, item.kernel.members, "", item, memory, scan, active, whole) for item in plan.kernels]
         copies = Timed(COPY, (scan,), "copies of results", scan=scan, whole=whole)
         waits = Timed(WAIT, (), "waits for other workers", scan=scan, whole=whole)
         self._ticks = StepTicks(ticks, whole, [*slots, copies, waits])
         return self._ticks
 
-    def _timed(self, following: Sequence[ScanWriter] = ()) -> Timed:
+    def _profile_slot(self, following: Sequence[ScanWriter] = ()) -> Timed:
         """Return the profile slot of the scan, or of its only kernel."""
         plan = self.plan
         if following:

@@ -62,13 +62,15 @@ def add_pipeline(
     if writer.ticks is not None:  # a stage starts when it is claimed
         waited = writer.ticks.count(writer.ticks.wait)
         bodies = [[waited, *body] for body in bodies]
-    writer.block.add(When(WORKERS, 2, MAX_WORKERS + 1, _shared(plan, chunks, bodies, loop.stage_needs, memory)))
+    writer.block.add(
+        When(WORKERS, 2, MAX_WORKERS + 1, _shared_pipeline(plan, chunks, bodies, loop.stage_needs, memory))
+    )
     if writer.ticks is not None:
         writer.count(writer.ticks.wait)
     writer.unsynchronized = "serial"  # a worker leaves the pipeline only when all stages are done
 
 
-def _shared(
+def _shared_pipeline(
     plan: PipelinePlan,
     chunks: Chunks,
     bodies: Sequence[Sequence[Statement]],

@@ -107,7 +107,7 @@ class _Planner:
     def _section(self, section: SectionAnalysis) -> SectionPlan:
         origin = origin_of(section.groups[0].kernels.group.nodes)
         if section.interleaving is not None:
-            plan = SectionPlan(tuple(self._interleaved(section)), origin, section.interleaving)
+            plan = SectionPlan(tuple(self._plan_interleaved(section)), origin, section.interleaving)
         else:
             (group,) = section.groups
             plan = SectionPlan((self._group(group),), origin)
@@ -118,10 +118,10 @@ class _Planner:
     def _group(self, group: GroupAnalysis) -> GroupPlan:
         kind = group.kernels.group.kind
         if kind.prepared:
-            return self._prepared(group)
-        return self._plain(group) if kind.length is None else self._time_loop(group)
+            return self._plan_prepared(group)
+        return self._plan_once(group) if kind.length is None else self._time_loop(group)
 
-    def _prepared(self, group: GroupAnalysis) -> GroupPlan:
+    def _plan_prepared(self, group: GroupAnalysis) -> GroupPlan:
         """Plan the values that depend on parameters alone. Their memory is persistent."""
         item, panels = group.kernels, self.allocation.panels
         memory = self.allocation.allocate(item.fused, item.leaving, scratch=panels.prepared)
@@ -132,7 +132,7 @@ class _Planner:
         region = Region(self.target, self.allocation.memory(memory, panels.prepared))
         return GroupPlan(self._kernels(group, region), region, prepared=True)
 
-    def _plain(self, group: GroupAnalysis) -> GroupPlan:
+    def _plan_once(self, group: GroupAnalysis) -> GroupPlan:
         """Plan the kernels of a group that runs once."""
         item = group.kernels
         memory = self.allocation.allocate(item.fused, item.leaving)
@@ -150,9 +150,9 @@ class _Planner:
         pipeline, slots = group.pipeline, None
         if pipeline is not None:
             slots = _Slots(BUFFER_DEPTH, pipeline.max_steps, group.longest)
-        return self._planned(self._laid_out(group, slots))
+        return self._plan_loop(self._laid_out(group, slots))
 
-    def _interleaved(self, section: SectionAnalysis) -> Iterator[GroupPlan]:
+    def _plan_interleaved(self, section: SectionAnalysis) -> Iterator[GroupPlan]:
         """Yield the plans of groups with interleaved scans."""
         plan, loops = section.interleaving, list[_LaidOut]()
         assert plan is not None
@@ -161,7 +161,7 @@ class _Planner:
             # Values in a chunk's memory are available only within the group. The next group recomputes its indices.
             self.allocation.end_group(loops[-1].memory, self.entry.fusion.free)
         for laid_out, phases in zip(loops, plan.phases, strict=True):
-            yield self._planned(laid_out, phases)
+            yield self._plan_loop(laid_out, phases)
 
     def _laid_out(self, group: GroupAnalysis, slots: _Slots | None) -> _LaidOut:
         """Allocate memory for the values of a loop over time."""
@@ -204,7 +204,7 @@ class _Planner:
                     axes_of_one[scan, index] = analysis.blocks.axes_of_one(carry.inside, analysis.sharing.shared_axis)
         return axes_of_one
 
-    def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
+    def _plan_loop(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
         """Plan a loop over time, and record the memory of its final values."""
         group, region, chunks, memory = laid_out.analysis, laid_out.region, laid_out.chunks, laid_out.memory
         item = group.kernels
@@ -271,10 +271,10 @@ class _Planner:
                 yield from initial_copies(scan, before)
         for plan in kernels:
             if isinstance(plan, KernelPlan) and adds_up(plan.kernel.first):
-                yield from _cleared(plan.kernel.first, stores, before)
+                yield from _zero_fills(plan.kernel.first, stores, before)
 
 
-def _cleared(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
+def _zero_fills(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
     """Yield the copies of zeros to the memory in which chunks accumulate a sum over time."""
     zeros = make("broadcast", zero(node.dtype), where=node.where, shape=node.shape, name=node.name)
     for view in stores[node]:

@@ -44,8 +44,8 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
     total, term = parts[0]
     for number, (other, letters_of_other) in enumerate(parts[1:], 2):
         later = output + "".join(term for _, term in parts[number:])
-        total, term = _contracted(total, term, other, letters_of_other, later)
-    total, term = _summed(total, term, output)
+        total, term = _contract(total, term, other, letters_of_other, later)
+    total, term = _sum_private_letters(total, term, output)
     return _ordered(total, term, output)
 
 
@@ -60,7 +60,7 @@ def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
     return x, term
 
 
-def _summed(x: Tensor, term: str, others: str) -> tuple[Tensor, str]:
+def _sum_private_letters(x: Tensor, term: str, others: str) -> tuple[Tensor, str]:
     """Sum over the axes whose letters occur nowhere in ``others``."""
     axes = [axis for axis, letter in enumerate(term) if letter not in others]
     return (reduce_sum(x, axes), "".join(letter for letter in term if letter in others)) if axes else (x, term)
@@ -70,10 +70,10 @@ def _ordered(x: Tensor, term: str, order: str) -> Tensor:
     return x if term == order else transpose(x, [term.index(letter) for letter in order])
 
 
-def _contracted(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[Tensor, str]:
+def _contract(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[Tensor, str]:
     """Multiply two operands, and sum over letters that occur in no later term. Return the result's letters."""
-    a, of_a = _summed(a, of_a, of_b + later)
-    b, of_b = _summed(b, of_b, of_a + later)
+    a, of_a = _sum_private_letters(a, of_a, of_b + later)
+    b, of_b = _sum_private_letters(b, of_b, of_a + later)
     both = "".join(letter for letter in of_a if letter in of_b and letter in later)
     inner = "".join(letter for letter in of_a if letter in of_b and letter not in later)
     rows, columns = ("".join(one for one in x if one not in y) for x, y in ((of_a, of_b), (of_b, of_a)))

@@ -122,7 +122,7 @@ def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
     return Inputs((*inputs.arguments, *more), keywords) if more else inputs
 
 
-def _masked(inputs: Inputs) -> tuple[Any, ...]:
+def _with_call_masks(inputs: Inputs) -> tuple[Any, ...]:
     """Return the arguments. Masks that the call passes in ``mask=`` replace those of the tensors."""
     masks: Any = inputs.keywords.get("mask")
     first: Any
@@ -205,7 +205,7 @@ class Declaration:
         if self._calls > MAX_CALLS:
             raise layer.config.error(f"its layers are called more than {MAX_CALLS} times")
         inputs = _with_first(layer, inputs)
-        arguments = _masked(inputs)
+        arguments = _with_call_masks(inputs)
         if layer.network is not None:  # Keras stores the masks of a network's call in the argument tensors.
             for before, now in zip(signals(inputs.arguments), signals(arguments), strict=True):
                 if now is not before:

@@ -42,7 +42,7 @@ class Hdf5:
         self._h5py = h5py
         self._data, self._size = data, len(data)
         self._left = min(MAX_BYTES, MAX_DEFLATE_RATIO * len(data))
-        self._file = self._guarded(lambda: h5py.File(io.BytesIO(data), "r"))
+        self._file = self._call_h5py(lambda: h5py.File(io.BytesIO(data), "r"))
 
     def error(self, what: str) -> FileError:
         """Return the error for a damaged file."""
@@ -50,17 +50,17 @@ class Hdf5:
 
     def has(self, path: str) -> bool:
         """True if the path leads to a group or dataset."""
-        return self._guarded(lambda: self._at(path) is not None)
+        return self._call_h5py(lambda: self._at(path) is not None)
 
     def names(self, path: str) -> list[str]:
         """Return the names in a group; none if it is no group."""
-        group = self._guarded(lambda: self._at(path))
+        group = self._call_h5py(lambda: self._at(path))
         if not isinstance(group, self._h5py.Group):
             return []
-        count = self._guarded(lambda: len(group))
+        count = self._call_h5py(lambda: len(group))
         if count > MAX_NAMES:
             raise self.error(f"{path or 'it'} has {count:,} names, more than {MAX_NAMES:,}")
-        return self._guarded(lambda: list(group))
+        return self._call_h5py(lambda: list(group))
 
     def text(self, path: str, attribute: str, default: Any = ...) -> str:
         """Return a string attribute of a group."""
@@ -89,11 +89,11 @@ class Hdf5:
 
     def array(self, path: str) -> np.ndarray:
         """Return a dataset of numbers: float64 as it is, other types as float32."""
-        dataset = self._guarded(lambda: self._at(path))
+        dataset = self._call_h5py(lambda: self._at(path))
         if not isinstance(dataset, self._h5py.Dataset):
             raise self.error(f"it has no array {path!r}")
         narrow = self._attribute(path, "dtype") == "bfloat16"
-        array: np.ndarray = self._guarded(lambda: self._read(dataset, path))
+        array: np.ndarray = self._call_h5py(lambda: self._read(dataset, path))
         if narrow and array.dtype.itemsize == 2:
             return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if array.dtype.kind not in "fiu":
@@ -134,7 +134,7 @@ class Hdf5:
                 raise self.error(f"the attribute {name} of {path or 'it'} is too long")
             return holder.attrs[name]
 
-        return self._guarded(read)
+        return self._call_h5py(read)
 
     def _listed(self, path: str, attribute: str, value: Any) -> list[str]:
         if not isinstance(value, np.ndarray) or value.ndim != 1:
@@ -164,7 +164,7 @@ class Hdf5:
         reserve(size, f"an array of {self.name}")
         return np.asarray(dataset[()])
 
-    def _guarded(self, function: Callable[[], T]) -> T:
+    def _call_h5py(self, function: Callable[[], T]) -> T:
         """Call a function, and convert h5py's exceptions to errors of this package."""
         try:
             return function()

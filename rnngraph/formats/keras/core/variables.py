@@ -131,16 +131,16 @@ def own_variables(layer: Layer) -> list[Variable]:
 def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
     """Yield (location of arrays in ``.keras`` files, layer) for the nested layers, in Keras' order."""
     if layer.network is not None:
-        yield from _numbered("layers", [part for part in layer.network.layers if not part.is_operation])
+        yield from _numbered_layers("layers", [part for part in layer.network.layers if not part.is_operation])
     for option, place in _PARTS.get(layer.kind, ()):
         parts = layer.inner.get(option, [])
         if option == "cells":
-            yield from _numbered(place, parts)
+            yield from _numbered_layers(place, parts)
         else:
             yield from ((place, part) for part in parts)
 
 
-def _numbered(place: str, layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
+def _numbered_layers(place: str, layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
     """Yield (place, layer), with places numbered by class: ``dense``, ``dense_1``, ``lstm`` and so on."""
     counts = Counter[str]()
     for layer in layers:
@@ -161,7 +161,7 @@ def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
     if file.by_path:
         missing: list[Layer] = []
         _by_path(file, net, "", arrays, missing)
-        _shared(file, arrays, missing)
+        _add_shared_arrays(file, arrays, missing)
     elif net.network is not None:
         for layer in net.network.layers:
             _flat(file, layer, arrays)
@@ -206,7 +206,7 @@ def _joined(path: str, part: str) -> str:
     return f"{path}/{part}" if path and part else path or part
 
 
-def _shared(file: Opened, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
+def _add_shared_arrays(file: Opened, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
     """Add arrays of layers that several networks share. Keras writes them for the first network only."""
     for layer in missing:
         candidates = [other for other in arrays_by_layer if other.kind == layer.kind and other.name == layer.name]

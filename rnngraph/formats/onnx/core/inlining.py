@@ -52,7 +52,7 @@ class _Inliner:
     def graph(self, graph: messages.Graph) -> None:
         """Inline the calls of a graph, including those in nested graphs."""
         self._prepare(key for node in _all_nodes(graph.node) if (key := key_of(node)) in self._functions)
-        graph.node = self._written(graph.node)
+        graph.node = self._inline_calls(graph.node)
 
     def _prepare(self, keys: Iterable[Key]) -> None:
         """Inline calls in the bodies of functions, innermost first, without recursion."""
@@ -67,7 +67,7 @@ class _Inliner:
                 open_ones.discard(key)
                 imported = function.opset_import
                 opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in imported}
-                self._bodies[key] = [_inlined(node, opsets) for node in self._written(function.node)]
+                self._bodies[key] = [_with_versions(node, opsets) for node in self._inline_calls(function.node)]
                 continue
             if key in open_ones:
                 raise _recursive(self._name, key)
@@ -80,13 +80,13 @@ class _Inliner:
                 if other in self._functions and other not in self._bodies:
                     pending.append((other, False))
 
-    def _written(self, nodes: Iterable[messages.Node]) -> list[messages.Node]:
+    def _inline_calls(self, nodes: Iterable[messages.Node]) -> list[messages.Node]:
         """Return the nodes with their calls inlined."""
         written: list[messages.Node] = []
         for node in nodes:
             for attribute in node.attribute:
                 if attribute.g is not None:
-                    attribute.g.node = self._written(attribute.g.node)
+                    attribute.g.node = self._inline_calls(attribute.g.node)
             body = self._bodies.get(key_of(node)) if self._functions else None
             written += [node] if body is None else self._call(node, self._functions[key_of(node)], body)
         return written
@@ -168,7 +168,7 @@ class _Copy:
         return replace(graph, node=nodes, input=renamed(graph.input), output=renamed(graph.output), initializer=arrays)
 
 
-def _inlined(node: messages.Node, opsets: Mapping[str, int]) -> messages.Node:
+def _with_versions(node: messages.Node, opsets: Mapping[str, int]) -> messages.Node:
     """Return a node with the operator versions of its innermost function."""
     return node if isinstance(node, Inlined) else Inlined(**vars(node), opsets=opsets)
 

@@ -135,7 +135,7 @@ class _Graphs:
         parsed = Graph(outputs=[item.name for item in proto.output])
         parsed.arrays |= {item.name: item for item in proto.initializer}
         parsed.arrays |= {item.name: item for item in proto.sparse_initializer}
-        parsed.inputs = {item.name: _kind(item.type) for item in proto.input if item.name not in parsed.arrays}
+        parsed.inputs = {item.name: _value_type(item.type) for item in proto.input if item.name not in parsed.arrays}
         for item in proto.node:
             attributes = {entry.name: self._attribute(entry, depth) for entry in item.attribute}
             opsets = item.opsets if isinstance(item, Inlined) else None
@@ -170,7 +170,7 @@ class _Graphs:
         return None
 
 
-def _kind(proto: messages.Type | None) -> Kind:
+def _value_type(proto: messages.Type | None) -> Kind:
     """Return the type of a message."""
     tensor = proto.tensor_type if proto else None
     if tensor is None:
@@ -256,20 +256,20 @@ class ArrayReader:
             raise self._damaged(f"{what} has the impossible shape {shown(list(shape))}")
         stored = np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
         if proto.data_location == 1:  # in another file of the folder
-            flat = np.frombuffer(self._beside(proto, what), stored)
+            flat = np.frombuffer(self._external_bytes(proto, what), stored)
         elif proto.raw_data is not None:
             if len(proto.raw_data) != math.prod(shape) * stored.itemsize:
                 raise self._damaged(f"{what} has {len(proto.raw_data)} bytes, which do not fit its shape {list(shape)}")
             flat = np.frombuffer(proto.raw_data, stored)
         else:
-            flat = self._listed(proto, dtype)
+            flat = self._numbers(proto, dtype)
         if flat.size != math.prod(shape):
             raise self._damaged(f"{what} has {flat.size} numbers, which do not fit its shape {list(shape)}")
         if dtype == "bfloat16":
             flat = (flat.astype(np.uint32) << 16).view(np.float32)
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
 
-    def _listed(self, proto: messages.Tensor, dtype: str) -> np.ndarray:
+    def _numbers(self, proto: messages.Tensor, dtype: str) -> np.ndarray:
         """Return the numbers of a message without ``raw_data``."""
         field_name = {
             "float32": "float_data",
@@ -286,7 +286,7 @@ class ArrayReader:
             return bits if dtype == "bfloat16" else bits.view(np.float16)
         return numbers.astype(dtype)
 
-    def _beside(self, proto: messages.Tensor, what: str) -> bytes:
+    def _external_bytes(self, proto: messages.Tensor, what: str) -> bytes:
         """Read a tensor's bytes from another file in the model's folder."""
         entries = {entry.key: entry.value for entry in proto.external_data}
         location = entries.get("location", "")

@@ -105,7 +105,7 @@ def remainder(left: Dim, right: Dim) -> Dim:
         raise UnreadableError("it divides a size by 0") from None
 
 
-def _both(left: Entry, right: Entry) -> Entry:
+def _conjunction(left: Entry, right: Entry) -> Entry:
     """Return the conjunction of two truth values."""
     for entry, other in ((left, right), (right, left)):
         if isinstance(entry, bool):
@@ -138,8 +138,8 @@ BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "Greater": plain(partial(ARITHMETIC.compare, operator.gt)),
     "LessOrEqual": plain(partial(ARITHMETIC.compare, operator.le)),
     "GreaterOrEqual": plain(partial(ARITHMETIC.compare, operator.ge)),
-    "And": _both,
-    "Or": lambda a, b: inverted(_both(inverted(a), inverted(b))),
+    "And": _conjunction,
+    "Or": lambda a, b: inverted(_conjunction(inverted(a), inverted(b))),
 }
 """Functions of two entries, at least one of which is a formula."""
 

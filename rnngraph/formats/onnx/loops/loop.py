@@ -71,7 +71,7 @@ class _Reading:
         self.fixed: dict[str, Operand] = {}
         """States that no step changes."""
         self.lists = {
-            name: self._appended(name)
+            name: self._insertion(name)
             for place, name in enumerate(self.states)
             if isinstance(operand := call.inputs[2 + place], Listed) and not operand.items
         }
@@ -84,7 +84,7 @@ class _Reading:
         self.length = self._length()
         self.updates: dict[str, str] = {}
         """{state that steps overwrite in part: value that a step writes}."""
-        self.places = dict(self._written())
+        self.places = dict(self._written_states())
         self.units: dict[str, list[int]] = {}
         """{name of an entry that steps read: its axes of size 1, which come from the shape of the index}."""
 
@@ -95,7 +95,7 @@ class _Reading:
         separate_outputs = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
         step_outputs = [*(self.following[name] for name in carried), *separate_outputs]
         sequences = self._sequences(step_outputs)
-        shaped_alone = self._shapes(self.places) | self._numbered(
+        shaped_alone = self._shapes(self.places) | self._counter_values(
             0, [name for name in self.counts if name not in sequences]
         )
         graph = replace(self.body, outputs=step_outputs)
@@ -122,7 +122,7 @@ class _Reading:
                 known_finals[name] = last
         return [*(known_finals[name] for name in self.states), *emits[: len(self.emitted)]]
 
-    def _appended(self, name: str) -> tuple[str, bool]:
+    def _insertion(self, name: str) -> tuple[str, bool]:
         """Return (value that a step inserts into a sequence, True if it is inserted at the front)."""
         node = self.body.makers.get(self._identity_source(self.following[name]))
         reads = [item for other in self.body.nodes for item in other.inputs]
@@ -135,7 +135,7 @@ class _Reading:
             raise UnreadableError("its steps insert arrays into the middle of a sequence, which is not supported")
         return node.inputs[1], place == 0
 
-    def _written(self) -> Iterator[tuple[str, Places]]:
+    def _written_states(self) -> Iterator[tuple[str, Places]]:
         """Return the states that steps write to, with the places of the writes."""
         for name in self.initial:
             node = writer_of(name, self.following[name], self.body, self._identity_source)
@@ -143,7 +143,7 @@ class _Reading:
                 continue
             graph, shapes = replace(self.body, outputs=[node.inputs[1]]), self._shapes(self.initial)
             first, second = (
-                self.call.branch(graph, {**shapes, **self.fixed, **self._numbered(step, self.counts)})[0]
+                self.call.branch(graph, {**shapes, **self.fixed, **self._counter_values(step, self.counts)})[0]
                 for step in (0, 1)
             )
             places = places_of(self.tensors, self._shape(name), first, second)
@@ -159,7 +159,7 @@ class _Reading:
         """Return zeros in the shapes of the states, for nodes that read shapes only."""
         return {name: Expanded(known(0, dtype_of(self.initial[name])), self._shape(name)) for name in names}
 
-    def _numbered(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
+    def _counter_values(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
         """Return the counters' values at a step."""
         numbers = {}
         for name in names:
@@ -242,7 +242,7 @@ class _Reading:
     def _invariant_number(self, name: str) -> Dim | None:
         """Return a loop-invariant number; None if the number varies."""
         source = self._source(name)
-        return _number(self._outer(source)) if self._is_outer(source) else None
+        return _number(self._declare_outside(source)) if self._is_outer(source) else None
 
     def _linear_form(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
         """Return (first value, increment) if a number is linear in the step number; else None."""
@@ -315,7 +315,7 @@ class _Reading:
         line, data = self._linear_form(node.inputs[1]), self._identity_source(node.inputs[0])
         if line is None or not self._is_outer(data):
             return None
-        array = self._outer(data)
+        array = self._declare_outside(data)
         if node.op == "SequenceAt":
             items = self._entries_in_turn(array.items, 0, *line) if isinstance(array, Stacked) else None
             return None if items is None else (items, [])
@@ -362,7 +362,7 @@ class _Reading:
                 pending += [other for graph in subgraphs(node) for other in _read_within(graph)]
         return True
 
-    def _outer(self, name: str) -> Operand | Deferred:
+    def _declare_outside(self, name: str) -> Operand | Deferred:
         """Declare a loop-invariant value before the loop."""
         if name in self.fixed:
             return self.fixed[name]

@@ -169,9 +169,9 @@ class Steps:
         parts = [self._columns(item, part, True) for item, part in self._sequences()]
         if not parts:
             parts = [Expanded(known(0.0, self.dtype), (self.loop.length, self.rows or 1, 1))]
-        return self._anchored(self.tensors.value(self.tensors.concat(parts, 2)))
+        return self._with_size_inputs(self.tensors.value(self.tensors.concat(parts, 2)))
 
-    def _anchored(self, x: Value) -> Value:
+    def _with_size_inputs(self, x: Value) -> Value:
         """Return x with sizes that are computed from inputs, even if the steps read no input."""
         script = self.tensors.script
         if self.tensors.input_names_of(x):
@@ -234,7 +234,7 @@ class Steps:
             if self.rows is not None and not part.has_rows:
                 columns = tensors.index(columns, [slice(None), slice(0, 1)])
             laid = tensors.reshape(columns, (shape_of(columns)[0], *part.in_front))
-            results.append(_typed(tensors, part.transposed(tensors, laid, 1, True), part))
+            results.append(_cast_to_represented(tensors, part.transposed(tensors, laid, 1, True), part))
             first += part.width
         return results
 
@@ -271,7 +271,9 @@ class Steps:
         """Convert rows [rows, width] to the shape and dtype of the file's value."""
         if self.rows is not None and not part.has_rows:
             columns = tensors.index(columns, [slice(0, 1)])
-        return _typed(tensors, part.transposed(tensors, tensors.reshape(columns, part.in_front), back=True), part)
+        return _cast_to_represented(
+            tensors, part.transposed(tensors, tensors.reshape(columns, part.in_front), back=True), part
+        )
 
     def _as_rows(self, tensors: Tensors, item: Operand, part: Part) -> Value:
         """Lay out a value of the step as [rows, width]."""
@@ -304,7 +306,7 @@ def _storage_dtype(item: Operand) -> str:
     return storage_dtype(dtype_of(item))
 
 
-def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:
+def _cast_to_represented(tensors: Tensors, item: Operand, part: Part) -> Operand:
     """Convert a float to the dtype that it represents."""
     if part.dtype in FLOATS:
         return item

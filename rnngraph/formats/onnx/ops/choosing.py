@@ -163,7 +163,7 @@ def _one_hot(call: Call) -> Outputs:
     return call.script.call(basic.one_hot, ids, depth, *kind, **options)
 
 
-def _sorted(call: Call) -> Outputs | None:
+def _sort_vector(call: Call) -> Outputs | None:
     """Sort a vector in descending order, or an order's indices in ascending order.
 
     Exporters sort lengths before they pack sequences, and invert the order afterwards.
@@ -182,7 +182,7 @@ def _sorted(call: Call) -> Outputs | None:
 
 @reads("TopK")
 def _top_k(call: Call) -> Outputs:
-    whole = _sorted(call)
+    whole = _sort_vector(call)
     if whole is not None:
         return whole
     count = call.ints(1, "the number")[0] if call.maybe(1) is not None else call.whole("k", 1)

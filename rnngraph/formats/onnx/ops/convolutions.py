@@ -34,7 +34,9 @@ def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | Non
         Window.along(size, *window) for size, window in zip(sizes, _windows(call, kernel.shape[2:]), strict=True)
     ]
     convolve = owned(b, call.script.scope("conv1d"), bias, groups)
-    return _first(b, convolution(b, _last(b, x), _channels_last(kernel), windows, groups, convolve))
+    return _channels_to_front(
+        b, convolution(b, _channels_to_end(b, x), _channels_last(kernel), windows, groups, convolve)
+    )
 
 
 def _check_causal(call: Call, kernel: np.ndarray) -> None:
@@ -67,7 +69,7 @@ def _causal(call: Call) -> Outputs:
     _check_bias(bias, channels)
     b, dilation = OnnxBackend(call), call.whole("dilation", 1)
     span = (size - 1) * dilation
-    x, past = (item if item is None or last else _last(b, item) for item in (call.input(0), call.maybe(3)))
+    x, past = (item if item is None or last else _channels_to_end(b, item) for item in (call.input(0), call.maybe(3)))
     assert x is not None
     if past is not None and shape_of(past)[1:] != (span, channels):
         raise UnreadableError(f"its state {texts(shape_of(past))} must have {span} steps of {channels} channels")
@@ -78,7 +80,7 @@ def _causal(call: Call) -> Outputs:
     y = convolution(b, source, _channels_last(kernel), [window], channels, convolve)
     y = y if activation == "none" else b.call(activations.swish, y)
     present = b.item(joined, slice(None), slice(-span, None) if span else slice(0, 0))
-    return [y, present] if last else [_first(b, item) for item in (y, present)]
+    return [y, present] if last else [_channels_to_front(b, item) for item in (y, present)]
 
 
 @reads("ConvTranspose")
@@ -97,7 +99,9 @@ def _transposed(call: Call) -> Outputs:
     windows = [Window.transposed(*window, more) for window, more in zip(node_windows, added, strict=True)]
     transposed = _channels_last(kernel)
     convolve = owned(b, call.script.scope("conv1d"), bias, groups)
-    return _first(b, transposed_convolution(b, _last(b, x), transposed, windows, added, groups, convolve))
+    return _channels_to_front(
+        b, transposed_convolution(b, _channels_to_end(b, x), transposed, windows, added, groups, convolve)
+    )
 
 
 def _bias(call: Call) -> np.ndarray | None:
@@ -114,12 +118,12 @@ def _channels_last(kernel: np.ndarray) -> np.ndarray:
     return kernel.transpose(*range(2, kernel.ndim), 1, 0)
 
 
-def _last(b: OnnxBackend, x: Operand) -> Operand:
+def _channels_to_end(b: OnnxBackend, x: Operand) -> Operand:
     """Transpose x [batch, width, *axes] to [batch, *axes, width]."""
     return b.transpose(x, (0, *range(2, len(shape_of(x))), 1))
 
 
-def _first(b: OnnxBackend, x: Operand) -> Operand:
+def _channels_to_front(b: OnnxBackend, x: Operand) -> Operand:
     """Transpose x [batch, *axes, width] to [batch, width, *axes]."""
     rank = len(shape_of(x))
     return b.transpose(x, (0, rank - 1, *range(1, rank - 1)))
@@ -156,10 +160,10 @@ def _pool(call: Call) -> Outputs:
         raise UnreadableError("ONNX and onnxruntime disagree on auto_pad of dilated windows; set pads")
     if call.whole("ceil_mode", 0):
         windows = [_ceiled(window, size) for window, size in zip(windows, sizes, strict=True)]
-    x = _last(b, call.input(0))
+    x = _channels_to_end(b, call.input(0))
     if call.op == "MaxPool":
-        return _first(b, max_pool(b, x, windows))
-    return _first(b, mean_pool(b, x, windows, bool(call.whole("count_include_pad", 0))))
+        return _channels_to_front(b, max_pool(b, x, windows))
+    return _channels_to_front(b, mean_pool(b, x, windows, bool(call.whole("count_include_pad", 0))))
 
 
 def _ceiled(window: Window, size: Dim) -> Window:

@@ -34,7 +34,7 @@ _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _activated(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
+def _activate(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
     """Apply the node's activation with its parameters ``numbers``."""
     name = call.text("activation", "")
     if not name:
@@ -50,14 +50,14 @@ def _fused_conv(call: Call) -> Outputs:
     result = convolved(call, call.input(0), call.array(1, "its kernel"), bias)
     if call.maybe(3) is not None:
         result = combined(call, "Add", result, call.input(3))
-    return _activated(call, result, call.entries("activation_params") or [])
+    return _activate(call, result, call.entries("activation_params") or [])
 
 
 @reads("FusedGemm", domain=E)
 def _fused_gemm(call: Call) -> Outputs:
     names = ("activation_alpha", "activation_beta", "activation_gamma")
     numbers = [call.number(name, 0.0) for name in names if name in call.node.attributes]
-    return _activated(call, gemm(call), numbers)
+    return _activate(call, gemm(call), numbers)
 
 
 @reads("FusedMatMul", domain=E)

@@ -198,11 +198,11 @@ def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
     """Return bounds in Python's form. Bounds past an end are clamped."""
     if step == 0:
         raise UnreadableError("its step is 0")
-    first, last = _place(size, start, step, True), _place(size, stop, step, False)
+    first, last = _bound(size, start, step, True), _bound(size, stop, step, False)
     return slice(first, last, None if step == 1 else step)
 
 
-def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
+def _bound(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
     """Return a bound as an int, negative for a symbolic size; None for the end or beyond."""
     if isinstance(size, int) and isinstance(bound, int):
         if is_start:

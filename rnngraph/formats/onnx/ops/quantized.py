@@ -47,7 +47,7 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
     scale = _finite(call.array(scale_at, "its scale"))
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
     if isinstance(x, Dequantized):
-        return _rescaled(call, x, scale, zero)
+        return _dequantize_again(call, x, scale, zero)
     if isinstance(x, Known):
         return known(_dequantized_along(x.numbers("an array"), scale, zero, axis))
     value = call.tensors.value(x)
@@ -55,11 +55,11 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
         rows = _of_floats(call, value, lambda table: known(_dequantized_along(table.numbers("it"), scale, zero, axis)))
         if rows is not None:
             return rows
-    steps = _centred(call, value, None if zero is None else _along(zero, shape_of(value), axis))
-    return combined(call, "Mul", steps, known(_along(scale, shape_of(value), axis).astype(np.float32)))
+    steps = _subtract_zero_point(call, value, None if zero is None else _broadcast_scales(zero, shape_of(value), axis))
+    return combined(call, "Mul", steps, known(_broadcast_scales(scale, shape_of(value), axis).astype(np.float32)))
 
 
-def _centred(call: Call, x: Value, zero: np.ndarray | None) -> Operand:
+def _subtract_zero_point(call: Call, x: Value, zero: np.ndarray | None) -> Operand:
     """Return integers minus their zero point, as floats."""
     steps = call.tensors.cast(x, "float32")
     return combined(call, "Sub", steps, known(zero.astype(np.float32))) if zero is not None and zero.any() else steps
@@ -76,7 +76,7 @@ def _check_blocks(call: Call) -> None:
         raise UnreadableError("quantization in blocks is not supported")
 
 
-def _along(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> np.ndarray:
+def _broadcast_scales(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> np.ndarray:
     """Reshape scales or zero points so that they broadcast with an array of this shape.
 
     Args:
@@ -94,7 +94,7 @@ def _along(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> np.ndarray:
     return numbers.reshape([-1 if other == place else 1 for other in range(len(shape))])
 
 
-def _rescaled(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
+def _dequantize_again(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
     """Dequantize a value that was quantized, usually with the same scale."""
     assert x.scale is not None
     assert x.zero is not None
@@ -139,8 +139,8 @@ def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value 
 
 def _dequantized_along(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: int) -> np.ndarray:
     """Dequantize an array with one scale and zero point, or one for each entry of an axis."""
-    zero = None if zero is None else _along(zero, array.shape, axis)
-    return dequantized(array, _along(scale, array.shape, axis), zero)
+    zero = None if zero is None else _broadcast_scales(zero, array.shape, axis)
+    return dequantized(array, _broadcast_scales(scale, array.shape, axis), zero)
 
 
 def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
@@ -176,7 +176,7 @@ def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand |
     zero = None if x_zero is None else x_zero.numbers("its zero point")
     scale, zeros = numbers_of(_finite(x_scale.numbers("its scale")), zero)
     limits = np.iinfo(kind)
-    wide_scale, wide_zeros = (_along(numbers, shape_of(x), axis) for numbers in (scale, zeros))
+    wide_scale, wide_zeros = (_broadcast_scales(numbers, shape_of(x), axis) for numbers in (scale, zeros))
     if isinstance(x, Known):
         steps = np.rint(x.numbers("an array") / wide_scale) + wide_zeros
         return known(np.clip(steps, limits.min, limits.max).reshape(x.array.shape), kind)
@@ -273,10 +273,10 @@ def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
     # Rows of an 8-bit table are floats in the script, which represent the integers exactly.
     if isinstance(x, Value) and (zero is None or zero.size == 1):
-        return _centred(call, x, None if zero is None else zero.reshape(()))
+        return _subtract_zero_point(call, x, None if zero is None else zero.reshape(()))
     if not isinstance(x, Dequantized) or x.scale is None or x.scale.size > 1:
         raise UnreadableError("its integers must be quantized with one scale that the file contains")
-    return _rescaled(call, x, np.ones(1), zero)
+    return _dequantize_again(call, x, np.ones(1), zero)
 
 
 @reads("MatMulInteger")
@@ -296,7 +296,7 @@ def _conv_integer(call: Call) -> Outputs:
     """Read an integer convolution as a float convolution."""
     x, kernel = _steps_of(call, 0, 2), call.array(1, "its kernel").astype(np.float32)
     if call.maybe(3) is not None:
-        kernel = kernel - _along(call.array(3, "its zero point"), kernel.shape, 0).astype(np.float32)
+        kernel = kernel - _broadcast_scales(call.array(3, "its zero point"), kernel.shape, 0).astype(np.float32)
     return convolved(call, x, kernel, None)
 
 

@@ -55,7 +55,7 @@ def _empty(call: Call) -> Outputs:
 @reads("SequenceInsert")
 def _insert(call: Call) -> Outputs:
     items = call.items(0)
-    place = _place(call, 2, len(items), len(items))
+    place = _index_of(call, 2, len(items), len(items))
     if len(items) >= MAX_ITEMS:
         raise UnreadableError(f"its sequence has more than {MAX_ITEMS:,} arrays, the maximum")
     return Listed((*items[:place], call.input(1), *items[place:]))
@@ -64,7 +64,7 @@ def _insert(call: Call) -> Outputs:
 @reads("SequenceErase")
 def _erase(call: Call) -> Outputs:
     items = call.items(0)
-    place = _place(call, 1, len(items) - 1, len(items) - 1)
+    place = _index_of(call, 1, len(items) - 1, len(items) - 1)
     return Listed((*items[:place], *items[place + 1 :]))
 
 
@@ -74,7 +74,7 @@ def _at(call: Call) -> Outputs:
     if stacked is not None:
         return call.tensors.index(stacked, [call.ints(1, "the place in a sequence")[0]])
     items = call.items(0)
-    return items[_place(call, 1, None, len(items) - 1)]
+    return items[_index_of(call, 1, None, len(items) - 1)]
 
 
 @reads("SequenceLength")
@@ -112,7 +112,7 @@ def _joined_stack(call: Call, x: Operand) -> Operand:
     return tensors.reshape(moved, [*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]])
 
 
-def _place(call: Call, number: int, otherwise: int | None, last: int) -> int:
+def _index_of(call: Call, number: int, otherwise: int | None, last: int) -> int:
     """Return a nonnegative index into a sequence; ``otherwise`` if the input is missing."""
     if otherwise is not None and call.maybe(number) is None:
         return max(otherwise, 0)

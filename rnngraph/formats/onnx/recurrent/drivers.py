@@ -61,7 +61,7 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
     options: dict[str, Any] = {"time_major": True} if time_major else {}
     if stated_lengths is not None:
         options["sequence_length"] = tensors.value(stated_lengths)
-    outputs, states = _driven(tensors, layers, x, options)
+    outputs, states = _run_driver(tensors, layers, x, options)
     tensors.recurrences.append(Recurrence(calls[0].node, first, x, time_major, outputs))
     if time_major is first.is_batch_major:
         outputs = [tensors.transposed(item, (1, 0, 2)) for item in outputs]
@@ -95,7 +95,7 @@ def _unsorted(tensors: Tensors, x: Operand | None) -> Any:
     return source[0]
 
 
-def _driven(
+def _run_driver(
     tensors: Tensors, layers: Sequence[Layer], x: Value, options: dict[str, Any]
 ) -> tuple[list[Value], list[list[list[Value]]]]:
     """Return (outputs by direction, states by layer, direction and state of the cell)."""
@@ -107,7 +107,7 @@ def _driven(
     scope = script.scope(("stack_" if is_stack else "") + "bidirectional_rnn" if is_both else "rnn")
     for places, own, column in zip(places_in(scope, len(layers), len(directions)), cells, directions, strict=True):
         for place, cell, direction in zip(places, own, column, strict=True):
-            _own(tensors, place, cell, direction)
+            _store_parameters(tensors, place, cell, direction)
     driven = drive(script, cells, x, scope, initial, first.is_reverse, **options)
     states = [[state.leaves for state in row] for row in zip(*driven.states, strict=True)]
     if not (is_stack and is_both):
@@ -146,7 +146,7 @@ def _cell(tensors: Tensors, direction: Direction) -> Value:
     return tensors.script.call(RuntimeWeights, cell, weights, hint="cell")
 
 
-def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
+def _store_parameters(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
     """Store a cell's parameters under the cell's scope."""
     if isinstance(cell.result, RuntimeWeights):
         place = f"{position}/{scope_of(cell.result.cell)}"

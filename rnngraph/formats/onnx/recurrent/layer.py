@@ -96,7 +96,7 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
         of_one = {name: call.tensors.index(array, _at(shape_of(array), 0, number)) for name, array in weights.items()}
         states = INITIAL[::-1] if op == "LSTM" else INITIAL[:1]
         initial = [_initial(call, place, number, count, units) for place in states]
-        directions.append(Direction(_kind(call, op, units, own, "P" in weights), order, of_one, initial))
+        directions.append(Direction(_cell_of_direction(call, op, units, own, "P" in weights), order, of_one, initial))
     time = None if x is None else x[1 if is_batch_major else 0]
     return Layer(op, directions, reversals[0], _lengths(call, time), is_batch_major)
 
@@ -150,7 +150,7 @@ def _lengths(call: Call, time: Dim | None) -> Operand | None:
     return lengths
 
 
-def _kind(call: Call, op: str, units: int, own: Sequence[Activation], has_peepholes: bool) -> CellKind:
+def _cell_of_direction(call: Call, op: str, units: int, own: Sequence[Activation], has_peepholes: bool) -> CellKind:
     """Return the cell of a direction."""
     limit = shortest(call.number("clip", 0.0)) or None
     if limit is not None and not limit > 0:

@@ -105,7 +105,7 @@ def _dimension(writer: Writer, node: Node, operands: Operands) -> str:
 # Elementwise ----------------------------------------------------------------------------------------
 
 
-def _same(op: str) -> Expression:
+def _direct_operator(op: str) -> Expression:
     """Return the writer of an op that is one ONNX operator with the same operands."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
@@ -283,7 +283,7 @@ def _transpose(writer: Writer, node: Node, operands: Operands) -> str:
 
 def _reshape(writer: Writer, node: Node, operands: Operands) -> str:
     have, want = node.operands[0].shape, node.shape
-    numbers = [_copied(axis, dim, have) for axis, dim in enumerate(want)]
+    numbers = [_reshape_entry(axis, dim, have) for axis, dim in enumerate(want)]
     unknown = [axis for axis, number in enumerate(numbers) if number is None]
     others = math.prod(number for number in numbers if number is not None and number != 0)
     is_empty = 0 in have or 0 in want
@@ -294,7 +294,7 @@ def _reshape(writer: Writer, node: Node, operands: Operands) -> str:
     return writer.add("Reshape", operands[0], shape, hint=hint_of(node), **zeros)
 
 
-def _copied(axis: int, dim: Dim, have: Sequence[Dim]) -> int | None:
+def _reshape_entry(axis: int, dim: Dim, have: Sequence[Dim]) -> int | None:
     """Return a size for Reshape: a number, or 0 to copy the size of the operand's axis; None if neither applies."""
     if isinstance(dim, int):
         return dim
@@ -333,41 +333,41 @@ EXPRESSIONS: dict[str, Expression] = {
     "constant": _constant,
     "iota": _iota,
     "dimension": _dimension,
-    "neg": _same("Neg"),
-    "abs": _same("Abs"),
-    "sign": _same("Sign"),
-    "round": _same("Round"),
-    "exp": _same("Exp"),
+    "neg": _direct_operator("Neg"),
+    "abs": _direct_operator("Abs"),
+    "sign": _direct_operator("Sign"),
+    "round": _direct_operator("Round"),
+    "exp": _direct_operator("Exp"),
     "expm1": _expm1,
-    "log": _same("Log"),
+    "log": _direct_operator("Log"),
     "log1p": _log1p,
-    "sqrt": _same("Sqrt"),
-    "tanh": _same("Tanh"),
-    "sigmoid": _same("Sigmoid"),
-    "sin": _same("Sin"),
-    "cos": _same("Cos"),
+    "sqrt": _direct_operator("Sqrt"),
+    "tanh": _direct_operator("Tanh"),
+    "sigmoid": _direct_operator("Sigmoid"),
+    "sin": _direct_operator("Sin"),
+    "cos": _direct_operator("Cos"),
     "atan": _in_float32("Atan"),
     "erf": _in_float32("Erf"),
     "stop_gradient": _passed,
     "straight_through": _second,
     "ensure_shape": _passed,
-    "not": _same("Not"),
+    "not": _direct_operator("Not"),
     "cast": _cast,
     "add": _arithmetic(convolutions.sum_with_bias),
-    "sub": _same("Sub"),
-    "mul": _same("Mul"),
+    "sub": _direct_operator("Sub"),
+    "mul": _direct_operator("Mul"),
     "div": _arithmetic(arithmetic.quotient),
     "fmod": _arithmetic(arithmetic.remainder),
-    "power": _same("Pow"),
+    "power": _direct_operator("Pow"),
     "copysign": _arithmetic(arithmetic.copysign),
-    "maximum": _same("Max"),
-    "minimum": _same("Min"),
-    "less": _same("Less"),
-    "less_equal": _same("LessOrEqual"),
-    "equal": _same("Equal"),
+    "maximum": _direct_operator("Max"),
+    "minimum": _direct_operator("Min"),
+    "less": _direct_operator("Less"),
+    "less_equal": _direct_operator("LessOrEqual"),
+    "equal": _direct_operator("Equal"),
     "not_equal": _not_equal,
-    "and": _same("And"),
-    "or": _same("Or"),
+    "and": _direct_operator("And"),
+    "or": _direct_operator("Or"),
     "select": _select,
     "matmul": _arithmetic(convolutions.product),
     "reduce_sum": _reduce_sum,

@@ -95,10 +95,10 @@ def _multi_dot(tensors: Tensors, *more: torch.Tensor) -> torch.Tensor:
 def _addbmm(
     x: torch.Tensor, batch1: torch.Tensor, batch2: torch.Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> torch.Tensor:
-    return _added(beta, x, alpha * (batch1 @ batch2).sum(0))
+    return _add_product(beta, x, alpha * (batch1 @ batch2).sum(0))
 
 
-def _added(beta: Number, x: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
+def _add_product(beta: Number, x: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
     """Return beta * x + product. If beta is 0, x is ignored, even if it is NaN."""
     return product if beta == 0 else beta * x + product
 
@@ -107,11 +107,11 @@ def _added(beta: Number, x: torch.Tensor, product: torch.Tensor) -> torch.Tensor
 def _addmv(
     x: torch.Tensor, mat: torch.Tensor, vec: torch.Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> torch.Tensor:
-    return _added(beta, x, alpha * (mat @ vec))
+    return _add_product(beta, x, alpha * (mat @ vec))
 
 
 @composed("addr")
 def _addr(
     x: torch.Tensor, vec1: torch.Tensor, vec2: torch.Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> torch.Tensor:
-    return _added(beta, x, alpha * torch.outer(vec1, vec2))
+    return _add_product(beta, x, alpha * torch.outer(vec1, vec2))

@@ -47,7 +47,7 @@ def _argument_of_caller(function: Function, name: str) -> object:
 # Elementwise losses of rg ---------------------------------------------------------------------------
 
 
-def _each(tracer: Tracer, function: Function, x: Operand, target: Operand, **options: object) -> Value:
+def _elementwise_losses(tracer: Tracer, function: Function, x: Operand, target: Operand, **options: object) -> Value:
     """Declare the losses of all elements. Operands are broadcast first, because losses of ``rg`` do not broadcast."""
     operands = [item if isinstance(item, Lazy) else tracer.value(item) for item in (x, target)]
     whole = tracer.sizes.broadcast(*map(shape_of, operands))
@@ -73,7 +73,7 @@ def _mse(
     reduction: str = "mean",
     weight: Operand | None = None,
 ) -> Result:
-    each = _each(tracer, ours.mean_squared_error, x, target)
+    each = _elementwise_losses(tracer, ours.mean_squared_error, x, target)
     how = _reduction_of(size_average, reduce, reduction)
     return tracer.by_torch(partial(_reduced_by_weights, reduction=how), each, weight)
 
@@ -89,7 +89,7 @@ def _l1(
     weight: Operand | None = None,
 ) -> Result:
     weight = _argument_of_caller(functional.l1_loss, "weight") if weight is None else weight
-    each = _each(tracer, ours.absolute_difference, x, target)
+    each = _elementwise_losses(tracer, ours.absolute_difference, x, target)
     how = _reduction_of(size_average, reduce, reduction)
     return tracer.by_torch(partial(_reduced_by_weights, reduction=how), each, weight)
 
@@ -106,10 +106,10 @@ def _smooth_l1(
 ) -> Result:
     """Declare smooth L1 loss: the Huber loss divided by ``beta``."""
     if beta:
-        each = _each(tracer, ours.huber_loss, x, target, delta=float(beta))
+        each = _elementwise_losses(tracer, ours.huber_loss, x, target, delta=float(beta))
         each = each if beta == 1 else tracer.script.operation("*", each, 1 / float(beta))
     else:
-        each = _each(tracer, ours.absolute_difference, x, target)
+        each = _elementwise_losses(tracer, ours.absolute_difference, x, target)
     return tracer.by_torch(partial(_reduced, reduction=_reduction_of(size_average, reduce, reduction)), each)
 
 
@@ -122,7 +122,7 @@ def _huber(
     delta: float = 1.0,
     weight: Operand | None = None,
 ) -> Result:
-    each = _each(tracer, ours.huber_loss, x, target, delta=float(delta))
+    each = _elementwise_losses(tracer, ours.huber_loss, x, target, delta=float(delta))
     return tracer.by_torch(partial(_reduced_by_count, reduction=reduction), each, weight)
 
 
@@ -139,7 +139,7 @@ def _with_logits(
 ) -> Result:
     share: Argument = 1.0 if pos_weight is None else pos_weight
     share = share if isinstance(share, int | float) else tracer.value(share)
-    each = _each(tracer, ours.sigmoid_cross_entropy, x, target, pos_weight=share)
+    each = _elementwise_losses(tracer, ours.sigmoid_cross_entropy, x, target, pos_weight=share)
     return tracer.by_torch(
         partial(_reduced_by_count, reduction=_reduction_of(size_average, reduce, reduction)), each, weight
     )

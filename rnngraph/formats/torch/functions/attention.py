@@ -113,7 +113,7 @@ def _multihead(
     def by_head(x: Value, part: int, name: str) -> Value:
         """Declare a projection of x to heads: [batch, heads, entries, width]."""
         x = tracer.value(permuted(tracer, x, order)) if has_batch else tracer.call(basic.expand_dims, x, 0)
-        projected = _projected(tracer, module, x, part, name)
+        projected = _project(tracer, module, x, part, name)
         return split_heads(b, projected, module.num_heads, module.head_dim)
 
     q, k, v = (
@@ -131,7 +131,7 @@ def _multihead(
     return result, weights if has_batch else tracer.call(basic.squeeze, weights, 0)
 
 
-def _projected(tracer: Tracer, module: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
+def _project(tracer: Tracer, module: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
     """Declare a dense layer. Several uses of the module share the parameters."""
     width = module.embed_dim
     own = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)[part]

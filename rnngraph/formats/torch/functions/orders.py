@@ -124,12 +124,12 @@ def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, bool])
     is_there = tracer.call(basic.cast, tracer.call(basic.equal, x, x), "float64")
     last = script.operation("-", tracer.call(basic.reduce_sum, is_there, axis, keepdims=True), 1)
     middle = tracer.call(floor, script.operation("*", tracer.call(basic.maximum, last, 0), 0.5))
-    hits = tracer.call(basic.equal, _places(tracer, x, axis, "float64"), middle)
+    hits = tracer.call(basic.equal, _positions(tracer, x, axis, "float64"), middle)
     order = tracer.call(orders.argsort, x, axis)
     return tracer.call(basic.reduce_sum, tracer.call(basic.where, hits, order, 0), axis, **options)
 
 
-def _places(tracer: Tracer, x: Value, axis: int, dtype: str) -> Value:
+def _positions(tracer: Tracer, x: Value, axis: int, dtype: str) -> Value:
     """Declare the positions 0, 1, 2 and so on along an axis of x, in a shape that broadcasts with x."""
     place = tracer.value(tracer.call(positions, x, axis), dtype)
     trailing = len(shape_of(x)) - axis - 1
@@ -199,7 +199,7 @@ def _cumulative_extreme(function: Function) -> Handler:
         hits = tracer.call(basic.equal, x, values)
         if dtype_of(x) not in INTEGERS:
             hits = tracer.call(basic.logical_or, hits, tracer.call(basic.not_equal, x, x))
-        place = tracer.call(basic.where, hits, _places(tracer, x, axis, "int64"), 0)
+        place = tracer.call(basic.where, hits, _positions(tracer, x, axis, "int64"), 0)
         return ValuesAndIndices(values, tracer.call(cumulative.cummax, place, axis))
 
     return read

@@ -35,7 +35,7 @@ _COMPUTED = (
 @reads("sort")
 def _sort(tracer: Tracer, x: Operand, dim: int = -1, descending: bool = False, stable: bool = False) -> Result:
     if isinstance(x, Sorted) and x.what == "order" and not descending:  # The argsort of a permutation is its inverse.
-        return Positions(x.shape[0], 0, 1, "int64"), _back(x)
+        return Positions(x.shape[0], 0, 1, "int64"), _inverse(x)
     if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
         return ordered(tracer, x, dim, descending)
     return tuple(Sorted(what, x, x, shape_of(x), "int64") for what in ("lengths", "order"))
@@ -59,11 +59,11 @@ def _scatter(
     reduce: str | None = None,
 ) -> Result:
     if isinstance(x, Sorted) and isinstance(index, Sorted) and index.what == "order":
-        return _back(index)
+        return _inverse(index)
     return scatter(tracer, x, dim, index, src if source is None else source, value=value, reduce=reduce)
 
 
-def _back(order: Sorted) -> Sorted:
+def _inverse(order: Sorted) -> Sorted:
     """Return the inverse of a permutation."""
     return Sorted("back", order.of, order.lengths, order.shape, "int64")
 
@@ -97,9 +97,9 @@ def _unpack(
         raise UnreadableError(
             "total_length must be the number of steps of the input, such as x.size(1); pad before or after"
         )
-    rows = _cut(tracer, data, float(padding_value)) if isinstance(total, LongestRow) else None
+    rows = _cut_rows(tracer, data, float(padding_value)) if isinstance(total, LongestRow) else None
     if rows is None:
-        rows = _padded(tracer, data.of, data, float(padding_value), data.ends_in_zeros)
+        rows = _pad_rows(tracer, data.of, data, float(padding_value), data.ends_in_zeros)
     rank = len(shape_of(rows))
     if batch_first != data.batch_first:
         rows = tracer.value(permuted(tracer, rows, [1, 0, *range(2, rank)]))
@@ -110,7 +110,7 @@ def _unpack(
     return Sorted("rows", rows, data.lengths, shape_of(rows), dtype_of(rows), axis), lengths
 
 
-def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
+def _cut_rows(tracer: Tracer, data: Packed, padding: float) -> Value | None:
     """Return rows that torch cuts, with a run-time check or as an input; None to keep all steps unchecked."""
     number, axis, shape = len(tracer.cuts), 1 if data.batch_first else 0, shape_of(data.of)
     source, steps = source_of(data.lengths.tensor), tracer.sizes.value(shape[axis])
@@ -129,7 +129,7 @@ def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
     tracer.sizes.examples[size] = steps
     entries = _entries([tracer.sizes.open(size) if place == axis else dim for place, dim in enumerate(shape)])
     name = f"unpacked_{number}"
-    return _padded(tracer, tracer.script.input(name, entries, dtype_of(data.of), name), data, padding, False)
+    return _pad_rows(tracer, tracer.script.input(name, entries, dtype_of(data.of), name), data, padding, False)
 
 
 def _entries(shape: Sequence[Dim]) -> list[int | str]:
@@ -153,7 +153,7 @@ def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
     return tracer.cached[key]
 
 
-def _padded(tracer: Tracer, rows: Value, data: Packed, number: float, ends_in_zeros: bool) -> Value:
+def _pad_rows(tracer: Tracer, rows: Value, data: Packed, number: float, ends_in_zeros: bool) -> Value:
     """Return the rows of a packed sequence with ``number`` in all steps past the end of a row."""
     if ends_in_zeros and not number:
         return rows

@@ -26,7 +26,7 @@ from .shapes import axis_of, flat_arguments, reshaped
 @reads("linear")
 def linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = None) -> Result:
     if not isinstance(weight, torch.Tensor):
-        kernel = _transposed(tracer, tracer.value(weight))
+        kernel = _swap_last_axes(tracer, tracer.value(weight))
         return declare_affine(tracer.script, tracer.value(x), kernel, None if bias is None else tracer.value(bias))
     x = tracer.value(x)
     tracer.sizes.unify(shape_of(x)[-1], weight.shape[1])
@@ -58,14 +58,14 @@ def _kernel(tracer: Tracer, weight: torch.Tensor) -> Value:
     key = "kernel", id(weight)
     if key not in tracer.cached:
         if any((kind, id(weight)) in tracer.shared for kind in ("plain", "table")):
-            tracer.cached[key] = _transposed(tracer, tracer.parameter(weight))
+            tracer.cached[key] = _swap_last_axes(tracer, tracer.parameter(weight))
         else:
             path = f"{layer_of(tracer.path_of(weight))}/kernel"
             tracer.cached[key] = tracer.declared(path, array_of(weight).T)
     return tracer.cached[key]
 
 
-def _transposed(tracer: Tracer, x: Value) -> Value:
+def _swap_last_axes(tracer: Tracer, x: Value) -> Value:
     """Declare x with its last two axes swapped."""
     rank = len(shape_of(x))
     return tracer.call(basic.transpose, x, swapped_order(rank, -2, -1) if rank > 1 else (0,))

@@ -95,7 +95,7 @@ class _LayerCall:
         if time_major:
             options["time_major"] = True
         initial = self._initial(hx, has_batch, batch)
-        outputs, states = self._driven(x, initial, options)
+        outputs, states = self._run_driver(x, initial, options)
         if not has_batch:
             outputs = tracer.call(basic.squeeze, outputs, 1 if time_major else 0)
         final = self._final(states, has_batch)
@@ -106,7 +106,7 @@ class _LayerCall:
         steps = Packed(outputs, data.lengths, data.batch_first, data.is_sorted, shape, dtype_of(outputs), True)
         result = tracer.traced(steps), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
         if data.is_sorted and packed.sorted_indices is None:  # The module's code sorted the rows, not torch.
-            final = _sorted(final, data.lengths)
+            final = _sort_rows(final, data.lengths)
         return tuple.__new__(PackedSequence, result), final  # ``PackedSequence()`` would read values of tensors.
 
     # States ---------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class _LayerCall:
     def _arrays(self, layer: int, direction: int) -> dict[str, np.ndarray]:
         return _arrays_of(self.tracer, self.module, f"_l{layer}" + ("_reverse" if direction else ""))
 
-    def _placed(self, layer: int, direction: int, place: str) -> Value:
+    def _cell_in_scope(self, layer: int, direction: int, place: str) -> Value:
         """Return a layer's cell with its parameters in the scope ``place``, and with dropout of its output."""
         key = "placed", id(self.module), layer, direction
         if key in self.tracer.cached:
@@ -195,11 +195,11 @@ class _LayerCall:
             own_cell_weights(self.tracer.script, place, cell, arrays)
         return cell
 
-    def _driven(self, x: Value, initial: list[State] | None, options: Keywords) -> tuple[Value, list[Value]]:
+    def _run_driver(self, x: Value, initial: list[State] | None, options: Keywords) -> tuple[Value, list[Value]]:
         """Return (outputs, final state of each layer and direction)."""
         count = self.directions
         columns = [
-            [self._placed(layer, direction, place) for layer, place in enumerate(places)]
+            [self._cell_in_scope(layer, direction, place) for layer, place in enumerate(places)]
             for direction, places in enumerate(places_in(self.scope, self.module.num_layers, count))
         ]
         states = [None if initial is None else initial[direction::count] for direction in range(count)]
@@ -245,7 +245,7 @@ def _shape(item: Operand) -> tuple[Dim, ...]:
     return tuple(item.shape) if isinstance(item, torch.Tensor) else shape_of(item)
 
 
-def _sorted(final: Final, lengths: Operand) -> Final:
+def _sort_rows(final: Final, lengths: Operand) -> Final:
     """Return the final states [layers, rows, width] with rows sorted by length, as the module sorted them."""
     if isinstance(final, tuple):
         return tuple(_sorted_rows(item, lengths) for item in final)

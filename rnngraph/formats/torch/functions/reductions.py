@@ -236,7 +236,7 @@ def _extreme(function: Function, pairwise: Function, place: Function) -> Handler
         x = _numbers(tracer, x)
         if dim is None:
             return reduced(tracer, function, x, None, False)
-        values, index = reduced(tracer, function, x, dim, keepdim), _place(tracer, x, dim, keepdim, place)
+        values, index = reduced(tracer, function, x, dim, keepdim), _argument_index(tracer, x, dim, keepdim, place)
         if dtype_of(x) in FLOATS and shape_of(x):
             values = tracer.call(basic.straight_through, _entries(tracer, x, dim, keepdim, index), values)
         return ValuesAndIndices(values, index)
@@ -244,7 +244,7 @@ def _extreme(function: Function, pairwise: Function, place: Function) -> Handler
     return read
 
 
-def _place(tracer: Tracer, x: Value, dim: int, keepdim: bool, function: Function) -> Value:
+def _argument_index(tracer: Tracer, x: Value, dim: int, keepdim: bool, function: Function) -> Value:
     """Declare ``argmax`` or ``argmin`` along an axis."""
     return tracer.call(function, x, axis_of(len(shape_of(x)), dim), **keepdims(keepdim))
 
@@ -274,9 +274,9 @@ def _arg(function: Function) -> Handler:
     def read(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
         x = tracer.value(x)
         if dim is not None:
-            return _place(tracer, x, dim, keepdim, function)
+            return _argument_index(tracer, x, dim, keepdim, function)
         rank = len(shape_of(x))
-        place = _place(tracer, tracer.value(reshaped(tracer, x, [-1])), 0, False, function)
+        place = _argument_index(tracer, tracer.value(reshaped(tracer, x, [-1])), 0, False, function)
         return reshaped(tracer, place, (1,) * rank) if keepdim and rank else place
 
     return read

@@ -44,7 +44,7 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     shape, dims = shape_of(x), list(target)
     if -1 in dims:
         rest = [dim for dim in dims if dim != -1]
-        whole = _divided(tracer, shape, rest)
+        whole = _divide_shapes(tracer, shape, rest)
         if whole is None:
             whole = tracer.sizes.value(product(shape)) // max(1, tracer.sizes.value(product(rest)))
             for dim in (dim for dims in uncommon(shape, rest) for dim in dims):
@@ -91,7 +91,7 @@ def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
     return Value(stand_in.step.result, stand_in.step)
 
 
-def _divided(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
+def _divide_shapes(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
     """Return prod(shape) / prod(others); None if the division needs fixed sizes.
 
     If the divisor equals the example's value of a symbolic size, the module hard-codes this size, so it is fixed.
@@ -279,11 +279,13 @@ def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
         return Filled(x.number, tuple(wanted), x.dtype)
     if isinstance(x, Value | Lazy) and shape == tuple(wanted):
         return x
-    value = tracer.value(reshaped(tracer, tracer.value(x.of if isinstance(x, Repeated) else x), _inner(x, own)))
+    value = tracer.value(
+        reshaped(tracer, tracer.value(x.of if isinstance(x, Repeated) else x), _shape_before_broadcast(x, own))
+    )
     return value if shape_of(value) == tuple(wanted) else Repeated(value, tuple(wanted))
 
 
-def _inner(x: Operand, own: tuple[Dim, ...]) -> tuple[Dim, ...]:
+def _shape_before_broadcast(x: Operand, own: tuple[Dim, ...]) -> tuple[Dim, ...]:
     """Return the shape of x before broadcasting, with leading axes of size 1 up to the rank of ``own``."""
     if not isinstance(x, Repeated):
         return own

@@ -143,11 +143,11 @@ def _item(tracer: Tracer, x: Operand, index: Index) -> Result:
         entries = (*entries, *(ALL,) * (rank - count))
     chosen = [entry for entry in entries if isinstance(entry, Value | Lazy | list | torch.Tensor)]
     if len(chosen) > 1:
-        return _of_each_row(tracer, x, entries)
-    return _indexed(tracer, x, entries)
+        return _entry_of_each_row(tracer, x, entries)
+    return _index_axes(tracer, x, entries)
 
 
-def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
+def _entry_of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
     """Return x[torch.arange(rows), index]: one entry of each row."""
     rows, index, *others = entries
     places = isinstance(rows, Positions) and (rows.start, rows.step) == (0, 1)
@@ -156,7 +156,7 @@ def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operan
     x = tracer.value(x)
     tracer.sizes.unify(rows.count, shape_of(x)[0])
     tracer.sizes.unify(shape_of(index)[0], shape_of(x)[0])
-    column = reshaped(tracer, _whole(tracer, index), [*shape_of(index), *(1,) * (len(shape_of(x)) - 1)])
+    column = reshaped(tracer, _as_integers(tracer, index), [*shape_of(index), *(1,) * (len(shape_of(x)) - 1)])
     return tracer.call(basic.squeeze, tracer.call(take_along_axis, x, tracer.value(column), 1), 1)
 
 
@@ -175,7 +175,7 @@ def _at_several(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Value:
     return tracer.call(gather_nd, tracer.value(x), tracer.call(basic.stack, same, -1))
 
 
-def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
+def _index_axes(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
     """Return x[entries], with one entry per axis, and None for a new axis."""
     axis, shape = 0, shape_of(x)
     plain: list[Entries] = []
@@ -347,7 +347,7 @@ def _entries_at(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int
 
 def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: bool = True) -> Value:
     """Convert negative indices to nonnegative ones. Indices that depend on inputs are checked at run time."""
-    index = _whole(tracer, index)
+    index = _as_integers(tracer, index)
     if index.step.key is basic.argmax:
         return index
     size = shape_of(x)[axis]
@@ -355,7 +355,7 @@ def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: b
     return tracer.call(axis_indices, index, *entries, **({} if negative else {"negative": False}))
 
 
-def _whole(tracer: Tracer, index: Value) -> Value:
+def _as_integers(tracer: Tracer, index: Value) -> Value:
     """Cast an index to an integer dtype."""
     return index if dtype_of(index) in ("int32", "int64") else tracer.cast(index, "int64")
 
@@ -370,7 +370,7 @@ def _index_select(tracer: Tracer, x: Operand, dim: int, index: Operand) -> Resul
 @reads("select")
 def _select(tracer: Tracer, x: Operand, dim: int, index: int) -> Result:
     axis = axis_of(len(shape_of(x)), dim)
-    return _indexed(tracer, x, [*(ALL,) * axis, index, *(ALL,) * (len(shape_of(x)) - axis - 1)])
+    return _index_axes(tracer, x, [*(ALL,) * axis, index, *(ALL,) * (len(shape_of(x)) - axis - 1)])
 
 
 @reads("narrow")

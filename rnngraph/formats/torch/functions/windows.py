@@ -41,7 +41,7 @@ from .shapes import of_shape
 T = TypeVar("T", int, "int | None")
 
 
-def _each(option: T | Sequence[T], count: int) -> list[T]:
+def _per_axis(option: T | Sequence[T], count: int) -> list[T]:
     """Return an option as a list with one entry per axis."""
     entries = list(option) if isinstance(option, list | tuple) else [cast(T, option)]
     return entries * count if len(entries) == 1 else entries
@@ -52,9 +52,9 @@ def _windows(
 ) -> list[Window]:
     """Return the windows along axes of these sizes."""
     count = len(sizes)
-    pads = [padding] * count if isinstance(padding, str) else _each(padding, count)
+    pads = [padding] * count if isinstance(padding, str) else _per_axis(padding, count)
     sides: list[Padding] = [side if isinstance(side, str) else (int(side), int(side)) for side in pads]
-    axes = zip(sizes, kernel, _each(stride, count), _each(dilation, count), sides, strict=True)
+    axes = zip(sizes, kernel, _per_axis(stride, count), _per_axis(dilation, count), sides, strict=True)
     return [Window.along(size, int(one), int(step), int(gap), side) for size, one, step, gap, side in axes]
 
 
@@ -231,7 +231,7 @@ def _transposed(
 ) -> Result:
     b, y, has_batch = _operands(tracer, x, weight, 0, groups)
     sizes = shape_of(y)[1:-1]
-    added = [int(more) for more in _each(output_padding, len(sizes))]
+    added = [int(more) for more in _per_axis(output_padding, len(sizes))]
     windows = _windows(sizes, weight.shape[2:], stride, padding, dilation)
     ends = zip(windows, sizes, added, strict=True)
     counts = [window.transposed_count(size, more) for window, size, more in ends]
@@ -247,7 +247,7 @@ def _transposed(
 # Pools ----------------------------------------------------------------------------------------------
 
 
-def _pooled(
+def _pool(
     tracer: Tracer,
     x: Operand,
     size: Extents,
@@ -264,13 +264,17 @@ def _pooled(
         counts_padding: True to count padding as zeros in a mean; None for the maximum.
     """
     stride, padding, dilation = steps
-    whole = None if axes > 1 or any(_each(padding, 1)) else _whole(tracer, x, _each(size, 1)[0], counts_padding is None)
+    whole = (
+        None
+        if axes > 1 or any(_per_axis(padding, 1))
+        else _global_pool(tracer, x, _per_axis(size, 1)[0], counts_padding is None)
+    )
     if whole is not None:
         return whole
     b = TorchBackend(tracer)
     y, has_batch = _channels_last(b, x, axes)
     sizes = shape_of(y)[1:-1]
-    windows = _windows(sizes, _each(size, axes), size if stride in (None, [], ()) else stride, padding, dilation)
+    windows = _windows(sizes, _per_axis(size, axes), size if stride in (None, [], ()) else stride, padding, dilation)
     if ceil_mode:
         windows = [_ceiled(tracer, *pair) for pair in zip(windows, sizes, strict=True)]
     counts = [window.count(size) for window, size in zip(windows, sizes, strict=True)]
@@ -281,7 +285,7 @@ def _pooled(
     return _channels_first(b, _run(b, y, windows, counts, None, run), has_batch)
 
 
-def _whole(tracer: Tracer, x: Operand, size: Extents, is_max: bool) -> Value | None:
+def _global_pool(tracer: Tracer, x: Operand, size: Extents, is_max: bool) -> Value | None:
     """Return the reduction over all steps if the window covers an entire symbolic axis; None otherwise."""
     if not isinstance(size, Extent) or size.dim != shape_of(x)[-1]:
         return None
@@ -309,7 +313,7 @@ def _max_pool(axes: int) -> Handler:
     ) -> Result:
         if return_indices:
             raise UnreadableError("return_indices is not supported; leave it out")
-        return _pooled(tracer, x, kernel_size, (stride, padding, dilation), axes, None, ceil_mode)
+        return _pool(tracer, x, kernel_size, (stride, padding, dilation), axes, None, ceil_mode)
 
     return pool
 
@@ -331,7 +335,7 @@ def _mean_pool(axes: int) -> Handler:
     ) -> Result:
         if divisor_override is not None:
             raise UnreadableError("divisor_override is not supported; multiply the mean instead")
-        return _pooled(tracer, x, kernel_size, (stride, padding, 1), axes, count_include_pad, ceil_mode)
+        return _pool(tracer, x, kernel_size, (stride, padding, 1), axes, count_include_pad, ceil_mode)
 
     return pool
 

@@ -42,7 +42,7 @@ def written(tracer: Tracer, x: Operand, entries: Sequence[Index], value: Argumen
     """Return x with a value or number written at an index along the first axes."""
     places = [axis for axis, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
     if not places:
-        return _whole(tracer, value, shape_of(x), dtype_of(x))
+        return _broadcast_value(tracer, value, shape_of(x), dtype_of(x))
     axis = places[0]
     entry = entries[axis]
     if not _is_place(entry) and not isinstance(entry, slice | list | torch.Tensor):
@@ -53,10 +53,10 @@ def written(tracer: Tracer, x: Operand, entries: Sequence[Index], value: Argumen
         inner = [*(ALL,) * axis, *([] if _is_place(entry) else [ALL]), *entries[axis + 1 :]]
         value = written(tracer, _read(tracer, x, axis, entry), inner, value)
     if isinstance(x, Filled | Written) and _is_place(entry) and not (isinstance(x, Written) and x.axis != axis):
-        return _entry_set(tracer, x, axis, int(entry), value)
+        return _set_entry(tracer, x, axis, int(entry), value)
     if (isinstance(entry, slice) and entry.step in (None, 1)) or _is_place(entry):
         return _part_set(tracer, x, axis, entry, value)
-    return _several_set(tracer, x, axis, entry, value)
+    return _set_several(tracer, x, axis, entry, value)
 
 
 def _is_place(entry: Index) -> bool:
@@ -78,11 +78,11 @@ def _bounds(tracer: Tracer, entry: Index, size: Dim) -> tuple[Dim, Dim]:
     return start, start + 1
 
 
-def _entry_set(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Argument) -> Operand:
+def _set_entry(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Argument) -> Operand:
     """Write an entry of a tensor that was created as a constant."""
     place %= tracer.sizes.value(x.shape[axis])
     whole = (*x.shape[:axis], *x.shape[axis + 1 :])
-    value = _whole(tracer, value, whole, x.dtype)
+    value = _broadcast_value(tracer, value, whole, x.dtype)
     tracer.sizes.counts.add(tracer.sizes.value(x.shape[axis]))
     ground, items = (x.ground, x.items) if isinstance(x, Written) else (x, {})
     return Written(ground, axis, {**items, place: value})
@@ -94,35 +94,37 @@ def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argume
     start, stop = _bounds(tracer, entry, size)
     if _is_place(entry):
         value = _with_axis(tracer, value, axis, len(shape))
-    value = _whole(tracer, value, (*shape[:axis], stop - start, *shape[axis + 1 :]), dtype)
+    value = _broadcast_value(tracer, value, (*shape[:axis], stop - start, *shape[axis + 1 :]), dtype)
     before = [part(tracer, x, axis, 0, start)] if start != 0 else []
     after = [part(tracer, x, axis, stop, size)] if stop != size else []
     return joined(tracer, [*before, value, *after], axis, shape, dtype)
 
 
-def _several_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
+def _set_several(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
     """Write entries that are not adjacent: append them to x, then gather all entries in the new order."""
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     if not isinstance(size, int):
-        return _each_nth_set(tracer, x, axis, entry, value)
+        return _set_every_nth(tracer, x, axis, entry, value)
     order = np.arange(size)
     chosen = entry if isinstance(entry, slice) else np.asarray(entry)
     count = len(order[chosen])
     order[chosen] = size + np.arange(count)
-    value = _whole(tracer, value, (*shape[:axis], count, *shape[axis + 1 :]), dtype)
+    value = _broadcast_value(tracer, value, (*shape[:axis], count, *shape[axis + 1 :]), dtype)
     both = joined(tracer, [x, value], axis, (*shape[:axis], size + count, *shape[axis + 1 :]), dtype)
     return gathered(tracer, tracer.value(both), axis, tracer.declared("order", order, False))
 
 
-def _each_nth_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
+def _set_every_nth(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
     """Write every n-th entry of an axis of symbolic size."""
     shape, size = shape_of(x), shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
     if stop != size or not isinstance(start, int):
         raise UnreadableError("entries of an axis of symbolic size are written; select with torch.where")
     step = int(entry.step)
-    value = _whole(tracer, value, (*shape[:axis], ceil_divide(size - start, step), *shape[axis + 1 :]), dtype_of(x))
+    value = _broadcast_value(
+        tracer, value, (*shape[:axis], ceil_divide(size - start, step), *shape[axis + 1 :]), dtype_of(x)
+    )
     entries = value.number if isinstance(value, Filled) else value
     return tracer.by_torch(with_each_nth, x, axis, start, step, entries)
 
@@ -135,7 +137,7 @@ def _with_axis(tracer: Tracer, value: Argument, axis: int, rank: int) -> Operand
     return unsqueezed(tracer, value, at) if at >= 0 else value
 
 
-def _whole(tracer: Tracer, value: Argument, shape: tuple[Dim, ...], dtype: str) -> Operand:
+def _broadcast_value(tracer: Tracer, value: Argument, shape: tuple[Dim, ...], dtype: str) -> Operand:
     """Broadcast a value or number to a shape."""
     if isinstance(value, bool | int | float):
         return filled(tracer, value, shape, dtype)
@@ -157,4 +159,4 @@ def _masked_set(tracer: Tracer, x: Operand, mask: Operand, value: Argument) -> O
 @reads("copy_")
 def _copied(tracer: Tracer, x: Operand, value: Argument, non_blocking: bool = False) -> Result:
     value = tracer.value(value) if isinstance(value, torch.Tensor) else value
-    return _whole(tracer, value, shape_of(x), dtype_of(x))
+    return _broadcast_value(tracer, value, shape_of(x), dtype_of(x))

@@ -56,7 +56,7 @@ class Branches:
         code = frame.f_code
         self._tried[id(code)] = code
         functions = [item for item in gc.get_referrers(code) if isinstance(item, FunctionType)]
-        rewritten = _rewritten(functions[0]) if functions else None
+        rewritten = _rewrite_code(functions[0]) if functions else None
         if rewritten is None:
             return False
         self._tried |= {id(part): part for part in codes_in(rewritten)}
@@ -183,7 +183,7 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
-def _rewritten(function: FunctionType) -> CodeType | None:
+def _rewrite_code(function: FunctionType) -> CodeType | None:
     """Return a function's code with selections in place of branches; None if its source can't be rewritten."""
     code = function.__code__
     try:
@@ -259,7 +259,7 @@ class _Writer:
         self.has_written = True
         self._count += 1
         test, *sides = (f"{HELPER}_{word}_{self._count}" for word in ("test", "a", "b"))
-        names = sorted({*_assigned(body), *_assigned(orelse)})
+        names = sorted({*_assigned_names(body), *_assigned_names(orelse)})
         parameters = f"*, {', '.join(f'{name}={HELPER}.ABSENT' for name in names)}" if names else ""
         calls = ", ".join(f"{HELPER}.run({side}, {tuple(names)!r}, {{**{HELPER}.locals()}})" for side in sides)
         result = f"return {HELPER}.select({test}, {calls})"
@@ -279,7 +279,7 @@ elif {test}:
 else:
     pass
 """
-        assign, choice = (_placed(part, statement) for part in ast.parse(text).body)
+        assign, choice = (_at_line_of(part, statement) for part in ast.parse(text).body)
         assert isinstance(assign, ast.Assign)
         assert isinstance(choice, ast.If)
         assert isinstance(choice.orelse[0], ast.If)
@@ -289,7 +289,7 @@ else:
             assert isinstance(inner, ast.FunctionDef)
             inner.body = self.block(_copied(side), is_tail)
             if not is_tail:
-                inner.body.append(_placed(ast.parse(f"return {HELPER}.locals()").body[0], statement))
+                inner.body.append(_at_line_of(ast.parse(f"return {HELPER}.locals()").body[0], statement))
         choice.orelse[0].body = self.block(_copied(body), is_tail) or [ast.Pass()]
         choice.orelse[0].orelse = self.block(_copied(orelse), is_tail)
         return [assign, choice]
@@ -352,7 +352,7 @@ def _lambda(value: ast.expr) -> ast.expr:
     return ast.copy_location(ast.Lambda(none, value), value)
 
 
-def _placed(part: ast.stmt, at: ast.stmt) -> ast.stmt:
+def _at_line_of(part: ast.stmt, at: ast.stmt) -> ast.stmt:
     """Return a statement whose nodes all get the source line of another statement."""
     for node in ast.walk(part):
         if hasattr(node, "lineno"):
@@ -400,7 +400,7 @@ def _names(target: ast.expr) -> list[str]:
     return []
 
 
-def _assigned(statements: Sequence[ast.stmt]) -> set[str]:
+def _assigned_names(statements: Sequence[ast.stmt]) -> set[str]:
     """Return the variables that statements assign."""
     return {node.id for node in _nodes(statements) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 

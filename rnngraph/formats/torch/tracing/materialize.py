@@ -40,7 +40,7 @@ def materialized(tracer: Declaring, lazy: Computable) -> Value:
     if isinstance(lazy, Stacked):
         items = [tracer.value(item, lazy.dtype) for item in lazy.items]
         return _with_symbolic_shape(tracer, _stacked(tracer, items, lazy.axis), lazy)
-    return _with_symbolic_shape(tracer, _written(tracer, lazy), lazy)
+    return _with_symbolic_shape(tracer, _concatenate_written(tracer, lazy), lazy)
 
 
 def along(tracer: Declaring, dim: Size) -> Value:
@@ -54,7 +54,7 @@ def along(tracer: Declaring, dim: Size) -> Value:
 
 def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
     """Return (tensor, axis of the size ``dim``). If no tensor has such an axis, slice or pad another axis."""
-    places = [*_places(tracer)]
+    places = [*_known_axes(tracer)]
     for value, axis, have in places:
         if have == dim:
             return value, axis
@@ -93,7 +93,7 @@ def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
     raise RuntimeError(f"no tensor has the size {dim}")
 
 
-def _places(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
+def _known_axes(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
     """Yield (value, axis, size) for each axis of the values in the script, inputs first."""
     computed = (Value(step.result, step) for step in tracer.script.steps)
     for value in (*tracer.script.inputs.values(), *computed):
@@ -115,7 +115,7 @@ def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | f
     for names, coefficient in terms_of(dim):
         term: Value | int = coefficient
         for name in names:
-            factor = _divided(tracer, name) if isinstance(name, Floor) else _count(tracer, name)
+            factor = _declare_quotient(tracer, name) if isinstance(name, Floor) else _count(tracer, name)
             term = factor if term == 1 else tracer.script.operation("*", factor, term)
         total = term if total is None else tracer.script.operation("+", term, total)
     return tracer.cast(total, dtype)
@@ -127,7 +127,7 @@ def _count(tracer: Declaring, name: str) -> Value:
     return tracer.script.operation("+", last, 1)
 
 
-def _divided(tracer: Declaring, floor: Floor) -> Value:
+def _declare_quotient(tracer: Declaring, floor: Floor) -> Value:
     """Declare the floor quotient of a size, which may be 0. float64 is exact below 2**53."""
     part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
     quotient: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
@@ -214,7 +214,7 @@ def _stacked(tracer: Declaring, items: list[Value], axis: int) -> Value:
     return tracer.call(stack, items, axis)
 
 
-def _written(tracer: Declaring, lazy: Written) -> Value:
+def _concatenate_written(tracer: Declaring, lazy: Written) -> Value:
     """Concatenate the written entries and constant slices for the other entries."""
     ground, axis = lazy.ground, lazy.axis
     count = tracer.sizes.value(ground.shape[axis])

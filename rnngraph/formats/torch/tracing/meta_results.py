@@ -27,7 +27,7 @@ POINTWISE = frozenset(
 def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
     """Return torch's result of a call on the device ``meta``."""
     if not kwargs and name_of(function) in POINTWISE:
-        described = [_described(item) for item in args]
+        described = [_description(item) for item in args]
         if None not in described:
             size, stride, dtype = _pointwise_result(function, *described)
             return torch.empty_strided(size, stride, dtype=dtype, device="meta")
@@ -45,7 +45,7 @@ def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
     return args[0] if name_of(function) in ("cpu", "cuda") else function(*args, **kwargs)
 
 
-def _described(item: object) -> tuple[Any, ...] | None:
+def _description(item: object) -> tuple[Any, ...] | None:
     """Return a tensor's shape, strides and dtype, or a number with its type; None for other operands."""
     if isinstance(item, torch.Tensor):
         return item.shape, item.stride(), item.dtype
@@ -54,7 +54,7 @@ def _described(item: object) -> tuple[Any, ...] | None:
 
 @lru_cache(4096)
 def _pointwise_result(function: Function, *described: Any) -> tuple[torch.Size, tuple[int, ...], torch.dtype]:
-    """Return the shape, strides and dtype of a result on ``meta``. ``_described`` describes the operands."""
+    """Return the shape, strides and dtype of a result on ``meta``. ``_description`` describes the operands."""
     operands = [
         torch.empty_strided(item[0], item[1], dtype=item[2], device="meta") if len(item) == 3 else item[1]
         for item in described

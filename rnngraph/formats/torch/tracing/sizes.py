@@ -192,7 +192,7 @@ class Sizes:
         if pair is not None and not holds and isinstance(pair[0], Size) and isinstance(pair[1], int):
             self.unequal.setdefault(str(pair[0]), {}).setdefault(pair[1], self.place())
             return False
-        limited = _limited(relation, difference, holds)
+        limited = _limit_of_comparison(relation, difference, holds)
         if limited is not None and self._limit(*limited):
             return holds
         self.close(names)
@@ -221,7 +221,7 @@ class _ByExample:
         return self._sizes.decide(relation, left, right)
 
 
-def _limited(relation: Relation, difference: Size, holds: bool) -> tuple[str, int, int | None] | None:
+def _limit_of_comparison(relation: Relation, difference: Size, holds: bool) -> tuple[str, int, int | None] | None:
     """Return (size, minimum, maximum) if ``relation(difference, 0)`` compares one size with a number; else None."""
     for sign in (1, -1):
         name = next(iter(difference.plain_symbols), "")

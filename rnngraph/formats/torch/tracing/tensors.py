@@ -197,7 +197,7 @@ def write_through(part: Traced, call: Call, sizes: Sizes) -> None:
         if whole.writes != part.writes - 1:
             return  # Another write changed the tensor, so the write can't be followed. Reading the tensor is an error.
         whole.writes = part.writes
-        whole.value = _written(view, part, call, sizes).value
+        whole.value = _whole_after_write(view, part, call, sizes).value
         part = whole
 
 
@@ -215,7 +215,7 @@ def refresh(part: Traced, call: Call) -> None:
     part.writes = part.memory.writes
 
 
-def _written(view: View, part: Traced, call: Call, sizes: Sizes) -> Any:
+def _whole_after_write(view: View, part: Traced, call: Call, sizes: Sizes) -> Any:
     """Return the whole tensor after a write to the view ``part``."""
     if view.name == "__getitem__":
         return call("__setitem__", None, (view.whole, view.args[0], part), {})

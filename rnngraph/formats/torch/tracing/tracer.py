@@ -149,7 +149,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         # torch's function compares the values of the mask, which are not available.
         transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
         try:
-            with torch.no_grad(), kept_states(self.root), whole_forwards(self._handled), self:
+            with torch.no_grad(), kept_states(self.root), whole_forwards(self._handle), self:
                 return self.root(*arguments, **keywords)
         finally:
             torch.nn.Module.__call__ = call
@@ -174,7 +174,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
                 for hook in module._forward_pre_hooks.values():
                     hook(module, args)
                 bound = inspect.signature(module.forward).bind(*args, **kwargs)
-                return self._handled(type(module).__name__, handler, module, bound.args, bound.kwargs)
+                return self._handle(type(module).__name__, handler, module, bound.args, bound.kwargs)
         finally:
             self.running.pop()
 
@@ -198,9 +198,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         out = kwargs.pop("out", None)
         if name in IN_PLACE or (name.endswith("_") and not name.startswith("__")):
             plain = IN_PLACE.get(name, name.rstrip("_"))
-            result = self._handled(name, HANDLERS.get(name) or HANDLERS.get(plain), func, args, kwargs)
+            result = self._handle(name, HANDLERS.get(name) or HANDLERS.get(plain), func, args, kwargs)
             return self._overwrite(args[0], result, plain in VIEWS)
-        result = self._handled(name, HANDLERS.get(name), func, args, kwargs)
+        result = self._handle(name, HANDLERS.get(name), func, args, kwargs)
         return result if out is None else self._overwrite(out, result)
 
     def _overwrite(self, target: Any, result: object, is_view: bool = False) -> Any:
@@ -218,9 +218,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return target
 
     def _call(self, name: str, called: Any, args: Arguments, kwargs: Keywords) -> Any:
-        return self._handled(name, HANDLERS[name], called, args, kwargs)
+        return self._handle(name, HANDLERS[name], called, args, kwargs)
 
-    def _handled(
+    def _handle(
         self, name: str, handler: Handler | Composed | None, called: Any, args: Arguments, kwargs: Keywords
     ) -> Any:
         """Return the result of a call of a torch function or module; a placeholder if the call is not supported."""
@@ -235,7 +235,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
                 kwargs = {key: item for key, item in kwargs.items() if key not in IGNORED}
                 self.expected = expected
             if isinstance(handler, Composed):
-                return self._composed(handler, expected, args, kwargs)
+                return self._run_composed(handler, expected, args, kwargs)
             args = rounded_numbers(name, args, expected)
             operands = [self.unwrap(item) for item in ((called, *args) if is_module else args)]
             keywords = {key: self.unwrap(item) for key, item in kwargs.items()}
@@ -245,7 +245,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             else:
                 result = handler(self, *operands, **keywords)
             result = rounded(self, result, expected, name in MOVES and all(map(is_rounded, flat((args, kwargs)))))
-            return self._with_views(name, called, self._wrapped(result, expected), expected, args, kwargs)
+            return self._with_views(name, called, self._wrap_results(result, expected), expected, args, kwargs)
         except UnreadableError as error:
             self.problem(f"{name}: {error}" if handler is not None else str(error))
         except RnnGraphError as error:
@@ -264,7 +264,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             self.problem(f"{name}: an argument is not supported ({first_line(error)}); leave it out")
         return unknown_result(guessed_result(called, args, kwargs), args, kwargs)
 
-    def _composed(self, composed: Composed, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
+    def _run_composed(self, composed: Composed, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
         """Return the result of a handler that calls other torch functions."""
         with self:
             result = composed.function(*args, **kwargs)
@@ -287,7 +287,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         shape = (packed.shape[0], *shape_of(rows)[2:])
         return Packed(rows, packed.lengths, packed.batch_first, packed.is_sorted, shape, dtype_of(rows))
 
-    def _wrapped(self, result: Any, expected: Any) -> Any:
+    def _wrap_results(self, result: Any, expected: Any) -> Any:
         """Convert a handler's result to tensors of the module's code."""
         if isinstance(result, Value) and isinstance(result.result, list | tuple):
             result = list(result)
@@ -295,7 +295,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             return self.traced(result, expected if isinstance(expected, torch.Tensor) else None)
         if isinstance(result, list | tuple) and not isinstance(result, Shape):
             alike = isinstance(expected, list | tuple) and len(expected) == len(result)
-            parts = [self._wrapped(item, expected[n] if alike else None) for n, item in enumerate(result)]
+            parts = [self._wrap_results(item, expected[n] if alike else None) for n, item in enumerate(result)]
             if alike and hasattr(expected, "_fields"):
                 return type(expected)(*parts)
             if alike and isinstance(expected, tuple) and type(expected) is not tuple:
@@ -339,7 +339,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         if isinstance(item, torch.Tensor):
             item = self.parameter(item)
         if isinstance(item, Computable):
-            item = self._materialized(item)
+            item = self._materialize(item)
         if not isinstance(item, Value):
             raise UnreadableError(NOT_VALUES.get(type(item), f"it takes a {type(item).__name__}; give a tensor"))
         return self.cast(item, dtype) if dtype else item
@@ -381,7 +381,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         lazy = recast(value, dtype, self.cast)
         return self.call(cast, self.value(value), dtype) if lazy is None else lazy
 
-    def _materialized(self, lazy: Computable) -> Value:
+    def _materialize(self, lazy: Computable) -> Value:
         """Declare a lazy value, or return the earlier declaration."""
         key: Hashable = ("lazy", id(lazy))
         if isinstance(lazy, Filled):  # Equal constants share one value, so that the rounds of a loop are equal.

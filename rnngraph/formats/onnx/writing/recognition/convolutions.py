@@ -90,7 +90,7 @@ def is_last_of(part: Node, past: Past) -> bool:
 
 def _windows(windows: Node, fill: float) -> Windows:
     size, stride, dilation = windows["size"], windows["step"], windows["apart"]
-    source, before, after = _within(windows.operands[0], fill)
+    source, before, after = _split_padding(windows.operands[0], fill)
     if isinstance(before, int) and isinstance(after, int):
         return Windows(source, size, stride, dilation, (before, after))
     if (before, after) == same_padding(source.shape[1], dilation * (size - 1), stride):
@@ -98,7 +98,7 @@ def _windows(windows: Node, fill: float) -> Windows:
     return Windows(windows.operands[0], size, stride, dilation, (0, 0))
 
 
-def _within(node: Node, fill: float) -> tuple[Node, Dim, Dim]:
+def _split_padding(node: Node, fill: float) -> tuple[Node, Dim, Dim]:
     """Return (sequence, steps of ``fill`` before it, steps of ``fill`` after it)."""
     if node.op != "concat" or node["axis"] != 1:
         return node, 0, 0

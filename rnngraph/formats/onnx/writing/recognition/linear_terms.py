@@ -105,7 +105,7 @@ def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
     ((probe, scales),) = column.read.items()
     if len(scales) != 1 or probe.axes != frozenset(plan.keys):
         return None
-    removed = _without([*scales[0], *probe.weights], [*column.keys, *plan.decay[0]])
+    removed = _remove_factors([*scales[0], *probe.weights], [*column.keys, *plan.decay[0]])
     if removed is None:
         return None
     number, rates = _numbers(removed)
@@ -114,7 +114,7 @@ def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
         return None
     rows: list[Node] = []
     for factors in column.free:
-        rest = _without(factors, rates)
+        rest = _remove_factors(factors, rates)
         if rest is None:
             return None
         scale, others = _numbers(rest)
@@ -122,18 +122,18 @@ def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
     return _sum(rows), product_of([*rates, constant(-number, "float32")], "float32")
 
 
-def _without(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | None:
+def _remove_factors(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | None:
     """Return ``factors`` without ``others``; None if one of ``others`` is not among the factors."""
     rest = list(factors)
     for other in others:
-        place = next((place for place, item in enumerate(rest) if _same(item, other)), None)
+        place = next((place for place, item in enumerate(rest) if _are_equal(item, other)), None)
         if place is None:
             return None
         del rest[place]
     return rest
 
 
-def _same(one: Node, other: Node) -> bool:
+def _are_equal(one: Node, other: Node) -> bool:
     """True if two values are equal computations, up to moves that keep the order of entries."""
     if one is other:
         return True
@@ -145,7 +145,7 @@ def _same(one: Node, other: Node) -> bool:
     if one.op == "constant" and other.op == "constant":
         return bool(np.array_equal(one["value"], other["value"]))
     equal = one.op == other.op and one.op != "input" and one.attributes == other.attributes and bool(one.operands)
-    return equal and all(_same(a, b) for a, b in zip(one.operands, other.operands, strict=True))
+    return equal and all(_are_equal(a, b) for a, b in zip(one.operands, other.operands, strict=True))
 
 
 def _numbers(factors: Sequence[Node]) -> tuple[float, list[Node]]:

@@ -71,14 +71,14 @@ class Step:
     def sum_of(self, node: Node) -> Sum:
         """Decompose a value. Raises ``NoSumError`` if it is not a gate's operand."""
         total = Sum(self.units)
-        for term, sign in _signed(node):
+        for term, sign in _signed_terms(node):
             self._add(total, term, sign)
         return total
 
     def _add(self, total: Sum, term: Node, sign: int) -> None:
         outside = self.sequences.get(term)
         if outside is not None:
-            for piece, inner in _signed(outside):
+            for piece, inner in _signed_terms(outside):
                 self._add_outside(total, piece, sign * inner)
             return
         bias = self._constant(term)
@@ -96,7 +96,7 @@ class Step:
     def _add_product(self, total: Sum, term: Node, sign: int) -> None:
         left, kernel, *start = term.operands
         for item in start:
-            for piece, inner in _signed(item):
+            for piece, inner in _signed_terms(item):
                 self._add(total, piece, sign * inner)
         matrix = self._constant(kernel)
         if matrix is None or kernel.shape != (self.units, self.units):
@@ -160,7 +160,7 @@ class Step:
             total.labels += self.constants.labels(kernel)
             total.inputs.append((x, sign * self.constants.value(kernel)))
             for item in start:
-                for piece, inner in _signed(item):
+                for piece, inner in _signed_terms(item):
                     self._add_outside(total, piece, sign * inner)
             return
         if term.tensor.rank != 3 or term.shape[-1] != self.units:
@@ -183,7 +183,7 @@ class Step:
         return value if before is None else before + value
 
 
-def _signed(node: Node) -> Iterator[tuple[Node, int]]:
+def _signed_terms(node: Node) -> Iterator[tuple[Node, int]]:
     """Yield the terms of a sum, each with its sign."""
     pending = [(node, 1)]
     while pending:
