@@ -209,7 +209,7 @@ def _ordered(
     and small groups are filled up to powers of 2.
 
     Args:
-        apart: Clocks that need one number of steps in a batch.
+        aligned_clocks: Clocks that need one number of steps in a batch.
     """
     keys = [known for clock, known in steps.items() if clock in aligned_clocks]
     others = [known for clock, known in steps.items() if clock not in aligned_clocks]

@@ -20,7 +20,7 @@ def locked_byte(name: str, folder: PrivateDirectory, place: int, max_seconds: fl
         name: The file. It is created if missing.
         folder: Its directory.
         place: Position of the byte, which may lie beyond the end of the file.
-        most_seconds: Timeout, after which the block runs unlocked.
+        max_seconds: Timeout, after which the block runs unlocked.
 
     Raises:
         OSError: The file cannot be opened or created.

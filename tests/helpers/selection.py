@@ -54,7 +54,7 @@ def function_of(item: pytest.Item) -> str:
 
 
 def evenly_spaced(count: int, maximum: int) -> set[int]:
-    """Return at most ``most`` of the numbers below ``count``, including 0."""
+    """Return at most ``maximum`` of the numbers below ``count``, including 0."""
     kept = min(count, maximum)
     return {number * count // kept for number in range(kept)}
 

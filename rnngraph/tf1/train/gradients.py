@@ -294,7 +294,7 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
 
 
 def _as_slices(gradient: Tensor, limited: Tensor) -> Tensor:
-    """Return ``limited``, marked as ``IndexedSlices`` if the gradient from which it is computed is."""
+    """Return ``limited``, a clipped gradient. If ``gradient`` is ``IndexedSlices``, mark the result as such, too."""
     rows = _rows_of(gradient)
     if rows:
         get_default_graph().plans["rows", limited.node] = rows

@@ -307,7 +307,7 @@ def _storage_dtype(item: Operand) -> str:
 
 
 def _cast_to_represented(tensors: Tensors, item: Operand, part: Part) -> Operand:
-    """Convert a float to the dtype that it represents."""
+    """Convert floats that store the ints or bools of a state back to the state's dtype."""
     if part.dtype in FLOATS:
         return item
     value = tensors.value(item)
