@@ -243,8 +243,8 @@ class Instructions(IRBuilder):
     def reciprocal_estimate(self, x: Handle) -> Handle | None:
         """Write an estimate of 1/x for float32, and return it; None if the target has none.
 
-        For float64 there is none, because it would need three corrections. Fewer than four lanes use a part of a vector of
-        four.
+        For float64 there is none, because it would need three corrections. Fewer than four lanes use a part of a
+        vector of four.
         """
         if not self.has_estimates or x.element != "f32":
             return None

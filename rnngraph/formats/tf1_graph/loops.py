@@ -255,7 +255,7 @@ def _choice(t: Translation, node: Node) -> list[str | None]:
         raise UnreadableError(f"it selects among {len(node.inputs)} values; it must select between 2")
     condition = next((ref for item in node.inputs for ref in _conditions(t, item[0])), None)
     if condition is None:
-        raise UnreadableError("none of its inputs depends on a condition")
+        raise UnreadableError("none of its inputs depends on the condition of a branch or loop")
     name, other, chosen = t.name(condition), *node.inputs
     known = t.arrays.get(name)
     if known is not None:
