@@ -240,13 +240,13 @@ class _Sequences:
         self.updates = None
         if plan.updates is not None:
             self.updates = spread(plan.updates, self.forms.view, self.forms.axes)
-        self.decay = self._merged(self._sum(plan.decay), plan.keys, 1.0, is_whole=False)
+        self.decay = self._merge_axes(self._sum(plan.decay), plan.keys, 1.0, is_whole=False)
         self.weights = [self._row(self.forms.product(probe.weights), plan.keys) for probe in plan.readouts]
         self.columns = []
         for column in plan.columns:
             row = self._row(self._sum(column.free), plan.values) if column.free else None
             scales = {
-                plan.readouts.index(probe): self._merged(self._sum(terms), (), 0.0)
+                plan.readouts.index(probe): self._merge_axes(self._sum(terms), (), 0.0)
                 for probe, terms in column.read.items()
             }
             self.columns.append(ChunkColumn(self._row(self.forms.product(column.keys), plan.keys), row, scales))
@@ -349,9 +349,9 @@ class _Sequences:
 
     def _row(self, value: Node, axes: Sequence[int]) -> Node:
         """Return a value with the batch axes, and with ``axes`` merged into a row. Rows of the fill are 0."""
-        return self._merged(value, axes, 0.0, is_row=True)
+        return self._merge_axes(value, axes, 0.0, is_row=True)
 
-    def _merged(
+    def _merge_axes(
         self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False
     ) -> Node:
         """Return a value with the batch axes, and with ``axes`` merged into one.

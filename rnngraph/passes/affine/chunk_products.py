@@ -178,9 +178,9 @@ class Decays:
             sibling = matmul(total, _constant(_siblings(steps, half), decay))
             is_late = _constant(_late(steps, half)[None], decay)
             is_early = _constant(1 - _late(steps, half)[None], decay)
-            before = _flushed(_times(before, added(multiplied(is_late, sibling), is_early)))
-            after = _flushed(_times(after, added(multiplied(is_early, sibling), is_late)))
-            total = _flushed(multiplied(total, sibling))
+            before = _flush(_times(before, added(multiplied(is_late, sibling), is_early)))
+            after = _flush(_times(after, added(multiplied(is_early, sibling), is_late)))
+            total = _flush(multiplied(total, sibling))
             half *= 2
         assert before is not None
         assert after is not None
@@ -190,14 +190,14 @@ class Decays:
         self.all_steps = make("reduce_sum", multiplied(total, first), where=decay.where, axes=(last,), keepdims=True)
 
     def attention(self, weights: Node, keys: Node) -> Node:
-        """Return A [..., C, C]: for two steps, the sum over keys of weights times the decays between times columns."""
+        """Return A [..., C, C]: for two steps, the sum over keys of weights * decays between them * columns."""
         if self._is_scalar:
             return multiplied(self._multiply(weights, swapped(keys)), self.between)
         total: Node | None = None
         for half, before, after in self.levels:
             late = weights if before is None else self.scaled(weights, before)
             early = keys if after is None else self.scaled(keys, after)
-            total = self._selected(self._multiply(late, swapped(early)), half, total)
+            total = self._select(self._multiply(late, swapped(early)), half, total)
         assert total is not None
         return total
 
@@ -227,11 +227,11 @@ class Decays:
                 )
             else:
                 part = multiplied(as_column(before), after)
-            total = self._selected(part, half, total)
+            total = self._select(part, half, total)
         assert total is not None
         return total
 
-    def _selected(self, value: Node, half: int, other: Node | None) -> Node:
+    def _select(self, value: Node, half: int, other: Node | None) -> Node:
         """Select ``value`` for pairs of steps in opposite halves of one block, and ``other`` elsewhere."""
         pairs = make("constant", value=_corners(self.steps, half))
         if other is None:
@@ -331,7 +331,7 @@ def as_column(node: Node) -> Node:
     return shaped(node, shape)
 
 
-def _flushed(node: Node) -> Node:
+def _flush(node: Node) -> Node:
     """Flush values near the smallest normal number to 0, because arithmetic on denormals is slow.
 
     Derivatives are not affected.
