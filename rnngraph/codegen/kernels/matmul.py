@@ -11,9 +11,9 @@ from ..analysis.node_kinds import label_of, starts_of
 from ..analysis.padding import nonzero_range
 from ..buffers.packing import MAX_DOT_WIDTH, Panel, PanelForm
 from ..buffers.transposing import Transposition
-from ..cost_model.register_tiles import sum_block
+from ..cost_model.register_tiles import OPEN_ROWS, sum_block
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Condition, Contract, Index, Literal, Operand, Store, Value
+from ..loop_ir.nodes import Buffer, Condition, Contract, Destination, Index, Literal, Operand, Place, Store, Value
 from ..machine.alignment import ALIGNMENT
 from .kernel_plan import KernelPlan
 from .loop_nests import VectorGroup, WorkerSlice, groups, loop
@@ -212,6 +212,7 @@ class Tiles:
             0 if scales else sum_block(first_left.shape[-1], every[0].dtype),
             ahead=ahead,
             prefetched=right.prefetched,
+            destination=self._destination(cells),
             scales=scales,
             conditions=self._conditions(contraction, rows[0]),
             origin=every[0].where,
@@ -222,6 +223,27 @@ class Tiles:
             block.statements[-1] = joined
         else:
             block.add(tile)
+
+    def _destination(self, cells: Sequence[Sequence[Coordinates]]) -> Destination | None:
+        """Return the memory of a tile's results if it is probably in no cache, so that stores would wait for it.
+
+        A tile stores all its results at once. If they miss L2, loads of the next tile's operands wait for them.
+        """
+        target, lanes = self.region.target, self.lanes
+        if len(cells) == 1 or self.region.time is not None or not target.has_second_cache:
+            return None
+        stored = [(node, view) for node in self.kernel.members for view in self.memory.stores.get(node, ())]
+        if sum(node.tensor.bytes_at(OPEN_ROWS) for node, _ in stored) < target.second_cache // 4:
+            return None
+        lines: list[Place] = []
+        pitches: set[Index] = set()
+        for node, view in stored:
+            first, second = ([place(view, at)[0] for at in row] for row in cells[:2])
+            pitches.add(second[0] - first[0])
+            vectors_per_line = max(1, ALIGNMENT // (lanes * ITEM_BYTES[node.dtype]))
+            lines += [(view.buffer, index) for index in first[::vectors_per_line]]
+        pitch, *others = pitches
+        return Destination(tuple(lines), pitch) if isinstance(pitch, int) and not others else None
 
     def _conditions(self, contraction: Contraction, row: Sequence[Coordinate]) -> tuple[Condition, ...]:
         """Return the condition under which the rows of a tile are not padding with zeros, which adds nothing."""

@@ -122,10 +122,10 @@ class Instructions(IRBuilder):
             f"call {vector_type(element, lanes)} @{full}({operands})", element, lanes, name.rpartition(".")[2]
         )
 
-    def prefetch(self, pointer: str) -> None:
+    def prefetch(self, pointer: str, for_writing: bool = False) -> None:
         """Write a prefetch of a cache line into L2. Any address is allowed, because prefetches do not fault."""
         self.intrinsics["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-        self.lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
+        self.lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(for_writing)}, i32 2, i32 1)")
 
     def helper(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Size, size
-from ..loop_ir.nodes import BlockScales, Buffer, Contract, Index, LetIndex, Place
+from ..loop_ir.nodes import BlockScales, Buffer, Contract, Destination, Index, LetIndex, Place
 from ..machine.alignment import ALIGNMENT
 from ..machine.target import Target
 from .conversions import float_of_half
@@ -240,6 +240,8 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
     def iterate(k: Index, carried: Sums) -> Sums:
         if tile.ahead is not None and unroll == tile.unroll:
             _prefetch(builder, tile, tile.ahead, k)
+        if tile.destination is not None and unroll == tile.unroll:
+            _prefetch_row(builder, tile.destination, unroll, k)
         return _steps(builder, tile, carried, k, range(unroll))
 
     return _loop(builder, "k", start, stop, unroll, sums, iterate)
@@ -250,6 +252,13 @@ def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) 
     buffer, index = tile.prefetched or tile.right[0]
     of_step = ALIGNMENT // ITEM_BYTES[buffer.dtype] // tile.unroll
     builder.b.prefetch(step_pointer(builder, (buffer, index + ahead), builder.index(k), of_step, 0))
+
+
+def _prefetch_row(builder: FunctionBuilder, destination: Destination, unroll: int, k: Index) -> None:
+    """Write prefetches of the row to which this iteration's share of the results goes."""
+    for place in destination.lines:
+        pointer = step_pointer(builder, place, builder.index(k), destination.pitch // unroll, 0)
+        builder.b.prefetch(pointer, for_writing=True)
 
 
 def _loop(

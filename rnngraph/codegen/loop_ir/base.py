@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 from ...ir.types import Size
 from ...support.errors import Where
 from ...support.records import dataclass
-from .values import BlockScales, Buffer, Condition, Index, Place, Valid
+from .values import BlockScales, Buffer, Condition, Destination, Index, Place, Valid
 
 AnyStatement: TypeAlias = Any
 """Any class of the union ``nodes.Statement``, which this module cannot import."""
@@ -41,6 +41,11 @@ class Renaming:
     def condition(self, condition: Condition) -> Condition:
         index, low, high = map(self.index, condition)
         return index, low, high
+
+    def destination(self, destination: Destination) -> Destination:
+        return replace(
+            destination, lines=tuple(map(self.place, destination.lines)), pitch=self.index(destination.pitch)
+        )
 
     def scales(self, scales: BlockScales) -> BlockScales:
         left, sums, right = (tuple(map(self.place, places)) for places in (scales.left, scales.sums, scales.right))

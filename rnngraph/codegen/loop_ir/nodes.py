@@ -19,6 +19,7 @@ from .products import TileProduct as TileProduct
 from .values import BlockScales as BlockScales
 from .values import Buffer as Buffer
 from .values import Condition as Condition
+from .values import Destination as Destination
 from .values import Factors as Factors
 from .values import Index as Index
 from .values import Literal as Literal

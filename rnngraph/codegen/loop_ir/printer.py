@@ -175,6 +175,10 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
     if tile.ahead is not None:
         buffer, index = tile.prefetched or tile.right[0]
         yield from _wrapped(f"meanwhile prefetch {_place(buffer, index + tile.ahead, 1)} and on", indent + "  ")
+    if tile.destination is not None:
+        lines = ", ".join(_place(*place, 1) for place in tile.destination.lines)
+        pitch = dim_text(tile.destination.pitch)
+        yield from _wrapped(f"meanwhile prefetch {lines} and on by {pitch} for writing", indent + "  ")
 
 
 def _condition_text(tile: Contract, number: int) -> str:

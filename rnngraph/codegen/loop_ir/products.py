@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from ...support.errors import Where
 from ...support.records import dataclass
 from .base import BaseStatement, Renaming, Uses, sizes_in
-from .values import BlockScales, Buffer, Condition, Factors, Index, Operand, Place, Valid, Value
+from .values import BlockScales, Buffer, Condition, Destination, Factors, Index, Operand, Place, Valid, Value
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Contract(BaseStatement):
         ahead: Distance from the first column to the weights of the next tiles, which each iteration over k prefetches;
             None for no prefetch.
         prefetched: Buffer and index from which ``ahead`` counts; None for those of the first column.
+        destination: Memory of the results, of which each iteration over k prefetches a row for writing; None for no
+            prefetch.
         conditions: Condition of each product, in order. A product whose condition does not hold adds nothing. None, or
             an empty tuple, if the product is always added.
         scales: Scales of blocks of k, for weights in blocks; None if sums are not scaled.
@@ -54,6 +56,7 @@ class Contract(BaseStatement):
     spread: bool = False
     ahead: Index | None = None
     prefetched: Place | None = None
+    destination: Destination | None = None
     scales: BlockScales | None = None
     conditions: tuple[Condition | None, ...] = ()
     columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
@@ -93,7 +96,11 @@ class Contract(BaseStatement):
         if self.scales is not None:
             places += self.scales.places
             steps = (*steps, self.scales.right_stride)
-        return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
+        lines: tuple[Place, ...] = ()
+        if self.destination is not None:
+            lines, steps = self.destination.lines, (*steps, self.destination.pitch)
+        indices = [*(index for _, index in (*places, *lines)), *steps]
+        return Uses(indices, reads=[buffer for buffer, _ in places], prefetches=[buffer for buffer, _ in lines])
 
     def renamed(self, by: Renaming) -> Contract:
         return replace(
@@ -108,6 +115,7 @@ class Contract(BaseStatement):
             ahead=None if self.ahead is None else by.index(self.ahead),
             prefetched=None if self.prefetched is None else by.place(self.prefetched),
             chained=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.chained),
+            destination=None if self.destination is None else by.destination(self.destination),
             scales=None if self.scales is None else by.scales(self.scales),
             conditions=tuple([None if each is None else by.condition(each) for each in self.conditions]),
         )

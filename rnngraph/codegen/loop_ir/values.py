@@ -45,6 +45,19 @@ Operand = Value | Literal
 
 
 @dataclass(frozen=True)
+class Destination:
+    """Memory to which the results of a register tile go.
+
+    Attributes:
+        lines: (buffer, index) of each cache line of the first row.
+        pitch: Number of elements from one row to the next.
+    """
+
+    lines: tuple[Place, ...]
+    pitch: Index
+
+
+@dataclass(frozen=True)
 class BlockScales:
     """Scales of a register tile of bytes whose sums over blocks of k are scaled and added in order.
 

@@ -136,9 +136,14 @@ class Target:
     def prefetches(self) -> bool:
         """True if tiles prefetch weights.
 
-        AMD processors, whose L3 is fast, were up to 3 % slower with prefetches. Microcontrollers have no L2.
+        AMD processors, whose L3 is fast, were up to 3 % slower with prefetches.
         """
-        return self.pointer_bits == 64 and not self.processor.startswith("znver")
+        return self.has_second_cache and not self.processor.startswith("znver")
+
+    @property
+    def has_second_cache(self) -> bool:
+        """True unless the processor is a microcontroller, or unknown, as behind WebAssembly."""
+        return self.pointer_bits == 64
 
     @property
     def grows_stack(self) -> bool:

@@ -1,4 +1,4 @@
-"""Data that exceed L2 are prefetched while tiles compute: weights of steps, and sums of gradients."""
+"""Data that exceed L2 are prefetched while tiles compute: weights of steps, sums of gradients, and results."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def test_sums_of_gradients_prefetch_the_next_tile() -> None:
     for units, prefetches in ((LARGE, True), (SMALL, False)):
         sums = [text for name, text in functions(program_of(units, 7), "training").items() if "outer_sum" in name]
         assert any("prefetch m" in text for text in sums) == prefetches
+
+
+@pytest.mark.parametrize(("units", "prefetches"), [(1024, True), (64, False)])
+def test_tiles_prefetch_the_memory_of_results_that_exceed_the_cache(units: int, prefetches: bool) -> None:
+    program = rg.compile(rg.dense(rg.placeholder("x", (None, 64)), units), cache=False, target=TARGET)
+    assert any("for writing" in text for text in functions(program).values()) == prefetches
 
 
 @needs(TARGET)

@@ -21,6 +21,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     Buffer,
     Call,
     Contract,
+    Destination,
     Fold,
     For,
     Let,
@@ -200,7 +201,19 @@ STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
     Prefetch: Prefetch(A, N),
     Let: Let(Value("x", "int64", 1), "index", (), (("index", N),)),
     LetIndex: LetIndex("m", "min", N, N + 1),
-    Contract: Contract((), (), ((A, N),), N + 1, N + 2, ((B, N + 3),), N + 4, N + 5, (None,), 1),
+    Contract: Contract(
+        (),
+        (),
+        ((A, N),),
+        N + 1,
+        N + 2,
+        ((B, N + 3),),
+        N + 4,
+        N + 5,
+        (None,),
+        1,
+        destination=Destination(((TEAM, N + 6),), N + 7),
+    ),
     TileProduct: TileProduct((TEAM, N), (A, N + 1), (B, N + 2), 1, 1, 1),
     For: For("i", N, N + 1, N + 2, (call(READS, A),)),
     When: When(N, N + 1, N + 2, (call(READS, A),)),
@@ -262,6 +275,8 @@ def found_in(item: Any) -> tuple[set[Buffer], set[Size], list[Statement]]:
                 look(part)
         elif isinstance(value, PipelineStage):
             look(value.body)
+        elif isinstance(value, Destination):
+            look((value.lines, value.pitch))
 
     for field in fields(item):
         look(getattr(item, field.name))
