@@ -43,9 +43,7 @@ class Renaming:
         return index, low, high
 
     def destination(self, destination: Destination) -> Destination:
-        return replace(
-            destination, lines=tuple(map(self.place, destination.lines)), pitch=self.index(destination.pitch)
-        )
+        return replace(destination, lines=tuple(map(self.place, destination.lines)))
 
     def scales(self, scales: BlockScales) -> BlockScales:
         left, sums, right = (tuple(map(self.place, places)) for places in (scales.left, scales.sums, scales.right))

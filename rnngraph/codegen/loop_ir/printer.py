@@ -177,7 +177,7 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
         yield from _wrapped(f"meanwhile prefetch {_place(buffer, index + tile.ahead, 1)} and on", indent + "  ")
     if tile.destination is not None:
         lines = ", ".join(_place(*place, 1) for place in tile.destination.lines)
-        pitch = dim_text(tile.destination.pitch)
+        pitch = tile.destination.pitch
         yield from _wrapped(f"meanwhile prefetch {lines} and on by {pitch} for writing", indent + "  ")
 
 

@@ -96,9 +96,7 @@ class Contract(BaseStatement):
         if self.scales is not None:
             places += self.scales.places
             steps = (*steps, self.scales.right_stride)
-        lines: tuple[Place, ...] = ()
-        if self.destination is not None:
-            lines, steps = self.destination.lines, (*steps, self.destination.pitch)
+        lines = () if self.destination is None else self.destination.lines
         indices = [*(index for _, index in (*places, *lines)), *steps]
         return Uses(indices, reads=[buffer for buffer, _ in places], prefetches=[buffer for buffer, _ in lines])
 

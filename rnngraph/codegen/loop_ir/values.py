@@ -54,7 +54,7 @@ class Destination:
     """
 
     lines: tuple[Place, ...]
-    pitch: Index
+    pitch: int
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
         N + 5,
         (None,),
         1,
-        destination=Destination(((TEAM, N + 6),), N + 7),
+        destination=Destination(((TEAM, N + 6),), 7),
     ),
     TileProduct: TileProduct((TEAM, N), (A, N + 1), (B, N + 2), 1, 1, 1),
     For: For("i", N, N + 1, N + 2, (call(READS, A),)),
@@ -276,7 +276,7 @@ def found_in(item: Any) -> tuple[set[Buffer], set[Size], list[Statement]]:
         elif isinstance(value, PipelineStage):
             look(value.body)
         elif isinstance(value, Destination):
-            look((value.lines, value.pitch))
+            look(value.lines)
 
     for field in fields(item):
         look(getattr(item, field.name))
