@@ -60,9 +60,9 @@ def check_sizes(name: str, script: Script, max_entries: int) -> None:
         count = _entries(largest)
         what = f"it needs an array of {count:,} entries, {largest.type}; {max_entries:,} at most are read"
         raise not_readable(name, [what], remedy=f"If you trust the file, give max_entries={count}")
-    if (rounds := _rounds(steps)) > max_entries:
-        what = f"it needs loops of {rounds:,} rounds; {max_entries:,} at most are read"
-        raise not_readable(name, [what], remedy=f"If you trust the file, give max_entries={rounds}")
+    if (iterations := _iterations(steps)) > max_entries:
+        what = f"it needs loops of {iterations:,} iterations; {max_entries:,} at most are read"
+        raise not_readable(name, [what], remedy=f"If you trust the file, give max_entries={iterations}")
 
 
 def _is_stored(tensor: Tensor) -> bool:
@@ -77,9 +77,9 @@ def _at_one(dim: Dim) -> int:
     return evaluate(dim, dict.fromkeys(symbols_of(dim), 1))
 
 
-def _rounds(steps: Iterable[Step]) -> int:
+def _iterations(steps: Iterable[Step]) -> int:
     """Return the iterations of the longest nest of loops: the product of the loops' lengths."""
-    return max((_length(step) * _rounds(inner) for step in steps if (inner := _loop(step))), default=1)
+    return max((_length(step) * _iterations(inner) for step in steps if (inner := _loop(step))), default=1)
 
 
 def _loop(step: Step) -> list[Step]:

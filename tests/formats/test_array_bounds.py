@@ -104,7 +104,7 @@ ONNX: dict[str, Callable[[int], bytes]] = {
 def test_an_onnx_file_of_few_bytes_declares_no_enormous_array(op: str) -> None:
     data = ONNX[op](HUGE)
     assert len(data) < 500
-    with pytest.raises(rg.NotReadableError, match=r"(entries|rounds).*give max_entries=\d+|its depth is 1000000000"):
+    with pytest.raises(rg.NotReadableError, match=r"(entries|iterations).*give max_entries=\d+|its depth is 1000000000"):
         rg.read_onnx(data)
 
 
@@ -132,7 +132,7 @@ def test_an_argument_raises_the_bound() -> None:
 def test_loops_within_each_other_count_as_their_product() -> None:
     assert rg.read_onnx(onnx_model(loop(10**6, 100), x=(1, 1), n=np.int64(10**6), m=np.int64(100), t=True)).outputs
     data = onnx_model(loop(10**7, 100), x=(1, 1), n=np.int64(10**7), m=np.int64(100), t=True)
-    with pytest.raises(rg.NotReadableError, match=r"needs loops of 1,000,000,000 rounds; 268,435,456 at most"):
+    with pytest.raises(rg.NotReadableError, match=r"needs loops of 1,000,000,000 iterations; 268,435,456 at most"):
         rg.read_onnx(data)
 
 

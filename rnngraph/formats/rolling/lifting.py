@@ -1,7 +1,7 @@
 """``Rolling``: rewrites a script with a driver in place of an unrolled loop.
 
 Steps that need no earlier step, such as products with a weight, become calls on whole sequences. Recurrent cells become
-drivers. The remaining steps, which depend on the previous round, become a cell that the script defines.
+drivers. The remaining steps, which depend on the previous iteration, become a cell that the script defines.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Rolling:
         self.replacements: dict[Step, Value] = {}
         """Values of the new script, by steps of the old one."""
         self.lifted: dict[Place, Value] = {}
-        """Sequences [batch, time, width] that contain the results of all rounds, by place in a round."""
+        """Sequences [batch, time, width] that contain the results of all iterations, by place in an iteration."""
         self.final: dict[Place, Value] = {}
-        """Results of the last round that a driver returns separately, by place in a round."""
+        """Results of the last iteration that a driver returns separately, by place in an iteration."""
         self.hoisted: set[int] = set()
-        """Loop-invariant steps, by their number in a round, which are declared once."""
+        """Loop-invariant steps, by their number in an iteration, which are declared once."""
         self.has_cells = True
         """True if single recurrent cells may become drivers; False to make one cell of the loop."""
         self.needed = _needed_steps(loop)
-        """Numbers of the steps of a round that later steps need."""
+        """Numbers of the steps of an iteration that later steps need."""
         self.sequences: list[tuple[Entries, Value]] = []
         """(entries, sequence) pairs of operands that are entries of an axis, each declared once."""
 
@@ -54,7 +54,7 @@ class Rolling:
             outside: Steps that precede all loops.
             inside: The other steps, in order.
         """
-        looped = {step for steps in self.loop.rounds for step in steps}
+        looped = {step for steps in self.loop.iterations for step in steps}
         try:
             for step in self.old.steps:
                 if step in outside:
@@ -90,9 +90,9 @@ class Rolling:
             return item
         if item.step in self.replacements:
             return part_of(self.replacements[item.step], item.path)
-        number, place = self._place_in_round(item)
-        # The driver's final state is used only if no other round's result is read. Otherwise the readers may form
-        # another loop, which must index one sequence in all rounds.
+        number, place = self._place_in_iteration(item)
+        # The driver's final state is used only if no other iteration's result is read. Otherwise the readers may form
+        # another loop, which must index one sequence in all iterations.
         last = self.loop.count - 1
         is_last = number == last and (is_output or self.loop.singly.get(place) == {last})
         if is_last and place in self.final:
@@ -101,9 +101,9 @@ class Rolling:
         index = -1 if is_last else number
         return self._reshaped_like(self.new.item(sequence, ALL, index), item)
 
-    def _place_in_round(self, item: Value) -> tuple[int, Place]:
-        """Return (number of the round, place in the round) of a value that the loop computes."""
-        for number, steps in enumerate(self.loop.rounds):
+    def _place_in_iteration(self, item: Value) -> tuple[int, Place]:
+        """Return (number of the iteration, place in the iteration) of a value that the loop computes."""
+        for number, steps in enumerate(self.loop.iterations):
             if item.step in steps:
                 return number, (steps.index(item.step), item.path)
         raise NotRolledError
@@ -118,13 +118,15 @@ class Rolling:
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _replace_stack(self, step: Step) -> bool:
-        """Replace a stack of one result of all rounds by the lifted sequence. Return False for other stacks."""
+        """Replace a stack of one result of all iterations by the lifted sequence. Return False for other stacks."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
         looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
         if not any(looped) or len(items) < 2:
             return False
-        places = [self._place_in_round(item) if inside else None for item, inside in zip(items, looped, strict=True)]
+        places = [
+            self._place_in_iteration(item) if inside else None for item, inside in zip(items, looped, strict=True)
+        ]
         numbers = [position[0] for position in places if position]
         kinds = {position[1] for position in places if position}
         first, last = looped.index(True), len(looped) - looped[::-1].index(True)
@@ -190,7 +192,7 @@ class Rolling:
                 raise NotRolledError
 
     def _carries(self, places: Sequence[int]) -> bool:
-        """True if any of these steps reads a result of the previous round."""
+        """True if any of these steps reads a result of the previous iteration."""
         return any(isinstance(item, Carried) for place in places for item in self.loop.operands[place])
 
     def _hoist(self) -> None:
@@ -208,17 +210,17 @@ class Rolling:
             if all(isinstance(item, Shared) for item in items) and step.key not in (static_rnn, dropout):
                 hoisted.add(place)
                 self._repeat(step)
-                for steps in self.loop.rounds[1:]:
+                for steps in self.loop.iterations[1:]:
                     self.replacements[steps[place]] = self.replacements[step]
         self.hoisted = hoisted
 
     def _remaining(self) -> list[int]:
-        """Return the numbers of the needed steps of a round that are neither lifted nor hoisted."""
+        """Return the numbers of the needed steps of an iteration that are neither lifted nor hoisted."""
         done = {place for place, _ in self.lifted} | self.hoisted
         return [place for place in range(len(self.loop.first)) if place not in done and place in self.needed]
 
     def _core(self, left: Sequence[int]) -> list[int]:
-        """Return the recurrent steps among ``left``: those that depend on their own results in the previous round.
+        """Return the recurrent steps among ``left``: those that depend on their own results in the previous iteration.
 
         If steps after them cannot be lifted, return all of ``left``.
         """
@@ -234,7 +236,7 @@ class Rolling:
         return core if core and fits and not between else [*left]
 
     def entries(self, entries: Entries) -> Value:
-        """Return the sequence of the entries that the rounds read from an axis. Further calls reuse the declaration."""
+        """Return the sequence of the entries that iterations read from an axis. Further calls reuse the declaration."""
         for other, value in self.sequences:
             if same_entries(other, entries):
                 return value
@@ -243,7 +245,7 @@ class Rolling:
         return value
 
     def _sequence_of_entries(self, entries: Entries) -> Value:
-        """Declare the sequence [batch, time, width] of the entries that the rounds read from an axis."""
+        """Declare the sequence [batch, time, width] of the entries that the iterations read from an axis."""
         source = self.value(entries.source)
         axis, count = entries.axis, self.loop.count - (entries.ahead is not None)
         size = sized(entries.source.tensor.type.shape[axis], self.value_of)
@@ -261,7 +263,7 @@ class Rolling:
         source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, remaining), remaining
         shape = source.tensor.type.shape
         rank = len(shape)
-        if rank == 1:  # [time]: one number per round, without a batch axis
+        if rank == 1:  # [time]: one number per iteration, without a batch axis
             source = self.new.call(basic.reshape, source, (1, -1, 1))
         elif rank == 2 and (axis == 1 or isinstance(shape[1], Size)):  # [batch, time] or [time, batch]
             source = source if axis == 1 else self.new.call(basic.transpose, source, (1, 0))
@@ -311,13 +313,13 @@ class Rolling:
     # Lifting ------------------------------------------------------------------------------------
 
     def _lift(self) -> None:
-        """Lift every step that can be lifted: declare the sequence of its results in all rounds."""
+        """Lift every step that can be lifted: declare the sequence of its results in all iterations."""
         for place, step in enumerate(self.loop.first):
             if (place, ()) not in self.lifted and not any(other == place for other, _ in self.lifted):
                 self._lift_one(place, step)
 
     def _can_lift(self, step: Step) -> bool:
-        """True if one call on whole sequences can compute a step in all rounds."""
+        """True if one call on whole sequences can compute a step in all iterations."""
         if step.key is static_rnn or step.key is dynamic_rnn:
             return self.has_cells or step.key is dynamic_rnn
         if isinstance(step.result, Tensor) and batch_axis(step.result.type.shape):
@@ -362,7 +364,7 @@ class Rolling:
         self.lifted[place, ()] = self.new.repeat(step, new_operands, keywords)
 
     def sequence_of(self, item: Operand) -> Value | None:
-        """Return the sequence [batch, time, width] of an operand's values in all rounds; None if it is not lifted."""
+        """Return an operand's values in all iterations, [batch, time, width]; None if it is not lifted."""
         if isinstance(item, Entries):
             return self.entries(item)
         return self.lifted.get(item.place) if isinstance(item, Inner) else None
@@ -409,12 +411,12 @@ class Rolling:
         for step in self.old.steps:
             reads = any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step))
             if reads and not isinstance(step.result, Cell):
-                return any(step in steps for steps in self.loop.rounds)
+                return any(step in steps for steps in self.loop.iterations)
         return True
 
     def is_only_in_loop(self, cell: Value) -> bool:
         """True if no step outside of the loop uses a cell."""
-        looped = {step for steps in self.loop.rounds for step in steps}
+        looped = {step for steps in self.loop.iterations for step in steps}
         return all(
             step in looped
             for step in self.old.steps
@@ -424,7 +426,7 @@ class Rolling:
 
 
 def _needed_steps(loop: Loop) -> set[int]:
-    """Return the numbers of the steps of a round whose results are needed, directly or through later rounds."""
+    """Return the numbers of an iteration's steps that are needed, directly or through later iterations."""
     needed: set[int] = set()
     pending = [place for place, _ in loop.used]
     while pending:

@@ -1,4 +1,4 @@
-"""``Loop``: an unrolled loop as rounds of equal steps, with kinds of operands, and the key that compares steps."""
+"""``Loop``: an unrolled loop as iterations of equal steps, with kinds of operands, and the key that compares steps."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ..steps import Index, Step, Value, leaves_in
 
 DRIVERS = (static_rnn, dynamic_rnn)
 Place = tuple[int, tuple[int | str, ...]]
-"""(number of a step in its round, path to a part of the step's result)."""
+"""(number of a step in its iteration, path to a part of the step's result)."""
 
 
 @dataclass(frozen=True)
 class Inner:
-    """Operand that an earlier step of the same round computes."""
+    """Operand that an earlier step of the same iteration computes."""
 
     place: Place
 
 
 @dataclass(frozen=True)
 class Carried:
-    """Operand that a step of the previous round computes.
+    """Operand that a step of the previous iteration computes.
 
     Attributes:
-        place: Place in a round that computes the value.
-        initial: Value in the first round; None for zeros.
+        place: Place in an iteration that computes the value.
+        initial: Value in the first iteration; None for zeros.
     """
 
     place: Place
@@ -45,16 +45,16 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Operand that is an entry of an axis, at a position that advances with the rounds.
+    """Operand that is an entry of an axis, at a position that advances with the iterations.
 
     Attributes:
         source: The value with the axis.
         axis: The axis.
-        start: Position in the first round, or in the second round if ``ahead`` is not None.
-        step: Difference of the positions of consecutive rounds.
+        start: Position in the first iteration, or in the second iteration if ``ahead`` is not None.
+        step: Difference of the positions of consecutive iterations.
         keeps: True if the axis is kept, with size 1.
         others: Index along all axes, with ``slice(None)`` along ``axis``.
-        ahead: Irregular position in the first round, as in a decoder that reads the previous entry; None otherwise.
+        ahead: Irregular position in the first iteration, as in a decoder that reads the previous entry; None otherwise.
     """
 
     source: Value
@@ -71,27 +71,27 @@ Operand = Inner | Carried | Shared | Entries
 
 @dataclass(eq=False)
 class Loop:
-    """Rounds of equal steps.
+    """Iterations of equal steps.
 
     Attributes:
-        rounds: Steps by round.
-        operands: Operands of each step in a round, in the order of ``operands_of``.
-        used: Rounds whose result steps outside of the loop read, by place.
-        singly: Like ``used``, without readers that read the results of several rounds, such as stacks.
+        iterations: Steps by iteration.
+        operands: Operands of each step in an iteration, in the order of ``operands_of``.
+        used: Iterations whose result steps outside of the loop read, by place.
+        singly: Like ``used``, without readers that read the results of several iterations, such as stacks.
     """
 
-    rounds: list[list[Step]]
+    iterations: list[list[Step]]
     operands: list[list[Operand]]
     used: dict[Place, set[int]] = field(default_factory=dict)
     singly: dict[Place, set[int]] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
-        return len(self.rounds)
+        return len(self.iterations)
 
     @property
     def first(self) -> list[Step]:
-        return self.rounds[0]
+        return self.iterations[0]
 
 
 # Steps -----------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Finds unrolled loops in a script.
 
-Steps are equal if they apply the same function, to any operands. ``loops_in`` finds the longest run of rounds of equal
-steps. An operand must be computed in the same round, in the previous round, or outside the loop. It may also be an
-entry of an axis, at a position that advances with the rounds.
+Steps are equal if they apply the same function, to any operands. ``loops_in`` finds the longest run of iterations with
+equal steps. An operand must be computed in the same iteration, in the previous one, or outside the loop. It may also be
+an entry of an axis, at a position that advances with the iterations.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ..script import Script
 from ..steps import Index, Step, Value
 from .loop import DRIVERS, Carried, Entries, Inner, Loop, Operand, Shared, code_of, operands_of
 
-MIN_ROUNDS = 3
-"""Minimum rounds of a loop without a recurrent cell. With a recurrent cell, two are enough."""
+MIN_ITERATIONS = 3
+"""Minimum iterations of a loop without a recurrent cell. With a recurrent cell, two are enough."""
 MAX_STEPS = 20_000
 """Maximum steps of a script. Loops of longer scripts are not searched."""
 MAX_CANDIDATES = 200
 """Maximum runs of equal steps that are examined."""
 MAX_OFFSETS = 3
-"""Maximum start offsets that are tried for the rounds of a run. At some offsets, a carried value cannot be a state."""
+"""Maximum start offsets that are tried for a run. At some offsets, a carried value cannot be a state."""
 MAX_EXAMINED = 2_000_000
 """Maximum steps that are examined in total, over all runs and offsets."""
 
@@ -41,7 +41,7 @@ Readers: TypeAlias = Mapping[Step, list[tuple[Step | None, Value]]]
 """(reader, value that it reads) pairs, by the step that computes the value. The reader is None for an output."""
 Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 Candidate: TypeAlias = tuple[int, int, int, int]
-"""A run of equal steps: minus the steps of its whole rounds, steps of a round, first step, number of steps."""
+"""A run of equal steps: minus the steps of its whole iterations, steps of an iteration, first step, number of steps."""
 
 
 def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
@@ -64,13 +64,13 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
         declared = step.key is placeholder or isinstance(step.result, Cell)
         if declared or step in fixed or counts[codes[step]] == 1 or (_takes(step) and not _is_of_entry(step, families)):
             outside.add(step)
-        if step.fill is not None:  # This step is an initial state. Its readers belong to the first round of a loop.
+        if step.fill is not None:  # This step is an initial state. Its readers belong to the first iteration of a loop.
             fixed.pop(step, None)
     return outside
 
 
 def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
-    """True for an index that belongs to one round of a loop.
+    """True for an index that belongs to one iteration of a loop.
 
     The indexed value is one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
     """
@@ -80,9 +80,9 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
 
 
 def without_entries(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps without those that select an entry for a round, such as ``x[:, t]``, of a value before the loop.
+    """Return the steps without those that select an iteration's entry, such as ``x[:, t]``, of a value before the loop.
 
-    Several steps index such a value. A value that a round computes and indexes is indexed by one step.
+    Several steps index such a value. A value that an iteration computes and indexes is indexed by one step.
     """
     codes = {step: code_of(step) for step in steps}
     families = Counter(_family(step) for step in steps if _takes(step))
@@ -108,7 +108,7 @@ def _takes(step: Step) -> bool:
 
 def takes_entries(script: Script) -> bool:
     """True if several steps each take one entry of the same axis, as in an unrolled loop."""
-    return max(_entries_of(script).values(), default=0) >= MIN_ROUNDS
+    return max(_entries_of(script).values(), default=0) >= MIN_ITERATIONS
 
 
 def entries_taken(script: Script) -> int:
@@ -164,7 +164,7 @@ def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
 def _overlapping(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     """Group candidates by the largest one that they overlap, in the order of the script.
 
-    The order, and with it the names of drivers, must not depend on the number of rounds in the example.
+    The order, and with it the names of drivers, must not depend on the number of iterations in the example.
     """
     groups: list[list[Candidate]] = []
     for candidate in candidates:
@@ -211,14 +211,14 @@ def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
 def _best_of(
     steps: Sequence[Step], start: int, period: int, length: int, later: Readers, budget: list[int]
 ) -> list[Loop]:
-    """Return the loops that roll up a run of similar steps, from the start that gives most rounds.
+    """Return the loops that roll up a run of similar steps, from the start that gives most iterations.
 
-    Among starts with equally many rounds, the loops with the fewest carried values come first.
+    Among starts with equally many iterations, the loops with the fewest carried values come first.
 
     Args:
         steps: All steps.
         start: Position of the first step of the run.
-        period: Number of steps of a round.
+        period: Number of steps of an iteration.
         length: Number of steps of the run.
         later: Readers of each step's results; None for an output.
         budget: List of one number: how many more steps may be examined. The function lowers the number.
@@ -231,8 +231,8 @@ def _best_of(
         if budget[0] < 0 or (best is not None and -turns > best[0]):
             break
         first = start + offset
-        rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(turns)]
-        loop = _loop_of(rounds, later) or _loop_of(_longest_equal_run(rounds), later)
+        iterations = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(turns)]
+        loop = _loop_of(iterations, later) or _loop_of(_longest_equal_run(iterations), later)
         if loop is None:
             continue
         carried = sum(isinstance(item, Carried) for items in loop.operands for item in items)
@@ -243,9 +243,9 @@ def _best_of(
     return [loop for _, loop in scored[:MAX_OFFSETS]]
 
 
-def _longest_equal_run(rounds: list[list[Step]]) -> list[list[Step]]:
-    """Return the longest run of rounds with equal links: each depends in the same way on the previous round."""
-    links = [_link(before, after) for before, after in pairwise(rounds)]
+def _longest_equal_run(iterations: list[list[Step]]) -> list[list[Step]]:
+    """Return the longest run of iterations with equal links: each depends in the same way on the previous iteration."""
+    links = [_link(before, after) for before, after in pairwise(iterations)]
     best = first = 0
     length = 1
     for number in range(len(links)):
@@ -253,11 +253,11 @@ def _longest_equal_run(rounds: list[list[Step]]) -> list[list[Step]]:
             first = number
         if number + 2 - first > length:
             best, length = first, number + 2 - first
-    return rounds[best : best + length]
+    return iterations[best : best + length]
 
 
 def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
-    """Return the link of a round: a description of each operand, relative to the previous round."""
+    """Return the link of an iteration: a description of each operand, relative to the previous iteration."""
     old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
     links: list[Hashable] = []
     for a, b in zip(
@@ -276,14 +276,14 @@ def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
     return links
 
 
-def _loop_of(rounds: list[list[Step]], later: Readers) -> Loop | None:
-    """Return the loop of these rounds; None if an operand varies irregularly."""
-    has_cell = any(step.key in DRIVERS for step in rounds[0])
-    if len(rounds) < (2 if has_cell else MIN_ROUNDS):
+def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
+    """Return the loop of these iterations; None if an operand varies irregularly."""
+    has_cell = any(step.key in DRIVERS for step in iterations[0])
+    if len(iterations) < (2 if has_cell else MIN_ITERATIONS):
         return None
-    places = {step: (number, place) for number, steps in enumerate(rounds) for place, step in enumerate(steps)}
+    places = {step: (number, place) for number, steps in enumerate(iterations) for place, step in enumerate(steps)}
     operands: list[list[Operand]] = []
-    for steps in zip(*rounds, strict=True):
+    for steps in zip(*iterations, strict=True):
         if isinstance(steps[0].key, Index) and len({repr(step.key.index) for step in steps}) > 1:
             return None
         own: list[Operand] = []
@@ -293,7 +293,7 @@ def _loop_of(rounds: list[list[Step]], later: Readers) -> Loop | None:
                 return None
             own.append(operand)
         operands.append(own)
-    loop = Loop(rounds, operands)
+    loop = Loop(iterations, operands)
     if not any(isinstance(item, Carried | Entries) for items in operands for item in items):
         return None
     for step, (number, place) in places.items():
@@ -307,7 +307,7 @@ def _loop_of(rounds: list[list[Step]], later: Readers) -> Loop | None:
 
 
 def _is_at(item: object, place: int, path: tuple[int | str, ...], places: Mapping[Step, tuple[int, int]]) -> bool:
-    """True if an operand is computed at this place of some round."""
+    """True if an operand is computed at this place of some iteration."""
     return isinstance(item, Value) and item.path == path and places.get(item.step, (0, -1))[1] == place
 
 
@@ -315,7 +315,7 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
     """Return the kind of operand of equal steps; None if it varies irregularly.
 
     Args:
-        column: The operand in each round.
+        column: The operand in each iteration.
     """
     if not any(isinstance(item, Value) for item in column):
         same = all(_equal_literals(item, column[0]) for item in column)
@@ -336,7 +336,7 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
 
 
 def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
-    """Return the carried operand; None unless all rounds after the first read the same place of the previous round."""
+    """Return the carried operand; None unless iterations after the first read one place of the previous iteration."""
     first, rest = column[0], column[1:]
     if not all(isinstance(item, Value) and item.step in places for item in rest):
         return None
@@ -359,7 +359,7 @@ def _equal_literals(a: object, b: object) -> bool:
 
 
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Return the entries at equally spaced positions of one axis; None if the rounds do not take such entries."""
+    """Return the entries at equally spaced positions of one axis; None if the iterations do not take such entries."""
     if not all(isinstance(item.step.key, Index) and not item.path for item in column):
         return None
     source: Any = column[0].step.operands[0]
@@ -386,7 +386,7 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     steps = [after - before for before, after in pairwise(entries)]
     if len(set(steps)) == 1:
         return Entries(source, axis, entries[0], steps[0], keeps, around)
-    if len(set(steps[1:])) == 1 and len(steps) >= MIN_ROUNDS:
+    if len(set(steps[1:])) == 1 and len(steps) >= MIN_ITERATIONS:
         return Entries(source, axis, entries[1], steps[1], keeps, around, ahead=entries[0])
     return None
 

@@ -36,7 +36,7 @@ class RollingLoop(Protocol):
     final: dict[Place, Value]
 
     def sequence_of(self, item: Operand) -> Value | None:
-        """Return the sequence [batch, time, width] of an operand's values in all rounds; None if it is not lifted."""
+        """Return an operand's values in all iterations, [batch, time, width]; None if it is not lifted."""
 
     def value(self, item: Any, is_output: bool = False) -> Any:
         """Return an operand of a step outside of the loop, or an output, in the new script."""
@@ -303,7 +303,7 @@ class OwnCell(Cell):
 def _traced_step(
     kind: type[OwnCell], cell: OwnCell, p: Scope, x: Tensor, state: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Declare one round by the loop's steps, and record the declaration as the source of the class."""
+    """Declare one iteration by the loop's steps, and record the declaration as the source of the class."""
     core = kind.core
     script = Script("")
     values: dict[Place, Value] = {}

@@ -290,7 +290,7 @@ class Reader:
         script = rolled_up(tracer.script, tracer.sizes.value)
         may_have_loops = script is not tracer.script or takes_entries(script)
         if may_have_loops and tracer.wrote_numbers and not tracer.keeps_filled:
-            script = self._with_equal_rounds(tracer, script)
+            script = self._with_equal_iterations(tracer, script)
         if script is tracer.script and tracer.has_assumed:
             script = rebuilt(script)
         left = steps_left(script)
@@ -305,10 +305,10 @@ class Reader:
             )
         return script
 
-    def _with_equal_rounds(self, tracer: Tracer, script: Script) -> Script:
+    def _with_equal_iterations(self, tracer: Tracer, script: Script) -> Script:
         """Return the better of two scripts: ``script``, or one that declares constant initial states as tensors.
 
-        A constant state that is written as a number makes the first round of an unrolled loop differ from the others.
+        If a constant state is written as a number, the first iteration of an unrolled loop differs from the others.
         The better script has fewer loops that are not rolled up.
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)

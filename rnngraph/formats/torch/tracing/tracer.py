@@ -384,7 +384,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     def _materialize(self, lazy: Computable) -> Value:
         """Declare a lazy value, or return the earlier declaration."""
         key: Hashable = ("lazy", id(lazy))
-        if isinstance(lazy, Filled):  # Equal constants share one value, so that the rounds of a loop are equal.
+        if isinstance(lazy, Filled):  # Equal constants share one value, so that the iterations of a loop are equal.
             key = ("filled", str(lazy.number), lazy.shape, lazy.dtype)
         if key not in self.cached:
             self.kept.append(lazy)
