@@ -104,7 +104,9 @@ ONNX: dict[str, Callable[[int], bytes]] = {
 def test_an_onnx_file_of_few_bytes_declares_no_enormous_array(op: str) -> None:
     data = ONNX[op](HUGE)
     assert len(data) < 500
-    with pytest.raises(rg.NotReadableError, match=r"(entries|iterations).*give max_entries=\d+|its depth is 1000000000"):
+    with pytest.raises(
+        rg.NotReadableError, match=r"(entries|iterations).*give max_entries=\d+|its depth is 1000000000"
+    ):
         rg.read_onnx(data)
 
 

@@ -1,8 +1,8 @@
 """Interleaving: steps of independent scans run alternately in one loop, so that each hides the other's latency.
 
 A step of few units waits for the previous step much longer than it keeps the processor busy. Scans hide each other's
-latency if they do not depend on each other within a chunk of time: branches, both directions, and the layers of a
-stack, each of which runs one chunk behind its input.
+latency if they do not depend on each other within a chunk of time. Examples are branches, both directions, and the
+layers of a stack, each of which lags its input by one chunk.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ def arguments() -> str:
 
     Feeds are passed as keyword arguments or in one mapping, and are stored by their index in the plan. The function
     returns false if there are other arguments, or a duplicate feed. An exception from comparing keys may remain set.
-    The function takes a reference to each feed as soon as it reads the feed, even if the call is passed on, because
-    comparing keys may run users' code that removes the feed from the mapping.
+    The function takes a reference to each feed as soon as it reads the feed, even if the call is passed on. Comparing
+    keys may run users' code, which could remove the feed from the mapping.
     """
     f = ObjectBuilder()
     count, feeds = f.entry("%plan", Plan.FEEDS), f.entry("%plan", Plan.FEED_LIST, "ptr")

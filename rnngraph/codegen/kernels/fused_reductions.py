@@ -1,8 +1,8 @@
 """Kernels that compute elementwise values and reduce them in the same pass.
 
-The outermost loops run over axes that no reduction folds, the next ones over other axes than the last that some
-reduction folds, and the innermost over the vectors of a row. Each reduction combines values in the order of
-``reductions``, so that it has the bits of a separate pass.
+The outermost loops run over axes that no reduction folds. The next loops run over the axes that some reduction folds,
+except for the last axis. The innermost loop runs over the vectors of a row. Each reduction combines values in the
+order of ``reductions``, so that it has the bits of a separate pass.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Remainder of a division of floats, exact for all operands: long division of significands.
 
 Both operands are split into a significand in [1, 2) and an exponent. Each iteration of a loop computes as many bits of
-the quotient as fit into a float. It scales the remainder by the corresponding power of two, divides it by the divisor's
-significand, rounds the quotient to the nearest integer q, and subtracts q times the divisor's significand.
+the quotient as fit into a float. It scales the remainder by the corresponding power of two, and divides it by the
+divisor's significand. The nearest integer to the quotient is q. It then subtracts q times the divisor's significand.
 
-All results are exact. The remainder is a multiple of u, the unit in the last place of the significand, and its
-magnitude is at most 5/8 of the divisor, so that it is a float. A fused multiply-add rounds the difference only once,
-which does not change it. Without a fused multiply-add, the divisor is split into two halves. q has so few bits that its
-products with both halves are exact, and the difference after the first subtraction is less than
-2^(fraction bits + 1) times u.
+All results are exact. The remainder is a multiple of u, the unit in the last place of the significand. Its magnitude
+is at most 5/8 of the divisor. Therefore it is a float. A fused multiply-add rounds the difference only once, which
+does not change it. Without a fused multiply-add, the divisor is split into two halves. q has so few bits that its
+products with both halves are exact, and the difference after the first subtraction is less than 2^(fraction bits + 1)
+times u.
 """
 
 from __future__ import annotations

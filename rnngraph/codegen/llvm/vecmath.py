@@ -1,8 +1,8 @@
 """Elementary functions as explicit vector code: polynomials, integer arithmetic on exponents, and few divisions.
 
 Each function takes a builder and a vector of float32 or float64 with any number of lanes, and returns a vector of the
-same type. There are no tables, branches or library calls, and no operations whose result LLVM may consider poison:
-an integer is never converted from a float, but read from its bits after the addition of a large constant.
+same type. There are no tables, branches or library calls, and no operations whose result LLVM may consider poison.
+Integers are not converted from floats: they are read from a float's bits, after the addition of a large constant.
 ``tests/codegen/llvm/derive_vecmath.py`` derives the coefficients, which are minimax fits.
 ``tests/codegen/llvm/test_vecmath.py`` establishes the ``ERROR_BOUNDS``.
 

@@ -16,8 +16,8 @@ def padded(count: int) -> int:
 def padded_bytes(elements: Dim, dtype: str) -> Dim:
     """Return the bytes of ``elements``, rounded up so that the next allocation is aligned.
 
-    Fixed sizes are rounded up to a multiple of 64 bytes. A symbolic size that may not be a multiple of 64 is rounded up
-    to a multiple of the largest element, because some processors do not support unaligned access.
+    Fixed sizes are rounded up to a multiple of 64 bytes. A symbolic size that may not be a multiple of 64 is rounded
+    up to a multiple of the largest element. Some processors do not support unaligned access.
     """
     size_bytes = elements * ITEM_BYTES[dtype]
     if not isinstance(size_bytes, Size):

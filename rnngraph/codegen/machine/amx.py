@@ -1,7 +1,7 @@
 """Products of bfloat16 matrices on AMX, the matrix unit of x86-64 processors.
 
 The unit has eight tiles, each of 16 rows of 64 bytes. One instruction multiplies a tile of 16 rows x 32 k by a tile of
-32 k x 16 columns, in which pairs of k are adjacent, and adds the product to a tile of 16 x 16 float32 sums.
+32 k x 16 columns. In the latter, pairs of k are adjacent. The product is added to a tile of 16 x 16 float32 sums.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ Values of the front ends
 
 Backends
     The first argument of every operator is a ``Backend[Item]`` (``backend``), where ``Item`` is the front end's type of
-    a value. The protocol has only the primitive operations that front ends implement differently: shapes, calls of
-    public functions, Python's operators, indexing, moves of entries, padding, and ownership of weight arrays.
+    a value. The protocol has only the primitive operations that front ends implement differently. These are
+    shapes, calls of public functions, Python's operators, indexing, moves of entries, padding, and ownership of weight
+    arrays.
 
     ``ScriptBackend`` writes a script, and Keras uses it unchanged. torch overrides ``transpose``, ``reshape`` and
     ``broadcast`` by its lazy values and its policy of sizes. ONNX overrides all moves by ``Tensors``, so that known

@@ -1,7 +1,7 @@
 """Converts counts of slots to kernels, and kernels to layers, phases and lines.
 
-Kernels are measured. If one computes several lines or layers, its time is divided by the costs of their ops, as
-``floors`` estimates them; operations and bytes are counted op by op.
+Kernels are measured. If a kernel computes several lines or layers, its time is divided in proportion to the costs of
+their ops, as ``floors`` estimates them; operations and bytes are counted op by op.
 """
 
 from __future__ import annotations

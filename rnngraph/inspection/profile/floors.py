@@ -1,7 +1,8 @@
 """Minimum time of a kernel on this machine, and its bound in words.
 
-The floor is the larger of computing time (multiply-adds and elementwise ops at their rates, one after another) and
-memory time (weights from the cache that holds a step's, everything else from where it fits). The rest of a run is
+The floor is the larger of computing time and memory time. Computing time is that of multiply-adds and elementwise ops
+at their rates, one after another. Memory time reads weights from the cache that holds those of a step, and everything
+else from where it fits. The rest of a run is
 waiting: for sums that depend on earlier ones, or for the step before; short kernels start and end loops.
 """
 

@@ -1,6 +1,6 @@
 """Work of kernels in a call, at the call's sizes: multiply-adds, elementwise ops, bytes read and written.
 
-The counts follow from the values, not from the code: weights are read once for each step of a scan, and once in all if
+The counts follow from the values, not from the code. Weights are read once for each step of a scan, or once in all if
 all steps are computed together. ``necessary`` counts only work that no plan can avoid.
 """
 

@@ -1,8 +1,8 @@
 """Rewriting of products with narrow numbers, as selected by ``reduced_weights``.
 
-``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is split into a high part, which is x
-rounded to bfloat16, and a low part, which is the rest x - high rounded to bfloat16. x @ W becomes high @ W + low @ W,
-with 16 bits of precision in x.
+``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is split in two parts. The high part
+is x rounded to bfloat16. The low part is x - high, rounded to bfloat16. x @ W becomes high @ W + low @ W, with 16 bits
+of precision in x.
 
 ``int8``: each column of W becomes integers in -127..127 times a scale, the largest magnitude in the column over 127.
 Each row of x becomes integers q in -32767..32767 times its own scale, so that rows are independent. q + 32768 is two
@@ -108,8 +108,8 @@ class Builder:
         The magnitude is NaN if it is not finite.
 
         Args:
-            as_one: If all values of the weight are multiples of one step, use one scale for all columns, so that a
-                weight that was quantized with one scale keeps its values.
+            as_one: If all values of the weight are multiples of one step, use one scale for all columns. A weight that
+                was quantized with one scale then keeps its values.
         """
         largest, finite = self.magnitude(weight, 0, keepdims=False)
         if as_one:

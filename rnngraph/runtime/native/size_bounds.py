@@ -1,7 +1,7 @@
 """Bounds on run-time sizes, beyond which native code would access invalid memory or not terminate.
 
-Kernels are correct for all sizes, including 0, except those checked here: counts of elements or steps that overflow
-64-bit index arithmetic, and reads of a row from an empty table.
+Kernels are correct for all sizes, including 0, with two exceptions, which are checked here. Counts of elements or
+steps must not overflow 64-bit index arithmetic, and no row may be read from an empty table.
 """
 
 from __future__ import annotations

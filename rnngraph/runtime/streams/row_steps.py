@@ -1,8 +1,8 @@
 """Steps of selected rows of a table in one native call, which gathers inputs and scatters results.
 
 The cost depends only on the number of rows that are stepped, not on the tables' size or the rows' positions. If all
-streams of a table step and their rows are adjacent, the entry reads states from the table itself and writes the next
-ones to a second table, which then takes its place.
+streams of a table step and their rows are adjacent, the entry reads states from the table itself. It writes the next
+states to a second table, which then replaces the first one.
 """
 
 from __future__ import annotations

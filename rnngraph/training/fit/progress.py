@@ -24,9 +24,9 @@ COMPILING = "compiling"
 class FitProgress:
     """Context manager that shows the progress of a fit.
 
-    A terminal or notebook has one line, which is redrawn: epoch, steps, mean loss of the epoch so far, rows a second,
-    and time left of the fit, or that code is being compiled. Elsewhere there is a line for each epoch. Speed and time
-    left exclude steps in which something was compiled.
+    A terminal or notebook has one line, which is redrawn. It shows the epoch, steps, the mean loss of the epoch so
+    far, rows a second, and the time left of the fit. During a compilation, it says so. Elsewhere there is a line for
+    each epoch. Speed and time left exclude steps in which something was compiled.
 
     Args:
         epochs: Number of epochs of the fit.

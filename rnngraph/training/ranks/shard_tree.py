@@ -1,9 +1,9 @@
 """Sum over a batch's shards, in an order that does not depend on the number of processes.
 
-Shards are leaves of a binary tree: 0 and 1 are added, 2 and 3, then these two sums, and so on; a left node without a
-right one moves up unchanged. A process has neighbouring shards and adds what they complete. Above that, the right
-sum is sent to the process that has the left one. Rank 0 has the total and sends it to all. Each of ``log2(ranks)``
-levels takes one message in each direction.
+Shards are leaves of a binary tree: 0 and 1 are added, 2 and 3, then these two sums, and so on. A left node without a
+right one moves up unchanged. A process has neighbouring shards and adds what they complete. Above that, the right sum
+is sent to the process that has the left one. Rank 0 has the total and sends it to all. Each of ``log2(ranks)`` levels
+takes one message in each direction.
 """
 
 from __future__ import annotations
