@@ -90,6 +90,12 @@ def _order_of(node: Node) -> Order | None:
     return order if order and order[-1] == len(order) - 1 else None
 
 
+def _unmoved(order: Order) -> int:
+    """Return the number of last axes that a permutation keeps in place."""
+    rank = len(order)
+    return next((count for count in range(rank) if order[rank - 1 - count] != rank - 1 - count), rank)
+
+
 def _moves_ones(item: Node, order: Order) -> bool:
     """True if a transpose only moves axes of size 1, so that the memory order is unchanged."""
     if item.tensor.rank != len(order):
@@ -125,7 +131,7 @@ def _move_inward(node: Node, source: Node) -> Node | None:
             return make("reshape", item, where=node.where, shape=tuple(item.shape[axis] for axis in order))
         if item.tensor.rank == rank:
             return make("transpose", item, where=node.where, order=order)
-        return item if item.tensor.rank <= 1 else None
+        return item if item.tensor.rank <= _unmoved(order) else None
 
     if source.op == "gather":
         return _transposed_lookup(node, source, order)
@@ -192,8 +198,8 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
     for item in operands:
         if item.tensor.rank == rank:
             inner.append(make("transpose", item, where=item.where, order=_inverse(order)))
-        elif item.tensor.rank <= 1 and node.op != "concat":
-            inner.append(item)  # it broadcasts along the other axes, and the last axis does not move
+        elif item.tensor.rank <= _unmoved(order) and node.op != "concat":
+            inner.append(item)  # it broadcasts along all axes that move
         else:
             return None
     changes = {"axis": order[node["axis"]]} if node.op == "concat" else {}

@@ -17,9 +17,11 @@ from .simplify import Simplify
 from .sink import Sink
 from .split_concats import SplitConcats
 from .squeeze import Squeeze
+from .states.absorb import Absorb
 from .states.narrow_loops import NarrowLoops
 from .states.state_shapes import StateShapes
 from .states.trailing_ones import TrailingOnes
+from .states.vector_products import VectorProducts
 from .unroll import Unroll, unroll_fully
 from .windows.padded_views import PaddedViews
 from .windows.separate_axes import SeparateAxes
@@ -39,10 +41,12 @@ ORDER: tuple[Pass, ...] = (
     Accumulate(),
 )
 LOOPS: tuple[Pass, ...] = (
+    VectorProducts(),
     TrailingOnes(),
     StateShapes(),
     Fission(),
     Layout("layout_again"),
+    Absorb(),
     Sink(),
     Simplify("simplify_again"),
     NarrowLoops(),

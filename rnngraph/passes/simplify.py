@@ -15,7 +15,7 @@ from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.node import Attributes, is_scalar_broadcast
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts
-from ..ir.types import HALF, NARROW
+from ..ir.types import HALF, NARROW, Dim, Shape
 from ..support.records import dataclass
 
 MAX_FOLDED_ELEMENTS = 4096  # because saved programs contain constants
@@ -195,11 +195,54 @@ def _broadcast(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    if operands[0].op == "reshape":
-        return make("reshape", operands[0].operands[0], where=node.where, name=node.name, shape=node["shape"])
-    if is_scalar_broadcast(operands[0]):
-        return _broadcast_number(node, operands[0].operands[0])
-    return operands[0]
+    inner = operands[0]
+    if inner.op == "reshape":
+        return make("reshape", inner.operands[0], where=node.where, name=node.name, shape=node["shape"])
+    if is_scalar_broadcast(inner):
+        return _broadcast_number(node, inner.operands[0])
+    if inner.op == "transpose" and moves_only_ones(inner):
+        return make("reshape", inner.operands[0], where=node.where, name=node.name, shape=node["shape"])
+    if inner.op == "transpose" and inner.operands[0].op == "reshape":
+        return _reshape_of_transpose(node, inner)
+    return inner
+
+
+def moves_only_ones(transposed: Node) -> bool:
+    """True if a transpose only moves axes of size 1, so that the order in memory is unchanged."""
+    kept = [axis for axis in transposed["order"] if transposed.operands[0].shape[axis] != 1]
+    return kept == sorted(kept)
+
+
+def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
+    """Rewrite a reshape of transposed merged axes as a reshape of the transposed axes."""
+    merged = transposed.operands[0]
+    source = merged.operands[0]
+    groups = _merged_axes(source.shape, merged.shape)
+    if groups is None:
+        return None
+    order = tuple(axis for place in transposed["order"] for axis in groups[place])
+    inner = make("transpose", source, where=transposed.where, name=transposed.name, order=order)
+    return make("reshape", inner, where=node.where, name=node.name, shape=node["shape"])
+
+
+def _merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
+    """Return the axes of ``shape`` that each axis of ``merged`` merges; None if an axis is cut.
+
+    An added axis of size 1 merges none.
+    """
+    groups, axis = list[list[int]](), 0
+    for dim in merged:
+        groups.append([])
+        size: Dim = 1
+        while size != dim and axis < len(shape):
+            groups[-1].append(axis)
+            size, axis = size * shape[axis], axis + 1
+        if size != dim:
+            return None
+    if groups and all(dim == 1 for dim in shape[axis:]):
+        groups[-1] += range(axis, len(shape))
+        return groups
+    return None
 
 
 def _transpose(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -227,7 +270,18 @@ def _slice(node: Node, operands: tuple[Node, ...]) -> Node | None:
             stop=tuple(a + b for a, b in zip(offsets, node["stop"], strict=True)),
             step=node["step"],
         )
+    if inner.op == "transpose" and inner.operands[0].op == "concat":
+        return _slice_of_transpose(node, inner)
     return _slice_of_concat(node, inner) if inner.op == "concat" else None
+
+
+def _slice_of_transpose(node: Node, transposed: Node) -> Node | None:
+    """Rewrite a slice within one piece of a transposed concat as the transpose of a slice of that piece."""
+    order, joined = transposed["order"], transposed.operands[0]
+    places = [order.index(axis) for axis in range(len(order))]
+    bounds = {key: tuple(node[key][place] for place in places) for key in ("start", "stop", "step")}
+    piece = _slice_of_concat(make("slice", joined, where=node.where, name=node.name, **bounds), joined)
+    return piece and make("transpose", piece, where=transposed.where, name=transposed.name, order=order)
 
 
 def _slice_of_concat(node: Node, inner: Node) -> Node | None:

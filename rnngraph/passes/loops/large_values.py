@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from ...ir.graph import Node
 from ...ir.node import OPS
-from ...ir.types import Dim, TensorType, evaluate, product, symbols_of
+from ...ir.types import Dim, Shape, TensorType, evaluate, product, symbols_of
 from ...support.records import dataclass
 
 Loop = TypeVar("Loop")
@@ -51,11 +51,11 @@ class StepValues(Generic[Loop]):
         smallest = dict[Node, int]()  # minimum size from which each value can be computed by ops that move into a loop
         for node in self.nodes:
             smallest[node] = _size(node) if node in self.varying else 1
-            if node.operands and node not in self.loops and _moves(node):
+            if node.operands and node not in self.loops and moves_into_loops(node):
                 smallest[node] = min(smallest[node], max(map(smallest.__getitem__, node.operands)))
         moved = dict[Node, Loop]()
         for node in reversed(self.nodes):
-            is_much_larger = _is_large(node) and _size(node) >= MIN_RATIO * smallest[node] and _moves(node)
+            is_much_larger = _is_large(node) and _size(node) >= MIN_RATIO * smallest[node] and moves_into_loops(node)
             if is_much_larger and node in self.varying and node not in self.loops and node not in self.results:
                 homes = [self.loops.get(reader, moved.get(reader)) for reader in self.readers[node]]
                 if homes and homes[0] is not None and all(home is homes[0] for home in homes):
@@ -100,7 +100,7 @@ class StepValues(Generic[Loop]):
         pending = self._outside(large, home)
         while pending:
             node = pending.pop()
-            if node in self.loops or not _moves(node):
+            if node in self.loops or not moves_into_loops(node):
                 return set()
             if node in readers:
                 continue
@@ -135,7 +135,7 @@ class StepValues(Generic[Loop]):
         return after
 
 
-def _moves(node: Node) -> bool:
+def moves_into_loops(node: Node) -> bool:
     """True if an op costs no more within a loop than over all steps."""
     row = OPS[node.op]
     return (
@@ -143,13 +143,21 @@ def _moves(node: Node) -> bool:
     )
 
 
+def is_large(shape: Shape) -> bool:
+    """True for a matrix of each row, or a value of higher rank."""
+    return sum(dim != 1 for dim in shape) >= MIN_AXES
+
+
+def entries(shape: Shape) -> int:
+    """Return the number of entries in a row."""
+    dims: Dim = product(shape)
+    return evaluate(dims, dict.fromkeys(symbols_of(dims), 1))
+
+
 def _is_large(node: Node) -> bool:
-    return isinstance(node.type, TensorType) and sum(dim != 1 for dim in node.shape) >= MIN_AXES
+    return isinstance(node.type, TensorType) and is_large(node.shape)
 
 
 def _size(node: Node) -> int:
     """Return the number of elements in a row; 0 for the result of an inner loop."""
-    if not isinstance(node.type, TensorType):
-        return 0
-    dims: Dim = product(node.shape)
-    return evaluate(dims, dict.fromkeys(symbols_of(dims), 1))
+    return entries(node.shape) if isinstance(node.type, TensorType) else 0

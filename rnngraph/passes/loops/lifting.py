@@ -1,6 +1,8 @@
-"""Lifting: ops over one step become ops over all steps, with the time axis in front."""
+"""Lifting: ops over one step become ops over all steps, with the time axis in front; and the inverse."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ...ir.axes.walk import kept_at
 from ...ir.graph import Node, make
@@ -79,3 +81,33 @@ def over_time(node: Node, has_time: bool, length: Dim) -> Node:
     if has_time:
         return node
     return make("broadcast", node, where=node.where, shape=(length, *node.shape))
+
+
+def varies(node: Node, number: int) -> bool:
+    """True if an operand of an op over all steps has the time axis in front."""
+    return node.operands[number].tensor.rank > 0 and kept_at(node, number, 0) == 0
+
+
+def is_stepwise(node: Node) -> bool:
+    """True if an op over all steps is the op over each step, of which ``of_one_step`` returns one."""
+    spreads = OPS[node.op].kind == "elementwise" or node.op == "broadcast"
+    known = spreads or node.op in ("matmul", "reduce_sum", "reduce_max", "reduce_min", "slice", "transpose", "reshape")
+    return known and all(
+        varies(node, number) or (spreads and (item.tensor.rank < node.tensor.rank or item.shape[0] == 1))
+        for number, item in enumerate(node.operands)
+    )
+
+
+def of_one_step(node: Node, operands: Sequence[Node]) -> Node:
+    """Return the op over one step, with operands that have no time axis: the inverse of ``lift``."""
+    changes: dict[str, object] = {}
+    match node.op:
+        case "reduce_sum" | "reduce_max" | "reduce_min":
+            changes = {"axes": tuple(axis - 1 for axis in node["axes"])}
+        case "slice":
+            changes = {key: node[key][1:] for key in ("start", "stop", "step")}
+        case "transpose":
+            changes = {"order": tuple(axis - 1 for axis in node["order"][1:])}
+        case "reshape" | "broadcast":
+            changes = {"shape": node["shape"][1:]}
+    return make(node.op, *operands, where=node.where, name=node.name, **{**dict(node.attributes), **changes})

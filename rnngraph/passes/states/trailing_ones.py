@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ...ir.graph import Graph, Node, make, map_bodies, rewrite
 from ...ir.ops import OPS
+from ...ir.types import TensorType
 from ...support.records import dataclass
 
 MIN_AXES = 4
@@ -34,14 +35,16 @@ class _Rule:
     """Rewrite rule: run ops on columns [..., n, 1] as ops on the rows [..., n] of which they are reshapes."""
 
     def __init__(self) -> None:
-        self._rows: dict[Node, Node] = {}  # for each column, the value without its last axis
+        self._rows: dict[tuple[Node, int], Node] = {}  # columns without their last axes, by the number of these
 
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
-        kind = OPS[node.op].kind
-        if kind == "elementwise" and not OPS[node.op].random and _is_column(node):
-            parts = [self._row(item) if item.tensor.rank else item for item in operands]
-        elif kind == "reduction" and _is_column(operands[0]) and operands[0].tensor.rank - 1 not in node["axes"]:
-            parts = [self._row(operands[0])]
+        kind, ones = OPS[node.op].kind, _trailing_ones(operands[0] if operands else node)
+        if node.op == "reshape" and operands != node.operands and operands[0].op == "reshape":
+            return make("reshape", operands[0].operands[0], where=node.where, name=node.name, shape=node.shape)
+        if kind == "elementwise" and not OPS[node.op].random and (ones := _trailing_ones(node)):
+            parts = [self._row(item, ones) if item.tensor.rank else item for item in operands]
+        elif kind == "reduction" and ones and max(node["axes"]) < operands[0].tensor.rank - ones:
+            parts = [self._row(operands[0], ones)]
         else:
             return None
         if not any(item.op == "reshape" for item in operands):
@@ -49,15 +52,21 @@ class _Rule:
         row = make(node.op, *parts, where=node.where, name=node.name, **dict(node.attributes))
         return make("reshape", row, where=node.where, name=node.name, shape=node.shape)
 
-    def _row(self, column: Node) -> Node:
-        if column not in self._rows:
+    def _row(self, column: Node, ones: int) -> Node:
+        if (column, ones) not in self._rows:
             source = column.operands[0] if column.op == "reshape" else column
-            shape = column.shape[:-1]
+            shape = column.shape[:-ones]
             if source.shape != shape:
                 source = make("reshape", source, where=column.where, name=column.name, shape=shape)
-            self._rows[column] = source
-        return self._rows[column]
+            self._rows[column, ones] = source
+        return self._rows[column, ones]
 
 
-def _is_column(node: Node) -> bool:
-    return node.tensor.rank >= MIN_AXES and node.shape[-1] == 1
+def _trailing_ones(node: Node) -> int:
+    """Return the number of last axes of size 1 that a column has. Rows and one more axis always remain."""
+    if not isinstance(node.type, TensorType) or node.tensor.rank < MIN_AXES:
+        return 0
+    ones = 0
+    while ones < node.tensor.rank - 2 and node.shape[-1 - ones] == 1:
+        ones += 1
+    return ones

@@ -1,0 +1,194 @@
+"""absorb: move large values around a loop into its steps.
+
+A declaration may compute values for all steps at once, before a loop reads them step by step. If such a value outgrows
+its operands, as the outer product of two sequences does, the loop computes it. If a loop returns large states that are
+only read by sums over them, such as a matrix state times a query, the loop computes the sums. Neither value then takes
+memory for all steps. ``fission`` leaves both in the loop.
+
+Law: values are unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ...ir.graph import Graph, Node, dependents, make, remake, rewrite
+from ...ir.scan import Binding, ScanParts
+from ...ir.types import TensorType
+from ...support.records import dataclass
+from ..loops.large_values import MIN_RATIO, entries, is_large, moves_into_loops
+from ..loops.lifting import is_stepwise, of_one_step, varies
+from ..simplify import drop_dead
+from .vector_products import is_vector_product, sum_of_products
+
+
+@dataclass(frozen=True)
+class Absorb:
+    """Move large values around a loop into its steps.
+
+    Law: values are unchanged up to the order of sums.
+    """
+
+    name: str = "absorb"
+
+    def __call__(self, graph: Graph) -> Graph:
+        scans = [node for node in graph.nodes if node.op == "scan"]
+        while scans:
+            changed = _Surroundings(graph, scans.pop()).absorbed()
+            if changed is not None:
+                graph = changed
+                scans = [node for node in graph.nodes if node.op == "scan"]
+        return graph
+
+
+class _Surroundings:
+    """Values before and after a scan that its steps can compute."""
+
+    def __init__(self, graph: Graph, scan: Node) -> None:
+        self.graph, self.scan, self.length = graph, scan, scan["length"]
+        self.parts = ScanParts.of(scan)
+        self.users = graph.users()
+        self.results = {node for _, node in graph.outputs}
+
+    def absorbed(self) -> Graph | None:
+        """Return the graph with a scan that computes the large values; None if there is none."""
+        if self.parts.when is not None or self.parts.keeps is not None or self.parts.blocks is not None:
+            return None
+        producers, readouts = self._producers(), self._readouts()
+        if not producers and not readouts:
+            return None
+        steps = _Steps(self.parts)
+        for node in self.graph.nodes:
+            if node in producers:
+                steps.add(node)
+        new = {inside: steps.values.get(outside, inside) for inside, outside in self.parts.sequences}
+        for node in self.scan["body"].nodes:
+            if node not in new:
+                new[node] = remake(node, [new[item] for item in node.operands])
+        steps.values |= {get: new[value] for get, value in self._emitted().items()}
+        for node in self.graph.nodes:
+            if node in readouts:
+                steps.add(node)
+        ends = [node for node in self.graph.nodes if node in readouts and ( node in self.results or not readouts.issuperset(self.users[node]))]
+        scan = steps.build(self.scan, new, ends)
+        first = len(self.scan["body"].outputs)
+        changed = {get: _get(get, scan, get["index"]) for get in self.users[self.scan]}
+        changed |= {node: _get(node, scan, first + number) for number, node in enumerate(ends)}
+        return drop_dead(rewrite(self.graph, lambda node, _: changed.get(node)))
+
+    def _emitted(self) -> dict[Node, Node]:
+        """Return the value in a step of each sequence that the scan returns."""
+        outputs, carries = self.scan["body"].outputs, self.scan["carries"]
+        return {get: outputs[get["index"]][1] for get in self.users[self.scan] if get["index"] >= carries}
+
+    def _producers(self) -> set[Node]:
+        """Return the large values that only this loop reads, and that it can compute from much smaller values."""
+        least = dict[Node, int]()  # minimum entries from which ops that move into the loop compute each value
+        for node in self.graph.nodes:
+            least[node] = self._entries(node)
+            if self._moves(node):
+                operands = [least[item] if varies(node, number) else 1 for number, item in enumerate(node.operands)]
+                least[node] = min(least[node], max(operands))
+        bound = {item.outside for item in self.parts.invariants} | {carry.initial for carry in self.parts.carries}
+        moved = set[Node]()
+        for node in reversed(self.graph.nodes):
+            is_read_here = node not in bound and node not in self.results and {self.scan, *moved} >= {*self.users[node]}
+            if is_read_here and self.users[node] and self._moves(node) and self._is_large(node):
+                if self._entries(node) >= MIN_RATIO * least[node]:
+                    moved.add(node)
+        return moved
+
+    def _readouts(self) -> set[Node]:
+        """Return the ops that reduce large values of the loop."""
+        after = dependents([self.scan], self.graph.nodes)
+        readouts = set[Node]()
+        for get in self._emitted():
+            if self._is_large(get) and get not in self.results:
+                readers = self._readers(get)
+                others = {item for node in readers for item in node.operands} - readers - {get}
+                if others.isdisjoint(after):
+                    readouts |= readers
+        return readouts
+
+    def _readers(self, large: Node) -> set[Node]:
+        """Return the ops that reduce a large value and can move into the loop; empty if one cannot."""
+        readers, pending = set[Node](), [*self.users[large]]
+        while pending:
+            node = pending.pop()
+            if node in readers:
+                continue
+            if not self._moves(node) and not self._reads_vector(node):
+                return set()
+            readers.add(node)
+            if self._entries(node) * MIN_RATIO > self._entries(large):
+                if node in self.results:
+                    return set()
+                pending += self.users[node]
+        return readers
+
+    def _moves(self, node: Node) -> bool:
+        return moves_into_loops(node) and self._has_steps(node) and is_stepwise(node)
+
+    def _reads_vector(self, node: Node) -> bool:
+        """True for a product of a matrix and a vector of each step."""
+        return is_vector_product(node) and self._has_steps(node) and is_stepwise(node)
+
+    def _has_steps(self, node: Node) -> bool:
+        return isinstance(node.type, TensorType) and node.tensor.rank > 1 and node.shape[0] == self.length
+
+    def _is_large(self, node: Node) -> bool:
+        return self._has_steps(node) and is_large(node.shape[1:])
+
+    def _entries(self, node: Node) -> int:
+        """Return the number of entries in a row of a step."""
+        return entries(node.shape[1:]) if self._has_steps(node) else 1
+
+
+class _Steps:
+    """Steps of a scan under construction, with values from around the loop."""
+
+    def __init__(self, parts: ScanParts) -> None:
+        self.parts = parts
+        self.values = dict[Node, Node]()  # values in a step, by those of all steps
+        self.sequences = {item.outside: item.inside for item in parts.sequences}
+        self.invariants = {item.outside: item.inside for item in parts.invariants}
+
+    def add(self, node: Node) -> None:
+        """Compute a value of all steps within each step."""
+        operands = [self._operand(node, number) for number in range(len(node.operands))]
+        value = of_one_step(node, operands)
+        self.values[node] = sum_of_products(value, *operands) if node.op == "matmul" else value
+
+    def _operand(self, node: Node, number: int) -> Node:
+        item = node.operands[number]
+        if item in self.values:
+            return self.values[item]
+        if item.op == "constant" and not item.tensor.rank:
+            return item
+        shape, known = item.shape, self.invariants
+        if varies(node, number):
+            shape, known = item.shape[1:], self.sequences
+        elif item.tensor.rank == node.tensor.rank:
+            shape = item.shape[1:]
+            item = make("reshape", item, where=item.where, name=item.name, shape=shape)
+        if item not in known:
+            label = item.name or item.op
+            kind = item.tensor.with_shape(shape)
+            known[item] = make("input", where=item.where, name=label, label=label, type=kind)
+        return known[item]
+
+    def build(self, scan: Node, new: Mapping[Node, Node], emits: Sequence[Node]) -> Node:
+        """Return the scan with values ``new`` of its body, which also returns the values ``emits`` of all steps."""
+        parts = self.parts.with_replaced_values(new)
+        sequences = [Binding(inside, outside) for outside, inside in self.sequences.items()]
+        return replace(
+            parts,
+            sequences=[item for item in sequences if item.outside not in self.values],
+            invariants=[Binding(inside, outside) for outside, inside in self.invariants.items()],
+            emits=[*parts.emits, *((node.name or node.op, self.values[node]) for node in emits)],
+        ).build(scan.where, scan.name)
+
+
+def _get(node: Node, scan: Node, index: int) -> Node:
+    return make("get", scan, where=node.where, name=node.name, index=index)

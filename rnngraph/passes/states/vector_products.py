@@ -1,0 +1,118 @@
+"""vector_products: compute products of a vector and a matrix state elementwise.
+
+``q @ S``, as ``einsum`` declares it, needs the whole matrix in memory. As the sum of ``q * S``, it is accumulated in
+the loop nest that computes S. An outer product ``k @ v`` becomes a broadcast multiplication, which leaves the loop or
+fuses with the update of S.
+
+Law: values are unchanged up to the order of sums and the sign of zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from ...ir.graph import Graph, Node, make, rewrite, with_body
+from ...ir.node import is_batched_product
+from ...ir.ops import OPS
+from ...ir.types import Shape, product
+from ...support.records import dataclass
+from ..simplify import moves_only_ones
+
+
+@dataclass(frozen=True)
+class VectorProducts:
+    """Compute products of a vector and a matrix state elementwise.
+
+    Law: values are unchanged up to the order of sums and the sign of zeros.
+    """
+
+    name: str = "vector_products"
+
+    def __call__(self, graph: Graph) -> Graph:
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op != "scan":
+                return None
+            body = _without_vector_products(self(node["body"]), node["carries"])
+            return None if body is node["body"] else with_body(node, operands, body)
+
+        return rewrite(graph, rule)
+
+
+def _without_vector_products(body: Graph, carries: int) -> Graph:
+    states, outer = _states(body, carries), set[Node]()
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op == "mul" and not outer.isdisjoint(operands):
+            return _scaled(node, operands, outer)
+        if not is_batched_product(node) or node.operands[0].tensor.rank < 3:
+            return None
+        if operands[0].shape[-1] != 1:
+            is_read = is_vector_product(node) and not states.isdisjoint(node.operands[:2])
+            return sum_of_products(node, *operands) if is_read else None
+        value = make("mul", *map(_untransposed, operands[:2]), where=node.where, name=node.name)
+        outer.add(value)
+        return _plus(operands[2:], value)
+
+    return rewrite(body, rule)
+
+
+def is_vector_product(node: Node) -> bool:
+    """True for products of vectors and matrices of a fixed size, one for each row."""
+    if not is_batched_product(node) or node.operands[0].tensor.rank < 3:
+        return False
+    left, right = node.operands[:2]
+    sizes = left.shape[-1], *(dim for dim in node.shape[-2:])
+    return 1 in node.shape[-2:] and all(isinstance(dim, int) for dim in sizes) and left.shape[-1] != 1
+
+
+def _plus(starts: Sequence[Node], value: Node) -> Node:
+    for start in starts:
+        value = make("add", start, value, where=value.where, name=value.name)
+    return value
+
+
+def _scaled(node: Node, operands: Sequence[Node], outer: Set[Node]) -> Node | None:
+    """Rewrite an outer product that is multiplied by one number per matrix: the number scales the left vector."""
+    number, value = operands if operands[1] in outer else operands[::-1]
+    if number.tensor.rank != value.tensor.rank or number.shape[-2:] != (1, 1):
+        return None
+    left, right = value.operands
+    return make("mul", make("mul", number, left, where=node.where), right, where=node.where, name=node.name)
+
+
+def sum_of_products(node: Node, left: Node, right: Node, *starts: Node) -> Node:
+    """Return a vector product ``left @ right`` as a sum of elementwise products."""
+    depth, rank = left.shape[-1], node.tensor.rank
+    if node.shape[-2:] == (1, 1):
+        parts, axis = [_in_shape(item, (*item.shape[:-2], depth)) for item in (left, right)], rank - 2
+    else:
+        (vector, matrix), axis = ((left, right), -2) if node.shape[-2] == 1 else ((right, left), -1)
+        if matrix.op == "transpose" and matrix["order"] == (*range(rank - 2), rank - 1, rank - 2):
+            matrix, axis = matrix.operands[0], -3 - axis
+        shape = (1, depth) if axis == -1 else (depth, 1)
+        parts, axis = [_in_shape(vector, (*vector.shape[:-2], *shape)), matrix], rank + axis
+    products = make("mul", *parts, where=node.where)
+    sums = make("reduce_sum", products, where=node.where, name=node.name, axes=(axis,), keepdims=False)
+    return _plus(starts, _in_shape(sums, node.shape))
+
+
+def _states(body: Graph, carries: int) -> Set[Node]:
+    """Return the carries of a loop, and the values that are computed from their entries one by one."""
+    states = set(body.inputs[:carries])
+    for node in body.nodes:
+        is_entrywise = OPS[node.op].kind == "elementwise" or node.op in ("reshape", "transpose")
+        if is_entrywise and any(item in states and product(item.shape) == product(node.shape) for item in node.operands):
+            states.add(node)
+    return states
+
+
+def _untransposed(node: Node) -> Node:
+    """Return a value without transposes that leave the order in memory unchanged."""
+    return _in_shape(node, node.shape)
+
+
+def _in_shape(node: Node, shape: Shape) -> Node:
+    """Return a reshape of a value, without transposes that leave the order in memory unchanged."""
+    while node.op == "transpose" and moves_only_ones(node):
+        node = node.operands[0]
+    return node if node.shape == shape else make("reshape", node, where=node.where, name=node.name, shape=shape)
