@@ -17,6 +17,7 @@ from ..ir.graph import Graph, Node, make, rewrite, topological
 from ..ir.ops import OPS
 from ..support.records import dataclass
 from .simplify import to_fixed_point
+from .windows.transpose_pairs import without_pairs
 
 Order = tuple[int, ...]
 
@@ -35,7 +36,11 @@ class Layout:
     between: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
-        return to_fixed_point(graph, lambda graph: rewrite(graph, _Rule(graph, self.between)))
+        def moved(graph: Graph) -> Graph:
+            graph = without_pairs(graph)
+            return rewrite(graph, _Rule(graph, self.between))
+
+        return to_fixed_point(graph, moved)
 
 
 class _Rule:
@@ -198,8 +203,8 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
     for item in operands:
         if item.tensor.rank == rank:
             inner.append(make("transpose", item, where=item.where, order=_inverse(order)))
-        elif item.tensor.rank <= _unmoved(order) and node.op != "concat":
-            inner.append(item)  # it broadcasts along all axes that move
+        elif item.tensor.rank <= 1 and node.op != "concat":
+            inner.append(item)  # it broadcasts along the other axes, and the last axis does not move
         else:
             return None
     changes = {"axis": order[node["axis"]]} if node.op == "concat" else {}

@@ -45,8 +45,9 @@ def _separate_bodies(graph: Graph) -> Graph:
 
 
 def _separate(graph: Graph) -> Graph:
-    sliced = {node for node, users in graph.users().items() if users and all(map(_slices_columns, users))}
-    sliced -= {node for _, node in graph.outputs}
+    users = graph.users()
+    outputs = {node for _, node in graph.outputs}
+    sliced = {node for node in users.keys() - outputs if users[node] and all(map(_slices_columns, users[node]))}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "matmul" and (steps := _steps_of_windows(operands[0])) is not None:
@@ -56,6 +57,8 @@ def _separate(graph: Graph) -> Graph:
                 return _split_rows(node, operands)
             case "slice" if _slices_columns(node) and node.operands[0] in sliced:
                 return _slice_through(node, operands[0])
+            case "slice" if len(users[node.operands[0]]) == 1 and node.operands[0] not in outputs:
+                return _slice_of_elementwise(node, operands[0])
             case "outer_sum":
                 return _outer_sum(node, operands)
             case "reduce_sum" if _is_joined(operands[0]) and node.tensor.rank:
@@ -169,6 +172,26 @@ def _slice_through(node: Node, source: Node) -> Node | None:
         piece = make(source.op, *pieces, where=source.where, name=node.name, **dict(source.attributes))
         return piece if piece.type == node.type else None
     return None
+
+
+def _slice_of_elementwise(node: Node, source: Node) -> Node | None:
+    """Rewrite a slice of an elementwise value, of which nothing else is read, as the value of slices."""
+    if OPS[source.op].kind != "elementwise" or OPS[source.op].random:
+        return None
+
+    def part(item: Node) -> Node:
+        axes = range(source.tensor.rank - item.tensor.rank, source.tensor.rank)
+        bounds = [
+            (0, 1, 1) if dim == 1 else tuple(node[key][axis] for key in ("start", "stop", "step"))
+            for axis, dim in zip(axes, item.shape, strict=True)
+        ]
+        if not bounds:
+            return item
+        start, stop, step = zip(*bounds, strict=True)
+        return make("slice", item, where=node.where, start=start, stop=stop, step=step)
+
+    value = remake(source, [part(item) for item in source.operands])
+    return value if value.type == node.type else None
 
 
 def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:

@@ -33,9 +33,11 @@ from rnngraph.passes.sparse_products import SparseProducts
 from rnngraph.passes.split import Split
 from rnngraph.passes.split_concats import SplitConcats
 from rnngraph.passes.squeeze import Squeeze
+from rnngraph.passes.states.absorb import Absorb
 from rnngraph.passes.states.narrow_loops import NarrowLoops
 from rnngraph.passes.states.state_shapes import StateShapes
 from rnngraph.passes.states.trailing_ones import TrailingOnes
+from rnngraph.passes.states.vector_products import VectorProducts
 from rnngraph.passes.unroll import Unroll
 from rnngraph.passes.windows.padded_views import PaddedViews
 from rnngraph.passes.windows.separate_axes import SeparateAxes
@@ -52,9 +54,11 @@ PASSES: dict[str, Pass] = {
     "layout_between": Layout(between=True),
     "split_concats": SplitConcats(),
     "accumulate": Accumulate(),
+    "vector_products": VectorProducts(),
     "trailing_ones": TrailingOnes(),
     "state_shapes": StateShapes(),
     "fission": Fission(),
+    "absorb": Absorb(),
     "sink": Sink(),
     "narrow_loops": NarrowLoops(),
     "fuse_multiply_add": FuseMultiplyAdd(),

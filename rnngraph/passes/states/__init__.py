@@ -1,5 +1,7 @@
-"""Passes that choose the shape and dtype in which loops carry states, and in which streams store them.
+"""Passes for states of several axes: where their values are computed, and how loops and streams store them.
 
+- ``vector_products``: computes products of vectors and matrix states elementwise.
+- ``absorb``: moves large values around a loop into it.
 - ``trailing_ones``: computes columns [..., n, 1] as rows [..., n].
 - ``state_shapes``: carries a state in the shape in which its steps compute.
 - ``narrow_loops``: carries states in the narrow dtype to which steps round them.

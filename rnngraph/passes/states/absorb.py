@@ -20,14 +20,14 @@ from ...support.records import dataclass
 from ..loops.large_values import MIN_RATIO, entries, is_large, moves_into_loops
 from ..loops.lifting import is_stepwise, of_one_step, varies
 from ..simplify import drop_dead
-from .vector_products import is_vector_product, sum_of_products
+from .vector_products import is_vector_product, scaled, sum_of_products
 
 
 @dataclass(frozen=True)
 class Absorb:
     """Move large values around a loop into its steps.
 
-    Law: values are unchanged up to the order of sums.
+    Law: values are unchanged up to the order of products and sums.
     """
 
     name: str = "absorb"
@@ -61,7 +61,7 @@ class _Surroundings:
         steps = _Steps(self.parts)
         for node in self.graph.nodes:
             if node in producers:
-                steps.add(node)
+                steps.add(node, self.users)
         new = {inside: steps.values.get(outside, inside) for inside, outside in self.parts.sequences}
         for node in self.scan["body"].nodes:
             if node not in new:
@@ -69,7 +69,7 @@ class _Surroundings:
         steps.values |= {get: new[value] for get, value in self._emitted().items()}
         for node in self.graph.nodes:
             if node in readouts:
-                steps.add(node)
+                steps.add(node, self.users)
         ends = [node for node in self.graph.nodes if node in readouts and ( node in self.results or not readouts.issuperset(self.users[node]))]
         scan = steps.build(self.scan, new, ends)
         first = len(self.scan["body"].outputs)
@@ -154,11 +154,18 @@ class _Steps:
         self.sequences = {item.outside: item.inside for item in parts.sequences}
         self.invariants = {item.outside: item.inside for item in parts.invariants}
 
-    def add(self, node: Node) -> None:
-        """Compute a value of all steps within each step."""
+    def add(self, node: Node, users: Mapping[Node, Sequence[Node]]) -> None:
+        """Compute a value of all steps within each step.
+
+        A vector that scales an outer product scales one of its vectors, before the loop.
+        """
+        original = node
+        for outer, vector in (node.operands, node.operands[::-1]) if node.op == "mul" else ():
+            if outer.op == "mul" and outer in self.values and len(users[outer]) == 1:
+                node = scaled(node, outer, vector) or node
         operands = [self._operand(node, number) for number in range(len(node.operands))]
         value = of_one_step(node, operands)
-        self.values[node] = sum_of_products(value, *operands) if node.op == "matmul" else value
+        self.values[original] = sum_of_products(value, *operands) if node.op == "matmul" else value
 
     def _operand(self, node: Node, number: int) -> Node:
         item = node.operands[number]

@@ -43,12 +43,12 @@ def _without_vector_products(body: Graph, carries: int) -> Graph:
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "mul" and not outer.isdisjoint(operands):
-            return _scaled(node, operands, outer)
+            first, second = operands if operands[0] in outer else operands[::-1]
+            return scaled(node, first, second)
         if not is_batched_product(node) or node.operands[0].tensor.rank < 3:
             return None
         if operands[0].shape[-1] != 1:
-            is_read = is_vector_product(node) and not states.isdisjoint(node.operands[:2])
-            return sum_of_products(node, *operands) if is_read else None
+            return sum_of_products(node, *operands) if _reads_state(node, states) else None
         value = make("mul", *map(_untransposed, operands[:2]), where=node.where, name=node.name)
         outer.add(value)
         return _plus(operands[2:], value)
@@ -60,9 +60,17 @@ def is_vector_product(node: Node) -> bool:
     """True for products of vectors and matrices of a fixed size, one for each row."""
     if not is_batched_product(node) or node.operands[0].tensor.rank < 3:
         return False
-    left, right = node.operands[:2]
-    sizes = left.shape[-1], *(dim for dim in node.shape[-2:])
+    left = node.operands[0]
+    sizes = left.shape[-1], *node.shape[-2:]
     return 1 in node.shape[-2:] and all(isinstance(dim, int) for dim in sizes) and left.shape[-1] != 1
+
+
+def _reads_state(node: Node, states: Set[Node]) -> bool:
+    """True for products of a vector and a matrix state, or of two vectors of which one is a state."""
+    if not is_vector_product(node):
+        return False
+    left, right = node.operands[:2]
+    return (node.shape[-1] == 1 and left in states) or (node.shape[-2] == 1 and right in states)
 
 
 def _plus(starts: Sequence[Node], value: Node) -> Node:
@@ -71,13 +79,17 @@ def _plus(starts: Sequence[Node], value: Node) -> Node:
     return value
 
 
-def _scaled(node: Node, operands: Sequence[Node], outer: Set[Node]) -> Node | None:
-    """Rewrite an outer product that is multiplied by one number per matrix: the number scales the left vector."""
-    number, value = operands if operands[1] in outer else operands[::-1]
-    if number.tensor.rank != value.tensor.rank or number.shape[-2:] != (1, 1):
-        return None
-    left, right = value.operands
-    return make("mul", make("mul", number, left, where=node.where), right, where=node.where, name=node.name)
+def scaled(node: Node, outer: Node, factor: Node) -> Node | None:
+    """Rewrite an outer product times a factor: one of the vectors is multiplied by the factor first.
+
+    Return None if the factor has more axes than each vector.
+    """
+    for vector, other in (outer.operands, outer.operands[::-1]):
+        if factor.tensor.rank == vector.tensor.rank and vector.shape != outer.shape:
+            if all(dim in (1, size) for dim, size in zip(factor.shape, vector.shape, strict=True)):
+                small = make("mul", factor, vector, where=node.where)
+                return make("mul", small, other, where=node.where, name=node.name)
+    return None
 
 
 def sum_of_products(node: Node, left: Node, right: Node, *starts: Node) -> Node:

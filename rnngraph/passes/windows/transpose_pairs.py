@@ -1,0 +1,80 @@
+"""Pairs of transposes that cancel, although elementwise ops, slices or a product lie between them.
+
+Code that convolves along the last axis transposes a sequence before, and transposes the result back. Each of these
+transposes would copy, because it moves the last axis.
+"""
+
+from __future__ import annotations
+
+from ...ir.graph import Graph, Node, make, remake, rewrite
+from ...ir.node import is_scalar_broadcast
+from ...ir.ops import OPS
+
+
+def without_pairs(graph: Graph) -> Graph:
+    """Remove transposes of the last axis that undo others.
+
+    Law: values are unchanged, bit for bit, except for the order of sums in products that become products with weights.
+    """
+    last = [node for node in graph.nodes if node.op == "transpose" and node["order"][-1] != node.tensor.rank - 1]
+    if len(last) < 2:
+        return graph
+    changed = dict[Node, Node]()
+    for node in last:
+        if (value := _Between(graph, node).turned(node.operands[0])) is not None:
+            changed[node] = value
+    return rewrite(graph, lambda node, _: changed.get(node))
+
+
+class _Between:
+    """Ops between two transposes, whose results only the second one reads."""
+
+    def __init__(self, graph: Graph, transpose: Node) -> None:
+        self.order = transpose["order"]
+        self.new = dict[Node, Node | None]()
+        self.nodes, users, outputs = {transpose}, graph.users(), {node for _, node in graph.outputs}
+        for node in reversed(graph.nodes):
+            if users[node] and self.nodes.issuperset(users[node]) and node not in outputs:
+                self.nodes.add(node)
+
+    def turned(self, node: Node) -> Node | None:
+        """Return the transpose of a value without a transpose; None if it needs one."""
+        if node not in self.new:
+            self.new[node] = self._turned(node)
+        return self.new[node]
+
+    def _turned(self, node: Node) -> Node | None:
+        if not node.tensor.rank:
+            return node
+        shape = tuple(node.shape[axis] for axis in self.order) if node.tensor.rank == len(self.order) else None
+        if shape is None:
+            return None
+        if node.op == "transpose":
+            is_inverse = all(node["order"][axis] == place for place, axis in enumerate(self.order))
+            return node.operands[0] if is_inverse else None
+        if is_scalar_broadcast(node):
+            return make("broadcast", node.operands[0], where=node.where, name=node.name, shape=shape)
+        if node not in self.nodes:
+            return None
+        if node.op == "matmul":
+            return self._turned_product(node, *node.operands)
+        if OPS[node.op].kind != "elementwise" and node.op != "slice":
+            return None
+        operands = [self.turned(item) for item in node.operands]
+        kept = [item for item in operands if item is not None]
+        if len(kept) < len(operands) or OPS[node.op].random:
+            return None
+        if node.op != "slice":
+            return remake(node, kept)
+        bounds = {key: tuple(node[key][axis] for axis in self.order) for key in ("start", "stop", "step")}
+        return make("slice", *kept, where=node.where, name=node.name, **bounds)
+
+    def _turned_product(self, node: Node, left: Node, right: Node, *starts: Node) -> Node | None:
+        """Return the transpose of ``weight @ x`` as ``x.T @ weight.T``; None for other products."""
+        rank = node.tensor.rank
+        is_weight = left.op == "broadcast" and left.operands[0].tensor.rank == 2
+        x = self.turned(right) if self.order == (*range(rank - 2), rank - 1, rank - 2) and not starts else None
+        if x is None or not is_weight:
+            return None
+        weight = make("transpose", left.operands[0], where=left.where, name=left.name, order=(1, 0))
+        return make("matmul", x, weight, where=node.where, name=node.name)
