@@ -84,8 +84,6 @@ class _Loop:
         row = OPS[node.op]
         if row.kind != "elementwise" or row.random or row.is_long or node.dtype not in FLOATS:
             return False
-        if node.tensor.rank > 3 and node.shape[-1] == 1:  # a column, of which each step would compute single numbers
-            return False
         timed = []
         for item in dict.fromkeys(node.operands):
             if not item.tensor.rank or _number(item) is not None:

@@ -85,10 +85,14 @@ def scaled(node: Node, outer: Node, factor: Node) -> Node | None:
     Return None if the factor has more axes than each vector.
     """
     for vector, other in (outer.operands, outer.operands[::-1]):
-        if factor.tensor.rank == vector.tensor.rank and vector.shape != outer.shape:
-            if all(dim in (1, size) for dim, size in zip(factor.shape, vector.shape, strict=True)):
-                small = make("mul", factor, vector, where=node.where)
-                return make("mul", small, other, where=node.where, name=node.name)
+        if factor.tensor.rank != vector.tensor.rank or vector.shape == outer.shape:
+            continue
+        if all(dim in (1, size) for dim, size in zip(factor.shape, vector.shape, strict=True)):
+            parts = [factor, vector]
+            if vector.shape[-1] == 1:  # columns as rows, which are vectorised
+                parts = [_in_shape(item, item.shape[:-1]) for item in parts]
+            small = _in_shape(make("mul", *parts, where=node.where), vector.shape)
+            return make("mul", small, other, where=node.where, name=node.name)
     return None
 
 
