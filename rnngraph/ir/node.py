@@ -225,6 +225,12 @@ def is_scalar_broadcast(node: Node) -> bool:
     return node.op == "broadcast" and not node.operands[0].tensor.rank
 
 
+def moves_only_ones(transposed: Node) -> bool:
+    """True if a transpose only moves axes of size 1, so that the order in memory is unchanged."""
+    kept = [axis for axis in transposed["order"] if transposed.operands[0].shape[axis] != 1]
+    return kept == sorted(kept)
+
+
 def is_batched_product(node: Node) -> bool:
     """True for a product with a separate right matrix for each left one."""
     return node.op == "matmul" and node.operands[1].tensor.rank > 2

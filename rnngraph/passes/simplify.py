@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
-from ..ir.node import Attributes, is_scalar_broadcast
+from ..ir.node import Attributes, is_scalar_broadcast, moves_only_ones
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts
 from ..ir.types import HALF, NARROW, Dim, Shape
@@ -207,12 +207,6 @@ def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
     return inner
 
 
-def moves_only_ones(transposed: Node) -> bool:
-    """True if a transpose only moves axes of size 1, so that the order in memory is unchanged."""
-    kept = [axis for axis in transposed["order"] if transposed.operands[0].shape[axis] != 1]
-    return kept == sorted(kept)
-
-
 def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
     """Rewrite a reshape of transposed merged axes as a reshape of the transposed axes."""
     merged = transposed.operands[0]
@@ -279,7 +273,7 @@ def _slice_of_transpose(node: Node, transposed: Node) -> Node | None:
     """Rewrite a slice within one piece of a transposed concat as the transpose of a slice of that piece."""
     order, joined = transposed["order"], transposed.operands[0]
     places = [order.index(axis) for axis in range(len(order))]
-    bounds = {key: tuple(node[key][place] for place in places) for key in ("start", "stop", "step")}
+    bounds: dict[str, Any] = {key: tuple(node[key][place] for place in places) for key in ("start", "stop", "step")}
     piece = _slice_of_concat(make("slice", joined, where=node.where, name=node.name, **bounds), joined)
     return piece and make("transpose", piece, where=transposed.where, name=transposed.name, order=order)
 

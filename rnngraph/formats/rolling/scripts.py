@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 from ...declare.cell import Cell
 from ...declare.functions.randomness import dropout
@@ -11,6 +12,7 @@ from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
 from ...declare.running.drivers import static_rnn
 from ...ir.types import Dim
+from ...support.errors import read_from
 from ..script import Script
 from ..steps import Index, Step, Value
 from .lifting import Rolling
@@ -34,7 +36,9 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
     """
     if not all(step.make for step in script.steps):  # Steps of a cell class that a reader wrote cannot be repeated.
         return script
-    script, count = _without_repeats(script), 0
+    original = script = _without_repeats(script)
+    script, count = _with_plain_entries(script), 0
+    split = script
     while count <= MAX_REPEATED:
         steps = script.steps
         outside = outside_of_loops(steps)
@@ -46,9 +50,9 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
             if rolled is not None or count > MAX_REPEATED:
                 break
         if rolled is None:
-            return script
+            break
         script = rolled
-    return script
+    return original if script is split else script
 
 
 def _readers_of(script: Script, steps: Sequence[Step]) -> Readers:
@@ -87,11 +91,38 @@ def _without_repeats(script: Script) -> Script:
     return rebuilt(script, repeats) if repeats else script
 
 
-def rebuilt(script: Script, repeats: Mapping[Step, Step] | None = None) -> Script:
+def _with_plain_entries(script: Script) -> Script:
+    """Return a script in which ``x[:, 3, :, None]`` is ``x[:, 3][:, :, None]``: an entry, and then a new axis."""
+    if not any(isinstance(step.key, Index) and _adds_axes(step.key.index) for step in script.steps):
+        return script
+
+    def indexed(new: Script, step: Step, operands: Sequence[Value]) -> Value | None:
+        if not isinstance(step.key, Index) or not _adds_axes(step.key.index):
+            return None
+        index = step.key.index
+        with read_from(step.where):
+            entry = new.item(operands[0], *(item for item in index if item is not None))
+            return new.item(entry, *(None if item is None else slice(None) for item in index if type(item) is not int))
+
+    return rebuilt(script, {}, indexed)
+
+
+def _adds_axes(index: Sequence[Any]) -> bool:
+    """True for an index that takes an entry of an axis, slices, and adds axes."""
+    return {type(None), int} <= {*map(type, index)} <= {type(None), int, slice}
+
+
+def rebuilt(
+    script: Script,
+    repeats: Mapping[Step, Step] | None = None,
+    replacement: Callable[[Script, Step, Sequence[Any]], Value | None] = lambda new, step, operands: None,
+) -> Script:
     """Return a script with all steps declared again.
 
     Args:
+        script: The script.
         repeats: Steps that earlier steps replace.
+        replacement: Function that declares something else for a step with these operands; None to repeat the step.
     """
     values_of: dict[Step, Value] = {}
     repeats = repeats or {}
@@ -104,7 +135,7 @@ def rebuilt(script: Script, repeats: Mapping[Step, Step] | None = None) -> Scrip
             part_of(values_of[item.step], item.path) if isinstance(item, Value) else item for item in operands_of(step)
         ]
         operands, keywords = replaced(step, values)
-        values_of[step] = new.repeat(step, operands, keywords)
+        values_of[step] = replacement(new, step, operands) or new.repeat(step, operands, keywords)
     for ours, theirs in ((new.inputs, script.inputs), (new.outputs, script.outputs)):
         ours |= {name: part_of(values_of[value.step], value.path) for name, value in theirs.items()}
     return new

@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ...ir.graph import Graph, Node, dependents, make, remake, rewrite
+from ...ir.graph import Graph, Node, dependents, make, remake, rewrite, topological
 from ...ir.scan import Binding, ScanParts
 from ...ir.types import TensorType
 from ...support.records import dataclass
 from ..loops.large_values import MIN_RATIO, entries, is_large, moves_into_loops
 from ..loops.lifting import is_stepwise, of_one_step, varies
-from ..simplify import drop_dead
 from .vector_products import is_vector_product, scaled, sum_of_products
 
 
@@ -70,12 +69,18 @@ class _Surroundings:
         for node in self.graph.nodes:
             if node in readouts:
                 steps.add(node, self.users)
-        ends = [node for node in self.graph.nodes if node in readouts and ( node in self.results or not readouts.issuperset(self.users[node]))]
-        scan = steps.build(self.scan, new, ends)
-        first = len(self.scan["body"].outputs)
-        changed = {get: _get(get, scan, get["index"]) for get in self.users[self.scan]}
-        changed |= {node: _get(node, scan, first + number) for number, node in enumerate(ends)}
-        return drop_dead(rewrite(self.graph, lambda node, _: changed.get(node)))
+        ends = [
+            node
+            for node in self.graph.nodes
+            if node in readouts and (node in self.results or not readouts.issuperset(self.users[node]))
+        ]
+        read = [get for get in self._emitted() if get in self.results or not readouts.issuperset(self.users[get])]
+        finals = [get for get in self.users[self.scan] if get["index"] < self.scan["carries"]]
+        scan = steps.build(self.scan, new, [*read, *ends])
+        changed = {get: _get(get, scan, get["index"]) for get in finals}
+        for number, node in enumerate((*read, *ends), self.scan["carries"]):
+            changed[node] = _get(node, scan, number)
+        return rewrite(self.graph, lambda node, _: changed.get(node))
 
     def _emitted(self) -> dict[Node, Node]:
         """Return the value in a step of each sequence that the scan returns."""
@@ -93,11 +98,14 @@ class _Surroundings:
         bound = {item.outside for item in self.parts.invariants} | {carry.initial for carry in self.parts.carries}
         moved = set[Node]()
         for node in reversed(self.graph.nodes):
-            is_read_here = node not in bound and node not in self.results and {self.scan, *moved} >= {*self.users[node]}
-            if is_read_here and self.users[node] and self._moves(node) and self._is_large(node):
-                if self._entries(node) >= MIN_RATIO * least[node]:
-                    moved.add(node)
+            is_much_larger = self._is_large(node) and self._entries(node) >= MIN_RATIO * least[node]
+            if is_much_larger and self._moves(node) and node not in bound and self._is_read_by(moved, node):
+                moved.add(node)
         return moved
+
+    def _is_read_by(self, moved: set[Node], node: Node) -> bool:
+        """True if only the scan and values that move into it read a value."""
+        return node not in self.results and moved | {self.scan} >= {*self.users[node]} > set()
 
     def _readouts(self) -> set[Node]:
         """Return the ops that reduce large values of the loop."""
@@ -186,15 +194,16 @@ class _Steps:
         return known[item]
 
     def build(self, scan: Node, new: Mapping[Node, Node], emits: Sequence[Node]) -> Node:
-        """Return the scan with values ``new`` of its body, which also returns the values ``emits`` of all steps."""
-        parts = self.parts.with_replaced_values(new)
-        sequences = [Binding(inside, outside) for outside, inside in self.sequences.items()]
-        return replace(
-            parts,
-            sequences=[item for item in sequences if item.outside not in self.values],
-            invariants=[Binding(inside, outside) for outside, inside in self.invariants.items()],
-            emits=[*parts.emits, *((node.name or node.op, self.values[node]) for node in emits)],
-        ).build(scan.where, scan.name)
+        """Return the scan with values ``new`` of its body, which emits the values ``emits`` of all steps."""
+        carries = [carry._replace(next=new[carry.next]) for carry in self.parts.carries]
+        emitted = [(node.name or node.op, self.values[node]) for node in emits]
+        live = {*topological([*(carry.next for carry in carries), *(value for _, value in emitted)])}
+        sequences, invariants = (
+            [Binding(inside, outside) for outside, inside in known.items() if inside in live]
+            for known in (self.sequences, self.invariants)
+        )
+        parts = replace(self.parts, carries=carries, sequences=sequences, invariants=invariants, emits=emitted)
+        return parts.build(scan.where, scan.name)
 
 
 def _get(node: Node, scan: Node, index: int) -> Node:

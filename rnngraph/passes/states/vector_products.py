@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from ...ir.graph import Graph, Node, make, rewrite, with_body
-from ...ir.node import is_batched_product
+from ...ir.node import is_batched_product, moves_only_ones
 from ...ir.ops import OPS
 from ...ir.types import Shape, product
 from ...support.records import dataclass
-from ..simplify import moves_only_ones
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,13 @@ def sum_of_products(node: Node, left: Node, right: Node, *starts: Node) -> Node:
 def _states(body: Graph, carries: int) -> Set[Node]:
     """Return the carries of a loop, and the values that are computed from their entries one by one."""
     states = set(body.inputs[:carries])
+
+    def has_entries(node: Node) -> bool:
+        return any(item in states and product(item.shape) == product(node.shape) for item in node.operands)
+
     for node in body.nodes:
         is_entrywise = OPS[node.op].kind == "elementwise" or node.op in ("reshape", "transpose")
-        if is_entrywise and any(item in states and product(item.shape) == product(node.shape) for item in node.operands):
+        if is_entrywise and has_entries(node):
             states.add(node)
     return states
 

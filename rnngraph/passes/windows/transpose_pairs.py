@@ -6,6 +6,8 @@ transposes would copy, because it moves the last axis.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...ir.graph import Graph, Node, make, remake, rewrite
 from ...ir.node import is_scalar_broadcast
 from ...ir.ops import OPS
@@ -66,7 +68,9 @@ class _Between:
             return None
         if node.op != "slice":
             return remake(node, kept)
-        bounds = {key: tuple(node[key][axis] for axis in self.order) for key in ("start", "stop", "step")}
+        bounds: dict[str, Any] = {
+            key: tuple(node[key][axis] for axis in self.order) for key in ("start", "stop", "step")
+        }
         return make("slice", *kept, where=node.where, name=node.name, **bounds)
 
     def _turned_product(self, node: Node, left: Node, right: Node, *starts: Node) -> Node | None:
