@@ -11,7 +11,7 @@ from ..support.records import dataclass
 from .axis_maps import Fate
 from .numbers.evaluation import Evaluate as Evaluate  # re-exported: a column of Op
 from .type_rules import Infer
-from .types import Dim, TensorType, Type
+from .types import Dim, Shape, TensorType, Type
 
 Attributes = tuple[tuple[str, Any], ...]
 AttributeRule = Callable[[Any, "Node"], bool]
@@ -229,6 +229,26 @@ def moves_only_ones(transposed: Node) -> bool:
     """True if a transpose only moves axes of size 1, so that the order in memory is unchanged."""
     kept = [axis for axis in transposed["order"] if transposed.operands[0].shape[axis] != 1]
     return kept == sorted(kept)
+
+
+def merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
+    """Return the axes of ``shape`` that each axis of ``merged`` merges; None if an axis is cut.
+
+    An added axis of size 1 merges none.
+    """
+    groups, axis = list[list[int]](), 0
+    for dim in merged:
+        groups.append([])
+        size: Dim = 1
+        while size != dim and axis < len(shape):
+            groups[-1].append(axis)
+            size, axis = size * shape[axis], axis + 1
+        if size != dim:
+            return None
+    if groups and all(dim == 1 for dim in shape[axis:]):
+        groups[-1] += range(axis, len(shape))
+        return groups
+    return None
 
 
 def is_batched_product(node: Node) -> bool:

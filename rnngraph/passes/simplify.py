@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
-from ..ir.node import Attributes, is_scalar_broadcast, moves_only_ones
+from ..ir.node import Attributes, is_scalar_broadcast, merged_axes, moves_only_ones
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts
-from ..ir.types import HALF, NARROW, Dim, Shape
+from ..ir.types import HALF, NARROW
 from ..support.records import dataclass
 
 MAX_FOLDED_ELEMENTS = 4096  # because saved programs contain constants
@@ -211,32 +211,12 @@ def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
     """Rewrite a reshape of transposed merged axes as a reshape of the transposed axes."""
     merged = transposed.operands[0]
     source = merged.operands[0]
-    groups = _merged_axes(source.shape, merged.shape)
+    groups = merged_axes(source.shape, merged.shape)
     if groups is None:
         return None
     order = tuple(axis for place in transposed["order"] for axis in groups[place])
     inner = make("transpose", source, where=transposed.where, name=transposed.name, order=order)
     return make("reshape", inner, where=node.where, name=node.name, shape=node["shape"])
-
-
-def _merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
-    """Return the axes of ``shape`` that each axis of ``merged`` merges; None if an axis is cut.
-
-    An added axis of size 1 merges none.
-    """
-    groups, axis = list[list[int]](), 0
-    for dim in merged:
-        groups.append([])
-        size: Dim = 1
-        while size != dim and axis < len(shape):
-            groups[-1].append(axis)
-            size, axis = size * shape[axis], axis + 1
-        if size != dim:
-            return None
-    if groups and all(dim == 1 for dim in shape[axis:]):
-        groups[-1] += range(axis, len(shape))
-        return groups
-    return None
 
 
 def _transpose(node: Node, operands: tuple[Node, ...]) -> Node | None:
