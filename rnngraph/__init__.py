@@ -8,131 +8,134 @@ This file lists the public names. ``lazy_names`` imports those that few scripts 
 
 from typing import TYPE_CHECKING, Any
 
-from .declare.cell import Cell, Scope, Wrapper, shared
-from .declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
-from .declare.cells.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
-from .declare.functions.activations import (
-    celu,
-    elu,
-    gelu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_sigmoid_keras3,
-    hard_swish,
-    hard_tanh,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    masked_softmax,
-    mish,
-    relu,
-    relu6,
-    selu,
-    soft_shrink,
-    softmax,
-    softplus,
-    softsign,
-    swish,
-    tanh_shrink,
-    threshold,
-)
-from .declare.functions.basic import (
-    abs,
-    argmax,
-    argmin,
-    atan,
-    broadcast_to,
-    cast,
-    clip,
-    concat,
-    cos,
-    equal,
-    erf,
-    exp,
-    expand_dims,
-    expm1,
-    gather,
-    greater,
-    identity,
-    less,
-    log,
-    log1p,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    matmul,
-    maximum,
-    minimum,
-    not_equal,
-    one_hot,
-    reduce_max,
-    reduce_mean,
-    reduce_min,
-    reduce_sum,
-    reshape,
-    sigmoid,
-    sign,
-    sin,
-    split,
-    sqrt,
-    square,
-    squeeze,
-    stack,
-    stop_gradient,
-    straight_through,
-    tanh,
-    transpose,
-    where,
-)
-from .declare.functions.elementary.powers import exp2, hypot, power, reciprocal, rsqrt
-from .declare.functions.elementary.remainders import floor_divide, fmod, remainder, trunc, trunc_divide
-from .declare.functions.layers import dense, embedding
-from .declare.functions.losses import (
-    absolute_difference,
-    accuracy,
-    huber_loss,
-    mean_squared_error,
-    sigmoid_cross_entropy,
-    softmax_cross_entropy,
-    sparse_softmax_cross_entropy,
-)
-from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
-from .declare.parameters import parameter, with_update
-from .declare.placeholders import placeholder, state_placeholder
-from .declare.running.drivers import (
-    bidirectional_dynamic_rnn,
-    dynamic_rnn,
-    stack_bidirectional_dynamic_rnn,
-    static_rnn,
-)
-from .declare.state import joined, memory, state
-from .declare.structures import map_structure
-from .declare.taps import tap
-from .declare.tensor import Tensor, constant
-from .lazy_names import import_name
-from .program.program import Program, compile, dumps, load, loads
-from .runtime.calls.results import Result
-from .runtime.native.weight_options import Narrow
-from .support.errors import (
-    ArgumentError,
-    BusyError,
-    CallError,
-    DtypeError,
-    FileError,
-    GraphError,
-    MissingExtraError,
-    NameLookupError,
-    NonFiniteError,
-    NotOfferedError,
-    NotReadableError,
-    OutOfMemoryError,
-    RanksError,
-    RnnGraphError,
-    ShapeError,
-    StructureError,
-)
-from .version import __version__
+from .support.garbage import importing
+
+with importing():
+    from .declare.cell import Cell, Scope, Wrapper, shared
+    from .declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
+    from .declare.cells.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
+    from .declare.functions.activations import (
+        celu,
+        elu,
+        gelu,
+        hard_shrink,
+        hard_sigmoid,
+        hard_sigmoid_keras3,
+        hard_swish,
+        hard_tanh,
+        leaky_relu,
+        log_sigmoid,
+        log_softmax,
+        masked_softmax,
+        mish,
+        relu,
+        relu6,
+        selu,
+        soft_shrink,
+        softmax,
+        softplus,
+        softsign,
+        swish,
+        tanh_shrink,
+        threshold,
+    )
+    from .declare.functions.basic import (
+        abs,
+        argmax,
+        argmin,
+        atan,
+        broadcast_to,
+        cast,
+        clip,
+        concat,
+        cos,
+        equal,
+        erf,
+        exp,
+        expand_dims,
+        expm1,
+        gather,
+        greater,
+        identity,
+        less,
+        log,
+        log1p,
+        logical_and,
+        logical_not,
+        logical_or,
+        logical_xor,
+        matmul,
+        maximum,
+        minimum,
+        not_equal,
+        one_hot,
+        reduce_max,
+        reduce_mean,
+        reduce_min,
+        reduce_sum,
+        reshape,
+        sigmoid,
+        sign,
+        sin,
+        split,
+        sqrt,
+        square,
+        squeeze,
+        stack,
+        stop_gradient,
+        straight_through,
+        tanh,
+        transpose,
+        where,
+    )
+    from .declare.functions.elementary.powers import exp2, hypot, power, reciprocal, rsqrt
+    from .declare.functions.elementary.remainders import floor_divide, fmod, remainder, trunc, trunc_divide
+    from .declare.functions.layers import dense, embedding
+    from .declare.functions.losses import (
+        absolute_difference,
+        accuracy,
+        huber_loss,
+        mean_squared_error,
+        sigmoid_cross_entropy,
+        softmax_cross_entropy,
+        sparse_softmax_cross_entropy,
+    )
+    from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
+    from .declare.parameters import parameter, with_update
+    from .declare.placeholders import placeholder, state_placeholder
+    from .declare.running.drivers import (
+        bidirectional_dynamic_rnn,
+        dynamic_rnn,
+        stack_bidirectional_dynamic_rnn,
+        static_rnn,
+    )
+    from .declare.state import joined, memory, state
+    from .declare.structures import map_structure
+    from .declare.taps import tap
+    from .declare.tensor import Tensor, constant
+    from .lazy_names import import_name
+    from .program.program import Program, compile, dumps, load, loads
+    from .runtime.calls.results import Result
+    from .runtime.native.weight_options import Narrow
+    from .support.errors import (
+        ArgumentError,
+        BusyError,
+        CallError,
+        DtypeError,
+        FileError,
+        GraphError,
+        MissingExtraError,
+        NameLookupError,
+        NonFiniteError,
+        NotOfferedError,
+        NotReadableError,
+        OutOfMemoryError,
+        RanksError,
+        RnnGraphError,
+        ShapeError,
+        StructureError,
+    )
+    from .version import __version__
 
 if TYPE_CHECKING:
     from .declare.cells.gated_variants import (

@@ -18,6 +18,7 @@ from objects import processor, undefined_symbols
 
 import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
+from rnngraph.codegen.machine import host as hosts
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.interface import ObjectCode
 from rnngraph.codegen.machine.target import NAMES, Target, host, target_of
@@ -305,12 +306,10 @@ def test_float64_needs_a_processor_that_has_it() -> None:
 def test_slow_dot_products_of_bfloat16_are_not_used(
     processor: str, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    has = dict.fromkeys(("avx512f", "avx512vl", "avx512dq", "avx512bw", "avx512vnni", "avx512bf16", "fma"), True)
-    features = llvm.FeatureMap()
-    features.update(has)
-    monkeypatch.setattr(llvm, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
-    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: features)
-    monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: processor)
+    has = "avx512f", "avx512vl", "avx512dq", "avx512bw", "avx512vnni", "avx512bf16", "fma"
+    features = ",".join(f"+{name}" for name in has)
+    facts = hosts.HostFacts("x86_64-unknown-linux-gnu", processor, features, "22.1.0")
+    monkeypatch.setattr(hosts, "_facts", [facts])
     assert host.__wrapped__().dots == expected
 
 

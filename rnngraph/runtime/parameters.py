@@ -16,7 +16,6 @@ from ..declare.initializers import draw
 from ..declare.parameters import ParameterSpec
 from ..ir.numbers.narrow import bits_of_bfloat16
 from ..ir.types import PARAMETER_ARRAYS, TensorType, array_dtype
-from ..storage.array_file import read_arrays, write_arrays
 from ..storage.stored_array import StoredArray
 from ..support.allocation import bytes_of, reserve
 from ..support.api_guard import api, taking
@@ -274,6 +273,8 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz`` or ``.safetensors`` file, atomically."""
         _, arrays = self.snapshot()
+        from ..storage.array_file import write_arrays  # few write files
+
         write_arrays(path, arrays, "parameters")
 
 
@@ -332,6 +333,8 @@ def _read(source: Any) -> dict[str, Any]:
         return dict(source)
     if not isinstance(source, str | os.PathLike):
         raise DtypeError(f"can't load parameters from {shown(source)}; give a mapping, .npz or .safetensors")
+    from ..storage.array_file import read_arrays  # few read files
+
     return read_arrays(source, "parameters")
 
 

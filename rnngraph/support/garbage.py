@@ -21,3 +21,16 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Context manager for imports of many modules. Within it Python does not collect reference cycles.
+
+    Afterwards, all objects count as old: young ones would be visited at once, and modules are never garbage.
+    """
+    with collector_paused():
+        yield
+        if gc.get_freeze_count() == 0:  # unfreezing would undo a freeze of the user
+            gc.freeze()
+            gc.unfreeze()

@@ -15,7 +15,7 @@ import numpy as np
 from systems import WINDOWS
 
 import rnngraph as rg
-from rnngraph.codegen.machine.engine import Code
+from rnngraph.codegen.machine.code import Code
 from rnngraph.codegen.machine.target import Target
 from rnngraph.declare.nest import paths
 from rnngraph.export import write_net

@@ -5,7 +5,11 @@ It depends on no other part of the compiler, so that cached code runs without th
 - ``target``: descriptions of processors.
 - ``alignment``: alignment of memory.
 - ``amx``: products on the matrix unit of x86-64 processors.
-- ``engine``: compilation of LLVM text, and loading of machine code.
+- ``host``: what LLVM reports about this machine, which a file may hold.
+- ``engine``: compilation of LLVM text.
+- ``code``: machine code in memory.
+- ``elf``: reader of the sections of object files.
+- ``loader``: loading of object files without LLVM.
 - ``interface``: calling interface of machine code.
 - ``line_table``: reader of the line tables of object files.
 - ``cycle_counter``: the processor's time counter.

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from ...support.errors import GraphError
-from .engine import Code, object_code
+from .code import Code
+from .engine import object_code
 from .target import Target, host
 
 _TIME_STAMP = ("call i64 @llvm.readcyclecounter()", "declare i64 @llvm.readcyclecounter()", ())

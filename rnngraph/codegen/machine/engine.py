@@ -1,27 +1,16 @@
-"""Compilation of LLVM text to machine code, through llvmlite."""
+"""Compilation of LLVM text to machine code, and loading of objects, through llvmlite."""
 
 from __future__ import annotations
 
-import ctypes
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import Any
 
-import llvmlite
 import llvmlite.binding as llvm
 
-from ...support.errors import GraphError
 from ...support.forks import LockLevel, fork_lock
-from .target import Target, host, missing_features
+from .target import Target
 
-Native = Callable[[Any, Any, Any], None]
-"""A compiled entry, which takes the address of the argument block, the worker, and the number of workers.
-
-Arguments are ints or ctypes objects. Calls release the GIL.
-"""
-
-_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _LOCK = fork_lock(LockLevel.LAST)
 _METADATA = "\n!llvm.dbg.cu = "
 
@@ -54,11 +43,6 @@ def _machine(target: Target) -> llvm.TargetMachine:
         jit=False,
         abiname=target.abi,
     )
-
-
-def versions() -> tuple[str, ...]:
-    """Return the versions of llvmlite and LLVM, on which machine code depends."""
-    return llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
 
 
 def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRef:
@@ -176,20 +160,10 @@ def _processor(function: llvm.ValueRef) -> list[bytes]:
     return re.findall(rb'"target-[^"]*"="[^"]*"', b" ".join(function.attributes))
 
 
-class Code:
-    """Machine code in memory, which is freed with this object."""
+class MemoryObject:
+    """Object file that LLVM has loaded into memory, which is freed with this object."""
 
     def __init__(self, binary: bytes, target: Target) -> None:
-        if target.triple != host().triple:
-            raise GraphError(
-                f"code for {target.name} ({target.triple}) can't run on this machine, which is {host().triple}; "
-                'compile with target="host"'
-            )
-        if missing := missing_features(target):
-            raise GraphError(
-                f"code for {target.name} can't run on this machine, whose processor has no {', '.join(missing)}; "
-                'compile with target="host"'
-            )
         with _LOCK:
             _initialize()
             empty = llvm.parse_assembly("")
@@ -203,13 +177,6 @@ class Code:
             self._engine.finalize_object()
 
     def address(self, name: str) -> int:
+        """Return the address of a function; 0 if there is none of this name."""
         with _LOCK:
-            address = self._engine.get_function_address(name)
-        if not address:
-            raise GraphError(f"the compiled code has no entry {name}")
-        return int(address)
-
-    def entry(self, name: str) -> Native:
-        native = _PROTOTYPE(self.address(name))
-        native.code = self  # type: ignore[attr-defined]  # callers keep the code alive
-        return native
+            return int(self._engine.get_function_address(name))

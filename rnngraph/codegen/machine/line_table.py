@@ -10,11 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ...support.records import dataclass
+from .elf import EXECUTABLE, RELOCATION, SYMBOL, SYMBOLS, sections_of, text_at
 
-_SECTION = struct.Struct("<IIQQQQIIQQ")
-_SYMBOL = struct.Struct("<IBBHQQ")
-_RELOCATION = struct.Struct("<QQq")
-_SYMBOLS, _FUNCTION, _EXECUTABLE = 2, 2, 4
+_FUNCTION = 2
 _EXTENDED, _COPY, _ADVANCE, _LINE, _FILE, _COLUMN, _CONSTANT, _FIXED = 0, 1, 2, 3, 4, 5, 8, 9
 _END, _SET_ADDRESS = 1, 2
 
@@ -50,8 +48,6 @@ def read_lines(binary: bytes) -> ObjectLines:
     Raises:
         ValueError: The object is of another kind, or damaged.
     """
-    if binary[:6] != b"\x7fELF\x02\x01":
-        raise ValueError("not a 64-bit ELF object")
     try:
         return _read(binary)
     except (struct.error, IndexError, StopIteration) as error:
@@ -59,29 +55,20 @@ def read_lines(binary: bytes) -> ObjectLines:
 
 
 def _read(binary: bytes) -> ObjectLines:
-    (first,) = struct.unpack_from("<Q", binary, 40)
-    count, names = struct.unpack_from("<HH", binary, 60)
-    headers = [_SECTION.unpack_from(binary, first + number * _SECTION.size) for number in range(count)]
-    contents = [binary[header[4] : header[4] + header[5]] for header in headers]
-    by_name = {_text(contents[names], header[0]): number for number, header in enumerate(headers)}
-    executable = [number for number, header in enumerate(headers) if header[2] & _EXECUTABLE and header[5]]
+    sections = sections_of(binary)
+    contents = {section.name: section.content for section in sections}
+    executable = [number for number, section in enumerate(sections) if section.flags & EXECUTABLE and section.content]
     if len(executable) != 1:
         raise ValueError("the object does not have exactly one code section")
     functions: list[Symbol] = []
-    for header, content in zip(headers, contents, strict=True):
-        if header[1] == _SYMBOLS:
-            for name, kind, _, section, address, size in _SYMBOL.iter_unpack(content):
+    for table in sections:
+        if table.kind == SYMBOLS:
+            for name, kind, _, section, address, size in SYMBOL.iter_unpack(table.content):
                 if kind & 15 == _FUNCTION and section == executable[0]:
-                    functions.append(Symbol(_text(contents[header[6]], name), address, size))
-    line_strings = contents[by_name[".debug_line"]] if ".debug_line" in by_name else b""
-    moved = contents[by_name[".rela.debug_line"]] if ".rela.debug_line" in by_name else b""
-    starts = {place: start for place, _, start in _RELOCATION.iter_unpack(moved)}
-    rows = sorted(_rows(line_strings, starts), key=lambda row: row.address)
+                    functions.append(Symbol(text_at(sections[table.link].content, name), address, size))
+    starts = {place: start for place, _, start in RELOCATION.iter_unpack(contents.get(".rela.debug_line", b""))}
+    rows = sorted(_rows(contents.get(".debug_line", b""), starts), key=lambda row: row.address)
     return ObjectLines(tuple(rows), tuple(sorted(functions, key=lambda function: function.address)))
-
-
-def _text(strings: bytes, start: int) -> str:
-    return strings[start : strings.index(0, start)].decode("utf-8", "replace")
 
 
 class _Bytes:
@@ -105,7 +92,7 @@ class _Bytes:
                 return value - (1 << shift) if signed and byte & 64 else value
 
     def text(self) -> str:
-        value = _text(self.data, self.position)
+        value = text_at(self.data, self.position)
         self.position = self.data.index(0, self.position) + 1
         return value
 

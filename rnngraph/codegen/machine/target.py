@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-
-import llvmlite.binding as llvm
 
 from ...support.errors import ArgumentError
 from ...support.records import dataclass
 from ...support.system.processor import arm_features, cache_sizes, permits_amx
+from .host import HostFacts, host_facts
 
 _LEVELS = {
     "x86-64-v2": ("x86-64-v2", "", 128, 16, False),
@@ -285,7 +283,7 @@ def target_of(name: str | None) -> Target:
 
 def _process_triple() -> str:
     """Return LLVM's triple for code that runs in this process."""
-    triple = str(llvm.get_process_triple())
+    triple = host_facts().triple
     return f"{triple}-elf" if "-windows" in triple else triple
 
 
@@ -308,58 +306,56 @@ def host() -> Target:
     triple = _process_triple()
     if not triple.startswith(_RUNS_ON):
         raise ArgumentError(
-            f"code can't be compiled on this machine: its Python is for {llvm.get_process_triple()}, and rnngraph "
+            f"code can't be compiled on this machine: its Python is for {host_facts().triple}, and rnngraph "
             "needs x86-64 or 64-bit ARM; use a 64-bit system and Python, or export(target=…) on another machine"
         )
-    has = llvm.get_host_cpu_features()
-    features, caches = has.flatten(), (cache_bytes()[1], cache_bytes()[2])
+    facts, caches = host_facts(), (cache_bytes()[1], cache_bytes()[2])
     if triple.startswith(("x86_64", "amd64")):
-        wide = all(has.get(name, False) for name in ("avx512f", "avx512vl", "avx512dq", "avx512bw"))
-        bits = 512 if wide else 256 if has.get("avx2", False) else 128
+        wide = all(map(facts.has, ("avx512f", "avx512vl", "avx512dq", "avx512bw")))
+        bits = 512 if wide else 256 if facts.has("avx2") else 128
         return Target(
             "host",
             triple,
-            llvm.get_host_cpu_name(),
-            f"{features},-prefer-256-bit",
+            facts.processor,
+            f"{facts.features},-prefer-256-bit",
             bits,
             32 if wide else 16,
-            bool(has.get("fma", False)),
+            facts.has("fma"),
             *caches,
             wide,
-            _dots(has, wide, llvm.get_host_cpu_name()),
-            _SIGNED_DOTS[bits] if has.get("ssse3", False) else "",
+            _dots(facts, wide),
+            _SIGNED_DOTS[bits] if facts.has("ssse3") else "",
         )
     also = arm_features()
-    features = ",".join([features, *(f"+{name}" for name in sorted(also) if not has.get(name, False))])
-    signed = "sdot" if has.get("dotprod", False) or "dotprod" in also else ""
-    return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches, signed_dots=signed)
+    features = ",".join([facts.features, *(f"+{name}" for name in sorted(also) if not facts.has(name))])
+    signed = "sdot" if facts.has("dotprod") or "dotprod" in also else ""
+    return Target("host", triple, facts.processor, features, 128, 32, True, *caches, signed_dots=signed)
 
 
-def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...]:
+def _dots(facts: HostFacts, wide: bool) -> tuple[str, ...]:
     """Return the narrow types for whose dot products this processor has instructions, of AVX-512 or AVX-VNNI.
 
     bfloat16 is included only on AMD processors, where a dot product is as fast as a multiply-add. On Intel it takes
     four times as long, so that it is faster to convert weights to float32.
     """
     needed = {"int8": "avx512vnni" if wide else "avxvnni"}
-    if wide and processor.startswith("znver"):
+    if wide and facts.processor.startswith("znver"):
         needed["bfloat16"] = "avx512bf16"
-    return tuple(form for form, feature in needed.items() if has.get(feature, False))
+    return tuple(form for form, feature in needed.items() if facts.has(feature))
 
 
 def with_tiles(target: Target) -> Target:
     """Return ``target`` with its matrix unit, if it is this machine and the system permits the unit's use."""
-    has = llvm.get_host_cpu_features() if target.name == "host" and target.is_x86_64 else {}
     needed = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw", "avx512vl")
-    permitted = all(has.get(feature, False) for feature in needed) and permits_amx()
+    is_host = target.name == "host" and target.is_x86_64
+    permitted = is_host and all(map(host_facts().has, needed)) and permits_amx()
     return replace(target, has_tiles=True) if permitted else target
 
 
 @lru_cache(maxsize=8)
 def missing_features(target: Target) -> tuple[str, ...]:
     """Return the features that code for ``target`` needs and this machine lacks."""
-    has = llvm.get_host_cpu_features()
-    return tuple(feature for feature in _NEEDS.get(target.name, ()) if not has.get(feature, False))
+    return tuple(feature for feature in _NEEDS.get(target.name, ()) if not host_facts().has(feature))
 
 
 def needed_processor(target: Target) -> str:
@@ -380,7 +376,7 @@ def cache_bytes() -> dict[int, int]:
 
     They are those that the system reports, else those of the processor's data sheet, or else a conservative guess.
     """
-    first, second = _ARM_CACHES.get(llvm.get_host_cpu_name(), (32, 512))
+    first, second = _ARM_CACHES.get(host_facts().processor, (32, 512))
     return {1: first << 10, 2: second << 10, **cache_sizes()}
 
 

@@ -16,7 +16,8 @@ from ...codegen.llvm.module import module_text
 from ...codegen.loop_ir.builder import Block
 from ...codegen.loop_ir.functions import Entry, Function
 from ...codegen.loop_ir.nodes import Buffer, For, Store
-from ...codegen.machine.engine import Code, object_code
+from ...codegen.machine.code import Code
+from ...codegen.machine.engine import object_code
 from ...codegen.machine.target import Target, cache_bytes, host
 from ...ir.node import DRAW, INSTRUCTION
 from ...ir.ops import OPS

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...codegen.direct_calls.plan import API_WORDS, BEGIN, TRAMPOLINE, TRY, Api
-from ...codegen.machine.engine import Code, object_code
+from ...codegen.machine.code import Code
 from ...codegen.machine.interface import Interface, ObjectCode
 from ...codegen.machine.target import host
 from ...support.errors import RnnGraphError
@@ -106,6 +106,7 @@ def _object(cache: Cache | None) -> ObjectCode:
     code = None if cache is None else cache.load(key)
     if code is None:
         from ...codegen.direct_calls.module import direct_calls_text  # not needed on a cache hit
+        from ...codegen.machine.engine import object_code
 
         none = Interface(BEGIN, BEGIN, 0, {}, {}, (), (), (), {}, 0, 0, 0, 0, 1, 0, 0)
         code = ObjectCode(none, object_code(direct_calls_text(target), target, inlines=True))

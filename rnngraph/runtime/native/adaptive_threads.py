@@ -7,7 +7,7 @@ from collections import deque
 from ctypes import c_void_p
 from time import perf_counter_ns
 
-from ...codegen.machine.engine import Native
+from ...codegen.machine.code import Native
 from .worker_pool import POOL
 
 TRIALS = 2

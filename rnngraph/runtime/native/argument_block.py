@@ -10,7 +10,7 @@ from weakref import ref
 import numpy as np
 
 from ...codegen.machine.alignment import padded
-from ...codegen.machine.engine import Native
+from ...codegen.machine.code import Native
 from ...codegen.machine.interface import Interface
 from ...support.records import dataclass
 from .aligned_memory import address

@@ -94,11 +94,13 @@ class ProgramOptions:
         unroll = self.unroll if is_full else steps_per_turn(self.unroll)
         workers = ThreadCount()
         workers.set(whole_number(self.threads, "threads", 1))
+        cache = cache_of(self.cache, where)
+        if cache is not None:
+            cache.share_host_facts()
         target = target_of(self.target)
         if self.chunked is not None and self.chunked.dtype == "bfloat16":
             target = with_tiles(target)
         check_weights(self.weights, self.activations, lowered)
-        cache = cache_of(self.cache, where)
         if is_full:
             from ...passes.unroll import check_lengths  # rarely needed
 

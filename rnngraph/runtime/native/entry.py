@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ...codegen.machine.alignment import padded
-from ...codegen.machine.engine import Code, Native
+from ...codegen.machine.code import Code, Native
 from ...codegen.machine.interface import ObjectCode, Packing
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate

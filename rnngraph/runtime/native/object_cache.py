@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from ...codegen.machine.engine import versions
+from ...codegen.machine import host
 from ...codegen.machine.interface import ObjectCode
 from ...storage.atomic_file import as_path, replace_file
-from ...storage.locks import locked_byte
 from ...support.errors import ArgumentError, DtypeError, Where, shown, warn
 from ...support.system import PrivateDirectory, create_private_directory, user_cache
 from .object_file import from_bytes, to_bytes
@@ -79,7 +78,7 @@ def key_of(*meaning: object) -> str:
 
     It includes the version of NumPy, which folds constants. ``meaning`` is the graph, target, sizes and options.
     """
-    return hashlib.sha256(repr((_SOURCES, versions(), np.__version__, meaning)).encode()).hexdigest()
+    return hashlib.sha256(repr((_SOURCES, host.versions(), np.__version__, meaning)).encode()).hexdigest()
 
 
 def cache_of(option: Any, where: Where | None) -> Cache | None:
@@ -145,6 +144,17 @@ class Cache:
         except OSError as error:
             return f"{error.strerror or error}" if create else ""
 
+    def share_host_facts(self) -> None:
+        """Read what LLVM reports about this machine, which spares this process LLVM, or store it for later ones."""
+        if host.are_known() or not (identity := host.identity()):
+            return
+        name = f"{identity}.known"
+        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
+            text = _read(name, _checked(folder), self.most_bytes)
+            if text is not None and host.recall(text):
+                return
+        self._write(name, host.facts_text())
+
     def load(self, key: str) -> ObjectCode | None:
         """Return the stored code; None if it is missing, damaged or not the user's own file."""
         with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
@@ -182,6 +192,8 @@ class Cache:
     @contextlib.contextmanager
     def compiling(self, key: str) -> Iterator[None]:
         """Context manager for compiling a key. It waits while another process compiles it, up to a timeout."""
+        from ...storage.locks import locked_byte  # code that is on disk needs none
+
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 create_private_directory(self.directory)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine.interface import Interface, ObjectCode, Output, Packing, PackStage
-from ...ir.sizes.text import parse_dim
 from ...ir.types import Dim, Size
 from ...storage.checkpoint_file import packed, unpacked
 from ...support.errors import FileError
@@ -78,6 +77,8 @@ def _to_factor(text: str) -> str:
     """Parse a factor of a size: a name or a floor division."""
     if "//" not in text:
         return text
+    from ...ir.sizes.text import parse_dim  # few sizes are divided
+
     dim = parse_dim(text)
     assert isinstance(dim, Size)
     return dim.terms[0][0][0]

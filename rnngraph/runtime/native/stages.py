@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...codegen.machine.engine import assembly
 from ...ir.graph import Graph
 from ...ir.types import dim_text
 from ...passes.pipeline import Pass, forbidden, run
@@ -121,6 +120,7 @@ class NativeStages:
         """Return the text of one of ``NATIVE_STAGES``."""
         from ...codegen.llvm.debug_info import with_debug_info
         from ...codegen.llvm.listing import listing
+        from ...codegen.machine.engine import assembly
         from ...codegen.schedule.plan_text import plan_text
 
         if stage == "plan":

@@ -13,7 +13,7 @@ from dataclasses import field
 
 import numpy as np
 
-from ...codegen.machine.engine import Code, object_code
+from ...codegen.machine.code import Code
 from ...codegen.machine.target import host
 from ...codegen.threads.pool_memory import JOB_WORD, LINES, MAX_WORKERS, semaphore_line
 from ...support.records import dataclass
@@ -76,7 +76,8 @@ class Pool:
     def _start(self, workers: int) -> None:
         """Start workers up to this number. The caller is worker 0."""
         if self._code is None:
-            from ...codegen.threads.pool_functions import pool_text  # one thread needs no pool
+            from ...codegen.machine.engine import object_code  # one thread needs no pool
+            from ...codegen.threads.pool_functions import pool_text
 
             self._code = Code(object_code(pool_text(host()), host()), host())
             self._share = self._code.entry("pool_share")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine import row_steps as words
-from ...codegen.machine.engine import Code, Native, object_code
+from ...codegen.machine.code import Code, Native
 from ...codegen.machine.target import host
 from ...ir.types import array_dtype, evaluate
 from ...support.allocation import empty
@@ -42,6 +42,8 @@ MIN_ROWS = 4
 @lru_cache(maxsize=1)
 def _run_rows() -> tuple[Native, int]:
     """Compile the machine code that runs plans. Return it, and the function's address."""
+    from ...codegen.machine.engine import object_code  # LLVM: steps of all rows need none of it
+
     code = Code(object_code(words.row_steps_text(host()), host()), host())
     return code.entry(words.RUN_ROWS), code.address(words.RUN_ROWS)
 

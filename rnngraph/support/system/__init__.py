@@ -13,6 +13,7 @@ import sys
 
 if sys.platform == "win32":
     from .windows import (
+        ExecutableMemory,
         PrivateDirectory,
         cores,
         create_private_directory,
@@ -31,6 +32,7 @@ if sys.platform == "win32":
     )
 else:
     from .posix import (
+        ExecutableMemory,
         PrivateDirectory,
         cores,
         create_private_directory,
@@ -49,6 +51,7 @@ else:
     )
 
 __all__ = [
+    "ExecutableMemory",
     "PrivateDirectory",
     "cores",
     "create_private_directory",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import mmap
 import os
@@ -167,6 +168,25 @@ def user_cache() -> Path | None:
 def executable_page(descriptor: int) -> mmap.mmap:
     """Map the first page of an open file as executable memory."""
     return mmap.mmap(descriptor, mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
+
+
+class ExecutableMemory:
+    """Memory with machine code, which is freed with this object.
+
+    Attributes:
+        address: Address of its first byte.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        """Copy ``content`` to executable memory. Raise ``OSError`` if the system does not permit it."""
+        self._pages = mmap.mmap(-1, len(content), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._pages.write(content)
+        self._first = ctypes.c_char.from_buffer(self._pages)
+        self.address = ctypes.addressof(self._first)
+        library = ctypes.CDLL(None, use_errno=True)
+        pages, count = ctypes.c_void_p(self.address), ctypes.c_size_t(len(content))
+        if library.mprotect(pages, count, mmap.PROT_READ | mmap.PROT_EXEC):
+            raise OSError(ctypes.get_errno(), "memory can't be made executable")
 
 
 def cores() -> int:

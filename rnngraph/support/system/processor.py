@@ -7,12 +7,14 @@ import glob
 import platform
 import sys
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 if sys.platform == "win32":
     from .windows import cache_records
 
 CPU_INFO, CACHES = Path("/proc/cpuinfo"), "/sys/devices/system/cpu/cpu0/cache/index*"
+_DESCRIPTION = ("vendor_id", "cpu family", "model", "stepping", "flags")
 _LINUX_FEATURES = {"asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16"}
 _APPLE_FEATURES = {"FEAT_DotProd": "dotprod", "FEAT_I8MM": "i8mm", "FEAT_BF16": "bf16"}
 """Features of ARM processors by the system's names, with LLVM's names."""
@@ -69,6 +71,15 @@ def permits_amx() -> bool:
     request, tile_data = 0x1023, 18  # ARCH_REQ_XCOMP_PERM, and its number of the tiles' data
     arch_prctl = 158
     return bool(ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0)
+
+
+def described_processor() -> str:
+    """Return the lines of an x86-64 processor's model and features in Linux; empty on other systems and processors."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return ""
+    with CPU_INFO.open(encoding="utf-8") as file:
+        lines = takewhile(str.strip, file)  # those of the first core
+        return "".join(line for line in lines if line.startswith(_DESCRIPTION))
 
 
 def _features_of_linux(path: Path) -> frozenset[str]:

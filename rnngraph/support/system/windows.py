@@ -249,6 +249,16 @@ def executable_page(descriptor: int) -> mmap.mmap:
     raise OSError("files can't be mapped as executable memory here")
 
 
+class ExecutableMemory:
+    """Memory with machine code. Objects of Windows are loaded by LLVM."""
+
+    address = 0
+
+    def __init__(self, content: bytes) -> None:
+        """Raise ``OSError``."""
+        raise OSError("objects are loaded by LLVM here")
+
+
 def cores() -> int:
     """Return the number of processors of the machine."""
     return os.cpu_count() or 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 import rnngraph as rg
+from rnngraph.codegen.machine import host as hosts
 from rnngraph.codegen.machine import target as targets
 from rnngraph.codegen.machine.target import Target, for_files, host, host_equivalent
 
@@ -23,15 +24,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     targets.cache_bytes.cache_clear()
 
 
-class Features(dict[str, bool]):
-    def flatten(self) -> str:
-        return ",".join(f"{'+' if value else '-'}{name}" for name, value in self.items())
-
-
 def made_up(machine: pytest.MonkeyPatch, triple: str, processor: str, told: frozenset[str], **has: bool) -> Target:
-    machine.setattr(targets.llvm, "get_process_triple", lambda: triple)
-    machine.setattr(targets.llvm, "get_host_cpu_name", lambda: processor)
-    machine.setattr(targets.llvm, "get_host_cpu_features", lambda: Features(has))
+    features = ",".join(f"{'+' if value else '-'}{name}" for name, value in has.items())
+    machine.setattr(hosts, "_facts", [hosts.HostFacts(triple, processor, features, "22.1.0")])
     machine.setattr(targets, "arm_features", lambda: told)
     machine.setattr(targets, "cache_sizes", dict)
     return host()

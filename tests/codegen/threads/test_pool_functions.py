@@ -11,7 +11,8 @@ import pytest
 import teams
 
 import rnngraph as rg
-from rnngraph.codegen.machine.engine import Code, assembly, object_code
+from rnngraph.codegen.machine.code import Code
+from rnngraph.codegen.machine.engine import assembly, object_code
 from rnngraph.codegen.machine.ir_builder import IRBuilder
 from rnngraph.codegen.machine.target import Target, host, target_of
 from rnngraph.codegen.threads.floating_point_mode import floating_point_mode

@@ -55,8 +55,9 @@ def scaled(factor: Any, cache: Any, **options: Any) -> rg.Program:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the cached files, without locks and pages."""
-    return sorted(path for path in folder.iterdir() if path.name not in (caches.LOCKS, caches.PAGES))
+    """Return the cached files, without locks, pages and notes."""
+    others = (caches.LOCKS, caches.PAGES)
+    return sorted(path for path in folder.iterdir() if path.name not in others and ".known" not in path.name)
 
 
 def everything(program: rg.Program, optimizer: rg.Optimizer, accumulate: int = 1) -> list[np.ndarray]:
@@ -200,9 +201,10 @@ def test_other_versions_and_processors_miss(
         return len(compilations)
 
     assert again() == 0
-    for name, value in (("_SOURCES", "others"), ("versions", lambda: ("0.1", "1.2.3"))):
+    changes = ((caches, "_SOURCES", "others"), (caches.host, "versions", lambda: ("0.1", "1.2.3")))
+    for module, name, value in changes:
         with monkeypatch.context() as patch:
-            patch.setattr(caches, name, value)
+            patch.setattr(module, name, value)
             assert again() == 1
     other = replace(program.target, features=f"{program.target.features},+other")
     x = rg.placeholder("x", (None, 3))
@@ -660,9 +662,10 @@ import os
 import sys
 import numpy as np
 import rnngraph as rg
-os.replace = lambda *places: os.kill(os.getpid(), 9)
 x = rg.placeholder("x", (None, 3))
-rg.compile(rg.tanh(x * 2.0), cache=sys.argv[1]).inference(x=np.ones((2, 3), np.float32))
+program = rg.compile(rg.tanh(x * 2.0), cache=sys.argv[1])
+os.replace = lambda *places: os.kill(os.getpid(), 9)
+program.inference(x=np.ones((2, 3), np.float32))
 """
 
 

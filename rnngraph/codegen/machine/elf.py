@@ -1,0 +1,52 @@
+"""Reader of the sections of 64-bit ELF objects."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+SYMBOL = struct.Struct("<IBBHQQ")
+"""Entry of a symbol table: name, kind, visibility, section, address, size."""
+RELOCATION = struct.Struct("<QQq")
+"""Relocation: place, symbol and kind, number to add."""
+CONTENTS, SYMBOLS, RELOCATIONS = 1, 2, 4
+"""Kinds of sections."""
+WRITABLE, IN_MEMORY, EXECUTABLE = 1, 2, 4
+"""Flags of sections."""
+
+
+class Section(NamedTuple):
+    """Section of an object: name, kind, flags, the two sections to which it refers, alignment, and contents."""
+
+    name: str
+    kind: int
+    flags: int
+    link: int
+    info: int
+    alignment: int
+    content: bytes
+
+
+def sections_of(binary: bytes) -> list[Section]:
+    """Return all sections, in order.
+
+    Raises:
+        ValueError: It is not a 64-bit little-endian ELF object.
+        struct.error: The object is damaged. An IndexError has the same meaning.
+    """
+    if binary[:6] != b"\x7fELF\x02\x01":
+        raise ValueError("not a 64-bit ELF object")
+    (first,) = struct.unpack_from("<Q", binary, 40)
+    count, names = struct.unpack_from("<HH", binary, 60)
+    headers = [_SECTION.unpack_from(binary, first + number * _SECTION.size) for number in range(count)]
+    contents = [binary[header[4] : header[4] + header[5]] for header in headers]
+    return [
+        Section(text_at(contents[names], name), kind, flags, link, info, alignment, content)
+        for (name, kind, flags, _, _, _, link, info, alignment, _), content in zip(headers, contents, strict=True)
+    ]
+
+
+def text_at(strings: bytes, start: int) -> str:
+    """Return the text that starts at a position of a table of strings."""
+    return strings[start : strings.index(0, start)].decode("utf-8", "replace")

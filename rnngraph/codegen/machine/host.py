@@ -1,0 +1,88 @@
+"""What LLVM reports about this machine.
+
+A file may hold the facts of an earlier process, so that a process with cached code does not load LLVM at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from typing import NamedTuple
+
+import llvmlite
+
+from ...support.system.processor import described_processor
+
+
+class HostFacts(NamedTuple):
+    """LLVM's triple of this process, its name and features of the processor, and its own version.
+
+    Features are in LLVM's syntax, such as ``+avx,-avx2``.
+    """
+
+    triple: str
+    processor: str
+    features: str
+    llvm: str
+
+    def has(self, feature: str) -> bool:
+        """True if the processor has a feature."""
+        return f"+{feature}" in self.features.split(",")
+
+
+_facts: list[HostFacts] = []
+
+
+def host_facts() -> HostFacts:
+    """Return the facts, as ``recall`` has read them or as LLVM detects them."""
+    if not _facts:
+        import llvmlite.binding as llvm  # slow to import, and not needed on a cache hit
+
+        features = llvm.get_host_cpu_features().flatten()
+        version = ".".join(map(str, llvm.llvm_version_info))
+        _facts.append(HostFacts(str(llvm.get_process_triple()), str(llvm.get_host_cpu_name()), features, version))
+    return _facts[0]
+
+
+def are_known() -> bool:
+    """True if this process knows the facts."""
+    return bool(_facts)
+
+
+def versions() -> tuple[str, str]:
+    """Return the versions of llvmlite and LLVM, on which machine code depends."""
+    return str(llvmlite.__version__), host_facts().llvm
+
+
+def identity() -> str:
+    """Return a digest of all that determines the facts; empty if it cannot be told without LLVM.
+
+    It includes the features that NumPy detects, because emulators have other ones than the system's description.
+    """
+    library = os.path.join(os.path.dirname(llvmlite.__file__), "binding", "libllvmlite.so")
+    try:
+        status, processor = os.stat(library), described_processor()
+    except OSError:
+        return ""
+    features = getattr(sys.modules.get("numpy._core._multiarray_umath"), "__cpu_features__", None)
+    if not processor or not features:
+        return ""
+    known = processor, features, status.st_size, status.st_mtime_ns, llvmlite.__version__, library
+    return hashlib.sha256(repr(known).encode()).hexdigest()
+
+
+def facts_text() -> bytes:
+    """Return the facts as bytes for ``recall``."""
+    content = json.dumps(host_facts()).encode()
+    return hashlib.sha256(content).hexdigest().encode() + content
+
+
+def recall(text: bytes) -> bool:
+    """Use the facts that ``facts_text`` returned in a process with the same ``identity``. False if they are damaged."""
+    digest, content = text[:64], text[64:]
+    is_intact = hashlib.sha256(content).hexdigest().encode() == digest
+    if is_intact:
+        _facts[:] = [HostFacts(*json.loads(content))]
+    return is_intact
