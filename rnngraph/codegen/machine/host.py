@@ -69,7 +69,7 @@ def identity() -> str:
     features = getattr(sys.modules.get("numpy._core._multiarray_umath"), "__cpu_features__", None)
     if not processor or not features:
         return ""
-    known = processor, features, status.st_size, status.st_mtime_ns, llvmlite.__version__, library
+    known = HostFacts._fields, processor, features, status.st_size, status.st_mtime_ns, llvmlite.__version__, library
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 

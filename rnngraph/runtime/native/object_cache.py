@@ -150,7 +150,7 @@ class Cache:
             return
         name = f"{identity}.known"
         with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
-            text = _read(name, _checked(folder), self.most_bytes)
+            text = _read(name, _check_directory(folder), self.max_bytes)
             if text is not None and host.recall(text):
                 return
         self._write(name, host.facts_text())
