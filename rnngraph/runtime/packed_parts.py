@@ -1,11 +1,13 @@
-"""Packed weights that the entries of a program share."""
+"""Packed weights that the entries of a program share, and files from which later processes get them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from weakref import WeakValueDictionary
 
 import numpy as np
 
+from ..storage.packed_files import PackedFiles
 from ..storage.stored_array import StoredArray
 
 
@@ -32,3 +34,34 @@ class PackedParts:
         """Add a part for others to share, if it has a key."""
         if key:
             self._parts[key, version] = part
+
+
+class FiledParts:
+    """Parts of one entry that are in a file, or will be written to it once they are packed."""
+
+    def __init__(self, files: PackedFiles | None, key: str, sizes: Mapping[int, int]) -> None:
+        """Read the file.
+
+        Args:
+            files: The files; None to neither read nor write.
+            key: Key of the file.
+            sizes: Bytes of each part, by the number of its stage.
+        """
+        self._files, self._key, self._sizes = files, key, sizes
+        parts = None if files is None else files.load(key, [*sizes.values()])
+        self._is_new = files is not None and parts is None
+        self._parts = {} if parts is None else dict(zip(sizes, parts, strict=True))
+
+    def get(self, number: int) -> np.ndarray | None:
+        """Return the part of a stage, if it is in the file."""
+        return self._parts.get(number)
+
+    def add(self, number: int, part: np.ndarray) -> None:
+        """Add a part that was packed."""
+        if self._is_new and number in self._sizes:
+            self._parts[number] = part
+
+    def write(self) -> None:
+        """Write the file, if there was none."""
+        if self._files is not None and self._is_new:
+            self._files.store(self._key, [self._parts[number] for number in self._sizes])

@@ -23,7 +23,12 @@ class StoredFile:
     """Open file whose contents must not change.
 
     Replacing or removing the file at its path does no harm, since the open file is the old one.
+
+    Attributes:
+        verified: SHA-256 of all bytes, if it was verified when the file was opened; else empty.
     """
+
+    verified = ""
 
     def __init__(self, descriptor: int, shown: str) -> None:
         """Take over an open descriptor. ``shown`` names the file in errors."""
@@ -54,10 +59,10 @@ class StoredFile:
         if not is_unchanged:
             raise FileError(f"{self.shown} has changed since it was loaded; load it again")
 
-    def digest(self) -> str:
-        """Return the SHA-256 of all bytes, read in pieces."""
+    def digest(self, start: int = 0) -> str:
+        """Return the SHA-256 of all bytes from ``start`` on, read in pieces."""
         digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES))
-        for begin in range(0, self.size, _PIECE_BYTES):
+        for begin in range(start, self.size, _PIECE_BYTES):
             part = piece[: min(_PIECE_BYTES, self.size - begin)]
             self.read(begin, part)
             digest.update(part)
@@ -107,3 +112,10 @@ class StoredArray:
 def as_array(value: np.ndarray | StoredArray) -> np.ndarray:
     """Return a value as an array: a ``StoredArray`` is read from its file."""
     return value.read() if isinstance(value, StoredArray) else value
+
+
+def identity_of(value: np.ndarray | StoredArray) -> tuple[object, ...] | None:
+    """Return a description of the contents; None for an array that is not in a verified file."""
+    if not isinstance(value, StoredArray) or not value.file.verified:
+        return None
+    return value.file.verified, value.begin, value.dtype.str, value.shape

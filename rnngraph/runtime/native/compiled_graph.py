@@ -186,7 +186,8 @@ class CompiledGraph(OptimizedGraph):
         if results >= ADDRESSED:  # raises: the results exceed the address space
             reserve(results, "the memory for a call's results")
         parts = self.options.threads.parts
-        entry = NativeEntry(self._code(outputs, sizes, one_step, recompute, parts), self.options.target)
+        code = self._code(outputs, sizes, one_step, recompute, parts)
+        entry = NativeEntry(code, self.options.target, self.options.cache)
         entry.key = EntryKey(outputs, dict(sizes), one_step, self._name(one_step), parts, recompute)
         shown = tuple(name for name in outputs if not name.startswith(FLAG))
         entry.samples = {**self._samples, **self.flags(shown)}

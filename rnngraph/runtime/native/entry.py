@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 
 from ...codegen.machine.alignment import padded
 from ...codegen.machine.code import Code, Native
-from ...codegen.machine.interface import ObjectCode, Packing
+from ...codegen.machine.interface import ObjectCode, Packing, PackStage
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate
 from ...passes.recomputation.recompute import Recompute
-from ...storage.stored_array import StoredArray, as_array
+from ...storage.packed_files import MIN_BYTES, PackedFiles
+from ...storage.stored_array import StoredArray, as_array, identity_of
 from ...support.allocation import LARGE, bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
 from ...support.forks import LockLevel, fork_lock
 from ...support.records import dataclass
-from ..packed_parts import PackedParts
+from ..packed_parts import FiledParts, PackedParts
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes
 from .argument_block import WORKER, WORKERS, ArgumentBlock, Weights
+from .object_cache import Cache, key_of
 from .worker_pool import MIN_CYCLES, POOL
 
 MAX_SIZES = 1024
@@ -75,8 +77,8 @@ class NativeEntry:
     key: EntryKey
     samples: Mapping[str, Where | None] = MappingProxyType({})
 
-    def __init__(self, code: ObjectCode, target: Target) -> None:
-        self._code = Code(code.binary, target)
+    def __init__(self, code: ObjectCode, target: Target, cache: Cache | None = None) -> None:
+        self._code, self._target, self._cache = Code(code.binary, target), target, cache
         self._interface = interface = code.interface
         self.single = self._code.entry(interface.main)
         self.address = self._code.address(interface.main)
@@ -155,8 +157,10 @@ class NativeEntry:
     ) -> Weights:
         """Pack with the parameters of one stage at a time in memory. What another entry has packed is shared.
 
-        The largest stages run first, while few other results are in memory.
+        The largest stages run first, while few other results are in memory. Stages that an earlier process packed from
+        the same file are read from the cache.
         """
+        filed = self._filed(packing.stages, version, stored, packed)
         block = self.block()
         sizes = [sum(stored[name].nbytes for name in stage.parameters) for stage in packing.stages]
         parts, scratch = list[np.ndarray](), aligned_bytes(packing.scratch_bytes, PACKED)
@@ -164,6 +168,8 @@ class NativeEntry:
         for number in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
             stage = packing.stages[number]
             part = packed.get(stage.key, version)
+            if part is None and (part := filed.get(number)) is not None:
+                packed.add(stage.key, version, part)
             if part is None:
                 part = aligned_bytes(max(1, stage.bytes), PACKED)
                 arrays = {name: as_array(stored[name]) for name in stage.parameters}
@@ -172,13 +178,35 @@ class NativeEntry:
                 block.set_stages(number, number + 1)
                 self._pack(block.address, WORKER, WORKERS)
                 packed.add(stage.key, version, part)
+                filed.add(number, part)
                 del arrays  # free them before the arrays of the next stage are read
             block.numbers[stage.slot] = address(part)
             parts.append(part)
+        filed.write()
         del scratch
         unpacked = {name: packed.read(name, version, stored[name]) for name in self._interface.unpacked}
         block.set_arrays(unpacked, unpacked)
         return Weights(version, (*unpacked.values(), *parts), self._weight_slots, block.numbers[self._weight_slots])
+
+    def _filed(
+        self,
+        stages: Sequence[PackStage],
+        version: int,
+        stored: Mapping[str, np.ndarray | StoredArray],
+        packed: PackedParts,
+    ) -> FiledParts:
+        """Return the parts that an earlier process may have packed from the same verified file of weights."""
+        sizes: dict[int, int] = {}
+        meaning: list[object] = []
+        for number, stage in enumerate(stages):
+            sources = [identity_of(stored[name]) for name in stage.parameters]
+            if stage.key and None not in sources and packed.get(stage.key, version) is None:
+                sizes[number] = max(1, stage.bytes)
+                meaning.append((stage.key, stage.bytes, sources))
+        if self._cache is None or sum(sizes.values()) < MIN_BYTES:
+            return FiledParts(None, "", {})
+        files = PackedFiles(self._cache.directory / "packed", self._cache)
+        return FiledParts(files, key_of(self._target, meaning), sizes)
 
     def pack(self, block: ArgumentBlock) -> None:
         """Pack the parameters that an argument block refers to."""

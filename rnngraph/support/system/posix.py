@@ -208,3 +208,28 @@ def process_limits() -> Iterator[tuple[int, str, str]]:
 def free_memory() -> Iterator[tuple[int, str]]:
     """Yield (remaining bytes, description) of limits that system calls report. Linux has files instead."""
     return iter(())
+
+
+_LOCAL = {"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "tmpfs", "overlay"}
+"""File systems whose files only processes of this machine change."""
+
+
+def shared_pages(descriptor: int, count: int) -> mmap.mmap | None:
+    """Map ``count`` bytes of an open file for reading; None if another machine could truncate the file.
+
+    A read beyond the end of a truncated file kills the process.
+    """
+    if not _is_local(os.fstat(descriptor).st_dev):
+        return None
+    return mmap.mmap(descriptor, count, mmap.MAP_SHARED, mmap.PROT_READ)
+
+
+def _is_local(device: int) -> bool:
+    """True if a device is known to be a file system of this machine."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            kinds = [line.partition(" - ")[2].split()[0] for line in mounts if line.split()[2] == number]
+    except (OSError, IndexError):  # only Linux has this list
+        return False
+    return bool(kinds) and _LOCAL.issuperset(kinds)

@@ -275,3 +275,7 @@ def free_memory() -> Iterator[tuple[int, str]]:
     if api.memory_status(byref(status)):
         yield status.free_physical, "available on this machine"
         yield status.free_commit, "left of this machine's memory and page files"
+
+
+def shared_pages(descriptor: int, count: int) -> None:
+    """Return None: a mapped file could not be replaced or removed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import FileError, GraphError
+from rnngraph.runtime.native import entry
 from rnngraph.runtime.native.object_cache import Cache
+from rnngraph.storage.packed_files import PackedFiles
 from rnngraph.storage.stored_array import StoredArray, StoredFile
 
 X = np.random.default_rng(0).normal(size=(2, 7, 40)).astype(np.float32)
@@ -172,3 +175,35 @@ def test_notes_of_digests_are_evicted_like_code(tmp_path: Path, monkeypatch: pyt
     assert not cache.is_known(status, "0")
     assert cache.is_known(status, "29")
     assert len([*(tmp_path / "cache").glob("*.known")]) <= 8
+
+
+def test_packed_weights_are_read_from_the_cache(
+    saved: tuple[rg.Program, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later process does not pack, and has the same bits. A file that is damaged is packed again."""
+    program, path = saved
+    expected = program.inference(x=X)
+    monkeypatch.setattr(entry, "MIN_BYTES", 1 << 20)
+    found: list[bool] = []
+    load = PackedFiles.load
+
+    def recorded(files: PackedFiles, key: str, sizes: Sequence[int]) -> list[np.ndarray] | None:
+        parts = load(files, key, sizes)
+        found.append(parts is not None)
+        return parts
+
+    monkeypatch.setattr(PackedFiles, "load", recorded)
+    for _ in range(2):
+        np.testing.assert_array_equal(rg.load(path, cache=tmp_path).inference(x=X), expected)
+    (file,) = (tmp_path / "packed").iterdir()
+    with file.open("r+b") as opened:
+        opened.seek(10_000)
+        opened.write(b"\0\1\2\3")
+    for _ in range(2):
+        np.testing.assert_array_equal(rg.load(path, cache=tmp_path).inference(x=X), expected)
+    assert found == [False, True, False, True]
+    changed = rg.load(path, cache=tmp_path)
+    name = next(iter(changed.parameters))
+    changed.parameters[name] = 0 * changed.parameters[name]
+    changed.inference(x=X)
+    assert len(found) == 4, "weights that were changed are not those of the file"
