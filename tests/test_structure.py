@@ -156,6 +156,7 @@ LATE = {
     ("runtime.native.optimized_graph", "passes.quantization.round_factors"): "few train in chunks of bfloat16",
     ("runtime.native.compile_options", "passes.affine.recurrences"): "few train in chunks",
     ("runtime.native.compile_options", "passes.unroll"): "few unroll loops fully",
+    ("runtime.native.entry", "storage.packed_files"): "few weights are large",
     ("runtime.native.weight_options", "passes.quantization.block_products"): "most weights stay float32",
     ("runtime.native.weight_options", "passes.quantization.reduced_weights"): "most weights stay float32",
     ("runtime.native.worker_pool", "codegen.threads.pool_functions"): "text: calls of one thread need no pool",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ..storage.packed_files import PackedFiles
 from ..storage.stored_array import StoredArray
+
+if TYPE_CHECKING:
+    from ..storage.packed_files import PackedFiles
+
+MIN_BYTES = 16 << 20
+"""Minimum bytes of a file of packed weights. Packing fewer takes some milliseconds."""
 
 
 class PackedParts:

@@ -23,8 +23,6 @@ from .atomic_file import replace_file
 from .stored_array import StoredFile
 from .versioned_directory import KnownFiles
 
-MIN_BYTES = 16 << 20
-"""Minimum bytes of a file. Packing fewer takes some milliseconds."""
 MAX_BYTES = 2 << 30
 """Maximum bytes of all files. The oldest are removed."""
 FREE_SHARE = 4

@@ -14,14 +14,13 @@ from ...codegen.machine.interface import ObjectCode, Packing, PackStage
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate
 from ...passes.recomputation.recompute import Recompute
-from ...storage.packed_files import MIN_BYTES, PackedFiles
 from ...storage.stored_array import StoredArray, as_array, identity_of
 from ...support.allocation import LARGE, bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
 from ...support.forks import LockLevel, fork_lock
 from ...support.records import dataclass
-from ..packed_parts import FiledParts, PackedParts
+from ..packed_parts import MIN_BYTES, FiledParts, PackedParts
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes
@@ -205,6 +204,8 @@ class NativeEntry:
                 meaning.append((stage.key, stage.bytes, sources))
         if self._cache is None or sum(sizes.values()) < MIN_BYTES:
             return FiledParts(None, "", {})
+        from ...storage.packed_files import PackedFiles  # few weights are large
+
         files = PackedFiles(self._cache.directory / "packed", self._cache)
         return FiledParts(files, key_of(self._target, meaning), sizes)
 
