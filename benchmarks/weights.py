@@ -1,4 +1,4 @@
-"""Weights of every workload: drawn once, so that all contenders compute the same, and as rnngraph's parameters."""
+"""Weights of every workload, drawn once for all contenders, and their conversion to rnngraph's parameters."""
 
 from __future__ import annotations
 

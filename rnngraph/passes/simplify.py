@@ -18,7 +18,7 @@ from ..ir.scan import ScanParts
 from ..ir.types import HALF, NARROW
 from ..support.records import dataclass
 
-MAX_FOLDED_ELEMENTS = 4096  # because saved programs contain constants
+MAX_FOLDED_ELEMENTS = 4096  # larger constants would make saved programs large
 
 
 @dataclass(frozen=True)

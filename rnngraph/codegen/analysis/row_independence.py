@@ -121,7 +121,7 @@ class Rowwise:
             if not (self._has_rows(node) and self._has_rows(source) and _keeps_rows(node, 0)):
                 return False
             node = source
-        if OPS[node.op].kind == "elementwise":  # its reader may compute it, if it is not in memory
+        if OPS[node.op].kind == "elementwise":  # a reader may compute the node, if it is not in memory
             return self._computes(node)
         return self._has_rows(node)
 

@@ -109,7 +109,7 @@ class StepCost:
 def may_pay(target: Target, scans: Sequence[Node]) -> bool:
     """True if some of these scans are probably faster if interleaved.
 
-    Interleaving saves nothing on in-order processors, as which processors without vectors count. Scans that save or
+    Interleaving saves nothing on in-order processors; processors without vectors count as in-order. Scans that save or
     recompute blocks of steps are not interleaved.
     """
     if any((scan.get("keeps"), scan.get("blocks")) != (None, None) for scan in scans):

@@ -319,7 +319,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 
 
 def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Return the sizes that outputs need, but that only inputs have whose entries no node reads."""
+    """Return sizes that outputs need and that no read input has. Some input has them, but no node reads its entries."""
     script, outputs = tensors.script, dict[str, Value]()
     try:
         outputs = {name: tensors.value(value) for name, value in values.items()}

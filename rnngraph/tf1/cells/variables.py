@@ -214,7 +214,7 @@ def reusing(p: Scope, reuse: Any) -> Iterator[None]:
 
 
 def own_name(cell: Any) -> str:
-    """Return the name of the outermost cell that adds one to its variables' names."""
+    """Return the name that the outermost cell adds to the names of its variables; "" if it adds none."""
     cell = _named(cell)
     if not isinstance(cell, Cell) or not cell.adds_scope:
         return ""

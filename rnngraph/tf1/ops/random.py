@@ -314,7 +314,7 @@ def multinomial(
     count = whole_number(num_samples, "num_samples", 1)
     rows, classes = scores.type.shape
     if not isinstance(classes, int):
-        raise ShapeError(f"tf.multinomial needs a fixed number of classes, not that of {scores!r}")
+        raise ShapeError(f"tf.multinomial needs a fixed number of classes, not the symbolic one of {scores!r}")
     unit = _uniform("multinomial", (rows, count * classes), scores.dtype, seed)
     noise = functions.reshape(by_graph(training=gumbel_of(unit), inference=0.0), (None, count, classes))
     ids = functions.argmax(functions.expand_dims(scores, 1) + noise, 2)

@@ -77,7 +77,7 @@ def _wide(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 def _parts(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> tuple[Tensor, Tensor]:
     """Return (rate, step / decay_steps)."""
     if step is None:
-        raise ArgumentError("a decayed learning rate needs a global_step")
+        raise ArgumentError("a decayed learning rate needs a global_step; pass tf.train.get_or_create_global_step()")
     rate = _rate(learning_rate)
     passed = _like(as_tensor(step), rate) / _like(decay_steps, rate)
     return rate, floor(passed) if staircase else passed

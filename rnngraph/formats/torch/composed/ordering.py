@@ -108,7 +108,7 @@ def _embedding_bag(
     padding_idx: int | None = None,
 ) -> torch.Tensor:
     if ids.dim() != 2 or offsets is not None:
-        raise UnreadableError("its ids must be [bags, entries], without offsets")
+        raise UnreadableError("its ids must be [bags, entries], without offsets; reshape them")
     if max_norm is not None:
         raise UnreadableError("max_norm changes the table in place, which is not supported; leave it out")
     rows = torch.nn.functional.embedding(ids, weight, scale_grad_by_freq=scale_grad_by_freq)
