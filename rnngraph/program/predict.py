@@ -65,7 +65,7 @@ def predict(
             values = inference.values(part.feeds(filled), names, where)
             left -= len(rows)
             for name, item in each.items():
-                item.put(rows + done, values[name], {clock: known[rows] for clock, known in steps.items()}, left)
+                item.add_batch(rows + done, values[name], {clock: known[rows] for clock, known in steps.items()}, left)
         done += part.count
     same = tuple(output.name for output in outputs if output.batch_axis is None)
     results: dict[str, Any] = inference.values(wholes, same, where) if same else {}
@@ -144,7 +144,7 @@ class Collected:
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
         self._purpose = f"what predict gives as {shown(output.name)}"
 
-    def put(self, rows: np.ndarray, values: np.ndarray, steps: Mapping[str, np.ndarray], left: int) -> None:
+    def add_batch(self, rows: np.ndarray, values: np.ndarray, steps: Mapping[str, np.ndarray], left: int) -> None:
         """Add the results of a batch.
 
         Args:

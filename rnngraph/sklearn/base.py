@@ -276,7 +276,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return rows, validation_rows
 
     def _fed(self, examples: Examples, rows: np.ndarray) -> dict[str, Any]:
-        fed = {"x": examples.sequences.some(rows), self._target_name: examples.targets[rows]}
+        fed = {"x": examples.sequences.select(rows), self._target_name: examples.targets[rows]}
         if WEIGHTS in self.program_.inputs:
             fed[WEIGHTS] = self._weighed(examples)[rows]
         return fed

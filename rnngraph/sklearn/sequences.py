@@ -28,7 +28,7 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.values)
 
-    def some(self, rows: np.ndarray) -> np.ndarray | list[np.ndarray]:
+    def select(self, rows: np.ndarray) -> np.ndarray | list[np.ndarray]:
         """Return the examples at these indices."""
         return self.values[rows] if isinstance(self.values, np.ndarray) else [self.values[row] for row in rows]
 

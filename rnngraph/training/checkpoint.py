@@ -36,7 +36,7 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
     _, parameters = program.parameters.snapshot()
     arrays = {PARAMETER + name: array for name, array in parameters.items()}
     arrays |= {**state.slots, **state.sums}
-    arrays |= {LEFT + name: array for name, array in state.left.items()}
+    arrays |= {LEFT + name: array for name, array in state.remaining_blocks.items()}
     arrays |= {CARRIED + name: array for name, array in (state.carried or {}).items()}
     text: dict[str, Any] = {
         "optimizer": optimizer_text(state.optimizer),
@@ -123,7 +123,7 @@ class Checkpoint:
         state.slots = slots
         state.sums = {name: array for name, array in arrays.items() if name.startswith("sum/")}
         state.carried = _part(arrays, CARRIED) if text["carries"] else None
-        state.left = _part(arrays, LEFT)
+        state.remaining_blocks = _part(arrays, LEFT)
         state.seed, state.drawn = text["seed"], text.get("drawn")
         for name in COUNTS:
             setattr(state, name, text["counts"][name])

@@ -121,7 +121,7 @@ class Trainer(StateView):
         options = TrainerOptions(
             optimizer, only, clip_norm, clip_value, accumulate, skip_non_finite, prune, shards, recompute
         )
-        with self._ranks.together():
+        with self._ranks.raise_together():
             self.state = checked_state(program, options, self._ranks, where)
         self._stepper = stepper_of(self.state, self._ranks, where)
 
@@ -182,7 +182,7 @@ class Trainer(StateView):
                     return result
             where = user_line()
             with self._ranks.uninterrupted():
-                with self._ranks.together():
+                with self._ranks.raise_together():
                     no_more("step", excess, self.program.training.input_names())
                     fetched = None if fetch is None else stepper.fetches.of(fetch)
                     arrays, carried = self.program.training.gather(feeds, named, where), flag(carry, "carry")

@@ -67,10 +67,10 @@ def _multiply_add(b: Instructions, left: Parts, right: Parts, total: Handle) -> 
     return b.fma(left[0], right[0], total)
 
 
-def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+def _accumulate(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
     """Write a dot product of AVX-512 or AVX-VNNI: of pairs of bfloat16, or of four unsigned and four signed bytes."""
     if total.lanes < MIN_LANES:
-        return _in_a_vector(b, _accumulated, left, right, total)
+        return _in_a_vector(b, _accumulate, left, right, total)
     name, sides = f"llvm.x86.avx512.vpdpbusd.{32 * total.lanes}", [*left, *right]
     if total.element == "f32":
         name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * total.lanes}"
@@ -80,7 +80,7 @@ def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> H
 
 def _weights_first(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
     """Write a dot product of AVX-512 or AVX-VNNI, of unsigned weights and signed activations."""
-    return _accumulated(b, right, left, total)
+    return _accumulate(b, right, left, total)
 
 
 def bfloat16_words(b: Instructions, one: Handle, other: Handle, interleaved: bool) -> Handle:
@@ -208,7 +208,7 @@ def _one_by_one(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
 
 
 MULTIPLY_ADD = DotInstructions(_unprepared, _unprepared, _multiply_add)
-ACCUMULATED = DotInstructions(_unprepared, _unprepared, _accumulated)
+ACCUMULATED = DotInstructions(_unprepared, _unprepared, _accumulate)
 WEIGHTS_FIRST = DotInstructions(_unprepared, _unprepared, _weights_first)
 FOUR_BITS = DotInstructions(_bytes, _bytes, _small_byte_pairs)
 SIGNED = {

@@ -93,10 +93,10 @@ def padded(x: Tensor, axis: int, before: Dim, after: Dim, mode: str, value: Any,
         if mode == "constant":
             return [build("broadcast", like(value, x), shape=shape, where=where)]
         if mode == "reflect":
-            return [build("reverse", part(x, axis, start, start + count, where), axis=axis, where=where)]
+            return [build("reverse", slice_axis(x, axis, start, start + count, where), axis=axis, where=where)]
         if mode == "wrap":
-            return [part(x, axis, start, start + count, where)]
-        return [build("broadcast", part(x, axis, start, start + 1, where), shape=shape, where=where)]
+            return [slice_axis(x, axis, start, start + count, where)]
+        return [build("broadcast", slice_axis(x, axis, start, start + 1, where), shape=shape, where=where)]
 
     last = size - 1
     front = piece(before, {"reflect": 1, "wrap": size - before}.get(mode, 0))
@@ -104,7 +104,7 @@ def padded(x: Tensor, axis: int, before: Dim, after: Dim, mode: str, value: Any,
     return concat([*front, x, *back], axis) if front or back else x
 
 
-def part(x: Tensor, axis: int, start: Dim, stop: Dim, where: Where | None) -> Tensor:
+def slice_axis(x: Tensor, axis: int, start: Dim, stop: Dim, where: Where | None) -> Tensor:
     """Return x[start:stop] along an axis, where the bounds may be symbolic."""
     starts = tuple(start if other == axis else 0 for other in range(x.rank))
     stops = tuple(stop if other == axis else dim for other, dim in enumerate(x.type.shape))
@@ -174,7 +174,7 @@ def windows_over_time(what: str, x: Tensor, sizes: WindowSizes, fill: float, whe
     x = padded(x, 1, before, after, mode, fill, where)
     if room:  # add enough padding that one formula gives the number of windows for all sizes
         count = ceil_divide(steps, stride)
-        x = part(padded(x, 1, 0, room, "constant", fill, where), 1, 0, count * stride, where)
+        x = slice_axis(padded(x, 1, 0, room, "constant", fill, where), 1, 0, count * stride, where)
     if size == 1:  # the steps themselves, which a stream runs one at a time
         shape = x.type.shape
         if stride > 1:

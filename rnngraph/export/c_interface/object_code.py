@@ -181,9 +181,9 @@ def _entries_text(
 ) -> StageText:
     """Return the LLVM module of one entry, with its functions renamed."""
     own_offsets, functions = offsets[entry.plan.main.name], entry.plan.functions
-    entries = [replace(entry.placed(entry.plan.main, own_offsets), name=main)]
+    entries = [replace(entry.with_offsets(entry.plan.main, own_offsets), name=main)]
     if not exported.embedded:
-        entries.append(replace(entry.placed(entry.plan.pack, own_offsets), name=pack))
+        entries.append(replace(entry.with_offsets(entry.plan.pack, own_offsets), name=pack))
     return module_lines(functions, entries, exported.target, main, debug)
 
 

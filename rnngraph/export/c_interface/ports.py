@@ -61,7 +61,7 @@ class ExportedEntry:
     plan: ScheduledEntry
     panels: bytes = b""
 
-    def placed(self, entry: Entry, offsets: Mapping[str, int]) -> Entry:
+    def with_offsets(self, entry: Entry, offsets: Mapping[str, int]) -> Entry:
         """Return an entry whose packed weights are at other offsets, by name of buffer."""
         places = {
             buffer: (slot, offsets[buffer.name] if slot == "panels" else offset)

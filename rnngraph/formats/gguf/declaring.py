@@ -208,12 +208,12 @@ class Model:
         """Declare x [batch, time, ...] as [batch, time, width]."""
         return self.script.call(reshape, x, (None, None, width))
 
-    def before(self, x: Value) -> Value:
+    def delayed(self, x: Value) -> Value:
         """Declare x [batch, time, ...] delayed by one step, with zeros at the first step."""
         none = (0, 0)
         padded = self.script.call(pad, x, (none, (1, 0), *[none] * (x.tensor.rank - 2)))
         return self.script.item(padded, slice(None), slice(None, -1))
 
-    def pieces(self, x: Value, *widths: int) -> list[Value]:
+    def split(self, x: Value, *widths: int) -> list[Value]:
         """Split x along the last axis into pieces of these widths."""
         return [*self.script.call(split, x, list(widths), hint=tuple(f"x_{place}" for place in range(len(widths))))]

@@ -37,10 +37,10 @@ class Mamba:
 
     def layer(self, layer: str, x: Value) -> Value:
         m, script = self.m, self.script
-        u, z = m.pieces(m.product(x, f"{layer}.ssm_in.weight", 2 * self.inner, self.width), self.inner, self.inner)
+        u, z = m.split(m.product(x, f"{layer}.ssm_in.weight", 2 * self.inner, self.width), self.inner, self.inner)
         u = self.convolved(layer, u, self.inner)
         widths = (self.rank, self.states, self.states)
-        steps, key, query = m.pieces(m.product(u, f"{layer}.ssm_x.weight", sum(widths), self.inner), *widths)
+        steps, key, query = m.split(m.product(u, f"{layer}.ssm_x.weight", sum(widths), self.inner), *widths)
         if m.flag("ssm.dt_b_c_rms"):
             steps, key, query = (script.call(rms_norm, part, epsilon=self.epsilon) for part in (steps, key, query))
         steps = m.product(steps, f"{layer}.ssm_dt.weight", self.inner, self.rank)
@@ -94,8 +94,8 @@ class Mamba2(Mamba):
     def layer(self, layer: str, x: Value) -> Value:
         m, script, inner, shared = self.m, self.script, self.inner, self.groups * self.states
         widths = (inner, inner + 2 * shared, self.heads)
-        z, u, dt = m.pieces(m.product(x, f"{layer}.ssm_in.weight", sum(widths), self.width), *widths)
-        u, key, query = m.pieces(self.convolved(layer, u, widths[1]), inner, shared, shared)
+        z, u, dt = m.split(m.product(x, f"{layer}.ssm_in.weight", sum(widths), self.width), *widths)
+        u, key, query = m.split(self.convolved(layer, u, widths[1]), inner, shared, shared)
         dt = script.call(softplus, m.add(dt, m.vector(f"{layer}.ssm_dt.bias", self.heads)))
         parts = {
             "x": m.heads(u, self.heads, self.head),

@@ -74,7 +74,7 @@ class Rwkv:
 
     def change(self, x: Value) -> Value:
         """Declare the previous step of x minus x."""
-        return self.script.operation("-", self.m.before(x), x)
+        return self.script.operation("-", self.m.delayed(x), x)
 
     def by_heads(self, x: Value) -> Value:
         return self.m.heads(x, self.heads, self.head)
@@ -156,7 +156,7 @@ class Rwkv6(Rwkv):
         low = self.low_rank(mixed["w"], f"{name}_decay_w1", f"{name}_decay_w2", tanh)
         decay = script.negative(script.call(exp, m.add(low, self.vector(f"{name}_decay"))))
         # The output of a step reads the state before the step's update, so the cell applies the previous step's update.
-        parts = {"q": r, "k": m.before(k), "v": m.before(v), "g": m.before(self.by_heads(decay))}
+        parts = {"q": r, "k": m.delayed(k), "v": m.delayed(v), "g": m.delayed(self.by_heads(decay))}
         cell = script.call(GatedLinearAttentionCell, self.heads, self.head, hint="cell")
         y, _ = script.call(dynamic_rnn, cell, parts, hint=("y", "state"))
         y = m.add(y, self.bonus(r, k, v, m.vector(f"{name}_first.weight", self.heads, self.head)))
@@ -174,7 +174,7 @@ class Rwkv6(Rwkv):
         matrix, width = m.matrix(f"{name}_w2.weight", count * self.width, rank), self.width
         shares = [
             script.operation("@", part, script.item(matrix, slice(None), slice(place * width, (place + 1) * width)))
-            for place, part in enumerate(m.pieces(inner, *[rank] * count))
+            for place, part in enumerate(m.split(inner, *[rank] * count))
         ]
         own = self._constant_shares(name)
         return {

@@ -22,7 +22,7 @@ from ..steps import Value
 from .activations import number
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
-from .plain import kept
+from .plain import keep_prob
 
 MASK_PENALTY = 1e9
 """Number that is subtracted from the scores of masked steps, so that their softmax is 0."""
@@ -96,7 +96,7 @@ def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool =
 def _keep(b: Declaration, layer: Layer) -> float:
     """Return the keep probability of dropout on the attention weights."""
     rate = b.drops(number(layer.config, "dropout", 0.0))
-    return kept(rate) if 0 < rate < 1 else 1.0
+    return keep_prob(rate) if 0 < rate < 1 else 1.0
 
 
 def _causal(b: Declaration, query: Signal, value: Signal) -> Value:

@@ -31,7 +31,7 @@ from ..operators.moves import indexed, take
 from ..steps import Function, Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
-from .operands import Operation, alike, along_axis, axis_of, one_axis, operands, option, plain
+from .operands import Operation, along_axis, axis_of, one_axis, operands, option, plain, promoted
 
 MAX_COPIES = 1 << 12
 """Maximum number of repetitions, or of selected entries, of an operation."""
@@ -44,7 +44,7 @@ def _of_list(function: Function) -> Operation:
         tensors = inputs.arguments[0] if inputs.arguments else None
         if not isinstance(tensors, list | tuple) or not tensors:
             raise Unreadable("its first argument must be a list of tensors")
-        items = alike(b, [plain(b, item) for item in tensors])
+        items = promoted(b, [plain(b, item) for item in tensors])
         return b.script.call(function, items, one_axis(option(layer, inputs, "axis", 1, 0)))
 
     return join

@@ -33,7 +33,7 @@ def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
     return [plain(b, item) for item in inputs.arguments[:count]]
 
 
-def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
+def promoted(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
     """Convert operands to their widest dtype, as Keras 3 does. Python numbers count as int32 or float32.
 
     Args:

@@ -18,7 +18,7 @@ from . import axes, products, reductions
 from .activations import LAYERS as ACTIVATIONS
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
-from .operands import Operation, alike, as_floats, as_truths, operands, option, plain
+from .operands import Operation, as_floats, as_truths, operands, option, plain, promoted
 
 # Kinds of operations --------------------------------------------------------------------------------
 
@@ -29,14 +29,16 @@ def _unary(function: Function) -> Operation:
 
 def _sign(sign: str) -> Operation:
     def combine(b: Declaration, _: Layer, inputs: Inputs) -> Value:
-        left, right = alike(b, operands(b, inputs, 2), {"/": "float32", ">=": "int32", "<=": "int32"}.get(sign, "bool"))
+        left, right = promoted(
+            b, operands(b, inputs, 2), {"/": "float32", ">=": "int32", "<=": "int32"}.get(sign, "bool")
+        )
         return b.script.operation(sign, left, right)
 
     return combine
 
 
 def _binary(function: Function) -> Operation:
-    return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2)))
+    return lambda b, _, inputs: b.script.call(function, *promoted(b, operands(b, inputs, 2)))
 
 
 def _of_truths(function: Function, count: int) -> Operation:
@@ -52,7 +54,7 @@ def _of_floats(function: Function) -> Operation:
 
 def _comparison(function: Function) -> Operation:
     """Return the operation for a comparison. Bool operands are compared as ints."""
-    return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2), "int32"))
+    return lambda b, _, inputs: b.script.call(function, *promoted(b, operands(b, inputs, 2), "int32"))
 
 
 def _cast(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -71,7 +73,7 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     condition, one, other = operands(b, inputs, 3)
     if not isinstance(condition, Value):
         raise Unreadable("its condition must be a tensor")
-    return b.script.call(basic.where, as_truths(b, condition), *alike(b, [one, other]))
+    return b.script.call(basic.where, as_truths(b, condition), *promoted(b, [one, other]))
 
 
 def _fill_operation(function: Function) -> Operation:

@@ -100,7 +100,7 @@ def _rate(layer: Layer) -> float:
     return rate
 
 
-def kept(rate: float) -> float:
+def keep_prob(rate: float) -> float:
     """Return the keep probability of a dropout rate."""
     return round(1 - rate, 12)
 
@@ -111,7 +111,7 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if not rate:
         return Signal(x.value)
     if shape is None:
-        return Signal(b.script.call(dropout, x.value, kept(rate)))
+        return Signal(b.script.call(dropout, x.value, keep_prob(rate)))
     if not isinstance(shape, list) or len(shape) != x.rank:
         raise layer.config.error(f"noise_shape of {layer} must have {x.rank} entries, the rank of its input")
     return _shared_dropout(b, x.value, rate, [axis for axis, size in enumerate(shape) if size == 1])
@@ -127,12 +127,12 @@ def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, rate = inputs.one, b.drops(_rate(layer))
-    return Signal(alpha_dropout(ScriptBackend(b.script), x.value, kept(rate))) if rate else Signal(x.value)
+    return Signal(alpha_dropout(ScriptBackend(b.script), x.value, keep_prob(rate))) if rate else Signal(x.value)
 
 
 def _shared_dropout(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
     """Declare dropout whose mask is shared by all entries along ``axes``."""
-    return Signal(shared_dropout(ScriptBackend(b.script), x, kept(rate), axes))
+    return Signal(shared_dropout(ScriptBackend(b.script), x, keep_prob(rate), axes))
 
 
 def _noise(b: Declaration, x: Value, noisy: Value) -> Signal:

@@ -16,7 +16,7 @@ from .activations import cell_activation, number
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, signals
 from .custom import state_parts
-from .plain import kept
+from .plain import keep_prob
 
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "RNN")
@@ -96,7 +96,7 @@ def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) 
     recurrent = b.drops(number(layer.config, "recurrent_dropout", 0.0))
     if drops_state and "GRU" not in layer.kind:
         rates["state_keep_prob"] = recurrent
-    options = {key: kept(rate) for key, rate in rates.items() if 0 < rate < 1}
+    options = {key: keep_prob(rate) for key, rate in rates.items() if 0 < rate < 1}
     return b.script.call(DropoutWrapper, cell, **options, variational_recurrent=True, hint="cell") if options else cell
 
 

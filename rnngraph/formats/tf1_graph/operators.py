@@ -39,7 +39,7 @@ def _sign(call: Call) -> Outputs:
 def _extreme(call: Call) -> Outputs:
     function = elementwise.maximum if call.op == "Maximum" else elementwise.minimum
     x = call.value(0)
-    return function(ScriptBackend(call.script), x, call.tensors.beside(call.input(1), call.rank(0), x.tensor.dtype))
+    return function(ScriptBackend(call.script), x, call.tensors.as_operand(call.input(1), call.rank(0), x.tensor.dtype))
 
 
 @reads("FloorDiv", domain=DOMAIN)

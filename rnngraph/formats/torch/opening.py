@@ -46,7 +46,7 @@ class Settled:
 class Runs(Protocol):
     """Interface of the object that runs a module."""
 
-    def settled(
+    def run_until_stable(
         self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
     ) -> Settled:
         """Run the module repeatedly until the known sizes no longer change."""
@@ -122,7 +122,7 @@ class _Opening:
     def _settled(self, known: Mapping[str, Dim], lines: Mapping[str, Where | None]) -> Settled:
         key = frozenset(known.items())
         if key not in self.cache:
-            self.cache[key] = settled = self.runs.settled(self.examples, known, lines)
+            self.cache[key] = settled = self.runs.run_until_stable(self.examples, known, lines)
             self.cache[frozenset(settled.known.items())] = settled
         return self.cache[key]
 
@@ -182,7 +182,7 @@ class _Opening:
             if isinstance(dim, Size) and str(dim := sizes.open(other)) in changed:
                 examples[other] = changed[str(dim)]
         try:
-            other_run = self.runs.settled(examples, settled.known)
+            other_run = self.runs.run_until_stable(examples, settled.known)
         except RnnGraphError as error:
             self.reason = self.reason or error.where
             return None

@@ -168,14 +168,14 @@ class Reader:
         settled, self.examples = opened(self, self.tensors, self.examples, self.known, self.request)
         known, inputs = settled.known, settled.script.inputs
         self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in inputs], known, settled.times)
-        settled = self.settled(self.examples, known, settled.lines)
+        settled = self.run_until_stable(self.examples, known, settled.lines)
         if settled.sizes.limits:
             self.limits = settled.sizes.limits
-            settled = self.settled(self.examples, known, settled.lines)
+            settled = self.run_until_stable(self.examples, known, settled.lines)
         if self.cuts:
             checked = axes_to_check(self.cuts, known, self._tracer, self._run, self._sizes(self.examples, known))
             self.cut_axes = CutAxes(frozenset(checked))
-            settled = self.settled(self.examples, known, settled.lines) if checked else settled
+            settled = self.run_until_stable(self.examples, known, settled.lines) if checked else settled
             problems = unchecked(settled.script, self.cuts, checked)
             if problems:
                 raise not_readable(self.what(), [what for what, _ in problems], problems[0][1])
@@ -186,11 +186,14 @@ class Reader:
 
     def _check_reproducible(self, script: Script, known: Mapping[str, Dim]) -> None:
         """Raise ``NotReadableError`` if runs with other random numbers from Python's ``random`` give another script."""
-        texts = {script.text(), *(self.settled(self.examples, known).script.text() for _ in range(OTHER_DRAWS))}
+        texts = {
+            script.text(),
+            *(self.run_until_stable(self.examples, known).script.text() for _ in range(OTHER_DRAWS)),
+        }
         if len(texts) > 1:
             raise not_readable(self.what(), [f"its computation differs from run to run{_SWITCH_OFF}"])
 
-    def settled(
+    def run_until_stable(
         self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
     ) -> Settled:
         """Run the module repeatedly until the known sizes no longer change.

@@ -131,7 +131,7 @@ class ChunkLoop:
             values[source] = inputs.add(source, self._in_chunks(outer, count) if has_time else outer, has_time)
         is_step = None
         if count * self.steps != length:
-            is_step = inputs.over("is_step", _are_steps(count, self.steps, length, self.scan))
+            is_step = inputs.add_sequence("is_step", _are_steps(count, self.steps, length, self.scan))
         readouts, state = chunk_of(self._sequences.chunk(values, is_step, self.steps), param, self.factors)
         for probe, value in zip(self._sequences.probes.values(), readouts, strict=True):
             values[probe] = _steps_first(value), True
@@ -196,14 +196,14 @@ class _ChunkInputs:
         """Add a value as an input of the body. Return the input, and True if its first axis is the chunk's steps."""
         label = str(source.get("label", source.name or source.op))
         if has_time:
-            return self.over(label, outer), True
+            return self.add_sequence(label, outer), True
         if outer.op == "constant":
             return outer, False
         param = _param(label, outer)
         self.invariants.append(Binding(param, outer))
         return param, False
 
-    def over(self, label: str, chunks: Node) -> Node:
+    def add_sequence(self, label: str, chunks: Node) -> Node:
         """Add a sequence over chunks as an input. Return its value for one chunk, in the body."""
         param = _param(label, chunks, chunks.shape[1:])
         self.sequences.append(Binding(param, chunks))

@@ -52,7 +52,7 @@ class KeptState:
         order = tuple(0 if axis == self.axis else 1 + others.index(axis) for axis in range(self.kind.rank))
         return make("transpose", make("reshape", flat, shape=self.front), order=order)
 
-    def kept(self, node: Node) -> Node:
+    def to_rows(self, node: Node) -> Node:
         """Reshape a node from the declared type to [rows, width]."""
         if self.axis is not None:
             others = (axis for axis in range(self.kind.rank) if axis != self.axis)
@@ -131,5 +131,5 @@ def _by_rows(graph: Graph, states: Mapping[str, KeptState]) -> Graph:
         attributes: dict[str, Any] = dict(node.attributes) | {"type": state.flat}
         inputs[node] = make("input", where=node.where, name=node.name, **attributes)
         new[node] = state.declared(inputs[node])
-    outputs = [(name, states[name].kept(new[node]) if name in states else new[node]) for name, node in graph.outputs]
+    outputs = [(name, states[name].to_rows(new[node]) if name in states else new[node]) for name, node in graph.outputs]
     return Graph.of(graph.name, outputs, [inputs[node] for node in graph.inputs], graph.comments)

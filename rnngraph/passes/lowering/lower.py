@@ -123,7 +123,7 @@ class Lowering:
         self.assigned = assigned
         self.show, taps, taps_are_inputs, self.kept_labels = form
         self.of_loss = of_loss
-        self.kept: dict[str, Node] = {}
+        self.dropout_mask: dict[str, Node] = {}
         self.nodes = SizedNodes(Layers(names.scopes))
         self.random = RandomNodes(self.nodes)
         self.context = Context(self.nodes, self.random, names.scopes, taps, taps_are_inputs)
@@ -185,7 +185,7 @@ class Lowering:
         shown = kept_label(label) if is_kept else label
         new = self.make("input", where=node.where, name=name, label=shown, type=node.tensor)
         if is_kept:
-            self.kept[label] = new
+            self.dropout_mask[label] = new
         for axis, dim in enumerate(node.tensor.shape):
             for symbol in symbols_of(dim):
                 self.nodes.roles.setdefault(symbol, f"{new.name}_{axis}")
@@ -245,7 +245,7 @@ class Lowering:
         if (
             leaf_count
             and self.show != INNER
-            and not any(item.op == "scan" or item in self.kept.values() for item in initial_values)
+            and not any(item.op == "scan" or item in self.dropout_mask.values() for item in initial_values)
         ):
             prefix = f"{STATE}{len(self.states)}/"
             labels = [f"{prefix}{path or number}" for number, (path, _) in enumerate(paths(structure))]
@@ -282,7 +282,7 @@ class Lowering:
         """
         outputs: list[tuple[str, Node]] = []
         for name, declared in after.items():
-            before, label, where = self.kept.get(name), kept_label(name), declared.where
+            before, label, where = self.dropout_mask.get(name), kept_label(name), declared.where
             if before is None:
                 raise GraphError(
                     f"no output depends on {name}, so it can't be a kept state; remove it from states=", where
@@ -339,6 +339,6 @@ class Lowering:
             step = self.make("reshape", self.random.steps(shape[1]), shape=(shape[1], 1))
         site = self.names.scopes[node["scope"]]
         if node.op == "dropout":
-            drawn = self.random.kept(site, node["salt"], operands[1], step, row, shape)
+            drawn = self.random.dropout_mask(site, node["salt"], operands[1], step, row, shape)
             self.random.masks[site] = self.make("reshape", drawn, shape=x.shape)
         return self.random.draw(node, operands, shape, site, seed, step, row)

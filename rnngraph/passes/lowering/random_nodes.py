@@ -72,7 +72,7 @@ class RandomNodes:
             self.number = self.make("input", label=NUMBER, name=NUMBER, type=kind)
         return self.number
 
-    def kept(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
+    def dropout_mask(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
         """Return the float32 dropout mask of a site. If the keep probability is an input, record its label."""
         source = keep.operands[0] if keep.op == "cast" else keep
         if source.op == "input":

@@ -94,14 +94,16 @@ class StepDraws:
         rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
         outside = keep if keep.op == "constant" else self.whole(keep)
         if variational:
-            self.random.masks[site] = self.random.kept(site, salt, outside, self.random.constant(-1), rows, shape)
+            self.random.masks[site] = self.random.dropout_mask(
+                site, salt, outside, self.random.constant(-1), rows, shape
+            )
             return
         loops, numbers = len(self.extent), self.random.steps(self.extent[0])
         for size in self.extent[1:]:
             one = self.make("reshape", numbers, shape=(*numbers.shape, 1))
             numbers = self.make("add", self._scaled(one, size), self.make("iota", size=size))
         steps = self.make("reshape", numbers, shape=(*self.extent, 1, 1))
-        drawn = self.random.kept(site, salt, outside, steps, rows, (*self.extent, *shape))
+        drawn = self.random.dropout_mask(site, salt, outside, steps, rows, (*self.extent, *shape))
         self.random.masks[site] = self.make("transpose", drawn, order=(loops, *range(loops), loops + 1))
 
     def _scaled(self, number: Node, steps: Dim) -> Node:

@@ -60,7 +60,7 @@ class Reader:
         self._advance = Advance(stream)
 
     @property
-    def left(self) -> int:
+    def unread(self) -> int:
         """Number of tokens of the prompt that are not read yet."""
         return self._prompt.shape[1] - self._position
 
@@ -86,7 +86,7 @@ class Reader:
             self._position += chunk.shape[1]
             self.last = flatten(self.stream.process({self._ports.input: chunk}))[self._ports.place][:, -1]
             return
-        is_last = chunk.shape[1] == self.left
+        is_last = chunk.shape[1] == self.unread
         before = chunk[:, :-1] if is_last else chunk
         if before.size:
             self._advance({self._ports.input: before})
@@ -176,7 +176,7 @@ class Generation(Unindexed, Iterator[Any]):
 
     def _read(self) -> None:
         """Read the tokens that were fed or returned and are not read yet."""
-        while self._reader.left:
+        while self._reader.unread:
             self._reader.read_prompt(CHUNK)
         if self._unread is not None and self._running is not None:
             self._reader.read(self._unread, self._running)

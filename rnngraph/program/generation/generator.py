@@ -283,7 +283,7 @@ class Generator(Unindexed):
         budget = self._limits.max_prefill
         for _ in range(len(self._reading)):
             request = self._reading[0]
-            left, is_over = request.reader.left, True
+            left, is_over = request.reader.unread, True
             count = min(budget, left)
             if request.is_cancelled:
                 request.end("cancelled")

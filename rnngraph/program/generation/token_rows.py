@@ -78,7 +78,7 @@ class TokenRows:
             Number of new tokens: 0 or 1.
         """
         options, drawing, reader = request.options, None, request.reader
-        if not options.max_new and not reader.left:
+        if not options.max_new and not reader.unread:
             self._end(Row(request, None), "length", reader.last)
             return 0
         if options.draw is not None:
@@ -86,7 +86,7 @@ class TokenRows:
                 **options.draw.begin(options.number or 0, request.reader.begun)
             )
         row = Row(request, drawing)
-        if reader.left:
+        if reader.unread:
             request.token = int(reader.take_last()[0])
         elif not self._deliver(row, self._choose([row], reader.last)[0], reader.last):
             self._free(row)

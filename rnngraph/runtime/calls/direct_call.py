@@ -215,7 +215,7 @@ class DirectCall:
         """Return the address of a description of the structure of results."""
         leaves = iter(range(MAX_ITEMS))
 
-        def whole(nest: Any, parts: list[int]) -> int:
+        def join_parts(nest: Any, parts: list[int]) -> int:
             kind: Any = type(nest)
             if isinstance(nest, dict):
                 return self._node(MAPPING, parts, self._object(Result), [self._object(key) for key in nest])
@@ -223,7 +223,7 @@ class DirectCall:
             maker = 0 if make is tuple else self._object(make)
             return self._node(SEQUENCE, parts, maker, [], container if issubclass(kind, tuple) else 0)
 
-        root: int = fold(structure, lambda leaf: self._leaf(next(leaves)), whole)
+        root: int = fold(structure, lambda leaf: self._leaf(next(leaves)), join_parts)
         return root
 
     def _leaf(self, number: int) -> int:

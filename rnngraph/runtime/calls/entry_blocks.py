@@ -42,7 +42,7 @@ class EntryBlocks:
             block.set_arena(arena)
         return block, (arena, weights)  # parameters may change, but these weights must live until the call ends
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, context: tuple[np.ndarray, Weights]) -> None:
+    def record_run(self, call: PreparedCall, arrays: list[Any] | None, context: tuple[np.ndarray, Weights]) -> None:
         self._entry.give_back(context[0])
 
 

@@ -142,11 +142,11 @@ def _check_separate(arrays: Mapping[str, np.ndarray], where: Where | None) -> No
 def _expected(nest: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> _Nest | _Leaf:
     leaves: Iterator[_Leaf] = ((number, shape, np.dtype(dtype)) for number, (shape, dtype) in enumerate(kinds))
 
-    def whole(item: Any, parts: list[Any]) -> _Nest:
+    def join_parts(item: Any, parts: list[Any]) -> _Nest:
         keys = item if isinstance(item, dict) else range(len(parts))
         return _Nest(dict if isinstance(item, dict) else type(item), dict(zip(keys, parts, strict=True)))
 
-    expected: _Nest | _Leaf = fold(nest, lambda _: next(leaves), whole)
+    expected: _Nest | _Leaf = fold(nest, lambda _: next(leaves), join_parts)
     return expected
 
 

@@ -68,7 +68,7 @@ class CallSpec:
         """Return (shape in the caller's layout, dtype) of every output."""
         axes, shapes = self.result_axes, self.sized.shapes
         return {
-            item.name: (without(shape, axes.get(item.name)), item.dtype)
+            item.name: (without_axis(shape, axes.get(item.name)), item.dtype)
             for item, shape in zip(self.entry.outputs, shapes, strict=True)
         }
 
@@ -126,12 +126,12 @@ def spec_of(
     return CallSpec(entry, sized, names, feeds, fixed, *results, seeded, checks, **options)
 
 
-def without(shape: Sequence[Any], axis: int | None) -> tuple[Any, ...]:
+def without_axis(shape: Sequence[Any], axis: int | None) -> tuple[Any, ...]:
     """Return a shape without the omitted axis; unchanged if the axis is None."""
     return tuple(shape) if axis is None else (*shape[:axis], *shape[axis + 1 :])
 
 
-def whole(array: ndarray, axis: int | None) -> ndarray:
+def with_omitted_axis(array: ndarray, axis: int | None) -> ndarray:
     """Insert the axis of length 1 that a caller omitted; unchanged if the axis is None."""
     return array if axis is None else np.expand_dims(array, axis)
 
@@ -162,7 +162,7 @@ class PreparedCall:
             (shape, dtype, _), copy = spec.feeds[name], None
             if name in memory or bytes_of(shape, dtype) <= spec.copied:
                 copy = memory[name] if name in memory else empty(shape, dtype, f"a copy of feed {name}")
-                self.inputs[name] = whole(copy, spec.feed_axes.get(name))
+                self.inputs[name] = with_omitted_axis(copy, spec.feed_axes.get(name))
             else:
                 self._pointed.append((key, name, slots[name][0] if name in slots else UNREAD))
             feeds.append((key, shape, dtype, () if shape else NUMBERS.get(dtype, ()), copy))
@@ -175,7 +175,7 @@ class PreparedCall:
             shape, dtype = spec.results[name]
             if name in memory or bytes_of(shape, dtype) <= SMALL:
                 array = memory[name] if name in memory else empty(shape, dtype, f"the result {name}")
-                self.results[name] = whole(array, spec.result_axes.get(name))
+                self.results[name] = with_omitted_axis(array, spec.result_axes.get(name))
                 self._memory.append(array)
                 takes.append(array.copy)
             else:
@@ -231,7 +231,7 @@ class PreparedCall:
     def read(self, feeds: Mapping[Any, Any]) -> dict[str, ndarray]:
         """Return the arrays that native code reads, by name."""
         spec = self.spec
-        large = {name: whole(feeds[key], spec.feed_axes.get(name)) for key, name, _ in self._pointed}
+        large = {name: with_omitted_axis(feeds[key], spec.feed_axes.get(name)) for key, name, _ in self._pointed}
         return {**spec.fixed, **self.inputs, **large}
 
     def place(self, numbers: ndarray, feeds: Mapping[Any, Any], arrays: Sequence[Any] | None) -> None:

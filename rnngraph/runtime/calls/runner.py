@@ -58,7 +58,7 @@ class BlockSource(Protocol):
         ``arrays`` are the caller's arrays for results, by leaf.
         """
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, context: Any) -> None:
+    def record_run(self, call: PreparedCall, arrays: list[Any] | None, context: Any) -> None:
         """Record that a call has run, before it returns its results. ``context`` is the object from ``block``."""
 
 
@@ -123,7 +123,7 @@ class Runner:
             commits: Guard of calls with a ``commit``.
         """
         self.spec, self.outs = spec, spec.outs
-        self._source, self._block, self._ran = source, source.block, source.ran
+        self._source, self._block, self._ran = source, source.block, source.record_run
         self._threads, self._parts = threads, threads.parts
         self._count, self._draw = len(spec.names), draw
         self._take = None if optional is None else optional.take

@@ -113,7 +113,9 @@ class HeldFeeds:
         axis = row_axis(shape, self._graph.rows.names)
         return array if whole or axis is None else np.squeeze(array, axis)
 
-    def together(self, held_feeds: Mapping[str, np.ndarray], where: Where | None) -> tuple[Any, dict[str, int], Arrays]:
+    def shared_values(
+        self, held_feeds: Mapping[str, np.ndarray], where: Where | None
+    ) -> tuple[Any, dict[str, int], Arrays]:
         """Return what streams must have in common to step as one batch.
 
         Returns:

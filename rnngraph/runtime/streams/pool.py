@@ -317,7 +317,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
 
     def _table_for(self, held_feeds: Rows, where: Where | None) -> StreamTable:
         """Return the table of streams that keep these feeds. A new table is compiled."""
-        key, others, shared = self._holding.together(held_feeds, where)
+        key, others, shared = self._holding.shared_values(held_feeds, where)
         table = self._tables.get(key)
         if table is None:
             steps = RowSteps(self._graph, self._parameters, others, shared)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..calls.direct_call import DirectCall, DirectMemory, NativeTime, can_be_direct, is_ready
-from ..calls.prepared_call import CallSpec, PreparedCall, whole
+from ..calls.prepared_call import CallSpec, PreparedCall, with_omitted_axis
 from ..calls.runner import DirectSource, Runner
 from ..native.aligned_memory import aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights
@@ -71,7 +71,7 @@ class StateBlocks:
         side = self._side.value
         return self.blocks[side], side
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, side: int) -> None:
+    def record_run(self, call: PreparedCall, arrays: list[Any] | None, side: int) -> None:
         if self.left_out is not None:
             results = dict(zip(self._spec.leaves, call.present(arrays), strict=True))
             self._restore_other_rows(self.left_out, {**results, **call.flags}, side)
@@ -84,7 +84,7 @@ class StateBlocks:
         for name, array in results.items():
             axis = self._row_axes[name]
             if axis is not None:
-                np.moveaxis(whole(array, self._spec.result_axes.get(name)), axis, 0)[others] = 0
+                np.moveaxis(with_omitted_axis(array, self._spec.result_axes.get(name)), axis, 0)[others] = 0
 
 
 class PreparedStep(Runner):
@@ -154,7 +154,7 @@ class PreparedStep(Runner):
         if len(feeds) != count and not self._held_feeds.take(feeds, self._blocks.call(self.spec), is_checked=True):
             return None
         some.run(rows)
-        return some.give(rows, arrays)
+        return some.collect(rows, arrays)
 
     @cached_property
     def _some_rows(self) -> SomeRows | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...ir.types import TensorType, array_dtype, evaluate, substitute
 from ...support.records import dataclass
-from ..calls.prepared_call import without
+from ..calls.prepared_call import without_axis
 from ..native.compiled_graph import CompiledGraph
 from ..native.entry import NativeEntry
 from ..native.optimized_graph import Changes, ordered_sizes, tiled_sizes
@@ -120,7 +120,7 @@ class RowGraph:
 
     def port(self, name: str, kind: TensorType, left_out: int | None, others: Mapping[str, int]) -> RowPort:
         """Return the layout of an array; ``left_out`` is a time axis of length 1 that callers omit."""
-        shape = without(tuple(substitute(dim, dict.fromkeys(self.lengths, 1)) for dim in kind.shape), left_out)
+        shape = without_axis(tuple(substitute(dim, dict.fromkeys(self.lengths, 1)) for dim in kind.shape), left_out)
         axis = row_axis(shape, self.names)
         known = {**others, **dict.fromkeys(self.names, 1)}
         sizes = [evaluate(dim, known) for dim in shape]

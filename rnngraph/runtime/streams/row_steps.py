@@ -20,7 +20,7 @@ from ...codegen.machine.code import Code, Native
 from ...codegen.machine.target import host
 from ...ir.types import array_dtype, evaluate
 from ...support.allocation import empty
-from ..calls.prepared_call import CallSpec, whole
+from ..calls.prepared_call import CallSpec, with_omitted_axis
 from ..calls.signatures import Feed
 from ..native.adaptive_threads import AdaptiveEntry, SharingPolicy
 from ..native.aligned_memory import address, aligned_bytes
@@ -314,7 +314,7 @@ class _InPlace:
                 block.set_input(name, array)
         for port in (*steps.inputs.values(), *steps.kept.values()):
             if port.name in entry.input_slots:
-                block.set_input(port.name, whole(sources[port.name], _axis(graph, port)))
+                block.set_input(port.name, with_omitted_axis(sources[port.name], _axis(graph, port)))
         for name in (*steps.outputs, *steps.states):
             block.set_output(entry.output_slots[name], targets[name])
         slots = [entry.size_slots[name] for name in graph.rows.names if name in entry.size_slots]
@@ -363,7 +363,7 @@ class _Job:
             if port.name in entry.input_slots:
                 array = self._allocated(port, max_rows)
                 view = array if port.axis is not None else array.reshape(port.shape)
-                self.block.set_input(port.name, whole(view, _axis(graph, port)))
+                self.block.set_input(port.name, with_omitted_axis(view, _axis(graph, port)))
                 self._sources[port.name] = len(gathers)
                 gathers.append(_copy_record(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
         for port in (*steps.outputs.values(), *steps.states.values()):

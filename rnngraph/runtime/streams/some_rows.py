@@ -84,7 +84,7 @@ class SomeRows:
         steps.rows[: len(rows)] = rows
         steps.run(len(rows))
 
-    def give(self, rows: ndarray, arrays: list[Any] | None) -> Any:
+    def collect(self, rows: ndarray, arrays: list[Any] | None) -> Any:
         """Return the results of these rows, and zeros for all other rows."""
         steps, spec, count = self._steps, self._spec, len(rows)
         self._queue.clear()

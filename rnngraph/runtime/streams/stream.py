@@ -17,7 +17,7 @@ from ...support.errors import NameLookupError, ShapeError, StructureError, Where
 from ..calls.direct_call import DIRECT, DirectPlan
 from ..calls.feed_names import FeedNames, KnownKeys, unknown_input
 from ..calls.feeds import convert, rank_of, solve_sizes
-from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, whole, without
+from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, with_omitted_axis, without_axis
 from ..calls.results import ResultT, result_of
 from ..native.entry import NativeEntry, ShapeInstance
 from ..parameters import Parameters
@@ -232,7 +232,8 @@ class Stream(Uncalled, Generic[ResultT]):
     ) -> tuple[States, NativeEntry, ShapeInstance]:
         """Check the feeds together with the held ones. Return the states and the entry for them."""
         axes = self._graph.axes.omitted if one_step else {}
-        arrays = {**self._held_feeds, **{name: whole(array, axes.get(name)) for name, array in feeds.items()}}
+        fed = {name: with_omitted_axis(array, axes.get(name)) for name, array in feeds.items()}
+        arrays = {**self._held_feeds, **fed}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
         missing = [name for name in needed if name not in arrays]
         if missing:
@@ -257,7 +258,7 @@ class Stream(Uncalled, Generic[ResultT]):
             value = np.full(self._batch, value)
         if one_step:
             shape = tuple(substitute(dim, dict.fromkeys(self._lengths, 1)) for dim in kind.shape)
-            kind = kind.with_shape(without(shape, self._graph.axes.omitted[name]))
+            kind = kind.with_shape(without_axis(shape, self._graph.axes.omitted[name]))
         if one_step and rank_of(value) == len(kind.shape) + 1 and self._graph.axes.omitted[name] is not None:
             raise ShapeError(
                 f"feed {name} has shape {np.shape(value)}, and step takes one step, {kind}; use stream.process for a "

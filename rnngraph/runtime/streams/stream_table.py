@@ -187,7 +187,7 @@ class RowBlocks:
         self.run = steps.run_prepared
         return self, weights
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, context: Weights) -> None:
+    def record_run(self, call: PreparedCall, arrays: list[Any] | None, context: Weights) -> None:
         """Do nothing: the step updated the states in place."""
 
 

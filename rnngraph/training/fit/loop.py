@@ -198,7 +198,7 @@ class Fit:
     def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, own: slice, weight: int, carry: bool) -> float:
         training, position = self.state.program.training, self.position
         give_way()
-        with self.ranks.together():
+        with self.ranks.raise_together():
             arrays = training.gather(feeds, {}, self.plan.where)
         finite = True
 

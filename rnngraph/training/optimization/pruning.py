@@ -85,7 +85,7 @@ class Prune:
                 )
         return tuple(name for name in matrices if any(is_named(name, pattern) for pattern in patterns))
 
-    def left(self, weights: np.ndarray, before: np.ndarray | None, update: int) -> np.ndarray:
+    def remaining_blocks(self, weights: np.ndarray, before: np.ndarray | None, update: int) -> np.ndarray:
         """Return a mask of the blocks that stay nonzero after an update.
 
         Args:

@@ -60,7 +60,7 @@ class Ranks:
         return cast(T, self.exchanged(value, failure)[0])
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def raise_together(self) -> Iterator[None]:
         """Context manager for work that each rank does alone. If one rank raises an error, all ranks do."""
         failure: BaseException | None = None
         try:

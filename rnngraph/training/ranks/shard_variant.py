@@ -114,7 +114,7 @@ class ShardVariant:
     ) -> dict[str, np.ndarray]:
         """Return states and fetched values of the whole batch, from those of the shards."""
         pieces = [piece for own in everyone for piece in own]
-        return {name: _whole(self.kinds[name], [piece[name] for piece in pieces]) for name in names}
+        return {name: _join_shards(self.kinds[name], [piece[name] for piece in pieces]) for name in names}
 
 
 class Parts:
@@ -166,7 +166,7 @@ class Totals:
     def add(self, shards: Sequence[Shard], count: int, tree: ShardTree, ranks: Ranks, where: Where | None) -> None:
         """Compute the totals, and add them to each shard's feeds."""
         for stage in self._stages:
-            with ranks.together():
+            with ranks.raise_together():
                 results = [stage.calls.run(shard.arrays, where) for shard in shards]
             tree.add(_packed(shards, results, stage.leaf), count, stage.packing, stage.total)
             for shard in shards:
@@ -197,7 +197,7 @@ def _stages(totals: Graph) -> list[tuple[str, ...]]:
     return stages
 
 
-def _whole(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
+def _join_shards(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
     """Return the value of the whole batch from the values of its shards."""
     return np.concatenate(pieces, kind.axis) if isinstance(kind, Sharded) else pieces[0]
 

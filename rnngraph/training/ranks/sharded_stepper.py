@@ -105,7 +105,7 @@ class ShardedStepper(Stepper):
         state, training = self.state, self.state.program.training
         with self.lock:
             pieces: list[dict[str, np.ndarray]] = []
-            with self.ranks.together():
+            with self.ranks.raise_together():
                 batch = Batch(training.gather(feeds, {}, where), own.start, count)
                 variant = self._variant(SHOWN, (), None)
                 variant.step.check_carries(where)

@@ -34,7 +34,7 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
     if state.shards is None:
         return Stepper(state)
     ranks.interrupt = state.interrupt
-    with ranks.together():
+    with ranks.raise_together():
         stepper = ShardedStepper(state, ranks, state.shards, where)
     if ranks.size > 1:
         _check(state, ranks, where)
@@ -67,7 +67,7 @@ def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
 def take_parameters(state: TrainState, ranks: Ranks) -> None:
     """Copy rank 0's parameters to all ranks."""
     parameters = state.program.parameters
-    with ranks.together():
+    with ranks.raise_together():
         shared = {name: array.copy() for name, array in parameters.items()}
     ranks.share([*shared.values()])
     parameters.load(shared)

@@ -99,7 +99,7 @@ class NativeStep:
         entry.pack(block)
         return block, parameters
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, context: object) -> None:
+    def record_run(self, call: PreparedCall, arrays: list[Any] | None, context: object) -> None:
         """Do nothing: values are replaced when results are committed."""
 
 

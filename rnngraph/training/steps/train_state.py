@@ -87,7 +87,7 @@ class TrainState:
         self.recompute = options.recompute
         self.prune: Prune | None = None
         self.pruned: tuple[str, ...] = ()
-        self.left: dict[str, np.ndarray] = {}
+        self.remaining_blocks: dict[str, np.ndarray] = {}
         self._zeros: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # masks of pruned elements
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
@@ -188,7 +188,9 @@ class TrainState:
 
     def _prune(self, new: Mapping[str, np.ndarray], prune: Prune) -> None:
         for name, array in new.items():
-            left = self.left[name] = prune.left(array, self.left.get(name), self.updates)
+            left = self.remaining_blocks[name] = prune.remaining_blocks(
+                array, self.remaining_blocks.get(name), self.updates
+            )
             if name not in self._zeros or self._zeros[name][0] is not left:
                 self._zeros[name] = left, prune.zeros(left, array.shape)
             array.flags.writeable = True  # it was read-only while it was a parameter

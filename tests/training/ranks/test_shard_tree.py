@@ -149,7 +149,7 @@ def test_the_number_of_consecutive_messages_equals_the_models(size: int, shards:
 
 def test_an_error_of_one_rank_is_everyones() -> None:
     def work(comm: Any) -> None:
-        with Ranks(comm).together():
+        with Ranks(comm).raise_together():
             if comm.Get_rank() == 1:
                 raise ValueError("no such file")
 

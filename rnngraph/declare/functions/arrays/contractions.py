@@ -80,9 +80,9 @@ def _contract(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[T
     left, right = _ordered(a, of_a, both + rows + inner), _ordered(b, of_b, both + inner + columns)
     if not inner:
         ones = (1,) * len(columns)
-        aligned = _laid(left, (*left.type.shape, *ones))
+        aligned = _lay_out(left, (*left.type.shape, *ones))
         batch_shape, column_shape = right.type.shape[: len(both)], right.type.shape[len(both) :]
-        return aligned * _laid(right, (*batch_shape, *(1,) * len(rows), *column_shape)), both + rows + columns
+        return aligned * _lay_out(right, (*batch_shape, *(1,) * len(rows), *column_shape)), both + rows + columns
     split = len(both) + len(rows)
     batch_shape, along, depth = (
         left.type.shape[: len(both)],
@@ -91,14 +91,14 @@ def _contract(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[T
     )
     across = right.type.shape[len(both) + len(inner) :]
     flat = (product(along),) if both or not rows else along
-    left = _laid(left, (*batch_shape, *flat, product(depth)))
+    left = _lay_out(left, (*batch_shape, *flat, product(depth)))
     lead, deep = right.type.shape[: len(both)], right.type.shape[len(both) : len(both) + len(inner)]
-    right = _laid(right, (*lead, product(deep), product(across)))
+    right = _lay_out(right, (*lead, product(deep), product(across)))
     result = matmul(left, right)
-    return _laid(result, (*result.type.shape[: len(both)], *along, *across)), both + rows + columns
+    return _lay_out(result, (*result.type.shape[: len(both)], *along, *across)), both + rows + columns
 
 
-def _laid(x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
+def _lay_out(x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
     return x if x.type.shape == shape else build("reshape", x, shape=shape)
 
 

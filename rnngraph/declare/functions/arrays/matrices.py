@@ -12,7 +12,7 @@ from ....support.errors import ShapeError
 from ...tensor import Tensor, as_tensor, build, floats, like, pair
 from ..basic import cast, concat, equal, expand_dims, reduce_sum, where
 from ..matching import matrix_product
-from ..padding import padded, part
+from ..padding import padded, slice_axis
 from ..statistics import selected
 from .moves import moved_order
 
@@ -89,7 +89,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     start, stop = _ends(rows, columns, shift)
     numbers = cast(x, "int32") if kind == "bool" else x
     entries = selected(equal(*_row_and_column_indices(x.type.shape, shift)), numbers, -1)
-    return cast(part(entries, x.rank - 2, start, stop, None), kind)
+    return cast(slice_axis(entries, x.rank - 2, start, stop, None), kind)
 
 
 def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:

@@ -11,7 +11,7 @@ from ....support.arguments import entries, whole_number
 from ....support.errors import ArgumentError, ShapeError, shown
 from ...tensor import Tensor, as_tensor, build
 from ..basic import Axis, axes_of, concat, one_axis
-from ..padding import part
+from ..padding import slice_axis
 
 
 @api
@@ -44,7 +44,7 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Tensor:
     if not offset:
         return x
     cut = size - offset if offset > 0 else -offset
-    return concat([part(x, place, cut, size, None), part(x, place, 0, cut, None)], place)
+    return concat([slice_axis(x, place, cut, size, None), slice_axis(x, place, 0, cut, None)], place)
 
 
 @api

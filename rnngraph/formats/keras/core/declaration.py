@@ -175,7 +175,7 @@ class Declaration:
         self._arrays, self._uses, self._groups = file.arrays, file.uses, file.groups
         self._handlers, self._keeps_mask = handlers, keeps_mask
         self._waiting = {layer for group in file.groups.values() for layer in group[:-1]}
-        self._paths = {clean(layer.path, layer.kind) for layer in file.uses}
+        self._paths = {scope_name_of(layer.path, layer.kind) for layer in file.uses}
         self._scopes: dict[Layer, str] = {}
         self._driven: set[Layer] = set()
         self._used_names = Counter[str]()
@@ -298,7 +298,7 @@ class Declaration:
     def scope(self, layer: Layer) -> str:
         """Return the scope of the layer's parameters."""
         if layer not in self._scopes:
-            self._scopes[layer] = self._free(clean(layer.path, layer.kind), own=True)
+            self._scopes[layer] = self._free(scope_name_of(layer.path, layer.kind), own=True)
         return self._scopes[layer]
 
     def driver_scope(self, layer: Layer) -> str:
@@ -348,7 +348,7 @@ class Declaration:
         return self.script.call(ACTIVATIONS[name], x)
 
 
-def clean(path: str, kind: str) -> str:
+def scope_name_of(path: str, kind: str) -> str:
     """Return a layer's path as a scope's name, or the class if the path is not usable."""
     if path and path.isprintable() and len(path) <= MAX_NAME:
         return path

@@ -205,7 +205,7 @@ class Values:
                     pending.append(value.step)
         return seen
 
-    def beside(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
+    def as_operand(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
         """Return x as an operand of an op with a value of ``rank``. A single number becomes a literal."""
         if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
             number = written(x.array.reshape(()))

@@ -18,7 +18,7 @@ from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..core.values import storage_dtype
 from .backend import OnnxBackend
-from .shapes import counted, places
+from .shapes import counted, row_indices
 
 MAX_CHOSEN = 256
 """Maximum number of entries that are selected one by one from an axis of symbolic size."""
@@ -55,7 +55,7 @@ def _consecutive(call: Call, ids: Value) -> Value | None:
     """Return consecutive indices from 0, checked against a table's size at run time; None for other indices."""
     if call.tensors.is_a(ids, "count"):
         count = shape_of(ids)[0]
-        return places(call.tensors, 0, count) if isinstance(count, Size) else None
+        return row_indices(call.tensors, 0, count) if isinstance(count, Size) else None
     if ids.path or ids.step.key not in (basic.cast, basic.expand_dims, basic.reshape):
         return None
     inner, *others = ids.step.operands
@@ -68,7 +68,7 @@ def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Ope
     count = stop - start
     if not isinstance(count, Size):
         raise UnreadableError(f"its bound {stop} is out of range for an axis of size {shape_of(x)[axis]}")
-    return call.tensors.rows_at(call.tensors.value(x, "table"), places(call.tensors, start, count), axis)
+    return call.tensors.rows_at(call.tensors.value(x, "table"), row_indices(call.tensors, start, count), axis)
 
 
 def _is_argmax(ids: Value) -> bool:
@@ -158,7 +158,7 @@ def _one_hot(call: Call) -> Outputs:
     kind = () if dtype == "float32" else (dtype,)
     if not isinstance(values, Known) or values.array.reshape(-1).tolist() != [0, 1]:
         both = (call.tensors.reshape(call.tensors.index(values, [place]), ()) for place in (0, 1))
-        off, on = (call.tensors.beside(value, 0, dtype) for value in both)
+        off, on = (call.tensors.as_operand(value, 0, dtype) for value in both)
         options |= {"on_value": on, "off_value": off}
     return call.script.call(basic.one_hot, ids, depth, *kind, **options)
 

@@ -240,9 +240,9 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
         left = tensors.value(left)
     ranks = len(shape_of(left)), len(shape_of(right))
     if isinstance(right, Value):
-        a, b = tensors.beside(left, ranks[1], dtype), right
+        a, b = tensors.as_operand(left, ranks[1], dtype), right
     else:
-        a, b = tensors.value(left), tensors.beside(right, ranks[0], dtype)
+        a, b = tensors.value(left), tensors.as_operand(right, ranks[0], dtype)
     if not isinstance(a, Value) and not isinstance(b, Value):
         a = tensors.value(left)
     if op in ("Mod", "FMod") or (op == "Div" and dtype not in FLOATS):
@@ -274,7 +274,7 @@ def _power(call: Call) -> Outputs:
         )
         return call.tensors.transposed(result, source[1]) if source is not None else result
     value = call.tensors.cast(call.tensors.value(exponent), dtype_of(x))
-    return call.script.call(powers.power, call.tensors.beside(x, len(shape_of(value)), value.tensor.dtype), value)
+    return call.script.call(powers.power, call.tensors.as_operand(x, len(shape_of(value)), value.tensor.dtype), value)
 
 
 @reads("Where")
@@ -292,7 +292,7 @@ def _where(call: Call) -> Outputs:
     tensors, dtype = call.tensors, storage_dtype(dtype_of(a))
     rank = max(call.rank(0), call.rank(1), call.rank(2))
     choices = [_without_broadcast(call, item, condition) for item in (a, b)]
-    values = [tensors.beside(item, rank if len(shape_of(item)) <= call.rank(0) else -1, dtype) for item in choices]
+    values = [tensors.as_operand(item, rank if len(shape_of(item)) <= call.rank(0) else -1, dtype) for item in choices]
     if not any(isinstance(item, Value) for item in values):
         values[0] = tensors.value(choices[0])
     return call.script.call(basic.where, call.value(0), *values)
@@ -390,5 +390,5 @@ def _gelu(call: Call) -> Outputs:
 
 @reads("PRelu")
 def _prelu(call: Call) -> Outputs:
-    slope = call.tensors.beside(call.input(1), call.rank(), dtype_of(call.input(0)), "slope")
+    slope = call.tensors.as_operand(call.input(1), call.rank(), dtype_of(call.input(0)), "slope")
     return call.script.call(activations.leaky_relu, call.value(0), slope)

@@ -108,7 +108,7 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
     return tensors.script.operation("+", result, start) if start else tensors.record(result, "count")
 
 
-def places(tensors: Tensors, start: int, count: Size) -> Value:
+def row_indices(tensors: Tensors, start: int, count: Size) -> Value:
     """Return consecutive indices of a table's rows. Calls raise an error if the table has fewer rows."""
     part = part_of(count)
     if count.symbol is None and (part is None or part[1].step is not None):

@@ -168,7 +168,7 @@ def _lp_pool1d(
     return torch.pow(torch.sign(mean) * torch.abs(mean) * size, 1 / norm_type)
 
 
-def between(x: torch.Tensor, factor: int) -> torch.Tensor:
+def interpolate_entries(x: torch.Tensor, factor: int) -> torch.Tensor:
     """Interpolate linearly along the last axis, with ``factor`` points per entry."""
     before, after = torch.cat([x[..., :1], x[..., :-1]], -1), torch.cat([x[..., 1:], x[..., -1:]], -1)
     points = []

@@ -18,7 +18,7 @@ from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Entry, Filled, Lazy, Repeated, Stacked, dtype_of, expanded_of, shape_of
 from .shapes import axis_of, flat_arguments, unsqueezed
-from .slicing import entry_of, of_steps, part
+from .slicing import entry_of, of_steps, slice_axis
 
 
 @reads("cat", "concat", "concatenate")
@@ -121,7 +121,7 @@ def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Oper
     pieces: list[Operand] = []
     start: Dim = 0
     for width in sizes:
-        pieces.append(part(tracer, x, axis, start, start + width))
+        pieces.append(slice_axis(tracer, x, axis, start, start + width))
         start = start + width
     return tuple(pieces)
 
@@ -220,7 +220,7 @@ def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant",
     for at, (before, after) in enumerate(pairs):
         axis, size = rank - 1 - at, shape_of(cut)[rank - 1 - at]
         if before < 0 or after < 0:
-            cut = part(tracer, cut, axis, max(0, -before), size - max(0, -after))
+            cut = slice_axis(tracer, cut, axis, max(0, -before), size - max(0, -after))
     padding = {rank - 1 - at: (max(0, a), max(0, b)) for at, (a, b) in enumerate(pairs) if a > 0 or b > 0}
     if not padding:
         return cut

@@ -17,7 +17,7 @@ from ...layers import declare_batch_normalization
 from ...operators.dropouts import alpha_dropout, shared_dropout
 from ...operators.pools import adaptive_pool
 from ...steps import Value
-from ..composed.axes import between
+from ..composed.axes import interpolate_entries
 from ..tracing.calls import array_of
 from ..tracing.kinds import Argument, Extents, Function, Operand, Result
 from ..tracing.moved_axes import unviewed, viewed
@@ -97,7 +97,7 @@ def _interpolate(
             "give [batch, width, time], a whole scale_factor, and mode='nearest' or 'linear'"
         )
     if mode == "linear":
-        return tracer.by_torch(between, x, int(factor))
+        return tracer.by_torch(interpolate_entries, x, int(factor))
     return tracer.call(repeat, x, int(factor), 2) if factor > 1 else x
 
 

@@ -17,7 +17,7 @@ from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Repeated, dtype_of, shape_of
 from .shapes import ALL, axis_of, reshaped
-from .slicing import check_indices, part
+from .slicing import check_indices, slice_axis
 
 _REDUCTIONS = {
     "add": "add",
@@ -233,14 +233,14 @@ def _gather(tracer: Tracer, x: Operand, dim: int, index: Operand, *, sparse_grad
     return tracer.call(take_along_axis, x, _index(tracer, x, axis, index), axis, negative=False)
 
 
-def put(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Argument, mode: str = "set") -> Value:
+def put_entries(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Argument, mode: str = "set") -> Value:
     """Return x with a number, or the entries of a tensor, written at indices along an axis."""
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
     places = _index(tracer, x, axis, index)
     if not isinstance(source, bool | int | float):
         for other, (have, want) in enumerate(zip(shape_of(source), shape_of(index), strict=True)):
-            source = part(tracer, source, other, 0, want) if have != want else source
+            source = slice_axis(tracer, source, other, 0, want) if have != want else source
         source = tracer.value(source, dtype_of(x))
     options = {} if mode == "set" else {"mode": mode}
     return tracer.call(put_along_axis, x, places, source, axis, **options, negative=False)
@@ -257,12 +257,14 @@ def scatter(
     value: Number | None = None,
     reduce: str | None = None,
 ) -> Result:
-    return put(tracer, x, dim, index, value if src is None else src, "set" if reduce is None else _REDUCTIONS[reduce])
+    return put_entries(
+        tracer, x, dim, index, value if src is None else src, "set" if reduce is None else _REDUCTIONS[reduce]
+    )
 
 
 @reads("scatter_add", "scatter_add_")
 def _scatter_add(tracer: Tracer, x: Operand, dim: int, index: Operand, src: Operand) -> Result:
-    return put(tracer, x, dim, index, src, "add")
+    return put_entries(tracer, x, dim, index, src, "add")
 
 
 @reads("scatter_reduce")
@@ -273,7 +275,7 @@ def _scatter_reduce(
         raise UnreadableError(
             f"reduce={reduce!r} or include_self=False is not supported; use one of {', '.join(_REDUCTIONS)}"
         )
-    return put(tracer, x, dim, index, src, _REDUCTIONS[reduce])
+    return put_entries(tracer, x, dim, index, src, _REDUCTIONS[reduce])
 
 
 def _put_slices(mode: str, negative: bool = False) -> Handler:

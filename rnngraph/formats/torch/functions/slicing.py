@@ -39,7 +39,7 @@ def of_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) ->
     return Stacked(items, axis, (*inner[:axis], count, *inner[axis:]), dtype)
 
 
-def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int = 1) -> Operand:
+def slice_axis(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int = 1) -> Operand:
     """Return x[start:stop:step] along an axis. Bounds lie within the axis."""
     shape = shape_of(x)
     size = shape[axis]
@@ -228,7 +228,7 @@ def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: lis
             continue
         item = next(places)
         if isinstance(item, tuple):
-            x = part(tracer, x, axis, *item)
+            x = slice_axis(tracer, x, axis, *item)
             axis += 1
         elif isinstance(item, slice):
             step = () if item.step in (None, 1) else (int(item.step),)
@@ -334,7 +334,7 @@ def _entries_at(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int
         steps = set(np.diff(places).tolist())
         size = shape_of(x)[axis]
         if len(places) > 1 and steps == {1} and places[0] >= 0 and isinstance(size, int):
-            return part(tracer, x, axis, int(places[0]), int(places[-1]) + 1)
+            return slice_axis(tracer, x, axis, int(places[0]), int(places[-1]) + 1)
     if isinstance(x, Positions) and x.start == 0 and x.step == 1:
         return tracer.value(index, x.dtype)
     size = shape_of(x)[axis]
@@ -378,7 +378,7 @@ def _narrow(tracer: Tracer, x: Operand, dim: int, start: int, length: int) -> Re
     axis = axis_of(len(shape_of(x)), dim)
     size = shape_of(x)[axis]
     first = place_in(tracer, start, size, 0)
-    return part(tracer, x, axis, first, first + dim_of(length))
+    return slice_axis(tracer, x, axis, first, first + dim_of(length))
 
 
 # Rows sorted by length ----------------------------------------------------------------

@@ -20,7 +20,7 @@ from .elementwise import choose
 from .filling import filled
 from .joining import joined
 from .shapes import ALL, expanded, reshaped, unsqueezed
-from .slicing import entry_of, gathered, part, place_in
+from .slicing import entry_of, gathered, place_in, slice_axis
 
 
 @reads("__setitem__")
@@ -68,7 +68,7 @@ def _read(tracer: Tracer, x: Operand, axis: int, entry: Index) -> Operand:
     start, stop = _bounds(tracer, entry, size)
     if _is_place(entry):
         return entry_of(tracer, x, axis, int(entry))
-    return part(tracer, x, axis, start, stop, 1 if entry.step is None else int(entry.step))
+    return slice_axis(tracer, x, axis, start, stop, 1 if entry.step is None else int(entry.step))
 
 
 def _bounds(tracer: Tracer, entry: Index, size: Dim) -> tuple[Dim, Dim]:
@@ -95,8 +95,8 @@ def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argume
     if _is_place(entry):
         value = _with_axis(tracer, value, axis, len(shape))
     value = _broadcast_value(tracer, value, (*shape[:axis], stop - start, *shape[axis + 1 :]), dtype)
-    before = [part(tracer, x, axis, 0, start)] if start != 0 else []
-    after = [part(tracer, x, axis, stop, size)] if stop != size else []
+    before = [slice_axis(tracer, x, axis, 0, start)] if start != 0 else []
+    after = [slice_axis(tracer, x, axis, stop, size)] if stop != size else []
     return joined(tracer, [*before, value, *after], axis, shape, dtype)
 
 

@@ -56,7 +56,7 @@ def computed(name: str, *operands: float) -> float:
     return OpenFloat(value, first.sizes, ratio, (name, *operands))
 
 
-def whole(number: Open) -> int:
+def truncated(number: Open) -> int:
     """Convert a symbolic number as ``int`` does: truncate towards 0."""
     if isinstance(number, Extent):
         return number
@@ -300,7 +300,7 @@ class OpenFloat(_Open, float):
         return otherwise(float(self)) if self.ratio is None else extent_of(self.sizes, divide(*self.ratio))
 
     def __trunc__(self) -> int:
-        return whole(self)
+        return truncated(self)
 
     def __round__(self, digits: SupportsIndex | None = None) -> Any:
         if digits is None and self.ratio is not None and self.ratio[1] % 2:  # odd denominators have no ties

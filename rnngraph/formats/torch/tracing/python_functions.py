@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from .numbers import FUNCTIONS, Extent, Open, OpenFloat, as_float, computed, whole
+from .numbers import FUNCTIONS, Extent, Open, OpenFloat, as_float, computed, truncated
 from .tensors import Traced
 
 Namespace: TypeAlias = dict[str, object]
@@ -134,7 +134,7 @@ def _symbolic(function: Callable[..., Any], of_open: Callable[[Open], float]) ->
     return call
 
 
-_KINDS = {"int": _symbolic(int, whole), "float": _symbolic(float, as_float)}
+_KINDS = {"int": _symbolic(int, truncated), "float": _symbolic(float, as_float)}
 _OF_MATH = {name: _symbolic(function, partial(computed, name)) for name, function in FUNCTIONS.items()}
 
 
