@@ -1,4 +1,4 @@
-"""What LLVM reports about this machine.
+"""Facts about this machine that LLVM reports.
 
 A file may hold the facts of an earlier process, so that a process with cached code does not load LLVM at all.
 """
