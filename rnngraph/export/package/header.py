@@ -43,7 +43,7 @@ def header(net: Description) -> str:
         *([] if net.batch is None else [f"#define {macro}_BATCH {net.batch}"]),
         *of_form,
         *_classes(net),
-        "/* The version of this interface: equal to the macro, where header and code belong together. */",
+        "/* Return the version of the interface, which equals the macro if header and code match. */",
         f"int {net.name}_abi_version(void);",
         "",
         *functions,
@@ -59,20 +59,20 @@ def header(net: Description) -> str:
 
 
 _COMMON = (
-    "Outputs must not overlap inputs or each other. Integers that name rows of a table are taken as the nearest row "
-    "that there is{lengths}. Denormal numbers are handled as the caller's floating-point mode says; a thread that "
-    "works on sound should set it to flush them."
+    "Outputs must not overlap inputs or each other. Integers that select rows of a table are clamped to its rows"
+    "{lengths}. The caller's floating-point mode applies to denormal numbers; a thread that processes sound should "
+    "flush them."
 )
 _DRAWS = "A class that is drawn from NaN logits is -1. Nothing else reports it."
 _STREAM = (
-    "Arrays are C-contiguous. The code allocates nothing, locks nothing, calls nothing and keeps nothing of its own: "
-    "all that changes lies in the memory of an instance. So different instances can run in different threads at the "
-    f"same time, and one instance in one thread at a time. {_COMMON.format(lengths='')}"
+    "Arrays are C-contiguous. The code allocates nothing, locks nothing and calls nothing. It writes only to an "
+    "instance's memory and to outputs. Different instances can run in different threads at the same time, and one "
+    f"instance in one thread at a time. {_COMMON.format(lengths='')}"
 )
 _SEQUENCE = (
-    "Arrays are C-contiguous. The code allocates nothing, locks nothing, calls nothing and keeps nothing: a call "
-    "writes its results and its scratch, which is the caller's. So calls can run in different threads at the same "
-    f"time, each with a scratch of its own. {_COMMON.format(lengths=', and no length leads outside of arrays')}"
+    "Arrays are C-contiguous. The code allocates nothing, locks nothing, calls nothing and has no state. A call writes "
+    "only to its results and to the caller's scratch memory. Calls can run in different threads at the same time, "
+    f"each with its own scratch memory. {_COMMON.format(lengths=', and row lengths to the number of steps')}"
 )
 
 
@@ -122,11 +122,15 @@ def _stream_macros(net: Description) -> list[str]:
     stream, macro = net.stream, net.macro
     lines = [
         f"#define {macro}_STATE_SIZE {net.state_bytes} /* bytes of an instance's memory{_for_blocks(net)} */",
-        f"#define {macro}_STATE_BYTES {stream.packed_bytes} /* bytes of what get_state writes */",
+        f"#define {macro}_STATE_BYTES {stream.packed_bytes} /* bytes that get_state writes */",
         f"#define {macro}_STATE_VALUES {macro}_STATE_BYTES /* its former name */",
-        *([] if stream.rate == 1 else [f"#define {macro}_RATE {stream.rate} /* entries of sequences in a step */"]),
-        f"#define {macro}_LATENCY {net.latency} /* samples (entries of sequences) from an input to its result */",
-        *([] if stream.tail is None else [f"#define {macro}_DELAY {stream.delay} /* steps until results are given */"]),
+        *([] if stream.rate == 1 else [f"#define {macro}_RATE {stream.rate} /* sequence entries per step */"]),
+        f"#define {macro}_LATENCY {net.latency} /* latency in samples (sequence entries) */",
+        *(
+            []
+            if stream.tail is None
+            else [f"#define {macro}_DELAY {stream.delay} /* steps until a step's results are returned */"]
+        ),
         *_weights_macros(net),
     ]
     lines += [
@@ -143,7 +147,7 @@ def _for_blocks(net: Description) -> str:
     """Return a sentence on the part of an instance's memory that blocks need."""
     if not net.block_bytes:
         return ""
-    return f", {net.block_bytes} of them for blocks of {net.max_block} steps at once: max_block= makes it less"
+    return f", {net.block_bytes} of them for blocks of {net.max_block} steps, which a smaller max_block= reduces"
 
 
 def _stream_ports(net: Description) -> list[str]:
@@ -151,13 +155,13 @@ def _stream_ports(net: Description) -> list[str]:
     stream = net.stream
     lines = ["/* Arrays, in the order of arguments (a step is one of the steps of a block):"]
     for role, ports, suffix in (
-        ("input", stream.inputs, ", the same at all steps"),
+        ("input", stream.inputs, ", equal at all steps"),
         ("output", stream.outputs, ", after the last step"),
     ):
         for port in ports:
             lines.append(f" *   {role:6} {_array(port)}{suffix if port.time_axis is None else ''}{_default(port)}")
     for port in stream.initial_inputs:
-        lines.append(f" *   start  {_array(port)}, what the state begins with")
+        lines.append(f" *   start  {_array(port)}, an initial value of the state")
     place = 0
     for port in stream.states:
         lines.append(f" *   state  {_array(port)}, at byte {place} of a saved state")
@@ -172,7 +176,7 @@ def _stream_functions(net: Description) -> list[str]:
     table = ["void *states", "const size_t *rows", "size_t count"]
     init = ["void *memory", *([] if stream.embedded else ["const void *weights"]), *start]
     return [
-        "/* Bytes of an instance's memory, which is the caller's, may begin anywhere and must not be moved. */",
+        "/* Return the bytes of an instance's memory. The caller allocates it anywhere, and must not move it. */",
         f"size_t {name}_state_size(void);",
         "",
         *_weights_functions(net, "init and use_weights"),
@@ -180,32 +184,31 @@ def _stream_functions(net: Description) -> list[str]:
             []
             if stream.embedded
             else [
-                "/* Gives an instance other packed weights from its next step on: one word is written, "
-                "the state stays. */",
+                "/* Use other packed weights from the instance's next step on. The state is unchanged. */",
                 f"void {name}_use_weights(void *memory, const void *weights);",
                 "",
             ]
         ),
-        "/* Makes memory an instance, in its initial state. Returns 0. */",
+        "/* Create an instance in its initial state. Return 0. */",
         f"int {name}_init({', '.join(init)});",
         "",
-        "/* Back to the initial state. */",
+        "/* Reset to the initial state. */",
         f"void {name}_reset({', '.join(['void *memory', *start])});",
         "",
-        "/* One time step. */",
+        "/* Run one time step. */",
         f"void {name}_step({', '.join(['void *memory', *arrays])});",
         "",
-        "/* One time step of count streams out of a table of states as get_state writes them, one behind the other and",
-        " * aligned to 8 bytes: of rows[0], rows[1] and so on, which must be different ones. Each array holds a step's",
-        " * elements of one stream after the other, in this order. The instance's own state is lost: the streams are",
-        f" * computed in its memory, {_at_once(net)}. */",
+        "/* Run one time step of count streams in a table: rows[0], rows[1] and so on, which must be distinct. A row",
+        " * of the table is a state as get_state writes it. Rows are adjacent, and the table is aligned to 8 bytes.",
+        " * Each array has a step's elements of one stream after another, in the order of rows. The instance's own state is",
+        f" * overwritten, because the streams run in its memory, {_at_once(net)}. */",
         f"void {name}_step_rows({', '.join(['void *memory', *table, *arrays])});",
         "",
-        "/* A block of steps: the same bits as of one step after the other. */",
+        "/* Run a block of steps, with the bits of single steps. */",
         f"void {name}_process({', '.join(['void *memory', 'size_t steps', *arrays])});",
         "",
         *([] if stream.tail is None else _flush(net)),
-        f"/* Copies all states from and to {net.macro}_STATE_BYTES bytes of the caller's. */",
+        f"/* Copy all states to, or from, {net.macro}_STATE_BYTES bytes of the caller. */",
         f"void {name}_get_state(const void *memory, void *state);",
         f"void {name}_set_state(void *memory, const void *state);",
     ]
@@ -213,15 +216,15 @@ def _stream_functions(net: Description) -> list[str]:
 
 def _at_once(net: Description) -> str:
     together = net.stream.together
-    return "one after the other" if together is None else f"up to {together.max_rows} at once"
+    return "one after another" if together is None else f"up to {together.max_rows} at once"
 
 
 def _flush(net: Description) -> list[str]:
     stream = net.stream
     arrays = [*arguments(stream.held_inputs, True), *arguments(stream.owed, False)]
     return [
-        "/* What is still owed when the sequences end, as many elements of each output as macros say. The state stays",
-        " * as it is; reset it before the next sequences. */",
+        "/* Write the results that are still due when sequences end. Macros have the elements of each output. The",
+        " * state is unchanged; reset it before the next sequences. */",
         f"void {net.name}_flush({', '.join(['void *memory', *arrays])});",
         "",
     ]
@@ -270,14 +273,14 @@ def _sequence_functions(net: Description) -> list[str]:
     sequence, name = net.sequence, net.name
     sizes = [f"size_t {size.name}" for size in sequence.sizes]
     arrays = [*arguments(sequence.inputs, True), *arguments(sequence.outputs, False)]
-    weights = "not looked at, and may be null" if sequence.embedded else "packed weights"
+    weights = "ignored, and may be null" if sequence.embedded else "packed weights"
     return [
         *_weights_functions(net, "run"),
-        "/* Bytes of the scratch that a call of these sizes needs; SIZE_MAX where the net can't take them. */",
+        "/* Return the bytes of scratch memory for a call of these sizes; SIZE_MAX for unsupported sizes. */",
         f"size_t {name}_scratch_size({', '.join(sizes)});",
         "",
-        f"/* The results for whole sequences. net: {weights}. scratch: memory that may begin anywhere, and",
-        " * hold anything. Returns 0; 1 where the net can't take these sizes, with nothing written. */",
+        f"/* Run whole sequences. net: {weights}. scratch: memory at any address, with any content.",
+        " * Return 0; or 1, and write nothing, for unsupported sizes. */",
         f"int {name}_run({', '.join(['const void *net', *sizes, *arrays, 'void *scratch'])});",
     ]
 
@@ -303,7 +306,7 @@ def _weights_functions(net: Description, takers: str) -> list[str]:
     if net.first.embedded:
         return []
     name = net.name
-    lines = ["/* Parameters in canonical order, each at a byte of its own:"]
+    lines = ["/* Parameters in canonical order, with the offset of each in bytes:"]
     for (parameter, array), offset in zip(
         net.first.parameters.items(), net.first.canonical_places.values(), strict=True
     ):
@@ -312,14 +315,14 @@ def _weights_functions(net: Description, takers: str) -> list[str]:
         *lines,
         " */",
         "",
-        "/* Bytes of packed weights, which any number of threads may read: what set_weights writes, or, where there is",
-        f" * one, the file {name}.weights mapped into memory. */",
+        "/* Return the bytes of packed weights, which any number of threads may read. set_weights writes them. If",
+        f" * there is a file {name}.weights, it can be mapped into memory instead. */",
         f"size_t {name}_weights_size(void);",
         "",
-        f"/* Packs parameters into memory of the caller's, for {takers}. image: all in canonical order, or",
-        " * the bytes of a safetensors file; it must be aligned to 8 bytes and is not needed afterwards. Returns 0; 1",
-        " * where the image is not aligned; 2 where it is neither of both, or lacks a parameter of this name, type and",
-        " * size. */",
+        f"/* Pack parameters into the caller's memory, for {takers}. image: all parameters in canonical order,",
+        " * or the bytes of a safetensors file. It must be aligned to 8 bytes, and is not needed afterwards. Return 0;",
+        " * 1 if the image is not aligned; 2 if it is neither of the two, or if a parameter of this name, type and",
+        " * size is missing. */",
         f"int {name}_set_weights(void *weights, const void *image, size_t bytes);",
         "",
     ]

@@ -5,17 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An array of the net. Arrays that it does not need are NULL. */
+/* An array of the net. Members that an array does not need are NULL. */
 typedef struct {
     const char *name;
-    char kind;             /* of its elements: float, double, int32_t, int64_t or u for unsigned char */
+    char kind;             /* type of the elements: float, double, int32_t, int64_t or u for unsigned char */
     size_t item;           /* bytes of an element */
-    size_t slices, step;   /* around its axis of steps: slices before it, bytes of a step in each; no slices: no axis */
-    size_t bytes;          /* of a step, or of an array without an axis of steps */
-    size_t count;          /* elements of given */
-    const void *given;     /* what is fed or expected; NULL if it is not known */
-    void *one, *two;       /* memory of a step, and of steps of two streams */
-    void *stepped, *block; /* results of steps, put together, and of a block */
+    size_t slices, step;   /* around the time axis: slices before it, bytes of a step in each; no slices: no time axis */
+    size_t bytes;          /* bytes of a step, or of an array without a time axis */
+    size_t count;          /* number of elements of given */
+    const void *given;     /* fed or expected elements; NULL if unknown */
+    void *one, *two;       /* memory for a step, and for a step of two streams */
+    void *stepped, *block; /* joined results of steps, and results of a block */
 } Array;
 
 static double largest = 0;
@@ -49,7 +49,7 @@ static void check(double found, double expected)
         largest = difference;
 }
 
-/* Holds all elements to what they should be, if that is known. */
+/* Compares all elements with the expected ones, if these are known. */
 static void compare(const Array *array, const void *found)
 {
     size_t number;

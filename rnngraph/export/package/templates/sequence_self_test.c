@@ -1,5 +1,5 @@
 
-/* A net that takes whole sequences: at several sizes, and at such as no memory holds. */
+/* Test of a net for whole sequences: at several sizes, and at sizes that exceed all memory. */
 
 static const void *fed[INPUTS + 1];
 static void *got[OUTPUTS + 1];

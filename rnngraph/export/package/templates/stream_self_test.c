@@ -1,12 +1,12 @@
 
-/* A net that runs step by step: a few steps one by one, from a saved state on, as one block, and by rows of a table. */
+/* Test of a net that runs step by step: single steps, steps after a saved state, one block, and rows of a table. */
 
 static unsigned char saved[STATE_BYTES + 1], again[STATE_BYTES + 1];
 static uint64_t table[3 * STATE_BYTES / 8 + 1];
 static const void *fed[INPUTS + 1];
 static void *got[OUTPUTS + OWED + 1];
 
-/* Takes a step's feed out of a block's. */
+/* Copies a step's entries from a block's feed. */
 static const void *take(const Array *input, int t)
 {
     size_t slice;
@@ -16,7 +16,7 @@ static const void *take(const Array *input, int t)
     return input->slices ? input->one : input->given;
 }
 
-/* Moves a step's results to where a block would have them. */
+/* Copies a step's results to their position in a block. */
 static void keep(const Array *output, int t)
 {
     size_t slice;
@@ -39,7 +39,7 @@ static void step(int t)
         keep(&outputs[k], t);
 }
 
-/* Steps two rows of the table, which are fed alike. */
+/* Steps two rows of the table with equal feeds. */
 static void step_two(int t)
 {
     static const size_t rows[2] = {2, 0};
@@ -70,7 +70,7 @@ static void same_state(const char *otherwise)
     }
 }
 
-/* Holds the block's results to those of steps. */
+/* Compares the block's results with those of the steps. */
 static void same_results(const char *otherwise)
 {
     int k;
