@@ -1,6 +1,7 @@
 """Group that compares recurrences with fused C, onnxruntime's LinearAttention and torch in chunks.
 
-Their states are matrices or diagonal. Figures are processor seconds, which other processes do not affect.
+With torch, loops over steps that ``rg.read_torch`` reads are compared with the same cells declared in rnngraph. States
+are matrices or diagonal. Figures are processor seconds, which other processes do not affect.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Container, Iterator, Sequence
 from functools import partial
 
 from recurrences import checks, floor, fused, linear_attention, own
-from recurrences.rows import STEP, TRAINING, Row, rows
+from recurrences.rows import INFERENCE, STEP, TRAINING, Row, rows
 from timing import Times, fastest, measure, median, ratio, spread
 from workloads import Call
 
@@ -18,6 +19,7 @@ from .basis import OWN, Options, Record, factor, microseconds, milliseconds
 
 FUSED, CHUNKS = "fused C", "chunked=64"
 RUNTIME, TORCH = "onnxruntime", "torch"
+READ = "loop read from torch"
 
 
 def recurrences(options: Options) -> Iterator[Record]:
@@ -43,6 +45,11 @@ def contenders(row: Row, installed: Container[str]) -> tuple[dict[str, Sequence[
         variants, figures = {OWN: [getattr(own, row.call)(row)]}, {}
         if fused.has(row):
             variants[FUSED] = [getattr(fused, row.call)(row)]
+    if row.call == INFERENCE and TORCH in installed:
+        from recurrences import read_loops  # imports torch
+
+        if read_loops.has(row):
+            variants[READ] = [read_loops.inference(row)]
     return variants | of_peers(row, installed), figures
 
 

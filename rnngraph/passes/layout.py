@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from ..ir.axes.walk import kept_at
 from ..ir.graph import Graph, Node, make, rewrite, topological
+from ..ir.node import is_batched_product
 from ..ir.ops import OPS
 from ..support.records import dataclass
 from .simplify import to_fixed_point
@@ -180,8 +181,8 @@ def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) 
         return None
     if kind == "elementwise" or node.op == "concat":
         return _pointwise(node, operands, order)
-    if node.op == "matmul" and _order_of(operands[0]) is not None:
-        return _product(node, operands)
+    if node.op == "matmul" and (_order_of(operands[0]) is not None or is_batched_product(node)):
+        return _product(node, operands, order)
     if _order_of(operands[0]) is None:
         return None
     order, inner = operands[0]["order"], operands[0].operands[0]
@@ -211,13 +212,16 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
     return _transpose_after(node, order, inner, **changes)
 
 
-def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
+def _product(node: Node, operands: tuple[Node, ...], order: Order) -> Node | None:
+    """Move a transpose from the operands of a product to its result."""
     left, kernel, *start = operands
-    order = left["order"]
+    order = _order_of(left) or order
     if kernel.tensor.rank > 2:
-        if not _permutes_kept_axes(node, 1, order):
+        if not (_permutes_kept_axes(node, 0, order) and _permutes_kept_axes(node, 1, order)):
             return None
         kernel = make("transpose", kernel, where=kernel.where, order=_inverse(order))
+    is_moved = _order_of(left) is not None
+    left = left.operands[0] if is_moved else make("transpose", left, where=left.where, order=_inverse(order))
     moved = []
     for item in start:
         if item.tensor.rank == node.tensor.rank:
@@ -226,7 +230,7 @@ def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
             moved.append(item)
         else:
             return None
-    return _transpose_after(node, order, [left.operands[0], kernel, *moved])
+    return _transpose_after(node, order, [left, kernel, *moved])
 
 
 def _move_past_reduction(node: Node, inner: Node, order: Order) -> Node:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from ...ir.graph import Graph, Node, make, rewrite, with_body
-from ...ir.node import is_batched_product, moves_only_ones
+from ...ir.node import is_batched_product, merged_axes, moves_only_ones
 from ...ir.ops import OPS
 from ...ir.types import Shape, product
 from ...support.records import dataclass
@@ -101,14 +101,39 @@ def sum_of_products(node: Node, left: Node, right: Node, *starts: Node) -> Node:
     if node.shape[-2:] == (1, 1):
         parts, axis = [_in_shape(item, (*item.shape[:-2], depth)) for item in (left, right)], rank - 2
     else:
-        (vector, matrix), axis = ((left, right), -2) if node.shape[-2] == 1 else ((right, left), -1)
-        if matrix.op == "transpose" and matrix["order"] == (*range(rank - 2), rank - 1, rank - 2):
-            matrix, axis = matrix.operands[0], -3 - axis
-        shape = (1, depth) if axis == -1 else (depth, 1)
-        parts, axis = [_in_shape(vector, (*vector.shape[:-2], *shape)), matrix], rank + axis
+        (vector, matrix), axis = ((left, right), rank - 2) if node.shape[-2] == 1 else ((right, left), rank - 1)
+        rows = vector.shape[:-2]
+        source = _source_of(matrix, axis)
+        if source is None or (source[0].tensor.rank != rank and rows != matrix.shape[:-2]):
+            shape = (*rows, depth, 1) if axis == rank - 2 else (*rows, 1, depth)
+        else:
+            matrix, axis, before = source
+            kept = (*before, axis)
+            shape = tuple(matrix.shape[place] if place in kept else 1 for place in range(matrix.tensor.rank))
+            if matrix.tensor.rank == rank:  # rows may broadcast
+                shape = (*rows, *shape[rank - 2 :])
+        parts = [_in_shape(vector, shape), matrix]
     products = make("mul", *parts, where=node.where)
     sums = make("reduce_sum", products, where=node.where, name=node.name, axes=(axis,), keepdims=False)
     return _plus(starts, _in_shape(sums, node.shape))
+
+
+def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
+    """Return the value of which a matrix is a reshape of a transpose, with the axis that ``axis`` is in the value.
+
+    The third item has the axes of rows. None if the other axes are in another order.
+    """
+    value = matrix.operands[0] if matrix.op == "reshape" else matrix
+    order = value["order"] if value.op == "transpose" else tuple(range(value.tensor.rank))
+    groups = merged_axes(value.shape, matrix.shape)
+    if groups is None or len(groups[axis]) != 1:
+        return None
+    summed = order[groups[axis][0]]
+    rows = [order[place] for group in groups[:-2] for place in group]
+    rest = [place for place in order if place != summed]
+    if rest != sorted(rest) or [*rows, summed] != sorted([*rows, summed]):
+        return None
+    return (value.operands[0] if value.op == "transpose" else value), summed, rows
 
 
 def _states(body: Graph, carries: int) -> Set[Node]:
