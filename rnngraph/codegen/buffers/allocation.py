@@ -13,7 +13,7 @@ from ..analysis.kernel_fusion import FusedKernels
 from ..analysis.node_kinds import is_view, label_of
 from ..cost_model.chunk_length import TimeChunk
 from ..loop_ir.nodes import Buffer
-from ..machine.alignment import padded_bytes, padded_row
+from ..machine.alignment import padded_bytes, padded_row, spread_row
 from .arena import Arena
 from .buffer_reuse import BufferReuse
 from .carried_state import full_histories
@@ -184,9 +184,21 @@ class Allocation:
         for node, view in self.reuse.places(scan, emitted, self.views, longest).items():
             self.views[node], group.stores[node] = view, [view]
 
-    def temporary(self, node: Node, shape: Shape, contiguous: bool = False, scratch: Scratch | None = None) -> View:
-        """Allocate a temporary. Rows are padded to cache lines unless ``contiguous``."""
+    def temporary(
+        self,
+        node: Node,
+        shape: Shape,
+        contiguous: bool = False,
+        scratch: Scratch | None = None,
+        is_spread: bool = False,
+    ) -> View:
+        """Allocate a temporary. Rows are padded to cache lines unless ``contiguous``.
+
+        ``is_spread``: rows have an odd number of cache lines, so that the same columns of all rows fit into a cache.
+        """
         row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
+        if is_spread:
+            row = spread_row(row, node.dtype)
         buffer = (scratch or self.arena.buffer)(label_of(node), node.dtype, product((*shape[:-1], row)))
         if shape and not contiguous and isinstance(row, int) and row != 1:
             return View.padded(buffer, shape, row)

@@ -28,6 +28,15 @@ def padded_bytes(elements: Dim, dtype: str) -> Dim:
     return Size(tuple((names, -(-factor // element) * element) for names, factor in size_bytes.terms)) + ALIGNMENT
 
 
+def spread_row(row: Dim, dtype: str) -> Dim:
+    """Return the number of elements of a padded row whose number of cache lines is made odd.
+
+    Rows of a power of two bytes would have the same columns in few sets of a cache.
+    """
+    line = 64 // ITEM_BYTES[dtype]
+    return row + line if isinstance(row, int) and row // line % 2 == 0 else row
+
+
 def padded_row(width: Dim, dtype: str) -> Dim:
     """Return the number of elements of a row that is padded to a multiple of 64 bytes. A width of 1 is not padded."""
     if not isinstance(width, int) or width == 1:

@@ -57,6 +57,11 @@ class ScanBlocks:
         cuts = enumerate(zip(self.axes, self.sizes, strict=True))
         return tuple(axis.places[node] for number, (axis, count) in cuts if count == 1 and number != shared)
 
+    def cuts_last_axis(self, node: Node) -> bool:
+        """True if a block has a part of each row of a value of the scan's body."""
+        last = node.tensor.rank - 1
+        return any(axis.places.get(node) == last for axis in self.axes)
+
     def axis_of_rows(self, mask: Node) -> int | None:
         """Return the index of the divided axis with the rows of a mask; None unless each block has one row.
 

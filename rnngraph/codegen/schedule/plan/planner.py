@@ -174,7 +174,9 @@ class _Planner:
         allocation.reuse.in_blocks.update(kernel.first for kernel, scan in group.scans.items() if scan.blocks)
         memory = allocation.allocate(fused, item.leaving, chunks.time, one_block=self._kept_for_one_block(group))
         states = {
-            kernel: carried_states(allocation, memory.histories, kernel.first, scan.body(kernel.first), scan.fused)
+            kernel: carried_states(
+                allocation, memory.histories, kernel.first, scan.body(kernel.first), scan.fused, scan.blocks
+            )
             for kernel, scan in group.scans.items()
         }
         if slots is not None:

@@ -24,6 +24,7 @@ from ...kernels.kernel_plan import KernelPlan, plan_kernel
 from ...kernels.region import Region
 from ...loop_ir.nodes import Index
 from ...loop_ir.worker_names import WORKER
+from ..analyse.scan_blocks import ScanBlocks
 from ..analyse.scan_sharing import ScanSharing
 from .copy_plan import AnyCopyPlan, CopyPlan, Parity, RowwiseCopyPlan
 from .scan_layout import ScanLayout, zeros_like
@@ -109,7 +110,12 @@ class ScanPlan:
 
 
 def carried_states(
-    allocation: Allocation, histories: Mapping[tuple[Node, int], View], node: Node, body: Graph, fused: FusedKernels
+    allocation: Allocation,
+    histories: Mapping[tuple[Node, int], View],
+    node: Node,
+    body: Graph,
+    fused: FusedKernels,
+    blocks: ScanBlocks | None,
 ) -> tuple[State, ...]:
     """Return the memory of carries: their history if all steps are stored, else in place or double-buffered.
 
@@ -119,6 +125,7 @@ def carried_states(
         node: The scan.
         body: Body of a step.
         fused: Kernels of a step.
+        blocks: Division of the scan into blocks, if any.
     """
     users, states = body.users(), list[State]()
     outputs = [value for _, value in body.outputs]
@@ -128,7 +135,8 @@ def carried_states(
             is_unique = outputs[: node["carries"]].count(following) == 1
             in_place = is_unique and may_overwrite(fused, outputs, users, body.inputs[index], following)
             kind = IN_PLACE if in_place else DOUBLE_BUFFERED
-            view = allocation.temporary(param, param.shape if in_place else (2, *param.shape))
+            is_spread = blocks is not None and blocks.cuts_last_axis(param)
+            view = allocation.temporary(param, param.shape if in_place else (2, *param.shape), is_spread=is_spread)
         states.append(State(view, kind, node["length"], node["reverse"]))
     return tuple(states)
 
