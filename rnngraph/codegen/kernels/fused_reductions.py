@@ -134,12 +134,12 @@ class _Pass:
         def place(inner: Block, at: list[Coordinate]) -> None:
             emitter = everywhere.within(inner, tuple(at[axis] for axis in self.outer))
             for nested, strips in self._strips(inner):
-                self._rows(emitter.within(nested), at, strips)
+                self._rows(emitter.within(nested, tuple(strips)), at, strips)
 
         def rows(inner: Block, at: list[Coordinate]) -> None:
             emitter = everywhere.within(inner, tuple(at[axis] for axis in self.outer[:-1]))
             for nested, strips in self._strips(inner):
-                self._over(emitter.within(nested), at, [self.last - 1], strips, [], [])
+                self._over(emitter.within(nested, tuple(strips)), at, [self.last - 1], strips, [], [])
 
         if self.several > 1 and self.outer[-1:] == [self.last - 1] and not self.rows:
             over_axes(self.region, block, self.shape, self.outer[:-1], origin, rows, self.share)
