@@ -19,7 +19,7 @@ from .buffer_reuse import BufferReuse
 from .carried_state import full_histories
 from .memory import Memory, Scratch
 from .packing import Panels
-from .views import View, parts_of, view_through, written_at
+from .views import View, parts_of, places_of_sources, view_through, written_at
 
 IN_PIECES = ("fused", "fused_reduce", "reduce", "concat")
 """Kinds of kernels that can write a value to a part of a concatenation."""
@@ -99,8 +99,13 @@ class Allocation:
                 self._keep_histories(group, kernel.first, fused.stored, leaving, one_block or {})
                 self._reuse(group, kernel.first, fused.stored, 0 if time is None else time.longest)
         pieces = self._concat_places(fused) if time is None and scratch is None else {}
+        present = self._present_pieces(fused)
+        kinds = {node: kernel.kind for kernel in fused.kernels for node in kernel.members}
         for node in sorted(fused.stored, key=self.order.__getitem__):
             if node.op == "scan" or node in group.stores:
+                continue
+            if node in present:
+                self.views[node], group.stores[node] = present[node], []
                 continue
             if node in pieces:
                 self.views[node], group.stores[node] = pieces[node], [pieces[node]]
@@ -108,6 +113,10 @@ class Allocation:
             if node in self.outputs:
                 self.views[node] = self.outputs[node][0]
                 group.stores[node] = list(self.outputs[node])
+                continue
+            present_view = self._view_of_copy(node) if kinds.get(node) == "copy" else None
+            if present_view is not None:
+                self.views[node], group.stores[node] = present_view, []
                 continue
             shape = node.shape
             timed = time is not None and time.is_axis(shape, 0)
@@ -144,6 +153,28 @@ class Allocation:
             if written:
                 places = {node: whole, **written, **places}
         return places
+
+    def _present_pieces(self, fused: FusedKernels) -> dict[Node, View]:
+        """Return the places of reshaped values that are written directly to a concatenation in an output."""
+        present: dict[Node, View] = {}
+        for node in fused.stored:
+            if node.op != "concat" or len(self.outputs.get(node, ())) != 1:
+                continue
+            for piece, part in zip(node.operands, parts_of(node, self.outputs[node][0]), strict=True):
+                *reordered, (source, place) = places_of_sources(piece, part, lambda item: not is_view(item))
+                if any(view.lies_at(place) for view in self.outputs.get(source, ())[:1]):
+                    present |= {item: replace(view, room=None) for item, view in reordered}
+        return present
+
+    def _view_of_copy(self, node: Node) -> View | None:
+        """Return the place of a reshape in the memory of its operand; None if it must be copied.
+
+        Only temporaries stay unchanged until their last reader has run. Inputs and outputs may be overwritten.
+        """
+        source = self.views.get(node.operands[0]) if node.op == "reshape" else None
+        if source is None or source.local or source.buffer not in self.arena.sizes:
+            return None
+        return view_through(node, source)
 
     def _keep_histories(
         self,

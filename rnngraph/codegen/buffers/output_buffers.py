@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...ir.graph import Graph, Node, topological
 from ...ir.ops import OPS
 from ...ir.scan import is_final
 from ..analysis.loop_fusion import PLAIN, PREPARED, LoopFusion
 from ..analysis.node_kinds import is_view, kind_of
-from .views import View, written_at
+from .views import View, parts_of, written_at
 
 OWN_KERNEL_KINDS = ("outer_sum", "scatter_add", "overlap_add", "reduce")
 """Kinds of kernels that compute a single value, which is always stored in memory."""
@@ -42,9 +43,20 @@ class OutputBuffers:
         if old is not None and not (source is node and self._replaces(node, old)):
             return False
         self.places[source] = [inner]
+        if source.op == "concat":
+            self._write_pieces(source, inner)
         if old is None and source is node:
             self._reuse_for_source(node, view)
         return True
+
+    def _write_pieces(self, node: Node, view: View) -> None:
+        """Choose to write the operands of a concatenation directly to their parts of ``view``."""
+        for piece, part in zip(node.operands, parts_of(node, view), strict=True):
+            source, place = written_at(piece, part, lambda item: item in self.fusion.free)
+            if self._computed(source) and not is_view(source) and _writes(source) and source not in self.places:
+                self.places[source] = [replace(place, room=None)]
+                if source.op == "concat":
+                    self._write_pieces(source, place)
 
     def _computed(self, node: Node) -> bool:
         return node not in self.fusion.free and self.fusion.kind[node] != PREPARED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -210,6 +210,13 @@ def written_at(node: Node, view: View, is_computed: Callable[[Node], bool]) -> t
         view: Its place.
         is_computed: True for values at which to stop.
     """
+    *_, last = places_of_sources(node, view, is_computed)
+    return last
+
+
+def places_of_sources(node: Node, view: View, is_computed: Callable[[Node], bool]) -> Iterator[tuple[Node, View]]:
+    """Yield ``node``, and the values that transposes and reshapes reorder to it, with their places in ``view``."""
+    yield node, view
     while not is_computed(node) and node.op in ("transpose", "reshape"):
         before = node.operands[0]
         if node.op == "transpose":
@@ -221,4 +228,4 @@ def written_at(node: Node, view: View, is_computed: Callable[[Node], bool]) -> t
                 break
             view = reshaped
         node = before
-    return node, view
+        yield node, view
