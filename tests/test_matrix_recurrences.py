@@ -6,6 +6,7 @@ the output and the next state. Each rule is written once, and runs in NumPy and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -258,6 +259,20 @@ def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
     memory = program.training.memory(batch=8, time=512)
     assert memory.arena < 60e6
     assert memory.arena < program.training.memory(batch=8, time=512, recompute=None).arena / 4
+
+
+def test_columns_of_a_large_state_are_in_all_sets_of_a_cache() -> None:
+    """Rows of 128 numbers have an odd number of cache lines if a block has a part of their columns."""
+    text = str(declared(MatrixCell(gated, 4, 128, 128), target="x86-64-v4").inference.show("loops"))
+    assert "144*i0" in text
+    assert "144*i0" not in str(declared(MatrixCell(gated, 4, 64, 64), target="x86-64-v4").inference.show("loops"))
+
+
+def test_values_along_a_row_are_loaded_before_the_loop_over_keys() -> None:
+    text = str(declared(MatrixCell(gated, 4, 64, 64), target="x86-64-v4").inference.show("loops"))
+    loop = text[text.index("fold i0") :].partition("gives")[0]
+    vectors = re.findall(r"%(\w+)\.\d+ = load .* : f32x16", loop)
+    assert vectors == ["S"] * 4
 
 
 def test_workers_that_run_different_blocks_share_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:

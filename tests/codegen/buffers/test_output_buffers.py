@@ -81,7 +81,40 @@ def single() -> Graph:
     return Graph.of("single", [("a", after), ("y", make("mul", given("x", 9), after))])
 
 
-GRAPHS = (over_itself, with_norm, crossed, shifted, multiplied, turned, gathered, narrow, single)
+def with_merged_axes(value: Node) -> Node:
+    """Reshape [6, 5, 3, 7] to [5, 6, 21]."""
+    return make("reshape", make("transpose", value, order=(1, 0, 2, 3)), shape=(5, 6, 21))
+
+
+def joined() -> Graph:
+    x = given("x", 6, 5, 3, 7)
+    pieces = [with_merged_axes(make(op, x)) for op in ("tanh", "neg")]
+    return Graph.of("joined", [("y", make("concat", *pieces, axis=2))])
+
+
+def joined_and_read() -> Graph:
+    """Return a graph with a piece that occurs twice, a piece that is an input, and a reader of a piece."""
+    x, z = given("x", 6, 5, 3, 7), given("z", 5, 6, 2)
+    value = make("tanh", x)
+    piece = with_merged_axes(value)
+    inner = make("concat", piece, make("neg", z), axis=2)
+    square = make("mul", piece, piece)
+    return Graph.of("read", [("y", make("concat", piece, z, inner, axis=2)), ("square", square), ("tanh", value)])
+
+
+def reshaped() -> Graph:
+    """Return a graph with sums of a reshaped temporary, of which one is replaced."""
+    a, x = replaced("a", 15, 32), given("x", 3, 5, 32)
+    sums = make("reduce_sum", make("reshape", make("outer_sum", x, x), shape=(32, 32)), axes=(0,), keepdims=True)
+    flat = make("reshape", make("mul", x, sums), shape=(15, 32))
+    total = make("reduce_sum", flat, axes=(0,), keepdims=True)
+    return Graph.of("reshaped", [("a", make("sub", a, total)), ("flat", make("div", flat, total))])
+
+
+GRAPHS = (
+    *(over_itself, with_norm, crossed, shifted, multiplied, turned, gathered, narrow, single),
+    *(joined, joined_and_read, reshaped),
+)
 
 
 def run_in_place(graph: Graph, feeds: Mapping[str, np.ndarray]) -> Arrays:
@@ -116,6 +149,20 @@ def test_results_in_the_memory_of_inputs(build: object) -> None:
 def test_copies_are_made_only_if_necessary(build: object, copies: int) -> None:
     plan = schedule(build(), target_of("x86-64-v3"), "entry")  # type: ignore[operator]
     assert function_text(plan.main.function).count("# copy of ") == copies
+
+
+def test_parts_of_a_concatenation_are_written_directly() -> None:
+    plan = schedule(joined(), target_of("x86-64-v3"), "entry")
+    assert plan.arena_bytes == 0
+
+
+def test_a_reshaped_temporary_is_not_copied() -> None:
+    x = given("x", 3, 5, 2, 16)
+    rows = make("reduce_sum", x, axes=(3,), keepdims=True)
+    scaled = make("div", x, rows)
+    total = make("reduce_sum", make("reshape", scaled, shape=(15, 32)), axes=(0,), keepdims=False)
+    plan = schedule(Graph.of("reshaped", [("y", total)]), target_of("x86-64-v3"), "entry")
+    assert int(str(plan.arena_bytes)) < 2 * x.tensor.bytes_at(1)
 
 
 def test_a_sum_shares_the_memory_of_its_result() -> None:
