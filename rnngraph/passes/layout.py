@@ -141,7 +141,8 @@ def _move_inward(node: Node, source: Node) -> Node | None:
 
     if source.op == "gather":
         return _transposed_lookup(node, source, order)
-    if OPS[source.op].kind == "elementwise":
+    sums_rows = OPS[source.op].kind == "reduction" and source["keepdims"] and source["axes"] == (rank - 1,)
+    if OPS[source.op].kind == "elementwise" or sums_rows:
         parts = [moved(item) for item in source.operands]
     elif source.op == "matmul":
         left, kernel, *start = source.operands

@@ -384,16 +384,19 @@ class _Fuser:
         return True
 
     def _with_reductions(self, kernels: list[Kernel]) -> list[Kernel]:
-        """Merge each reduction into the kernel that computes its operand, where possible. Return the kernels."""
+        """Merge each reduction into a kernel that computes or reads its operand, where possible. Return the kernels."""
         place = {node: number for number, kernel in enumerate(kernels) for node in kernel.members}
         joined = dict[int, list[Node]]()
         for number, kernel in enumerate(kernels):
             node = kernel.first
             if kernel.kind != "reduce" or node.operands[0].tensor.rank < self.matrix_rank or 0 in node["axes"]:
                 continue
-            earliest = max((place[item] for item in self._computed_operands(node, place)), default=0)
+            operands = self._operands([node], place)
+            earliest = max((place[item] for item in operands if item in place), default=0)
             for other in range(earliest, number):
-                if _takes_reduction(kernels[other], [*joined.get(other, ()), node]):
+                is_related = other == earliest and operands & place.keys()
+                is_related = is_related or operands & self._operands(kernels[other].members, place)
+                if is_related and _takes_reduction(kernels[other], [*joined.get(other, ()), node]):
                     joined.setdefault(other, []).append(node)
                     break
         merged = {node for nodes in joined.values() for node in nodes}
@@ -405,23 +408,24 @@ class _Fuser:
                 fused.append(kernel)
         return fused
 
-    def _computed_operands(self, node: Node, place: Mapping[Node, int]) -> list[Node]:
-        """Return the values of other kernels that a node reads, directly or through values without a kernel.
+    def _operands(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
+        """Return the values that nodes read, directly or through values without a kernel.
 
         Views, inlined values and concatenations that are read piece by piece belong to no kernel.
 
         Args:
-            node: The reader.
+            nodes: The readers.
             place: Index of each value's kernel.
         """
-        operands, visited, pending = list[Node](), set[Node](), [*node.operands]
+        operands, visited = set[Node](), {*nodes}
+        pending = [item for node in nodes for item in node.operands]
         while pending:
             item = pending.pop()
-            if item in visited or item not in self.members:
+            if item in visited:
                 continue
             visited.add(item)
-            if item in place:
-                operands.append(item)
+            if item in place or item not in self.members:
+                operands.add(item)
             else:
                 pending += item.operands
         return operands

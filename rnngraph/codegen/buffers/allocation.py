@@ -10,7 +10,7 @@ from ...ir.scan import is_final, is_kept
 from ...ir.types import Dim, Shape, product
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import FusedKernels
-from ..analysis.node_kinds import is_view, label_of
+from ..analysis.node_kinds import is_view, label_of, source_of
 from ..cost_model.chunk_length import TimeChunk
 from ..loop_ir.nodes import Buffer
 from ..machine.alignment import padded_bytes, padded_row, spread_row
@@ -114,7 +114,8 @@ class Allocation:
                 self.views[node] = self.outputs[node][0]
                 group.stores[node] = list(self.outputs[node])
                 continue
-            present_view = self._view_of_copy(node) if kinds.get(node) == "copy" else None
+            is_copy = kinds.get(node) == "copy" and (time is None or source_of(node) not in kinds)
+            present_view = self._view_of_copy(node) if is_copy else None
             if present_view is not None:
                 self.views[node], group.stores[node] = present_view, []
                 continue

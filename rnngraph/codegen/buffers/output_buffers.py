@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -37,26 +38,38 @@ class OutputBuffers:
 
         ``old`` is the input that the output overwrites, if any.
         """
-        source, inner = written_at(node, view, lambda item: item in self.fusion.free)
+        source, inner = written_at(node, view, self._is_free)
         if not self._computed(source) or is_view(source) or not _writes(source) or source in self.places:
             return False
         if old is not None and not (source is node and self._replaces(node, old)):
             return False
         self.places[source] = [inner]
-        if source.op == "concat":
+        if source.op == "concat" and self.fusion.kind[source] == PLAIN:
             self._write_pieces(source, inner)
         if old is None and source is node:
             self._reuse_for_source(node, view)
         return True
 
     def _write_pieces(self, node: Node, view: View) -> None:
-        """Choose to write the operands of a concatenation directly to their parts of ``view``."""
-        for piece, part in zip(node.operands, parts_of(node, view), strict=True):
-            source, place = written_at(piece, part, lambda item: item in self.fusion.free)
-            if self._computed(source) and not is_view(source) and _writes(source) and source not in self.places:
+        """Choose to write operands of a concatenation directly to their parts of ``view``.
+
+        Loops over time may run several scans at once, and then each of them must have its own buffer. Only results of
+        one scan are therefore written directly, and values outside of loops.
+        """
+        placed = [
+            written_at(piece, part, self._is_free)
+            for piece, part in zip(node.operands, parts_of(node, view), strict=True)
+        ]
+        scans = Counter(source.operands[0] for source, _ in placed if source.op == "get")
+        scan = max(scans, key=scans.__getitem__, default=None)
+        for source, place in placed:
+            if not self._computed(source) or is_view(source) or not _writes(source) or source in self.places:
+                continue
+            if self.fusion.kind[source] == PLAIN or (source.op == "get" and source.operands[0] is scan):
                 self.places[source] = [replace(place, room=None)]
-                if source.op == "concat":
-                    self._write_pieces(source, place)
+
+    def _is_free(self, node: Node) -> bool:
+        return node in self.fusion.free
 
     def _computed(self, node: Node) -> bool:
         return node not in self.fusion.free and self.fusion.kind[node] != PREPARED
