@@ -139,12 +139,14 @@ class FunctionBuilder:
 
     def combine(self, op: str, a: str, b: str) -> str:
         """Write ``a op b`` in index arithmetic, unless its result is available in this scope."""
-        key = (op, a, b)
+        return self.once(f"{op} {self.index_kind} {a}, {b}", self.index_kind, "i")
+
+    def once(self, instruction: str, element: str, name: str) -> str:
+        """Write an instruction without side effects, unless its result is available in this scope."""
         for scope in self.known:
-            if key in scope:
-                return scope[key]
-        text = self.b.emit(f"{op} {self.index_kind} {a}, {b}", self.index_kind, 1, "i").text
-        self.known[-1][key] = text
+            if instruction in scope:
+                return scope[instruction]
+        self.known[-1][instruction] = text = self.b.emit(instruction, element, 1, name).text
         return text
 
     def holds(self, condition: Condition) -> Handle:
@@ -153,6 +155,10 @@ class FunctionBuilder:
         low = b.emit(f"icmp sle {self.index_kind} {self.index(condition[1])}, {index}", "i1", 1, "from")
         high = b.emit(f"icmp slt {self.index_kind} {index}, {self.index(condition[2])}", "i1", 1, "below")
         return b.emit(f"and i1 {low.text}, {high.text}", "i1", 1, "inside")
+
+    def base(self, buffer: Buffer) -> str:
+        """Return the pointer to a buffer's first element."""
+        return self.pointers[buffer]
 
     def address(self, buffer: Buffer, index: Index) -> str:
         """Return a pointer to an element.
@@ -166,7 +172,7 @@ class FunctionBuilder:
         """
         constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
         kind = LLVM_TYPES[memory_element(buffer.dtype)]
-        pointer = self.pointers[buffer]
+        pointer = self.base(buffer)
         varying = index - constant
         if varying != 0:
             pointer = self.pointer(kind, pointer, self.index(varying))
@@ -184,15 +190,8 @@ class FunctionBuilder:
             onward: The pointer moves upward within its buffer, so that the address does not wrap. On WebAssembly, this
                 allows LLVM to make an offset part of a load; elsewhere it has no effect.
         """
-        key = (kind, pointer, offset)
-        for scope in self.known:
-            if key in scope:
-                return scope[key]
         flag = " nuw" if onward and self.index_kind == "i32" else ""
-        moved = f"getelementptr{flag} {kind}, ptr {pointer}, {self.index_kind} {offset}"
-        text = self.b.emit(moved, "i64", 1, "at").text
-        self.known[-1][key] = text
-        return text
+        return self.once(f"getelementptr{flag} {kind}, ptr {pointer}, {self.index_kind} {offset}", "i64", "at")
 
     def wide_index(self, dim: Index) -> Handle:
         """Return an index expression as a value of the loop IR, which has 64 bits on all processors."""
@@ -218,12 +217,7 @@ class FunctionBuilder:
 
     def frozen(self, pointer: str) -> str:
         """Freeze a pointer, once per scope, so that LLVM does not see that it is a sum."""
-        key = ("freeze", pointer)
-        for scope in self.known:
-            if key in scope:
-                return scope[key]
-        self.known[-1][key] = text = self.b.emit(f"freeze ptr {pointer}", "i64", 1, "at").text
-        return text
+        return self.once(f"freeze ptr {pointer}", "i64", "at")
 
     def let_index(self, let: LetIndex) -> None:
         """Compute a size, and bind it to its name."""

@@ -7,13 +7,17 @@ Vectors are explicit, there are no fast-math flags, and no library is called. Th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import assert_never
 
+from ...ir.sizes.polynomial import symbols_of
+from ...ir.types import Dim
 from ...support.stage_text import StageLine, StageText
 from ..loop_ir.effects import has_barrier
 from ..loop_ir.functions import Entry, Function
 from ..loop_ir.nodes import (
     Barrier,
+    Buffer,
     Call,
     Contract,
     Fold,
@@ -30,6 +34,7 @@ from ..loop_ir.nodes import (
     When,
 )
 from ..loop_ir.origins import StatementOrigins, layers_text
+from ..loop_ir.renaming import free
 from ..loop_ir.worker_names import WORKER, WORKERS
 from ..machine.amx import tile_product_text
 from ..machine.cycle_counter import cycle_counter
@@ -111,6 +116,8 @@ class _FunctionWriter(FunctionBuilder):
     ) -> None:
         super().__init__(target, intrinsics, helpers, StatementOrigins(function) if with_origins else None)
         self.function = function
+        self._slots: dict[str, int] = {}
+        self._places: dict[Buffer, tuple[str, Dim]] = {}
 
     # Functions -----------------------------------------------------------------------------------
 
@@ -139,26 +146,13 @@ class _FunctionWriter(FunctionBuilder):
         return [*begin, *body, StageLine("  ret void", self.own), StageLine("}", self.own), StageLine("")]
 
     def entry(self, entry: Entry) -> list[StageLine]:
-        position = {name: number for number, name in enumerate(entry.slots)}
-        slots: dict[str, str] = {}
-        pointer_slots = {slot for slot, _ in entry.places.values()}
-        kind = self.index_kind  # the lower bytes of an 8-byte slot, which come first on all targets
-        for name, number in position.items():
-            place = self.b.emit(f"getelementptr i64, ptr %arguments, i64 {number}", "i64", 1, "slot").text
-            if name in pointer_slots:
-                slots[name] = self.b.emit(f"load ptr, ptr {place}", "i64", 1, _plain(name)).text
-            else:
-                self.sizes[name] = self.b.emit(f"load {kind}, ptr {place}", kind, 1, _plain(name)).text
-        for buffer, (slot, offset) in entry.places.items():
-            pointer = slots[slot]
-            if offset != 0:
-                pointer = self.b.emit(
-                    f"getelementptr i8, ptr {pointer}, {kind} {self.index(offset)}",
-                    "i64",
-                    1,
-                    _plain(buffer.name),
-                ).text
-            self.pointers[buffer] = pointer
+        self._slots = {name: number for number, name in enumerate(entry.slots)}
+        self._places = entry.places
+        kind = self.index_kind
+        offsets = [offset for _, offset in entry.places.values()]
+        for name in dict.fromkeys((*free(entry.function.body)[1], *chain.from_iterable(map(symbols_of, offsets)))):
+            if name in self._slots:
+                self.sizes[name] = self._slot(name, kind)  # the lower bytes, which come first on all targets
         for name, argument in ((str(WORKER), "%worker"), (str(WORKERS), "%workers")):
             shorter = kind != "i64"
             self.sizes[name] = (
@@ -170,6 +164,21 @@ class _FunctionWriter(FunctionBuilder):
         return self._lines(
             [f"define void @{entry.name}(ptr noalias %arguments, i64 %worker, i64 %workers) #0 {{"], False
         )
+
+    def base(self, buffer: Buffer) -> str:
+        if buffer in self.pointers:
+            return self.pointers[buffer]
+        slot, offset = self._places[buffer]
+        pointer = self._slot(slot, "ptr")
+        if offset == 0:
+            return pointer
+        moved = f"getelementptr i8, ptr {pointer}, {self.index_kind} {self.index(offset)}"
+        return self.once(moved, "i64", _plain(buffer.name))
+
+    def _slot(self, name: str, kind: str) -> str:
+        """Load an entry's argument. It is loaded where it is needed, so that few are in registers."""
+        place = self.once(f"getelementptr i64, ptr %arguments, i64 {self._slots[name]}", "i64", "slot")
+        return self.once(f"load {kind}, ptr {place}", "i64" if kind == "ptr" else kind, _plain(name))
 
     # Statements ----------------------------------------------------------------------------------
 
@@ -305,7 +314,7 @@ class _FunctionWriter(FunctionBuilder):
         self.b.intrinsics["pause"] = pause(self.target)[1]
         awaited = 1 if barrier.one_way else barrier.workers
         arguments = (f"i64 {self.wide_index(item).text}" for item in (barrier.worker, barrier.workers, awaited))
-        self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(arguments)})")
+        self.lines.append(f"  call void @barrier(ptr {self.base(barrier.team)}, {', '.join(arguments)})")
 
     def _pipeline(self, pipeline: Pipeline) -> None:
         """Write the loop in which a worker claims stages and runs their next chunks, until no chunks are left."""
@@ -315,7 +324,7 @@ class _FunctionWriter(FunctionBuilder):
         self.b.intrinsics["pause"] = pause(self.target)[1]
         head, work, done, end = self.labels("claim", "work", "done", "end")
         labels = [self.labels("stage")[0] for _ in pipeline.stages]
-        states, team = self.pointers[pipeline.states], self.pointers[pipeline.team]
+        states, team = self.base(pipeline.states), self.base(pipeline.team)
         stop, step = self.wide_index(pipeline.stop).text, self.wide_index(pipeline.step).text
         stage, state = f"%task.{self.b.count}", f"%state.{self.b.count}"
         if pipeline.comment:

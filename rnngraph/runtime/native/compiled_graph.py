@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import count
 from mmap import mmap
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +20,7 @@ from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError, Where
-from ...support.garbage import collector_paused
+from ...support.garbage import collector_paused, importing
 from ..samples import FLAG, samples_of, with_flags
 from .compile_options import CompileOptions
 from .entry import EntryKey, NativeEntry
@@ -263,6 +265,15 @@ class CompiledGraph(OptimizedGraph):
         parts: int,
     ) -> ObjectCode:
         with self.options.notices.compiling(), collector_paused():
-            from ...codegen.compile import compile_graph  # slow to import, and not needed on a cache hit
+            return _compiler().compile_graph(
+                self.sized(outputs, sizes, one_step, recompute), self.options.target, name, parts
+            )
 
-            return compile_graph(self.sized(outputs, sizes, one_step, recompute), self.options.target, name, parts)
+
+@cache
+def _compiler() -> ModuleType:
+    """Import the compiler, which is slow to import, and not needed on a cache hit."""
+    with importing():
+        from ...codegen import compile
+
+    return compile

@@ -27,7 +27,6 @@ MIN_STAGE_BYTES = 1 << 16
 """Parts with fewer bytes of parameters and results are combined into the first stage."""
 BEGIN, END, SCRATCH = "pack_begin", "pack_end", "pack_scratch"
 """Slots for the range of stages to run, and for the memory of intermediate values."""
-_ALL = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def _offsets(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
 
 def _if_in_range(number: int, statements: tuple[Statement, ...]) -> Statement:
     """Return a statement that runs ``statements`` if the stage ``number`` is in the range of stages to run."""
-    return When(size(BEGIN), 0, number + 1, (When(size(END), number + 1, _ALL, statements),))
+    return When(number, size(BEGIN), size(END), statements)
 
 
 class _Keys:
