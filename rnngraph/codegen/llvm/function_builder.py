@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ...ir.sizes.polynomial import Floor, Size
@@ -97,6 +97,56 @@ class FunctionBuilder:
     def labels(self, *names: str) -> list[str]:
         """Return fresh labels that share a number."""
         return self.b.labels(*names)
+
+    def loop(
+        self,
+        name: str,
+        bounds: tuple[Index, Index, Index],
+        starts: Sequence[Handle],
+        iteration: Callable[[str, Sequence[Handle]], Sequence[Handle]],
+    ) -> list[Handle]:
+        """Write a loop that tests after each iteration whether there is another one, and before the first one.
+
+        Args:
+            name: Name of the variable.
+            bounds: First number, limit and step of the variable.
+            starts: Values that the first iteration gets.
+            iteration: Writes an iteration, and returns the values for the next one.
+
+        Returns:
+            The values after the last iteration.
+        """
+        (start, stop, step), kind = map(self.index, bounds), self.index_kind
+        body, end = self.labels(f"{name}.body", f"{name}.end")
+        number, before = self.b.count, self.label
+        variable, following = f"%{name}.{number}", f"%{name}.next.{number}"
+        if is_certain := isinstance(bounds[0], int) and isinstance(bounds[1], int) and bounds[0] < bounds[1]:
+            self.lines.append(f"  br label %{body}")
+        else:
+            test = self.b.emit(f"icmp slt {kind} {start}, {stop}", "i1", 1, "any")
+            self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
+        self.start(body)
+        place = len(self.lines)
+        self.lines.extend("" for _ in range(1 + len(starts)))  # phis, once the last block of the body is known
+        carried = [handle._replace(text=f"%{name}.{number}.{place}") for place, handle in enumerate(starts)]
+        self.known.append({})
+        nexts = iteration(variable, carried)
+        self.known.pop()
+        self.lines.append(f"  {following} = add {kind} {variable}, {step}")
+        test = self.b.emit(f"icmp slt {kind} {following}, {stop}", "i1", 1, "more")
+        last = self.label
+        self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
+        self.lines[place] = f"  {variable} = phi {kind} [ {start}, %{before} ], [ {following}, %{last} ]"
+        sources = [
+            f"phi {a.type} [ {a.text}, %{before} ], [ {b.text}, %{last} ]" for a, b in zip(starts, nexts, strict=True)
+        ]
+        self.lines[place + 1 : place + 1 + len(starts)] = [
+            f"  {handle.text} = {source}" for handle, source in zip(carried, sources, strict=True)
+        ]
+        self.start(end)
+        if is_certain:
+            return [*nexts]
+        return [self.b.emit(source, a.element, a.lanes, name) for source, a in zip(sources, starts, strict=True)]
 
     # Index arithmetic ----------------------------------------------------------------------------
 

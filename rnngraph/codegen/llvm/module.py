@@ -222,32 +222,17 @@ class _FunctionWriter(FunctionBuilder):
                 assert_never(statement)
 
     def _for(self, loop: For) -> None:
-        head, body, end = self.labels(f"{loop.var}.head", f"{loop.var}.body", f"{loop.var}.end")
-        start, stop, step = map(self.index, (loop.start, loop.stop, loop.step))
+        def iteration(variable: str, _: Sequence[Handle]) -> list[Handle]:
+            shadowed = self.sizes.get(loop.var)
+            self.sizes[loop.var] = variable
+            self.statements(loop.body)
+            if shadowed is not None:
+                self.sizes[loop.var] = shadowed
+            return []
+
         if loop.comment:
             self.lines.append(f"  ; {loop.comment}")
-        before = self.label
-        self.lines.append(f"  br label %{head}")
-        self.start(head)
-        position = len(self.lines)
-        variable, following = f"%{loop.var}.{self.b.count}", f"%{loop.var}.next.{self.b.count}"
-        self.lines.append("")  # the phi, once the last block of the body is known
-        test = self.b.emit(f"icmp slt {self.index_kind} {variable}, {stop}", "i1", 1, "more")
-        self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
-        self.start(body)
-        self.known.append({})
-        shadowed = self.sizes.get(loop.var)
-        self.sizes[loop.var] = variable
-        self.statements(loop.body)
-        self.lines.append(f"  {following} = add {self.index_kind} {variable}, {step}")
-        self.lines[position] = (
-            f"  {variable} = phi {self.index_kind} [ {start}, %{before} ], [ {following}, %{self.label} ]"
-        )
-        self.lines.append(f"  br label %{head}")
-        self.known.pop()
-        if shadowed is not None:
-            self.sizes[loop.var] = shadowed
-        self.start(end)
+        self.loop(loop.var, (loop.start, loop.stop, loop.step), [], iteration)
 
     def _when(self, branch: When) -> None:
         then, end = self.labels("then", "done")
@@ -261,38 +246,15 @@ class _FunctionWriter(FunctionBuilder):
         self.start(end)
 
     def _fold(self, loop: Fold) -> None:
-        head, body, end = self.labels(f"{loop.var}.head", f"{loop.var}.body", f"{loop.var}.end")
-        start, stop = self.index(loop.start), self.index(loop.stop)
+        def iteration(variable: str, carried: Sequence[Handle]) -> list[Handle]:
+            self.sizes[loop.var] = variable
+            self.values.update(zip((item.name for item in loop.carried), carried, strict=True))
+            self.statements(loop.body)
+            return [self.operand(item) for item in loop.nexts]
+
         starts = [self.operand(item) for item in loop.starts]
-        before = self.label
-        self.lines.append(f"  br label %{head}")
-        self.start(head)
-        position = len(self.lines)
-        variable, following = f"%{loop.var}.{self.b.count}", f"%{loop.var}.next.{self.b.count}"
-        self.lines.append("")
-        for item, begin in zip(loop.carried, starts, strict=True):
-            self.values[item.name] = Handle(f"%{item.name}", begin.element, begin.lanes)
-            self.lines.append("")
-        test = self.b.emit(f"icmp slt {self.index_kind} {variable}, {stop}", "i1", 1, "more")
-        self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
-        self.start(body)
-        self.known.append({})
-        self.sizes[loop.var] = variable
-        self.statements(loop.body)
-        nexts = [self.operand(item) for item in loop.nexts]
-        self.lines.append(f"  {following} = add {self.index_kind} {variable}, {loop.step}")
-        self.lines[position] = (
-            f"  {variable} = phi {self.index_kind} [ {start}, %{before} ], [ {following}, %{self.label} ]"
-        )
-        for number, (item, begin, after) in enumerate(zip(loop.carried, starts, nexts, strict=True), 1):
-            self.lines[position + number] = (
-                f"  %{item.name} = phi {begin.type} [ {begin.text}, %{before} ], [ {after.text}, %{self.label} ]"
-            )
-        self.lines.append(f"  br label %{head}")
-        self.known.pop()
-        self.start(end)
-        for result, item in zip(loop.results, loop.carried, strict=True):
-            self.values[result.name] = self.values[item.name]
+        results = self.loop(loop.var, (loop.start, loop.stop, loop.step), starts, iteration)
+        self.values.update(zip((item.name for item in loop.results), results, strict=True))
 
     def _call(self, call: Call) -> None:
         arguments = [f"ptr {self.address(buffer, index)}" for buffer, index in call.buffers]

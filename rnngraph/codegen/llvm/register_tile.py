@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 from ...ir.types import ITEM_BYTES, Size, size
 from ..loop_ir.nodes import BlockScales, Buffer, Contract, Destination, Index, LetIndex, Place
@@ -271,38 +272,18 @@ def _loop(
     iterate: Callable[[Index, Sums], Sums],
 ) -> Sums:
     """Write a loop that carries sums. ``iterate`` writes an iteration and returns the next sums."""
-    first, last = builder.index(start), builder.index(stop)
-    head, body, end = builder.labels(f"{name}.head", f"{name}.body", f"{name}.end")
-    number, before = builder.b.count, builder.label
-    builder.lines.append(f"  br label %{head}")
-    builder.start(head)
-    position = len(builder.lines)
-    builder.lines.append("")
-    carried = []
-    for r, row in enumerate(starts):
-        carried.append([h._replace(text=f"%sum.{r}.{j}.{number}") for j, h in enumerate(row)])
-        builder.lines.extend("" for _ in row)
-    test = builder.b.emit(f"icmp slt {builder.index_kind} %{name}.{number}, {last}", "i1", 1, "more")
-    builder.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
-    builder.start(body)
-    builder.known.append({})
-    variable = f"{name}.{number}"
-    builder.sizes[variable] = f"%{variable}"
-    nexts = iterate(size(variable), carried)
-    builder.known.pop()
-    builder.lines.append(f"  %{name}.next.{number} = add {builder.index_kind} %{name}.{number}, {step}")
-    builder.lines.append(f"  br label %{head}")
-    following = f"[ %{name}.next.{number}, %{builder.label} ]"
-    builder.lines[position] = f"  %{name}.{number} = phi {builder.index_kind} [ {first}, %{before} ], {following}"
-    for r, row in enumerate(starts):
-        for j, begin in enumerate(row):
-            position += 1
-            builder.lines[position] = (
-                f"  {carried[r][j].text} = phi {begin.type} [ {begin.text}, %{before} ], "
-                f"[ {nexts[r][j].text}, %{builder.label} ]"
-            )
-    builder.start(end)
-    return carried
+    lengths = [len(row) for row in starts]
+
+    def rows_of(handles: Sequence[Handle]) -> Sums:
+        items = iter(handles)
+        return [[*islice(items, length)] for length in lengths]
+
+    def iteration(variable: str, carried: Sequence[Handle]) -> list[Handle]:
+        index = variable.removeprefix("%")
+        builder.sizes[index] = variable
+        return [*chain.from_iterable(iterate(size(index), rows_of(carried)))]
+
+    return rows_of(builder.loop(name, (start, stop, step), [*chain.from_iterable(starts)], iteration))
 
 
 def _steps(
