@@ -8,7 +8,7 @@ an entry of an axis, at a position that advances with the iterations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count, pairwise
 from operator import itemgetter
@@ -44,28 +44,64 @@ Candidate: TypeAlias = tuple[int, int, int, int]
 """A run of equal steps: minus the steps of its whole iterations, steps of an iteration, first step, number of steps."""
 
 
-def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
-    """Return steps that can precede all loops: declarations, and unique steps that depend only on these."""
+def fixed_steps(steps: Sequence[Step]) -> dict[Step, Any]:
+    """Return the steps that depend only on parameters, or only on sizes, each with ``parameter`` or ``positions``.
+
+    Initial states of loops are not included: a constant, or a parameter that is repeated for each row. Their readers
+    belong to the first iteration of a loop.
+    """
+    fixed: dict[Step, Any] = {}
+    for step in steps:
+        kinds = {fixed.get(item.step) for item in operands_of(step) if isinstance(item, Value)}
+        if step.key in (parameter, positions):
+            fixed[step] = step.key
+        elif len(kinds) == 1 and None not in kinds and step.fill is None:
+            fixed[step] = kinds.pop()
+    return fixed
+
+
+def _is_repeated(step: Step, fixed: Mapping[Step, Any]) -> bool:
+    """True for a parameter that is repeated for each row by adding zeros, such as a learned initial state."""
+    values = [item for item in operands_of(step) if isinstance(item, Value)]
+    kinds = {fixed.get(item.step) or item.step.fill for item in values}
+    return step.key == "+" and len(values) == 2 and parameter in kinds and kinds <= {parameter, positions, 0.0}
+
+
+def indexed_states(steps: Sequence[Step]) -> set[Family]:
+    """Return the families of initial states. Iterations take the same entries of several later states."""
+    fixed = fixed_steps(steps)
+    taken: dict[Family, set[str]] = {}
+    constant: set[Family] = set()
+    for step in filter(_takes, steps):
+        family, source = _family(step), step.operands[0].step
+        taken.setdefault(family, set()).add(repr(step.key.index))
+        if source.fill is not None or (source not in fixed and _is_repeated(source, fixed)):
+            constant.add(family)
+    later = Counter(frozenset(places) for family, places in taken.items() if family not in constant)
+    return {family for family in constant if later[frozenset(taken[family])] > 1}
+
+
+def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> set[Step]:
+    """Return steps that can precede all loops: declarations, and unique steps that depend only on these.
+
+    Args:
+        steps: All steps.
+        states: Families of initial states.
+    """
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
     families = Counter(_family(step) for step in steps if _takes(step))
-    outside: set[Step] = set()
-    fixed: dict[Step, Any] = {}
-    """Steps that depend only on parameters, or only on sizes."""
+    fixed, outside = fixed_steps(steps), set[Step]()
     for step in steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
-        kinds = {fixed.get(item.step) for item in values}
-        if step.key in (parameter, positions):
-            fixed[step] = step.key
-        elif len(kinds) == 1 and None not in kinds:
-            fixed[step] = kinds.pop()
         if not all(item.step in outside for item in values):
             continue
         declared = step.key is placeholder or isinstance(step.result, Cell)
-        if declared or step in fixed or counts[codes[step]] == 1 or (_takes(step) and not _is_of_entry(step, families)):
+        is_constant = step in fixed or step.fill is not None or _is_repeated(step, fixed)
+        is_in_loop = _takes(step) and (_family(step) in states or _is_of_entry(step, families))
+        is_unique = counts[codes[step]] == 1 or (_takes(step) and not is_in_loop)
+        if declared or is_constant or is_unique:
             outside.add(step)
-        if step.fill is not None:  # This step is an initial state. Its readers belong to the first iteration of a loop.
-            fixed.pop(step, None)
     return outside
 
 
@@ -79,10 +115,14 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
     return (is_entry or entry.fill is not None) and families[_family(step)] == 1
 
 
-def without_entries(steps: Sequence[Step]) -> list[Step]:
+def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> list[Step]:
     """Return the steps without those that select an iteration's entry, such as ``x[:, t]``, of a value before the loop.
 
     Several steps index such a value. A value that an iteration computes and indexes is indexed by one step.
+
+    Args:
+        steps: Steps that may belong to loops.
+        states: Families of initial states.
     """
     codes = {step: code_of(step) for step in steps}
     families = Counter(_family(step) for step in steps if _takes(step))
@@ -94,7 +134,7 @@ def without_entries(steps: Sequence[Step]) -> list[Step]:
     kinds = Counter(kind_of(step) for step in {_family(step): step for step in steps if _takes(step)}.values())
 
     def is_entry(step: Step) -> bool:
-        if not _takes(step) or families[_family(step)] < 2:
+        if not _takes(step) or families[_family(step)] < 2 or _family(step) in states:
             return False
         return families[_family(step)] > kinds[kind_of(step)]
 

@@ -8,16 +8,14 @@ from typing import Any
 
 from ...declare.cell import Cell
 from ...declare.functions.randomness import dropout
-from ...declare.functions.sequences import positions
-from ...declare.parameters import parameter
 from ...declare.running.drivers import static_rnn
 from ...ir.types import Dim
-from ...support.errors import read_from
+from ...support.errors import Where, read_from
 from ..script import Script
 from ..steps import Index, Step, Value
 from .lifting import Rolling
 from .loop import code_of, operands_of, replaced
-from .loops import Readers, loops_in, outside_of_loops, without_entries
+from .loops import Readers, fixed_steps, indexed_states, loops_in, outside_of_loops, without_entries
 from .parts import part_of
 
 MAX_REPEATED = 60_000
@@ -41,10 +39,11 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
     split = script
     while count <= MAX_REPEATED:
         steps = script.steps
-        outside = outside_of_loops(steps)
+        states = indexed_states(steps)
+        outside = outside_of_loops(steps, states)
         inside = [step for step in steps if step not in outside]
         rolled: Script | None = None
-        for loop in loops_in(without_entries(inside), _readers_of(script, steps)):
+        for loop in loops_in(without_entries(inside, states), _readers_of(script, steps)):
             count += len(steps)
             rolled = Rolling(script, loop, value_of).script(outside, inside)
             if rolled is not None or count > MAX_REPEATED:
@@ -67,23 +66,23 @@ def _readers_of(script: Script, steps: Sequence[Step]) -> Readers:
     return readers
 
 
-def steps_left(script: Script) -> list[tuple[Cell, int]]:
-    """Return (cell, number of unrolled steps) for cells with more than ``MAX_SINGLE`` unrolled steps."""
-    counts = Counter(step.operands[0].step for step in script.steps if step.key is static_rnn)
-    return [(step.result, count) for step, count in counts.items() if count > MAX_SINGLE]
+def steps_left(script: Script) -> list[tuple[Cell, int, Where | None]]:
+    """Return (cell, number of unrolled steps, line) for cells with more than ``MAX_SINGLE`` unrolled steps."""
+    steps = [step for step in script.steps if step.key is static_rnn]
+    counts = Counter(step.operands[0].step for step in steps)
+    lines = {step.operands[0].step: step.where for step in reversed(steps)}
+    return [(step.result, count, lines[step]) for step, count in counts.items() if count > MAX_SINGLE]
 
 
 def _without_repeats(script: Script) -> Script:
     """Return a script in which equal expressions of parameters and sizes are computed once (common subexpressions)."""
     first: dict[Hashable, Step] = {}
     repeats: dict[Step, Step] = {}
-    of_parameters: set[Step] = set()
+    fixed = fixed_steps(script.steps)
     for step in script.steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
         items = [(repeats.get(item.step, item.step), item.path) for item in values]
-        known = [item.key in (parameter, positions) or item in of_parameters for item, _ in items]
-        if items and step.key is not dropout and all(known):
-            of_parameters.add(step)
+        if items and step.key is not dropout and all(item in fixed for item, _ in items):
             exact = step.key if isinstance(step.key, Index) else None  # ``code_of`` ignores the positions of entries.
             same = first.setdefault((code_of(step), exact, *((id(item), path) for item, path in items)), step)
             if same is not step:

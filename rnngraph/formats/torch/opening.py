@@ -164,10 +164,11 @@ class _Opening:
         follow, because some modules have a maximum size, such as a table of positions.
         """
         count, self.reason = self.examples[name], None
-        for another in (_other_value(count), 2 * count, count - 1, count - 2):
+        for another in (_other_value(count), 2 * count, count + 1, count - 1, count - 2):
             if another < 2:
                 break
             if not settled.sizes.allows({name: another}):
+                self.reason = settled.sizes.limits[name].where
                 continue
             holds = self._holds({name: another}, settled)
             if holds is not None:

@@ -301,10 +301,11 @@ class Reader:
             raise not_readable(
                 self.what(),
                 [
-                    f"the {count} steps of {cell!r} are not identical, so they can't be rolled into a loop; run the "
-                    f"same code in each step{_SWITCH_OFF if self.draws else ''}"
-                    for cell, count in left
+                    f"{f'{where}: ' if where else ''}the {count} steps of {cell!r} are not identical, so they can't be "
+                    f"rolled into a loop; run the same code in each step{_SWITCH_OFF if self.draws else ''}"
+                    for cell, count, where in left
                 ],
+                left[0][2],
             )
         return script
 

@@ -17,7 +17,7 @@ from ..tracing.registry import UnreadableError, reads
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Entry, Filled, Lazy, Repeated, Stacked, dtype_of, expanded_of, shape_of
-from .shapes import axis_of, flat_arguments, unsqueezed
+from .shapes import axis_of, flat_arguments, reshaped, unsqueezed
 from .slicing import entry_of, of_steps, slice_axis
 
 
@@ -32,6 +32,8 @@ def _cat(tracer: Tracer, tensors: Operands, dim: int = 0, *, axis: int | None = 
         if other != axis:
             for item in items[1:]:
                 tracer.sizes.unify(shape_of(items[0])[other], shape_of(item)[other])
+    if len(items) > 1 and _are_steps(tracer, items):
+        return _merged_steps(tracer, tuple(items), axis, dtype)
     total = sum((shape_of(item)[axis] for item in items[1:]), shape_of(items[0])[axis])
     shape = (*shape_of(items[0])[:axis], total, *shape_of(items[0])[axis + 1 :])
     return joined(tracer, items, axis, shape, dtype)
@@ -54,6 +56,22 @@ def joined(tracer: Tracer, items: list[Entry], axis: int, shape: tuple[Dim, ...]
         return of_steps(tracer, tuple(part for stack in stacks for part in stack.items), axis, dtype)
     joined = _with_edges(tracer, items, axis, dtype)
     return joined or tracer.call(basic.concat, [tracer.value(item, dtype) for item in items], axis)
+
+
+def _are_steps(tracer: Tracer, items: Sequence[Entry]) -> bool:
+    """True for results of one expression in all steps of a loop over an axis of symbolic size."""
+    values = [item for item in items if isinstance(item, Value)]
+    if len(values) < len(items) or not isinstance(tracer.sizes.steps(len(items)), Size):
+        return False
+    kinds = {(item.step.key, item.step.where, item.path, shape_of(item)) for item in values}
+    return len(kinds) == 1 and expanded_of(items[0]) is None and len({item.step for item in values}) == len(items)
+
+
+def _merged_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) -> Operand:
+    """Return the steps [batch, width] of a loop side by side, [batch, time * width], as a reshaped stack."""
+    stack = of_steps(tracer, items, axis, dtype)
+    shape = stack.shape
+    return reshaped(tracer, stack, [*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]])
 
 
 def _as_stack(x: Entry, axis: int) -> Entry:

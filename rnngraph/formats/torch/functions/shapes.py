@@ -41,7 +41,7 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     Args:
         target: Sizes, one of which may be -1.
     """
-    shape, dims = shape_of(x), list(target)
+    shape, dims = shape_of(x), _with_counts(tracer, shape_of(x), target)
     if -1 in dims:
         rest = [dim for dim in dims if dim != -1]
         whole = _divide_shapes(tracer, shape, rest)
@@ -57,8 +57,11 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     expanded = expanded_of(x)
     if expanded is not None:
         return reshaped(tracer, expanded[0], dims)
-    if isinstance(x, Value) and tuple(dims) == (1, *shape):
-        return tracer.call(basic.expand_dims, x, 0)
+    if isinstance(x, Value) and x.step.key is basic.reshape and shape_of(x.step.operands[0]) == tuple(dims):
+        return x.step.operands[0]  # A reshape that undoes an earlier one.
+    added = next((axis for axis in range(len(dims)) if dims == [*shape[:axis], 1, *shape[axis:]]), None)
+    if isinstance(x, Value) and added is not None:
+        return tracer.call(basic.expand_dims, x, added)
     if tracer.is_number(x):
         return Filled(x.number, tuple(dims), x.dtype)
     if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
@@ -71,6 +74,27 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
             tracer.problem(f"a reshape: {error}")
         return of_shape(tracer, tracer.value(x), dims)
     return tracer.call(basic.reshape, tracer.value(x), entries)
+
+
+def _with_counts(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) -> list[Dim]:
+    """Return sizes in which the number of steps of an unrolled loop, such as ``len(outputs)``, is the axis's size."""
+    dims, whole = list(target), product(shape)
+    names = whole.plain_symbols if isinstance(whole, Size) else ()
+    for place, dim in enumerate(dims):
+        if _fits(shape, dims):
+            break
+        for name in names if isinstance(dim, int) and dim in tracer.sizes.counts else ():
+            if tracer.sizes.value(size(name)) == dim:
+                with_name = [*dims[:place], size(name), *dims[place + 1 :]]
+                dims = with_name if _fits(shape, with_name) else dims
+    return dims
+
+
+def _fits(shape: Sequence[Dim], dims: Sequence[Dim]) -> bool:
+    """True if a shape has as many entries as another one, in which one size may be -1."""
+    left, others = uncommon(shape, [dim for dim in dims if dim != -1])
+    rest = quotient(product(left), product(others))
+    return rest == 1 if -1 not in dims else rest is not None
 
 
 def _settle(tracer: Tracer, entries: Dim, wanted: Dim) -> None:

@@ -49,8 +49,14 @@ def slice_axis(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, ste
         return Filled(x.number, (*shape[:axis], stop - start, *shape[axis + 1 :]), x.dtype)
     if isinstance(x, Positions) and step == 1 and isinstance(start, int):
         return Positions(stop - start, x.start + start * x.step, x.step, x.dtype)
-    if isinstance(x, Stacked) and axis == x.axis and isinstance(start, int) and (isinstance(stop, int) or stop == size):
-        return of_steps(tracer, x.items[start : stop if isinstance(stop, int) else None : step], axis, x.dtype)
+    if (
+        isinstance(x, Stacked)
+        and axis == x.axis
+        and isinstance(start, int)
+        and isinstance(stop, int)
+        and type(size) is int
+    ):
+        return of_steps(tracer, x.items[start:stop:step], axis, x.dtype)
     if isinstance(start, int) and stop == start + 1:
         tracer.sizes.take(size, start)
     bounds = [_bound(start, size, 0), _bound(stop, size, None)]
@@ -216,7 +222,8 @@ def _is_clamped(entry: Index, size: Dim) -> bool:
 
 def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: list[Entries]) -> Operand:
     """Index axis by axis, unless the script can write the whole index at once."""
-    if isinstance(x, Value) and all(isinstance(item, int | tuple) for item in plain):
+    only_adds = None in entries and all(entry is None or entry == ALL for entry in entries)
+    if isinstance(x, Value) and not only_adds and all(isinstance(item, int | tuple) for item in plain):
         written = _written_index(tracer, x, entries, plain)
         if written is not None:
             return tracer.script.item(x, *written) if any(entry != ALL for entry in written) else x
@@ -296,6 +303,8 @@ def entry_of(tracer: Tracer, x: Entry, axis: int, place: int) -> Entry:
         return x.items[place]
     if isinstance(x, Written) and axis == x.axis and place % tracer.sizes.value(shape[axis]) in x.items:
         return x.items[place % tracer.sizes.value(shape[axis])]
+    if isinstance(x, Filled) and isinstance(shape[axis], int) and not tracer.is_number(x):
+        x = tracer.value(x)  # A constant initial state must be indexed by the same steps as later states.
     if isinstance(x, Filled | Written):
         ground = x if isinstance(x, Filled) else x.ground
         if isinstance(x, Filled) or axis == x.axis:

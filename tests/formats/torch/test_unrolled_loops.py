@@ -1,0 +1,104 @@
+"""Loops over steps as people write them, whose number of steps stays open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from read_modules import check_meaning
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+from torch_functions import module, normal  # noqa: E402  (needs torch)
+
+nn = pytest.importorskip("torch.nn", exc_type=ImportError)
+pytestmark = pytest.mark.peers
+CALLS = ((2, 5), (1, 1), (3, 17))
+
+
+def check_open(function: Any, *layers: Any, width: int = 8, calls: Any = CALLS, steps: int = 5) -> None:
+    """Compare at several sizes, and check that rows and steps are open."""
+    torch.manual_seed(0)
+    sizes = ((2, steps), *calls[1:])
+    net = check_meaning(module(function, *layers), *((normal(*size, width),) for size in sizes))
+    assert [isinstance(size, str) for size in net.inputs["inputs_0"].shape] == [True, True, False], str(net)
+
+
+def states(m: Any, x: Any) -> list[Any]:
+    h, outputs = torch.zeros(x.size(0), 8), []
+    for u in x.unbind(1):
+        h = m[0](u, h)
+        outputs.append(h)
+    return outputs
+
+
+JOINED = {
+    "side by side": lambda m, x, o: torch.cat(o, 1).view(x.size(0), x.size(1), -1),
+    "side by side, by len": lambda m, x, o: torch.cat(o, 1).view(x.size(0), len(o), -1),
+    "one below the other": lambda m, x, o: torch.cat(o).view(x.size(1), x.size(0), -1).transpose(0, 1),
+    "one below the other, by len": lambda m, x, o: m[1](torch.cat(o, 0)).view(len(o), *o[0].shape[:1], 3),
+    "projected": lambda m, x, o: torch.cat([m[1](h) for h in o], 1).view(x.size(0), -1, 3),
+    "vstack": lambda m, x, o: torch.vstack(o).view(x.size(1), x.size(0), -1),
+    "with a new axis": lambda m, x, o: torch.cat([torch.tanh(h)[None] for h in o]).mean(0),
+    "with a viewed axis": lambda m, x, o: torch.cat([h.view(h.size(0), 1, 8) for h in o], 1),
+    "merged": lambda m, x, o: torch.cat(o, 0),
+    "differences": lambda m, x, o: torch.cat([torch.stack(o, 1)[:, 1:] - torch.stack(o, 1)[:, :-1], x[:, :1]], 1),
+    "every second": lambda m, x, o: torch.stack(o, 1)[:, ::2],
+}
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+@pytest.mark.parametrize("kind", JOINED)
+def test_joined_outputs(kind: str, steps: int) -> None:
+    def joined(m: Any, x: Any) -> Any:
+        return JOINED[kind](m, x, states(m, x))
+
+    check_open(joined, nn.GRUCell(8, 8), nn.Linear(8, 3), steps=steps)
+
+
+@pytest.mark.parametrize("kind", ["index", "unsqueeze", "slice"])
+def test_steps_that_a_mask_leaves_out(kind: str) -> None:
+    def masked(m: Any, x: Any) -> Any:
+        mask, h, outputs = x[..., 0] > 0, torch.ones(x.size(0), 8), []
+        for t in range(x.size(1)):
+            one = {"index": mask[:, t, None], "unsqueeze": mask[:, t].unsqueeze(1), "slice": mask[:, t : t + 1]}[kind]
+            h = torch.where(one, m[0](x[:, t], h), h)
+            outputs.append(h)
+        return torch.stack(outputs, 1)
+
+    check_open(masked, nn.GRUCell(8, 8))
+
+
+STATES = {
+    "zeros": lambda p, x: torch.zeros(x.size(0), 2, 4),
+    "number": lambda p, x: torch.full((x.size(0), 2, 4), 0.3),
+    "learned": lambda p, x: p[:, 0].expand(x.size(0), -1, -1),
+}
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+@pytest.mark.parametrize("kind", STATES)
+def test_states_of_which_each_round_takes_the_heads(kind: str, steps: int) -> None:
+    def by_heads(m: Any, x: Any) -> Any:
+        p, outputs = m[0].weight.view(2, 4, 4), []
+        h = STATES[kind](p, x)
+        for u in x.unbind(1):
+            h = torch.tanh(u.view(-1, 2, 4) + torch.stack([h[:, k] @ p[k] for k in range(2)], 1))
+            outputs.append(h.flatten(1))
+        return torch.stack(outputs, 1)
+
+    check_open(by_heads, nn.Linear(4, 8), steps=steps)
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+def test_a_memory_that_begins_with_a_constant_beside_a_learned_state(steps: int) -> None:
+    def remembered(m: Any, x: Any) -> Any:
+        h, memory, outputs = m[1].weight[:1].expand(x.size(0), -1), torch.zeros(x.size(0), 4, 8), []
+        for t in reversed(range(x.size(1))):
+            w = torch.softmax(torch.einsum("bnm,bm->bn", memory, h), 1)
+            h = m[0](x[:, t] + (w.unsqueeze(2) * memory).sum(1), h)
+            memory = memory * (1 - w.unsqueeze(2)) + w.unsqueeze(2) * h.unsqueeze(1)
+            outputs.append(h)
+        return torch.stack(outputs[::-1], 1)
+
+    check_open(remembered, nn.GRUCell(8, 8), nn.Linear(8, 2), steps=steps)
