@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from read_modules import check_meaning
+
+import rnngraph as rg
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 from torch_functions import module, normal  # noqa: E402  (needs torch)
@@ -102,3 +103,52 @@ def test_a_memory_that_begins_with_a_constant_beside_a_learned_state(steps: int)
         return torch.stack(outputs[::-1], 1)
 
     check_open(remembered, nn.GRUCell(8, 8), nn.Linear(8, 2), steps=steps)
+
+
+def test_as_many_steps_as_the_width_of_a_later_layer() -> None:
+    def averaged(m: Any, x: Any) -> Any:
+        h, outputs = x[:, 0], []
+        for u in x.unbind(1):
+            h = torch.lerp(h, u, 0.25)
+            outputs.append(h)
+        return m[0](torch.stack(outputs, 1))
+
+    check_open(averaged, nn.Linear(8, 3), steps=8)
+
+
+@pytest.mark.parametrize("size", ["size", "double"])
+def test_interpolation_to_a_size(size: str) -> None:
+    def resized(m: Any, x: Any) -> Any:
+        shorter = nn.functional.max_pool1d(m[0](x).transpose(1, 2), 2, ceil_mode=True)
+        wanted = x.size(1) if size == "size" else 2 * x.size(1)
+        return nn.functional.interpolate(shorter, size=wanted).transpose(1, 2)
+
+    check_open(resized, nn.Linear(8, 3))
+
+
+def doubled(m: Any, x: Any) -> Any:
+    y, k = m[0](x), 1
+    while k < x.size(1):
+        y = y + nn.functional.pad(y, (0, 0, k, 0))[:, :-k]
+        k = 2 * k
+    return y
+
+
+@pytest.mark.parametrize("steps", [5, 6, 8, 9])
+def test_a_scan_by_doubling_limits_the_steps(steps: int) -> None:
+    net = check_meaning(module(doubled, nn.Linear(8, 3)), (normal(2, steps, 8),))
+    low, high = (5, 8) if steps < 9 else (9, 16)
+    assert f"is {low} to {high}, by" in str(net)
+
+
+def test_cells_whose_steps_differ_are_refused_with_their_line() -> None:
+    def growing(m: Any, x: Any) -> Any:
+        h, past = torch.zeros(x.size(0), 8), []
+        for u in x.unbind(1):
+            h = m[0](u, h)
+            past.append(h)
+            h = h + torch.stack(past, 1).mean(1)
+        return h
+
+    with pytest.raises(rg.NotReadableError, match=r"test_unrolled_loops\.py:\d+: the 9 steps of .* are not identical"):
+        rg.read_torch(module(growing, nn.GRUCell(8, 8)), normal(2, 9, 8))

@@ -176,3 +176,9 @@ def interpolate_entries(x: torch.Tensor, factor: int) -> torch.Tensor:
         share = (place + 0.5) / factor - 0.5
         points.append((1 - abs(share)) * x + abs(share) * (before if share < 0 else after))
     return torch.stack(points, -1).flatten(-2)
+
+
+def nearest(x: torch.Tensor, size: int) -> torch.Tensor:
+    """Return ``size`` entries along the last axis, each that of the nearest position, as ``interpolate`` does."""
+    places = torch.floor(torch.arange(size, dtype=torch.float32) * (x.size(-1) / size))
+    return x.index_select(x.dim() - 1, places.long())

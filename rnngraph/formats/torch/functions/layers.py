@@ -17,7 +17,7 @@ from ...layers import declare_batch_normalization
 from ...operators.dropouts import alpha_dropout, shared_dropout
 from ...operators.pools import adaptive_pool
 from ...steps import Value
-from ..composed.axes import interpolate_entries
+from ..composed.axes import interpolate_entries, nearest
 from ..tracing.calls import array_of
 from ..tracing.kinds import Argument, Extents, Function, Operand, Result
 from ..tracing.moved_axes import unviewed, viewed
@@ -82,14 +82,18 @@ def _interpolate(
     tracer: Tracer,
     x: Operand,
     size: Extents | None = None,
-    scale_factor: float | Sequence[float] = 1,
+    scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
     *_: object,
     **__: object,
 ) -> Result:
     """Declare ``interpolate`` along time: repeat steps, or interpolate linearly."""
-    x, factor = tracer.value(x), scale_factor if isinstance(scale_factor, int | float) else scale_factor[0]
+    scales = [scale_factor or 1] if isinstance(scale_factor, float | int | None) else scale_factor
+    factor = scales[0]
+    x = tracer.value(x)
+    if mode == "nearest" and size is not None and len(shape_of(x)) == 3:
+        return tracer.by_torch(nearest, x, size if isinstance(size, int) else size[0])
     is_known = mode in ("nearest", "nearest-exact", "linear") and not align_corners
     if not is_known or size is not None or len(shape_of(x)) != 3 or factor != int(factor):
         raise UnreadableError(

@@ -140,7 +140,7 @@ class Sizes:
         """Require two sizes to be equal. Raises ``SizesChanged`` if that was not known."""
         if a == b or (isinstance(a, int) and isinstance(b, int)):
             return
-        if {a, b} & self.counts and self.value(a) == self.value(b):
+        if {a, b} & self.counts and {a, b} & self.selected.keys() and self.value(a) == self.value(b):
             return
         first, second = (dim.symbol if isinstance(dim, Size) else None for dim in (a, b))
         if first and second:
