@@ -125,5 +125,5 @@ def test_steps_that_differ_are_counted() -> None:
             static_rnn, cell, [script.operation("*", item, step + 1.0)], initial_state=h, scope=script.scope("rnn")
         )
     script.outputs["y"] = h
-    ((unrolled_cell, count),) = steps_left(rolled_up(script))
+    ((unrolled_cell, count, _),) = steps_left(rolled_up(script))
     assert (type(unrolled_cell), count) == (shared, 6)
