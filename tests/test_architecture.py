@@ -129,7 +129,7 @@ def test_all_users_of_axis_facts_are_listed() -> None:
 
 
 def test_the_picture_has_the_passes_in_their_order() -> None:
-    drawn = re.search(r"│  passes  (split_axes.*?)▼", PAGE, re.DOTALL)
+    drawn = re.search(r"│  passes  (separate_axes.*?)▼", PAGE, re.DOTALL)
     assert drawn is not None
     order = re.findall(r"[a-z_]+", re.sub(r"show\(\S+|verified after each", "", drawn[1]))
     assert order == [re.sub("^(layout|simplify)_.*", r"\1", single.name) for single in optimization()]

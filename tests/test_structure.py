@@ -44,6 +44,7 @@ ROOMS = (
     "declare.seq2seq",
     "passes.lowering",
     "passes.loops",
+    "passes.axes",
     "passes.chunks",
     "passes.affine",
     "passes.gradients",

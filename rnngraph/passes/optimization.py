@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..ir.graph import Graph
 from .accumulate import Accumulate
-from .chunks.split_axes import SplitAxes
+from .axes.separate_axes import SeparateAxes
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .layout import Layout
@@ -24,14 +24,12 @@ from .states.trailing_ones import TrailingOnes
 from .states.vector_products import VectorProducts
 from .unroll import Unroll, unroll_fully
 from .windows.padded_views import PaddedViews
-from .windows.separate_axes import SeparateAxes
 from .windows.short_windows import ShortWindows
 
 if TYPE_CHECKING:
     from .quantization.reduced_weights import ReducedWeights
 
 ORDER: tuple[Pass, ...] = (
-    SplitAxes(),
     SeparateAxes(),
     Simplify("simplify_axes"),
     PaddedViews(),
@@ -55,9 +53,17 @@ LOOPS: tuple[Pass, ...] = (
 
 
 def for_gradients(passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """Return the passes for a graph with gradients, which also move transposes between scans and their derivatives."""
-    kept = (single for single in passes if not isinstance(single, SplitAxes))
-    return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in kept)
+    """Return the passes for a graph with gradients, which also move transposes between scans and their derivatives.
+
+    Rows and steps stay merged, because gradients are not computed step by step.
+    """
+
+    def changed(single: Pass) -> Pass:
+        if isinstance(single, SeparateAxes):
+            return replace(single, steps=False)
+        return replace(single, between=True) if isinstance(single, Layout) else single
+
+    return tuple(map(changed, passes))
 
 
 def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:

@@ -18,7 +18,7 @@ from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import evaluate
 from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify
 from rnngraph.passes.accumulate import Accumulate
-from rnngraph.passes.chunks.split_axes import SplitAxes
+from rnngraph.passes.axes.separate_axes import SeparateAxes
 from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
@@ -40,13 +40,11 @@ from rnngraph.passes.states.trailing_ones import TrailingOnes
 from rnngraph.passes.states.vector_products import VectorProducts
 from rnngraph.passes.unroll import Unroll
 from rnngraph.passes.windows.padded_views import PaddedViews
-from rnngraph.passes.windows.separate_axes import SeparateAxes
 from rnngraph.passes.windows.short_windows import ShortWindows
 
 DIRECTORY = Path(__file__).parent / "golden"
 PASSES: dict[str, Pass] = {
     "simplify": Simplify(),
-    "split_axes": SplitAxes(),
     "separate_axes": SeparateAxes(),
     "padded_views": PaddedViews(),
     "short_windows": ShortWindows(),

@@ -1,9 +1,8 @@
 """Graphs of chunks of sequences, for nets that look back or ahead in time or run at a lower rate.
 
-Three passes prepare a graph:
+Two passes prepare a graph:
 
 - ``cut_axes`` replaces reshapes that cut the time axis into pieces by windows.
-- ``split_axes`` keeps rows and steps on separate axes where a reshape merges them.
 - ``pads_outward`` moves padding after ops that work step by step.
 
 Then the graphs are built that streams run, one for chunks and one for the end of a sequence:

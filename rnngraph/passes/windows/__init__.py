@@ -1,6 +1,5 @@
 """Passes that compute convolutions and pools of pictures without copies.
 
-- ``separate_axes``: undoes the merging of axes.
 - ``padded_views``: pads a value once.
 - ``short_windows``: computes depthwise convolutions and pools as elementwise ops.
 - ``transpose_pairs``: removes transposes before and after convolutions that cancel.

@@ -18,12 +18,12 @@ from ...ir.axes.by_size import axis_of_names, lengths_of, output_row_axes, rows_
 from ...ir.graph import Graph, make, with_sizes
 from ...ir.numbers.narrow import bfloat16_of_bits
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
+from ...passes.axes.separate_axes import separate_steps
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
 from ...passes.chunks.chunk_states import STEPS
 from ...passes.chunks.cut_axes import cut_axes
 from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.pads_outward import pads_outward
-from ...passes.chunks.split_axes import split_axes
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.lowering.lowered import NUMBER, Lowered
@@ -367,7 +367,7 @@ def _with_separate_axes(
     """
     compiled = CompiledGraph(graph, "inference", options, source.described)
     names = lengths_of(compiled.graph) if has_kept else time_sizes(compiled.graph)
-    separated = split_axes(cut_axes(compiled.graph, names), names)
+    separated = separate_steps(cut_axes(compiled.graph, names), names)
     if separated is not compiled.graph:
         compiled = CompiledGraph(separated, "inference", options, source.described)
     return compiled, names

@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.ir.interpreter import interpret
-from rnngraph.passes.chunks.split_axes import split_axes
+from rnngraph.passes.axes.separate_axes import separate_steps
 
 SIZES = ((1, 1), (2, 3), (3, 7), (1, 17))
 Net = Callable[[rg.Tensor], Any]
@@ -93,7 +93,7 @@ def program_of(net: Net) -> rg.Program[Any]:
 def test_values_are_unchanged(net: Net) -> None:
     program = program_of(net)
     graph = program.inference.graph
-    apart = split_axes(graph, {"T"})
+    apart = separate_steps(graph, {"T"})
     assert apart is not graph
     for rows, steps in SIZES:
         x = np.random.default_rng(0).standard_normal((rows, steps, 4)).astype(np.float32)
@@ -103,7 +103,7 @@ def test_values_are_unchanged(net: Net) -> None:
 
 def test_a_graph_that_merges_no_steps_is_the_same() -> None:
     graph = program_of(lambda x: rg.reshape(recurrent(x), ("B", "T", 2, 3))).inference.graph
-    assert split_axes(graph, {"T"}) is graph
+    assert separate_steps(graph, {"T"}) is graph
 
 
 @pytest.mark.slow

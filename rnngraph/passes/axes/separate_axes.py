@@ -1,0 +1,171 @@
+"""separate_axes: compute over separate axes between a reshape that merges them and one that splits them again.
+
+Nets merge two axes by a reshape, run ops along other axes, and split the merged axis. Two kinds of nets profit if the
+axes stay separate in between:
+
+- A layer runs on ``h.reshape(rows * steps, width)``. With separate axes each step reads only its own entries, and the
+  net can run step by step in a stream.
+- A 2-D convolution over [batch, rows, columns, channels] is a 1-D convolution over [batch * rows, columns, channels].
+  If values between the two reshapes are padded or cut, merging copies them. With separate axes they are views.
+
+Law: values are unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from typing import Any
+
+from ...ir.axes.by_size import counts, time_sizes
+from ...ir.graph import Graph, Node, make, map_bodies
+from ...ir.sizes.polynomial import Dim, product
+from ...ir.types import Shape
+from ...support.records import dataclass
+from .separation import Parts, Separation, Split, op_like, refined
+
+_COPIES = frozenset(("concat", "windows"))
+"""Ops along another axis, before which merging two axes may need a copy."""
+
+
+@dataclass(frozen=True)
+class SeparateAxes:
+    """Compute over separate axes between a reshape that merges them and one that splits them again.
+
+    Law: values are unchanged, bit for bit.
+
+    Attributes:
+        steps: Whether rows and steps stay separate, so that whole sequences round as streams do.
+    """
+
+    name: str = "separate_axes"
+    steps: bool = True
+
+    def __call__(self, graph: Graph) -> Graph:
+        if self.steps:
+            graph = separate_steps(graph, time_sizes(graph))
+        return map_bodies(_without_copies(graph), _without_copies)
+
+
+def separate_steps(graph: Graph, lengths: Set[str]) -> Graph:
+    """Return the graph with axes of steps kept separate; the same graph if no axis merges steps with another axis.
+
+    Args:
+        graph: Graph to rewrite.
+        lengths: Names of the sizes that count steps.
+    """
+    return _Steps(graph, lengths).build()
+
+
+class _Steps(Separation):
+    """Separation of the axes that merge steps with other axes."""
+
+    def __init__(self, graph: Graph, lengths: Set[str]) -> None:
+        super().__init__(graph)
+        self.lengths = lengths
+
+    def merged(self, node: Node, shape: Shape) -> Parts | None:
+        parts = refined(shape, node.shape)
+        return self._of_steps(parts) if parts is not None and any(map(self._joins_steps, parts)) else None
+
+    def regrouped(self, node: Node, source: Split) -> Parts | None:
+        parts = refined(source.value.shape, node.shape)
+        return None if parts is None else self._of_steps(parts)
+
+    def _of_steps(self, parts: Parts) -> Parts:
+        """Return the sizes with those of axes without steps merged."""
+        return tuple(sizes if self._has_steps(sizes) else (product(sizes),) for sizes in parts)
+
+    def _has_steps(self, sizes: Sequence[Dim]) -> bool:
+        return any(counts(dim, self.lengths) for dim in sizes)
+
+    def _joins_steps(self, sizes: Sequence[Dim]) -> bool:
+        """True if an axis with these sizes, outermost first, merges steps with another axis.
+
+        Sizes that are numbers may follow the steps: such an axis still grows with the steps.
+        """
+        places = [place for place, dim in enumerate(sizes) if counts(dim, self.lengths)]
+        others = [place for place, dim in enumerate(sizes) if place not in places and not isinstance(dim, int)]
+        return bool(places) and (bool(others) or places[0] > 0)
+
+    def other(self, node: Node) -> Split | None:
+        """Return a batched product whose matrices' rows are a merged axis, as one product for each outer position."""
+        if node.op != "matmul" or len(node.operands) > 2 or node.operands[1] in self.split:
+            return None
+        left, right = node.operands
+        value, parts = self.split[left].value, self.split[left].parts
+        *leading, rows, columns = parts
+        if right.tensor.rank == 2 or len(columns) > 1 or any(len(sizes) > 1 for sizes in leading):
+            return None
+        first = len(leading)
+        others = [place for place, dim in enumerate(rows) if dim != 1]
+        kept = next((place for place in others if not self._has_steps((rows[place],))), len(rows) - 1)
+        moved = [place for place in range(len(rows)) if place != kept]
+        order = (*(first + place for place in moved), *range(first), first + kept, first + len(rows))
+        steps = tuple(rows[place] for place in moved)
+        weights = _op_of("broadcast", self.new[right], shape=(*steps, *right.shape))
+        products = op_like(node, _op_of("transpose", value, order=order), weights)
+        back = tuple(order.index(axis) for axis in range(len(order)))
+        return Split(_op_of("transpose", products, order=back), (*leading, rows, (node.shape[-1],)))
+
+
+def _without_copies(graph: Graph) -> Graph:
+    """Return the graph with the axes separate whose merging may copy; the graph itself if there are none."""
+    ops = [node.op for node in graph.nodes]
+    if ops.count("reshape") < 2 or _COPIES.isdisjoint(ops):
+        return graph
+    every = _Pairs(graph, None)
+    every.build()
+    return _Pairs(graph, every.copied).build() if every.copied else graph
+
+
+class _Pairs(Separation):
+    """Separation of pairs of axes that a reshape merges, and that another one splits after an op that may copy.
+
+    Args:
+        graph: Graph to rewrite.
+        merges: The reshapes whose axes stay separate; None for all.
+
+    Attributes:
+        copied: The reshapes between which and a reshape that splits the axis again is an op that may copy.
+    """
+
+    def __init__(self, graph: Graph, merges: Set[Node] | None) -> None:
+        super().__init__(graph)
+        self.merges = merges
+        self.copied: set[Node] = set()
+        self._sources: dict[Node, tuple[Set[Node], bool]] = {}
+
+    def merged(self, node: Node, shape: Shape) -> Parts | None:
+        new = node.shape
+        if len(shape) != len(new) + 1 or (self.merges is not None and node not in self.merges):
+            return None
+        for axis in range(len(new)):
+            if shape[:axis] == new[:axis] and shape[axis + 2 :] == new[axis + 1 :]:
+                return *_single(new[:axis]), shape[axis : axis + 2], *_single(new[axis + 1 :])
+        return None
+
+    def regrouped(self, node: Node, source: Split) -> Parts | None:
+        if source.value.shape == node.shape:
+            return _single(node.shape)
+        axis = next(axis for axis, sizes in enumerate(source.parts) if len(sizes) > 1)
+        if node.shape[: axis + 1] == node.operands[0].shape[: axis + 1]:
+            return *source.parts[: axis + 1], *_single(node.shape[axis + 1 :])
+        return None
+
+    def note(self, node: Node, is_split: bool) -> None:
+        """Record the merges on which a value depends, and whether an op that may copy is between them."""
+        sources = [self._sources[item] for item in node.operands if item in self._sources]
+        merges = frozenset[Node]().union(*(merges for merges, _ in sources)) or frozenset({node})
+        copies = node.op in _COPIES or any(copies for _, copies in sources)
+        if is_split:
+            self._sources[node] = merges, copies
+        elif copies:
+            self.copied.update(merges)
+
+
+def _single(shape: Shape) -> Parts:
+    return tuple((dim,) for dim in shape)
+
+
+def _op_of(op: str, node: Node, **attributes: Any) -> Node:
+    return make(op, node, where=node.where, **attributes)
