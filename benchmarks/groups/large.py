@@ -58,7 +58,7 @@ def _in_our_kinds(options: Options) -> Iterator[Record]:
         stream = program.inference.stream()
         stream.step(ids=np.zeros(1, np.int64))
         seconds = time.process_time() - start
-        for call, contenders in (("decode", _decode(stream, program, kind)), ("prompt", _prompt(stream))):
+        for call, contenders in (("decode", _decode(stream, program, kind)), ("prompt", {OWN: _prompt(program)})):
             name = f"{call}: {kind}"
             if options.wants(name):
                 times = measure(contenders, None, options.rounds, clock=time.process_time)
@@ -71,7 +71,8 @@ def _beside_llama_cpp(options: Options, llama_cpp: ModuleType, kind: str) -> Ite
         path = Path(folder) / "net.gguf"
         gguf_net.write(path, kind, LAYERS, WIDTH, CLASSES)
         start = time.process_time()
-        stream = rg.read_gguf(path).program(cache=False).inference.stream()
+        program = rg.read_gguf(path).program(cache=False)
+        stream = program.inference.stream()
         stream.step(ids=np.zeros(1, np.int64))
         seconds = time.process_time() - start
         theirs = llama_cpp.Model(path, PROMPT)
@@ -80,7 +81,7 @@ def _beside_llama_cpp(options: Options, llama_cpp: ModuleType, kind: str) -> Ite
         _check_like(stream.process(ids=ids[np.newaxis])["logits"][0, -1], theirs.call(ids, True)(), kind)
         contenders = {
             "decode": {OWN: lambda: stream.step(ids=token), peers.LLAMA_CPP: theirs.call(token, False)},
-            "prompt": {OWN: lambda: stream.process(ids=ids[np.newaxis]), peers.LLAMA_CPP: theirs.call(ids, True)},
+            "prompt": {OWN: _prompt(program), peers.LLAMA_CPP: theirs.call(ids, True)},
         }
         for call, calls in contenders.items():
             if options.wants(name := f"{call}: GGUF {kind}"):
@@ -107,9 +108,10 @@ def _decode(stream: rg.Stream, program: rg.Program, kind: str) -> dict[str, Call
     return variants
 
 
-def _prompt(stream: rg.Stream) -> dict[str, Call]:
-    ids = np.arange(PROMPT)[np.newaxis]
-    return {OWN: lambda: stream.process(ids=ids)}
+def _prompt(program: rg.Program) -> Call:
+    """Return a call that reads a prompt and chooses one token, so that only the last token's logits are computed."""
+    ids = np.arange(PROMPT)
+    return lambda: np.array(next(program.inference.generate(ids, max_new=1)))
 
 
 def large_cells(record: Record) -> dict[str, str]:
