@@ -277,5 +277,5 @@ def free_memory() -> Iterator[tuple[int, str]]:
         yield status.free_commit, "left of this machine's memory and page files"
 
 
-def shared_pages(descriptor: int, count: int) -> None:
+def shared_pages(descriptor: int, count: int) -> mmap.mmap | None:
     """Return None: a mapped file could not be replaced or removed."""
