@@ -134,10 +134,16 @@ class _Pairs(Separation):
         self.merges = merges
         self.copied: set[Node] = set()
         self._sources: dict[Node, tuple[Set[Node], bool]] = {}
+        self._fed: set[Node] = set()
+        """Values that depend on inputs. The axes of weights are merged where their products are computed."""
+        for node in graph.nodes:
+            if node.op == "input" or not self._fed.isdisjoint(node.operands):
+                self._fed.add(node)
 
     def merged(self, node: Node, shape: Shape) -> Parts | None:
         new = node.shape
-        if len(shape) != len(new) + 1 or (self.merges is not None and node not in self.merges):
+        is_asked = node in self._fed if self.merges is None else node in self.merges
+        if len(shape) != len(new) + 1 or not is_asked:
             return None
         for axis in range(len(new)):
             if shape[:axis] == new[:axis] and shape[axis + 2 :] == new[axis + 1 :]:
