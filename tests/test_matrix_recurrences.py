@@ -17,6 +17,7 @@ from systems import levels
 
 import rnngraph as rg
 from rnngraph.codegen.schedule.plan.planner import _Planner
+from rnngraph.runtime.native import worker_pool
 from rnngraph.support.errors import VerifyError
 
 Rule = Callable[..., tuple[Any, Any]]
@@ -276,6 +277,7 @@ def test_values_along_a_row_are_loaded_before_the_loop_over_keys() -> None:
 
 
 def test_workers_that_run_different_blocks_share_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "cores", lambda: 2)  # a process of one core plans for one worker
     program = declared(MatrixCell(delta, 4, 64, 64), threads=2)
     assert "1 of 4" in program.inference.show("plan")
     whole = _Planner._allocate_step_value
