@@ -8,9 +8,9 @@ This file lists the public names. ``lazy_names`` imports those that few scripts 
 
 from typing import TYPE_CHECKING, Any
 
-from .support.garbage import importing
+from .support.garbage import importing as _importing
 
-with importing():
+with _importing():
     from .declare.cell import Cell, Scope, Wrapper, shared
     from .declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
     from .declare.cells.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
