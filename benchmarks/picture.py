@@ -2,8 +2,8 @@
 
     python benchmarks/picture.py TABLE.csv … FILE.png
 
-``run.py --csv`` writes the tables: of inference and training, with a panel for each, or of engines. Colours are Okabe
-and Ito's, which colour-blind people can distinguish; each contender also has its own marker.
+``run.py --csv`` writes the tables. Inference and training get one panel each; a table of engines gets one panel.
+Colours are Okabe and Ito's, which colour-blind people can distinguish; each contender also has its own marker.
 """
 
 from __future__ import annotations

@@ -54,9 +54,9 @@ class DeltaRuleCell(rg.Cell):
 
 
 def examples(count: int, generator: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return x [count, 2 PAIRS, 2 SYMBOLS], pairs and then first symbols alone, and the answers y [count, 2 PAIRS].
+    """Return the feeds x [count, 2 PAIRS, 2 SYMBOLS], y and weights, both [count, 2 PAIRS].
 
-    The weight is 1 for answers to first symbols alone, and 0 elsewhere.
+    A row of x has PAIRS pairs, and then PAIRS first symbols alone. The weights are 1 for the latter, and 0 for pairs.
     """
     x, y = np.zeros((count, 2 * PAIRS, 2 * SYMBOLS), np.float32), np.zeros((count, 2 * PAIRS), np.int64)
     for row in range(count):

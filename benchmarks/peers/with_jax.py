@@ -1,4 +1,4 @@
-"""JAX: a jitted scan over time, with all computation independent of the state outside of it, in two unrollings."""
+"""JAX: a jitted scan over time, with state-independent computation hoisted out of the scan, at two unroll factors."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Output:
 
 
 def _is_steps(dim: Dim) -> bool:
-    """True if a size is the length of a clock, plus or minus a constant."""
+    """True if a size is the length of a time axis, plus or minus a constant."""
     return len(symbols_of(dim)) == 1 and clock_of(dim).name in symbols_of(dim)
 
 

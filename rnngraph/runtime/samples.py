@@ -79,7 +79,8 @@ def _source(node: Node, whole: bool = False) -> Node | None:
     while True:
         if _is_draw(node):
             return node
-        if node.op == "select" and _is_filler(node.operands[2]):  # a filler is for steps past a row's end, or masked
+        # the filler replaces samples past a row's end and at masked steps
+        if node.op == "select" and _is_filler(node.operands[2]):
             node = node.operands[1]
         elif node.op in _MOVED and not (whole and node.op == "slice"):
             node = node.operands[0]

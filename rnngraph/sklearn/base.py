@@ -39,7 +39,7 @@ PARTS = (*Body._fields, "standardize", "optimizer", "clip_norm")
 
 
 class Examples(NamedTuple):
-    """Arguments of a fit. ``weights`` are of the loss of each example; None: all 1."""
+    """Examples to fit. ``weights`` holds one loss weight per example; None means 1 for all."""
 
     sequences: Sequences
     targets: np.ndarray

@@ -77,7 +77,9 @@ class Body(NamedTuple):
         cells = [make(self.units) for _ in range(self.layers)]
         for cell in cells:
             if not isinstance(cell, Cell):
-                raise DtypeError(f"cell={shown(self.cell)} returns {shown(cell)} for a width; return an rg.Cell")
+                raise DtypeError(
+                    f"cell={shown(self.cell)} must return an rg.Cell for {self.units} units, not {shown(cell)}"
+                )
         return [DropoutWrapper(cell, output_keep_prob=1.0 - self.dropout) if self.dropout else cell for cell in cells]
 
 

@@ -11,7 +11,7 @@ BLOCKS = ("int8_blocks", "int4")
 
 
 def in_halves(scales: np.ndarray) -> np.ndarray:
-    """Return scales [blocks, 1, columns] rounded to float16, in units of a power of two that a column shares."""
+    """Return scales [blocks, 1, columns] rounded to float16, after division by one power of two per column."""
     largest = np.maximum(np.abs(scales).max(0, keepdims=True), 1e-30)
     fraction, exponent = np.frexp(largest)
     unit = 2.0 ** (exponent - (fraction < 0.75) - 14.0)

@@ -27,5 +27,5 @@ def are_near(actual: Any, wanted: Any, relative: float, absolute: float) -> np.n
 
 
 def assert_all(near: np.ndarray, wanted: Any, actual: Any, *where: Any) -> None:
-    """Raise an error with the first points, actual and expected values, that ``near`` does not mark."""
+    """Raise AssertionError with up to 6 points where ``near`` is False, with actual and expected values."""
     assert near.all(), [*zip(*(item[~near] for item in where), actual[~near], wanted[~near], strict=True)][:6]

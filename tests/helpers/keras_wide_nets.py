@@ -335,7 +335,7 @@ class WideNet(RandomNet):
         return layer(x)
 
     def moved(self, x: Any) -> Any:
-        """Permute axes, and restore their order."""
+        """Apply a random layer, or several, that permutes, reshapes, repeats or pads axes."""
         layers, (_, steps, width) = self.layers, x.shape
         if not steps:
             return layers.Reshape((-1, width))(layers.ZeroPadding1D(1)(x))

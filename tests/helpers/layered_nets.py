@@ -80,4 +80,4 @@ NETS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     ),
     "trainer": (trainer, ("rnn/multi_rnn_cell/cell_0/gru_cell", "rnn/multi_rnn_cell/cell_1/leaky", "dense", "loss")),
 }
-"""Object with stages, and the layers of its instructions, by name."""
+"""By name: a function that builds an object with stages, and the layers that its instructions must belong to."""

@@ -44,7 +44,8 @@ class Alone:
     def row_axis(self, name: str) -> int | None:
         """Return the batch axis of a step's feed."""
         axes, left_out = list(self.declaration.feeds[name].axes), self.stream._graph.axes.omitted[name]
-        if "B" not in axes or not self.stream._graph.rows.names:  # a declared 1, which may have any meaning
+        # no symbolic batch axis: an axis declared as 1 need not be the batch
+        if "B" not in axes or not self.stream._graph.rows.names:
             return None
         place = axes.index("B")
         return place - (left_out is not None and left_out < place)

@@ -154,7 +154,7 @@ def test_settings() -> None:
     params.del_hparam("kind")
     assert params.to_json(sort_keys=True).startswith('{"deep": false, "more": 1,')
     for wrong, message in {
-        "units=1.5": "must be of int",
+        "units=1.5": "must be of type int",
         "deep=2": "true or false",
         "none=1": "no setting none",
         "sizes=3": "can't be",

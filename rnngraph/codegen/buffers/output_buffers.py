@@ -80,7 +80,8 @@ class OutputBuffers:
             return False
         if old in self.outputs or new.tensor != old.tensor:
             return False
-        if not new.tensor.rank or new.shape[-1] == 1:  # its readers may recompute it, and then read ``old`` late
+        # readers of ``new`` may recompute it inline, and so read ``old`` after the overwrite
+        if not new.tensor.rank or new.shape[-1] == 1:
             return False
         return all(_reads_same_position(user, old) and self.sources.depends(user, new) for user in self.users[old])
 

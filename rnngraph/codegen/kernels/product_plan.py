@@ -36,7 +36,10 @@ WORTH_WIDENING = 3
 WORTH_TRANSPOSING, WORTH_PACKING = 2, 8
 """Minimum number of row tiles for which packing pays, if the lanes of the right operand are strided, or contiguous."""
 WORTH_MERGING = 1.5
-"""Minimum estimated speedup for which tiles run over the rows of several steps. Each of their heights is more code."""
+"""Minimum estimated speedup for tiles over rows of several steps.
+
+Below it, the code of additional tile heights costs more than it saves.
+"""
 MAX_LANES = 8
 """Maximum columns of a sparse block. Pruned nets often have blocks of 8 units, and a wider vector would merge two."""
 TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2

@@ -117,7 +117,7 @@ def half_of_float(b: Instructions, x: Handle) -> Handle:
     rounded = b.lshr(b.iadd(magnitude, b.iadd(odd, b.constant(0xFFF, bits))), 13)
     normal = b.isub(rounded, b.constant(_REBIAS << 10, bits))
     limited = b.select(b.compare("sgt", normal, b.constant(_HALF_MAX, bits)), b.constant(_HALF_MAX, bits), normal)
-    # The last digit of 0.5 is that of a denormal float16, so that the addition rounds to that.
+    # One ulp of float32 0.5 is the spacing of float16 denormals, so adding 0.5 rounds to a denormal.
     half = b.constant(0.5, x)
     small = b.isub(b.bits(b.add(b.from_bits(magnitude), half)), b.bits(half))
     is_small = b.compare("slt", magnitude, b.constant(_REBIAS + 1 << 23, bits))

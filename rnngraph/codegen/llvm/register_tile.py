@@ -33,7 +33,7 @@ Sums = list[list[Handle]]
 
 
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
-    """Write a register tile over all k."""
+    """Emit a register tile's contraction: initial sums, the loop over k, and results."""
     if are_transposed(tile):
         together = read_together(tile)
         tile = replace(tile, unroll=-(-tile.unroll // together) * together)

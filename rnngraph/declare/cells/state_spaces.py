@@ -166,7 +166,7 @@ class RGLRUCell(PartsCell):
 
 
 def _radii(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-    """Initialize a parameter whose softplus is -log of a radius, uniform in the area of the ring."""
+    """Initialize ``a`` so that exp(-softplus(a)) is a radius in MIN_RADIUS..MAX_RADIUS, uniform by area."""
     squares = generator.uniform(MIN_RADIUS**2, MAX_RADIUS**2, shape)
     return np.log(np.expm1(-0.5 * np.log(squares)))
 

@@ -67,8 +67,10 @@ def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
         raise Unreadable(f"output_mode={mode!r} and sparse outputs are not supported")
-    if inputs.keywords.get("count_weights") is not None or x.rank < 2:
-        raise Unreadable("count_weights, and an input of rank 1, are not supported")
+    if inputs.keywords.get("count_weights") is not None:
+        raise Unreadable("count_weights is not supported")
+    if x.rank < 2:
+        raise Unreadable("an input of rank 1 is not supported; it must be [batch, n]")
     if not x.dtype.startswith("int"):
         ids = b.script.call(cast, ids, "int32")
     if mode == "one_hot":

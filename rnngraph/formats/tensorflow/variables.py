@@ -187,9 +187,9 @@ def slice_key(key: bytes) -> tuple[str, Extents]:
     (tensorflow/core/lib/strings/ordered_code)
     """
     reader = _Ordered(key)
-    if reader.count() != 0:
+    if reader.read_unsigned() != 0:
         raise ValueError("a key does not identify a slice")
-    name, rank = reader.text(), reader.count()
+    name, rank = reader.read_string(), reader.read_unsigned()
     return name, [(reader.signed(), reader.signed()) for _ in range(rank)]
 
 
@@ -215,10 +215,11 @@ class _Ordered:
         self._at += count
         return self._data[self._at - count : self._at]
 
-    def count(self) -> int:
+    def read_unsigned(self) -> int:
         return int.from_bytes(self._next(self._next()[0]), "big")
 
-    def text(self) -> str:
+    def read_string(self) -> str:
+        """Read a string that ends with 00 01; bytes 00 and FF are escaped by a second byte."""
         text = bytearray()
         while True:
             byte = self._next()

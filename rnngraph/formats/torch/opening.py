@@ -199,7 +199,7 @@ class _Opening:
 
 
 def _other_value(count: int) -> int:
-    """Return another value for a size: no multiple of the size, and only slightly larger for long loops."""
+    """Return another value to test a size with: more than twice the size, or about 1.5 times for long loops."""
     return 2 * count + 3 if count < LONG_LOOP else count + count // 2 + 1
 
 

@@ -47,7 +47,7 @@ def lines_of_files(places: Places) -> list[list[tuple[int, int]]]:
     numbers = {file: number for number, file in enumerate(places.files)}
     lines_of: list[list[tuple[int, int]]] = [[] for _ in numbers]
     for (file, line), wheres in sorted(lines.items()):
-        lines_of[numbers[file]].append((line, places.set(wheres)))
+        lines_of[numbers[file]].append((line, places.index_of_set(wheres)))
     return lines_of
 
 
@@ -67,7 +67,7 @@ def array_facts(name: str, array: np.ndarray, places: Places, layer: str = "") -
         "counts": counts.tolist(),
         "range": [f"{finite.min():.4g}", f"{finite.max():.4g}"] if finite.size else [],
         "wrong": int(numbers.size - finite.size),
-        "set": places.set(wheres),
+        "set": places.index_of_set(wheres),
     }
 
 
@@ -85,7 +85,7 @@ def time_facts(profile: Profile, places: Places) -> dict[str, Any]:
     for kernel in profile.kernels:
         known = [(piece.where, piece.share) for piece in kernel.pieces if piece.where is not None]
         for where, part in known:
-            number = places.place(where)
+            number = places.index_of(where)
             heat[number] = heat.get(number, 0.0) + kernel.share * part
         far = f"{kernel.over_floor:.1f} × the floor" if math.isfinite(kernel.over_floor) else ""
         rows.append(
@@ -95,7 +95,7 @@ def time_facts(profile: Profile, places: Places) -> dict[str, Any]:
                 "share": kernel.share,
                 "microseconds": 1e6 * kernel.seconds,
                 "bound": ", ".join(filter(None, (kernel.bound, far))),
-                "set": places.set(where for where, _ in known),
+                "set": places.index_of_set(where for where, _ in known),
             }
         )
     rows.sort(key=lambda row: -row["share"])

@@ -117,7 +117,7 @@ def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict
     """Return the facts of a graph's stages, and add their texts to ``texts``, by id."""
     stages: list[dict[str, Any]] = []
     for stage in stages_of_graph(compiled):
-        sets = [places.set(line.origins) for line in stage.lines]
+        sets = [places.index_of_set(line.origins) for line in stage.lines]
         texts[f"text-{name}-{stage.name}"] = packed([line.text for line in stage.lines], sets)
         stages.append(
             {
@@ -140,7 +140,11 @@ def _box_facts(box: Box, places: Places) -> dict[str, Any]:
     """
     inner = [where for one in box.walk() for where in one.wheres]
     layered = [where for where in inner if where.layer]
-    return {"own": places.set(box.wheres), "all": places.set(layered or inner), "folded": box.is_folded}
+    return {
+        "own": places.index_of_set(box.wheres),
+        "all": places.index_of_set(layered or inner),
+        "folded": box.is_folded,
+    }
 
 
 def _pictures(declaration: Declaration, graphs: Sequence[str]) -> str:

@@ -16,27 +16,27 @@ class Places:
         self._sets: dict[tuple[int, ...], int] = {(): 0}
         self._files: dict[str, int] = {}
 
-    def place(self, where: Where) -> int:
-        """Return the number of a place."""
+    def index_of(self, where: Where) -> int:
+        """Return the index of a place; add the place if it is new."""
         self._files.setdefault(where.file, len(self._files))
         return self._places.setdefault(where, len(self._places))
 
-    def set(self, wheres: Iterable[Where]) -> int:
-        """Return the number of a set of places."""
-        members = tuple(sorted({self.place(where) for where in wheres}))
+    def index_of_set(self, wheres: Iterable[Where]) -> int:
+        """Return the index of a set of source places; add the set if it is new."""
+        members = tuple(sorted({self.index_of(where) for where in wheres}))
         return self._sets.setdefault(members, len(self._sets))
 
     @property
     def known(self) -> list[Where]:
-        """Places, by number."""
+        """Places, by index."""
         return [*self._places]
 
     @property
     def files(self) -> list[str]:
-        """Files, by number."""
+        """Files, by index."""
         return [*self._files]
 
     def table(self) -> dict[str, Any]:
-        """Return both tables for the page; a place is [number of its file, line, layer, phase]."""
+        """Return both tables for the page; a place is [index of its file, line, layer, phase]."""
         places = [[self._files[where.file], where.line, where.layer, where.phase] for where in self._places]
         return {"places": places, "sets": [*self._sets]}

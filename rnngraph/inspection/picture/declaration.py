@@ -165,7 +165,7 @@ class _Reader:
         called = {node: name for name, node in self.graph.outputs}
         named = dict.fromkeys(node.name or called.get(node) or _op_title(node) for node in leaving[-MAX_NAMES:])
         title = layer or ", ".join(named)
-        # inference does not have a box without nodes of its own, though a value passes through it
+        # inference omits a box that computes nothing there, even if a value passes through the box
         inference = inference and any(row.inference for row in rows)
         passes = not inference and any(node in self.alive for node in group)
         note = _source_line(wheres) if self.with_source else ""

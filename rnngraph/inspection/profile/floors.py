@@ -1,9 +1,9 @@
-"""Minimum time of a kernel on this machine, and its bound in words.
+"""Minimum time of a kernel on this machine, and a text that names its bottleneck.
 
 The floor is the larger of computing time and memory time. Computing time is that of multiply-adds and elementwise ops
-at their rates, one after another. Memory time reads weights from the cache that holds those of a step, and everything
-else from where it fits. The rest of a run is
-waiting: for sums that depend on earlier ones, or for the step before; short kernels start and end loops.
+at their rates, one after another. Weights count at the bandwidth of the smallest cache that holds one
+step's weights, other data at that of the smallest level that holds it. The remaining time is latency, or loop overhead
+in short kernels.
 """
 
 from __future__ import annotations

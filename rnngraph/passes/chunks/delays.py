@@ -163,7 +163,7 @@ class _Walk:
     def _scan(self, node: Node) -> str:
         scan = ScanParts.of(node)
         if not counts(scan.length, self.stream_rate.lengths) or node["reverse"]:
-            return ""  # ``runtime.streams.causality`` reports it
+            return ""  # ``runtime.streams.causality`` reports such a scan
         if self.stream_rate.growth(scan.length) is None:
             return "its steps are not a fixed number for each step of a stream"
         self.line.delays[node] = self._paired_delay(node, [item.outside for item in scan.sequences]) or 0

@@ -33,10 +33,10 @@ class StepValues(Generic[Loop]):
     Attributes:
         nodes: Nodes of its body, operands first.
         readers: Readers of each node; a carry reads its next value.
-        loops: Loop of each member of a loop.
+        loops: The loop that each node belongs to.
         varying: Nodes that differ from step to step.
         results: Nodes that each step returns, other than the next values of carries.
-        histories: Inputs that are a carry of another loop at all steps, with a key of the carry.
+        histories: Inputs that hold another loop's carry at every step, mapped to a key that identifies the carry.
     """
 
     nodes: Sequence[Node]

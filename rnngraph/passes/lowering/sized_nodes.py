@@ -129,7 +129,7 @@ class SizedNodes:
             if have != want and (unknown := (symbols_of(have) | symbols_of(want)) - fed):
                 raise ShapeError(
                     f"size {dim_text(have)} must equal size {dim_text(want)}, and no placeholder has the size "
-                    f"{', '.join(sorted(unknown))}; declare one with it",
+                    f"{', '.join(sorted(unknown))}; declare a placeholder with an axis of that size",
                     where,
                 )
         symbols = dict.fromkeys([*self.roles, *table.known])

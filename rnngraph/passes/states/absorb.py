@@ -89,7 +89,7 @@ class _Surroundings:
 
     def _producers(self) -> set[Node]:
         """Return the large values that only this loop reads, and that it can compute from much smaller values."""
-        least = dict[Node, int]()  # minimum entries from which ops that move into the loop compute each value
+        least = dict[Node, int]()  # size of the smallest values from which movable ops can compute each value
         for node in self.graph.nodes:
             least[node] = self._entries(node)
             if self._moves(node):

@@ -35,7 +35,8 @@ class _Rule:
     """Rewrite rule: run ops on columns [..., n, 1] as ops on the rows [..., n] of which they are reshapes."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[Node, int], Node] = {}  # columns without their last axes, by the number of these
+        # rows [..., n] of a column, by (column, number of trailing axes of size 1)
+        self._rows: dict[tuple[Node, int], Node] = {}
 
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         kind, ones = OPS[node.op].kind, _trailing_ones(operands[0] if operands else node)

@@ -57,7 +57,8 @@ def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where
     kinds = "iu" if ports.classes is None else "f"
     if state.last.shape != shape or state.last.dtype.kind not in kinds or state.count.dtype.kind not in "iu":
         raise StructureError(
-            f"the state's last output has shape {state.last.shape}, and this net's {shape}; use the net that saved it",
+            f"the state's last output is {state.last.dtype} {state.last.shape}; this net needs "
+            f"{'ints' if ports.classes is None else 'floats'} {shape}; resume with the net that saved the state",
             where,
         )
     return state

@@ -154,13 +154,17 @@ def slot_text(name: str, slot: ParameterSpec, arrays: dict[str, np.ndarray]) -> 
     return facts | {"initializer": {"name": "lost", "function": function}}
 
 
-def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, ParameterSpec]:
+def parameter_from_json(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, ParameterSpec]:
+    """Return (name, spec) of a stored parameter. Raise ``ValueError`` for an invalid document."""
     name, within, shape, initial = text["name"], text["within"], text["shape"], text["initializer"]
     check(isinstance(name, str) and name, f"{name!r} is not the name of a parameter")
-    check(isinstance(within, str), f"{within!r} is not the end of a name")
+    check(isinstance(within, str), f"within={within!r} is not a string")
     check(isinstance(shape, list) and all(is_int(dim, 1, 1 << 40) for dim in shape), f"{name} has a shape of {shape!r}")
     is_known = text["dtype"] in (*DTYPES, *NARROW)
-    check(is_known and isinstance(text["trainable"], bool), f"{name} has facts that can't be")
+    check(
+        is_known and isinstance(text["trainable"], bool),
+        f"{name} has dtype {text['dtype']!r} and trainable={text['trainable']!r}, which are not valid",
+    )
     initializer: Any
     match initial:
         case {"name": "stored"}:

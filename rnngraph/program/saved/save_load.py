@@ -56,7 +56,7 @@ from .json_form import (
     is_int,
     nest_from,
     nest_text,
-    slot_from,
+    parameter_from_json,
     slot_text,
     words,
 )
@@ -133,7 +133,7 @@ class SavedSource:
         weights = arrays_in(files[WEIGHTS]) if large is None else stored_arrays_in(large)
         self.settings = _settings(text)
         self._described = described_from(text["declared"])
-        named = dict(slot_from(item, arrays) for item in text["parameters"])
+        named = dict(parameter_from_json(item, arrays) for item in text["parameters"])
         self.parameters = {name: weights[name] for name in named}
         for name, slot in named.items():
             array, shape = weights[name], slot.type.shape

@@ -116,7 +116,7 @@ def _gathered_rows_exist(node: Node) -> list[Precondition]:
 # Ranges of indices --------------------------------------------------------------------------------
 
 _MOVED = ("reshape", "transpose", "broadcast", "cast", "ensure_shape", "reverse")
-"""Ops whose result has exactly the values of their operand."""
+"""Ops that only rearrange, repeat or convert the integers of their operand."""
 
 
 def range_of(index: Node) -> tuple[Dim, Dim] | None:

@@ -1,6 +1,6 @@
 """Services of the operating system, with the same functions on Linux, macOS and Windows.
 
-No other room asks on which system it runs.
+No other package of rnngraph tests for the operating system.
 
 - ``posix``, ``windows``: files, locks, private directories, and limits of memory. This package exports the functions
   of the system that it runs on.

@@ -68,7 +68,7 @@ def permits_amx() -> bool:
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return False
-    request, tile_data = 0x1023, 18  # ARCH_REQ_XCOMP_PERM, and its number of the tiles' data
+    request, tile_data = 0x1023, 18  # ARCH_REQ_XCOMP_PERM; state component XFEATURE_XTILEDATA
     arch_prctl = 158
     return bool(ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0)
 

@@ -174,7 +174,7 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
         elif isinstance(scope, str) and scope:
             variables = CellVariables(present.name, present.reuse, first, scope)
         elif scope is None:
-            reuses = getattr(_named(cell), "_reuse", None)  # named by the cell itself, as in TensorFlow
+            reuses = getattr(_named(cell), "_reuse", None)  # a cell may carry its own reuse flag, as in TensorFlow
             renamed = present.free(first) if first and not reuses else first
             if renamed:
                 present.enter(renamed)

@@ -289,6 +289,6 @@ def shuffle_batch(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> Any:
-    """Return batches in a random order, drawn from at least ``min_after_dequeue`` elements."""
+    """Return batches of elements in random order, drawn from at least ``min_after_dequeue`` elements."""
     options = _Batching(int(batch_size), enqueue_many, False, allow_smaller_final_batch, int(min_after_dequeue), seed)
     return _batches(tensors, options, name or "shuffle_batch")

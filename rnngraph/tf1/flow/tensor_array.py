@@ -279,7 +279,9 @@ class TensorArray:
         """Return the array whose entries are equal parts of a Tensor."""
         array, sizes = self._entry(value), sizes_in(lengths)
         if not sizes or any(size != sizes[0] for size in sizes):
-            raise ArgumentError("tf.TensorArray.split needs equal lengths, because entries have one shape")
+            raise ArgumentError(
+                f"tf.TensorArray.split needs equal lengths, not {shown(lengths)}; pad the parts, or use tf.split"
+            )
         result, parts = self, functions.split(array, len(sizes), 0)
         for number, part in enumerate(parts):
             result = result.write(number, part)

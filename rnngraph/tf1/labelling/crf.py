@@ -76,7 +76,7 @@ def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) 
     """Return log(sum of exp(score) over all tag sequences) for each row [batch]; 0 for rows of length 0."""
     inputs = _scores(inputs)
     cell = _Paths(_transitions(transition_params, inputs))
-    _, last = _over(cell, inputs, sequence_lengths)
+    _, last = _run_after_first_step(cell, inputs, sequence_lengths)
     return functions.where(functions.greater(_lengths(sequence_lengths), 0), logsumexp(last, 1), 0.0)
 
 
@@ -89,7 +89,7 @@ def crf_decode(potentials: Tensor, transition_params: Any, sequence_length: Any)
     """
     inputs = _scores(potentials)
     table = _transitions(transition_params, inputs)
-    sources, last = _over(_Best(table), inputs, sequence_length)
+    sources, last = _run_after_first_step(_Best(table), inputs, sequence_length)
     best = functions.cast(functions.expand_dims(functions.argmax(last, 1), 1), inputs.dtype)
     steps = build("iota", size=inputs.type.shape[1])
     end = functions.maximum(_lengths(sequence_length) - 1, 0)
@@ -174,7 +174,7 @@ class _Back(Cell):
         return before, {"tag": before}
 
 
-def _over(cell: Cell, inputs: Tensor, lengths: Any) -> tuple[Tensor | None, Tensor]:
+def _run_after_first_step(cell: Cell, inputs: Tensor, lengths: Any) -> tuple[Tensor | None, Tensor]:
     """Run a cell whose initial state is the first step's scores. Return (outputs of later steps, final state)."""
     if inputs.type.shape[1] == 1:
         return None, inputs[:, 0]

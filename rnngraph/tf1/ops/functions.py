@@ -181,10 +181,10 @@ def constant(
         return result
     target = tuple(int(size) for size in shape)
     count = int(np.prod(target))
-    if not 0 < array.size <= count or (verify_shape and array.shape != target):
-        raise ShapeError(
-            f"a constant of {array.size} values does not fit shape {target}; give as many values, or fewer"
-        )
+    if verify_shape and array.shape != target:
+        raise ShapeError(f"a constant of shape {array.shape} must have shape {target}")
+    if not 0 < array.size <= count:
+        raise ShapeError(f"a constant of {array.size} values does not fit shape {target}; give 1 to {count} values")
     filled = np.full(count, array.flat[-1])
     filled[: array.size] = array.ravel()
     return make_constant(filled.reshape(target), result.dtype)

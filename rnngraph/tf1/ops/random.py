@@ -303,7 +303,9 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
 def multinomial(
     logits: Any, num_samples: Any, seed: int | None = None, name: str | None = None, output_dtype: Any = None
 ) -> Tensor:
-    """Draw classes by their probabilities softmax(logits): ints [batch, num_samples].
+    """Draw classes with probabilities softmax(logits): ints [batch, num_samples].
+
+    In the inference graph of ``rg.compile``, all are the most likely class.
 
     Args:
         logits: [batch, classes].

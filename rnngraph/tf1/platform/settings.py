@@ -149,7 +149,7 @@ def _converted(name: str, value: Any, like: Any) -> Any:
             raise ValueError
         return kind(number)
     except (ValueError, TypeError, SyntaxError, OverflowError):
-        raise DtypeError(f"the setting {name} must be of {kind.__name__}, not {shown(value)}") from None
+        raise DtypeError(f"the setting {name} must be of type {kind.__name__}, not {shown(value)}") from None
 
 
 def _literal(text: str) -> Any:

@@ -219,9 +219,10 @@ class Fit:
     def _not_finite(
         self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray, first: int
     ) -> NonFiniteError:
-        """Return the error for a loss that is not finite. ``arrays`` are of the batch's rows from ``first``.
+        """Return the error for a loss that is not finite.
 
-        The check reruns the batch from the declared states. After carried states, it may find nothing.
+        ``arrays`` holds this process's rows of the batch, of which the first is row ``first``. The batch is checked
+        again from the declared initial states, so a NaN that carried states caused may not be found.
         """
         training, position = self.state.program.training, self.position
         counters = ("seed", "first_row", "first_step")

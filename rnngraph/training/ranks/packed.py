@@ -10,7 +10,7 @@ import numpy as np
 from ...support.allocation import empty
 
 ALIGNED = 64
-"""Alignment of values in bytes, that of vectors."""
+"""Alignment of packed values in bytes: a cache line, as vector code expects."""
 
 
 class Place(NamedTuple):

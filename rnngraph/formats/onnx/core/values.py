@@ -49,8 +49,8 @@ class Values:
 
         Args:
             shared: Keys of arrays that are the right operand of several products. Each array is one parameter.
-            anchored: Sizes that no input of the script would determine otherwise. Values with such an axis depend on an
-                input that has the axis.
+            anchored: Sizes that no needed input has. A value with such an axis is made to depend on an unused input
+                that has it.
         """
         self.script, self.shared, self.anchored = script, shared, anchored
         self._declared: dict[Any, tuple[Operand, Value]] = {}

@@ -255,7 +255,7 @@ class _Writer:
     def _branch(
         self, statement: ast.If, body: list[ast.stmt], orelse: list[ast.stmt], is_tail: bool = False
     ) -> list[ast.stmt]:
-        """Return the statements that run a branch, or both of its sides."""
+        """Return the statements that replace an ``if``: they run one branch, or both if the test has no value."""
         self.has_written = True
         self._count += 1
         test, *sides = (f"{HELPER}_{word}_{self._count}" for word in ("test", "a", "b"))

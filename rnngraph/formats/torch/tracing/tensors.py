@@ -158,7 +158,7 @@ class View:
 
 
 def view_of(result: object, name: str, called: Any, args: Arguments, keywords: Keywords) -> View | None:
-    """Return the view of the first argument that ``result`` is; None if writes through it can't be followed."""
+    """Return ``result`` as a view of the first argument; None if it is no view through which writes can be tracked."""
     if name not in ("__getitem__", *RESHAPES, *TRANSPOSES) or not isinstance(result, Traced) or not args:
         return None
     whole = args[0]
