@@ -154,17 +154,23 @@ def _select(node: Node, operands: tuple[Node, ...]) -> Node | None:
 def _less(node: Node, operands: tuple[Node, ...]) -> Node | None:
     """Replace a comparison of positions with a bound that all or none of them are below."""
     position, bound = operands
-    if position.op != "iota" or bound.op != "constant" or bound.tensor.rank or not isinstance(position["size"], int):
+    if position.op != "iota" or bound.op != "constant" or bound.tensor.rank:
         return None
-    limit = bound["value"]
-    if 0 < limit < position["size"]:
+    size, limit = _constant_size(position), bound["value"]
+    if size is None or 0 < limit < size:
         return None
     return _broadcast_number(node, make("constant", value=np.asarray(limit > 0)))
 
 
 def _dimension(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    size = _constant_size(node)
+    return None if size is None else make("constant", value=np.asarray(size, node.dtype), where=node.where)
+
+
+def _constant_size(node: Node) -> int | None:
+    """Return the size that a node counts to; None if it is symbolic, or runs on from chunk to chunk of a stream."""
     size = node["size"]
-    return make("constant", value=np.asarray(size, node.dtype), where=node.where) if isinstance(size, int) else None
+    return size if isinstance(size, int) and not node.get("runs") else None
 
 
 def _scan(node: Node, operands: tuple[Node, ...]) -> Node | None:

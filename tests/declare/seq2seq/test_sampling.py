@@ -166,7 +166,6 @@ def test_cells_that_read_their_draws_and_exports(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
-@pytest.mark.xfail(reason="a step that is a whole call takes its number as a feed since axes are separated by one pass")
 def test_nets_of_one_step_count_their_calls(tmp_path: Path) -> None:
     h, token = rg.placeholder("h", (None, 5)), rg.placeholder("token", (None,), dtype="int64")
     table = rg.parameter("table", (CLASSES, 5), lambda shape, generator: generator.standard_normal(shape))
