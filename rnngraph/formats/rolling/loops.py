@@ -20,6 +20,7 @@ from ...declare.cell import Cell
 from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
 from ...declare.placeholders import placeholder
+from ...declare.tensor import Tensor
 from ...ir.types import Dim
 from ..script import Script
 from ..steps import Index, Step, Value
@@ -170,13 +171,12 @@ def _family(step: Step) -> Family:
     """Return the key (value, index without the position) of steps that take entries of the same axis of a value."""
     source = step.operands[0]
 
-    def pattern(entry: Any) -> Hashable:
-        plain = type(entry) is slice and entry.step is None and type(entry.stop) in (int, type(None))
-        if plain and entry != slice(None) and _stop(entry) - (entry.start or 0) == 1:
+    def pattern(axis: int, entry: Any) -> Hashable:
+        if entry != slice(None) and _takes_one_entry(step, axis):
             return slice
         return int if type(entry) is int else repr(entry)
 
-    return id(source.step), source.path, tuple(map(pattern, step.key.index))
+    return id(source.step), source.path, tuple(pattern(*item) for item in enumerate(step.key.index))
 
 
 def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
@@ -418,7 +418,7 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     entries = [index[axis] for index in indices]
     keeps = all(type(entry) is slice for entry in entries)
     if keeps:
-        if any(entry.step is not None or _stop(entry) - (entry.start or 0) != 1 for entry in entries):
+        if not all(_takes_one_entry(item.step, axis) for item in column):
             return None
         entries = [entry.start or 0 for entry in entries]
     if not plain or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
@@ -431,9 +431,13 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     return None
 
 
-def _stop(entry: slice) -> int:
-    """Return the end of a slice. A slice without ``stop`` counts as a slice of one entry."""
-    return (entry.start or 0) + 1 if entry.stop is None else entry.stop
+def _takes_one_entry(step: Step, axis: int) -> bool:
+    """True if a step takes one entry of an axis by a slice. The result tells it, since a slice may have no end."""
+    entry, before = step.key.index[axis], step.key.index[:axis]
+    if type(entry) is not slice or entry.step is not None or not {*map(type, before)} <= {int, slice, type(None)}:
+        return False
+    place = sum(type(other) is not int for other in before)  # an int drops its axis
+    return isinstance(step.result, Tensor) and step.result.shape[place] == 1
 
 
 def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:

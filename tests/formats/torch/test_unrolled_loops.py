@@ -126,6 +126,28 @@ def test_interpolation_to_a_size(size: str) -> None:
     check_open(resized, nn.Linear(8, 3))
 
 
+PARTS = {
+    "the rest": lambda x, t: x[:, t:],
+    "the last steps": lambda x, t: x[:, -t - 1 :],
+    "the past": lambda x, t: x[:, : t + 1],
+}
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+@pytest.mark.parametrize("kind", PARTS)
+def test_steps_that_read_parts_without_a_start_or_an_end(kind: str, steps: int) -> None:
+    """Parts of several steps are not taken for the single step where they begin."""
+
+    def read(m: Any, x: Any) -> Any:
+        h, outputs = torch.zeros(x.size(0), 8), []
+        for t in range(x.size(1)):
+            h = torch.tanh(m[0](PARTS[kind](x, t).mean(1)) + h)
+            outputs.append(h)
+        return torch.stack(outputs, 1)
+
+    check_meaning(module(read, nn.Linear(8, 8)), (normal(2, steps, 8),), (normal(3, steps, 8),))
+
+
 def doubled(m: Any, x: Any) -> Any:
     y, k = m[0](x), 1
     while k < x.size(1):
