@@ -13,7 +13,7 @@ from typing import Any
 
 from .build import broadcast_to, number, unbroadcast, zeros
 from .graph import Graph, make, map_bodies, rewrite, topological
-from .node import OPS, Derivative, Node, OperandAdjoints
+from .node import OPS, Derivative, Node, OperandAdjoints, inverse_order
 from .types import DIFFERENTIABLE, FLOATS, Dim
 
 
@@ -267,8 +267,7 @@ def reverse(node: Node, g: Node) -> OperandAdjoints:
 
 
 def transpose(node: Node, g: Node) -> OperandAdjoints:
-    order = node["order"]
-    return (_op("transpose", g, order=tuple(order.index(axis) for axis in range(len(order)))),)
+    return (_op("transpose", g, order=inverse_order(node["order"])),)
 
 
 def reshape(node: Node, g: Node) -> OperandAdjoints:

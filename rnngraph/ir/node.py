@@ -231,6 +231,16 @@ def moves_only_ones(transposed: Node) -> bool:
     return kept == sorted(kept)
 
 
+def inverse_order(order: Sequence[int]) -> tuple[int, ...]:
+    """Return the order of axes by which a transpose undoes a transpose by ``order``."""
+    return tuple(order.index(axis) for axis in range(len(order)))
+
+
+def permuted_bounds(part: Node, order: Sequence[int]) -> dict[str, Any]:
+    """Return the bounds of a slice as its attributes, for axes in another order."""
+    return {key: tuple(part[key][axis] for axis in order) for key in ("start", "stop", "step")}
+
+
 def merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
     """Return the axes of ``shape`` that each axis of ``merged`` merges; None if an axis is cut.
 

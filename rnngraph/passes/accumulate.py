@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from ..ir.graph import Graph, Node, dependents, make, remake, rewrite, with_body
+from ..ir.node import inverse_order
 from ..ir.scan import ScanParts
 from ..ir.types import FLOATS
 from ..support.records import dataclass
@@ -43,7 +44,7 @@ def _in_memory_order(node: Node, operands: tuple[Node, ...]) -> Node | None:
     rank = indices.tensor.rank
     if order[rank:] != tuple(range(rank, len(order))):
         return None
-    moved = make("transpose", indices, where=node.where, order=tuple(order.index(axis) for axis in range(rank)))
+    moved = make("transpose", indices, where=node.where, order=inverse_order(order[:rank]))
     rows = operands[1].operands[0]
     return make("scatter_add", moved, rows, where=node.where, name=node.name, rows=node["rows"])
 

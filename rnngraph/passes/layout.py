@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ..ir.axes.walk import kept_at
 from ..ir.graph import Graph, Node, make, rewrite, topological
-from ..ir.node import is_batched_product
+from ..ir.node import inverse_order, is_batched_product, permuted_bounds
 from ..ir.ops import OPS
 from ..support.records import dataclass
 from .simplify import to_fixed_point
@@ -115,10 +115,6 @@ def _permutes_kept_axes(node: Node, number: int, order: Order) -> bool:
     return all(kept_at(node, number, axis) == axis for axis, source in enumerate(order) if source != axis)
 
 
-def _inverse(order: Order) -> Order:
-    return tuple(order.index(axis) for axis in range(len(order)))
-
-
 def _transpose_after(op: Node, order: Order, operands: Sequence[Node], **changes: object) -> Node:
     """Rebuild an op with other operands and attributes, and transpose its result."""
     inner = make(op.op, *operands, where=op.where, name=op.name, **{**dict(op.attributes), **changes})
@@ -190,8 +186,7 @@ def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) 
     if kind == "reduction":
         return _move_past_reduction(node, inner, order)
     if node.op == "slice":
-        moved = {key: tuple(node[key][axis] for axis in _inverse(order)) for key in ("start", "stop", "step")}
-        return _transpose_after(node, order, [inner], **moved)
+        return _transpose_after(node, order, [inner], **permuted_bounds(node, inverse_order(order)))
     if node.op == "reverse":
         return _transpose_after(node, order, [inner], axis=order[node["axis"]])
     return None
@@ -204,7 +199,7 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
     inner = []
     for item in operands:
         if item.tensor.rank == rank:
-            inner.append(make("transpose", item, where=item.where, order=_inverse(order)))
+            inner.append(make("transpose", item, where=item.where, order=inverse_order(order)))
         elif item.tensor.rank <= 1 and node.op != "concat":
             inner.append(item)  # it broadcasts along the other axes, and the last axis does not move
         else:
@@ -220,13 +215,13 @@ def _product(node: Node, operands: tuple[Node, ...], order: Order) -> Node | Non
     if kernel.tensor.rank > 2:
         if not (_permutes_kept_axes(node, 0, order) and _permutes_kept_axes(node, 1, order)):
             return None
-        kernel = make("transpose", kernel, where=kernel.where, order=_inverse(order))
+        kernel = make("transpose", kernel, where=kernel.where, order=inverse_order(order))
     is_moved = _order_of(left) is not None
-    left = left.operands[0] if is_moved else make("transpose", left, where=left.where, order=_inverse(order))
+    left = left.operands[0] if is_moved else make("transpose", left, where=left.where, order=inverse_order(order))
     moved = []
     for item in start:
         if item.tensor.rank == node.tensor.rank:
-            moved.append(make("transpose", item, where=item.where, order=_inverse(order)))
+            moved.append(make("transpose", item, where=item.where, order=inverse_order(order)))
         elif item.tensor.rank <= 1:
             moved.append(item)
         else:
@@ -258,7 +253,7 @@ def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) ->
     if order is None:
         return None
     moved = [
-        make("transpose", item, where=item.where, order=_inverse(order[: item.tensor.rank]))
+        make("transpose", item, where=item.where, order=inverse_order(order[: item.tensor.rank]))
         for item in operands
         if item.tensor.rank in (len(order), len(order) - 1)
     ]
@@ -272,7 +267,7 @@ def _spread_outward(node: Node, operand: Node) -> Node | None:
     order, inner = operand["order"], operand.operands[0]
     rank = len(order)
     if node.op == "broadcast" and node.tensor.rank == rank:
-        return _transpose_after(node, order, [inner], shape=tuple(node.shape[axis] for axis in _inverse(order)))
+        return _transpose_after(node, order, [inner], shape=tuple(node.shape[axis] for axis in inverse_order(order)))
     extra = node.tensor.rank - rank
     if node.op == "reshape" and extra > 0 and node.shape == (*operand.shape, *(1,) * extra):
         ones = (1,) * extra

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
-from ..ir.node import Attributes, is_scalar_broadcast, merged_axes, moves_only_ones
+from ..ir.node import (
+    Attributes,
+    inverse_order,
+    is_scalar_broadcast,
+    merged_axes,
+    moves_only_ones,
+    permuted_bounds,
+)
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts
 from ..ir.types import HALF, NARROW
@@ -258,8 +265,7 @@ def _slice(node: Node, operands: tuple[Node, ...]) -> Node | None:
 def _slice_of_transpose(node: Node, transposed: Node) -> Node | None:
     """Rewrite a slice within one piece of a transposed concat as the transpose of a slice of that piece."""
     order, joined = transposed["order"], transposed.operands[0]
-    places = [order.index(axis) for axis in range(len(order))]
-    bounds: dict[str, Any] = {key: tuple(node[key][place] for place in places) for key in ("start", "stop", "step")}
+    bounds = permuted_bounds(node, inverse_order(order))
     piece = _slice_of_concat(make("slice", joined, where=node.where, name=node.name, **bounds), joined)
     return piece and make("transpose", piece, where=transposed.where, name=transposed.name, order=order)
 

@@ -9,6 +9,7 @@ A reader sees a complete file or gets an error; a killed writer leaves the previ
 - ``checkpoint_file``: arrays with a JSON document; trainers, pickled programs and compiled code are such files.
 - ``sealed_safetensors``: safetensors files with a digest.
 - ``stored_array``: arrays that stay in their file until they are read.
+- ``eviction``: removal of the oldest files of a directory whose size is limited.
 - ``packed_files``: packed weights beside the cache of compiled code, which processes map.
 - ``read_file``: bounded reading of regular files.
 - ``protobuf``: Protocol Buffers' wire format.

@@ -20,6 +20,7 @@ from ..support.allocation import empty
 from ..support.errors import FileError
 from ..support.system import PrivateDirectory, create_private_directory, shared_pages
 from .atomic_file import replace_file
+from .eviction import remove_oldest
 from .stored_array import StoredFile
 from .versioned_directory import KnownFiles
 
@@ -93,15 +94,9 @@ class PackedFiles:
                     file.writelines(pieces)
 
     def _make_room(self, folder: PrivateDirectory, count: int) -> None:
-        """Remove the oldest files until ``count`` more bytes fit. Processes that have mapped them are not affected."""
-        files = sorted((time, name, size) for name, size, time in folder.sizes_and_times() if _SUFFIX in name)
-        total = count + sum(size for _, _, size in files)
-        for _, name, size in files:
-            if total <= self.max_bytes:
-                break
-            with contextlib.suppress(OSError):
-                folder.remove(name)
-            total -= size
+        """Remove the oldest files until ``count`` more bytes fit."""
+        files = [(time, name, size) for name, size, time in folder.sizes_and_times() if _SUFFIX in name]
+        remove_oldest(folder, files, count + sum(size for _, _, size in files) - self.max_bytes)
 
 
 class _Descriptor:

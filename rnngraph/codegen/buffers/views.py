@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ...ir.graph import Node
+from ...ir.node import inverse_order
 from ...ir.sizes.polynomial import ceil_divide
 from ...ir.types import Dim, Shape, product, quotient
 from ...support.records import dataclass
@@ -220,8 +221,7 @@ def places_of_sources(node: Node, view: View, is_computed: Callable[[Node], bool
     while not is_computed(node) and node.op in ("transpose", "reshape"):
         before = node.operands[0]
         if node.op == "transpose":
-            order = node["order"]
-            view = view.transpose(tuple(order.index(axis) for axis in range(len(order))))
+            view = view.transpose(inverse_order(node["order"]))
         else:
             reshaped = view.reshape(before.shape)
             if reshaped is None:

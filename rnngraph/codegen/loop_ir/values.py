@@ -46,7 +46,7 @@ Operand = Value | Literal
 
 @dataclass(frozen=True)
 class Destination:
-    """Memory to which the results of a register tile go.
+    """Memory for the results of a register tile, which the tile prefetches.
 
     Attributes:
         lines: (buffer, index) of each cache line of the first row.

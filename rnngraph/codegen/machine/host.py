@@ -36,7 +36,7 @@ _facts: list[HostFacts] = []
 
 
 def host_facts() -> HostFacts:
-    """Return the facts, as ``recall`` has read them or as LLVM detects them."""
+    """Return the facts about this machine: those that ``recall`` read, or else those that LLVM detects."""
     if not _facts:
         import llvmlite.binding as llvm  # slow to import, and not needed on a cache hit
 

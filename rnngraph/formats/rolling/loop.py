@@ -1,4 +1,4 @@
-"""``Loop``: an unrolled loop as iterations of equal steps, with kinds of operands, and the key that compares steps."""
+"""``Loop``: equal iterations found in unrolled code, the kinds of their operands, and the key that compares steps."""
 
 from __future__ import annotations
 

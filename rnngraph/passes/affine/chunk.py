@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import numpy as np
 
 from ...ir.graph import Graph, Node, make, remake, rewrite, topological
+from ...ir.node import inverse_order
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.sizes.polynomial import ceil_divide
 from ...ir.types import Dim, product
@@ -180,8 +181,7 @@ class ChunkLoop:
     def _as_carried(self, state: Node) -> Node:
         axes, order = self.forms.axes, self._order
         separated = shaped(state, tuple(axes[axis] for axis in order))
-        inverse = [order.index(axis) for axis in range(len(axes))]
-        return shaped(transposed(separated, inverse), self.carry.shape)
+        return shaped(transposed(separated, inverse_order(order)), self.carry.shape)
 
 
 class _ChunkInputs:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...ir.axes.by_size import counts, time_sizes
 from ...ir.graph import Graph, Node, make, map_bodies
+from ...ir.node import inverse_order
 from ...ir.sizes.polynomial import Dim, product
 from ...ir.types import Shape
 from ...support.records import dataclass
@@ -104,8 +105,7 @@ class _Steps(Separation):
         steps = tuple(rows[place] for place in moved)
         weights = _op_of("broadcast", self.new[right], shape=(*steps, *right.shape))
         products = op_like(node, _op_of("transpose", value, order=order), weights)
-        back = tuple(order.index(axis) for axis in range(len(order)))
-        return Split(_op_of("transpose", products, order=back), (*leading, rows, (node.shape[-1],)))
+        return Split(_op_of("transpose", products, order=inverse_order(order)), (*leading, rows, (node.shape[-1],)))
 
 
 def _without_copies(graph: Graph) -> Graph:

@@ -5,7 +5,7 @@ its operands, as the outer product of two sequences does, the loop computes it. 
 only read by sums over them, such as a matrix state times a query, the loop computes the sums. Neither value then takes
 memory for all steps. ``fission`` leaves both in the loop.
 
-Law: values are unchanged, bit for bit.
+Law: values are unchanged up to the order of products and sums.
 """
 
 from __future__ import annotations

@@ -6,10 +6,8 @@ transposes would copy, because it moves the last axis.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...ir.graph import Graph, Node, make, remake, rewrite
-from ...ir.node import is_scalar_broadcast
+from ...ir.node import inverse_order, is_scalar_broadcast, permuted_bounds
 from ...ir.ops import OPS
 
 
@@ -52,8 +50,7 @@ class _Between:
         if shape is None:
             return None
         if node.op == "transpose":
-            is_inverse = all(node["order"][axis] == place for place, axis in enumerate(self.order))
-            return node.operands[0] if is_inverse else None
+            return node.operands[0] if node["order"] == inverse_order(self.order) else None
         if is_scalar_broadcast(node):
             return make("broadcast", node.operands[0], where=node.where, name=node.name, shape=shape)
         if node not in self.nodes:
@@ -68,10 +65,7 @@ class _Between:
             return None
         if node.op != "slice":
             return remake(node, kept)
-        bounds: dict[str, Any] = {
-            key: tuple(node[key][axis] for axis in self.order) for key in ("start", "stop", "step")
-        }
-        return make("slice", *kept, where=node.where, name=node.name, **bounds)
+        return make("slice", *kept, where=node.where, name=node.name, **permuted_bounds(node, self.order))
 
     def _turned_product(self, node: Node, left: Node, right: Node, *starts: Node) -> Node | None:
         """Return the transpose of ``weight @ x`` as ``x.T @ weight.T``; None for other products."""

@@ -22,6 +22,7 @@ import numpy as np
 from ...codegen.machine import host
 from ...codegen.machine.interface import ObjectCode
 from ...storage.atomic_file import as_path, replace_file
+from ...storage.eviction import remove_oldest
 from ...support.errors import ArgumentError, DtypeError, Where, shown, warn
 from ...support.system import PrivateDirectory, create_private_directory, user_cache
 from .object_file import from_bytes, to_bytes
@@ -269,12 +270,7 @@ def _shrink(folder: PrivateDirectory, max_bytes: int) -> None:
     files = [(time, name, _pages(size)) for name, size, time in folder.sizes_and_times() if _OURS.fullmatch(name)]
     pages, max_pages = sum(size for _, _, size in files), max_bytes // _PAGE
     if pages > max_pages:
-        for _, name, size in sorted(files):
-            if pages <= max_pages - max_pages // 8:
-                break
-            with contextlib.suppress(OSError):
-                folder.remove(name)
-            pages -= size
+        pages -= remove_oldest(folder, files, pages - (max_pages - max_pages // 8))
     file = folder.open(PAGES, os.O_WRONLY | os.O_CREAT)
     try:
         os.ftruncate(file, pages)

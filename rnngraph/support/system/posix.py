@@ -225,7 +225,7 @@ def shared_pages(descriptor: int, count: int) -> mmap.mmap | None:
 
 
 def _is_local(device: int) -> bool:
-    """True if a device is known to be a file system of this machine."""
+    """True if a device holds a local file system of a known kind."""
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:

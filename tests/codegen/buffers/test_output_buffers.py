@@ -82,7 +82,7 @@ def single() -> Graph:
 
 
 def with_merged_axes(value: Node) -> Node:
-    """Reshape [6, 5, 3, 7] to [5, 6, 21]."""
+    """Transpose [6, 5, 3, 7] to [5, 6, 3, 7], and merge the last two axes."""
     return make("reshape", make("transpose", value, order=(1, 0, 2, 3)), shape=(5, 6, 21))
 
 

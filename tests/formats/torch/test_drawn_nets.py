@@ -1,4 +1,4 @@
-"""Published kinds of nets, drawn as source: open sizes, values at other sizes, streams and exports."""
+"""Modules of torch that are drawn at random as source code: open sizes, values at other sizes, and streams."""
 
 from __future__ import annotations
 
