@@ -145,6 +145,8 @@ LATE = {
     ("support.api_guard", "support.migration_hints"): "only an error asks what other frameworks call a thing",
     ("training.fit.callback_list", "support.migration_hints"): "only an error asks what other frameworks call a thing",
     ("support.display.html", "support.display.colours"): "rich: few look at a stage in a notebook",
+    ("runtime.native.object_cache", "storage.eviction"): "only a full directory needs it",
+    ("storage.packed_files", "storage.eviction"): "only a written file of packed weights needs it",
     ("cli.entry", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
     ("cli.entry", "cli.commands.explore_net"): "readers of other formats, which few commands need",
     ("cli.entry", "cli.commands.import_net"): "readers of other formats, which two commands need",

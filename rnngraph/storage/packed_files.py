@@ -20,7 +20,6 @@ from ..support.allocation import empty
 from ..support.errors import FileError
 from ..support.system import PrivateDirectory, create_private_directory, shared_pages
 from .atomic_file import replace_file
-from .eviction import remove_oldest
 from .stored_array import StoredFile
 from .versioned_directory import KnownFiles
 
@@ -95,6 +94,8 @@ class PackedFiles:
 
     def _make_room(self, folder: PrivateDirectory, count: int) -> None:
         """Remove the oldest files until ``count`` more bytes fit."""
+        from .eviction import remove_oldest
+
         files = [(time, name, size) for name, size, time in folder.sizes_and_times() if _SUFFIX in name]
         remove_oldest(folder, files, count + sum(size for _, _, size in files) - self.max_bytes)
 

@@ -22,7 +22,6 @@ import numpy as np
 from ...codegen.machine import host
 from ...codegen.machine.interface import ObjectCode
 from ...storage.atomic_file import as_path, replace_file
-from ...storage.eviction import remove_oldest
 from ...support.errors import ArgumentError, DtypeError, Where, shown, warn
 from ...support.system import PrivateDirectory, create_private_directory, user_cache
 from .object_file import from_bytes, to_bytes
@@ -270,6 +269,8 @@ def _shrink(folder: PrivateDirectory, max_bytes: int) -> None:
     files = [(time, name, _pages(size)) for name, size, time in folder.sizes_and_times() if _OURS.fullmatch(name)]
     pages, max_pages = sum(size for _, _, size in files), max_bytes // _PAGE
     if pages > max_pages:
+        from ...storage.eviction import remove_oldest
+
         pages -= remove_oldest(folder, files, pages - (max_pages - max_pages // 8))
     file = folder.open(PAGES, os.O_WRONLY | os.O_CREAT)
     try:
