@@ -9,14 +9,14 @@ Packages:
 - ``table``: maps each name of ``tf`` to an object of rnngraph, and builds the modules that programs import.
 - ``core``: graphs, scopes, variables and sessions.
 - ``platform``: flags and files.
-- ``summary``: logs.
+- ``summary``: event files for TensorBoard.
 - ``train``: optimizers and checkpoints.
 - ``cells``: calls and subclasses of cells.
 - ``ops``: functions, layers and cells.
 - ``flow``: loops and branches.
 - ``seq2seq``: encoders and decoders.
-- ``labelling``: labels of sequences.
-- ``metric_streams``: measures over runs.
+- ``labelling``: CRFs, CTC, sampled losses and sparse Tensors.
+- ``metric_streams``: metrics that accumulate over runs.
 - ``datasets``: input pipelines.
 
 ``imports`` answers ``import tensorflow`` in unchanged scripts.

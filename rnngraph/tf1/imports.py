@@ -21,7 +21,7 @@ from .table.modules import module_of
 TENSORFLOW = "tensorflow"
 
 
-class Answers(MetaPathFinder, Loader):
+class TensorFlowFinder(MetaPathFinder, Loader):
     """Import finder for ``tensorflow`` and its submodules, from the table and the list of TensorFlow's modules."""
 
     def find_spec(
@@ -50,7 +50,7 @@ class Answers(MetaPathFinder, Loader):
 def answering_tensorflow() -> Iterator[None]:
     """Let ``import tensorflow`` and its submodules import ``rnngraph.tf1``, until the block ends."""
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == TENSORFLOW}
-    finder = Answers()
+    finder = TensorFlowFinder()
     _forget()
     sys.modules[TENSORFLOW] = tf1
     sys.meta_path.insert(0, finder)
@@ -63,5 +63,6 @@ def answering_tensorflow() -> Iterator[None]:
 
 
 def _forget() -> None:
+    """Remove TensorFlow's modules from ``sys.modules``."""
     for name in [name for name in sys.modules if name.partition(".")[0] == TENSORFLOW]:
         del sys.modules[name]

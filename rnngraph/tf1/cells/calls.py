@@ -1,4 +1,4 @@
-"""``cell(x, state)``: one step of a cell, outside of drivers or inside the step of another cell."""
+"""``cell(x, state)``: one step of a cell, outside any driver or inside the step of another cell."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
         state: The state, in the structure that ``zero_state`` returns. It is required.
     """
     if state is None:
-        what = "give one of cell.zero_state(batch_size, dtype), or write tf.nn.dynamic_rnn(cell, inputs)"
-        raise CallError(f"{self!r} takes inputs and a state, but got no state; {what}")
+        remedy = "pass cell.zero_state(batch_size, dtype), or call tf.nn.dynamic_rnn(cell, inputs)"
+        raise CallError(f"{self!r} needs inputs and a state, but got no state; {remedy}")
     graph = get_default_graph()
     variables = variables_of(graph, self, scope)
     where = user_line()
     if not isinstance(inputs, Tensor):
-        raise DtypeError(f"{self!r} takes a Tensor [batch, width] and a state, not {shown(inputs)}", where)
+        raise DtypeError(f"inputs of {self!r} must be a Tensor [batch, width], not {shown(inputs)}", where)
     if inputs.rank != 2:
-        raise ShapeError(f"{self!r} takes inputs [batch, width], not {inputs!r}", where)
+        raise ShapeError(f"inputs of {self!r} must be [batch, width], not {inputs!r}", where)
     if graph.steps:
         trace = replace(graph.steps[-1]._trace, dtype=inputs.dtype)
         done: tuple[Tensor, Any] = InnerCell(trace, "", self, variables, "")(inputs, state)
@@ -113,6 +113,7 @@ def within_step(p: Scope, name: str) -> Iterator[None]:
 
 
 def _scope_of(graph: Graph, p: Scope, path: str, outer: VariableScope) -> VariableScope:
+    """Return the variable scope of a cell's step. It reuses variables if a step was traced in it before."""
     variables = p._specs
     if not isinstance(variables, CellVariables):  # a cell of rg.shared has variables of its own
         return VariableScope(outer.under(path), outer.reuse, outer.initializer, outer.regularizer, outer.dtype)
@@ -153,15 +154,15 @@ def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
 
 
 class _CellLister:
-    """Replacement for the scope of a step that only lists the inner cells."""
+    """Stand-in for a step's scope that ``nested_initial_state`` can run with outside of a step."""
 
     def cell(self, name: str | None, cell: Cell) -> Cell:
-        """Return the cell itself."""
+        """Return the cell without a scope."""
         return cell
 
 
 def _own_state(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
-    """Return the leaves of a cell's initial state; None stands for zeros."""
+    """Return the leaves of a cell's initial state, with None for each leaf that is zeros."""
     carried_leaves = named(cell)
     zeros = [None] * len(flatten(carried_leaves))
     if (
@@ -177,32 +178,33 @@ def _own_state(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
         except StopIteration as stop:
             state = stop.value
             break
-        if not _has_own_zero_state(inner):
+        if not _overrides_zero_state(inner):
             leaves = _own_state(inner, batch_size, dtype)
         else:
             leaves = flatten(carried(inner.zero_state(batch_size, dtype)))
     return zeros if state is None else matched(carried_leaves, state, f"{cell!r}: its initial state")
 
 
-def _has_own_zero_state(cell: Cell) -> bool:
+def _overrides_zero_state(cell: Cell) -> bool:
     """True if the program overrides the cell's ``zero_state``."""
     return type(cell).zero_state not in (Cell.zero_state, TfCell.zero_state)
 
 
-def begins_by_its_own(cell: Any) -> bool:
+def any_overrides_zero_state(cell: Any) -> bool:
     """True if the program overrides ``zero_state`` of the cell or of an inner one."""
     pending = [cell]
     while pending:
         item = pending.pop()
         if not isinstance(item, Cell):
             continue
-        if _has_own_zero_state(item):
+        if _overrides_zero_state(item):
             return True
         pending += [item.cell] if isinstance(item, Wrapper) else getattr(item, "cells", ())
     return False
 
 
 def _zeros(self: Cell, batch_size: Any, dtype: Any) -> Any:
+    """Return zeros in the structure of the state. A batch size that is a Tensor may become a symbolic size."""
     rows = batch_size
     if isinstance(batch_size, Tensor):
         size = known_size(batch_size.node, counted=True)
@@ -216,7 +218,7 @@ def _zeros(self: Cell, batch_size: Any, dtype: Any) -> Any:
 
 
 class _Computed:
-    """Computed attribute that a subclass of the user's may shadow by setting an attribute of the same name."""
+    """Property that an instance can override, unlike Python's, by setting an attribute of the same name."""
 
     def __init__(self, method: Callable[[Cell], Any]) -> None:
         self._method = method
@@ -234,4 +236,5 @@ class TfCell(Cell):
     trainable_variables = trainable_weights = _Computed(_trainable_variables)
 
 
-TfTensor._of_cells = {"__call__": call_cell, "zero_state": zero_state}  # cells of rg may be called with TfTensors, too
+# Cells of rg may be called with TfTensors, too.
+TfTensor._of_cells = {"__call__": call_cell, "zero_state": zero_state}

@@ -18,7 +18,7 @@ from ..core.shapes import TensorShape
 from ..core.sizes import size_tensor
 from ..core.tensors import as_tensorflow
 from ..core.variables import get_variable
-from .calls import TfCell, begins_by_its_own, carried, within_step
+from .calls import TfCell, any_overrides_zero_state, carried, within_step
 
 
 class _AnyCell(type):
@@ -46,10 +46,11 @@ class InputSpec:
         self.ndim, self.min_ndim, self.max_ndim = exact, min_ndim, max_ndim
 
     def check(self, x: Tensor, cell: Any) -> None:
-        """Raise an error if x has another rank."""
+        """Raise ``ShapeError`` if the rank of x is not within the limits."""
         low, high = (self.min_ndim, self.max_ndim) if self.ndim is None else (self.ndim, self.ndim)
         if (low is not None and x.rank < low) or (high is not None and x.rank > high):
-            raise ShapeError(f"{type(cell).__name__}.input_spec expects inputs of rank {low} to {high}, not {x!r}")
+            rank = low if low == high else f"{0 if low is None else low} to {'any' if high is None else high}"
+            raise ShapeError(f"{type(cell).__name__}.input_spec expects inputs of rank {rank}, not {x!r}")
 
 
 class RNNCell(TfCell, metaclass=_AnyCell):
@@ -59,8 +60,8 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     ``__call__(inputs, state, scope=None)``. Both return (output, new state).
 
     Variables are created in ``call`` with ``tf.get_variable``, or in ``build(inputs_shape)`` with ``add_variable``.
-    Their names are TensorFlow's: with ``call`` they begin with the class's name. The cell runs in drivers, in wrappers
-    and stacks, and step by step.
+    With ``call``, their names begin with the class's name in snake case, as in TensorFlow. The cell runs in drivers, in
+    wrappers and stacks, and step by step.
     """
 
     built = False
@@ -70,7 +71,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     _dtype: str | None = None
     input_spec: Any = None
     _inputs: tuple[Any, list[int]] | None = None
-    """Nested inputs of a driver, and the width of each of their leaves; None if the inputs are one Tensor."""
+    """Nested inputs of a driver, and the width of each leaf; None if the inputs are one Tensor."""
     _own_state: Any = None
     """State that the program's ``zero_state`` returned to a driver, if the program overrides it."""
 
@@ -139,6 +140,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
 
     @property
     def adds_scope(self) -> bool:  # type: ignore[override]  # a plain attribute of other cells
+        """True if the cell defines ``call``. A cell that defines ``__call__`` opens its scope itself."""
         return type(self).__call__ is TfCell.__call__
 
     def state(self) -> Any:
@@ -171,7 +173,10 @@ LayerRNNCell = RNNCell
 
 
 def joined_inputs(cell: Any, inputs: Any) -> Any:
-    """Concatenate nested inputs of a cell that the program wrote. Its step splits them."""
+    """Return nested inputs as one Tensor, which the step of a subclass of ``RNNCell`` splits again.
+
+    A single Tensor, and inputs of other cells, are returned unchanged.
+    """
     if not isinstance(inputs, tuple | list | dict) or RNNCell not in type(cell).__mro__:
         return inputs
     leaves = flatten(inputs)
@@ -184,8 +189,8 @@ def joined_inputs(cell: Any, inputs: Any) -> Any:
 
 
 def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool, scope: Any, default: str) -> Any:
-    """Return the initial state of a driver: ``state``, or the result of ``zero_state`` if the program overrides it."""
-    if state is not None or not isinstance(inputs, Tensor) or not begins_by_its_own(cell):
+    """Return the initial state of a driver: ``state``, or what an overridden ``zero_state`` returns; None for zeros."""
+    if state is not None or not isinstance(inputs, Tensor) or not any_overrides_zero_state(cell):
         return state if state is None else carried(state)
     batch = inputs.type.shape[1 if time_major else 0]
     with variable_scope(scope or default):
@@ -203,6 +208,7 @@ def as_written(cell: Any, state: Any) -> Any:
 
 
 def _as_written(size: Any, begun: Any, state: Any) -> Any:
+    """Convert a state to the structure of ``state_size``; ``begun`` is the result of ``zero_state``, or None."""
     if isinstance(state, Tensor):
         sizes = (
             begun.type.shape[1:] if isinstance(begun, Tensor) else TensorShape(getattr(size, "value", size)).as_list()
@@ -218,7 +224,7 @@ def _as_written(size: Any, begun: Any, state: Any) -> Any:
 
 
 def _widths(size: Any) -> Any:
-    """Return ``state_size`` with an int at each leaf."""
+    """Return ``state_size`` with an int at each leaf. A ``TensorShape`` becomes its number of elements."""
     if isinstance(size, TensorShape):
         return product([item for item in size.as_list() if item is not None])
     if isinstance(size, dict):
@@ -231,7 +237,7 @@ def _widths(size: Any) -> Any:
 
 
 def _snake_case(name: str) -> str:
-    """Return a class's name as TensorFlow writes it in names of variables."""
+    """Return a class's name in snake case, as TensorFlow writes it in names of variables."""
     words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     words = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     return f"private{words}" if words.startswith("_") else words

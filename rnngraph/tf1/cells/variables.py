@@ -22,12 +22,12 @@ class CellVariables(Specs):
 
     Attributes:
         prefix: Full name of the scope.
-        first: The cell's own name.
+        first: Name that the cell adds; first component of its paths.
         renamed: Replacement for ``first``, if another cell of that name ran in the scope before.
         named_later: True if compilation settles the names, as for drivers, whose second ``rnn`` becomes ``rnn_1``.
         ran: Scopes of steps that were traced. A later trace of a scope reuses its variables.
         has_layers: True if layers in the steps own variables, whose names depend on other declarations.
-        owned: Recorded parameters of cells in ``rg.shared``.
+        owned: Parameters of cells in ``rg.shared`` that the graph has recorded.
         parts: Variables of cells in ``rg.shared`` within this cell.
     """
 
@@ -59,7 +59,7 @@ class CellVariables(Specs):
 
 
 class _Placed(shared):
-    """Cell with variables of its own, which all drivers that run the cell share."""
+    """Cell bound to its variables, which all drivers that run the cell share."""
 
     def __init__(self, cell: Cell, specs: Specs) -> None:
         super().__init__(cell)
@@ -89,8 +89,11 @@ def driver_scope(cell: Any, base: str, scope: Any) -> ScopeName:
     return ScopeName(prefix or base, later and scope is not None, where, variables)
 
 
-def both_ways(forward: Any, backward: Any, base: str, scope: Any) -> tuple[ScopeName, Any, Any]:
-    """Return the scope of a bidirectional driver and both cells. Cells that ran before keep their variables."""
+def bidirectional_scope(forward: Any, backward: Any, base: str, scope: Any) -> tuple[ScopeName, Any, Any]:
+    """Return the scope of a bidirectional driver, and both cells, bound to their variables.
+
+    Cells that ran before keep their variables.
+    """
     where, prefix, reuse, later = _place(base, scope)
     graph = get_default_graph()
     parts = []
@@ -107,7 +110,7 @@ def both_ways(forward: Any, backward: Any, base: str, scope: Any) -> tuple[Scope
 
 
 def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
-    """Return (user's line, full name of a driver's scope, its ``reuse``, True if compilation settles names)."""
+    """Return (user's line, full name of a driver's scope, the scope's ``reuse``, True if compilation settles names)."""
     where, present = user_line(), present_scope()
     if isinstance(scope, VariableScope):
         prefix, reuse = scope.name, scope.reuse
@@ -134,8 +137,8 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
         graph.warned.add("copies")
         copy, before = next(iter(graph.copies.items()))
         warn(
-            f"one cell object stands at {before} and at {copy}, and has variables of its own at each, as in TensorFlow "
-            "1.0. From 1.2 on it has one set: write rg.shared(cell) for that, or make a cell for each place",
+            f"one cell object stands at {before} and at {copy}, with separate variables at each, as in TensorFlow 1.0. "
+            "From 1.2 on it has one set of variables: write rg.shared(cell) for one set, or create a cell for each use",
             user_line(),
         )
 
@@ -157,7 +160,7 @@ def _places(cell: Any, position: str) -> Iterator[tuple[Cell, str, str]]:
 
 
 def _name_shared(cell: Cell, variables: CellVariables) -> None:
-    """Name the variables of each cell in ``rg.shared`` by the place where the cell is first called."""
+    """Name the variables of each cell in ``rg.shared`` by the scope in which the cell is first called."""
     for inner, position, _ in _places(cell, ""):
         if isinstance(inner, shared) and type(inner.specs) is Specs and not inner.specs:
             inner.specs = CellVariables(variables.full(position), variables.reuse) if position else variables
@@ -165,7 +168,7 @@ def _name_shared(cell: Cell, variables: CellVariables) -> None:
 
 
 def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
-    """Return the variables of a called cell, which lie under the scope that was open at the first call."""
+    """Return the variables of a called cell. They are under the scope that was open at the cell's first call."""
     variables: CellVariables | None = graph.cells.get(cell)
     if variables is None:
         present, first = present_scope(graph), own_name(cell)
@@ -189,11 +192,11 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
 
 
 def checked_reuse(cell: Any, reuse: Any) -> Any:
-    """Return the ``reuse`` of a cell. Raise ``ArgumentError`` if it is True and no variables exist."""
+    """Return ``reuse``, an argument of a cell. Raise ``ArgumentError`` if it is True and no variables exist."""
     graph = get_default_graph()
     if reuse is True and not (present_scope(graph).reuse or graph.owners):
         raise ArgumentError(
-            f"{cell!r}: reuse=True, but no such variables exist; leave it out, or use "
+            f"{cell!r}: reuse=True, but no variables exist yet; leave out reuse=, or use "
             "rg.shared(cell) for one set of parameters"
         )
     return reuse
@@ -201,7 +204,7 @@ def checked_reuse(cell: Any, reuse: Any) -> Any:
 
 @contextmanager
 def reusing(p: Scope, reuse: Any) -> Iterator[None]:
-    """Within the block, replace the scope's ``reuse`` by that of a cell, which creates variables."""
+    """Replace the scope's ``reuse`` by a cell's, until the block ends, in which the cell creates its variables."""
     variables = p._specs
     if not reuse or not isinstance(variables, CellVariables):
         yield

@@ -22,7 +22,7 @@ class Branch:
     Variables that are matrices are read directly, so that the compiler still recognises products and look-ups.
 
     Args:
-        is_taken: Scalar that is True if the branch is selected.
+        is_selected: Scalar that is True if the branch is selected.
         depth: Number of traced steps around the branch. Steps of a loop inside the branch read directly.
     """
 
@@ -36,6 +36,7 @@ class Branch:
         return [self._through(value) for value in values]
 
     def _through(self, value: Any) -> Any:
+        """Return an operand, read through the ``where`` if it is a float Tensor from outside of the branch."""
         if type(value) in (list, tuple):
             return type(value)(self.reads(value))
         if not isinstance(value, Tensor) or value.type.dtype not in FLOATS:
@@ -50,7 +51,7 @@ class Branch:
         return self._read[node]
 
     def owns(self, result: Any) -> None:
-        """Record the results of an operation of the branch."""
+        """Record the results of an operation of the branch, which the branch reads directly."""
         if isinstance(result, Tensor):
             self._own.add(result.node)
         elif isinstance(result, list | tuple):

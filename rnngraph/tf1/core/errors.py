@@ -14,7 +14,7 @@ class FailedPreconditionError(OpError):
 
 
 class NotFoundError(OpError, LookupError):
-    """A file lacks a requested name."""
+    """A file or directory does not exist, or a checkpoint lacks a requested name."""
 
 
 class InvalidArgumentError(OpError, ValueError):

@@ -76,12 +76,12 @@ class Derived:
 
 @dataclass(frozen=True)
 class Count:
-    """Value of a placeholder whose only size is a number that a run computes, the scalar ``node``."""
+    """Value of a placeholder that only provides a symbolic size: the scalar ``node``, which a run computes first."""
 
     node: Node
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return an array with that number of entries."""
+        """Return a boolean array with as many entries as the value of ``node``."""
         known = fed[self.node] if self.node in fed else session.compute([self.node], fed, seed)[0]
         count = int(known)
         if count < 0:
@@ -96,7 +96,7 @@ class Computed:
     node: Node
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return the array."""
+        """Return the value of ``node``."""
         return session.compute([self.node], fed, seed)[0]
 
 
@@ -110,17 +110,17 @@ class Graph(Order):
         extra: Variables that are not parameters, such as those of an optimizer.
         scopes: Scopes of layers and drivers by full name, so that later ones can share their variables.
         opened: How often each variable scope was opened.
-        cells: Variables of each cell that ran.
+        cells: ``CellVariables`` by cell, for each cell that ran.
         steps: Scopes of the steps that are being traced, the innermost last.
-        copies: Scope of each further position of a cell object, with the scope of the object's first position.
+        copies: By the scope of each further position of a cell object: the scope of the object's first position.
         warned: Warnings that were already given.
         derived: Placeholders whose value is computed from other feeds.
         counts: Placeholders whose size is a number that a run computes, by the node of that number.
         non_global: Full names of variables in no global collection, such as local ones.
         unshared: Full names of variables of ``tf.Variable``, which ``tf.get_variable`` does not find.
-        shared: Variables of ``tf.get_variable`` whose name an unshared variable had first.
+        shared: Variables of ``tf.get_variable`` by a name that an unshared variable had first.
         penalised: Variables of layers whose penalties were collected.
-        moved: Variables such as moving averages, which operations of a run update. In ``rg``, a ``Trainer`` does.
+        moved: Moving averages of batch normalization. The program runs their updates, so training steps must not.
         named: Tensors and operations by name.
         holder: Session whose values are loaded into the variables.
         placed: Placeholders.
@@ -129,11 +129,11 @@ class Graph(Order):
         after: Operations that must run before a node is computed, by node.
         branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
         within: Owner of variables while a step of a loop is declared.
-        draws: Number of random Tensors.
+        draws: Number of random Tensors that were declared.
     """
 
     variable_of: ClassVar[Callable[[ParameterSpec, str], Any]]
-    """Create the variable of a parameter. Set by ``variable``, which imports this module."""
+    """Function of (parameter, full name) that creates a variable. The module ``variable`` sets it at import."""
 
     @api
     def __init__(self) -> None:
@@ -171,7 +171,10 @@ class Graph(Order):
         self.draws = 0
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
-        """Return the declarations with placeholders at ``places``, and with distinct labels of placeholders."""
+        """Return the declarations with placeholders in place of the nodes ``places``.
+
+        Placeholders with the label of an earlier placeholder are replaced by placeholders with unique labels.
+        """
         # Ordered, because labels depend on the order, and cached code is looked up by labels.
         all_places = dict.fromkeys((*places, *self.renamed))
         key = frozenset(all_places)
@@ -245,7 +248,7 @@ class Graph(Order):
 
     @property
     def version(self) -> int:
-        """Number of owners of variables."""
+        """Number of owners of variables. Compiled runs of an earlier version are discarded."""
         return len(self.owners)
 
     def finalize(self) -> None:
@@ -320,7 +323,10 @@ class Graph(Order):
 
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
-    """Return a collection. Collections of variables are computed from the variables that exist now."""
+    """Return the items of a collection whose names begin with ``scope``.
+
+    Collections of global and trainable variables are computed from the variables that exist now.
+    """
     key = str(name)
     if key in (GLOBAL_VARIABLES, TRAINABLE_VARIABLES):
         known = graph.global_variables() if key == GLOBAL_VARIABLES else graph.all_variables()

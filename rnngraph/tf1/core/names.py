@@ -97,7 +97,7 @@ def cast_to(x: Any, dtype: Any) -> Tensor:
 
 @api
 def as_dtype(type_value: Any) -> DType:
-    """Return the dtype of anything that TensorFlow accepts as one."""
+    """Return the dtype of a name, a Python type, or a NumPy type or dtype. Narrow integers become int32."""
     return DType(dtype_name(type_value))
 
 

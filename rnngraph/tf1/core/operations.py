@@ -61,7 +61,7 @@ class Operation:
         present_session(session).run(self, feed_dict)
 
     def needs(self) -> list[Tensor]:
-        """Return the Tensors whose values ``execute`` takes."""
+        """Return the Tensors whose values ``execute`` receives."""
         return []
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
@@ -101,7 +101,7 @@ class Step(Operation):
         return True
 
     def step(self, session: Any, fetches: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Run the operation, and return the requested values."""
+        """Run the operation, and return the values that ``fetches`` had before the change."""
         raise NotImplementedError
 
     def separated(self) -> Any:
@@ -120,7 +120,7 @@ class Group(Operation):
 
 @api
 def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
-    """Return an operation that runs several operations."""
+    """Return an operation that runs several operations, and the control dependencies of Tensors."""
     members = [item for item in flatten(list(inputs)) if item is not None]
     for item in members:
         if not isinstance(item, Operation | Tensor):
@@ -132,7 +132,7 @@ def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
 
 @api
 def tuple_of(tensors: Any, name: str | None = None, control_inputs: Any = None) -> list[Any]:
-    """Return the Tensors themselves."""
+    """Return the Tensors themselves. ``control_inputs`` has no effect."""
     if not isinstance(tensors, list | tuple):
         raise DtypeError(f"tf.tuple takes a list of Tensors, not {shown(tensors)}")
     return list(tensors)
@@ -189,8 +189,8 @@ FIXED = frozenset(
 def operation(target: Target) -> Target:
     """Decorate a function of ``tf``: its results become ``TfTensor``s with the name in the argument ``name``.
 
-    Arguments that are arrays take the dtype of arguments that are Tensors. If no argument is a Tensor, Python's ints
-    become int32.
+    Arrays of float64 are converted to the dtype of a floating-point Tensor among the arguments. If no operand is a
+    Tensor or array, Python's ints become int32.
     """
     default = f"{target.__name__}"
     names = tuple(signature(target).parameters)

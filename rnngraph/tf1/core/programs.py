@@ -21,7 +21,7 @@ from .schedule import Phase, Schedule, earlier_of
 from .variable import ExtraVariable
 
 MAX_CUTS = 256
-"""Maximum number of cuts for which a program caches the input that each feed goes to."""
+"""Maximum number of cuts, or sets of Tensors fed in place of computed values, whose inputs a program caches."""
 Values = Mapping[Node, Any]
 """Feeds of a run by declared node."""
 
@@ -51,7 +51,7 @@ class FetchSet:
         self._program: FetchProgram | None = None
 
     def program(self) -> FetchProgram:
-        """Return the program that computes all of them in one native call."""
+        """Return the program that computes all nodes in one native call."""
         if self._program is None:
             self._program = FetchProgram(self.graph, self.tensors)
         return self._program
@@ -88,6 +88,7 @@ class Run:
         self.give: Callable[[list[Any]], Any] = list
 
     def _add(self, item: Operation) -> None:
+        """Append an operation to those of the run, after all that must run before the operation."""
         if item in self.operations:
             return
         for other in earlier_of(self.graph, item):
@@ -104,9 +105,9 @@ class Run:
                 node["gradient"].raise_if_fed(computed)
 
     def _direct_places(self) -> list[int] | None:
-        """Return the position of each leaf in the results of the only native call, -1 for an operation.
+        """Return the index of each leaf among the results of the only native call, -1 for an operation.
 
-        None if a run consists of more than one native call.
+        None if a run needs several calls, or if leaves are constants or variables.
         """
         if not self.leaves or len(self.calls) != 1 or self.constants or self.variables or not self.calls[0].is_native:
             return None
@@ -163,6 +164,7 @@ class Run:
         results: Mapping[int, Any],
         session: Any,
     ) -> Any:
+        """Return the fetched value of a leaf: an array, a NumPy scalar, or what an operation returned."""
         if isinstance(leaf, Tensor):
             return _as_returned(self.one(leaf.node, computed, values, session))
         if isinstance(leaf, ExtraVariable):
@@ -174,7 +176,7 @@ class _Call:
     """One phase of a run, with its compiled code.
 
     Attributes:
-        reads: Nodes of the phase that read a variable, with the variable.
+        reads: Pairs of a node of the phase that only reads a variable, and the variable.
         fetches: The other nodes of the phase, which one native call computes.
     """
 
@@ -202,6 +204,7 @@ class _Call:
     def __call__(
         self, session: Any, values: Values, seed: int, computed: dict[Node, Any], results: dict[int, Any]
     ) -> None:
+        """Run the phase. Add its values to ``computed``, and its operation's result to ``results`` by ``id``."""
         for node, variable in self.reads:
             computed[node] = session.value(variable).copy()
         known = {**values, **{node: computed[node] for node in self.phase.saved}}
@@ -220,7 +223,7 @@ def _as_returned(array: Any) -> Any:
 
 
 class FetchProgram:
-    """Compiled program for Tensors by name, with the rules for its feeds."""
+    """Compiled program for named Tensors, and the conversion of a run's feeds to the program's inputs."""
 
     def __init__(self, graph: Graph, outputs: Mapping[str, Tensor], loss: Tensor | None = None) -> None:
         self.graph = graph
@@ -232,9 +235,9 @@ class FetchProgram:
         self.inputs = {
             node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
         }
-        # Name and dtype of the program's input that takes the feed of a node, by cut and node.
+        # By cut and node: name and dtype of the input to which the node is fed; None if the program has no such input.
         self._takes: BoundedCache[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = BoundedCache(MAX_CUTS)
-        # Inputs that take random numbers, and stand-ins of gradients. Computed on first use.
+        # Random inputs (name, dtype, function that draws), and stand-ins for gradients. Computed on first use.
         self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = None
         self._stand_ins: list[Node] = []
         self.variables = tuple(self.program.parameters)
@@ -257,7 +260,7 @@ class FetchProgram:
     def _more(
         self, session: Any, cut: Any, values: Values, seed: int, feeds: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Add inputs that a run derives from other feeds, differentiates or draws."""
+        """Add the inputs that are not fed: values derived from other feeds, gradients, and random numbers."""
         for node, derived in session.graph.derived.items():
             label = self.inputs.get(cut.fed_by(node))
             if label is not None and label[0] not in feeds:
@@ -281,7 +284,7 @@ class FetchProgram:
 
         Args:
             session: Session of the run.
-            names: Hashable collection of variables to check instead of the program's own.
+            names: Names of variables to check instead of the program's own, in a hashable collection.
         """
         of = self if names is None else names
         if of in session.ready:
@@ -316,7 +319,7 @@ def uninitialized(names: Sequence[str], graph: Graph) -> str:
     """Return the message for variables of a graph that have no value."""
     if local := [name for name in names if name in graph.non_global]:
         return f"{', '.join(local[:5])} {'has' if len(local) == 1 else 'have'} no value in this session; run " + (
-            "tf.local_variables_initializer(), declared after the last measure of tf.metrics"
+            "tf.local_variables_initializer(), declared after the last metric of tf.metrics"
         )
     shown_names = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
     return (

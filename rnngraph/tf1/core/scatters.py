@@ -33,7 +33,9 @@ class Scatter(Operation):
             raise DtypeError(f"tf.{name} takes int indices and updates of dtype {ref.dtype}, not {self.updates!r}")
         rest = tuple(ref.shape)[1:]
         if self.updates.rank and tuple(self.updates.type.shape)[self.indices.rank :] != rest:
-            raise ShapeError(f"tf.{name} needs updates [*indices, *{rest}] for {ref!r}, not {self.updates!r}")
+            raise ShapeError(
+                f"tf.{name} needs updates of shape indices.shape + {rest} for {ref!r}, not {self.updates!r}"
+            )
         super().__init__(name)
 
     def needs(self) -> list[Tensor]:
@@ -62,6 +64,8 @@ def _set(array: np.ndarray, indices: Any, updates: np.ndarray) -> None:
 
 
 def _scatter(name: str, change: Change, what: str) -> Callable[..., Operation]:
+    """Return ``tf.<name>``; ``what`` is the verb of the function's docstring."""
+
     def apply(ref: Any, indices: Any, updates: Any, use_locking: Any = None, name: str | None = None) -> Operation:
         return Scatter(ref, indices, updates, change, name or apply.__name__)
 

@@ -74,6 +74,7 @@ class Schedule:
         return [tensor.node for tensor in (item.separated().needs() if isinstance(item, Step) else item.needs())]
 
     def _is_computed(self, node: Node) -> bool:
+        """True if a node is neither fed nor a constant nor a variable."""
         return node not in self._fed and node.op not in ("constant", "parameter")
 
     # Times of nodes ------------------------------------------------------------------------------
@@ -94,6 +95,7 @@ class Schedule:
             self._times[node] = max((*(self._times[item] for item in sources), _union(writers).bit_length()))
 
     def _time(self, node: Node) -> int:
+        """Return the time of a node, 0 for a node that was not visited."""
         return self._times.get(node, 0)
 
     def _dependencies_of(self, roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
@@ -109,9 +111,9 @@ class Schedule:
                 pending.append(losses)
 
     def _overwritten_by(self, roots: Iterable[Node], place: int, known: Iterable[Node] = ()) -> Operation | None:
-        """Return an operation before ``place`` that changes a variable too early for nodes that read its old value.
+        """Return an operation before position ``place`` that changes a variable too early, or None.
 
-        These are ``roots`` and their dependencies, except for ``known``. None if no operation does.
+        It is too early if ``roots``, or dependencies of ``roots`` other than ``known``, read the variable's old value.
         """
         for node in self._dependencies_of(roots, known):
             time = self._time(node)
@@ -131,6 +133,7 @@ class Schedule:
     # Phases --------------------------------------------------------------------------------------
 
     def _phases(self) -> Iterator[Phase]:
+        """Yield the phases, in order."""
         done: set[Node] = set()
         saved: dict[Node, None] = {}
         for place in range(len(self.operations) + 1):
@@ -156,7 +159,7 @@ class Schedule:
                 yield Phase(rest, operation=item)
 
     def _must_precede(self, place: int, done: set[Node]) -> list[Node]:
-        """Return nodes to compute before an operation changes a variable, because later nodes read their old values."""
+        """Return the nodes that later nodes read, and whose variables the operation at ``place`` changes."""
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
             item
@@ -214,6 +217,7 @@ def _reads(node: Node) -> list[ParameterSpec]:
 
 
 def _union(bits: Iterable[int]) -> int:
+    """Return the bitwise or of bit masks."""
     union = 0
     for item in bits:
         union |= item

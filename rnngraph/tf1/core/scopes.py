@@ -37,7 +37,7 @@ class VariableScope:
 
     @property
     def original_name_scope(self) -> str:
-        """Name of the scope as a prefix."""
+        """Full name of the scope and a slash; empty for the root scope."""
         return f"{self.name}/" if self.name else ""
 
     def reuse_variables(self) -> None:
@@ -61,9 +61,9 @@ class VariableScope:
         return get_default_graph().get_collection("trainable_variables", self.original_name_scope)
 
     def set_partitioner(self, partitioner: Any) -> None:
-        """Accept None only: variables are stored whole."""
+        """Raise ``ArgumentError`` unless the argument is None, because variables are not partitioned."""
         if partitioner is not None:
-            raise ArgumentError("variables are stored whole; leave out the partitioner")
+            raise ArgumentError("partitioned variables are not supported; leave out the partitioner")
 
     def set_caching_device(self, caching_device: Any) -> None:
         """Ignore the device: there is one."""
@@ -75,7 +75,7 @@ class VariableScope:
         self.dtype = dtype
 
     def free(self, name: str) -> str:
-        """Return a name that no inner scope has yet: ``dense``, then ``dense_1``."""
+        """Return a name that no inner scope has yet: ``dense``, or ``dense_1`` if ``dense`` was opened."""
         opened = get_default_graph().opened
         count, free = 0, name
         while opened[self.under(free)]:
@@ -105,11 +105,12 @@ def present_scope(graph: Graph | None = None) -> VariableScope:
 
 @contextmanager
 def opened_scope(full: str, is_reopened: bool = False) -> Iterator[None]:
-    """Record that a scope is open within the block. Names inside it can be used again later, as in TensorFlow.
+    """Count an opening of a scope. After the block, names of inner scopes are free again, as in TensorFlow.
 
     Args:
         full: Full name of the scope.
-        is_reopened: True if the program opens a scope object again. Names inside it are then not used again.
+        is_reopened: True if the program opens a scope object again. Names that were used before the block then remain
+            in use.
     """
     opened = get_default_graph().opened
     opened[full] += 1
@@ -210,7 +211,7 @@ def op_scope(values: Any, name: Any, default_name: Any = None) -> Iterator[str]:
 
 @contextmanager
 def _nothing(what: Any = None, /, *more: Any, **options: Any) -> Iterator[Any]:
-    """Do nothing: there are no devices and no containers."""
+    """Do nothing in the block: there are no devices and no containers."""
     yield what
 
 
@@ -270,6 +271,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
 
 
 def _text(name: Any) -> str:
+    """Return a scope's name without slashes at its end. Raise ``DtypeError`` if it is not a string."""
     if not isinstance(name, str):
-        raise DtypeError(f"a variable scope must have a name, not {shown(name)}")
+        raise DtypeError(f"the name of a variable scope must be a string, not {shown(name)}")
     return name.rstrip("/")

@@ -49,7 +49,7 @@ class BaseSession(Holder):
 
     Attributes:
         initialized: Full names of variables that have a value here.
-        ready: Programs, and sets of names, whose variables all have values here.
+        ready: Programs, and collections of names, whose variables all have values here.
     """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
@@ -60,7 +60,7 @@ class BaseSession(Holder):
         self.closed = False
         self._values: dict[str, np.ndarray] = {}
         self._known: BoundedCache[Any, Run] = BoundedCache(MAX_RUNS)
-        # By ids of the fetches and feeds. The objects are stored, too, so that their ids are not used again.
+        # By ids of the fetches and feeds. The objects are stored, too, so that no later object gets such an id.
         self._recent: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MAX_RUNS)
 
     @property
@@ -109,6 +109,7 @@ class BaseSession(Holder):
         self.initialized.add(variable.full)
 
     def _put(self, name: str, array: np.ndarray) -> None:
+        """Write the value of the variable with a full name, if the graph has that variable."""
         extra = self.graph.extra.get(name)
         if extra is not None:
             extra.write(np.array(array, extra.start.dtype))
@@ -155,7 +156,7 @@ class BaseSession(Holder):
     def _seed(self) -> int:
         """Return the seed of a run.
 
-        Masks and random numbers differ from run to run. A program that starts again draws the same ones.
+        Masks and random numbers differ from run to run. A program that is executed again draws the same numbers.
         """
         self.runs += 1
         return ((self.graph.seed or 0) & 0x3FFFFFFF) << 32 | self.runs
@@ -170,10 +171,11 @@ class BaseSession(Holder):
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """Return the fetched values in the structure of ``fetches``.
 
-        Tensors and variables are arrays, and operations None.
+        The value of a Tensor or variable is an array, and that of an operation is what the operation returns, mostly
+        None.
 
-        One native call computes all Tensors together with the step of a training operation. Tensors have their values
-        from before the step.
+        If possible, one native call computes all Tensors together with the step of a training operation. Tensors have
+        their values from before the step.
         """
         if self.graph.holder is not self:
             if self.closed:
@@ -204,6 +206,7 @@ class BaseSession(Holder):
         return known
 
     def _new_run(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
+        """Compile a run of ``fetches`` with the keys of ``fed``."""
         leaves = [resolved(self.graph, leaf) for leaf in flatten(fetches)]
         takes = self._taker(fed)
         run = Run(self.graph, leaves, tuple(takes(fed)))
@@ -282,7 +285,7 @@ class BaseSession(Holder):
 
 
 class Session(BaseSession):
-    """``tf.Session``."""
+    """``tf.Session``. In a ``with`` block it is the default session; it is closed at the block's end."""
 
     @api
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
@@ -322,7 +325,7 @@ def get_default_session() -> BaseSession | None:
 
 
 def _identity(fetches: Any, fed: Any) -> Any:
-    """Return a cheap cache key of a run, made of ids. None if the feeds are not a plain dict."""
+    """Return a cache key of a run that consists of objects' ids. None if the feeds are not a plain dict."""
     if type(fed) is not dict:
         return None
     kind = type(fetches)
@@ -338,7 +341,7 @@ def _record_feed(node: Node, values: dict[Node, Any], value: Any) -> None:
 
 
 def _keyed(nest: Any, entries: list[Any]) -> tuple[Any, ...]:
-    """Return a nest as part of a key; equal nests have equal keys."""
+    """Return a hashable key of a nest from the keys of its entries. Equal nests have equal keys."""
     return type(nest), tuple(nest) if isinstance(nest, dict) else None, *entries
 
 

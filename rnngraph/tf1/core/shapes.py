@@ -11,7 +11,7 @@ from ...support.errors import DtypeError, ShapeError, shown
 
 
 class Dimension(int):
-    """Known size."""
+    """``tf.Dimension`` of a known size."""
 
     @property
     def value(self) -> int:
@@ -19,12 +19,12 @@ class Dimension(int):
         return int(self)
 
     def merge_with(self, other: Any) -> Any:
-        """Return the size itself. Raise ``ShapeError`` if another known size differs."""
+        """Return this size. Raise ``ShapeError`` if ``other`` is a different known size."""
         return TensorShape([self]).merge_with([other])[0]
 
 
 class OpenDimension:
-    """Symbolic size, known only in a run. Its ``value`` is None, and comparisons return None, as in TensorFlow."""
+    """``tf.Dimension`` of a symbolic size, which only a run knows. Its ``value`` is None."""
 
     value = None
 
@@ -92,9 +92,9 @@ class TensorShape(tuple[Any, ...]):
         return int(np.prod(sizes, dtype=np.int64)) if len(sizes) == len(self) else None
 
     def assert_is_compatible_with(self, other: Any) -> None:
-        """Raise ``ShapeError`` if sizes differ."""
+        """Raise ``ShapeError`` if ranks or known sizes differ."""
         if not self.is_compatible_with(other):
-            raise ShapeError(f"the shapes {self} and {shown(TensorShape(other).as_list())} don't fit")
+            raise ShapeError(f"the shapes {self} and {shown(TensorShape(other).as_list())} are not compatible")
 
     def with_rank(self, rank: int) -> TensorShape:
         """Return the shape itself. Raise ``ShapeError`` if its rank differs."""
@@ -117,7 +117,7 @@ class TensorShape(tuple[Any, ...]):
     assert_has_rank = with_rank
 
     def is_compatible_with(self, other: Any) -> bool:
-        """True if no known sizes differ."""
+        """True if ranks are equal and no known sizes differ."""
         sizes = TensorShape(other).as_list()
         pairs = zip(self.as_list(), sizes, strict=False)
         return len(sizes) == len(self) and all(a == b or None in (a, b) for a, b in pairs)

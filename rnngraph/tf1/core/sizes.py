@@ -58,6 +58,7 @@ def sizes_in(shape: Any) -> list[Any]:
 
 
 def _size(item: Any) -> Any:
+    """Return a program's size as an int, None or a symbolic size. Raise ``ShapeError`` if it is no size."""
     if isinstance(item, Tensor):
         entries = _read(item)
         if entries.size != 1:
@@ -89,9 +90,9 @@ def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slic
 
 
 def apply_computed_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply the slices of an index whose bounds a run computes. Return the Tensor and the remaining index.
+    """Apply the slices of an index that have a symbolic bound. Return the Tensor and the remaining index.
 
-    A bound that is a size other than that of its axis is computed. A run checks that it lies within the axis.
+    A bound that equals the size of its axis does not count. A run checks that other bounds lie within the axis.
     """
 
     def take(x: Tensor, axis: int, item: slice) -> Tensor | None:
@@ -180,6 +181,7 @@ def apply_clamped_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tup
 
 
 def _is_far(item: slice, dim: Dim) -> bool:
+    """True if the bounds of a slice are ints, and one of them may exceed the symbolic size ``dim``."""
     bounds = (item.start, item.stop)
     return all(bound is None or type(bound) is int for bound in bounds) and any(is_far(dim, bound) for bound in bounds)
 
@@ -266,11 +268,11 @@ def floor_quotient(x: Any, y: Any) -> Tensor:
 
 
 def known_size(node: Node, counted: bool = False) -> Dim | None:
-    """Return the size that a scalar is computed from; None for other values.
+    """Return the size that a scalar equals; None if the scalar is not computed from sizes and numbers alone.
 
     Args:
         node: The scalar.
-        counted: Also accept numbers that a run computes before the native call.
+        counted: Also return symbolic sizes for ints that a run computes before the native call.
     """
     if node.shape:
         return None
@@ -294,7 +296,7 @@ def settled(value: Any) -> Any:
 
 
 def _read(tensor: Tensor) -> np.ndarray:
-    """Return the elements of a Tensor of sizes and numbers."""
+    """Return the elements of a Tensor of sizes and numbers. Raise ``ShapeError`` for other Tensors."""
     entries = _elements(tensor.node, True)
     if entries is None:
         raise ShapeError(
@@ -309,7 +311,7 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
 
     Args:
         node: The node.
-        counted: Also accept numbers that a run computes before the native call.
+        counted: Represent ints that a run computes before the native call by symbolic sizes.
     """
     elements: dict[Node, np.ndarray | None] = {}
     pending = [node]  # an explicit stack: long chains would exceed Python's recursion limit
@@ -328,9 +330,9 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
 
 
 def counted_size(node: Node) -> Size | None:
-    """Return a symbolic size for a number that a run computes before the native call.
+    """Return a symbolic size for an int that a run computes before the native call.
 
-    It is the size of a placeholder that the run fills with that many entries. The result is None if the number is not a
+    It is the size of a placeholder to which the run feeds that many entries. The result is None if the node is not a
     scalar int, is random, or belongs to a step of a loop.
     """
     graph = get_default_graph()
@@ -356,6 +358,7 @@ def _parts(node: Node) -> tuple[Node, ...]:
 
 
 def _size_entries(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return the elements of a node from those of its operands, ``parts``; None if they are unknown."""
     if node.op == "constant":
         return np.asarray(node["value"]).astype(object)
     if node.op == "dimension":
@@ -387,7 +390,7 @@ def _size_entries(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray 
 
 
 def _computed(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Return the value of an op whose operands are plain numbers, such as a remainder; else None."""
+    """Return the elements of an op in ``FOLDED`` whose operands are plain numbers; None for others."""
     arrays = [part for part in parts if part is not None and all(isinstance(x, int | np.integer) for x in part.flat)]
     if node.op not in FOLDED or len(arrays) != len(node.operands):
         return None

@@ -30,7 +30,7 @@ DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
 
 
 def adopted(value: Any, other: Tensor) -> Any:
-    """Convert an array or list of numbers to a constant of another operand's dtype; return the rest unchanged."""
+    """Convert an array or list of numbers to a constant of another operand's dtype; return other values unchanged."""
     if not isinstance(value, list | tuple | np.ndarray) or holds_tensors(value):
         return value
     try:
@@ -111,7 +111,7 @@ class TfTensor(Tensor, propagates=True):
             self._node = build("ensure_shape", Tensor(self.node), shape=dims).node
 
     def consumers(self) -> Sequence[Any]:
-        """Raise an error: a Tensor does not know its readers."""
+        """Return an empty sequence: a Tensor does not know its readers."""
         return ()
 
     def __eq__(self, other: object) -> bool:

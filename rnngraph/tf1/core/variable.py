@@ -20,7 +20,7 @@ from .tensors import DTYPES, TfTensor, operation_of
 
 
 class Settable:
-    """Base of variables: operations on them, and how they are set."""
+    """Base of all variables: reads of a variable, and operations that set it."""
 
     __slots__ = ()
 
@@ -91,7 +91,7 @@ class Variable(TfTensor, Settable):
 
     @classmethod
     def of(cls, spec: ParameterSpec, name: str, initial: Tensor | None = None) -> Variable:
-        """Return the variable of a parameter."""
+        """Return a variable for a parameter."""
         variable: Variable = cls.__new__(cls)
         Tensor.__init__(variable, parameter_node(spec, name))
         variable._full, variable._initial = name, initial
@@ -120,7 +120,7 @@ class Variable(TfTensor, Settable):
 
     @property
     def name(self) -> str:
-        """Name of TensorFlow's, with ``:0``."""
+        """Name of the variable as in TensorFlow, with ``:0``."""
         return f"{self._full}:0"
 
     def drawn(self, seed: int) -> np.ndarray:
@@ -150,7 +150,7 @@ class ExtraVariable(Settable):
 
     @property
     def name(self) -> str:
-        """Name of TensorFlow's, with ``:0``."""
+        """Name of the variable as in TensorFlow, with ``:0``."""
         return f"{self.full}:0"
 
     @property
@@ -193,7 +193,7 @@ def specs_of(variables: Iterable[Any]) -> list[ParameterSpec]:
 
 
 class Initialize(Operation):
-    """Operation that sets variables to their initial values, in order. Later ones may read earlier ones."""
+    """Operation that sets variables to their initial values. An initial value may read other variables."""
 
     def __init__(self, variables: Sequence[Any], name: str) -> None:
         self.variables = list(variables)
@@ -220,7 +220,7 @@ class Assign(Operation):
         shape = tuple(ref.shape)
         known = all(isinstance(size, int) for size in self.value.shape)
         if self.value.dtype != kind or (known and self.value.shape != shape):
-            raise ShapeError(f"{ref!r} can't be set to {self.value!r}; give one of its dtype and shape")
+            raise ShapeError(f"{ref!r} can't be set to {self.value!r}; give a value of the variable's dtype and shape")
         super().__init__(name)
 
     def needs(self) -> list[Tensor]:

@@ -109,9 +109,9 @@ def get_variable(
         settled = _initial(start, kind)
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
-    is_selected = full in graph.by_name  # True if a tf.Variable, which get_variable does not share, has the name
-    variable = _new_variable(own if is_selected else full, *settled, trainable is not False, collections)
-    if is_selected:
+    is_taken = full in graph.by_name  # by a tf.Variable, which get_variable does not share
+    variable = _new_variable(own if is_taken else full, *settled, trainable is not False, collections)
+    if is_taken:
         graph.shared[full] = variable
     penalize(variable, scope.regularizer if regularizer is None else regularizer)
     return variable
@@ -125,7 +125,7 @@ def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: A
             "did you mean to set reuse=True or reuse=tf.AUTO_REUSE in tf.variable_scope, or another name?"
         )
     if shape is not None and tuple(existing.shape) != check_shape(full, sizes_in(shape)):
-        raise ShapeError(f"{full} has shape {existing.shape}, not {shown(shape)}; pass its own shape")
+        raise ShapeError(f"{full} has shape {existing.shape}, not {shown(shape)}; pass shape={existing.shape}")
     if dtype is not None and dtype_name(dtype) != str(existing.dtype):
         raise ArgumentError(f"{full} has dtype {existing.dtype}, not {dtype_name(dtype)}; pass dtype={existing.dtype}")
     return existing
@@ -133,7 +133,7 @@ def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: A
 
 @api
 def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options: Any) -> GraphVariable:
-    """Return a local variable. It is like one of ``get_variable``, but is neither trained nor saved."""
+    """Return a variable as ``get_variable`` does, but a local one, which is neither trained nor saved."""
     options |= {"trainable": False, "collections": [GraphKeys.LOCAL_VARIABLES]}
     variable: GraphVariable = get_variable(name, shape, *arguments, **options)
     return variable
@@ -203,7 +203,7 @@ def _initial(value: Any, dtype: Any) -> Settled:
         if value.node.op == "constant":
             return kind, Constant(value.node["value"]), None
         return kind, zeros, value
-    array = array_of(value, "a variable begins as an array or a Tensor of fixed sizes")
+    array = array_of(value, "a variable's initial value must be an array, or a Tensor of fixed sizes")
     if dtype is None and not isinstance(value, np.ndarray | np.generic):
         dtype = {"f": "float32", "i": "int32", "b": "bool"}.get(array.dtype.kind)
     dtype_of_value = dtype_name(str(array.dtype) if dtype is None else dtype)
@@ -211,17 +211,18 @@ def _initial(value: Any, dtype: Any) -> Settled:
 
 
 def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
+    """Do what ``_initial`` does, for an initializer and the variable's shape and dtype."""
     start = initializer_from(start)
     if callable(start) and (options := _tensorflow_arguments(start, kind)) is not None:
         settled = _initial(start(shape, **options), kind)
         if settled[0].shape != shape:
-            raise ShapeError(f"the initializer returns {settled[0]} for a variable of shape {shape}")
+            raise ShapeError(f"the initializer returns {settled[0]} for a variable of shape {shape}; return that shape")
         return settled
     return TensorType(kind, shape), initializer_of(start), None
 
 
 def array_initializer(value: Any) -> Initializer:
-    """Wrap an initializer of a program's for layers and cells: a function of (shape, generator)."""
+    """Return a program's initializer as a function of (shape, generator), for layers and cells of rnngraph."""
     start = initializer_from(value)
     if not callable(start) or (arguments := _tensorflow_arguments(start, "float32")) is None:
         return initializer_of(start)
@@ -229,14 +230,14 @@ def array_initializer(value: Any) -> Initializer:
     def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         _, initializer, computed = _initial(start(shape, **arguments), None)
         if computed is not None:
-            raise ArgumentError(f"an initializer returns {computed!r}, which needs a run; return NumPy arrays")
+            raise ArgumentError(f"an initializer returns {computed!r}, which needs a run; return a NumPy array")
         return initializer(shape, generator)
 
     return draw
 
 
 def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, Any] | None:
-    """Return the arguments that TensorFlow passes to a program's initializer besides the shape; None for rnngraph's."""
+    """Return the arguments besides the shape that TensorFlow passes to an initializer; None if it accepts none."""
     try:
         names = inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -247,10 +248,10 @@ def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, 
 
 
 def added_variable(name: str, kind: TensorType, start: Initializer, initial: Tensor | None) -> GraphVariable:
-    """Return a new untrained variable whose name is made unique.
+    """Return a new untrained variable with a unique name.
 
     Args:
-        name: Name that is made unique.
+        name: Full name, to which a number is appended if it is taken.
         kind: Dtype and shape.
         start: Initializer.
         initial: Tensor of the initial value, if any.
@@ -279,6 +280,7 @@ def _new_variable(
 
 
 def _variables(value: Any, what: str) -> list[Any]:
+    """Return a list of variables. Raise ``DtypeError`` if ``value``, the argument of ``what``, is anything else."""
     if not isinstance(value, list | tuple) or not all(isinstance(item, Variable) for item in value):
         raise DtypeError(f"{what} takes a list of variables, not {shown(value)}")
     return list(value)
@@ -312,7 +314,7 @@ def assign_sub(ref: Any, value: Any, use_locking: Any = None, name: str | None =
 
 @api
 def global_variables_initializer() -> Operation:
-    """Return an operation that sets all present variables to their initial values."""
+    """Return an operation that sets all global variables that exist now to their initial values."""
     return Initialize(get_default_graph().global_variables(), "init")
 
 
@@ -324,7 +326,7 @@ def variables_initializer(var_list: Sequence[Any], name: str = "init") -> Operat
 
 @api
 def local_variables_initializer() -> Operation:
-    """Return an operation that sets all present local variables to their initial values."""
+    """Return an operation that sets all local variables that exist now to their initial values."""
     return Initialize(local_variables(), "init_local")
 
 
@@ -336,19 +338,19 @@ def tables_initializer(name: str = "init_all_tables") -> Operation:
 
 @api
 def global_variables(scope: str | None = None) -> list[Any]:
-    """Return all variables, in the order of creation."""
+    """Return the global variables whose names begin with ``scope``, in the order of creation."""
     return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
 
 
 @api
 def trainable_variables(scope: str | None = None) -> list[Any]:
-    """Return the trainable variables, in the order of creation."""
+    """Return the trainable variables whose names begin with ``scope``, in the order of creation."""
     return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
 
 
 @api
 def local_variables(scope: str | None = None) -> list[Any]:
-    """Return the local variables, which are not saved, such as those of ``tf.metrics``."""
+    """Return the local variables whose names begin with ``scope``. They are not saved; ``tf.metrics`` creates some."""
     return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
 
 

@@ -19,7 +19,7 @@ from ...support.api_guard import api
 from ...support.arguments import entries
 from ...support.errors import DtypeError, NotOfferedError, ShapeError, shown
 from ..cells.subclassing import as_written, first_state, joined_inputs
-from ..cells.variables import both_ways, driver_scope
+from ..cells.variables import bidirectional_scope, driver_scope
 from ..core.graph import Computed, get_default_graph
 from ..core.names import dtype_name, string
 from ..core.operations import runs_after_dependencies
@@ -159,7 +159,7 @@ def bidirectional_dynamic_rnn(
     """Run ``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any
-    within, forward, backward = both_ways(cell_fw, cell_bw, "bidirectional_rnn", scope)
+    within, forward, backward = bidirectional_scope(cell_fw, cell_bw, "bidirectional_rnn", scope)
     return _owned(
         drivers.bidirectional_dynamic_rnn(
             forward, backward, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major, within

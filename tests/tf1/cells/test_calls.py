@@ -176,8 +176,8 @@ class Sized(Wordless):
     [
         (lambda x: tf.nn.dynamic_rnn(Wordless(), x, dtype=tf.float32), "state_size"),
         (lambda x: tf.nn.dynamic_rnn(Sized(), x, dtype=tf.float32), r"call\(inputs, state\)"),
-        (lambda x: tf.nn.rnn_cell.GRUCell(2)(x, x[:, 0]), r"inputs \[batch, width\]"),
-        (lambda x: tf.nn.rnn_cell.GRUCell(2)(3, x[:, 0]), "a state, not"),
+        (lambda x: tf.nn.rnn_cell.GRUCell(2)(x, x[:, 0]), r"must be \[batch, width\]"),
+        (lambda x: tf.nn.rnn_cell.GRUCell(2)(3, x[:, 0]), r"must be a Tensor \[batch, width\]"),
         (lambda x: tf.nn.rnn_cell.GRUCell(2)(x[:, 0], x[:, 0]), "width 2"),
         (lambda x: tf.nn.rnn_cell.LSTMCell(2)(x[:, 0], x[:, 0]), "takes a nest"),
         (lambda x: tf.nn.rnn_cell.GRUCell(2)(x[:, 0], tf.zeros([1, 2]), scope=3), "scope must be a string"),

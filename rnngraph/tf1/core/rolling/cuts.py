@@ -11,14 +11,14 @@ from ....ir.types import unify_declared
 
 
 class Replaced:
-    """Declaration in which some nodes are replaced by other nodes."""
+    """Function from a declared node to a copy whose dependencies are replaced by other nodes."""
 
     def __init__(self, replaced: Mapping[Node, Node]) -> None:
         self._new = dict(replaced)
         self._visited: set[Node] = set(self._new)
 
     def __call__(self, root: Node) -> Node:
-        """Return a node with replaced dependencies; the node itself if it depends on no replaced node."""
+        """Return a node whose dependencies are replaced; the node itself if it depends on no replaced node."""
         if root not in self._new:
             for node in topological([root], known=self._visited):
                 self._visited.add(node)
@@ -26,11 +26,12 @@ class Replaced:
         return self._new[root]
 
     def _rebuilt(self, node: Node) -> Node:
+        """Return a node with the replacements of its operands."""
         return remake(node, [self._new[item] for item in node.operands], unify_declared)
 
 
 class Cut(Replaced):
-    """Declaration with placeholders in place of the nodes ``places``.
+    """Function from a declared node to a copy that reads placeholders in place of the nodes ``places``.
 
     Args:
         moved: Parameters that operations of the program update. Training steps must not update them again.
@@ -42,12 +43,13 @@ class Cut(Replaced):
         super().__init__(self.placeholders)
 
     def _rebuilt(self, node: Node) -> Node:
+        """Return a node with the replacements of its operands, without updates of ``moved``."""
         if node.op == "with_update" and node.operands[1]["slot"] in self._moved:
             return self._new[node.operands[0]]
         return super()._rebuilt(node)
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """Return a Tensor with replaced dependencies; the Tensor itself if it depends on no replaced node."""
+        """Return a Tensor whose dependencies are replaced; the Tensor itself if it depends on no replaced node."""
         node = self(tensor.node)
         return tensor if node is tensor.node else Tensor(node)
 
@@ -64,6 +66,7 @@ def fed_instead(node: Node) -> Node:
 
 
 def _stand_in(node: Node) -> Node:
+    """Return a placeholder for a node that is fed, with the node's default, random function and gradient, if any."""
     label = f"fed_{node['label']}".replace(".", "_") if node.op == "input" else node.op
     return make(
         "input",

@@ -19,7 +19,7 @@ from .links import Links
 from .steps import at_step, driver_types, same
 
 MIN_STEPS = 3
-"""Minimum number of steps. Two steps compile equally fast without a driver."""
+"""Minimum number of steps of a chain. Two steps compile equally fast without a driver."""
 
 
 class Feedback(Links):
@@ -78,7 +78,7 @@ class Feedback(Links):
         return self._values_of(node, len(kinds), len(states), shown)
 
     def _values_of(self, node: Node, own: int, states: int, shown: Sequence[Node]) -> dict[Node, Node]:
-        """Return {value of a step: part of the driver's results}.
+        """Return {value of a step: node that selects it from the driver's results}.
 
         Args:
             node: The driver.
@@ -107,13 +107,13 @@ class Feedback(Links):
 
     @cached_property
     def _inside(self) -> list[set[Node]]:
-        """Return the nodes that may read each link: nodes of the link and of the next one, and the next step."""
+        """For each link, the nodes in the loop that may read it: the link, the next link, and the next step."""
         nodes = [set(link.nodes.values()) for link in self.links]
         following = [*nodes[1:], set[Node]()]
         return [{*own, *later, step} for own, later, step in zip(nodes, following, self.chain[1:], strict=True)]
 
     def _is_read_outside(self, base: Node) -> bool:
-        """True if a node outside of the loop reads a link's node, or a state of a step before the last."""
+        """True if a node outside of the loop reads a node of any link that corresponds to the first link's ``base``."""
         for link, inside in zip(self.links, self._inside, strict=True):
             node = link.nodes.get(base)
             if node is None:
@@ -123,14 +123,14 @@ class Feedback(Links):
         return False
 
     def _is_one(self, leaf: Node) -> bool:
-        """True if all links read one node as ``leaf``, which is then loop-invariant."""
+        """True if all links read the same value for a leaf of the first link, which is then loop-invariant."""
         others = [link.leaves[leaf] for link in self.links[1:] if leaf in link.leaves]
         return all(other is leaf or same([(leaf, other)], {}, drawn=False) for other in others)
 
     def _sequence(self, leaf: Node) -> Node:
-        """Return the operands of the links as a sequence [steps, …].
+        """Return the operands of the links for a leaf of the first link, as a sequence [steps, …].
 
-        The last step has no link. Its operand repeats the previous one.
+        The last step has no link; its operand repeats that of the last link.
         """
         read = [leaf]
         for link in self.links[1:]:
@@ -140,7 +140,7 @@ class Feedback(Links):
 
 
 def _shaped(node: Node, kind: TensorType) -> Node:
-    """Reshape a node to a type that differs by one axis of size 1, the time axis."""
+    """Return a node reshaped to the rank of ``kind``: with a first axis of size 1 (time), or without it."""
     if node.tensor.rank == kind.rank:
         return node
     shape = node.shape[1:] if node.tensor.rank > kind.rank else (1, *node.shape)
@@ -148,7 +148,7 @@ def _shaped(node: Node, kind: TensorType) -> Node:
 
 
 def _counts_rows(leaf: Node, rows: Dim) -> bool:
-    """True if the first axis of a link's operand is the batch: both sizes are the same int, or both are symbolic."""
+    """True if the first axis of a link's operand may be the batch: its size equals ``rows``, or both are symbolic."""
     if not leaf.shape:
         return False
     return leaf.shape[0] == rows or not (isinstance(leaf.shape[0], int) or isinstance(rows, int))

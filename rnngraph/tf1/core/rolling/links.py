@@ -49,6 +49,7 @@ class Links:
             self._complete()
 
     def _following(self) -> Node | None:
+        """Return the next step of the chain, after recording the link to it; None if no equal step or link follows."""
         last, values = self.chain[-1], self._uses.values(self.chain[-1])
         following = self._uses.next_step(last, values)
         if following is None or following.operands[0] not in self._after or not equal(self.chain[0], following):
@@ -117,7 +118,7 @@ class Links:
         return len(a.operands) == len(b.operands) and same_attributes(a, b)
 
     def _complete(self) -> None:
-        """Match values of the last link that no later link reads, because nodes outside of the loop may read them."""
+        """Extend the last link by carried values, which no later link reads but nodes outside of the loop may read."""
         link, number = self.links[-1], len(self.links) - 1
         for node in topological(list(self.carried.values())):
             if node not in self.links[0].nodes or node in link.nodes or not number:
@@ -132,12 +133,14 @@ class Links:
                     break
 
     def _image(self, operand: Node, link: Link) -> Node | None:
+        """Return the node of the last link that corresponds to an operand in the first link; None if none is known."""
         known = link.nodes.get(operand) or link.leaves.get(operand)
         if known is None and operand in self.carried:
             return self.links[-2].nodes.get(self.carried[operand])
         return known
 
     def _fits(self, node: Node, other: Node, images: list[Node | None]) -> bool:
+        """True if each operand of ``other`` is the image of ``node``'s operand, or both come from outside the loop."""
         for operand, own, image in zip(node.operands, other.operands, images, strict=True):
             if image is not None:
                 if image is not own:

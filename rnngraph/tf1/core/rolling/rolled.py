@@ -1,6 +1,6 @@
 """Rolling of steps that a program unrolled in a Python loop, if each step starts from the previous step's states.
 
-Values do not change, except random numbers. A loop of 25 steps then takes the compile time of one step.
+Values do not change, except random numbers. A loop of 25 steps then compiles as fast as one step.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from .steps import Step, Steps, at_step, driver_types, equal
 
 
 class Rolled:
-    """Declaration with the placeholders of a cut, in which each chain of equal steps is one driver.
+    """Function from a declared node to a copy in which each chain of equal steps is one driver.
 
     Args:
+        cut: Cut whose placeholders the copy reads.
         roots: Nodes to compute.
         preserved: Nodes that must remain, such as those by which a run differentiates.
     """
@@ -57,7 +58,7 @@ class _Search(Steps):
         """Return {value: replacement} for the values of the first chain of two or more steps; empty if there is none.
 
         Args:
-            single: Drivers that are known to begin no chain.
+            single: Drivers that begin no chain. Drivers that are searched in vain are added.
         """
         for first in self.steps if len(self.steps) > 1 else ():
             if first in single:
@@ -68,6 +69,7 @@ class _Search(Steps):
         return {}
 
     def _chain(self, first: Node) -> dict[Node, Node]:
+        """Do what ``replaced`` does, for the chain that begins with ``first`` and whose inputs are independent."""
         chain, after = [(first, self.values(first))], self.descendants(first)
         while (following := self._following(*chain[-1])) is not None:
             if following.operands[0] in after or not equal(first, following):
@@ -78,7 +80,8 @@ class _Search(Steps):
     def _following(self, node: Node, values: dict[int, Node]) -> Node | None:
         """Return the step that starts from all final states of ``node``.
 
-        None if other nodes read a final state of ``node``, which a rolled driver returns only for its last step.
+        None if other nodes read a final state of ``node`` that is not its output. A rolled driver returns other states
+        for its last step only.
         """
         driver: Driver = node["driver"]
         step = self.next_step(node, values)
@@ -96,7 +99,7 @@ class _Search(Steps):
 
 
 def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
-    """Return {value: replacement} for the values of a chain's steps."""
+    """Return {value: replacement} for the values of a chain's steps; the replacements read one new driver."""
     count, (first, _) = len(chain), chain[0]
     driver: Driver = first["driver"]
     operands = driver.by_role(first.operands)

@@ -14,7 +14,7 @@ from ....ir.graph import Node, topological
 from ....ir.types import Size, TensorType, TupleType
 
 NAMES = {"site", "scope", "serial", "label"}
-"""Attributes that are ignored when steps are compared."""
+"""Attributes that only name a node. They are ignored when steps are compared."""
 
 
 Step = tuple[Node, dict[int, Node]]
@@ -38,7 +38,7 @@ class Steps:
                 self.users[operand].append(node)
 
     def values(self, step: Node) -> dict[int, Node]:
-        """Return the results of a step that other nodes read, by their number."""
+        """Return the results of a step that other nodes read, by index among the driver's results."""
         return {user["index"]: user for user in self.users[step] if user.op == "get"}
 
     def descendants(self, first: Node) -> set[Node]:
@@ -52,14 +52,14 @@ class Steps:
         return reached
 
     def readers(self, node: Node) -> list[Node]:
-        """Return the readers of a node, and of nodes with the same value and shape."""
+        """Return the readers of a node, including those that read it through no-op broadcasts."""
         users: list[Node] = []
         for user in self.users[node]:
             users += self.readers(user) if source(user) is node else [user]
         return users
 
     def next_step(self, step: Node, values: dict[int, Node]) -> Node | None:
-        """Return the step whose initial states are the final states of this step; None if there is none."""
+        """Return the step whose initial states are the final states of ``step``; None if no such step exists."""
         driver: Driver = step["driver"]
         count = len(driver.body.states)
         if not count or any(index not in values for index in range(count)):
@@ -93,7 +93,7 @@ def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: boo
     """True if the nodes of each pair compute the same value.
 
     Args:
-        known: Pairs that are known to compute the same value.
+        known: Nodes of the second computation that compute the same value, by node of the first. Modified.
         drawn: True if nodes that draw random numbers may match.
     """
     pending = list(pairs)
@@ -121,6 +121,7 @@ def same_attributes(a: Node, b: Node) -> bool:
 
 
 def _same_value(a: Any, b: Any) -> bool:
+    """True if two attributes are equal. A symbolic size matches any symbolic size."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         kinds = [getattr(value, "dtype", None) for value in (a, b)]
         return kinds[0] == kinds[1] and np.array_equal(a, b)
@@ -154,13 +155,13 @@ def driver_types(step: Node) -> tuple[TensorType, ...]:
 
 
 def source(node: Node) -> Node:
-    """Return the node whose value ``node`` only passes on in the same shape; ``node`` itself if it computes."""
+    """Return the operand below no-op broadcasts; ``node`` itself if it is no such broadcast."""
     while node.op == "broadcast" and compatible(node.type, node.operands[0].type):
         node = node.operands[0]
     return node
 
 
 def at_step(outputs: Tensor, step: int, kind: TensorType) -> Node:
-    """Return the output of a step, as [1, batch, width] or as [batch, width]."""
+    """Return the output of a step from those of all steps: [1, batch, width], or [batch, width] if ``kind`` is."""
     output = outputs[step : step + 1]
     return output.node if output.rank == kind.rank else build("reshape", output, shape=output.type.shape[1:]).node
