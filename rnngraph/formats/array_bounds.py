@@ -1,6 +1,6 @@
-"""Limits of the arrays and loops that a small malicious file can declare, such as a resize by 10**8.
+"""Limits on arrays and loops: a small malicious file can declare huge ones, for instance with a resize by 10**8.
 
-The limits are far above any trained net. Callers can raise them by the readers' ``max_entries``.
+The limits are far above the sizes of trained nets. Callers can raise them with the readers' ``max_entries``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .steps import Step, Value, leaves_in, unwrap, values_read, wanted_steps, wi
 MAX_ENTRIES = 1 << 28
 """Maximum entries of an array for one row and step (1 GB of float32), and maximum iterations of a loop."""
 FOLDED_SHARE = 4
-"""Factor by which the limit is lower for arrays that NumPy computes while reading, because it copies them."""
+"""Divisor of the limit for arrays that NumPy computes while reading, because such folding makes copies."""
 GROWTH = 4
 """An array is always allowed if it has at most this many times the entries of the largest input or parameter."""
 
@@ -30,7 +30,7 @@ _present: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
 
 @contextmanager
 def entries_up_to(count: object) -> Iterator[int]:
-    """Set the maximum number of entries within a ``with`` block. Yield the checked number."""
+    """Set the maximum entries of an array within a ``with`` block. Yield the validated number as an int."""
     token = _present.set(whole_number(count, "max_entries", 1))
     try:
         yield _present.get()
@@ -48,8 +48,9 @@ def check_sizes(name: str, script: Script, max_entries: int) -> None:
 
     Args:
         name: The file's name in errors.
-        script: Declaration of the file.
-        max_entries: Maximum entries of an array, with symbolic sizes as 1, and maximum iterations of nested loops.
+        script: Declaration of the file's net.
+        max_entries: Maximum entries of an array, where symbolic sizes count as 1. Also the maximum iterations of a
+            nest of loops.
     """
     wanted = wanted_steps(script.steps, script.outputs)
     steps = [step for step in script.steps if step in wanted]
@@ -74,6 +75,7 @@ def _entries(tensor: Tensor) -> int:
 
 
 def _at_one(dim: Dim) -> int:
+    """Return a size with every symbol replaced by 1."""
     return evaluate(dim, dict.fromkeys(symbols_of(dim), 1))
 
 
@@ -83,12 +85,12 @@ def _iterations(steps: Iterable[Step]) -> int:
 
 
 def _loop(step: Step) -> list[Step]:
-    """Return the body of a driver's loop: the steps of its cells. Other steps have an empty body."""
+    """Return the body of a driver's loop, which consists of its cells' steps; an empty list for other steps."""
     return [inner for value in values_read(step) for inner in value.step.inner]
 
 
 def _length(step: Step) -> int:
-    """Return a driver's number of iterations: axis 0 of time-major inputs, axis 1 otherwise."""
+    """Return a driver's number of iterations: the size of axis 0 for a time-major input, of axis 1 otherwise."""
     axis = 0 if unwrap(step.keywords.get("time_major", False)) is True else 1
     operands = (leaf.result for leaf in leaves_in([*step.operands, *step.keywords.values()]) if isinstance(leaf, Value))
     inputs = next((operand for operand in operands if isinstance(operand, Tensor)), None)

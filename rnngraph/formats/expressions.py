@@ -1,4 +1,4 @@
-"""Python syntax trees for scripts: names, literals, parts of values, and assignments."""
+"""Builds Python syntax trees for scripts: names, literals, indexed values, and assignments."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..declare.placeholders import RESERVED
 from .own_source import is_own
 
 _RESERVED = ("rg", "program", "Path", "float", "range")
-"""Names that generated scripts use themselves."""
+"""Names that generated scripts already use, so that no variable may have them."""
 MAX_WIDTH = 100
-"""Maximum characters of a line; a longer call has one argument a line."""
+"""Maximum characters of a line in a script. A longer call is written with one argument a line."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Applied:
         return self.function(x if self.inner is None else self.inner(x), *self.arguments)
 
     def of(self, x: ast.expr) -> ast.expr:
-        """Return the body of the lambda."""
+        """Return the syntax tree of the lambda's body for the argument ``x``."""
         inside = x if self.inner is None else self.inner.of(x)
         return ast.Call(attribute(name_of(self.function)), [inside, *map(literal, self.arguments)], [])
 
 
 def input_name(name: str) -> str:
-    """Return the name of an input. Names that are reserved in calls get a trailing underscore."""
+    """Return the name of a placeholder. A name that calls reserve for an option gets a trailing underscore."""
     return f"{name}_" if name in RESERVED else name
 
 
@@ -88,7 +88,7 @@ def _number(value: float) -> ast.expr:
 
 
 def part(whole: ast.expr, path: Sequence[int | str]) -> ast.expr:
-    """Return the syntax tree of a part of a value, selected by indices and attributes."""
+    """Return the syntax tree that selects a part of ``whole`` by indices (ints) and attributes (strings) in turn."""
     for key in path:
         if isinstance(key, str):
             whole = ast.Attribute(whole, key, ast.Load())

@@ -1,7 +1,7 @@
 """Arrays of a recurrent layer by gate: the intermediate form of conversions between formats.
 
-Gates have the letters of TensorFlow's papers. An LSTM has i, j (the candidate), f and o. A GRU has r, u (the update)
-and c (the candidate). A plain RNN has h.
+Gates have the letters of TensorFlow 1.x. An LSTM has i, j (the candidate), f and o. A GRU has r, u (the update) and c
+(the candidate). A plain RNN has h.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ ORDERS: Mapping[str, Mapping[str, str]] = {
     "keras": {"rnn": "h", "lstm": "ifjo", "gru": "urc"},
     "onnx": {"rnn": "h", "lstm": "iofj", "gru": "urc"},
 }
-"""Order of the gates in each format's arrays."""
+"""Order of the gates in each format's arrays, by format and kind of cell."""
 
 ONNX_ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
     "RNN": ("Tanh",),
     "GRU": ("Sigmoid", "Tanh"),
     "LSTM": ("Sigmoid", "Tanh", "Tanh"),
 }
-"""Default activations of ONNX's nodes."""
+"""Default activations of ONNX's recurrent nodes, by operator."""
 
 PEEPHOLES = {"i": "w_i_diag", "f": "w_f_diag", "o": "w_o_diag"}
 
@@ -43,7 +43,7 @@ class Layer:
         inputs: Kernels [inputs, units] by gate.
         recurrent: Kernels [hidden, units] by gate.
         input_bias: [units] by gate.
-        recurrent_bias: [units] by gate. A cell with one bias has the sum of ``input_bias`` and ``recurrent_bias``.
+        recurrent_bias: [units] by gate. The bias of a cell with one bias is ``input_bias + recurrent_bias``.
         peepholes: [units] by gate.
         projection: [units, hidden].
     """
@@ -81,7 +81,7 @@ def gates_of(array: np.ndarray, order: str, axis: int) -> Arrays:
 
 
 def joined(parts: Arrays, order: str, axis: int) -> np.ndarray:
-    """Concatenate the parts of gates in an order."""
+    """Concatenate the arrays of gates along an axis, in the order of the letters in ``order``."""
     return np.concatenate([parts[gate] for gate in order], axis)
 
 
@@ -135,13 +135,13 @@ def _parameters(cell: Cell, layer: Layer) -> Arrays:
 
 
 def arrays_in(layout: Mapping[str, tuple[str, str]], layer: Layer) -> Arrays:
-    """Return the arrays of all parameters in a layout, and of peepholes, by name."""
+    """Return the arrays of all parameters in a layout, and the peepholes if the layer has any, by name."""
     arrays = {name: _array_of(layer, what, order) for name, (what, order) in layout.items()}
     return arrays | {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
 
 
 def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
-    """Return the array of a code of ``layout_of``, with the gates in this order."""
+    """Return the array that a code of ``layout_of`` denotes, with the gates in the order of ``order``."""
     kernels = [parts for letter, parts in (("W", layer.inputs), ("R", layer.recurrent)) if letter in what]
     if kernels:
         return joined({gate: np.concatenate([parts[gate] for parts in kernels]) for gate in order}, order, 1)

@@ -156,12 +156,12 @@ def scope_of(cell: Cell) -> str:
 
 
 def unshared(cell: Value) -> Any:
-    """Return the cell inside ``shared``, or the cell itself."""
+    """Return the cell that ``shared`` wraps, or the cell itself if it is not wrapped."""
     return cell.result.cell if isinstance(cell.result, shared) else cell.result
 
 
 def own_cell_weights(script: Script, place: str, cell: Value, weights: Layer | Mapping[str, np.ndarray]) -> None:
-    """Record the weights of a cell.
+    """Record the weights of a cell as parameters of the script.
 
     Args:
         place: The cell's scope in the driver, from ``places_in``.
@@ -187,7 +187,7 @@ class Driven:
     """Results of a driver.
 
     Attributes:
-        outputs: One sequence for each direction; for a bidirectional stack, one concatenated sequence.
+        outputs: One sequence for each direction; a bidirectional stack has one sequence, with both concatenated.
         states: Final states by direction and layer.
     """
 
@@ -217,7 +217,7 @@ def drive(
         x: The input.
         scope: Scope of the driver.
         columns: Cells by direction, then by layer. Two directions are forward, then backward.
-        initial: Initial states by direction, then by layer. None: zeros.
+        initial: Initial states by direction, then by layer. None stands for zeros.
         is_reverse: True if a single direction starts at the end.
         stack: Function that stacks cells; by default ``stacked``.
         options: Options of the driver, such as ``time_major`` and ``sequence_length``.

@@ -26,7 +26,7 @@ SCRIPT = "net.py"
 NETS = Writer(
     manifest="rnngraph-net.json",
     what="earlier call",
-    about="Files of a net that rnngraph saved, with the SHA-256 of what it wrote. It replaces no others.",
+    about="Files of a net that rnngraph wrote, with their SHA-256. Only files with these hashes are overwritten.",
     names_of=lambda net: {SCRIPT, WEIGHTS},
 )
 
@@ -77,9 +77,10 @@ class Net(Uncalled):
         inputs: {name: Tensor}, with the file's names and in its order.
         outputs: {name: Tensor}, with the file's names and in its order.
         parameters: {name: array}, read-only, with the names of ``program().parameters``.
-        sizes: {input: {axis: name or number}}. ``print(net)`` shows why axes are fixed.
+        sizes: {input: {axis: size}}. A size is a number, or the name of a symbolic size. ``print(net)`` shows why
+            axes are fixed.
         vocabulary: Tokens by id, if the file has them; None otherwise.
-        metadata: Further numbers and texts of the file, by the file's keys.
+        metadata: Further numbers and strings of the file, by the file's keys.
     """
 
     _program = "net.program()"

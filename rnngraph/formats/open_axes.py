@@ -1,4 +1,7 @@
-"""Requests for symbolic and fixed axes of inputs: ``open={"x": {3: "W"}}`` and ``fixed={"x": {1: 200}}``."""
+"""Requests for symbolic and fixed axes of inputs, by the arguments ``open`` and ``fixed`` of readers.
+
+``open={"x": {3: "W"}}`` makes axis 3 of x symbolic, and ``fixed={"x": {1: 200}}`` makes axis 1 of size 200.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ MAX_SIZE = 1 << 31
 
 @dataclass(frozen=True)
 class AxisRequest:
-    """Request for symbolic and fixed axes. Sizes are named ``INPUT_AXIS``.
+    """Request for symbolic and fixed axes. Its keys ``INPUT_AXIS`` stand for one axis of an input, as in ``x_3``.
 
     Attributes:
-        names: Names of sizes that must stay symbolic.
-        numbers: Sizes of axes that are fixed.
-        equal: Sizes that share the name of an earlier size, with the earlier size.
+        names: The requested name of each axis that must stay symbolic.
+        numbers: The requested size of each axis that is fixed.
+        equal: The first axis with the same requested name, for each further axis with that name.
     """
 
     names: Mapping[str, str]
@@ -42,10 +45,10 @@ class AxisRequest:
 
     @classmethod
     def of(cls, open: Any, fixed: Any, inputs: Mapping[str, Sequence[Any]]) -> AxisRequest:
-        """Check ``open`` and ``fixed``.
+        """Return the request in the arguments ``open`` and ``fixed``. Raises an error if an entry is not valid.
 
         Args:
-            inputs: Shapes by the names of inputs.
+            inputs: The inputs' shapes, by name.
         """
         names = {
             _axis_name(name, axis): _checked_name(item) for name, axis, item in requested_axes("open", open, inputs)
@@ -64,7 +67,7 @@ class AxisRequest:
         return cls({own: name for own, name in names.items() if own not in equal}, numbers, equal)
 
     def shape(self, name: str, sizes: Sequence[int | str | None]) -> list[int | str | None]:
-        """Return the shape of a file's input, with the names and numbers of the request."""
+        """Return the shape of an input: ``sizes``, with the names and numbers of the request in place of symbols."""
         shape = list(sizes)
         for axis, dim in enumerate(sizes):
             own = _axis_name(name, axis)
@@ -79,23 +82,23 @@ class AxisRequest:
         return shape
 
     def closed(self, known: Mapping[str, Dim]) -> list[str]:
-        """Return the sizes that were requested as symbolic but became numbers."""
+        """Return the keys of axes that were requested as symbolic, but whose size in ``known`` is not symbolic."""
         return [name for name in self.names if name in known and not isinstance(known[name], Size)]
 
     @staticmethod
     def axis_of(name: str) -> tuple[str, int]:
-        """Return (input, axis) of a size named ``INPUT_AXIS``."""
+        """Return (input, axis) of a key ``INPUT_AXIS``."""
         own, _, axis = name.rpartition("_")
         return own, int(axis)
 
 
 def _axis_name(name: str, axis: int) -> str:
-    """Return the name ``INPUT_AXIS`` of an axis's size."""
+    """Return the key ``INPUT_AXIS`` of an axis."""
     return f"{name}_{axis}"
 
 
 def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Result]) -> Result:
-    """Return ``read(request)``. Raises ``NotReadableError`` if the file cannot be read with the symbolic axes."""
+    """Return ``read(request)``. If only the symbolic axes make it fail, raise ``NotReadableError`` that names them."""
     try:
         return read(request)
     except (FileError, NotReadableError) as error:
@@ -110,10 +113,12 @@ def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Res
 def requested_axes(
     what: str, requested: object, inputs: Mapping[str, Sequence[object]]
 ) -> list[tuple[str, int, object]]:
-    """Check a request, and return (input, nonnegative axis, item) triples.
+    """Validate an argument of a reader, and return its (input, nonnegative axis, name or size) triples.
 
     Args:
-        what: Name of the argument.
+        what: Name of the argument, ``open`` or ``fixed``.
+        requested: The argument.
+        inputs: The inputs' shapes, by name.
     """
     if requested is None:
         return []
@@ -130,11 +135,10 @@ def requested_axes(
                 f"{what}= has {shown(axes)} for {name}; write {{axis: {'name' if what == 'open' else 'size'}}}"
             )
         rank = len(inputs[name])
+        has = f"there are axes 0 to {rank - 1}, or -1 to {-rank}" if rank else f"{name} is a scalar"
         for axis, item in axes.items():
             if not isinstance(axis, int) or isinstance(axis, bool) or not -rank <= axis < rank:
-                raise ArgumentError(
-                    f"{what}= has axis {shown(axis)} of {name}; there are axes 0 to {rank - 1}, or -1 to {-rank}"
-                )
+                raise ArgumentError(f"{what}= has axis {shown(axis)} of {name}; {has}")
             triples.append((name, axis % rank, item))
     return triples
 
@@ -159,7 +163,7 @@ def not_open(what: str, name: str, axis: int, dim: Dim, where: Where | str | Non
     """Return the error for an axis that cannot be symbolic.
 
     Args:
-        where: Line that fixes the axis, or a string.
+        where: Line that fixes the axis, or a string that describes the place.
     """
     by = f"{where}: " if where else ""
     text = f"{by}axis {axis} of {name} can't be open; it must be {dim_text(dim)} here"

@@ -19,14 +19,14 @@ from .script import Script
 from .steps import Step, Value, named_value, values_read, wanted_steps
 
 RESERVED = (*ARGUMENTS, "rg")
-"""Names that variables in a step must not have."""
+"""Names that variables in the method ``step`` must not have."""
 
 StepValues = tuple[Value, dict[str, Value]]
 """Results of a step: the output, and the new state by name."""
 
 
 class StepScript(Script):
-    """Script of one step of a cell."""
+    """Script of a cell's method ``step``."""
 
     def __init__(self, outer: Script, x: Tensor, state: Mapping[str, Tensor]) -> None:
         super().__init__(outer.title)
@@ -44,7 +44,7 @@ class StepScript(Script):
         return [value for place, value in places.items() if place[0] not in known]
 
     def needed(self, result: StepValues) -> list[Step]:
-        """Return the steps that the result depends on."""
+        """Return the script's steps on which the result depends, in order."""
         output, state = result
         wanted = wanted_steps(self._steps, {"output": output, **state})
         return [step for step in self._steps if step in wanted]
@@ -53,7 +53,10 @@ class StepScript(Script):
         """Return the source of the class.
 
         Args:
-            captured: Values by the names of the class's arguments.
+            name: Name of the class.
+            about: Docstring of the class.
+            result: Output and new state of the step.
+            captured: Values of the enclosing script, by the names of the class's arguments that replace them.
         """
         output, state = result
         attributes = {
@@ -109,7 +112,7 @@ def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: C
         cell: The cell.
         base: Prefix of the class's name.
         about: Docstring of the class.
-        drive: Function that declares the driver of a cell.
+        drive: Function that declares the driver of a cell as the script's last step, and returns its result.
     """
     step = Step(cell, [], {}, lambda operands, keywords: ast.Constant(None), "cell")
     driven = drive(Value(cell, step))
@@ -129,7 +132,7 @@ def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: C
 
 
 def _hint(value: Value) -> str:
-    """Return the variable name that the step suggests for its value."""
+    """Return the variable name that a value's step suggests for it."""
     hint = value.step.hint
     for key in value.path:
         hint = hint[key] if isinstance(hint, tuple) and isinstance(key, int) else hint

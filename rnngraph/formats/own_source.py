@@ -14,7 +14,7 @@ _HERE = __name__.rpartition(".")[0]
 
 
 def is_own(item: Any) -> bool:
-    """True for a function or class that a reader defines."""
+    """True for a function or class that is defined in this package, ``rnngraph.formats``."""
     return isinstance(getattr(item, "__name__", None), str) and str(item.__module__).startswith(f"{_HERE}.")
 
 
@@ -46,11 +46,12 @@ class OwnSource:
 
 
 def _is_public(item: object) -> bool:
+    """True for an object of rnngraph that is defined outside of this package, so that ``rg`` has it."""
     return str(getattr(item, "__module__", "")).startswith(f"{_PACKAGE}.") and not is_own(item)
 
 
 class _PublicNames(ast.NodeTransformer):
-    """Replaces names by attributes of ``rg``, and removes annotations."""
+    """Replaces the names in ``public`` by attributes of ``rg``, and removes annotations."""
 
     def __init__(self, public: set[str]) -> None:
         self._public = public

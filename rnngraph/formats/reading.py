@@ -1,4 +1,4 @@
-"""Reads untrusted files within bounds. Errors name the file."""
+"""Reads untrusted files, with limits on bytes and counts. Errors name the file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..support.errors import DtypeError, FileError, NotReadableError, Where, sho
 MAX_BYTES = 4 << 30
 """Maximum bytes of a file."""
 MAX_NAMED = 40
-"""Maximum number of problems that an error lists. Further ones are only counted."""
+"""Maximum number of problems that an error lists. Further problems are only counted."""
 
 
 def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[str, bytes]:
-    """Return (name of a file for errors, bytes of the file).
+    """Return (the file's name for errors, the file's bytes).
 
     Args:
         source: A path, or the bytes themselves.
@@ -38,7 +38,7 @@ def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[st
 
 
 def json_of(name: str, data: bytes, what: str) -> dict[str, object]:
-    """Parse a JSON object. Raises ``FileError``."""
+    """Parse a JSON object. Raises ``FileError`` if the bytes are not valid JSON, or not an object."""
     try:
         record = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -49,11 +49,11 @@ def json_of(name: str, data: bytes, what: str) -> dict[str, object]:
 
 
 class Record:
-    """Object of a JSON file, whose entries are checked.
+    """Object of a JSON file. Its methods check the type of an entry, and raise ``FileError`` that names the entry.
 
     Args:
         name: The file's name in errors.
-        at: Path of the object.
+        at: Path of the object in the file, for errors; ``""`` for the outermost object.
     """
 
     def __init__(self, name: str, entries: object, at: str = "") -> None:
@@ -64,7 +64,7 @@ class Record:
 
     def error(self, what: str) -> FileError:
         """Return the error for a damaged file."""
-        return FileError(f"{self.name} is damaged: {what}; use the file as it was written")
+        return FileError(f"{self.name} is damaged: {what}; use an undamaged copy")
 
     def __contains__(self, key: str) -> bool:
         return key in self.entries
@@ -113,7 +113,7 @@ class Record:
 
 
 def numbers(record: Record, place: str, value: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Convert nested lists to a float32 array. Raises ``FileError`` if they have another shape."""
+    """Convert nested lists to a float32 array. Raises ``FileError`` if it is not finite, or its shape not ``shape``."""
     try:
         array = np.array(value, np.float64)
     except (ValueError, TypeError, OverflowError):
@@ -126,7 +126,7 @@ def numbers(record: Record, place: str, value: Any, shape: tuple[int, ...] | Non
 
 
 class Pieces:
-    """Reader of consecutive arrays from a flat array of a net's weights."""
+    """Reader that cuts consecutive arrays from one flat array of all weights."""
 
     def __init__(self, record: Record, key: str) -> None:
         self._record, self._key = record, key
@@ -136,7 +136,7 @@ class Pieces:
         self._position = 0
 
     def take(self, *shape: int) -> np.ndarray:
-        """Return the next array, of this shape."""
+        """Return the next array, reshaped to ``shape``. Raises ``FileError`` if too few weights are left."""
         first, self._position = self._position, self._position + math.prod(shape)
         if self._position > self._array.size:
             raise self._record.error(f"{self._key} has {self._array.size} numbers; more are needed")

@@ -90,10 +90,12 @@ def _with_gain(script: Script, x: Value, record: Record, key: str) -> Value:
 
 
 def _arrays(layer: Record, *shapes: tuple[int, ...], minimum: int | None = None) -> list[np.ndarray]:
-    """Return the layer's arrays.
+    """Return the layer's arrays, checked against their shapes.
 
     Args:
-        minimum: Minimum number of arrays, if the last ones are optional.
+        layer: The layer.
+        shapes: Shape of each array.
+        minimum: Minimum number of arrays if the last ones are optional; by default all are required.
     """
     arrays = layer.get("weights")
     if not isinstance(arrays, list) or not (len(shapes) if minimum is None else minimum) <= len(arrays) <= len(shapes):
@@ -106,10 +108,12 @@ def _units(layer: Record) -> int:
 
 
 def _end_of(record: Record, key: str, otherwise: str) -> int:
-    """Return the last size of a shape.
+    """Return the last size of a shape in the file, an int of 1 to 2**20.
 
     Args:
-        otherwise: Message of the error for other values.
+        record: The object that has the shape.
+        key: Key of the shape.
+        otherwise: Error message if the entry is not a valid shape.
     """
     shape = record.get(key)
     if not isinstance(shape, list) or not shape or not isinstance(shape[-1], int) or not 0 < shape[-1] <= 1 << 20:
@@ -144,7 +148,7 @@ def _conv1d(script: Script, x: Value, layer: Record) -> Value:
 
 
 def _last_of(layer: Record, key: str) -> int:
-    """Return an option that is a number, or the last entry of a list."""
+    """Return an option that is a positive int, or the last entry if the option is a list."""
     option = layer.get(key)
     last = option[-1] if isinstance(option, list) and option else option
     return Record(layer.name, {key: last}, layer.at).count(key)
@@ -182,7 +186,7 @@ def _prelu(script: Script, x: Value, layer: Record) -> Value:
 
 def _batch_normalization(script: Script, x: Value, layer: Record) -> Value:
     width, weights = x.tensor.width, layer.get("weights")
-    plain = isinstance(weights, list) and len(weights) == 2  # gamma and beta are missing
+    plain = isinstance(weights, list) and len(weights) == 2  # gamma and beta are optional
     names = ("moving_mean", "moving_variance") if plain else ("gamma", "beta", "moving_mean", "moving_variance")
     arrays = _arrays(layer, *((width,),) * len(names))
     epsilon = float(numbers(layer, f"{layer.at}.epsilon", layer.get("epsilon"), ()))
@@ -198,7 +202,7 @@ def _only_activation(script: Script, x: Value, layer: Record) -> Value:
 
 
 _KNOWN = ("", "tanh", "relu", "sigmoid", "softmax", "elu")
-"""Activations that have rnngraph's names."""
+"""Supported activations. Each has the same name in rnngraph; ``""`` stands for none."""
 _LAYERS: Mapping[str, Callable[[Script, Value, Record], Value]] = {
     "dense": _dense,
     "time-distributed-dense": _dense,

@@ -58,17 +58,17 @@ _COMPARISONS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.cmpop]] = {
 
 
 class Script:
-    """Declaration under construction.
+    """Declaration of a net under construction: the calls so far, and their results.
 
     Attributes:
         inputs: Inputs by the file's names.
         outputs: Outputs by the file's names.
         parameters: The file's arrays, by the names of the program's parameters.
         replaced: Names of parameters that computed Tensors replace.
-        closed_at: Lines that fixed input axes, by (input, axis).
-        unequal: Lines that assume that a symbolic size differs from a number, by (size, number).
-        limits: (minimum, maximum or None, line that compares it) of symbolic sizes, which calls check.
-        narrow: Options of ``rg.compile`` by which the program of a quantized file computes in 8 bits.
+        closed_at: The line that fixed the size of an input's axis, by (input, axis).
+        unequal: The line that assumes that a symbolic size differs from a number, by (size, number).
+        limits: (minimum, maximum or None, line that compares the size), by symbolic size. Calls check the limits.
+        narrow: Options of ``rg.compile`` with which the program of a quantized file computes in 8 bits.
     """
 
     def __init__(self, title: str) -> None:
@@ -95,7 +95,9 @@ class Script:
         """Declare a placeholder.
 
         Args:
-            hint: Name of the variable.
+            name: The file's name of the input.
+            shape: Numbers, names of symbolic sizes, or None for unnamed symbolic sizes.
+            hint: Preferred name of the variable in the script.
         """
         is_known = dtype == "float32" and dtype_word(name) is None
         options: dict[str, object] = {} if is_known else {"dtype": dtype}
@@ -106,7 +108,7 @@ class Script:
         """Call a public function of ``rg``, or a reader's function or class, whose source the script will contain.
 
         Args:
-            hint: Names of the results, in the structure of the results.
+            hint: Preferred variable name of the result, or a nest of names for a nest of results.
         """
         name = name_of(function)
 
@@ -159,7 +161,7 @@ class Script:
         )
 
     def repeat(self, step: Step, operands: Sequence[Any], keywords: Mapping[str, Any]) -> Value:
-        """Repeat a step with other operands."""
+        """Declare the same operation as ``step`` with other operands, and return its result."""
         assert step.make is not None
         with read_from(step.where):
             result = step.make(*map(unwrap, operands), **{key: unwrap(item) for key, item in keywords.items()})
@@ -171,7 +173,7 @@ class Script:
         return self._steps
 
     def without_steps(self) -> Script:
-        """Return a script without steps, with this script's names and parameters."""
+        """Return a new script without steps that has copies of this script's parameters and used names."""
         other = Script(self.title)
         other.parameters = dict(self.parameters)
         other.replaced = set(self.replaced)
@@ -185,7 +187,11 @@ class Script:
         return f"{base}_{count}" if count else base
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Record the file's arrays of the parameters in a scope."""
+        """Record arrays of the file as the parameters ``scope/name``.
+
+        Args:
+            arrays: Arrays by the part of the parameter's name after the scope.
+        """
         self.parameters |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def drop_unused_inputs(self) -> None:
@@ -199,7 +205,7 @@ class Script:
         self._steps = [step for step in self._steps if step in wanted]
 
     def settle_parameters(self) -> None:
-        """Keep the parameters that outputs need, under the program's names.
+        """Drop the parameters that no output needs, and rename the others to their names in a program.
 
         The first use of a shared cell that an output needs names its parameters.
         """
@@ -217,15 +223,15 @@ class Script:
             elif known not in self.replaced:
                 missing.append(name)
         if missing:  # Parameters without an array would be initialized randomly.
-            raise not_readable("the net", [f"no array is known for its parameter {name}" for name in missing])
+            raise not_readable("the net", [f"the file has no array for the parameter {name}" for name in missing])
         self.parameters = arrays
 
     def parameter_names(self) -> dict[ParameterSpec, str]:
-        """Return the parameters that outputs need, with names in a program."""
+        """Return {parameter: its name in a program} for the parameters that outputs need."""
         return _names(value.tensor for value in self.outputs.values())
 
     def _stored_name(self, name: str) -> str:
-        """Return the name under which the reader stored a parameter: without the scopes of enclosing drivers."""
+        """Return the key of a parameter in ``parameters``: the name without the scopes of enclosing drivers."""
         while name not in self.parameters and name not in self.replaced and "/" in name:
             name = name.partition("/")[2]
         return name
@@ -251,9 +257,9 @@ class Script:
         """Return the lines of a function body that computes the steps and returns ``result``.
 
         Args:
-            result: Nested values.
-            arguments: Names of the function's arguments.
-            known: Expressions of values that other scripts' steps compute.
+            result: A value, or a nest of values.
+            arguments: Names of the function's arguments, which no variable may have.
+            known: Expressions for values that steps of other scripts compute.
         """
         outputs = {str(place): value for place, value in enumerate(values_in(result))}
         writer = Writer(self._steps, outputs, known)
@@ -263,17 +269,17 @@ class Script:
 
 
 def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
-    """Return the parameters that Tensors need, with names in a program."""
+    """Return {parameter: its name in a program} for the parameters that Tensors need."""
     return settle(topological(tensor.node for tensor in tensors), {}).specs
 
 
 def parameters_in(script: Script) -> dict[ParameterSpec, str]:
-    """Return the parameters of all steps in the order of declaration, with names in a program."""
+    """Return {parameter: its name in a program} for the parameters of all steps, in the order of declaration."""
     return _names(tensor for step in script.steps for tensor in tensors_in(step.result))
 
 
 def tensors_in(result: object) -> Iterator[Tensor]:
-    """Yield the Tensors of a step's result."""
+    """Yield the Tensors in a step's result, which may be nested."""
     if isinstance(result, Tensor):
         yield result
     elif isinstance(result, list | tuple):

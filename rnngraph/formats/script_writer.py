@@ -12,7 +12,7 @@ from .own_source import OwnSource
 from .steps import Place, Step, Value, unwrap, values_read, wanted_steps, with_inner
 
 WEIGHTS = "weights.safetensors"
-"""File with a script's parameters, in the script's folder."""
+"""Name of the file with a script's parameters, in the script's folder."""
 MAX_INLINE = 60
 """Maximum characters of an inlined expression."""
 
@@ -30,7 +30,9 @@ class Writer:
         """Prepare to write.
 
         Args:
-            known: Expressions of values that other steps compute.
+            steps: Steps of the script, in order.
+            outputs: Values that the script must compute, by name.
+            known: Expressions for values that steps outside of ``steps`` compute.
         """
         self._outputs = outputs
         self._known = known or {}
@@ -38,7 +40,7 @@ class Writer:
         self._steps = [step for step in steps if step in wanted]
         self._reads: dict[Step, list[tuple[int | str, ...]]] = {step: [] for step in self._steps}
         self._last: dict[Step, int] = {}
-        """Number of the last step that reads a step."""
+        """Index of the last step that reads a step's result; the number of steps if an output reads it."""
         for number, step in enumerate(self._steps):
             for value in values_read(step):
                 self._reads.setdefault(value.step, []).append(value.path)
@@ -79,14 +81,14 @@ class Writer:
         return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *defined, *lines, ""])
 
     def statements(self) -> list[str]:
-        """Return the statements of the steps that have a variable."""
+        """Return one assignment for each step that is not inlined, in order."""
         lines = []
         for number, step in enumerate(self._steps):
             expression = step.written(
                 [self.expression(item) for item in step.operands],
                 [ast.keyword(name, self.expression(item)) for name, item in step.keywords.items()],
             )
-            if self._stands_inline(step, expression):
+            if self._is_inlined(step, expression):
                 self._inline[step] = expression
                 self._extend(step, self._last[step])
                 continue
@@ -94,13 +96,14 @@ class Writer:
             lines.append(statement(self._target(step, (), step.hint), expression))
         return lines
 
-    def _stands_inline(self, step: Step, expression: ast.expr) -> bool:
+    def _is_inlined(self, step: Step, expression: ast.expr) -> bool:
+        """True if a step's expression replaces its only use: a short operator or index, or a cell."""
         if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > MAX_INLINE:
             return False
         return not step.is_call or isinstance(step.result, Cell)
 
     def _extend(self, step: Step, last: int) -> None:
-        """Keep the variables that an inlined expression reads until the expression is written."""
+        """Extend the lifetimes of all variables that an inlined step reads to the step with index ``last``."""
         for value in values_read(step):
             self._last[value.step] = max(self._last[value.step], last)
             if value.step in self._inline:
@@ -124,7 +127,7 @@ class Writer:
         return literal(operand)
 
     def _reference(self, value: Value) -> ast.expr:
-        """Return an expression for a value: its variable, or its path within the variable that contains it."""
+        """Return an expression for a value: a variable, a part of a variable, or an inlined expression."""
         for cut in range(len(value.path), -1, -1):
             place = value.step, value.path[:cut]
             name = self._variables.get(place)
@@ -135,7 +138,7 @@ class Writer:
         return part(self._inline[value.step], value.path)
 
     def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:
-        """Return the left side of an assignment: a name, or names in the structure of the result."""
+        """Return the left side of an assignment: new names in the structure of ``hint``; ``_`` for unused results."""
         if not isinstance(hint, str):
             text = ", ".join(self._target(step, (*path, place), item) for place, item in enumerate(hint))
             return f"({text})" if path else text

@@ -13,14 +13,17 @@ from .gates import as_floats
 
 _NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(_l\d+(?:_reverse)?)?(_orig|_g|_v|_u)?")
 _PARTS = {"original": "_orig", "original0": "_g", "original1": "_v", "0._u": "_u", "0._v": "_v"}
-"""Parts of parametrized weights: suffix of torch's older hooks, by the name in ``torch.nn.utils.parametrizations``."""
+"""Suffixes that torch's older hooks give to parts of a weight, by their names in ``torch.nn.utils.parametrizations``.
+
+For example, ``weight_ih_l0_g`` is called ``parametrizations.weight_ih_l0.original0`` in newer files.
+"""
 
 
 def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a layer's arrays by their names without module and layer, such as ``weight_ih`` and ``weight_hh``.
+    """Return a recurrent layer's arrays by name without module and layer, such as ``weight_ih`` and ``weight_hh``.
 
-    If there is a recurrent layer, arrays of other modules are left out. Other arrays of the layer's module keep their
-    names.
+    Arrays of other modules are left out, and other arrays of the layer's module keep their names. If there is no
+    recurrent layer, ``arrays`` is returned unchanged.
 
     Raises:
         StructureError: ``arrays`` contains several layers, or the ``state_dict`` under a key.
@@ -32,7 +35,7 @@ def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
             arrays_by_layer.setdefault((module, suffix), {}).setdefault(name, {})[part] = value
     if len(arrays_by_layer) > 1:
         layers = ", ".join(".".join(filter(None, (module, f"*{suffix}"))) for module, suffix in arrays_by_layer)
-        raise StructureError(f"the arrays are those of several layers: {layers}; give those of one")
+        raise StructureError(f"the arrays are those of several layers: {layers}; give the arrays of one layer")
     inner = next((key for key, value in arrays.items() if isinstance(value, Mapping) and _has_layer(value)), None)
     if not arrays_by_layer and inner is not None:
         raise StructureError(f"the arrays are nested in {inner!r}; give arrays[{inner!r}]")
@@ -45,7 +48,10 @@ def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(key: str) -> tuple[str, str, str, str]:
-    """Return (module, array, layer and direction, part of a parametrization). Other arrays have the name ""."""
+    """Split a key into (module, array, suffix of layer and direction, suffix of a parametrized part).
+
+    The array is ``""`` for keys that do not belong to a recurrent layer.
+    """
     module, is_parametrized, rest = key.rpartition("parametrizations.")
     if is_parametrized:
         name, _, part = rest.partition(".")
@@ -74,6 +80,6 @@ def _weight(name: str, parts: Mapping[str, object]) -> object:
         return arrays["_orig"] / (arrays["_u"] @ arrays["_orig"] @ arrays["_v"])
     listed = ", ".join(f"{name}{part}" for part in parts)
     raise StructureError(
-        f"{name} is computed from {listed}, which is neither weight_norm nor spectral_norm; give the computed weight, "
-        f"which the module has as {name}"
+        f"{name} is computed from {listed}, which is neither weight_norm nor spectral_norm; give the array {name} that "
+        "the module computes"
     )

@@ -16,7 +16,7 @@ Function: TypeAlias = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Index:
-    """Key of steps that index a value."""
+    """``Step.key`` of steps that index a value."""
 
     index: tuple[Any, ...]
 
@@ -26,27 +26,27 @@ class Index:
 
 @dataclass(eq=False)
 class Step:
-    """Expression of a script, with the object that its execution returned."""
+    """Expression of a script, with the object that evaluating the expression returned."""
 
     result: Any
     """Result of the call: a Tensor, a cell, or a nest of these."""
     operands: Sequence[Any]
     keywords: Mapping[str, Any]
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
-    """Function from the expressions of operands and keywords to the step's expression."""
+    """Function of the operands' and keywords' expressions that returns the step's expression."""
     hint: Any = "x"
-    """Name of the variable, or a nest of names in the structure of the result."""
+    """Preferred name of the variable, or a nest of names in the structure of the result."""
     is_call: bool = False
     make: Function | None = None
     """Function that computes the result from operands and keywords; None if the step cannot be repeated."""
     key: Any = None
     """Key of the operation: steps with equal keys compute the same function."""
     fill: float | None = None
-    """Number that fills the result, if it is known."""
+    """Number that all elements of the result equal; None if the result is not known to be filled."""
     defines: str = ""
-    """Source of a class that the script must define."""
+    """Source of a class that the script must define; ``""`` for none."""
     inner: Sequence[Step] = ()
-    """Steps in the class's source."""
+    """Steps in the body of the class ``defines``."""
     imports: Callable[[], tuple[str, str]] | None = None
     """Function that returns the module and name of a user's function that the script must import."""
     where: Where | None = None
@@ -58,7 +58,7 @@ class Value:
     """Result of a step, or a part of a result.
 
     Attributes:
-        path: Indices and fields that select the part.
+        path: Indices and field names that select the part; ``()`` for the whole result.
     """
 
     result: Any
@@ -98,7 +98,7 @@ Place = tuple[Step, tuple[int | str, ...]]
 
 
 def unwrap(operand: Any) -> Any:
-    """Replace the values in an operand by their objects."""
+    """Replace each ``Value`` in a nested operand by its object, such as a Tensor or a cell."""
     if isinstance(operand, Value):
         return operand.result
     if isinstance(operand, dict):
@@ -132,7 +132,7 @@ def values_read(step: Step) -> Iterator[Value]:
 
 
 def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
-    """Return the steps on which outputs depend."""
+    """Return the steps on which outputs depend, including those that compute the outputs."""
     wanted = {value.step for value in outputs.values()}
     for step in reversed(steps):  # All readers of a step come before the step.
         if step in wanted:
@@ -141,7 +141,7 @@ def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Ste
 
 
 def with_inner(steps: Iterable[Step]) -> Iterator[Step]:
-    """Yield steps, including those in the source of classes."""
+    """Yield steps, and the steps in the bodies of classes that they define."""
     for step in steps:
         yield step
         yield from with_inner(step.inner)

@@ -59,7 +59,7 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 
 
 def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
-    """Return a layer from torch's arrays, checked against the cell."""
+    """Convert torch's arrays of one layer to arrays by gate, checked against the cell's sizes."""
     order = ORDERS["torch"][_kind_that_resets_after(cell)]
     if hasattr(arrays, "state_dict"):
         raise StructureError(f"torch's arrays must be a mapping, not {type(arrays).__name__}; give its state_dict()")
@@ -85,8 +85,8 @@ def to_torch(cell: Cell, parameters: Mapping[str, Any], layer: int | None = None
     Args:
         cell: The cell.
         parameters: {name under the cell: array}.
-        layer: Number of a layer of ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, for names such as ``weight_ih_l0``; None for
-            the names of ``nn.LSTMCell``.
+        layer: Index of a layer of ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, for names such as ``weight_ih_l0``. None
+            returns names as in ``nn.LSTMCell``.
         reverse: True if the layer runs backward, as in ``weight_ih_l0_reverse``.
 
     Returns:
@@ -97,7 +97,7 @@ def to_torch(cell: Cell, parameters: Mapping[str, Any], layer: int | None = None
         suffix = f"_l{whole_number(layer, 'layer', 0)}{'_reverse' if flag(reverse, 'reverse') else ''}"
         return {name + suffix: array for name, array in to_torch(cell, parameters).items()}
     if flag(reverse, "reverse"):
-        raise ArgumentError("reverse=True needs layer=; give the number of the layer, too")
+        raise ArgumentError("reverse=True needs layer=; give the index of the layer, such as layer=0")
     order, gates = ORDERS["torch"][_kind_that_resets_after(cell)], layer_of(cell, parameters)
     _no_peepholes(gates, "torch")
     arrays = {
@@ -259,12 +259,17 @@ def _mapping(arrays: object, whose: str) -> Mapping[str, Any]:
 
 
 def _by_name(arrays: object, whose: str) -> Mapping[str, Any]:
-    """Return arrays by name, without names of layers. Raises ``StructureError`` for several layers."""
+    """Return a layer's arrays by name without the layer's name. Raises ``StructureError`` for several layers.
+
+    Args:
+        arrays: A mapping from name to array, or [kernel, recurrent_kernel, bias].
+        whose: Name of the format in errors.
+    """
     if isinstance(arrays, Mapping):
         named = {str(name).rpartition("/")[2].removesuffix(":0"): value for name, value in arrays.items()}
         if len(named) < len(arrays):
             listed = ", ".join(map(str, arrays))
-            raise StructureError(f"the arrays are those of several layers: {listed}; give those of one")
+            raise StructureError(f"the arrays are those of several layers: {listed}; give the arrays of one layer")
         return named
     if not isinstance(arrays, list | tuple) or not 2 <= len(arrays) <= 3:
         raise StructureError(
@@ -277,8 +282,8 @@ def _kind_that_resets_after(cell: Any) -> str:
     """Return the kind of a cell. Raises ``ArgumentError`` for a GRU with ``reset_after=False``."""
     if isinstance(cell, GRUCell) and not cell.reset_after:
         raise ArgumentError(
-            f"{cell!r} multiplies by the reset gate before the product, but a GRU of this format after it; give "
-            "reset_after=True"
+            f"{cell!r} multiplies by the reset gate before the product, but a GRU of this format multiplies after it; "
+            "use a GRUCell with reset_after=True"
         )
     return kind_of(cell)
 
@@ -312,7 +317,7 @@ def _no_peepholes(layer: Layer, whose: str) -> None:
 
 
 def _check_layer(cell: Any, layer: Layer) -> Layer:
-    """Return a layer. Raises ``ShapeError`` if the sizes differ from the cell's."""
+    """Return ``layer``. Raises ``ShapeError`` or ``ArgumentError`` if it does not fit the cell's options."""
     units = next(iter(layer.inputs.values())).shape[1]
     if units != cell.num_units:
         what = f"the arrays have {units} units, but {cell!r} has {cell.num_units}"
@@ -323,9 +328,11 @@ def _check_layer(cell: Any, layer: Layer) -> Layer:
         raise ShapeError(f"the recurrent kernel of a gate is {shape}; it must be [{hidden}, {units}]")
     wants = getattr(cell, "num_proj", None)
     if (layer.projection is None) != (wants is None) or (wants is not None and wants != hidden):
-        raise ShapeError(
-            f"the arrays have {hidden} outputs, but {cell!r} has {cell.output_size}; give a cell whose num_proj fits"
-        )
+        fit = "without num_proj" if layer.projection is None else f"with num_proj={hidden}"
+        raise ShapeError(f"the arrays have {hidden} outputs, but {cell!r} has {cell.output_size}; give a cell {fit}")
     if bool(layer.peepholes) != bool(getattr(cell, "use_peepholes", False)):
-        raise ArgumentError("either the arrays or the cell lack peepholes; give a cell whose use_peepholes fits")
+        has = bool(layer.peepholes)
+        raise ArgumentError(
+            f"the arrays {'have' if has else 'lack'} peepholes, unlike the cell; give a cell with use_peepholes={has}"
+        )
     return layer

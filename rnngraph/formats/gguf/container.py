@@ -21,12 +21,12 @@ WHAT = "a GGUF file"
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 ALIGNMENT, MAX_ALIGNMENT = 32, 1 << 20
-"""Default of ``general.alignment``, and the maximum that a file may state."""
+"""Default of ``general.alignment`` in bytes, and the largest value that a file may state."""
 READ_AHEAD = 1 << 18
-"""Bytes of the header that are read from the file at once."""
+"""Minimum bytes of a read from the file, so that the header's many small values need few reads."""
 MAX_AXES = 4
 MAX_ITEMS = 1 << 62
-"""Maximum elements of a tensor. For tensors of unknown types it is the only check."""
+"""Maximum elements of a tensor. It alone limits tensors of unknown types, whose size in bytes is not known."""
 
 _NUMBERS: Mapping[int, np.dtype[Any]] = {
     number: np.dtype(text)
@@ -66,7 +66,7 @@ class Stored:
 
 
 class Bytes:
-    """Random-access bytes of a file or of a ``bytes`` object.
+    """Random access to the bytes of a file or of a ``bytes`` object.
 
     Attributes:
         name: Name for errors.
@@ -113,7 +113,7 @@ class Container:
 
     Attributes:
         name: Name of the file for errors.
-        metadata: Numbers, strings (as bytes), arrays and lists of strings, by key.
+        metadata: Numbers, strings (as bytes), arrays, and lists of strings (as bytes), by key.
         tensors: Tensors by name, in the file's order.
     """
 
@@ -140,7 +140,7 @@ class Container:
 
     def damaged(self, what: str) -> FileError:
         """Return the error for a damaged file."""
-        return FileError(f"{self.name} is damaged: {what}; use the file as it was written")
+        return FileError(f"{self.name} is damaged: {what}; use an undamaged copy")
 
     def bytes_of(self, tensor: Stored, count: int) -> np.ndarray:
         """Return ``count`` bytes of a tensor. Raise ``FileError`` if they lie outside the file."""
@@ -152,7 +152,7 @@ class Container:
         first = self._begin + tensor.offset
         if first + count > self._bytes.size:
             raise self.damaged(
-                f"{tensor.name} takes bytes {first:,} to {first + count:,}, and the file has {self._bytes.size:,}"
+                f"{tensor.name} occupies bytes {first:,} to {first + count:,}, but the file has {self._bytes.size:,}"
             )
 
     def _check_version(self, cursor: _Cursor) -> None:
@@ -166,7 +166,11 @@ class Container:
         raise NotReadableError(f"{self.name} has GGUF version {version}, which is not supported; write version 2 or 3")
 
     def _name(self, cursor: _Cursor, known: Mapping[str, Any], what: str) -> str:
-        """Read a name. Raise ``FileError`` if an earlier entry has the same name."""
+        """Read a name. Raise ``FileError`` if the name is invalid, or already in ``known``.
+
+        Args:
+            what: Kind of the named entry for errors, such as ``"tensor"``.
+        """
         text = cursor.text()
         try:
             name = text.decode()
@@ -239,7 +243,7 @@ class _Cursor:
         if dtype is None:
             raise FileError(
                 f"{self._bytes.name} is damaged: the metadata at byte {self.place:,} has the unknown type {kind}; use "
-                "the file as it was written"
+                "an undamaged copy"
             )
         return dtype
 
@@ -248,5 +252,5 @@ class _Cursor:
         if count > left:
             raise FileError(
                 f"{self._bytes.name} is damaged: {count:,} bytes are needed at byte {self.place:,}, and {left:,} are "
-                "left; use the file as it was written"
+                "left; use an undamaged copy"
             )

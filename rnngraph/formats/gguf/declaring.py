@@ -23,9 +23,9 @@ from .container import Container, Stored
 from .stored import BF16, BLOCK_BYTES, Q4_0, arrays_of, floats_of
 
 KINDS = {"int4": "*/int4/*", "int8_blocks": "*/int8_blocks/*", "bfloat16": "*/bfloat16"}
-"""Patterns of parameters' names, by the value of ``weights=`` whose kernels read these parameters as stored."""
+"""Patterns of parameter names, by the value of ``weights=`` with which products read these parameters unconverted."""
 MAX_COUNT = 1 << 24
-"""Maximum value of a size in the metadata."""
+"""Maximum of a size in the metadata, far above real nets, so that a damaged file causes no huge allocation."""
 
 
 class Model:
@@ -33,7 +33,7 @@ class Model:
 
     Attributes:
         script: The script.
-        kinds: Stored formats of the weights of products: keys of ``KINDS``.
+        kinds: Storage formats of the weights that products have read so far: keys of ``KINDS``.
     """
 
     def __init__(self, container: Container, architecture: str, script: Script) -> None:
@@ -46,7 +46,7 @@ class Model:
     # Metadata ------------------------------------------------------------------------------------
 
     def count(self, key: str, default: int | None = None, minimum: int = 1) -> int:
-        """Return a size from the architecture's metadata."""
+        """Return a size from the architecture's metadata. Raise ``FileError`` if it is not an int within bounds."""
         value = self._fact(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_COUNT:
             raise self._container.damaged(
@@ -55,14 +55,14 @@ class Model:
         return value
 
     def real(self, key: str, default: float | None = None) -> float:
-        """Return a number from the architecture's metadata, at the precision of float32."""
+        """Return a number in [0, 1] from the architecture's metadata, such as an epsilon, rounded to float32."""
         value = self._fact(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
             raise self._container.damaged(f"{self._key(key)} is {shown(value)}; it must be a number from 0 to 1")
         return float(f"{value:.7g}")
 
     def share(self, whole: int, part: int, what: str) -> int:
-        """Return whole / part. Raise ``FileError`` if the division has a remainder."""
+        """Return whole / part. Raise ``FileError`` that names ``what`` if the division has a remainder."""
         if whole % part:
             raise self._container.damaged(f"{what}: {part} does not divide {whole}")
         return whole // part
@@ -94,7 +94,7 @@ class Model:
         return [name for name in self._container.tensors if name not in self._used]
 
     def ignore(self, *names: str) -> None:
-        """Ignore tensors that llama.cpp ignores as well."""
+        """Mark tensors as read, because llama.cpp ignores them as well."""
         self._used |= {*names}
 
     def floats(self, name: str, *shape: int) -> np.ndarray:
@@ -128,9 +128,11 @@ class Model:
         return self._declare_floats(name, {key: self.script.call(gather, part, ids) for key, part in parts.items()}, -1)
 
     def _declare_floats(self, name: str, parts: dict[str, Value], axis: int) -> Value:
-        """Declare the float32 numbers of stored parts.
+        """Declare the conversion of a stored tensor's parameters to float32.
 
         Args:
+            name: Name of the tensor.
+            parts: The tensor's parameters, from ``_declare_stored``.
             axis: Axis along which the blocks lie.
         """
         stored = self._container.tensors[name].type
@@ -140,7 +142,11 @@ class Model:
         return self.script.call(cast, parts[""], "float32", hint="w") if stored == BF16 else parts[""]
 
     def _declare_stored(self, name: str, rows: int, width: int) -> dict[str, Value]:
-        """Declare the parameters of a tensor as matrices [rows, ...], or return the earlier declaration."""
+        """Declare the parameters of a tensor as matrices [rows, ...], once for all calls.
+
+        Returns:
+            Values by the keys of ``stored.Arrays``.
+        """
         if name in self._matrices:
             return self._matrices[name]
         tensor = self._tensor(name)
@@ -201,11 +207,11 @@ class Model:
         return self.script.operation("*", left, right)
 
     def heads(self, x: Value, heads: int, width: int) -> Value:
-        """Declare x [batch, time, heads · width] as [batch, time, heads, width]."""
+        """Declare the reshape of x [batch, time, heads · width] to [batch, time, heads, width]."""
         return self.script.call(reshape, x, (None, None, heads, width))
 
     def flat(self, x: Value, width: int) -> Value:
-        """Declare x [batch, time, ...] as [batch, time, width]."""
+        """Declare the reshape of x [batch, time, ...] to [batch, time, width]."""
         return self.script.call(reshape, x, (None, None, width))
 
     def delayed(self, x: Value) -> Value:
@@ -215,5 +221,5 @@ class Model:
         return self.script.item(padded, slice(None), slice(None, -1))
 
     def split(self, x: Value, *widths: int) -> list[Value]:
-        """Split x along the last axis into pieces of these widths."""
+        """Declare the split of x along the last axis into tensors of these widths."""
         return [*self.script.call(split, x, list(widths), hint=tuple(f"x_{place}" for place in range(len(widths))))]

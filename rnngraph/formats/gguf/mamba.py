@@ -15,7 +15,7 @@ from .declaring import Model
 
 
 class Mamba:
-    """Layers of Mamba, each after an RMS norm and added to its input."""
+    """Mamba: residual layers, each with an RMS norm first."""
 
     def __init__(self, model: Model) -> None:
         self.m, self.script = model, model.script
@@ -25,7 +25,7 @@ class Mamba:
         self.epsilon = model.real("attention.layer_norm_rms_epsilon")
 
     def logits(self, ids: Value) -> Value:
-        """Declare the net, up to the logits. If the file has no output matrix, the embedding table is used."""
+        """Declare the net, and return the logits. If the file has no output matrix, the embedding table is used."""
         m, width = self.m, self.width
         vocabulary = m.shape("token_embd.weight")[0]
         x = m.embedding(ids, "token_embd.weight", vocabulary, width)
@@ -52,7 +52,7 @@ class Mamba:
         return m.product(y, f"{layer}.ssm_out.weight", self.width, self.inner)
 
     def convolved(self, layer: str, x: Value, width: int) -> Value:
-        """Declare the causal depthwise convolution, and swish."""
+        """Declare swish of the causal depthwise convolution of x [batch, time, width]."""
         name = f"{layer}.ssm_conv1d"
         kernel = self.m.floats(f"{name}.weight", width, self.steps).T.reshape(self.steps, 1, width)
         self.script.own(name, {"kernel": kernel, "bias": self.m.floats(f"{name}.bias", width)})
@@ -67,9 +67,13 @@ class Mamba:
         shape: tuple[int, ...],
         factors: tuple[int, ...],
     ) -> Value:
-        """Declare the cell over time, with the layer's arrays A and D.
+        """Declare the driver of a layer's cell, with the layer's arrays A (decays) and D (factors of the input).
 
         Args:
+            layer: Prefix of the layer's tensors.
+            cell: The cell.
+            parts: The driver's inputs, by name.
+            name: Last component of the scope of A and D.
             shape: Shape of A.
             factors: Shape of D.
         """
@@ -82,7 +86,7 @@ class Mamba:
 
 
 class Mamba2(Mamba):
-    """Layers of Mamba-2, with one decay for each head."""
+    """Mamba-2, whose layers have one decay for each head."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)

@@ -11,9 +11,9 @@ from ..steps import Function, Value
 from .declaring import Model
 
 LARGEST_DECAY = -0.606531
-"""Logarithm of RWKV-7's fastest decay, as llama.cpp rounds it."""
+"""Logarithm of RWKV-7's fastest decay per step, -exp(-0.5), as llama.cpp rounds it."""
 MIXTURES_7 = "rwkvag"
-"""Names of RWKV-7's mixtures, in the order of the file's fused tensor."""
+"""Letters of RWKV-7's mixtures (inputs of r, w, k, v, a and g), in the order of the file's fused tensor."""
 MIXTURES_6 = "wkvrg"
 
 
@@ -30,7 +30,7 @@ class Rwkv:
         self.rescale = model.count("rescale_every_n_layers", 0, 0)
 
     def logits(self, ids: Value) -> Value:
-        """Declare the net, up to the logits."""
+        """Declare the net, and return the logits."""
         m, width = self.m, self.width
         vocabulary = m.shape("token_embd.weight")[0]
         x = m.embedding(ids, "token_embd.weight", vocabulary, width)
@@ -67,7 +67,14 @@ class Rwkv:
         return self.m.product(inner, f"{second}.weight", self.width, rank)
 
     def mixtures(self, layer: str, order: str, x: Value, change: Value) -> dict[str, Value]:
-        """Declare the mixtures x + change · share, for each share in the file's fused tensor."""
+        """Declare the mixtures x + change · share, for each share in the file's fused tensor.
+
+        Args:
+            layer: Prefix of the layer's tensors.
+            order: Letters of the mixtures, in the order of the fused tensor.
+            x: The layer's input.
+            change: The previous step minus x.
+        """
         shares = self.m.vector(f"{layer}.time_mix_lerp_fused.weight", len(order), self.width)
         parts = {name: self.script.item(shares, place) for place, name in enumerate(order)}
         return {name: self.m.add(x, self.m.multiply(change, share)) for name, share in parts.items()}
@@ -183,7 +190,7 @@ class Rwkv6(Rwkv):
         }
 
     def _constant_shares(self, name: str) -> dict[str, Value]:
-        """Declare the constant part of the shares, from one tensor or, in older files, five."""
+        """Declare the shares that do not depend on the input, from one tensor or, in older files, five."""
         if not self.m.has(f"{name}_lerp_fused.weight"):
             return {key: self.vector(f"{name}_lerp_{key}") for key in MIXTURES_6}
         fused = self.m.vector(f"{name}_lerp_fused.weight", len(MIXTURES_6), self.width)

@@ -12,13 +12,13 @@ from .container import Container, Stored
 
 F32, F16, Q4_0, Q8_0, BF16 = 0, 1, 2, 8, 30
 BLOCK = 32
-"""Numbers in a block. Blocks lie along the last axis."""
+"""Elements of a block, which share one scale. Blocks lie along the last axis."""
 BLOCK_BYTES = {Q8_0: 34, Q4_0: 18}
-"""Bytes of a block: a scale in float16, and 32 numbers of 8 or 4 bits."""
+"""Bytes of a block, by tensor type: a float16 scale, and 32 elements of 8 or 4 bits."""
 _ITEM_BYTES = {F32: 4, F16: 2, BF16: 2}
 
 Arrays = dict[str, np.ndarray]
-"""Arrays of one tensor, by key: ``""`` for plain numbers; ``numbers`` and ``scales`` for blocks."""
+"""Arrays of one tensor, by key: ``""`` for a tensor without blocks; ``numbers`` and ``scales`` for one with blocks."""
 
 
 def type_name(number: int) -> str:
@@ -39,7 +39,8 @@ def objection(tensor: Stored) -> str:
         return f"{tensor.name} has type {type_name(tensor.type)}"
     if tensor.type in BLOCK_BYTES and tensor.shape[-1] % BLOCK:
         return (
-            f"{tensor.name} has type {type_name(tensor.type)}, but {tensor.shape[-1]} columns, no multiple of {BLOCK}"
+            f"{tensor.name} of type {type_name(tensor.type)} has {tensor.shape[-1]} columns, which is no multiple of "
+            f"{BLOCK}"
         )
     return ""
 

@@ -58,7 +58,8 @@ def _llama(token: bytes) -> Token:
 def _characters_of_bytes() -> dict[str, int]:
     """Return {character: byte} of a byte-level vocabulary.
 
-    A printable byte of Latin-1 stands for itself. The other bytes have, in order, the characters from U+0100.
+    A byte that is a printable character of Latin-1 has that character. The other bytes have, in order, the characters
+    from U+0100.
     """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in printable]

@@ -54,7 +54,7 @@ _NAMES: Mapping[str, str] = {
 
 
 def name_of(version: int, name: str) -> str | None:
-    """Return rnngraph's name of an activation; ``""`` for the identity, None for unknown ones."""
+    """Return rnngraph's name of an activation; ``""`` for the identity, None if rnngraph has no such function."""
     if name == "hard_sigmoid":
         return "hard_sigmoid_keras3" if version >= 3 else "hard_sigmoid"
     return _NAMES.get(name)
@@ -78,7 +78,10 @@ def cell_activation(b: Declaration, layer: Layer, key: str, default: str) -> str
 
 
 def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Value], Value]]:
-    """Return (name for the argument ``activation`` of a layer, function that declares an activation without a name)."""
+    """Return (value of a layer's argument ``activation``, function that declares the activation after the layer).
+
+    One of them has no effect: an activation that rnngraph has by name is an argument, and others are declared after.
+    """
     option = layer.config.get("activation", None)
     if isinstance(option, Mapping):
         record = layer.config.record("activation")
@@ -102,7 +105,7 @@ def _activation(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def number(record: Record, key: str, default: float) -> float:
-    """Return a numeric option; the default if the option is None or missing."""
+    """Return a numeric option as a float; the default if the option is None or missing."""
     value = record.get(key, default)
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int | float):

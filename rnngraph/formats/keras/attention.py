@@ -25,7 +25,7 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .plain import keep_prob
 
 MASK_PENALTY = 1e9
-"""Number that is subtracted from the scores of masked steps, so that their softmax is 0."""
+"""Number that Keras subtracts from the scores of masked steps, so that the softmax of these scores is 0."""
 
 
 def _query_value_key(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
@@ -82,8 +82,8 @@ def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool =
     Args:
         b: The declaration.
         scores: [..., query's steps, value's steps].
-        counts: Mask that broadcasts with the scores, True for unmasked; None for no mask.
-        zeroes: Weights of a query whose steps are all masked: True for 0, False for equal weights.
+        counts: Mask that broadcasts with the scores, True for unmasked steps; None for no mask.
+        zeroes: Weights of a query for which all of the value's steps are masked: True for 0, False for equal weights.
     """
     if counts is None:
         return b.script.call(softmax, scores)

@@ -34,7 +34,7 @@ from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, along_axis, axis_of, one_axis, operands, option, plain, promoted
 
 MAX_COPIES = 1 << 12
-"""Maximum number of repetitions, or of selected entries, of an operation."""
+"""Maximum number of repetitions, or of selected entries, of an operation. It keeps a small file's arrays small."""
 
 
 def _of_list(function: Function) -> Operation:
@@ -82,7 +82,7 @@ def _move(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
-    """Split an axis into equal parts, at Keras' start indices, or by TensorFlow's sizes."""
+    """Declare the split of an axis: into a number of equal parts, at Keras' start indices, or by TensorFlow's sizes."""
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2, 0), x.tensor.rank)
     parts = option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
@@ -97,7 +97,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     else:
         raise Unreadable(f"it splits an axis of size {size} by {parts!r}; give a divisor of the size, or a list")
     if min(widths) < 1 or sum(widths) != size:
-        raise Unreadable(f"its parts {parts!r} do not fit an axis of size {size}")
+        raise Unreadable(f"its parts {parts!r} do not fit an axis of size {size}; they must add up to it, without 0")
     return list(b.script.call(split, x, list(widths), axis)) if len(widths) > 1 else [x]
 
 
@@ -105,7 +105,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare ``tile``: repeat the whole content of axes."""
+    """Declare ``tile``: concatenate copies of the tensor along its axes."""
     (x,) = operands(b, inputs, 1)
     repeats = option(layer, inputs, "repeats", 1)
     counts = [repeats] if type(repeats) is int else list(repeats) if isinstance(repeats, list | tuple) else []
@@ -167,7 +167,7 @@ def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _take_along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare ``take_along_axis``: select entries of an axis by indices for each position along the other axes."""
+    """Declare ``take_along_axis``: select entries of an axis with separate indices for each position elsewhere."""
     x, chosen = operands(b, inputs, 2)
     if not isinstance(x, Value) or not isinstance(chosen, Value):
         raise Unreadable("both of its operands must be tensors")

@@ -52,7 +52,10 @@ def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[i
     """Return the window along each axis.
 
     Args:
-        strides: Strides if the layer states none.
+        layer: The layer.
+        x: The layer's input.
+        kernel: Entries of a window along each axis.
+        strides: Default strides.
     """
     _check_rank(x, len(kernel))
     steps, dilations = _option(layer, "strides", strides), _option(layer, "dilation_rate", [1] * len(kernel))
@@ -125,7 +128,9 @@ def _of_layer(
     """Declare a layer's convolution with bias and activation.
 
     Args:
-        part: Suffix of the scope's name.
+        kernel: [*sizes, width / groups, filters].
+        windows: Window along each axis; by default those of the layer's options.
+        part: Suffix of the scope's name, for a layer with several convolutions.
     """
     if windows is None:
         windows = _windows(layer, x, kernel.shape[:-2], [1] * (kernel.ndim - 2))
@@ -136,7 +141,7 @@ def _of_layer(
 def _layer(
     b: Declaration, layer: Layer, filters: int, groups: int, part: str = ""
 ) -> tuple[Convolve[Value], Callable[[Value], Value]]:
-    """Return (function that declares a convolution along one axis, function that declares the activation)."""
+    """Return (function that declares a 1-D convolution with bias, function that declares the activation)."""
     bias = b.array(layer, "bias", filters) if layer.config.flag("use_bias", True) else None
     name, after = activation(b, layer)
     backend = ScriptBackend(b.script)
@@ -183,7 +188,7 @@ def _pool(axes: int, is_max: bool) -> Handler:
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the handler of adaptive pools, whose options are the number of windows along each axis."""
+    """Return the handler of adaptive pools, whose option ``output_size`` is the number of windows along each axis."""
 
     def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, backend = inputs.one, ScriptBackend(b.script)

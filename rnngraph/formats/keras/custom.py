@@ -31,7 +31,7 @@ Builder = Callable[[dict[str, Any]], Any]
 
 
 def checked_builders(builders: Any) -> dict[str, Builder]:
-    """Check ``custom_objects``."""
+    """Return ``custom_objects`` as a dict. Raises ``DtypeError`` unless it maps names of classes to functions."""
     if builders is None:
         return {}
     if not isinstance(builders, Mapping) or not all(isinstance(name, str) for name in builders):
@@ -50,7 +50,7 @@ class Owner:
         layer: The layer.
         names: Suffixes of the parameters' names in the order of the layer's arrays; None for the order of declaration.
         prefix: Scope of the parameters, with a trailing slash.
-        specs: The parameters, if they have no common scope.
+        specs: The declared parameters, if the function of the layer declared them without a common scope.
     """
 
     layer: Layer
@@ -63,7 +63,7 @@ class CustomObjects:
     """Declares layers and cells by functions of the caller.
 
     Args:
-        builders: Functions by class.
+        builders: Functions from a configuration to a cell or a function of Tensors, by name of the class.
     """
 
     def __init__(self, builders: Mapping[str, Builder]) -> None:
@@ -174,10 +174,12 @@ class CustomObjects:
 
 
 def _ending(owner: Owner, names: Sequence[str], end: str) -> str:
+    """Return the only name whose last components are ``end``. Raises ``StructureError`` if there is not just one."""
     matches = [name for name in names if name == end or name.endswith(f"/{end}")]
     if len(matches) != 1:
         raise StructureError(
-            f"the builder of {owner.layer} names an unknown parameter {end!r}; there are {', '.join(names) or 'none'}"
+            f"the builder of {owner.layer} names {end!r}, which matches {len(matches)} parameters; give the end of one "
+            f"name among {', '.join(names) or 'none'}"
         )
     return matches[0]
 

@@ -36,6 +36,8 @@ def _align_ranks(b: Declaration, inputs: Inputs) -> list[Value]:
 
 
 def _summed(sign: str) -> Handler:
+    """Return the handler of ``Add``, ``Subtract`` or ``Average``, which combine their inputs with ``sign``."""
+
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         total, *others = _align_ranks(b, _at_least_one(layer, inputs))
         for other in others:
@@ -48,7 +50,7 @@ def _summed(sign: str) -> Handler:
 
 
 def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare a product. In Keras 3 masked entries count as 1; if all entries are masked, the product is 0."""
+    """Declare a product. In Keras 3 masked entries count as 1; where all inputs are masked, the product is 0."""
     values, signals = _align_ranks(b, _at_least_one(layer, inputs)), inputs.several
     masks = [_broadcast_mask(b, x) if b.version >= 3 else None for x in signals]
     total: Value | None = None
@@ -131,7 +133,7 @@ def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | 
 
 
 def all_true(b: Declaration, like: Value) -> Value:
-    """Declare True everywhere, in the shape of a float tensor."""
+    """Declare a tensor of True in the shape of the float tensor ``like``."""
     return b.script.call(ones_like, like, "bool")
 
 

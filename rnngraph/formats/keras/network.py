@@ -18,10 +18,10 @@ from .recurrent import is_stack
 
 @dataclass(frozen=True)
 class _Missing:
-    """Placeholder for tensors that could not be declared.
+    """Placeholder for outputs of a layer that could not be declared.
 
     Attributes:
-        problem: The reason, ``""`` if it is listed already.
+        problem: The reason; ``""`` if the list of problems contains it already.
     """
 
     problem: str = ""
@@ -35,7 +35,7 @@ class Networks:
     """Declares networks, and lists layers that cannot be read.
 
     Args:
-        known: Layers that are listed already.
+        known: Layers whose problems are listed already.
         keeps_shape: Classes whose output has the shape of their input.
     """
 
@@ -58,7 +58,11 @@ class Networks:
         return outputs
 
     def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Outputs:
-        """Return a layer's outputs, or a placeholder. An operation's problem is listed if a layer reads the result."""
+        """Return a layer's outputs, or a placeholder if they cannot be declared.
+
+        The problem of a layer is listed at once. The problem of an operation stays in the placeholder, and is listed
+        if an output of the net needs the operation.
+        """
         problem = ""
         if layer not in self._known:
             try:
@@ -72,7 +76,7 @@ class Networks:
         return several if layer.kind in self._keeps_shape and len(several) == 1 else missing
 
     def listed(self, missing: _Missing) -> _Missing:
-        """List a problem, and return a placeholder."""
+        """Add the problem of a placeholder to the list, and return a placeholder without it."""
         if missing.problem:
             self.problems.append(missing.problem)
         return _Missing()
@@ -88,7 +92,10 @@ class Networks:
         return inputs
 
     def time_distributed(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """Declare ``TimeDistributed``. Layers along the last axis apply directly; others take [batch * time, ...]."""
+        """Declare ``TimeDistributed``.
+
+        A layer that computes along the last axis only is applied directly; another layer reads [batch * time, ...].
+        """
         x, inner = inputs.one, layer.inner.get("layer", [])
         if len(inner) != 1:
             raise layer.config.error(f"{layer} must contain exactly one layer")
@@ -109,7 +116,7 @@ class Networks:
         return [Signal(one.value, mask) for one in outputs]
 
     def _nested_outputs(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
-        """Return the outputs of a nested layer. A layer that cannot be read is listed."""
+        """Return the outputs of the layer in a wrapper. If it cannot be read, list its problem and raise."""
         outputs = self.called(b, inner, Inputs((x,)))
         if isinstance(outputs, _Missing):
             raise Unreadable("")
@@ -120,7 +127,7 @@ class Networks:
             return _merge_batch_time(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
             raise Unreadable(
-                "its inner layer reads masks, but the mask [batch, time] is that of the outer time; "
+                "its inner layer reads masks, but the wrapper's mask [batch, time] masks whole steps of the wrapper; "
                 "remove the mask before the wrapper"
             )
         return None
@@ -153,12 +160,12 @@ _LOOKS_AT_MASKS = (
 
 
 def is_by_step(layer: Layer) -> bool:
-    """True if a layer has the same results for all steps together as for each one."""
+    """True if calling a layer on all steps at once has the same results as calling it on every step."""
     return layer.kind in _BY_STEP or (layer.kind in _LAST_AXIS and layer.config.get("axis", -1) in (-1, [-1]))
 
 
 def _merge_batch_time(b: Declaration, x: Value) -> Value:
-    """Declare [batch, time, …] as [batch * time, …]."""
+    """Declare the reshape of [batch, time, …] to [batch * time, …]."""
     batch, time, *rest = x.tensor.type.shape
     return ScriptBackend(b.script).reshape(x, (batch * time, *rest))
 
@@ -195,7 +202,7 @@ class _Run:
         return self._network.layers[0].config.error(what) if self._network.layers else Unreadable(what)
 
     def _order(self) -> Iterator[tuple[Layer, int]]:
-        """Yield (layer, number of the call) in topological order. Independent calls keep the file's order."""
+        """Yield (layer, index of its call) in topological order. Independent calls keep the file's order."""
         calls = [
             (layer, number)
             for layer in self._network.layers
@@ -223,8 +230,8 @@ class _Run:
     def _in_execution_order(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
         """Return calls in Keras' execution order, which matters because some layers remove masks of tensors.
 
-        Calls with the largest distance from an output come first. All calls of a layer have the largest distance among
-        them. At equal distance, calls that lead to later outputs come first.
+        Calls with the largest distance from an output come first. Every call of a layer counts with the largest of the
+        layer's distances. At equal distance, calls that lead to later outputs come first.
         """
         far: dict[tuple[str, int], int] = {}
         farthest = Counter[str]()
@@ -304,7 +311,7 @@ def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[L
 
 
 def _stackable_pairs(network: Network) -> Iterator[tuple[Layer, Layer]]:
-    """Yield (layer, its only reader) for pairs that can be adjacent layers of one stack."""
+    """Yield (layer, the only layer that reads it) for pairs that can be adjacent layers of one stack."""
     if network.is_sequential:
         for below, above in zip(network.layers, network.layers[1:], strict=False):
             if is_stack(below, above):
@@ -326,7 +333,7 @@ def _stackable_pairs(network: Network) -> Iterator[tuple[Layer, Layer]]:
 
 
 def uses_of(net: Layer) -> Counter[Layer]:
-    """Count the calls of each layer."""
+    """Return the number of calls of each layer, where a nested layer is called with each call of its network."""
     counts = Counter[Layer]()
 
     def count(layer: Layer, times: int) -> None:

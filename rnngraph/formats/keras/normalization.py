@@ -51,7 +51,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 def _by_moving_averages(
     b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], axis: int, epsilon: float
 ) -> Signal:
-    """Declare normalization by the moving averages, in the training graph as well."""
+    """Declare normalization by the moving averages in both graphs, as for a frozen layer."""
     own = {name: b.parameter(layer, name, arrays[name], trainable=not name.startswith("moving")) for name in arrays}
     statistics = own.pop("moving_mean"), own.pop("moving_variance")
     options = {} if axis == x.rank - 1 else {"axis": axis}
@@ -75,7 +75,7 @@ def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     """Declare group normalization, over all steps and the units of each group."""
     x, groups = inputs.one, layer.config.get("groups", 32)
     if x.rank != 3 or _axes(layer, x.rank) != [2]:
-        raise Unreadable("its axis must be the last of three")
+        raise Unreadable("its input must be [batch, time, units], and its axis the last one")
     groups = x.width if groups == -1 else groups
     if isinstance(groups, bool) or not isinstance(groups, int) or not 0 < groups <= x.width or x.width % groups:
         raise layer.config.error(f"{layer} has {groups} groups, which do not divide its input's {x.width} units")

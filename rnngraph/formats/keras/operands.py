@@ -16,7 +16,7 @@ Operation = Callable[[Declaration, Layer, Inputs], Value | list[Value]]
 
 
 def plain(b: Declaration, item: Any) -> Any:
-    """Return an operand: a tensor, a number, or an array of numbers as a constant."""
+    """Convert an operand to a tensor of the script or a Python number. Nested lists become a constant."""
     if isinstance(item, Signal):
         return item.value
     if isinstance(item, list):
@@ -34,10 +34,10 @@ def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
 
 
 def promoted(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
-    """Convert operands to their widest dtype, as Keras 3 does. Python numbers count as int32 or float32.
+    """Convert operands to their common dtype, as Keras 3 does. Python numbers count as int32 or float32.
 
     Args:
-        least: Narrowest result dtype.
+        least: Narrowest dtype of the result.
     """
     widest = max([least, *(item.tensor.dtype for item in items if isinstance(item, Value))], key=_WIDENING.index)
     for item in items:
@@ -60,7 +60,11 @@ def as_truths(b: Declaration, x: Value) -> Value:
 
 
 def along_axis(function: Function, default: int | None) -> Operation:
-    """Return the operation that calls a function of (tensor, axis). ``default`` is Keras' default axis."""
+    """Return the operation that calls a function of (tensor, axis).
+
+    Args:
+        default: Keras' default of ``axis``.
+    """
 
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         axis = axis_of(option(layer, inputs, "axis", 1, default))
@@ -70,14 +74,18 @@ def along_axis(function: Function, default: int | None) -> Operation:
 
 
 def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = None) -> Any:
-    """Return an option from the operation's configuration or from its call."""
+    """Return an option of an operation: from the call by name or position, or from the configuration.
+
+    Args:
+        place: Position of the option among the call's arguments.
+    """
     if key in layer.config and not layer.kind.endswith("OpLambda"):
         return layer.config.get(key)
     return inputs.keyword(key, place, default)
 
 
 def axis_of(value: Any) -> Any:
-    """Return an option that is one axis, several axes, or None."""
+    """Return the option ``axis``: an int, a tuple of ints, or None. Raises ``Unreadable`` for other values."""
     if isinstance(value, list | tuple):
         value = tuple(value)
         if all(isinstance(item, int) for item in value):
@@ -88,7 +96,7 @@ def axis_of(value: Any) -> Any:
 
 
 def one_axis(value: Any, rank: int | None = None) -> int:
-    """Return an option that is one axis. If ``rank`` is passed, a negative axis becomes nonnegative."""
+    """Return the option ``axis`` as an int. If ``rank`` is passed, a negative axis becomes nonnegative."""
     axis = axis_of(value)
     if isinstance(axis, tuple) and len(axis) == 1:
         axis = axis[0]

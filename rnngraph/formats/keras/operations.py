@@ -1,4 +1,4 @@
-"""Operations: declare functions that are called between layers, by their names in ``keras.ops`` of Keras 3."""
+"""Declares functions that are called between layers, by their names in ``keras.ops`` of Keras 3."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def _binary(function: Function) -> Operation:
 
 
 def _of_truths(function: Function, count: int) -> Operation:
+    """Return the operation that converts ``count`` operands to bools, and calls a function."""
     return lambda b, _, inputs: b.script.call(
         function, *(as_truths(b, x) if isinstance(x, Value) else x for x in operands(b, inputs, count))
     )
@@ -87,14 +88,14 @@ def _fill_operation(function: Function) -> Operation:
 
 
 def _with_number(function: Function, key: str, usual: float) -> Operation:
-    """Return the operation for an activation with the numeric option ``key``, whose default is ``usual``."""
+    """Return the operation for an activation with the numeric option ``key``, of which ``usual`` is the default."""
     return lambda b, layer, inputs: b.script.call(
         function, *operands(b, inputs, 1), float(option(layer, inputs, key, 1, usual))
     )
 
 
 def _gelu(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare GELU, exactly or by the tanh approximation."""
+    """Declare GELU: by erf or, by default, by the tanh approximation."""
     options = {"approximate": True} if option(layer, inputs, "approximate", 1, True) else {}
     return b.script.call(act.gelu, *operands(b, inputs, 1), **options)
 

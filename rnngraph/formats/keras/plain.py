@@ -62,7 +62,7 @@ def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare ``CategoryEncoding``: ints as one-hot rows, multi-hot rows, or counts."""
+    """Declare ``CategoryEncoding``: one-hot rows, multi-hot rows, or counts of the ints in each row."""
     x, depth = inputs.one, layer.config.count("num_tokens", maximum=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
@@ -161,7 +161,11 @@ def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def sizes(layer: Layer, key: str, count: int | None, minimum: int = 1, maximum: int = 1 << 24) -> list[int]:
-    """Return an option as a list of ints within bounds. A single int applies to all entries."""
+    """Return an option as a list of ``count`` ints within bounds. A single int is repeated ``count`` times.
+
+    Args:
+        count: Length of the list; None for any length.
+    """
     value = layer.config.get(key)
     numbers = [value] * (count or 1) if isinstance(value, int) else value
     if not isinstance(numbers, list) or not all(
@@ -169,7 +173,7 @@ def sizes(layer: Layer, key: str, count: int | None, minimum: int = 1, maximum: 
     ):
         raise layer.config.error(f"{key} of {layer} is not a list of whole numbers of {minimum} to {maximum}")
     if count is not None and len(numbers) != count:
-        raise layer.config.error(f"{key} of {layer} has {len(numbers)} numbers; it needs {count}")
+        raise layer.config.error(f"{key} of {layer} has {len(numbers)} entries; it must have {count}")
     return numbers
 
 
@@ -206,7 +210,7 @@ def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: object) -> object:
-    """Declare a scale or offset that is not trained: one number, or a vector along the last axis."""
+    """Return a scale or offset: a number, or a non-trainable parameter [width] for a list."""
     factor = layer.config.get(key, default)
     if not isinstance(factor, list):
         return number(layer.config, key, default)

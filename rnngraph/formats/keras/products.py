@@ -1,4 +1,4 @@
-"""Declares ``EinsumDense``, and the functions ``einsum``, ``matmul``, ``dot`` and kin."""
+"""Declares ``EinsumDense``, and the functions ``einsum``, ``tensordot``, ``dot`` and other products."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _terms(equation: object, ranks: list[int]) -> tuple[list[str], str]:
 
 
 def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare ``EinsumDense`` as x [lead, inner] @ kernel [inner, units]. Each letter may be several axes."""
+    """Declare ``EinsumDense`` as x [lead, inner] @ kernel [inner, units], where each may stand for several axes."""
     x = inputs.one
     kernel = b.array(layer, "kernel", *(None,) * b.arrays(layer)["kernel"].ndim)
     (first, second), output = _terms(layer.config.text("equation"), [x.rank, kernel.ndim])

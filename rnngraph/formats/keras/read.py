@@ -64,7 +64,7 @@ KEEPS_MASK = frozenset(
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
 """Classes in ``KEEPS_MASK`` that did not pass masks on in Keras 2."""
 KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
-"""Classes that keep the input's shape. An unsupported one is replaced by its input, so that later ones are checked."""
+"""Classes that keep the input's shape. Its input replaces an unsupported layer, so that later layers are checked."""
 REMEDY = (
     "Replace them by layers that docs/keras.md lists, and save the model again; declare classes of your own by "
     'custom_objects={"Class": builder}; or declare the net, and convert the arrays of recurrent layers with '
@@ -133,7 +133,7 @@ def read_keras(
 
 
 def _request(net: Layer, open: Any, fixed: Any) -> AxisRequest:
-    """Check the requested axes by the names of the net's inputs."""
+    """Return the request in ``open`` and ``fixed``, checked against the net's inputs."""
     if not (open or fixed) or net.network is None:
         return AxisRequest.of(None, None, {})
     shapes = {input_name(name): [None, *_input_shape(layer)[0]] for name, layer in _input_layers(net.network)}
@@ -261,7 +261,7 @@ def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
 
 
 def _output_names(network: Network, count: int) -> list[str]:
-    """Return the names of the outputs: keys of a dict, or names of layers with numbers for several outputs."""
+    """Return the names of the outputs: keys of a dict, or names of layers, with indices for layers with several."""
     if isinstance(network.outputs, dict) and len(list(references(network.outputs))) == len(network.outputs):
         return sorted(network.outputs)
     sequential = [network.layers[-1].name] * count

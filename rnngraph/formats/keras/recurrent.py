@@ -49,7 +49,7 @@ def _goes_back(layer: Layer) -> bool:
 
 
 def cells_of(layer: Layer) -> list[Layer]:
-    """Return the configurations of a recurrent layer's cells, the lowest first."""
+    """Return a recurrent layer's cells, the lowest first. A layer without separate cells is its own cell."""
     inner = layer.inner.get("cell", []) + layer.inner.get("cells", [])
     if not inner:
         return [layer]
@@ -64,7 +64,13 @@ def _is_lstm(layer: Layer) -> bool:
 
 
 def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) -> Value:
-    """Declare a cell with its arrays in the scope ``at``."""
+    """Declare a cell, and record its arrays.
+
+    Args:
+        width: Width of the cell's input.
+        at: Scope of the cell.
+        drops_state: True to apply recurrent dropout to the state; False to ignore recurrent dropout.
+    """
     if layer.is_custom and b.custom_cell is not None:
         return b.custom_cell(b, layer, at)
     units = layer.config.count("units", maximum=1 << 24)
@@ -170,7 +176,11 @@ def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[
 
 
 def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
-    """Return a driver's options for masks. ``zeroes``: masked outputs are 0."""
+    """Return a driver's options for the mask of x.
+
+    Args:
+        zeroes: True if outputs of masked steps are 0; False if they repeat the last output.
+    """
     if x.mask is None:
         return {}
     if _flag(layer, "time_major"):
@@ -252,7 +262,10 @@ def _both_ways(
     initial: list[list[State] | None],
     options: dict[str, Any],
 ) -> tuple[list[Value], list[Value]]:
-    """Return (outputs, final states of the top layer) of a bidirectional layer or stack. A stack has one output."""
+    """Return (outputs, final states of the top layer) of a bidirectional layer or stack.
+
+    Outputs are one sequence for each direction; a stack has one sequence, with both concatenated.
+    """
     count, width = len(columns[0]), x.width
     at = b.scope(b.group(layer)[0])
     cells: list[list[Value]] = [[], []]

@@ -54,6 +54,8 @@ def _reduction(function: Function, operand: Callable[[Declaration, Inputs], Valu
 
 
 def _extreme(function: Function, of_truths: Function) -> Operation:
+    """Return the operation for ``max`` or ``min``. Bools are reduced by ``of_truths``: ``any`` or ``all``."""
+
     def reduce(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         (x,) = operands(b, inputs, 1)
         return b.script.call(of_truths if x.tensor.dtype == "bool" else function, x, **_axis_options(layer, inputs))

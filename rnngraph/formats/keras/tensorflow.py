@@ -13,7 +13,7 @@ from .operands import Operation, operands, option, plain
 from .operations import OPERATIONS, declared
 
 _PLACES = ("x", "input_tensor", "input", "a", "features", "logits", "values", "value", "tensor", "t", "condition")
-"""TensorFlow's names for the first operand."""
+"""TensorFlow's argument names for the first operand of a function."""
 _RENAMED = {
     "shape": "newshape",
     "perm": "axes",

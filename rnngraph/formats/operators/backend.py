@@ -31,7 +31,7 @@ class Backend(Protocol[Item]):
     """Interface of the primitive operations from which operators are composed."""
 
     def shape(self, x: Item) -> tuple[Dim, ...]:
-        """Return the sizes of ``x``."""
+        """Return the shape of ``x``."""
 
     def dtype(self, x: Item) -> str:
         """Return the dtype of ``x``, by NumPy's name."""
@@ -40,13 +40,13 @@ class Backend(Protocol[Item]):
         """Call a public function of ``rg``. Operands are values, literals, or lists of these."""
 
     def operation(self, sign: str, left: Any, right: Any) -> Item:
-        """Apply one of ``+ - * / @ <=``."""
+        """Apply one of the operators ``+ - * / @ <=`` to values or numbers."""
 
     def item(self, x: Item, *index: Any) -> Item:
         """Index with ints and slices, as NumPy's basic indexing does."""
 
     def transpose(self, x: Item, order: Sequence[int]) -> Item:
-        """Permute axes."""
+        """Permute axes: axis i of the result is axis ``order[i]`` of x."""
 
     def reshape(self, x: Item, shape: Sequence[Dim]) -> Item:
         """Reshape to these sizes, some of which may be symbolic."""
@@ -55,20 +55,22 @@ class Backend(Protocol[Item]):
         """Concatenate along an axis."""
 
     def pad(self, x: Item, pairs: Mapping[int, tuple[int, int]], value: float = 0.0) -> Item:
-        """Pad axes with (before, after) entries of one value."""
+        """Pad axes with entries of one value. ``pairs`` is {axis: (entries before, entries after)}."""
 
     def broadcast(self, x: Item, shape: Sequence[Dim]) -> Item:
         """Broadcast to these sizes, some of which may be symbolic."""
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Record arrays as the weights of a layer named ``scope``."""
+        """Record the arrays of a layer's parameters, which are named ``scope/name``."""
 
 
 def entries_of(own: Sequence[Dim], target: Sequence[Dim], unnamed: Container[Dim] = ()) -> tuple[int | str | None, ...]:
     """Return the shape argument of ``rg.reshape``: None for an unchanged axis, names of sizes, and at most one -1.
 
     Args:
-        unnamed: Sizes for which -1 is preferred over the name.
+        own: Shape before the reshape.
+        target: Shape after the reshape.
+        unnamed: Sizes that are written as -1 rather than by name, if only one size can be -1.
     """
     entries: list[int | str | None] = []
     for axis, dim in enumerate(target):

@@ -17,7 +17,7 @@ from .planes import by_rows, on_planes
 from .windows import Window, slices
 
 MAX_PRODUCTS = 4096
-"""Maximum number of products if a convolution is unrolled to a sum of products."""
+"""Maximum number of matrix products in the sum that ``shared`` declares, because each product is an op."""
 Convolve = Callable[[Item, np.ndarray, Window], Item]
 """1-D convolution of x [batch, time, width] with a kernel [size, width / groups, filters]: ``owned`` or ``shared``."""
 
@@ -53,7 +53,7 @@ class Owned(Generic[Item]):
         return self.b.call(conv1d, x, filters, size, **options, name=self.scope)
 
     def of_row(self, row: int) -> Owned[Item]:
-        """Return the layer for one row of a 2-D kernel. Only the layer of the first row adds the bias."""
+        """Return the layer for one row of a 2-D kernel. Only the layer of row 0 adds the bias."""
         return self if row == 0 else replace(self, scope=f"{self.scope}/row_{row}", bias=None)
 
 
@@ -81,17 +81,21 @@ def padding_of(window: Window) -> str | tuple[int, int]:
 def shared(
     b: Backend[Item], declare: Callable[[np.ndarray], Item], bias: Item | None, groups: int = 1
 ) -> Convolve[Item]:
-    """Return a 1-D convolution as a sum over the kernel's entries, for a kernel that several calls share.
+    """Return a 1-D convolution as a sum of products, one for each step of the kernel, which several calls share.
 
     Args:
+        b: The backend.
         declare: Function that returns the kernel [size, width / groups, filters] as a value.
+        bias: [filters].
+        groups: Number of groups of channels.
     """
 
     def convolve(x: Item, array: np.ndarray, window: Window) -> Item:
         kernel, (size, wide, filters) = declare(array), array.shape
         if size * groups > MAX_PRODUCTS:
             raise UnreadableError(
-                f"it is called more than once, with {groups} groups of {size} entries; give each call its own layer"
+                f"it is called more than once, with {groups} groups and a kernel of {size} steps, which is more than "
+                f"{MAX_PRODUCTS} products; give each call its own layer"
             )
         high, total = filters // groups, None
         for entry, steps in enumerate(slices(b, x, 1, window, 0.0)):
@@ -124,7 +128,16 @@ def _product(b: Backend[Item], x: Item, weights: Item, groups: int, wide: int, h
 def convolution(
     b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int, convolve: Convolve[Item]
 ) -> Item:
-    """Convolve x [batch, *axes, width] with a 1-D or 2-D kernel [*sizes, width / groups, filters]."""
+    """Convolve x [batch, *axes, width] with a 1-D or 2-D kernel [*sizes, width / groups, filters].
+
+    Args:
+        b: The backend.
+        x: The value.
+        kernel: The kernel.
+        windows: Window along each axis.
+        groups: Number of groups of channels.
+        convolve: The 1-D convolution: the result of ``owned`` or ``shared``.
+    """
     if isinstance(convolve, Owned) and len(windows) == 2 and kernel.shape[2] == 1 < groups and not convolve.activation:
         return _depthwise(b, x, kernel, windows, groups, convolve)
 
@@ -137,7 +150,7 @@ def convolution(
 def _depthwise(
     b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int, layer: Owned[Item]
 ) -> Item:
-    """Convolve each channel on its own, as a sum of 1-D convolutions: one for each row of the kernel.
+    """Return a 2-D depthwise convolution as a sum of 1-D convolutions, one for each row of the kernel.
 
     ``convolution_along`` would be slower: it concatenates rows within each group, which is one channel wide here.
     """
@@ -156,7 +169,11 @@ def _depthwise(
 
 
 def flattened_kernel(kernel: np.ndarray, across: int) -> np.ndarray:
-    """Reshape a 2-D kernel to a 1-D kernel [size along, size across * width, filters]."""
+    """Reshape a 2-D kernel to a 1-D kernel [size along, size across * width, filters].
+
+    Args:
+        across: The kernel's unrolled axis, 0 or 1.
+    """
     ordered = kernel.transpose(kernel_order(across))
     return ordered.reshape(ordered.shape[0], -1, ordered.shape[3])
 
@@ -199,7 +216,7 @@ def convolution_along(
 
 
 def _concat_channels(b: Backend[Item], parts: Sequence[Item], groups: int) -> Item:
-    """Concatenate the channels of several tensors, so that each group's channels are adjacent."""
+    """Concatenate several tensors along the last axis, group by group, so that each group's channels are adjacent."""
     if groups == 1 or len(parts) == 1:
         return parts[0] if len(parts) == 1 else b.concat(parts, 3)
     *ahead, width = b.shape(parts[0])
@@ -212,7 +229,9 @@ def _check(b: Backend[Item], x: Item, kernel: Sequence[int], windows: Sequence[W
     shape = b.shape(x)
     axes = len(shape) - 2
     if axes not in (1, 2) or len(kernel) != len(shape) or len(windows) != axes:
-        raise UnreadableError(f"it runs along {axes} axes with a kernel of rank {len(kernel)}; it must be one or two")
+        raise UnreadableError(
+            f"it runs along {axes} axes with a kernel of rank {len(kernel)}; use a 1-D or 2-D convolution"
+        )
     if [window.size for window in windows] != [*kernel[:-2]]:
         raise UnreadableError(
             f"its windows have sizes {[window.size for window in windows]}; they must be those of the kernel, "
@@ -220,7 +239,10 @@ def _check(b: Backend[Item], x: Item, kernel: Sequence[int], windows: Sequence[W
         )
     width, (part, filters) = shape[-1], kernel[-2:]
     if not isinstance(width, int) or groups < 1 or part * groups != width or filters % groups:
-        raise UnreadableError(f"its kernel {list(kernel)} must fit {width} channels in {groups} groups")
+        raise UnreadableError(
+            f"its kernel of shape {list(kernel)} does not fit {width} channels in {groups} groups; it must be "
+            "[*sizes, channels / groups, filters]"
+        )
 
 
 def transposed_convolution(
@@ -241,13 +263,16 @@ def transposed_convolution(
         x: The value.
         kernel: [*sizes, filters / groups, width].
         windows: Window along each axis. ``before`` and ``after`` are cropped from the result.
-        added: Number of results that are appended along each axis (output padding).
+        added: Number of entries that are appended to the result along each axis (output padding).
         groups: Number of groups of channels.
         convolve: The 1-D convolution.
     """
     count = kernel.ndim - 2
     if groups < 1 or kernel.shape[-1] % groups or len(b.shape(x)) != kernel.ndim:
-        raise UnreadableError(f"its kernel {list(kernel.shape)} must fit rank {len(b.shape(x))} and {groups} groups")
+        raise UnreadableError(
+            f"its kernel of shape {list(kernel.shape)} does not fit an input of rank {len(b.shape(x))} and {groups} "
+            "groups; it must be [*sizes, filters / groups, channels]"
+        )
     plain = []
     for axis, (window, more) in enumerate(zip(windows, added, strict=True), 1):
         before, after = window.sides

@@ -10,7 +10,7 @@ from ...declare.functions.randomness import by_graph, dropout
 from .backend import Backend, Item
 
 ALPHA = 1.7580993408473766
-"""Negated limit of SELU(x) for x to minus infinity."""
+"""Negated limit of SELU(x) as x approaches minus infinity."""
 
 
 def shared_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int]) -> Item:
@@ -23,9 +23,14 @@ def shared_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int]
 
 
 def alpha_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int] = ()) -> Item:
-    """Return x with dropped entries at SELU's lower bound, scaled to x's mean and deviation (Klambauer et al. 2017).
+    """Return alpha dropout of x (Klambauer et al. 2017), which preserves the mean 0 and variance 1 of x.
+
+    Dropped entries become SELU's lower bound; then all entries are scaled and shifted.
 
     Args:
+        b: The backend.
+        x: The value.
+        keep: The probability that an entry is kept.
         axes: Axes whose entries share the mask.
     """
     rate = 1 - keep

@@ -4,4 +4,7 @@ from __future__ import annotations
 
 
 class UnreadableError(Exception):
-    """An operation cannot be declared. The message is the reason; the front end adds the operation's name and line."""
+    """Error for an operation that cannot be declared.
+
+    The message is the reason, with the operation as "it"; the front end adds the operation's name and line.
+    """

@@ -15,12 +15,12 @@ from .backend import Backend, Item
 from .errors import UnreadableError
 
 MAX_SINGLE = 256
-"""Maximum entries that are taken one by one from an axis of symbolic size."""
+"""Maximum entries that ``take`` selects one by one from an axis of symbolic size, because each is an op."""
 ALL = slice(None)
 
 
 def is_clamped(size: Dim, start: int | None, stop: int | None, step: int = 1) -> bool:
-    """True if the bounds of a slice may exceed an axis of symbolic size, or the slice may be empty."""
+    """True if the bounds of a slice may exceed an axis of symbolic size, or if the slice is empty."""
     if isinstance(size, int):
         return False
     both = start is not None and stop is not None and (start < 0) == (stop < 0)
@@ -52,7 +52,7 @@ def check_positions(places: np.ndarray, size: int, axis: int, negative: bool = T
         places: The positions.
         size: Size of the axis.
         axis: The axis, for errors.
-        negative: Negative positions count from the end.
+        negative: True if negative positions are valid, and count from the end.
     """
     lowest = -size if negative else 0
     outside = places[(places < lowest) | (places >= size)]
@@ -67,6 +67,10 @@ def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Call
     """Return the entries of an axis at constant indices, as ``numpy.take`` does. Negative indices count from the end.
 
     Args:
+        b: The backend.
+        x: The value.
+        places: The indices.
+        axis: The axis.
         declare: Function that returns an array of nonnegative indices as a value.
     """
     shape, ahead = b.shape(x), [ALL] * axis
@@ -86,7 +90,8 @@ def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Call
         return b.call(gather, x, declare(places), *([axis] if axis else []))
     if len(flat) > MAX_SINGLE:
         raise UnreadableError(
-            f"{len(flat)} entries of an axis of symbolic size are selected from its end; at most {MAX_SINGLE} are read"
+            f"it selects {len(flat)} entries from the end of an axis of symbolic size; at most {MAX_SINGLE} are "
+            "supported, so fix the size"
         )
     parts = [b.item(x, *ahead, slice(place, place + 1 or None)) for place in flat]
     return b.reshape(b.concat(parts, axis), (*shape[:axis], *places.shape, *shape[axis + 1 :]))

@@ -10,14 +10,17 @@ from .errors import UnreadableError
 from .windows import Window
 
 MAX_SLICES = 64
-"""Maximum entries of a window along the unrolled axis. Each entry is a slice."""
+"""Maximum entries of a window along the unrolled axis, because each entry becomes a slice op."""
 
 
 def written_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
-    """Return the axis to unroll, 0 or 1; None if neither can be unrolled.
+    """Return the axis to unroll, 0 or 1; None if both sizes are symbolic, and both windows change their axes.
 
     The first choice is an axis of fixed size that its window leaves unchanged. Next are the second and the first axis,
     if the size is fixed and the window short. The last choice is a symbolic axis that its window leaves unchanged.
+
+    Raises:
+        UnreadableError: No axis can be unrolled, because the window along each fixed axis is too long.
     """
     fixed = [place for place in (1, 0) if isinstance(sizes[place], int)]
     unchanged = [place for place in (0, 1) if windows[place].is_identity]
@@ -26,7 +29,7 @@ def written_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
         return place
     if fixed:
         raise UnreadableError(
-            f"its windows along a fixed axis have {windows[fixed[0]].size} entries; at most {MAX_SLICES} are read"
+            f"its windows along a fixed axis have {windows[fixed[0]].size} entries; at most {MAX_SLICES} are supported"
         )
     return None
 
@@ -37,8 +40,11 @@ def on_planes(
     """Apply a function of [batch, across, along, channels] to x [batch, height, width, channels].
 
     Args:
-        run: Function of (x in that order, window across the unrolled axis, window along the other axis, number of the
-            unrolled axis).
+        b: The backend.
+        x: The value.
+        windows: Window along the height and along the width.
+        run: Function of (x as [batch, across, along, channels], window across the unrolled axis, window along the
+            other axis, unrolled axis: 0 for the height, 1 for the width).
     """
     place = written_axis(b.shape(x)[1:3], windows)
     if place is None:
@@ -52,7 +58,7 @@ def on_planes(
 def by_rows(b: Backend[Item], items: Sequence[Item], run: Callable[[Sequence[Item]], Item]) -> Item:
     """Apply a function of values [rows, along, channels] to values [batch, across, along, channels].
 
-    ``along`` stays one axis of every reshape, so that its size may be any formula.
+    Axes batch and across are merged to rows. ``along`` is unchanged by every reshape, so its size may be symbolic.
     """
     batch, across = b.shape(items[0])[:2]
     y = b.transpose(run([_as_rows(b, item) for item in items]), (1, 0, 2))

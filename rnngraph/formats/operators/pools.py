@@ -24,7 +24,10 @@ def mean_pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_paddi
     """Return the mean of every window of x [batch, *axes, width].
 
     Args:
-        counts_padding: True to count padding as zeros; False for the mean over real entries.
+        b: The backend.
+        x: The value.
+        windows: Window along each axis.
+        counts_padding: True if padding counts as zeros; False for the mean over the entries of x alone.
     """
     return _pool(b, x, windows, counts_padding)
 
@@ -33,7 +36,10 @@ def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: 
     """Return adaptive max or average pooling: the axes are divided into a number of windows.
 
     Args:
-        counts: Number of windows, by axis. Windows have nearly equal sizes, and overlap if the axis is not divisible.
+        b: The backend.
+        x: The value.
+        counts: Number of windows, by axis. If it does not divide the axis, windows differ in size, and may overlap.
+        is_max: True for the maximum, False for the mean.
     """
     function = reduce_max if is_max else reduce_mean
     for axis, count in counts.items():
@@ -59,9 +65,7 @@ def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: 
         counts_padding: True to count padding as zeros in a mean, False to skip padding; None for the maximum.
     """
     if len(b.shape(x)) != len(windows) + 2 or len(windows) not in (1, 2):
-        raise UnreadableError(
-            f"it pools {len(b.shape(x)) - 2} axes with {len(windows)} windows; it must be one axis or two"
-        )
+        raise UnreadableError(f"it pools {len(b.shape(x)) - 2} axes with {len(windows)} windows; use a 1-D or 2-D pool")
     if len(windows) == 1:
         return _pool_time(b, x, windows[0], counts_padding)
 
@@ -87,10 +91,12 @@ def _pool_unrolled(b: Backend[Item], x: Item, window: Window, counts_padding: bo
 
 
 def entry_counts(window: Window, size: int, counts_padding: bool) -> list[int]:
-    """Return the number of entries of each window along an axis.
+    """Return the number of entries by which each window's sum is divided in a mean along an axis.
 
     Args:
-        counts_padding: True to include padding.
+        window: The windows.
+        size: Size of the axis.
+        counts_padding: True to count padding too.
     """
     before, _ = window.sides
     after = window.after
@@ -125,7 +131,7 @@ def _ones(b: Backend[Item], shape: Sequence[Dim], dtype: str) -> Item:
 
 
 def _padded_pool(b: Backend[Item], x: Item, window: Window, is_max: bool) -> Item:
-    """Pool x [batch, time, width] along time. Padding is included."""
+    """Pool x [batch, time, width] along time. The mean counts padding as zeros."""
     fill = float("-inf") if is_max else 0.0
     if window.is_identity:
         return x

@@ -16,16 +16,17 @@ Padding = str | tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """Windows along an axis.
+    """Size, stride, dilation and padding of the windows along one axis.
 
     Attributes:
         size: Entries of a window.
         stride: Distance between the first entries of consecutive windows.
         dilation: Distance between the entries of a window.
-        before: Padding before the axis, symbolic for ``same`` padding with strides along an axis of symbolic size.
-        after: Padding after the axis.
+        before: Entries of padding before the axis. Symbolic for ``same`` padding with a stride along an axis of
+            symbolic size.
+        after: Entries of padding after the axis.
         is_same: True for ``same`` padding, with ceil(size of the axis / stride) windows.
-        beyond: Entries of the last window that lie after the padding, and are ignored.
+        beyond: Entries of the last window that lie after the padding (ceil mode). Pools ignore them.
     """
 
     size: int
@@ -41,8 +42,12 @@ class Window:
         """Return the window along an axis of this size.
 
         Args:
-            padding: ``valid``; ``same``, with an odd entry after; ``same_lower``, with an odd entry before; ``causal``;
-                or (before, after).
+            axis: Size of the axis.
+            size: Entries of a window.
+            stride: Distance between the first entries of consecutive windows.
+            dilation: Distance between the entries of a window.
+            padding: ``valid``; ``same``, which pads more after if the total is odd; ``same_lower``, which then pads
+                more before; ``causal``; or (before, after).
         """
         if min(size, stride, dilation) < 1:
             raise UnreadableError(
@@ -68,8 +73,12 @@ class Window:
         """Return the window of a transposed convolution. ``before`` and ``after`` are cropped from the result.
 
         Args:
-            padding: Like the argument of ``along``. With ``same``, the result has ``stride`` times the size.
-            added: Number of results that are appended (output padding).
+            size: Entries of a window.
+            stride: Distance between the results of consecutive entries of the input.
+            dilation: Distance between the entries of a window.
+            padding: ``valid``, ``same``, ``same_lower`` or (before, after). With ``same``, the result is ``stride``
+                times as long as the input.
+            added: Number of entries that are appended to the result (output padding).
         """
         if isinstance(padding, tuple):
             return Window(size, stride, dilation, *padding)
@@ -92,7 +101,7 @@ class Window:
 
     @property
     def sides(self) -> tuple[int, int]:
-        """(before, after) as ints. Raises ``UnreadableError`` if the padding is symbolic."""
+        """(before, after + beyond) as ints. Raises ``UnreadableError`` if the padding is symbolic."""
         if isinstance(self.before, int) and isinstance(self.after, int):
             return self.before, self.after + self.beyond
         raise UnreadableError("its padding depends on the symbolic size of its axis; fix the size")
@@ -135,9 +144,13 @@ def _halves(total: int) -> tuple[int, int]:
 
 
 def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) -> list[Item]:
-    """Return one slice of an axis for each entry of a window. It contains this entry of every window.
+    """Return one slice of an axis for each entry of a window: slice i consists of entry i of every window.
 
     Args:
+        b: The backend.
+        x: The value.
+        axis: The axis.
+        window: The windows.
         fill: Value of the padding.
     """
     if window.is_identity:
@@ -147,7 +160,7 @@ def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) ->
         x = b.pad(x, {axis: (before, after)}, fill)
     size = b.shape(x)[axis]
     if isinstance(size, int) and size <= window.span:
-        raise UnreadableError(f"its windows span {window.span + 1} entries of an axis of {size}; pad the axis")
+        raise UnreadableError(f"its windows span {window.span + 1} entries, but the axis has {size}; pad the axis")
     if isinstance(size, int):  # Entries after the last window are in no slice.
         used = (size - window.span - 1) // window.stride * window.stride + 1
         ends = [entry * window.dilation + used for entry in range(window.size)]

@@ -118,7 +118,11 @@ def wrong_name(config: dict[str, Any]) -> Any:
     ("builder", "error", "text"),
     [
         (wrong_order, rg.StructureError, r"arrays \[\[3, 10\], \[10\]\] of layer 'cell'.*names in the order"),
-        (wrong_name, rg.StructureError, "names an unknown parameter 'weight'; there are rnn/min_gru_cell/kernel"),
+        (
+            wrong_name,
+            rg.StructureError,
+            "names 'weight', which matches 0 parameters; give the end of one name among rnn/min_gru_cell/kernel",
+        ),
         (lambda config: 3, rg.StructureError, "must return an rg.Cell, not 3"),
         (lambda config: config["width"], rg.ArgumentError, "raised KeyError: 'width'"),
         (3, rg.DtypeError, "custom_objects has 3 for MinGRUCell"),

@@ -218,7 +218,7 @@ def test_windows_that_can_not_be_declared_are_rejected() -> None:
     b, x = TensorBackend(), rg.placeholder("x", (None, None, None, 4))
     with pytest.raises(UnreadableError, match="both axes of its input are symbolic"):
         max_pool(b, x, [Window(2), Window(3)])
-    with pytest.raises(UnreadableError, match="must fit 4 channels in 3 groups"):
+    with pytest.raises(UnreadableError, match="does not fit 4 channels in 3 groups"):
         convolution(b, x, np.ones((1, 1, 2, 6)), [Window(1)] * 2, 3, owned(b, "layer", None, 3))
     y = rg.placeholder("y", (None, None, 4))
     window = Window.along(y.type.shape[1], 3, 2, 1, "same")

@@ -48,7 +48,7 @@ def test_one_axis_may_be_open() -> None:
     ("declare", "message"),
     [
         (lambda x: tf.nn.conv2d(x, np.ones((3, 2, 3)), [1, 1, 1, 1], "SAME"), "of rank 4"),
-        (lambda x: tf.nn.conv2d(x, np.ones((3, 2, 4, 1)), [1, 1, 1, 1], "SAME"), "must fit 3 channels"),
+        (lambda x: tf.nn.conv2d(x, np.ones((3, 2, 4, 1)), [1, 1, 1, 1], "SAME"), "does not fit 3 channels"),
         (lambda x: tf.nn.conv2d(x, np.ones((3, 2, 3, 1)), [2, 1, 1, 1], "SAME"), "1 along the batch"),
         (lambda x: tf.nn.max_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "FULL"), "use one of"),
         (lambda x: tf.nn.max_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "SAME", "NCHW"), "transpose the input"),

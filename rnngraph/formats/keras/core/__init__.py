@@ -1,6 +1,6 @@
-"""Infrastructure of the readers of layers, in order of use.
+"""Modules that all readers of Keras layers use: they open and parse a file, and keep the state of a declaration.
 
 ``archive`` and ``hdf5`` open a file; ``object_header`` reads lengths of strings before memory is allocated.
-``configuration`` parses layers and calls, ``variables`` finds the layers' arrays, and ``declaration`` holds the script
+``configuration`` parses layers and calls, and ``variables`` finds the layers' arrays. ``declaration`` has the script,
 and tensors with masks.
 """

@@ -20,21 +20,21 @@ from .hdf5 import SIGNATURE, Hdf5
 
 WHAT = "a file of Keras"
 MAX_TEXT = 256 << 20
-"""Maximum bytes of a description."""
+"""Maximum bytes of a net's description in JSON."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """Open file.
+    """Opened Keras file.
 
-    Args:
+    Attributes:
         name: The file's name in errors.
         description: The net, an object with ``class_name`` and ``config``.
         version: Keras' major version, 2 or 3.
         minor: Minor version.
         weights: File with arrays.
-        by_path: True if arrays are stored by layers' positions in the net, as in ``.keras`` files. False: by layers'
-            names below ``root``.
+        by_path: True if arrays are stored by layers' positions in the net, as in ``.keras`` files; False if they are
+            stored by layers' names below ``root``.
         root: Group of the layers.
     """
 
@@ -48,7 +48,7 @@ class Opened:
 
 
 def opened(source: str | os.PathLike[str] | bytes) -> Opened:
-    """Open a file, by path or bytes."""
+    """Open a Keras file, from a path or bytes."""
     name, data = bytes_of_file(source, WHAT)
     return _legacy(name, data) if data[: len(SIGNATURE)] == SIGNATURE else _zipped(name, data)
 
@@ -73,7 +73,7 @@ def _member(name: str, archive: zipfile.ZipFile, member: str, max_bytes: int) ->
     except KeyError:
         raise FileError(f"{name} is damaged or no Keras file: it has no {member}; save the model again") from None
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise FileError(f"{member} of {name} has a compression that Keras does not use; save the model again")
+        raise FileError(f"{member} of {name} has a compression that Keras does not write; save the model again")
     if info.file_size > max_bytes:
         raise FileError(f"{member} of {name} has {info.file_size:,} bytes; it must have at most {max_bytes:,}")
     reserve(info.file_size, f"{member} of {name}")
@@ -106,6 +106,6 @@ def _legacy(name: str, data: bytes) -> Opened:
 
 
 def _version(version: str) -> tuple[int, int]:
-    """Return (major version, minor version) of a version string. The major version is 2 or 3, the nearest one."""
+    """Return (major, minor) of a version string. Major versions above 3 become 3, and lower or invalid ones 2."""
     number = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
     return 3 if number and int(number[1]) >= 3 else 2, int(number[2] or 0) if number else 0

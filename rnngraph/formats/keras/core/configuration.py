@@ -22,7 +22,7 @@ MAX_LAYERS, MAX_DEPTH = 20_000, 40
 
 @dataclass(frozen=True)
 class Reference:
-    """Reference to a tensor: a layer's name, and indices of the call and the output, from 0."""
+    """Reference to a tensor: a layer's name, the index of its call, and the index of the call's output."""
 
     layer: str
     call: int
@@ -44,14 +44,14 @@ class Layer:
     Attributes:
         kind: Name of the class.
         name: Name of the layer.
-        path: Names of the enclosing networks, then the layer's.
+        path: Names of the enclosing networks, outermost first, and the layer's name, separated by ``/``.
         config: Options of the layer.
         is_operation: True for a function of ``keras.ops``.
         is_foreign: True if the class is not one of Keras.
-        is_custom: True if ``custom_objects`` declares the class.
+        is_custom: True if ``custom_objects`` has the class.
         calls: Calls of the layer.
-        inner: Nested layers, by option.
-        network: The network, for a layer that is one.
+        inner: Nested layers, by the option that contains them.
+        network: Layers and calls of a nested network; None for other layers.
     """
 
     kind: str
@@ -72,7 +72,7 @@ class Layer:
 
     @property
     def key(self) -> str:
-        """Key of the layer's handler: the class name. Operations get a prefix, as they may have the name of a class."""
+        """Key of the layer's handler: the class name, with a prefix for operations, whose names may equal a class's."""
         return f"ops.{self.kind}" if self.is_operation else self.kind
 
     @property
@@ -90,7 +90,7 @@ class Network:
         layers: The layers. In a Sequential, each layer reads the output of the layer before it.
         inputs: Nest of ``Reference``; None in a Sequential.
         outputs: Nest of ``Reference``; None in a Sequential.
-        input_shape: Shape of the input of a Sequential without an input layer, if the file has it.
+        input_shape: Shape of the input of a Sequential without an input layer; None if the file does not state it.
     """
 
     layers: list[Layer]
@@ -119,13 +119,20 @@ def all_layers(layer: Layer) -> Iterator[Layer]:
 
 
 class _Reader:
-    """Parser with limits, because a small file can describe many layers."""
+    """Parser that limits the number of layers and their nesting, because a small file can describe many layers."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def layer(self, described: Record, path: str, depth: int, is_network: bool = True) -> Layer:
-        """Parse a layer that the layers named in ``path`` enclose."""
+        """Parse a layer.
+
+        Args:
+            described: The file's description of the layer.
+            path: Names of the enclosing layers.
+            depth: Number of enclosing layers.
+            is_network: True if a Sequential or Functional description becomes a network.
+        """
         self._count += 1
         if self._count > MAX_LAYERS or depth > MAX_DEPTH:
             raise described.error(
@@ -213,10 +220,10 @@ def _is_operation(config: Record, module: Any) -> bool:
 
 
 class _Numbering:
-    """Converts Keras' numbers of calls to numbers from 0.
+    """Converts Keras' indices of calls to indices from 0.
 
-    A nested network's first call is on its own inputs, so that Keras numbers the calls in the outer network from 1.
-    Calls that Keras 3 wrote are numbered from 0.
+    Keras 2 counts the call of a nested network on its own inputs, so calls in the outer network count from 1. Calls
+    that Keras 3 wrote count from 0.
     """
 
     def __init__(self, config: Record, by_name: Mapping[str, Layer], is_old: bool) -> None:
@@ -251,7 +258,7 @@ class _Numbering:
         return layer
 
     def _counts_from_one(self, network: Network) -> bool:
-        """True if the network has a first call on its own inputs."""
+        """True if the network has a call on its own inputs, with index 0."""
         if not network.is_sequential:
             return True
         return self._is_old and bool(network.layers) and network.layers[0].kind == "InputLayer"
@@ -337,7 +344,7 @@ def _is_reference(value: Any) -> bool:
 
 
 def _legacy_keyword(value: Any) -> Any:
-    """Convert an argument of Keras 2, whose tensors are lists of a name and two numbers."""
+    """Convert a keyword argument of Keras 2, in which a tensor is [layer, call, output]."""
     if _is_reference(value) and len(value) == 3:
         return Reference(*value)
     if isinstance(value, list):
@@ -346,7 +353,7 @@ def _legacy_keyword(value: Any) -> Any:
 
 
 def _ends(value: Any, by_name: Mapping[str, Layer]) -> Any:
-    """Convert the inputs or outputs of a network, a nest of tensors."""
+    """Convert the inputs or outputs of a network from JSON to a nest of ``Reference``."""
     if _is_reference(value) and value[0] in by_name:
         return Reference(*value[:3])
     if isinstance(value, Mapping):
@@ -355,7 +362,7 @@ def _ends(value: Any, by_name: Mapping[str, Layer]) -> Any:
 
 
 def mapped(nest: Any, function: Any) -> Any:
-    """Return a nest with ``function`` applied to each ``Reference``."""
+    """Return a nest in which each ``Reference`` is replaced by ``function`` of it."""
     if isinstance(nest, Reference):
         return function(nest)
     if isinstance(nest, dict):

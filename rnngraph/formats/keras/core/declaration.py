@@ -65,14 +65,14 @@ class Signal:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Arguments of a layer's call: nests of ``Signal`` and plain values."""
+    """Arguments of a layer's call: nests of ``Signal``, numbers and strings."""
 
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def one(self) -> Signal:
-        """The tensor of a call on exactly one tensor."""
+        """The only tensor of the call. Raises ``Unreadable`` if the call has more or none."""
         tensors = self.several
         if len(tensors) != 1:
             raise Unreadable(f"it is called on {len(tensors)} tensors; it must be called on one")
@@ -158,7 +158,7 @@ class FileLayers(NamedTuple):
 
 
 class Declaration:
-    """Declaration of a net."""
+    """State of a net's declaration: the script, the layers' arrays and scopes, and the tensors' masks."""
 
     def __init__(
         self, script: Script, file: FileLayers, handlers: Mapping[str, Handler], keeps_mask: frozenset[str]
@@ -184,13 +184,13 @@ class Declaration:
         self.custom_cell: Callable[[Declaration, Layer, str], Value] | None = None
         """Function that declares a cell of a user's class, from the declaration, the layer and the cell's scope."""
         self.kept: dict[Layer, Any] = {}
-        """Values that handlers reuse in further calls of a layer."""
+        """Values that handlers keep to reuse them in further calls of a layer, such as shared cells."""
         self.is_training: bool | None = None
         """Argument ``training`` of the current call, or of an enclosing one; None to follow the graph."""
         self._left: dict[int, Value | None] = {}
-        """Masks that calls set on tensors or removed from them, by ``_tensor``."""
+        """Masks that calls set on tensors or removed from them, by the tensor's key from ``_tensor``."""
         self._same: dict[int, int] = {}
-        self._named: list[Value] = []  # keeps alive the values whose ids are keys of ``_left`` and ``_same``
+        self._alive: list[Value] = []  # keeps the values in memory whose ids are keys of ``_left`` and ``_same``
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Declaration:
         return outputs
 
     def _cast(self, layer: Layer, nest: Any) -> Any:
-        """Cast floats to the layer's precision: 64 bits, or 32 for narrower dtypes."""
+        """Cast float tensors in a nest to the layer's precision: float64, or float32 for narrower dtypes."""
         kind = dtype_of(layer.config.get("dtype", None))
         if kind not in FLOATS or layer.network is not None:
             return nest
@@ -250,29 +250,30 @@ class Declaration:
         return as_kind(nest)
 
     def take_masks(self, *tensors: Signal) -> None:
-        """Remove masks from tensors for later calls."""
+        """Remove the masks of tensors, so that later calls that read the tensors are unmasked."""
         for x in tensors:
             if x.mask is not None:
                 self._leave(x, None)
 
     def _leave(self, x: Signal, mask: Value | None) -> None:
+        """Set the mask with which later calls read a tensor."""
         self._left[self._tensor(x)] = mask
 
     def as_left(self, x: Signal) -> Signal:
-        """Return a tensor with the mask that earlier calls left."""
+        """Return a tensor with the mask that earlier calls set on it, if any did."""
         tensor = self._tensor(x)
         return Signal(x.value, self._left[tensor]) if tensor in self._left else x
 
     def _tensor(self, x: Signal) -> int:
-        """Return a key of a tensor. Tensors that are one object in Keras' inference have the same key."""
-        self._named.append(x.value)
+        """Return a tensor's key, which is equal for tensors that are one object in Keras' inference."""
+        self._alive.append(x.value)
         number = id(x.value)
         while self._same.get(number, number) != number:
             number = self._same[number]
         return number
 
     def drops(self, rate: float) -> float:
-        """Return the rate of a training-only effect such as dropout in this call: 0 with training=False.
+        """Return ``rate``, of an effect in training only such as dropout; 0 if the call has training=False.
 
         Raises:
             Unreadable: The call has training=True, which also applies to inference.
@@ -288,7 +289,7 @@ class Declaration:
         return self._groups.get(layer, [layer])
 
     def waits(self, layer: Layer) -> bool:
-        """True if a layer is declared later, with the stack that it belongs to."""
+        """True if a layer is declared later, because it is part of a stack that is declared at its top layer."""
         return layer in self._waiting
 
     def is_shared(self, layer: Layer) -> bool:
@@ -302,7 +303,7 @@ class Declaration:
         return self._scopes[layer]
 
     def driver_scope(self, layer: Layer) -> str:
-        """Return the scope of a layer's driver: the layer's, or a new scope for further calls."""
+        """Return the scope of a layer's driver: the layer's scope for its first call, a new scope for further calls."""
         scope = self.scope(layer)
         if layer not in self._driven:
             self._driven.add(layer)
@@ -310,6 +311,11 @@ class Declaration:
         return self._free(scope, own=False)
 
     def _free(self, base: str, own: bool) -> str:
+        """Return a new scope, ``base`` or ``base_N``.
+
+        Args:
+            own: True if the scope may be the path of a layer.
+        """
         name, count = base, 0
         while self._used_names[name] or (not own and name in self._paths):
             count += 1

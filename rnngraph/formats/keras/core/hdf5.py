@@ -1,4 +1,4 @@
-"""Reads untrusted HDF5 files with h5py: only data within bounds, and only in the file itself."""
+"""Reads untrusted HDF5 files with h5py: data of limited size, and only from the file itself."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ from ...reading import MAX_BYTES
 from .object_header import lengths_of_texts
 
 MAX_CHUNKS = 100_000
-"""Maximum chunks of a dataset."""
+"""Maximum chunks of a dataset, because HDF5 allocates memory for each."""
 MAX_NAMES = 100_000
 MAX_DEFLATE_RATIO = 1100
-"""Maximum compression ratio of deflate."""
+"""Maximum compression ratio of deflate, rounded up. A dataset that claims more is damaged."""
 FILTERS = {1, 2, 3, 32000}
-"""Numbers of the supported filters: deflate, shuffle, checksums and LZF, which are built into HDF5 or h5py."""
+"""HDF5's ids of the supported filters: deflate, shuffle, checksum and LZF, which are built into HDF5 or h5py."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 T = TypeVar("T")
 
 
 class Hdf5:
-    """Open file, whose groups have paths; ``""`` is the root.
+    """Opened HDF5 file. Groups and datasets are named by paths; ``""`` is the root group.
 
     Links, data in other files, and filters that h5py would have to load are errors.
     """
 
     def __init__(self, name: str, data: bytes) -> None:
-        """Open a file, with its name in errors. Raises ``MissingExtraError`` if h5py is not installed."""
+        """Open a file from its bytes. Raises ``MissingExtraError`` if h5py is not installed.
+
+        Args:
+            name: The file's name in errors.
+        """
         self.name = name
         try:
             import h5py
@@ -46,14 +50,14 @@ class Hdf5:
 
     def error(self, what: str) -> FileError:
         """Return the error for a damaged file."""
-        return FileError(f"{self.name} is damaged: {what}; use the file as it was written")
+        return FileError(f"{self.name} is damaged: {what}; use an undamaged copy")
 
     def has(self, path: str) -> bool:
         """True if the path leads to a group or dataset."""
         return self._call_h5py(lambda: self._at(path) is not None)
 
     def names(self, path: str) -> list[str]:
-        """Return the names in a group; none if it is no group."""
+        """Return the names in a group; an empty list if the path does not lead to a group."""
         group = self._call_h5py(lambda: self._at(path))
         if not isinstance(group, self._h5py.Group):
             return []
@@ -88,7 +92,7 @@ class Hdf5:
         return pieces
 
     def array(self, path: str) -> np.ndarray:
-        """Return a dataset of numbers: float64 as it is, other types as float32."""
+        """Return a numeric dataset, as float64 if it is stored as float64, otherwise as float32."""
         dataset = self._call_h5py(lambda: self._at(path))
         if not isinstance(dataset, self._h5py.Dataset):
             raise self.error(f"it has no array {path!r}")

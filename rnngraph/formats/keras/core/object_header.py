@@ -73,4 +73,4 @@ def _unpacked(form: str, data: bytes, start: int) -> tuple[int, ...]:
     try:
         return struct.unpack_from(form, data, start)
     except (struct.error, OverflowError):
-        raise ValueError("an object header is truncated; use the file as it was written") from None
+        raise ValueError("an object header is truncated; use an undamaged copy") from None

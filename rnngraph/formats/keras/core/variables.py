@@ -1,7 +1,7 @@
 """Finds the arrays of a layer in a file.
 
 A ``.keras`` file stores arrays by the layers' positions: in ``layers/lstm_1/cell/vars/0``, ``lstm_1`` is the second
-LSTM. A legacy ``.h5`` file has a flat list for each layer of the outermost network: trained ones first.
+LSTM. A legacy ``.h5`` file has a flat list for each layer of the outermost network: trainable arrays first.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from .configuration import Layer, all_layers
 
 Arrays = dict[str, np.ndarray]
 OLD_LAYERS = "_layer_checkpoint_dependencies"
-"""Name of ``layers`` in early ``.keras`` files."""
+"""Name of the group ``layers`` in early ``.keras`` files."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """Array of a layer. In ``.keras`` files, ``within`` is the path of the part of the layer that owns the array."""
+    """Array of a layer, by name.
+
+    Attributes:
+        within: Path of the layer's part that owns the array in ``.keras`` files, such as ``cell``; ``""`` for none.
+    """
 
     name: str
     is_trained: bool = True
@@ -52,7 +56,7 @@ def _in_cell(layer: Layer) -> list[Variable]:
 
 
 def _normalization(layer: Layer) -> list[Variable]:
-    """Return gamma and beta, if present."""
+    """Return gamma and beta, as far as the layer has them."""
     wanted = {"gamma": _flag(layer, "scale"), "beta": _flag(layer, "center")}
     return [Variable(name) for name, is_there in wanted.items() if is_there]
 
@@ -113,14 +117,14 @@ _OWN: Mapping[str, Callable[[Layer], list[Variable]]] = {
     "CuDNNLSTM": _named("kernel", "recurrent_kernel", "bias"),
     "CuDNNGRU": _named("kernel", "recurrent_kernel", "bias"),
 }
-"""Own variables of layers, in Keras' order."""
+"""Functions that return a layer's own variables in Keras' order, by class."""
 _PARTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "TimeDistributed": (("layer", "layer"),),
     "Bidirectional": (("layer", "forward_layer"), ("backward_layer", "backward_layer")),
     "RNN": (("cell", "cell"), ("cells", "cell/cells")),
     "StackedRNNCells": (("cells", "cells"),),
 }
-"""Nested layers: the option that has them, and the location of their arrays in ``.keras`` files."""
+"""(Option that contains nested layers, location of their arrays in ``.keras`` files), by class of the outer layer."""
 
 
 def own_variables(layer: Layer) -> list[Variable]:
@@ -141,7 +145,7 @@ def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
 
 
 def _numbered_layers(place: str, layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
-    """Yield (place, layer), with places numbered by class: ``dense``, ``dense_1``, ``lstm`` and so on."""
+    """Yield (location, layer), where locations below ``place`` count by class: ``dense``, ``dense_1``, ``lstm`` …"""
     counts = Counter[str]()
     for layer in layers:
         base = snake_case(layer.kind)
@@ -156,7 +160,7 @@ def snake_case(kind: str) -> str:
 
 
 def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
-    """Return the arrays of all layers that have any, by name."""
+    """Return {layer: arrays by name}, for all layers of a net that have arrays."""
     arrays: dict[Layer, Arrays] = {}
     if file.by_path:
         missing: list[Layer] = []
@@ -178,7 +182,7 @@ def _by_path(file: Opened, layer: Layer, path: str, arrays_by_layer: dict[Layer,
     arrays, numbers = Arrays(), Counter[str]()
     for variable in own_variables(layer):
         number, numbers[variable.within] = numbers[variable.within], numbers[variable.within] + 1
-        for within in (variable.within, f"_{variable.within}"):  # Keras 2 has ``_query_dense``
+        for within in (variable.within, f"_{variable.within}"):  # Keras 2 writes ``_query_dense``
             at = f"{_joined(_joined(path, within), 'vars')}/{number}"
             if file.weights.has(at):
                 arrays[variable.name] = file.weights.array(at)
@@ -193,7 +197,7 @@ def _by_path(file: Opened, layer: Layer, path: str, arrays_by_layer: dict[Layer,
 
 
 def _below(file: Opened, path: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of a user's layer by location: own arrays first, then those of nested layers."""
+    """Yield (location, array) below the path of a user's layer: own arrays first, then those of nested layers."""
     numbers = sorted((name for name in file.weights.names(_joined(path, "vars"))), key=lambda name: (len(name), name))
     for name in numbers:
         yield name, file.weights.array(f"{_joined(path, 'vars')}/{name}")
@@ -211,9 +215,7 @@ def _add_shared_arrays(file: Opened, arrays_by_layer: dict[Layer, Arrays], missi
     for layer in missing:
         candidates = [other for other in arrays_by_layer if other.kind == layer.kind and other.name == layer.name]
         if len(candidates) != 1 or candidates[0].config.entries != layer.config.entries:
-            raise FileError(
-                f"{file.name} is damaged: the arrays of {layer} are missing; use the file as it was written"
-            )
+            raise FileError(f"{file.name} is damaged: the arrays of {layer} are missing; use an undamaged copy")
         arrays_by_layer[layer] = arrays_by_layer[candidates[0]]
 
 
@@ -221,9 +223,9 @@ def _add_shared_arrays(file: Opened, arrays_by_layer: dict[Layer, Arrays], missi
 
 
 def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> None:
-    """Add the arrays of a layer of the outermost network."""
+    """Add the arrays of a layer of the outermost network to ``arrays_by_layer``, with those of nested layers."""
     custom = [part for part in all_layers(layer) if part.is_custom]
-    if custom:  # The arrays of a user's class are unknown, so take all that the file lists for the layer.
+    if custom:  # The arrays of a user's class are not known, so all that the file lists for the layer are its own.
         group = _joined(file.root, layer.name)
         names = file.weights.texts(group, "weight_names")
         arrays_by_layer[custom[0]] = {name: file.weights.array(f"{group}/{name}") for name in names}
@@ -234,14 +236,18 @@ def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> N
     if len(names) != len(wanted):
         raise FileError(
             f"{file.name} is damaged: it has {len(names)} arrays of {layer}, which needs {len(wanted)}; "
-            "use the file as it was written"
+            "use an undamaged copy"
         )
     for (part, variable, _), name in zip(wanted, names, strict=True):
         arrays_by_layer.setdefault(part, {})[variable] = file.weights.array(f"{group}/{name}")
 
 
 def _in_order(layer: Layer, is_trained: bool) -> Iterator[tuple[Layer, str, bool]]:
-    """Yield (layer, name, True if trained) for all variables of a layer and nested layers."""
+    """Yield (layer, name, True if trainable) for the variables of a layer and nested layers.
+
+    Args:
+        is_trained: True if the outer layers are trainable.
+    """
     is_trained = is_trained and layer.config.get("trainable", True) is not False
     for variable in own_variables(layer):
         yield layer, variable.name, is_trained and variable.is_trained
