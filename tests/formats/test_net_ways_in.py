@@ -83,7 +83,7 @@ def test_arrays_of_a_layer_load_into_torch(kind: str) -> None:
     for name, array in arrays.items():
         assert_allclose(back[name], array, atol=1e-6)
     assert "weight_ih" in rg.weights.to_torch(cell, arrays)
-    with pytest.raises(rg.ArgumentError, match="give the number of the layer"):
+    with pytest.raises(rg.ArgumentError, match="give the index of the layer"):
         rg.weights.to_torch(cell, arrays, reverse=True)
     with pytest.raises(rg.ArgumentError, match="layer"):
         rg.weights.to_torch(cell, arrays, layer=-1)

@@ -4,8 +4,8 @@
 
 - ``read`` is the entry point. It also rolls unrolled steps into loops.
 - ``graph_reader`` reads the needed nodes in order. ``fusing`` joins a product and the addition of its bias.
-- ``recurrent``, ``ops`` and ``loops`` have the readers of ops, whose common parts are in ``core``.
-- ``bodies`` expands other ops by ONNX's function bodies. ``unread`` lists the ops that cannot be read, with reasons.
+- ``recurrent``, ``ops`` and ``loops`` have the readers of ops, which share the modules of ``core``.
+- ``bodies`` expands ops without a reader by ONNX's function bodies. ``unread`` lists the ops that cannot be read.
 - ``quantized_files`` chooses the number of bits with which the program of a quantized file computes.
 
 To add an op, write a function with ``@reads("Op")`` of ``core.table`` in a file of ``ops``, and remove the op from

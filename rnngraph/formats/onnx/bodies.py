@@ -1,6 +1,6 @@
 """Expands operators without a reader by the function bodies of ONNX's standard.
 
-``function_bodies.json`` holds the bodies that are the same for all nodes. The package onnx, if installed, builds those
+``function_bodies.json`` has the bodies that are the same for all nodes. The package onnx, if installed, builds bodies
 that depend on a node's attributes and types.
 """
 
@@ -27,7 +27,10 @@ DOMAIN = "rnngraph.body"
 
 
 def body_of(node: Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> Graph | None:
-    """Return the graph of a node's function body, with the node's value names; None if ONNX defines none."""
+    """Return a node's function body as a graph that reads and computes the node's inputs and outputs by name.
+
+    None if ONNX defines no body, or if building the body needs a package that is missing.
+    """
     if node.domain not in MAIN_DOMAINS:
         return None
     call = messages.Node(
@@ -60,13 +63,13 @@ def _table() -> Mapping[str, Mapping[str, str]]:
 
 
 def _recorded_body(op: str, opset: int) -> messages.Function | None:
-    """Return the newest recorded body of an operator up to a version."""
+    """Return the body of an operator in ``function_bodies.json``, of the newest version up to ``opset``; or None."""
     versions = [int(version) for version in _table().get(op, {}) if int(version) <= opset]
     return decode(messages.Function, base64.b64decode(_table()[op][str(max(versions))])) if versions else None
 
 
 def _built(call: messages.Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> messages.Function | None:
-    """Build a node's body with the package onnx."""
+    """Build a node's body with the package onnx. None if it is not installed, or has no body for the operator."""
     try:
         from onnx import defs
     except ImportError:
@@ -84,7 +87,7 @@ def _built(call: messages.Node, inputs: Sequence[Operand | Deferred | None], ops
 
 
 def _type(operand: Any) -> messages.Type:
-    """Return the type of an input; symbolic sizes have no value."""
+    """Return the type of an input in ONNX's form, in which symbolic sizes are unknown."""
     if operand is None or (not hasattr(operand, "dtype") and not hasattr(operand, "tensor")):
         return messages.Type()
     dtype = operand.tensor.dtype if hasattr(operand, "tensor") else str(np.dtype(operand.dtype))

@@ -10,7 +10,10 @@ from .core.model import MAIN_DOMAINS, Graph, Node, subgraphs
 
 
 def with_sums(graph: Graph) -> Mapping[str, Node]:
-    """Return the node of each value. A ``MatMul`` that only an ``Add`` reads gets the addend as its third input."""
+    """Return {name of a value: node that computes it}.
+
+    An ``Add`` of a product that nothing else reads is replaced by the ``MatMul``, with the addend as its third input.
+    """
     uses = Counter(names_within(graph))
     makers = dict(graph.makers)
     for node in graph.nodes:
@@ -27,7 +30,7 @@ def with_sums(graph: Graph) -> Mapping[str, Node]:
 
 
 def names_within(graph: Graph) -> list[str]:
-    """Return the names that a graph and its nested graphs read."""
+    """Return the names that a graph and its nested graphs read, once for each read."""
     names = [name for node in graph.nodes for name in node.inputs]
     for node in graph.nodes:
         for inner in subgraphs(node):

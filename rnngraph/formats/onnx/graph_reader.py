@@ -33,12 +33,12 @@ _READER_ERRORS = (RnnGraphError, UnreadableError, ArithmeticError, AttributeErro
 
 @dataclass(frozen=True)
 class Failed:
-    """Output of a node that cannot be read, or that depends on such a node."""
+    """Placeholder for an output of a node that cannot be read, or that depends on an unreadable node."""
 
 
 @dataclass(frozen=True)
 class OmittedOutput:
-    """Output that the reader of an op does not compute."""
+    """Placeholder for an optional output that the reader of the op does not compute."""
 
     node: Node
     name: str
@@ -48,7 +48,7 @@ FAILED = Failed()
 
 
 class InnerError(Exception):
-    """A nested graph cannot be read. The errors of its nodes are listed in place of this one."""
+    """Error for a nested graph that cannot be read. The errors of the graph's nodes are listed instead."""
 
 
 class Reading:
@@ -56,8 +56,8 @@ class Reading:
 
     Attributes:
         stacks: For each recurrent node in a stack, all nodes of the stack, which become one driver.
-        choices: Assumed results of comparisons of sizes, by node.
-        undecided: Conditions on sizes, by the node that compares.
+        choices: Assumed results of comparisons of sizes, by the node that compares; by default False.
+        undecided: Comparisons of sizes whose results were assumed, by the node that compares.
         forced: {name of a symbolic size: (only value for which a node can be read, name of the node)}.
     """
 
@@ -71,7 +71,7 @@ class Reading:
         self.depth = 0
 
     def decide(self, node: Node, entry: Undecided) -> bool:
-        """Return the assumed value of a condition. Without a choice, undecided sizes are unequal."""
+        """Return the assumed result of a comparison of sizes: the node's choice, by default that sizes differ."""
         self.undecided.setdefault(node, entry)
         return self.choices.get(node, False) != entry.negated
 
@@ -87,7 +87,7 @@ class Reading:
 
 
 class GraphReader:
-    """Reads one graph, whose inputs have the values ``inputs``. ``outer`` is the reader of the enclosing graph."""
+    """Reader of one graph."""
 
     def __init__(
         self,
@@ -97,7 +97,15 @@ class GraphReader:
         outer: GraphReader | None = None,
         tensors: Tensors | None = None,
     ) -> None:
-        """Create a reader. ``tensors`` declares the values, by default the object of the enclosing graph."""
+        """Create a reader.
+
+        Args:
+            reading: State that all graphs of the model share.
+            graph: The graph.
+            inputs: Values of the graph's inputs, by name.
+            outer: Reader of the enclosing graph; None for the outermost graph.
+            tensors: Object that declares the values, by default the enclosing graph's.
+        """
         self._reading, self._graph, self._outer = reading, graph, outer
         self._tensors: Tensors = tensors or (reading.tensors if outer is None else outer._tensors)
         self._makers = with_sums(graph)
@@ -113,7 +121,7 @@ class GraphReader:
         return [self._value(name) for name in self._graph.outputs]
 
     def branch(self, graph: Graph, inputs: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
-        """Return the outputs of a nested graph. Errors in the graph are recorded."""
+        """Return the outputs of a nested graph. If a node cannot be read, list its problem and raise ``InnerError``."""
         outputs = GraphReader(self._reading, graph, inputs, self, tensors).outputs()
         if FAILED in outputs:
             raise InnerError
@@ -126,7 +134,7 @@ class GraphReader:
         return name in self._values or name in self._graph.makers or name in self._graph.arrays
 
     def _value(self, name: str) -> Any:
-        """Return a value of this graph or of an enclosing one."""
+        """Return the value of a name, of this graph or an enclosing one. Reads the nodes that the value depends on."""
         reader: GraphReader | None = self
         while reader is not None and not reader._is_own(name):
             reader = reader._outer
@@ -145,7 +153,7 @@ class GraphReader:
     # Order of reading -------------------------------------------------------------------------------
 
     def _read(self, names: Iterable[str]) -> None:
-        """Read the nodes of values, and all nodes that they depend on, operands first."""
+        """Read the nodes that compute values, and all nodes on which these depend, operands first."""
         pending: list[tuple[str, int]] = [(name, 0) for name in reversed(list(names))]
         open_ones: set[Node] = set()
         while pending:
@@ -175,7 +183,7 @@ class GraphReader:
         return [*first.inputs, *(name for other in others for name in other.inputs[1:])]
 
     def _captured(self, node: Node) -> list[str]:
-        """Return the names of this graph that a node's nested graphs read, without branches of an If that can't run."""
+        """Return the names of this graph that a node's nested graphs read, except an If's branches that can't run."""
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:
@@ -227,7 +235,7 @@ class GraphReader:
         return [outputs]
 
     def _by_body(self, node: Node, inputs: Sequence[Any]) -> list[Any]:
-        """Read a node by the function body of its op."""
+        """Return the outputs of a node without a reader, by the function body of its op."""
         reading = self._reading
         body = body_of(node, inputs, reading.opset(node))
         if body is None:
@@ -245,7 +253,7 @@ class GraphReader:
 
 
 def _check(value: Operand | Deferred | None) -> None:
-    """Raise ``UnreadableError`` for ranks and sizes that no real net has, such as formulas that grow without bound."""
+    """Raise ``UnreadableError`` for ranks and sizes above any real net's, such as formulas that grow without bound."""
     if value is None or isinstance(value, Deferred):
         return
     shape = shape_of(value)
@@ -257,7 +265,7 @@ def _check(value: Operand | Deferred | None) -> None:
 
 
 def _read_by(graph: Graph) -> list[str]:
-    """Return the names that a graph reads and does not compute."""
+    """Return the names that a graph's nodes read from enclosing graphs, each once."""
     names = [name for node in graph.nodes for name in node.inputs]
     own = {*graph.makers, *graph.inputs, *graph.arrays}
     return list(dict.fromkeys(name for name in [*names, *graph.outputs] if name and name not in own))

@@ -1,4 +1,4 @@
-"""Options of ``rg.compile`` by which the program of a quantized file computes in 8 bits."""
+"""Chooses the options of ``rg.compile`` with which the program of a quantized file computes in 8 bits."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ OF_BOTH = frozenset(
 )
 """Ops that occur only in files with quantized weights and activations."""
 MIN_DEPTH, MIN_WEIGHTS = 32, 4096
-"""Minimum rows and elements of a weight for which products in 8 bits are faster."""
+"""Minimum rows and elements of a weight in a net. If all weights are smaller, products in 8 bits are not faster."""
 
 
 def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, str]]:
-    """Return the options of ``rg.compile`` for a quantized file; {} if no option would change anything."""
+    """Return the options of ``rg.compile`` for a file; {} if it is not quantized, or 8 bits would not be faster."""
     ops = {node.op for node in _nodes(model.graph)}
     weights = [array for array in script.parameters.values() if array.ndim > 1]
     is_wide = any(array.shape[-2] >= MIN_DEPTH and array.size >= MIN_WEIGHTS for array in weights)

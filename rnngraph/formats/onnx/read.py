@@ -1,4 +1,4 @@
-"""Entry point of the reader: inputs, outputs, and repeated readings until all layers are known."""
+"""``read_onnx``: reads a file repeatedly, until sizes, shared weights and stacks of layers are known."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ FILES = (
     sequences,
     shapes,
 )
-"""Modules that register readers of ops, besides those that ``graph_reader`` imports."""
+"""Modules that register readers of ops, in addition to the modules that ``graph_reader`` imports."""
 MAX_CHOICES = 5
 """Maximum number of conditions on sizes for which all combinations are tried."""
 MAX_FORCED = 8
@@ -89,16 +89,16 @@ def read_onnx(
 
     Symbolic sizes of the file stay symbolic: one program serves all batches and lengths. 16-bit floats become float32,
     and integers below 32 bits int32. Inputs that no output needs are omitted. If the graph depends on whether a
-    symbolic size is 1, it is read for other sizes, unless it can be read for 1 only. Exporters that trace an example
-    may write a number in place of a symbolic size; the size then becomes this number.
+    symbolic size is 1, it is read for other sizes, unless it can be read for 1 only. An exporter that traced an example
+    may have written a number in place of a symbolic size; the size is then fixed to this number.
 
-    A program of a quantized file has 8-bit weights and activations, unless ``net.program`` sets others. The package
-    onnx is not needed.
+    A program of a quantized file has 8-bit weights, and 8-bit activations if the file has. Options of ``net.program``
+    override both. The package onnx is not needed.
 
     Args:
         source: A path, the bytes of a file, or a model. Further files with arrays must be in the file's folder.
-        fixed: Values of inputs, such as ``{"sr": 16000}``. The net lacks these inputs, and an ``If`` may depend on
-            them. Also numbers for the file's named sizes, and sizes of axes: ``{"x": {1: 200}}``.
+        fixed: Values of inputs, such as ``{"sr": 16000}``. The net then lacks the inputs, and an ``If`` may depend on
+            their values. Also numbers for the file's named sizes, ``{"B": 1}``, and sizes of axes, ``{"x": {1: 200}}``.
         max_entries: Maximum entries of an array, with symbolic sizes counted as 1, and maximum steps of a loop. The
             limit protects from small files that declare large arrays. Four times the entries of the largest input or
             weight are always allowed.
@@ -135,7 +135,7 @@ def net_of_model(
 
 
 def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Split ``fixed`` into values by name, sizes by name, and sizes of inputs' axes."""
+    """Split ``fixed`` into (sizes of inputs' axes, values and sizes by name)."""
     if not isinstance(fixed, Mapping):
         return fixed, None
     axes = {input_name(name): item for name, item in fixed.items() if isinstance(item, Mapping)}
@@ -143,7 +143,7 @@ def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
 
 
 def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
-    """Return the model with the caller's sizes of inputs."""
+    """Return the model with the requested names and sizes in the shapes of its inputs."""
     inputs = {
         name: kind if kind.shape is None else replace(kind, shape=tuple(request.shape(input_name(name), kind.shape)))
         for name, kind in model.graph.inputs.items()
@@ -152,7 +152,10 @@ def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
 
 
 def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
-    """Read the model repeatedly until all layers are known."""
+    """Return the script of a model.
+
+    The model is read again if symbolic sizes must be fixed, and once more if layers form stacks or share weights.
+    """
     settled = _settled(model, fixed)
     reading, values = _read_with_choices(model, settled)
     first, forced_by, names = (
@@ -204,7 +207,7 @@ def _note_sizes(
 
 
 def _read_with_choices(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:
-    """Read the model with the first choices that make it readable."""
+    """Read the model with the first choices that make it readable; if none does, with the default choices."""
     reading, values = _read(model, settled)
     for choices in _choices(reading):
         reading, values = _read(model, settled, choices=choices)
@@ -214,7 +217,7 @@ def _read_with_choices(model: Model, settled: Mapping[str, Any]) -> tuple[Readin
 
 
 def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
-    """Yield alternative choices for conditions on sizes, if nodes cannot be read."""
+    """Yield alternative choices for comparisons of sizes; none if all nodes could be read."""
     if reading.problems and reading.undecided:
         undecided = list(reading.undecided)
         yield dict.fromkeys(undecided, True)
@@ -225,7 +228,7 @@ def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
 
 
 def _settled(model: Model, fixed: Any) -> dict[str, Any]:
-    """Convert values of inputs to ``Known``, and sizes to ints."""
+    """Check the values in ``fixed``. Return values of inputs as ``Known``, and named sizes as ints, by name."""
     if not isinstance(fixed, Mapping | None):
         raise DtypeError(f"fixed must be a mapping from names of inputs to values, not {shown(fixed)}")
     names = {name for kind in model.graph.inputs.values() for name in kind.shape or () if isinstance(name, str)}
@@ -240,7 +243,7 @@ def _settled(model: Model, fixed: Any) -> dict[str, Any]:
             continue
         if kind is None:
             there = ", ".join(map(shown, [*model.graph.inputs, *sorted(names)])) or "none"
-            raise NameLookupError(f"{model.name} has no input {shown(name)} to fix; there are {there}")
+            raise NameLookupError(f"{model.name} has no input or size {shown(name)} to fix; there are {there}")
         sizes = kind.shape if kind.shape is not None else array.shape
         if array.size == 1 and all(isinstance(size, str | None) or size == 1 for size in sizes):
             array = array.reshape((1,) * len(sizes))
@@ -248,7 +251,7 @@ def _settled(model: Model, fixed: Any) -> dict[str, Any]:
             not isinstance(want, int) or want == have for want, have in zip(sizes, array.shape, strict=True)
         )
         if not fits:
-            raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}, and {list(sizes)} is needed")
+            raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}; it must be {list(sizes)}")
         if array.dtype.kind not in "fiub" or kind.dtype is None:
             raise DtypeError(f"the value for {shown(name)} is {shown(value)}; it must have dtype {kind.dtype}")
         dtype = STORAGE_DTYPES[kind.dtype] if kind.dtype in ("float16", "bfloat16") else kind.dtype
@@ -264,11 +267,18 @@ def _read(
     shared: frozenset[Any] = frozenset(),
     anchored: frozenset[str] = frozenset(),
 ) -> tuple[Reading, dict[str, Any]]:
-    """Read all outputs, and return them by name.
+    """Read all outputs of a model once.
 
     Args:
+        model: The model.
+        settled: Values of inputs as ``Known``, and named sizes as ints, by name.
+        stacks: For each recurrent node in a stack, all nodes of the stack.
+        choices: Assumed results of comparisons of sizes, by node.
         shared: Keys of kernels that several products share.
-        anchored: Sizes that inputs must determine.
+        anchored: Sizes for which values are made to depend on an input that has the size.
+
+    Returns:
+        (state of the reading, outputs by name).
     """
     tensors = Tensors(Script(model.about), shared, anchored)
     reading = Reading(model, tensors, stacks or {}, choices or {})
@@ -285,7 +295,7 @@ def _read(
 
 
 class _SizeNames:
-    """Names for the sizes of inputs: the file's if they are identifiers, else new ones."""
+    """Function from a size in the file to a size in the script: a number, the file's name if valid, or a new name."""
 
     def __init__(self, settled: Mapping[str, Any]) -> None:
         self._settled = settled
@@ -319,7 +329,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 
 
 def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Return sizes that outputs need and that no read input has. Some input has them, but no node reads its entries."""
+    """Return sizes that outputs need although no node reads the entries of an input with such a size."""
     script, outputs = tensors.script, dict[str, Value]()
     try:
         outputs = {name: tensors.value(value) for name, value in values.items()}
@@ -333,7 +343,7 @@ def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset
 
 
 def _finish_script(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
-    """Return the script with its outputs, without steps that no output needs."""
+    """Return the script with its outputs, without inputs that no output needs, and with unrolled steps as loops."""
     script = tensors.script
     problems = []
     for name, value in values.items():

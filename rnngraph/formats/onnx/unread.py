@@ -1,4 +1,4 @@
-"""Ops of ONNX without a reader: unsupported ops, and ops that are read by their function bodies.
+"""Lists the ops of ONNX without a reader: unsupported ops, and ops that are read by their function bodies.
 
 A test compares the lists with those of the package onnx, and docs/api.md shows them.
 """
@@ -31,9 +31,9 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
         "DFT MelWeightMatrix STFT"
     ),
     "writing to run-time indices is not supported": _ops("TensorScatter"),
-    "rnngraph has no function for it": _ops("Det EyeLike"),
+    "rnngraph has no such function": _ops("Det EyeLike"),
 }
-"""Ops that cannot be read, by the reason. Nodes of other ops may still be refused because of their operands."""
+"""Ops that cannot be read, by the reason. Nodes of supported ops may still be unreadable because of their operands."""
 
 
 BY_RECORDED_BODY = _ops("AffineGrid BlackmanWindow HammingWindow HannWindow SwiGLU")

@@ -1,4 +1,4 @@
-"""Tables of elementwise functions. One call on a whole sequence has the results of one call per step."""
+"""Tables of elementwise functions, which can be called once on a whole sequence in place of once per step."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ ELEMENTWISE = frozenset(
         basic.stop_gradient,
     )
 )
-"""Elementwise functions of one tensor. Further arguments are numbers."""
+"""Elementwise functions of one tensor, whose further arguments are numbers."""
 ELEMENTWISE_BINARY = frozenset(
     (
         "+",

@@ -1,7 +1,7 @@
 """``Rolling``: rewrites a script with a driver in place of an unrolled loop.
 
-Steps that need no earlier step, such as products with a weight, become calls on whole sequences. Recurrent cells become
-drivers. The remaining steps, which depend on the previous iteration, become a cell that the script defines.
+Steps that do not depend on the previous iteration, such as products with a weight, become calls on whole sequences.
+Recurrent cells become drivers. The remaining steps become a cell that the script defines.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ class Rolling:
         self.old, self.loop, self.value_of = old, loop, value_of
         self.new = old.without_steps()
         self.replacements: dict[Step, Value] = {}
-        """Values of the new script, by steps of the old one."""
+        """Values of the new script, by the steps of the old script that they replace."""
         self.lifted: dict[Place, Value] = {}
         """Sequences [batch, time, width] that contain the results of all iterations, by place in an iteration."""
         self.final: dict[Place, Value] = {}
         """Results of the last iteration that a driver returns separately, by place in an iteration."""
         self.hoisted: set[int] = set()
-        """Loop-invariant steps, by their number in an iteration, which are declared once."""
+        """Indices in an iteration of the loop-invariant steps, which are declared once, before the loop."""
         self.has_cells = True
         """True if single recurrent cells may become drivers; False to make one cell of the loop."""
         self.needed = _needed_steps(loop)
-        """Numbers of the steps of an iteration that later steps need."""
+        """Indices in an iteration of the steps on which later iterations, or steps after the loop, depend."""
         self.sequences: list[tuple[Entries, Value]] = []
         """(entries, sequence) pairs of operands that are entries of an axis, each declared once."""
 
@@ -52,7 +52,7 @@ class Rolling:
 
         Args:
             outside: Steps that precede all loops.
-            inside: The other steps, in order.
+            inside: All other steps, in order.
         """
         looped = {step for steps in self.loop.iterations for step in steps}
         try:
@@ -77,7 +77,7 @@ class Rolling:
     # Steps outside of the loop ------------------------------------------------------------------
 
     def _repeat(self, step: Step) -> None:
-        """Repeat a step of the old script in the new script."""
+        """Declare a step of the old script again in the new script."""
         if step.key in (basic.stack, basic.concat) and self._replace_stack(step):
             return
         values = [self.value(item) for item in operands_of(step)]
@@ -85,7 +85,7 @@ class Rolling:
         self.replacements[step] = self.new.repeat(step, operands, keywords)
 
     def value(self, item: Any, is_output: bool = False) -> Any:
-        """Return an operand of a step outside of the loop, or an output, in the new script."""
+        """Return the value of the new script that replaces an operand of a step outside of the loop, or an output."""
         if not isinstance(item, Value):
             return item
         if item.step in self.replacements:
@@ -102,7 +102,7 @@ class Rolling:
         return self._reshaped_like(self.new.item(sequence, ALL, index), item)
 
     def _place_in_iteration(self, item: Value) -> tuple[int, Place]:
-        """Return (number of the iteration, place in the iteration) of a value that the loop computes."""
+        """Return (index of the iteration, place in the iteration) of a value that the loop computes."""
         for number, steps in enumerate(self.loop.iterations):
             if item.step in steps:
                 return number, (steps.index(item.step), item.path)
@@ -118,7 +118,7 @@ class Rolling:
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _replace_stack(self, step: Step) -> bool:
-        """Replace a stack of one result of all iterations by the lifted sequence. Return False for other stacks."""
+        """Replace a stack of one result of all iterations by its sequence, and return True. False for other stacks."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
         looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
@@ -154,7 +154,7 @@ class Rolling:
         return True
 
     def _laid_out(self, sequence: Value, shape: tuple[Dim, ...], axis: int) -> Value:
-        """Reshape a sequence [batch, time, width] to a stack, along ``axis``, of values of this shape."""
+        """Reshape a sequence [batch, time, width] to values of ``shape`` that are stacked along ``axis``."""
         new, rank = self.new, len(shape)
         axis %= rank + 1
         if rank == 1 and isinstance(shape[0], Size):  # shape [batch]: one number per row
@@ -215,7 +215,7 @@ class Rolling:
         self.hoisted = hoisted
 
     def _remaining(self) -> list[int]:
-        """Return the numbers of the needed steps of an iteration that are neither lifted nor hoisted."""
+        """Return the indices of an iteration's needed steps that are neither lifted nor hoisted."""
         done = {place for place, _ in self.lifted} | self.hoisted
         return [place for place in range(len(self.loop.first)) if place not in done and place in self.needed]
 
@@ -236,7 +236,7 @@ class Rolling:
         return core if core and fits and not between else [*left]
 
     def entries(self, entries: Entries) -> Value:
-        """Return the sequence of the entries that iterations read from an axis. Further calls reuse the declaration."""
+        """Return the sequence of the entries that the iterations read from an axis, declared once."""
         for other, value in self.sequences:
             if same_entries(other, entries):
                 return value
@@ -283,14 +283,17 @@ class Rolling:
         return source
 
     def _part(self, source: Value, entries: Entries, index: slice) -> Value:
-        """Declare a slice of a value along the entries' axis."""
+        """Declare a slice of ``source`` along the entries' axis, with the entries' index along the other axes."""
         whole = [*entries.others[: entries.axis], index, *entries.others[entries.axis + 1 :]]
         while whole and whole[-1] == ALL:
             whole.pop()
         return self.new.item(source, *whole) if whole else source
 
     def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> slice:
-        """Return the slice that contains the entries. Bounds near the end of a symbolic axis are negative."""
+        """Return the slice of ``count`` entries from ``start``. Bounds near the end of a symbolic axis are negative.
+
+        ``dim`` is the size of the axis, and ``size`` its value in the traced example, if that is known.
+        """
         last = start + (count - 1) * step
         near = 4 if isinstance(dim, Size) else 0
         if step > 0:
@@ -370,7 +373,7 @@ class Rolling:
         return self.lifted.get(item.place) if isinstance(item, Inner) else None
 
     def _lift_cell(self, place: int, step: Step) -> None:
-        """Replace the calls of a recurrent cell by a driver. The cell must read only a sequence and its own state."""
+        """Replace the calls of a recurrent cell by a driver, if the cell reads only a sequence and its own state."""
         cell, x, *state = self.loop.operands[place]
         sequence = self.sequence_of(x)
         if sequence is None or not isinstance(cell, Shared):
@@ -426,7 +429,7 @@ class Rolling:
 
 
 def _needed_steps(loop: Loop) -> set[int]:
-    """Return the numbers of an iteration's steps that are needed, directly or through later iterations."""
+    """Return the indices of an iteration's steps that are read after the loop, directly or through later iterations."""
     needed: set[int] = set()
     pending = [place for place, _ in loop.used]
     while pending:

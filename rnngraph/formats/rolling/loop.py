@@ -1,4 +1,4 @@
-"""``Loop``: equal iterations found in unrolled code, the kinds of their operands, and the key that compares steps."""
+"""``Loop``: equal iterations in unrolled code, the kinds of their operands, and the key by which steps are compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..steps import Index, Step, Value, leaves_in
 
 DRIVERS = (static_rnn, dynamic_rnn)
 Place = tuple[int, tuple[int | str, ...]]
-"""(number of a step in its iteration, path to a part of the step's result)."""
+"""(index of a step in its iteration, path to a part of the step's result)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Carried:
     """Operand that a step of the previous iteration computes.
 
     Attributes:
-        place: Place in an iteration that computes the value.
+        place: Place in the previous iteration at which the value is computed.
         initial: Value in the first iteration; None for zeros.
     """
 
@@ -74,10 +74,10 @@ class Loop:
     """Iterations of equal steps.
 
     Attributes:
-        iterations: Steps by iteration.
+        iterations: The steps of each iteration.
         operands: Operands of each step in an iteration, in the order of ``operands_of``.
-        used: Iterations whose result steps outside of the loop read, by place.
-        singly: Like ``used``, without readers that read the results of several iterations, such as stacks.
+        used: Indices of the iterations whose result at a place is read outside of the loop, by place.
+        singly: Like ``used``, but only for readers that read the result of a single iteration, unlike stacks.
     """
 
     iterations: list[list[Step]]
@@ -98,7 +98,10 @@ class Loop:
 
 
 def operands_of(step: Step) -> list[Any]:
-    """Return a step's operands, in one order for equal steps. Leaves of a driver's missing initial state are None."""
+    """Return a step's operands, in the same order for equal steps.
+
+    A driver without an initial state has None for each leaf of the state.
+    """
     operands = [*leaves_in(step.operands)]
     for name, item in sorted(step.keywords.items()):
         if name == "scope" or (name == "initial_state" and step.key in DRIVERS):
@@ -119,7 +122,7 @@ def _leaves_of_state(step: Step) -> list[Any]:
 
 
 def _in_place_of(state: Any, leaves: Iterator[Any]) -> Any:
-    """Return the next leaves in the nested structure of a state."""
+    """Return a state in which the next items of ``leaves`` replace the leaves."""
     return tuple(_in_place_of(part, leaves) for part in state) if isinstance(state, tuple) else next(leaves)
 
 
@@ -149,7 +152,7 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
 
 
 def code_of(step: Step) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
-    """Return a key of the operation. Steps with equal keys apply the same function, with the same literals."""
+    """Return a hashable key of a step's operation. Steps with equal keys apply one function with equal literals."""
 
     def part(item: Any) -> Hashable:
         if isinstance(item, Value):

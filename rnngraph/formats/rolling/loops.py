@@ -29,27 +29,30 @@ from .loop import DRIVERS, Carried, Entries, Inner, Loop, Operand, Shared, code_
 MIN_ITERATIONS = 3
 """Minimum iterations of a loop without a recurrent cell. With a recurrent cell, two are enough."""
 MAX_STEPS = 20_000
-"""Maximum steps of a script. Loops of longer scripts are not searched."""
+"""Maximum steps of a script that is searched for loops, because the time of the search is quadratic."""
 MAX_CANDIDATES = 200
-"""Maximum runs of equal steps that are examined."""
+"""Maximum runs of equal steps that are examined, the longest first."""
 MAX_OFFSETS = 3
-"""Maximum start offsets that are tried for a run. At some offsets, a carried value cannot be a state."""
+"""Maximum loops, at different start offsets of a run, that are tried: carried values may not fit at every offset."""
 MAX_EXAMINED = 2_000_000
-"""Maximum steps that are examined in total, over all runs and offsets."""
+"""Maximum steps that are examined in total, over all runs and offsets. It bounds the time for hostile files."""
 
 
 Readers: TypeAlias = Mapping[Step, list[tuple[Step | None, Value]]]
-"""(reader, value that it reads) pairs, by the step that computes the value. The reader is None for an output."""
+"""(reader, value that it reads) pairs, by the step that computes the value. For an output, the reader is None."""
 Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 Candidate: TypeAlias = tuple[int, int, int, int]
-"""A run of equal steps: minus the steps of its whole iterations, steps of an iteration, first step, number of steps."""
+"""Run of equal steps: (minus the steps in complete iterations, steps of an iteration, first step, number of steps).
+
+The minus sorts the longest run first.
+"""
 
 
 def fixed_steps(steps: Sequence[Step]) -> dict[Step, Any]:
-    """Return the steps that depend only on parameters, or only on sizes, each with ``parameter`` or ``positions``.
+    """Return {step: ``parameter`` or ``positions``} for steps that depend only on parameters, or only on sizes.
 
-    Initial states of loops are not included: a constant, or a parameter that is repeated for each row. Their readers
-    belong to the first iteration of a loop.
+    Initial states of loops, a constant or a parameter that is repeated for each row, are not included, because the
+    steps that read them belong to the first iteration of a loop.
     """
     fixed: dict[Step, Any] = {}
     for step in steps:
@@ -69,7 +72,7 @@ def _is_repeated(step: Step, fixed: Mapping[Step, Any]) -> bool:
 
 
 def indexed_states(steps: Sequence[Step]) -> set[Family]:
-    """Return the families of initial states. Iterations take the same entries of several later states."""
+    """Return the families of initial states: values of which the same entries are read as of several later states."""
     fixed = fixed_steps(steps)
     taken: dict[Family, set[str]] = {}
     constant: set[Family] = set()
@@ -83,7 +86,7 @@ def indexed_states(steps: Sequence[Step]) -> set[Family]:
 
 
 def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> set[Step]:
-    """Return steps that can precede all loops: declarations, and unique steps that depend only on these.
+    """Return steps that can precede all loops: declarations, and unrepeated steps that depend only on such steps.
 
     Args:
         steps: All steps.
@@ -109,7 +112,7 @@ def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> 
 def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
     """True for an index that belongs to one iteration of a loop.
 
-    The indexed value is one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
+    It indexes one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
     """
     entry = step.operands[0].step
     is_entry = _takes(entry) and families[_family(entry)] > 1
@@ -117,9 +120,10 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
 
 
 def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> list[Step]:
-    """Return the steps without those that select an iteration's entry, such as ``x[:, t]``, of a value before the loop.
+    """Return the steps without those that select an iteration's entry, as ``x[:, t]`` does.
 
-    Several steps index such a value. A value that an iteration computes and indexes is indexed by one step.
+    A value that several steps index so is computed before the loop. A value that an iteration computes is indexed by
+    one step, which stays.
 
     Args:
         steps: Steps that may belong to loops.
@@ -148,17 +152,17 @@ def _takes(step: Step) -> bool:
 
 
 def takes_entries(script: Script) -> bool:
-    """True if several steps each take one entry of the same axis, as in an unrolled loop."""
+    """True if several steps index the same axis of a value, each at one entry, as unrolled loops do."""
     return max(_entries_of(script).values(), default=0) >= MIN_ITERATIONS
 
 
 def entries_taken(script: Script) -> int:
-    """Return the number of steps that take one entry of an axis. Loops that are not rolled up have many of them."""
+    """Return the number of steps that index one entry of an axis. Loops that are not rolled up have many such steps."""
     return _entries_of(script).total()
 
 
 def _entries_of(script: Script) -> Counter[Family]:
-    """Return the number of steps that take one entry, by the axis."""
+    """Return the number of steps that index one entry, by ``_family``: the value and the axis."""
     return Counter(_family(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
 
 
@@ -168,7 +172,7 @@ def _is_one(index: Sequence[Any]) -> bool:
 
 
 def _family(step: Step) -> Family:
-    """Return the key (value, index without the position) of steps that take entries of the same axis of a value."""
+    """Return a key, (value, index without the position), that is equal for steps that index one axis of a value."""
     source = step.operands[0]
 
     def pattern(axis: int, entry: Any) -> Hashable:
@@ -180,11 +184,7 @@ def _family(step: Step) -> Family:
 
 
 def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
-    """Yield loops in the order of the script, but overlapping loops in descending order of their number of steps.
-
-    Args:
-        later: Readers of each step's results; None for an output.
-    """
+    """Yield loops in the order of the script. Among overlapping loops, those with more steps come first."""
     if not 2 <= len(steps) <= MAX_STEPS:
         return
     numbers: dict[Any, int] = {}
@@ -204,7 +204,7 @@ def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
 def _overlapping(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     """Group candidates by the largest one that they overlap, in the order of the script.
 
-    The order, and with it the names of drivers, must not depend on the number of iterations in the example.
+    In the order of the script, names of drivers do not depend on the number of iterations in the traced example.
     """
     groups: list[list[Candidate]] = []
     for candidate in candidates:
@@ -222,13 +222,13 @@ def _overlapping(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
 def _largest_first(
     steps: Sequence[Step], candidates: Sequence[Candidate], later: Readers, budget: list[int]
 ) -> Iterator[Loop]:
-    """Yield the loops of candidates, those with the most steps first.
+    """Yield the loops that candidates contain, those with the most steps first.
 
     Args:
         steps: All steps.
-        candidates: Candidates, those whose loops can have most steps first.
-        later: Readers of each step's results; None for an output.
-        budget: List of one number: how many more steps may be examined. The function lowers the number.
+        candidates: Candidates, those with the most steps in complete iterations first.
+        later: Readers of each step's results.
+        budget: List of one number, the steps that may still be examined, which the function lowers.
     """
     waiting: list[tuple[int, int, Loop]] = []
     number = count()
@@ -251,17 +251,17 @@ def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
 def _best_of(
     steps: Sequence[Step], start: int, period: int, length: int, later: Readers, budget: list[int]
 ) -> list[Loop]:
-    """Return the loops that roll up a run of similar steps, from the start that gives most iterations.
+    """Return the loops in a run of equal steps, one for each start offset, those with the most iterations first.
 
-    Among starts with equally many iterations, the loops with the fewest carried values come first.
+    Among loops with the same number of iterations, those with the fewest carried values come first.
 
     Args:
         steps: All steps.
-        start: Position of the first step of the run.
+        start: Index of the first step of the run.
         period: Number of steps of an iteration.
         length: Number of steps of the run.
-        later: Readers of each step's results; None for an output.
-        budget: List of one number: how many more steps may be examined. The function lowers the number.
+        later: Readers of each step's results.
+        budget: List of one number, the steps that may still be examined, which the function lowers.
     """
     best: tuple[int, int, int] | None = None
     scored: list[tuple[tuple[int, int, int], Loop]] = []
@@ -284,7 +284,7 @@ def _best_of(
 
 
 def _longest_equal_run(iterations: list[list[Step]]) -> list[list[Step]]:
-    """Return the longest run of iterations with equal links: each depends in the same way on the previous iteration."""
+    """Return the longest run of iterations that all depend in the same way on the previous iteration."""
     links = [_link(before, after) for before, after in pairwise(iterations)]
     best = first = 0
     length = 1
@@ -297,7 +297,7 @@ def _longest_equal_run(iterations: list[list[Step]]) -> list[list[Step]]:
 
 
 def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
-    """Return the link of an iteration: a description of each operand, relative to the previous iteration."""
+    """Return how an iteration depends on the previous one: a comparable description of each operand."""
     old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
     links: list[Hashable] = []
     for a, b in zip(
@@ -317,7 +317,7 @@ def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
 
 
 def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
-    """Return the loop of these iterations; None if an operand varies irregularly."""
+    """Return the ``Loop`` of iterations; None if an operand is of no kind that ``loop`` defines."""
     has_cell = any(step.key in DRIVERS for step in iterations[0])
     if len(iterations) < (2 if has_cell else MIN_ITERATIONS):
         return None
@@ -347,15 +347,16 @@ def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
 
 
 def _is_at(item: object, place: int, path: tuple[int | str, ...], places: Mapping[Step, tuple[int, int]]) -> bool:
-    """True if an operand is computed at this place of some iteration."""
+    """True if an operand is the result, at ``path``, of step ``place`` of an iteration."""
     return isinstance(item, Value) and item.path == path and places.get(item.step, (0, -1))[1] == place
 
 
 def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Operand | None:
-    """Return the kind of operand of equal steps; None if it varies irregularly.
+    """Return the kind of an operand: inner, carried, shared or entries; None if it is of no kind.
 
     Args:
         column: The operand in each iteration.
+        places: (index of the iteration, index in the iteration), by step of the loop.
     """
     if not any(isinstance(item, Value) for item in column):
         same = all(_equal_literals(item, column[0]) for item in column)
@@ -376,7 +377,7 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
 
 
 def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
-    """Return the carried operand; None unless iterations after the first read one place of the previous iteration."""
+    """Return the operand as ``Carried``; None unless all iterations but the first read it from the previous one."""
     first, rest = column[0], column[1:]
     if not all(isinstance(item, Value) and item.step in places for item in rest):
         return None
@@ -399,7 +400,7 @@ def _equal_literals(a: object, b: object) -> bool:
 
 
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Return the entries at equally spaced positions of one axis; None if the iterations do not take such entries."""
+    """Return the operand as ``Entries``; None if it is not an entry of one axis, at equally spaced positions."""
     if not all(isinstance(item.step.key, Index) and not item.path for item in column):
         return None
     source: Any = column[0].step.operands[0]
@@ -432,7 +433,7 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
 
 
 def _takes_one_entry(step: Step, axis: int) -> bool:
-    """True if a step takes one entry of an axis by a slice. The result tells it, since a slice may have no end."""
+    """True if a step's slice of an axis has one entry. The result's size decides, since a slice may have no end."""
     entry, before = step.key.index[axis], step.key.index[:axis]
     if type(entry) is not slice or entry.step is not None or not {*map(type, before)} <= {int, slice, type(None)}:
         return False
@@ -441,7 +442,7 @@ def _takes_one_entry(step: Step, axis: int) -> bool:
 
 
 def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
-    """Return the value of a size; None if it is unknown."""
+    """Return a size as an int, by ``value_of`` if it is symbolic; None if it is not known."""
     if isinstance(dim, int):
         return dim
     return None if value_of is None else value_of(dim)

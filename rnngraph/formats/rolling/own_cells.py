@@ -1,6 +1,6 @@
-"""``Core``: converts the steps of a loop that cannot be lifted to a cell, whose class the script defines.
+"""``Core``: converts the steps of a loop that cannot be lifted into a cell, whose class the script defines.
 
-A driver traces the cell. The steps that the cell then declares become the source of its class.
+A driver traces the cell. The steps that the cell declares while it is traced become the source of its class.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RollingLoop(Protocol):
         """Return an operand's values in all iterations, [batch, time, width]; None if it is not lifted."""
 
     def value(self, item: Any, is_output: bool = False) -> Any:
-        """Return an operand of a step outside of the loop, or an output, in the new script."""
+        """Return the value of the new script that replaces an operand of a step outside of the loop, or an output."""
 
     def initial(self, item: Carried) -> Value | None:
         """Return the initial value of a carried operand; None for zeros."""
@@ -55,17 +55,22 @@ class Core:
     """Steps of a loop that become a cell, and the driver of that cell."""
 
     def __init__(self, rolling: RollingLoop, core: Sequence[int]) -> None:
-        """Collect the operands of the steps ``core``. Raises ``NotRolledError`` if they can't become a cell."""
+        """Collect the operands of steps. Raises ``NotRolledError`` if the steps can't become a cell.
+
+        Args:
+            rolling: The loop.
+            core: Indices of the steps in an iteration.
+        """
         self.rolling, self.core, self.loop, self.new = rolling, [*core], rolling.loop, rolling.new
         members = set(core)
         self.inputs: list[tuple[Inner | Entries, Tensor]] = []
-        """Operands that are sequences, each with a Tensor of one step's shape."""
+        """Operands that have another value in each iteration, each with a Tensor of the shape in one iteration."""
         self.carried: list[Carried] = []
         """Operands that become states of the cell."""
         self.outside: list[Value] = []
         """Values from outside the loop that the steps read."""
         self.emitted: list[Place] = []
-        """Places whose results are outputs of the cell."""
+        """Places in an iteration whose results are concatenated to the cell's output."""
         self.cells: list[Value] = []
         """Inner cells, which the steps call."""
         for place in core:
@@ -122,7 +127,7 @@ class Core:
         return value.result
 
     def _flat_width(self, tensor: Tensor) -> int:
-        """Return the number of entries in a row of a tensor."""
+        """Return the number of elements in one row of a tensor."""
         shape = tensor.type.shape
         if tensor.rank == 1 and isinstance(shape[0], Size):
             return 1
@@ -196,7 +201,10 @@ class Core:
             rolling.lifted.setdefault((inside, ("inside",)), outputs)
 
     def _driver_input(self, flat: list[Value], starts: list[Value | None]) -> Value:
-        """Return the driver's input: all sequences concatenated, or a dummy of the right length if there are none."""
+        """Return the driver's input: all sequences, concatenated along the width.
+
+        Without sequences, it is a column of an initial state, repeated for each iteration. Only its length matters.
+        """
         if flat:
             return flat[0] if len(flat) == 1 else self.new.call(basic.concat, flat, -1)
         state = next((item for item in starts if item is not None), None)
@@ -231,7 +239,7 @@ class Core:
         return names
 
     def _inner_cells(self) -> list[Value]:
-        """Return the inner cells in the new script. A cell that only the loop uses is unwrapped from ``shared``."""
+        """Return the inner cells in the new script. ``shared`` is removed from a cell that only the loop uses."""
         cells = []
         for cell in self.cells:
             value: Value = self.rolling.value(cell)
@@ -241,7 +249,12 @@ class Core:
         return cells
 
     def _rename(self, scope: str, name: str) -> None:
-        """Rename the parameters of cells whose first use is this loop, to the new driver's scope."""
+        """Move the parameters of cells whose first use is this loop to the scope of the new driver.
+
+        Args:
+            scope: Scope of the driver.
+            name: Name of the outer cell's class.
+        """
         for number, cell in enumerate(self.cells):
             if not self.rolling.is_first_in_loop(cell):
                 continue
@@ -260,7 +273,7 @@ class Core:
 
 
 def _have_equal_start(a: Carried, b: Carried) -> bool:
-    """True if two readers of a carried value have the same initial value. None stands for zeros."""
+    """True if two operands that read one carried value have the same initial value. None stands for zeros."""
     zeros = [item.initial is None or item.initial.step.fill == 0 for item in (a, b)]
     return all(zeros) or same_value(a.initial, b.initial)
 
@@ -303,7 +316,7 @@ class OwnCell(Cell):
 def _traced_step(
     kind: type[OwnCell], cell: OwnCell, p: Scope, x: Tensor, state: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Declare one iteration by the loop's steps, and record the declaration as the source of the class."""
+    """Declare one iteration by the loop's steps, and store the source of the class in ``kind``."""
     core = kind.core
     script = Script("")
     values: dict[Place, Value] = {}
@@ -361,7 +374,7 @@ def _traced_step(
 
 
 def _inputs_of_step(core: Core, script: Script, x: Tensor) -> list[tuple[Inner | Entries, Value]]:
-    """Split the input of a step into the operands that are sequences."""
+    """Split the input of a step, the concatenated ``inputs`` of the core, into (operand, value) pairs."""
     operands: list[tuple[Inner | Entries, Value]] = []
     start = 0
     for item, like in core.inputs:

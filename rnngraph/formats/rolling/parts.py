@@ -1,4 +1,4 @@
-"""Helpers for values of loops: parts, equality, and reshapes to and from [batch, width]."""
+"""Selects parts of values in loops, compares operands, and reshapes values to and from [batch, width]."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ALL = slice(None)
 
 
 class NotRolledError(Exception):
-    """A loop cannot be converted to a driver."""
+    """Error for a loop that cannot be converted to a driver."""
 
 
 def shape_entries(shape: tuple[Dim, ...]) -> tuple[int, ...]:
-    """Return a shape with its symbolic size as -1. Raises ``NotRolledError`` for several."""
+    """Return a shape with -1 for its symbolic size. Raises ``NotRolledError`` for several symbolic sizes."""
     entries = tuple(dim if isinstance(dim, int) else -1 for dim in shape)
     if entries.count(-1) > 1:
         raise NotRolledError
@@ -32,7 +32,7 @@ def batch_axis(shape: tuple[Dim, ...]) -> int:
 
 
 def rows_first(shape: tuple[Dim, ...]) -> tuple[int, ...]:
-    """Return the order of axes that moves the axis of rows to the front. Raises ``NotRolledError`` for a number."""
+    """Return the order of axes that moves the axis of rows to the front. Raises ``NotRolledError`` for a scalar."""
     if not shape:
         raise NotRolledError
     axis = batch_axis(shape)
@@ -66,20 +66,20 @@ def part_of(value: Value, path: Sequence[int | str]) -> Value:
 
 
 def same_input(a: object, b: object) -> bool:
-    """True if two operands are the same sequence."""
+    """True if two operands, ``Inner`` or ``Entries``, have the same value in every iteration."""
     if isinstance(a, Entries) and isinstance(b, Entries):
         return a.keeps == b.keeps and same_entries(a, b)
     return isinstance(a, Inner) and isinstance(b, Inner) and a.place == b.place
 
 
 def same_entries(a: Entries, b: Entries) -> bool:
-    """True if two operands take the same entries. Either may keep the axis, with size 1."""
+    """True if two operands read the same entries. One may keep the axis, with size 1, and the other not."""
     places = [(one.axis, one.start, one.step, repr(one.others), one.ahead) for one in (a, b)]
     return places[0] == places[1] and same_value(a.source, b.source)
 
 
 def same_value(a: object, b: object) -> bool:
-    """True if two operands are the same value."""
+    """True if two operands are the same part of the same step's result."""
     if isinstance(a, Value) and isinstance(b, Value):
         return a.step is b.step and a.path == b.path
     return a is b

@@ -19,9 +19,9 @@ from .loops import Readers, fixed_steps, indexed_states, loops_in, outside_of_lo
 from .parts import part_of
 
 MAX_REPEATED = 60_000
-"""Maximum steps that all attempts together may declare again. Files may have many equal steps that form no loop."""
+"""Maximum steps that attempts to roll up loops may declare in total, as a file may have many loops that fail."""
 MAX_SINGLE = 3
-"""Maximum unrolled steps of one cell that remain without a warning."""
+"""Maximum unrolled steps of one cell for which no warning is raised."""
 
 
 def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> Script:
@@ -29,10 +29,10 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
 
     Args:
         script: The script.
-        value_of: Function that returns the value of a symbolic size in the traced example. Positions near the end of an
-            axis of such a size are counted from the end.
+        value_of: Function that returns the value of a symbolic size in the traced example. It is used to recognise
+            positions near the end of an axis, which are then counted from the end.
     """
-    if not all(step.make for step in script.steps):  # Steps of a cell class that a reader wrote cannot be repeated.
+    if not all(step.make for step in script.steps):  # Steps that define a class (``own_cell``) cannot be repeated.
         return script
     original = script = _without_repeats(script)
     script, count = _with_plain_entries(script), 0
@@ -55,7 +55,7 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
 
 
 def _readers_of(script: Script, steps: Sequence[Step]) -> Readers:
-    """Return the readers of all steps' results."""
+    """Return the readers of each step's result, among ``steps`` and the script's outputs."""
     readers: dict[Step, list[tuple[Step | None, Value]]] = {}
     for step in steps:
         for item in operands_of(step):
@@ -91,7 +91,7 @@ def _without_repeats(script: Script) -> Script:
 
 
 def _with_plain_entries(script: Script) -> Script:
-    """Return a script in which ``x[:, 3, :, None]`` is ``x[:, 3][:, :, None]``: an entry, and then a new axis."""
+    """Return a script with ``x[:, 3][:, :, None]``, an entry and then a new axis, in place of ``x[:, 3, :, None]``."""
     if not any(isinstance(step.key, Index) and _adds_axes(step.key.index) for step in script.steps):
         return script
 
@@ -120,8 +120,9 @@ def rebuilt(
 
     Args:
         script: The script.
-        repeats: Steps that earlier steps replace.
-        replacement: Function that declares something else for a step with these operands; None to repeat the step.
+        repeats: {step that is omitted: earlier step whose result replaces its own}.
+        replacement: Function of (new script, step, operands) that declares a replacement for the step and returns it;
+            None to declare the step itself.
     """
     values_of: dict[Step, Value] = {}
     repeats = repeats or {}

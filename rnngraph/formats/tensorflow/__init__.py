@@ -1,5 +1,5 @@
-"""Reads and writes TensorFlow's checkpoints without TensorFlow, and executes nothing of a file.
+"""Reads and writes TensorFlow's checkpoints without TensorFlow. No code in a file is executed.
 
-``variables`` reads checkpoints. ``sorted_table`` reads the table of names, ``messages`` the protocol buffers in it,
-``tensors`` arrays of its dtypes, and ``checksums`` finds damage. ``writing`` writes checkpoints.
+``variables`` reads checkpoints. ``sorted_table`` reads the table of names, ``messages`` defines the protocol buffers in
+the table, ``tensors`` decodes arrays, and ``checksums`` computes checksums. ``writing`` writes checkpoints.
 """

@@ -1,8 +1,8 @@
 """CRC-32C, the checksum in TensorFlow's files (Castagnoli et al. 1993), in NumPy.
 
-Long data is folded first. The polynomials ``x**6777`` and ``x**484 + x**100 + 1`` over GF(2) have the same remainder,
-and so have their 64th powers. Three exclusive ors of 64-bit words thus move a block at least 6293 words towards the
-end, until 6777 words are left.
+Long data is folded first. The polynomials ``x**6777`` and ``x**484 + x**100 + 1`` over GF(2) are congruent modulo the
+CRC's polynomial, and so are their 64th powers. Three exclusive ors of 64-bit words thus move a block at least 6293
+words towards the end, until 6777 words are left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FOLDED_DEGREE = 6777
 FOLDED_TERMS = (484, 100, 0)
 """Exponents of the terms that equal ``x**FOLDED_DEGREE`` modulo the polynomial."""
 PIECE = 1 << 17
-"""Words that are folded at a time: 1 MB, which fits into an L2 cache."""
+"""64-bit words that are folded at a time: 1 MiB, which fits into an L2 cache."""
 MAX_STRIPES, MIN_STRIPE_BYTES = 4096, 64
 MIN_STRIPED_BYTES = 1024
 """Below this many bytes, a loop over bytes is faster than stripes."""
@@ -25,7 +25,7 @@ _DELTA = 0xA282EAD8
 
 
 def masked_crc(data: bytes | np.ndarray) -> int:
-    """Return the masked checksum. Files store it because a plain CRC of data that contains CRCs is weak."""
+    """Return the masked checksum of data, which files store because a CRC of data that contains CRCs is weak."""
     return mask(crc32c(data))
 
 
@@ -46,7 +46,7 @@ def crc32c(data: bytes | np.ndarray) -> int:
 
 
 def _fold(array: np.ndarray, state: int) -> np.ndarray:
-    """Fold bytes and a state into fewer bytes, whose checksum from state 0 is the same."""
+    """Return fewer bytes, whose checksum from state 0 equals that of ``array`` from ``state``."""
     count = array.size // 8
     words, degree = array[: 8 * count].view(np.uint64), FOLDED_DEGREE
     buffer = np.empty(degree + PIECE, np.uint64)
@@ -112,7 +112,7 @@ def _table() -> np.ndarray:
 
 @cache
 def _shift(length: int) -> tuple[int, ...]:
-    """Return the effect of ``length`` zero bytes on each bit of a state: a matrix over GF(2)."""
+    """Return the matrix over GF(2) by which ``length`` zero bytes change a state, as 32 columns of 32 bits."""
     if length == 0:
         return tuple(1 << bit for bit in range(32))
     if length % 2:

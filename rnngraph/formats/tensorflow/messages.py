@@ -1,4 +1,4 @@
-"""Messages of a checkpoint: of its index, and of the tables of version 1."""
+"""Protobuf messages of checkpoints: those of the index (version 2), and those of tables of version 1."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Entry(Message):
     """``BundleEntryProto``: the location of a tensor.
 
     Attributes:
-        crc: Masked checksum of its bytes.
-        slices: Slices in which it is stored, each with its own key; empty if it is stored whole.
+        crc: Masked checksum of the tensor's bytes.
+        slices: Slices in which the tensor is stored, each as an entry of the table; empty if it is stored whole.
     """
 
     dtype: int = integer(1)
@@ -91,7 +91,7 @@ class ObjectGraph(Message):
 
     @property
     def full_names(self) -> dict[str, str]:
-        """The variables' names by the keys under which they are stored."""
+        """{key under which a variable is stored: its name}."""
         listed = (item for node in self.nodes for item in node.attributes)
         return {item.checkpoint_key: item.full_name for item in listed if item.checkpoint_key and item.full_name}
 

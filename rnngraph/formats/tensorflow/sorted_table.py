@@ -1,4 +1,4 @@
-"""Sorted tables of keys and values in LevelDB's format, which hold the index of a checkpoint.
+"""Reads sorted tables of keys and values in LevelDB's format, such as the index of a checkpoint.
 
 A table has blocks and a footer. Keys of a block are stored without the prefix that they share with the previous key. A
 block is followed by a byte for its compression and a CRC-32C of both, which is checked. The footer has the location of
@@ -19,7 +19,7 @@ PLAIN, SNAPPY = 0, 1
 
 
 class Handle(NamedTuple):
-    """Location of a block, and its size without compression byte and checksum."""
+    """Offset of a block in bytes, and its size without compression byte and checksum."""
 
     offset: int
     size: int

@@ -1,4 +1,4 @@
-"""Arrays of TensorFlow's dtypes, from bytes or from the numbers of a ``TensorProto``."""
+"""Decodes arrays of TensorFlow's dtypes, from bytes or from the numbers of a ``TensorProto``."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _VALUES = {
     19: "half_val",
     BFLOAT16: "half_val",
 }
-"""Field of a ``TensorProto`` with the numbers of a dtype."""
+"""Field of a ``TensorProto`` that has the numbers of a dtype, by TensorFlow's ``DataType``."""
 
 
 def array_of_tensor(
     tensor: TensorProto, dtype: int, shape: tuple[int, ...], label: str, default: int | None = None
 ) -> np.ndarray:
-    """Return the array of a ``TensorProto``. The last number of a list is repeated.
+    """Return the array of a ``TensorProto``. If its list of numbers is too short, the last number is repeated.
 
     Args:
         tensor: The message.
@@ -72,7 +72,7 @@ def array_of_tensor(
         raise ValueError(f"{label} has {numbers.size} numbers; its shape is {list(shape)}")
     reserve(8 * count, f"the array {label}")
     whole = np.concatenate([numbers, np.repeat(numbers[-1:], count - numbers.size)])
-    if _VALUES[dtype] == "half_val":  # The field holds the bits of 16-bit floats as ints.
+
         return array_of_bytes(whole.astype("<u2").tobytes(), dtype, shape, label)
     return whole.astype(DTYPES[dtype]).reshape(shape)
 

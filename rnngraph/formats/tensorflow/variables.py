@@ -1,4 +1,4 @@
-"""Variables of a TensorFlow checkpoint of version 2 (an index and data files) or 1 (one table).
+"""Reads the variables of a TensorFlow checkpoint, of version 2 (an index and data files) or 1 (one table).
 
 (tensorflow/core/util/tensor_bundle, tensorflow/core/util/saved_tensor_slice.proto)
 """
@@ -43,8 +43,8 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         path: The path passed to the saver (``model.ckpt``), the index file, or a checkpoint of version 1.
 
     Returns:
-        {name: array}. Variables of TensorFlow 2 have their own names if the checkpoint has them, otherwise their keys.
-        bfloat16 becomes float32.
+        {name: array}. Variables of TensorFlow 2 have their names if the checkpoint contains them, otherwise their keys
+        in it. bfloat16 becomes float32.
 
     Raises:
         FileError: A file is missing or damaged.
@@ -60,7 +60,7 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except RnnGraphError:
         raise
     except (ValueError, OverflowError, IndexError) as error:
-        raise FileError(f"{name} is damaged or no checkpoint: {error}; use the files as they were written") from None
+        raise FileError(f"{name} is damaged or no checkpoint: {error}; use undamaged copies of its files") from None
 
 
 # Version 2 -------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class _Shards:
         return array_of_bytes(data, entry.dtype, entry.shape if shape is None else shape, label)
 
     def texts(self, entry: Entry, label: str) -> bytes:
-        """Return the concatenated texts of a tensor of strings. Raises ``ValueError`` as ``array`` does."""
+        """Return the concatenated strings of a tensor. Raises ``ValueError`` as ``array`` does."""
         reserve(2 * entry.size, f"the texts of {label}")
         return _check_strings(self.bytes_of(entry, label), entry, label)
 
@@ -182,7 +182,7 @@ class _Slices:
 
 
 def slice_key(key: bytes) -> tuple[str, Extents]:
-    """Return (the variable, the extents) of the slice that a key identifies.
+    """Return (name of the variable, extents) of the slice that a key identifies.
 
     (tensorflow/core/lib/strings/ordered_code)
     """
@@ -194,7 +194,7 @@ def slice_key(key: bytes) -> tuple[str, Extents]:
 
 
 def slice_of(extents: Extents, shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
-    """Return (the shape of a slice, its index in the array)."""
+    """Return (shape of a slice, index of the slice in the variable's array)."""
     if len(extents) != len(shape):
         raise ValueError(f"a slice has {len(extents)} axes; its variable has {len(shape)}")
     bounds = [(0, size) if count < 0 else (start, count) for (start, count), size in zip(extents, shape, strict=True)]
@@ -204,7 +204,7 @@ def slice_of(extents: Extents, shape: Sequence[int]) -> tuple[tuple[int, ...], t
 
 
 class _Ordered:
-    """Reads numbers and texts whose encoding preserves their order."""
+    """Reader of numbers and strings in TensorFlow's encoding that preserves their order."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
@@ -232,7 +232,7 @@ class _Ordered:
             text += byte
 
     def signed(self) -> int:
-        """Return a number. Its leading 1 bits count its bytes; all bits of a negative number are inverted."""
+        """Read a signed number. Its leading 1 bits count its bytes; all bits of a negative number are inverted."""
         first = self._next()[0]
         mask = 0 if first & 0x80 else 0xFF
         bits = first ^ mask
@@ -253,7 +253,7 @@ class _Ordered:
 
 
 def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
-    """Return the arrays of a table that stores them slice by slice."""
+    """Return the variables in a table of version 1, which stores them as slices."""
     meta = decode(TensorSlices, table.get(b"", b"")).meta
     shapes = {item.name: (item.type, item.shape.sizes if item.shape else ()) for item in (meta.tensor if meta else ())}
     slices_of: dict[str, _Slices] = {}
@@ -290,7 +290,7 @@ def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, Extents, 
 
 
 def _check(stored: int, computed: int, label: str) -> None:
-    """Raise ``ValueError`` unless a stored checksum is that of the stored bytes."""
+    """Raise ``ValueError`` if the stored and the computed checksum of ``label`` differ."""
     if stored != computed:
         raise ValueError(f"the bytes of {label} do not have the checksum with which they were written")
 
@@ -298,8 +298,8 @@ def _check(stored: int, computed: int, label: str) -> None:
 def _check_strings(data: bytes, entry: Entry, label: str) -> bytes:
     """Return the concatenated strings of a tensor. Raises ``ValueError`` if a checksum does not match.
 
-    The strings follow their lengths and a checksum of the lengths, which are encoded as 32 or 64 bits for it. The
-    tensor's checksum continues this checksum (``WriteStringTensor`` of tensor_bundle.cc).
+    The data has the lengths of the strings, a checksum of the lengths (as 32-bit or 64-bit numbers), and the strings.
+    The tensor's checksum continues the checksum of the lengths (``WriteStringTensor`` of tensor_bundle.cc).
     """
     if math.prod(entry.shape) > len(data):
         raise ValueError(f"{label} has {len(data)} bytes, too few for the lengths of {math.prod(entry.shape)} strings")

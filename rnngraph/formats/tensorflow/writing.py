@@ -17,14 +17,14 @@ from .tensors import DTYPES
 
 NUMBERS = {np.dtype(kind): number for number, kind in DTYPES.items() if number not in (14,)}
 BLOCK, RESTART = 1 << 18, 16
-"""Bytes after which a block of the index ends, and entries after which a key is written without a shared prefix."""
+"""Minimum bytes of a block of the index, and number of entries from one key that is written in full to the next."""
 
 
 def write_variables(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
     """Write ``path.index`` and ``path.data-00000-of-00001``, from which ``tf.train.Saver`` restores the arrays by name.
 
     Raises:
-        DtypeError: TensorFlow has no variables of an array's dtype.
+        DtypeError: Checkpoints cannot store an array's dtype.
         FileError: A file can't be written.
     """
     prefix, offset = os.fspath(as_path(path)), 0
@@ -37,7 +37,7 @@ def write_variables(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarra
         if kind not in NUMBERS:
             kinds = ", ".join(map(str, NUMBERS))
             raise DtypeError(
-                f"{name.decode()} has dtype {array.dtype}, which checkpoints do not have; use one of {kinds}"
+                f"{name.decode()} has dtype {array.dtype}, which checkpoints cannot store; use one of {kinds}"
             )
         data = array.astype(kind.newbyteorder("<"), copy=False)
         entries[name] = encode(
@@ -90,7 +90,7 @@ def _append_block(output: bytearray, block: bytes) -> bytes:
 
 
 def _block(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a block. Keys, except every 16th, omit the prefix that they share with the previous key."""
+    """Return a block. All keys except every 16th omit the prefix that they share with the previous key."""
     output, restarts, before = bytearray(), [0], b""
     for number, (key, value) in enumerate(entries):
         shared = 0

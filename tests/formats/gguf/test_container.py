@@ -88,7 +88,7 @@ def test_errors_name_the_mistake(tmp_path: Path) -> None:
         (data[:4] + struct.pack("<I", 1) + data[8:], "has GGUF version 1, .*; write version 2 or 3"),
         (data[:4] + struct.pack(">I", 3) + data[8:], "big-endian"),
         (data[:8] + struct.pack("<Q", 1 << 60) + data[16:], "bytes are needed at byte 16, and .* are left"),
-        (data[:-1], "takes bytes .* and the file has"),
+        (data[:-1], "occupies bytes .* but the file has"),
         (data.replace(b"mamba2.embedding_length", b"mamba2.embedding_lengtX"), r"mamba2\.embedding_length is missing"),
         (data.replace(b"output_norm.weight", b"output_norm.weighX"), r"tensor output_norm\.weight is missing"),
         (data.replace(b"blk.0.ssm_conv1d.bias", b"blk.0.ssm_conv1d.bia\xff"), "a tensor is .*, not UTF-8"),

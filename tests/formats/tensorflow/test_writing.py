@@ -91,7 +91,7 @@ def test_a_checkpoint_is_byte_by_byte_tensorflows(tmp_path: Path) -> None:
 
 
 def test_arrays_that_checkpoints_can_not_store_are_errors() -> None:
-    with pytest.raises(rg.DtypeError, match="which checkpoints do not have"):
+    with pytest.raises(rg.DtypeError, match="which checkpoints cannot store"):
         write_variables("nowhere", {"text": np.array(["a"])})
     with pytest.raises(rg.FileError):
         write_variables("/nowhere/at/all", {"w": np.zeros(2)})

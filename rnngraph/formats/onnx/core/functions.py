@@ -19,10 +19,10 @@ def scaled_tanh(x: Any, alpha: float, beta: float) -> Tensor:
 
 
 def thresholded_relu(x: Any, alpha: float) -> Tensor:
-    """Return x where it is above alpha, and 0 elsewhere; NaN gives 0."""
+    """Return x where it is above alpha, and 0 elsewhere, also for NaN."""
     return where(x > alpha, x, 0)
 
 
 def shrink(x: Any, bias: float, lambd: float) -> Tensor:
-    """Return x moved towards 0 by ``bias`` where |x| is above ``lambd``, and 0 elsewhere; NaN gives 0."""
+    """Return x moved towards 0 by ``bias`` where |x| is above ``lambd``, and 0 elsewhere, also for NaN."""
     return where(x < -lambd, x + bias, where(x > lambd, x - bias, 0))

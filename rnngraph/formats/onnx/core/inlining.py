@@ -10,20 +10,29 @@ from ....support.errors import FileError, shown
 from . import messages
 
 MAX_NODES = 1_000_000
-"""Maximum number of nodes after inlining."""
+"""Maximum number of nodes after inlining, because nested functions of a small file could have very many."""
 Key = tuple[str, str, str]
 """Domain, name and overload of a function."""
 
 
 @dataclass(eq=False)
 class Inlined(messages.Node):
-    """Node of a function's body. ``opsets`` are the versions of the body's operators, by domain."""
+    """Node of a function's body.
+
+    Attributes:
+        opsets: Versions of the function's operators, by domain.
+    """
 
     opsets: Mapping[str, int] | None = None
 
 
 def inline_functions(name: str, model: messages.Model) -> None:
-    """Inline all calls of the model's functions. Raises ``FileError``, in which ``name`` is the file's name."""
+    """Inline all calls of the model's functions, in place. Raises ``FileError``.
+
+    Args:
+        name: The file's name in errors.
+        model: The model.
+    """
     if model.functions and model.graph is not None:
         _Inliner(name, model).graph(model.graph)
 
@@ -55,7 +64,7 @@ class _Inliner:
         graph.node = self._inline_calls(graph.node)
 
     def _prepare(self, keys: Iterable[Key]) -> None:
-        """Inline calls in the bodies of functions, innermost first, without recursion."""
+        """Inline calls in the bodies of functions, innermost first. An explicit stack replaces recursion."""
         pending = [(key, False) for key in dict.fromkeys(keys)]
         open_ones: set[Key] = set()
         while pending:
@@ -94,7 +103,7 @@ class _Inliner:
     def _call(
         self, node: messages.Node, function: messages.Function, body: Sequence[messages.Node]
     ) -> list[messages.Node]:
-        """Return a function's body with the value names of a call."""
+        """Return a copy of a function's body that reads and computes the values of a call."""
         self._left -= len([*_all_nodes(body)])
         if self._left < 0:
             raise FileError(f"{self._name} has too many nodes when its functions are inlined: more than {MAX_NODES:,}")
@@ -119,7 +128,11 @@ class _Inliner:
 
 
 class _Copy:
-    """Copies nodes, and renames their values. References to attributes are replaced by the call's ``attributes``."""
+    """Copies nodes of a function's body for a call.
+
+    Values are renamed by ``names``, or get new names. References to attributes are replaced by ``attributes``, those of
+    the call.
+    """
 
     def __init__(
         self, names: dict[str, str], attributes: Mapping[str, messages.Attribute], new_name: Callable[[str], str]

@@ -1,4 +1,7 @@
-"""Values that are known while a file is read: its arrays, and arrays computed from sizes."""
+"""Values that are known while a file is read: the file's arrays, and arrays that are computed from sizes.
+
+A formula is a ``Size``: an expression of symbolic sizes.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,11 @@ from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Array of the file, or object array of sizes, whose entries may be formulas.
+    """Array that is known while reading.
 
-    ``dtype`` is NumPy's name of the file's dtype, usually ``int64`` for formulas.
+    Attributes:
+        array: A numeric array, or an object array whose entries are ints and formulas.
+        dtype: NumPy's name of the dtype in the file, usually ``int64`` for formulas.
     """
 
     array: np.ndarray
@@ -42,7 +47,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Expanded:
-    """Value broadcast to a shape that may have symbolic sizes. Most ops broadcast ``source`` themselves instead."""
+    """Value that is broadcast to a shape, with symbolic sizes if any. Most ops read ``source`` and broadcast it."""
 
     source: Known | Value
     shape: tuple[Dim, ...]
@@ -50,10 +55,12 @@ class Expanded:
 
 @dataclass(frozen=True, eq=False)
 class Dequantized:
-    """Value before quantization. Only ops that move or dequantize numbers may read it.
+    """Quantized value, in the form of the floats that it stands for. Only ops that move or dequantize may read it.
 
-    A quantized number n stands for (n - zero) * scale. ``scale`` and ``zero`` are None if they are computed at run
-    time.
+    Attributes:
+        source: The floats: (n - zero) * scale for quantized numbers n.
+        scale: Scale; None if it is computed at run time.
+        zero: Zero point; None if it is computed at run time.
     """
 
     source: Operand
@@ -63,21 +70,21 @@ class Dequantized:
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """Sequence of arrays, for ops on sequences only."""
+    """Sequence of arrays, of known length. Only ops on sequences may read it."""
 
     items: tuple[Known | Expanded | Value, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """Sequence of arrays stacked along a first axis, whose size is the sequence's length."""
+    """Sequence of arrays, stacked along a new first axis, so that its length may be symbolic."""
 
     items: Known | Expanded | Value
 
 
 @dataclass(frozen=True, eq=False)
 class NonZeroIndices:
-    """Indices [rank, count] or [count, rank] at which a mask is true, for ops that write there only."""
+    """Indices [rank, count], or transposed, at which a mask is true. Only ops that write there may read it."""
 
     mask: Value
     is_transposed: bool = False
@@ -86,7 +93,7 @@ class NonZeroIndices:
 Deferred = Dequantized | Listed | Stacked | NonZeroIndices
 """Value that a script cannot represent. Only ops that support it may read it."""
 Operand = Known | Expanded | Value
-"""Operand of a node that scripts can represent."""
+"""Value that a script can represent, as an operand of a node."""
 
 
 def place_of(array: np.ndarray) -> tuple[Any, ...]:
@@ -95,7 +102,7 @@ def place_of(array: np.ndarray) -> tuple[Any, ...]:
 
 
 def known(array: Any, dtype: str | None = None) -> Known:
-    """Wrap an array as ``Known``. An object array of numbers becomes numeric."""
+    """Return an array as ``Known``. An object array without formulas becomes numeric."""
     array = np.asarray(array)
     if array.dtype == object and all(isinstance(entry, int | bool | np.integer) for entry in array.reshape(-1)):
         array = array.astype(dtype or np.int64)
@@ -114,7 +121,7 @@ def of_sizes(shape: Sequence[Dim]) -> Known:
 
 
 def number_like(number: float, x: Operand) -> Known:
-    """Return a number with x's dtype."""
+    """Return a number as a ``Known`` with x's dtype."""
     return Known(np.array(number, dtype_of(x)), dtype_of(x))
 
 
@@ -129,7 +136,7 @@ def dtype_of(x: Operand) -> str:
 
 
 def all_are(x: Operand, entry: Dim) -> bool:
-    """True if all entries of x equal a size."""
+    """True if all entries of x are known to equal ``entry`` for all symbolic sizes."""
     source = x.source if isinstance(x, Expanded) else x
     if not isinstance(source, Known) or source.dtype not in INTEGERS:
         return False
@@ -143,7 +150,7 @@ def is_zero(x: Operand) -> bool:
 
 
 def check_count(count: int) -> int:
-    """Return the number of entries of an array. Raises ``UnreadableError`` if it exceeds the limit."""
+    """Return ``count``. Raises ``UnreadableError`` if an array computed while reading may not have so many entries."""
     if count > max_folded():
         raise UnreadableError(
             f"reading the file would create an array of {count:,} entries; if you trust the file, give "
@@ -190,7 +197,7 @@ _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "
 
 
 def compared(op: str, left: Known, right: Known) -> Known | None:
-    """Return the result of comparing sizes that the file casts to float; None if it depends on a symbolic size."""
+    """Compare integral sizes that the file casts to float. None if the result depends on a symbolic size."""
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
     try:
@@ -201,7 +208,7 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
 
 
 def whole(op: str, *items: Known) -> Known | None:
-    """Return the result of an op on sizes that the file casts to float, as in torch's ranges; None if not integral."""
+    """Return the result of an op on sizes that the file casts to float, as torch's ranges do; None if not integral."""
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None
@@ -220,12 +227,12 @@ def _whole_numbers(item: Known) -> np.ndarray:
 
 
 def is_constant_foldable(op: str) -> bool:
-    """True if an elementwise op of known operands can be folded."""
+    """True if ``constant_fold`` supports an elementwise op."""
     return op in _NUMPY
 
 
 def constant_fold(op: str, items: Sequence[Known]) -> Known:
-    """Fold an elementwise op of known arrays."""
+    """Return the result of an elementwise op of known arrays, computed with NumPy."""
     if len(items) > 2:
         return constant_fold(op, [constant_fold(op, items[:2]), *items[2:]])
     shape = np.broadcast_shapes(*(item.array.shape for item in items))
@@ -242,7 +249,7 @@ def constant_fold(op: str, items: Sequence[Known]) -> Known:
 
 
 def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Fold an elementwise op of object arrays."""
+    """Apply an elementwise op to object arrays, entry by entry."""
     if op == "Not":
         return np.asarray(np.frompyfunc(inverted, 1, 1)(arrays[0]), object)
     if op == "Neg":
@@ -253,7 +260,7 @@ def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def select(condition: Known, a: Known, b: Known) -> Known:
-    """Select entries of a or b by a condition."""
+    """Return the entries of a where ``condition`` is True, and of b elsewhere."""
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
         raise UnreadableError("its result depends on whether symbolic sizes are equal; fix one of them")
     if a.dtype != b.dtype:
@@ -266,7 +273,7 @@ def select(condition: Known, a: Known, b: Known) -> Known:
 
 
 def cast(x: Known, dtype: str) -> Known:
-    """Cast x. Formulas stay integers; a cast to bool requires that they are not 0."""
+    """Cast x. Formulas stay as they are, whatever the dtype; in a cast to bool they are compared with 0."""
     if not x.is_symbolic:
         with np.errstate(all="ignore"):
             return known(x.array.astype(dtype), dtype)

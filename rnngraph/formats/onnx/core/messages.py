@@ -82,7 +82,7 @@ class ValueInfo(Message):
 
 @dataclass(eq=False)
 class Tensor(Message):
-    """``TensorProto``. Numbers are in ``raw_data`` or in a list. ``data_location`` is 1 if they are in another file."""
+    """``TensorProto``. Numbers are in ``raw_data``, in a typed list, or in another file if ``data_location`` is 1."""
 
     dims: np.ndarray = array(1, Kind.INTEGER, is_packed=False)
     data_type: int = integer(2)
@@ -111,7 +111,7 @@ class SparseTensor(Message):
 
 @dataclass(eq=False)
 class Attribute(Message):
-    """``AttributeProto``. ``ref_attr_name`` names the attribute of a function call whose value replaces this one."""
+    """``AttributeProto``. In a function, ``ref_attr_name`` names the attribute of the call that provides the value."""
 
     name: str = text(1)
     f: float | None = real(2, optional=True)

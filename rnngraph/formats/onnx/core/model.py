@@ -1,4 +1,4 @@
-"""Parses a model file without trusting it: graphs of nodes, and arrays within bounds."""
+"""Parses untrusted model files to graphs of nodes, with limits on nesting, nodes and arrays."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from .inlining import MAX_NODES, Inlined, inline_functions
 
 WHAT = "an ONNX file"
 MAX_DEPTH = 40
-"""Maximum nesting depth of graphs."""
+"""Maximum nesting depth of graphs, because readers recurse into nested graphs."""
 MAIN_DOMAINS = ("", "ai.onnx")
 
 Array = messages.Tensor | messages.SparseTensor
 Attribute: TypeAlias = "float | int | str | list[Any] | Array | Graph"
-"""Value of an attribute. Lists hold numbers or strings."""
+"""Value of an attribute. A list has numbers or strings."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Type of a value: NumPy's dtype, and a shape whose sizes are ints, names, or None if unknown.
+    """Type of a value.
 
-    The shape is None if the rank is unknown.
+    Attributes:
+        dtype: NumPy's dtype; None for a type that NumPy lacks.
+        shape: Sizes: ints, names, or None if unknown. None if the rank is unknown.
     """
 
     dtype: str | None
@@ -42,7 +44,12 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """Node of a graph. Absent inputs are "". ``opsets`` are operator versions by domain; None for the file's."""
+    """Node of a graph.
+
+    Attributes:
+        inputs: Names of values; ``""`` for an absent input.
+        opsets: Versions of operators by domain, for a node of a function; None for the file's versions.
+    """
 
     op: str
     domain: str
@@ -65,19 +72,29 @@ def _plain(text: str) -> str:
 
 @dataclass(eq=False)
 class Graph:
-    """Graph of nodes. ``inputs`` are types by name, without inputs that have an array."""
+    """Graph of nodes.
+
+    Attributes:
+        inputs: Types by name, without inputs that have an array.
+    """
 
     nodes: list[Node] = field(default_factory=list)
     inputs: dict[str, Kind] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     makers: dict[str, Node] = field(default_factory=dict)
-    """Node that produces each value."""
+    """Node that computes a value, by the value's name."""
 
 
 @dataclass(eq=False)
 class Model:
-    """Parsed file. ``opsets`` are operator versions by domain, and ``name`` is the file's name in errors."""
+    """Parsed file.
+
+    Attributes:
+        name: The file's name in errors.
+        opsets: Versions of operators, by domain.
+        about: Docstring of the generated script.
+    """
 
     name: str
     graph: Graph
@@ -121,7 +138,7 @@ def _serialized(source: Any) -> bytes:
 
 
 class _Graphs:
-    """Converts graphs from messages. ``name`` is the file's name in errors."""
+    """Converts graphs from messages, and counts their nodes. ``name`` is the file's name in errors."""
 
     def __init__(self, name: str) -> None:
         self._name, self._nodes = name, 0
@@ -149,7 +166,7 @@ class _Graphs:
         return parsed
 
     def _attribute(self, entry: messages.Attribute, depth: int) -> Attribute | None:
-        """Return an attribute's value; None for kinds that no reader uses."""
+        """Return an attribute's value; None for types of attributes that no reader reads."""
         match entry.type:
             case messages.FLOAT:
                 return entry.f or 0.0
@@ -171,7 +188,7 @@ class _Graphs:
 
 
 def _value_type(proto: messages.Type | None) -> Kind:
-    """Return the type of a message."""
+    """Convert a type from a message."""
     tensor = proto.tensor_type if proto else None
     if tensor is None:
         return Kind(None, None)
@@ -220,7 +237,12 @@ _DTYPES: Mapping[int, str] = {
 
 
 class ArrayReader:
-    """Reads arrays of a file, and of further files in its ``folder``, which is None for a model read from bytes."""
+    """Reads the arrays of a model, from its file and from further files in the same folder.
+
+    Args:
+        name: The file's name in errors.
+        folder: The file's folder; None for a model that was read from bytes.
+    """
 
     def __init__(self, name: str, folder: Path | None) -> None:
         self._name, self._folder = name, folder
@@ -228,7 +250,7 @@ class ArrayReader:
         """Decoded arrays by message, because a model may be read several times."""
 
     def array(self, proto: Array) -> np.ndarray:
-        """Return a message's array. Further calls return the same object. float16 and bfloat16 become float32.
+        """Decode a message's array. Further calls return the same object. float16 and bfloat16 become float32.
 
         Raises:
             FileError: The array is damaged.
@@ -245,7 +267,7 @@ class ArrayReader:
     def _array(self, proto: Array) -> np.ndarray:
         what = shown(proto.name or "an array")
         if isinstance(proto, messages.SparseTensor):
-            raise FileError(f"{self._name}: {what} is sparse, which can't be read; store it as an ordinary array")
+            raise FileError(f"{self._name}: {what} is sparse, which is not supported; store it as a dense array")
         dtype = dtype_name(proto.data_type)
         if dtype is None:
             raise FileError(
@@ -270,7 +292,7 @@ class ArrayReader:
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
 
     def _numbers(self, proto: messages.Tensor, dtype: str) -> np.ndarray:
-        """Return the numbers of a message without ``raw_data``."""
+        """Return the numbers of a message that stores them in a typed list rather than in ``raw_data``."""
         field_name = {
             "float32": "float_data",
             "float64": "double_data",
@@ -303,7 +325,7 @@ class ArrayReader:
                     f"{self._name}: {what} is stored in {shown(location)}, outside of the model's folder; move the "
                     "file into the folder"
                 )
-            with open_file(path, f"the file that holds {what}") as file:
+            with open_file(path, f"the file with {what}") as file:
                 whole = os.fstat(file.fileno()).st_size
                 length = int(entries.get("length") or whole - offset)
                 if offset < 0 or length < 0 or offset + length > whole or length > MAX_BYTES:

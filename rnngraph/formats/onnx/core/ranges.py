@@ -25,7 +25,11 @@ class Range:
 
 
 def range_of(tensors: Tensors, x: Any) -> Range | None:
-    """Return a value as a range; None if it is not one."""
+    """Return a value as a ``Range``; None if its entries are not known to be consecutive or equal.
+
+    Args:
+        x: An int, an operand or another value.
+    """
     if isinstance(x, int):
         return Range(x, None)
     if isinstance(x, Known):
@@ -78,6 +82,7 @@ def _with_leading_axes(range_: Range | None, axes: int) -> Range | None:
 
 
 def _part(range_: Range, index: tuple[Any, ...], own: tuple[Dim, ...]) -> Range | None:
+    """Return the slice ``index`` of a range of shape ``own``; None for integers and steps."""
     assert range_.axis is not None
     if any(not isinstance(entry, slice) or entry.step not in (None, 1) for entry in index):
         return None
@@ -104,7 +109,7 @@ def _of_known(x: Known) -> Range | None:
 
 
 def parts_of(tensors: Tensors, x: Operand) -> list[Operand] | None:
-    """Split the last axis of x into separate values; None if the parts are unknown."""
+    """Split the last axis of x into values without it. None if x is not a known array, stack or concatenation."""
     *ahead, count = shape_of(x)
     if isinstance(count, int) and (count == 1 or isinstance(x, Known)):
         return [tensors.index(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]

@@ -1,7 +1,7 @@
-"""Arithmetic on sizes: exporters split shapes into sizes, compute with them, and join the results.
+"""Arithmetic on sizes: exporters split shapes into sizes, compute with sizes, and join the results to shapes.
 
-A symbolic size is a formula over names, each at least 1. A predicate that holds for some sizes only raises
-``UnreadableError``. Equality of two sizes can be deferred to run time as ``Undecided``.
+A symbolic size is a formula over names, each at least 1. A comparison whose result depends on the sizes raises
+``UnreadableError``, except that equality of two sizes is returned as ``Undecided``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ....ir.types import Dim, Size, dim_text, product, quotient, size, uncommon
 from ...operators.errors import UnreadableError as UnreadableError
 
 MAX_TERMS = 12
-"""Maximum terms of a formula. Real nets need up to three. Products of formulas could grow without bound."""
+"""Maximum terms of a formula, and factors of a term. Real nets need up to three, but products could grow endlessly."""
 
 
 class ForcedSizeError(UnreadableError):
-    """A node can be read for one value of a symbolic size only, such as the example's size that an exporter wrote."""
+    """Error for a node that can be read for one value of a symbolic size only, usually that of a traced example."""
 
     def __init__(self, what: str, name: str, value: int) -> None:
         super().__init__(f"{what}, which it can be where {name} is {value}; give read_onnx fixed={{{name!r}: {value}}}")
@@ -32,7 +32,7 @@ class ForcedSizeError(UnreadableError):
 
 @dataclass(frozen=True)
 class Undecided:
-    """Equality of two sizes, or its negation, that is decided at run time."""
+    """Equality of two sizes, or its negation, whose result depends on the call of the program."""
 
     left: Dim
     right: Dim
@@ -46,9 +46,9 @@ Entry = int | bool | Size | Undecided
 
 
 def checked(dim: Dim) -> Dim:
-    """Return a size. Raises ``UnreadableError`` if its formula is too long."""
+    """Return ``dim``. Raises ``UnreadableError`` if its formula is too long."""
     if len(terms_of(dim)) > MAX_TERMS or any(len(names) > MAX_TERMS for names, _ in terms_of(dim)):
-        raise UnreadableError(f"a size is a formula of more than {MAX_TERMS} terms")
+        raise UnreadableError(f"a size is a formula of more than {MAX_TERMS} terms; fix the sizes of inputs")
     return dim
 
 
@@ -106,7 +106,7 @@ def remainder(left: Dim, right: Dim) -> Dim:
 
 
 def _conjunction(left: Entry, right: Entry) -> Entry:
-    """Return the conjunction of two truth values."""
+    """Return the conjunction of two truth values. Raises ``UnreadableError`` if both are ``Undecided``."""
     for entry, other in ((left, right), (right, left)):
         if isinstance(entry, bool):
             return other if entry else False
@@ -149,7 +149,10 @@ def total(shape: tuple[Dim, ...]) -> Dim:
 
 
 def part_of(dim: Dim) -> tuple[str, slice] | None:
-    """Return (named size, slice of ``dim`` entries of an axis of that size), such as all but 3 or every second."""
+    """Return (name, slice) such that the slice of an axis with that named size has ``dim`` entries; None if none does.
+
+    The slice is all but the last n entries, or every n-th entry.
+    """
     if not isinstance(dim, Size) or dim.symbol is not None:
         return None
     for name in names_of(dim):
@@ -167,7 +170,7 @@ def part_of(dim: Dim) -> tuple[str, slice] | None:
 
 
 def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
-    """Return (named size, the only value for which two shapes have equally many entries)."""
+    """Return (named size, the only value for which two shapes have the same number of entries); None if not unique."""
     left, right = (product(dims) for dims in uncommon(own, target))
     for name in sorted(names_of(left) & names_of(right)):  # Shapes [B, T] and [2 B, 6] share the factor B.
         less, fewer = quotient(left, size(name)), quotient(right, size(name))
@@ -186,7 +189,7 @@ def names_of(dim: Dim) -> frozenset[str]:
 
 
 def axis_of(axis: int, rank: int) -> int:
-    """Return a nonnegative axis."""
+    """Return ``axis`` as a nonnegative axis. Raises ``UnreadableError`` if it is out of range."""
     if not -rank <= axis < rank:
         raise UnreadableError(f"axis {axis} is out of range for rank {rank}")
     return axis % rank

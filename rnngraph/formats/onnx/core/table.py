@@ -1,4 +1,4 @@
-"""Table of the readers of ops, and the arguments that readers take."""
+"""Table of the readers of ops, and ``Call``, a reader's argument."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OpReader = Callable[["Call"], Outputs]
 Function = TypeVar("Function", bound=OpReader)
 
 OPS: dict[tuple[str, str], OpReader] = {}
-"""Readers of ops by domain and name."""
+"""Readers of ops, by (domain, name)."""
 
 MISSING: Any = object()
 _CONSTANTS = {"value_float": "float32", "value_floats": "float32", "value_int": "int64", "value_ints": "int64"}
@@ -39,7 +39,7 @@ def reads(*ops: str, domain: str = "") -> Callable[[Function], Function]:
 
 
 def reader_of(node: Node) -> OpReader | None:
-    """Return the reader of a node, or None."""
+    """Return the reader of a node's op; None if there is none."""
     return OPS.get(("" if node.domain in MAIN_DOMAINS else node.domain, node.op))
 
 
@@ -47,17 +47,25 @@ class Branches(Protocol):
     """Interface for reading the nested graphs of a node."""
 
     def branch(self, graph: Graph, inputs: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
-        """Return the outputs of a nested graph for ``inputs``, by name.
+        """Return the outputs of a nested graph, in order.
 
-        If ``tensors`` is passed, it declares the graph's values, in place of the outer graph's object.
+        Args:
+            graph: The graph.
+            inputs: Values of the graph's inputs, by name.
+            tensors: Object that declares the graph's values, by default that of the outer graph.
         """
 
     def decide(self, node: Node, entry: Undecided) -> bool:
-        """Return the assumed value of a condition that is decided at run time."""
+        """Return the assumed result of a comparison of sizes."""
 
 
 class Call:
-    """Node with its inputs; absent inputs are None. ``opset`` is the version of the node's domain."""
+    """Node with the values of its inputs.
+
+    Attributes:
+        inputs: Values; None for absent inputs.
+        opset: Version of the node's domain.
+    """
 
     def __init__(
         self,
@@ -80,14 +88,14 @@ class Call:
         return self.tensors.script
 
     def input(self, number: int) -> Operand:
-        """Return a required input."""
+        """Return a required input. Raises ``UnreadableError`` if it is missing, quantized or a sequence."""
         operand = self.maybe(number)
         if operand is None:
             raise UnreadableError(f"input {number} is missing")
         return operand
 
     def maybe(self, number: int) -> Operand | None:
-        """Return an optional input."""
+        """Return an optional input; None if it is absent."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         if isinstance(operand, Dequantized):
             raise UnreadableError("it computes with values that are quantized at run time, which is not supported")
@@ -98,12 +106,12 @@ class Call:
         return operand
 
     def nonzero_indices(self, number: int) -> NonZeroIndices | None:
-        """Return an input that holds the indices of a mask's true entries; None for other inputs."""
+        """Return an input if it is the indices of a mask's true entries; else None."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         return operand if isinstance(operand, NonZeroIndices) else None
 
     def stacked(self, number: int) -> Operand | None:
-        """Return a sequence as an array, stacked along a first axis; None for other inputs."""
+        """Return an input as an array if it is a sequence stacked along a first axis; else None."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         return operand.items if isinstance(operand, Stacked) else None
 
@@ -115,12 +123,12 @@ class Call:
         return operand.items
 
     def quantized(self, number: int) -> Operand | Dequantized:
-        """Return an input that may be quantized."""
+        """Return a required input, which may be quantized."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         return operand if isinstance(operand, Dequantized) else self.input(number)
 
     def of(self, op: str, inputs: Sequence[Operand | Deferred | None], opset: int = 13) -> Outputs:
-        """Return the outputs of another op with these inputs and the node's attributes."""
+        """Return the outputs of another op, with ``inputs`` and this node's attributes."""
         node = replace(self.node, op=op, domain="")
         reader = reader_of(node)
         assert reader is not None, op
@@ -138,7 +146,7 @@ class Call:
         return operand.numbers(what)
 
     def sizes(self, number: int, what: str) -> list[Any]:
-        """Return an input as a flat list of ints and formulas."""
+        """Return an input as a flat list of ints and formulas. ``what`` is the input's name in errors."""
         operand = self.input(number)
         if not isinstance(operand, Known):
             raise UnreadableError(f"{what} are computed at run time; they may depend only on constants and sizes")
@@ -147,7 +155,7 @@ class Call:
         return [entry if operand.is_symbolic else entry.item() for entry in operand.array.reshape(-1)]
 
     def ints(self, number: int, what: str) -> list[int]:
-        """Return an input of the file as a flat list of ints."""
+        """Return an input as a flat list of ints. Raises ``UnreadableError`` if it depends on symbolic sizes."""
         return [int(entry) for entry in self.array(number, what).reshape(-1)]
 
     # Attributes --------------------------------------------------------------------------------------
@@ -176,14 +184,14 @@ class Call:
         return value
 
     def entries(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
-        """Return a list attribute, or None."""
+        """Return a list attribute; ``default`` if it is missing."""
         value = self.node.attributes.get(name)
         if value is not None and not isinstance(value, list):
             raise UnreadableError(f"attribute {name} is not a list")
         return list(default) if value is None and default is not None else value
 
     def known_attribute(self, name: str) -> Known | None:
-        """Return an array attribute."""
+        """Return an array attribute; None if it is missing."""
         value = self.node.attributes.get(name)
         if value is None:
             return None
@@ -192,7 +200,7 @@ class Call:
         return known(self._arrays.array(value))
 
     def axes(self, number: int, default: Sequence[int] | None = None) -> list[int] | None:
-        """Return ``axes``: an attribute in old opsets, the input ``number`` in new opsets."""
+        """Return ``axes``: an attribute in old opsets, the input ``number`` in new opsets; ``default`` if missing."""
         if self.maybe(number) is not None:
             return self.ints(number, "axes")
         return self.entries("axes", default)
@@ -207,7 +215,7 @@ class Call:
         return len(self.shape(number))
 
     def constant(self, node: Node) -> np.ndarray:
-        """Return the array of a Constant node, of this graph or a nested one."""
+        """Return the array of a Constant node. The node may be in a nested graph."""
         for name, dtype in _CONSTANTS.items():
             if name in node.attributes:
                 return np.asarray(node.attributes[name], dtype)
@@ -227,12 +235,15 @@ class Call:
     def branch(
         self, graph: Graph, inputs: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
     ) -> list[Operand]:
-        """Return the outputs of a nested graph for ``inputs``, by name.
+        """Return the outputs of a nested graph, in order.
 
-        If ``tensors`` is passed, it declares the graph's values, in place of the node's own object.
+        Args:
+            graph: The graph.
+            inputs: Values of the graph's inputs, by name; by default none.
+            tensors: Object that declares the graph's values, by default the node's.
         """
         return self._branches.branch(graph, inputs or {}, tensors)
 
     def decide(self, entry: Undecided) -> bool:
-        """Return the assumed value of a condition that is decided at run time."""
+        """Return the assumed result of a comparison of sizes by this node."""
         return self._branches.decide(self.node, entry)

@@ -1,7 +1,7 @@
 """``Tensors``: computes functions of a file's values. Known values are folded; all others are declared in the script.
 
 Exporters transpose around recurrent layers and convolutions. Notes record how values were transposed, reshaped and
-joined, so that an inverse returns the original value.
+joined, so that the inverse of such an op returns the original value, and nothing is declared.
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ from .values import Values
 class Note:
     """Record of the op that computed a value.
 
-    ``kind`` is one of the following, or a kind that ``record`` documents:
-      ``transpose``: ``by`` is the order of the axes.
-      ``reshape``.
-      ``stack`` or ``concat``: ``by`` is the axis.
-      ``slice``: ``by`` is the axis and its start.
-      ``sorted``: ``by`` is the sorted axis; the second part is the order.
+    Attributes:
+        kind: ``transpose``, ``reshape``, ``stack``, ``concat``, ``slice``, ``sorted``, or a kind of ``record``.
+        parts: Operands of the op. For ``sorted``, the sorted value and the order.
+        by: Order of the axes (transpose); axis (stack, concat, sorted); (axis, start) (slice).
     """
 
     kind: str
@@ -39,7 +37,7 @@ class Note:
 
 
 class Tensors(Values):
-    """Declares functions of values in a script."""
+    """Computes functions of known values, and declares functions of other values in a script."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
@@ -53,7 +51,7 @@ class Tensors(Values):
     # Moves of entries --------------------------------------------------------------------------------
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
-        """Transpose x."""
+        """Transpose x. Negative axes in ``order`` count from the end."""
         order = tuple(axis % len(shape_of(x)) for axis in order)
         if sorted(order) != list(range(len(shape_of(x)))):
             raise UnreadableError(f"its permutation {list(order)} does not fit shape {texts(shape_of(x))}")
@@ -87,7 +85,7 @@ class Tensors(Values):
         return result
 
     def joint(self, parts: Sequence[Value]) -> Value | None:
-        """Return an existing value that is these parts concatenated along the last axis; None without one."""
+        """Return an existing concatenation of ``parts`` along the last axis; None if none was declared."""
         rank = len(shape_of(parts[0]))
         return self._wholes.get((rank - 1, *((part.step, part.path) for part in parts)))
 
@@ -100,7 +98,7 @@ class Tensors(Values):
         return (note.parts[0], note.by) if note is not None and note.kind == "transpose" else None
 
     def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
-        """Reshape x. A size of -1 is inferred."""
+        """Reshape x. One size may be -1, and is inferred."""
         own, new_shape = shape_of(x), list(shape)
         if new_shape.count(-1) > 1:
             raise UnreadableError("a shape has -1 more than once")
@@ -150,7 +148,7 @@ class Tensors(Values):
         return result
 
     def unmerged_rows(self, x: Value) -> Value | None:
-        """Return the value whose leading axes, such as steps and batch, were merged into the rows of x; else None."""
+        """Return the value whose leading axes, such as steps and batch, were merged to the rows of x; else None."""
         note = self.note(x)
         if note is None or note.kind != "reshape":
             return None
@@ -192,7 +190,7 @@ class Tensors(Values):
         return self.reshape(x, own)
 
     def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
-        """Remove axes of size 1; by default all that are known."""
+        """Remove axes of size 1; by default all axes whose size is the number 1."""
         own = shape_of(x)
         places = [axis for axis, dim in enumerate(own) if dim == 1]
         if axes is not None:
@@ -254,7 +252,7 @@ class Tensors(Values):
         return Expanded(first, tuple(whole))
 
     def _parts_along(self, x: Value, axis: int) -> list[Value] | None:
-        """Return the parts of a concatenation along an axis, or None."""
+        """Return values of size 1 along an axis of which x is the concatenation; None if there are no notes of such."""
         note = self.note(x)
         if note is None:
             return None
@@ -282,7 +280,7 @@ class Tensors(Values):
         return result
 
     def _common_notes(self, items: Sequence[Value]) -> list[Note] | None:
-        """Return the notes of values that share one transpose, or one sort; else None."""
+        """Return the notes of values that all have the same transpose, or are sorted by the same order; else None."""
         notes = [note for item in items if (note := self.note(item)) is not None]
         first = notes[0] if len(notes) == len(items) else None
         if first is None or any(note.kind != first.kind or note.by != first.by for note in notes):
@@ -357,13 +355,13 @@ class Tensors(Values):
     # Reordered rows --------------------------------------------------------------------------------------
 
     def sorted(self, x: Value, order: Value, axis: int) -> Value:
-        """Return the entries of an axis in the order of indices."""
+        """Return the entries of an axis in the order of the indices ``order``, and note it."""
         result = self.rows_at(x, order, axis)
         self._notes[result.step, result.path] = Note("sorted", (x, order), axis)
         return result
 
     def rows_at(self, x: Value, indices: Value, axis: int) -> Value:
-        """Look up entries of an axis."""
+        """Return the entries of an axis at indices."""
         return self.script.call(basic.gather, x, indices, *([axis] if axis else []))
 
     def cast(self, x: Value, dtype: str) -> Value:
@@ -374,25 +372,25 @@ class Tensors(Values):
         return super().cast(x, dtype)
 
     def record(self, x: Value, kind: str, *parts: Value) -> Value:
-        """Record that x is an ``order`` of indices, its ``inverse``, or a ``count`` from 0. Return x."""
+        """Note that x is an ``order`` of rows, its ``inverse``, or a ``count`` (indices 0, 1, …). Return x."""
         self._notes[x.step, x.path] = Note(kind, parts)
         return x
 
     def is_a(self, x: Any, kind: str, *parts: Value) -> bool:
-        """True if x has a note of this kind and these parts."""
+        """True if x has a note of this kind that begins with ``parts``."""
         note = self.note(x) if isinstance(x, Value) else None
         if note is None or note.kind != kind or len(note.parts) < len(parts):
             return False
         return all(one is other for one, other in zip(note.parts, parts, strict=False))
 
     def sorted_from(self, x: Operand) -> tuple[Value, Value, int] | None:
-        """Return (source, order, axis) if x is sorted; else None."""
+        """Return (source, order, axis) if x was computed by ``sorted``; else None."""
         note = self.note(x) if isinstance(x, Value) else None
         return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None
 
 
 def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:
-    """Return the position of an axis in a shape that differs in axes of size 1 only."""
+    """Return the position of an axis in a shape that differs from ``own`` in axes of size 1 only; else None."""
     if [dim for dim in own if dim != 1] != [dim for dim in shape if dim != 1] or own[axis] == 1:
         return None
     number = sum(dim != 1 for dim in own[:axis])
@@ -405,7 +403,7 @@ def _source(x: Operand) -> Known | Value:
 
 
 def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
-    """Return the remedy for a shape in which an exporter wrote the example's size in place of a symbolic size."""
+    """Return a remedy for errors if an exporter wrote the example's size in a shape in place of a symbolic size."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
         return ""

@@ -20,7 +20,7 @@ from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError, part_of
 
 MAX_WRITTEN = 16
-"""Maximum entries of an integer array in a script's text. Longer arrays are stored with the weights."""
+"""Maximum entries of an integer array that is a literal in scripts. Longer arrays are stored with the weights."""
 STORAGE_DTYPES = {
     "float16": "float32",
     "bfloat16": "float32",
@@ -31,16 +31,16 @@ STORAGE_DTYPES = {
     "uint32": "int64",
     "uint64": "int64",
 }
-"""rnngraph's dtypes for dtypes that it lacks."""
+"""Dtypes with which values are computed whose dtype in the file rnngraph lacks, by the dtype in the file."""
 
 
 def storage_dtype(dtype: str) -> str:
-    """Return rnngraph's dtype for a dtype of the file."""
+    """Return the dtype with which values of a dtype in the file are computed."""
     return STORAGE_DTYPES.get(dtype, dtype)
 
 
 class Values:
-    """Declares known values in a script."""
+    """Declares known values in a script, each once."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
@@ -54,12 +54,12 @@ class Values:
         """
         self.script, self.shared, self.anchored = script, shared, anchored
         self._declared: dict[Any, tuple[Operand, Value]] = {}
-        """Declared values by the operand's identity; the operand is kept alive."""
+        """(Operand, declared value) by a key of the operand. It keeps the operand alive, so that keys stay valid."""
         self.products: dict[Any, list[np.ndarray]] = {}
         """Right operand of each product, by the key of its array. Products that share an array share a list."""
 
     def value(self, x: Operand, base: str = "weight") -> Value:
-        """Return an operand as a value of the script. A new parameter gets the name ``base``."""
+        """Return an operand as a value of the script. ``base`` is the preferred name of a new parameter."""
         if isinstance(x, Value):
             return x
         key = id(x) if isinstance(x, Expanded) or x.is_symbolic else (*place_of(x.array), x.dtype)
@@ -68,16 +68,16 @@ class Values:
         return self._declared[key][1]
 
     def declared_of(self, x: Value) -> Operand | None:
-        """Return the known or broadcast operand from which a value was declared; else None."""
+        """Return the operand from which ``value`` declared x; None if x is not a declared operand."""
         return next((source for source, value in self._declared.values() if value is x), None)
 
     def known_as(self, x: Value) -> Known | None:
-        """Return the array of the file from which a value was declared; else None."""
+        """Return the array from which ``value`` declared x; None for other values, and for formulas."""
         source = self.declared_of(x)
         return source if isinstance(source, Known) and not source.is_symbolic else None
 
     def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
-        """Declare left @ kernel plus a bias: a dense layer, or a product if several products share the kernel."""
+        """Declare left @ kernel + bias: as a dense layer, unless several products share the kernel."""
         place = place_of(kernel)
         self.products.setdefault(place, []).append(kernel)
         if place not in self.shared:
@@ -97,7 +97,7 @@ class Values:
         return self.script.call(constant, written(array), **dtype)
 
     def _sizes(self, x: Known) -> Value:
-        """Declare sizes as numbers. A symbolic size is a sum of ones."""
+        """Declare sizes as a tensor of numbers. A symbolic size is computed as a sum of ones."""
         dtype = storage_dtype(x.dtype)
         flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
         whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
@@ -154,7 +154,7 @@ class Values:
         return self.script.call(broadcast_to, x, tuple(entries))
 
     def _broadcast_by_inputs(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """Broadcast x along axes of symbolic sizes, by ones that are computed from inputs with these sizes."""
+        """Broadcast x along axes with sizes of ``anchored``, by ones that are computed from inputs with these sizes."""
         own = shape_of(x)
         for axis, dim in enumerate(shape, len(own) - len(shape)):
             if isinstance(dim, Size) and dim.symbol in self.anchored and (axis < 0 or own[axis] == 1):
@@ -179,7 +179,7 @@ class Values:
         raise UnreadableError(f"no input has an axis of size {dim}, which its result needs")
 
     def _entry(self, dim: Dim) -> int | str:
-        """Return a size in the form of scripts."""
+        """Return a size as a number or name, as shapes in scripts have it."""
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
@@ -206,7 +206,14 @@ class Values:
         return seen
 
     def as_operand(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
-        """Return x as an operand of an op with a value of ``rank``. A single number becomes a literal."""
+        """Return x as the second operand of an op, a literal if it is a single number.
+
+        Args:
+            x: The operand.
+            rank: Rank of the first operand.
+            dtype: Dtype of the first operand.
+            base: Preferred name of a new parameter.
+        """
         if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
             number = written(x.array.reshape(()))
             if storage_dtype(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
@@ -215,7 +222,7 @@ class Values:
 
 
 def written(array: np.ndarray) -> Any:
-    """Convert numbers to Python's. A float32 becomes the shortest decimal that rounds to it."""
+    """Convert an array to nested lists. A float32 becomes the shortest decimal that rounds to it."""
     if array.dtype == np.float32:
         return np.vectorize(lambda number: float(str(number)), otypes=[object])(array).tolist() if array.size else []
     return array.tolist()

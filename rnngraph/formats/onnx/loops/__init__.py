@@ -1,4 +1,4 @@
-"""Reads loops as drivers of cells.
+"""Reads Loop and Scan nodes as drivers of cells.
 
 ``steps`` lays out carried values as rows. ``scan`` and ``loop`` read the nodes; ``loop`` infers the trip count from the
 condition. ``written`` handles arrays that steps write to.

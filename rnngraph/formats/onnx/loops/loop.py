@@ -37,9 +37,9 @@ from .written import Places, counted_alone, places_of, writer_of
 ENDLESS = (1 << 31) - 1
 """Trip count that means no bound."""
 MAX_NODES, MAX_DEPTH = 1000, 16
-"""Maximum number of nodes, and maximum depth, when the step number is traced."""
+"""Maximum number of nodes, and maximum depth, when a value is traced back to the step number."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
-"""Ops through which the number in a single-entry array is traced to the first input."""
+"""Ops that keep the number in an array with one entry, so that it is traced through them to the first input."""
 _SUMS = ("Add", "Sub", "Mul")
 """Ops through which a linear function of the step number is traced."""
 
@@ -57,14 +57,14 @@ def _loop(call: Call) -> Outputs:
 
 
 class _Reading:
-    """Reader of one Loop node, which classifies the states: constants, counters, lists and carried states."""
+    """Reader of one Loop node. It classifies the states: constants, counters, lists, written arrays, carried states."""
 
     def __init__(self, call: Call) -> None:
         self.call, self.tensors, self.body = call, call.tensors, call.graph("body")
         names = list(self.body.inputs)
         carried = len(call.inputs) - 2
         if len(names) != carried + 2 or len(self.body.outputs) < carried + 1:
-            raise UnreadableError("the number of its inputs differs from that of its body")
+            raise UnreadableError("its number of inputs differs from its body's; export it again")
         self.number, self.condition, *self.states = names
         self.following = dict(zip(self.states, self.body.outputs[1:], strict=False))
         self.emitted = self.body.outputs[1 + carried :]
@@ -83,10 +83,10 @@ class _Reading:
         self.counts = {self.number: _Count(0), **dict(self._counters())}
         self.length = self._length()
         self.updates: dict[str, str] = {}
-        """{state that steps overwrite in part: value that a step writes}."""
+        """{state in which steps overwrite a region: value that a step writes}."""
         self.places = dict(self._written_states())
         self.units: dict[str, list[int]] = {}
-        """{name of an entry that steps read: its axes of size 1, which come from the shape of the index}."""
+        """{name of an entry that steps read: axes of size 1 that the entry has because the index has them}."""
 
     def outputs(self) -> list[Operand | Deferred]:
         """Return the final states, then the steps' results."""
@@ -136,7 +136,7 @@ class _Reading:
         return node.inputs[1], place == 0
 
     def _written_states(self) -> Iterator[tuple[str, Places]]:
-        """Return the states that steps write to, with the places of the writes."""
+        """Yield (state in which steps overwrite a region, the regions)."""
         for name in self.initial:
             node = writer_of(name, self.following[name], self.body, self._identity_source)
             if node is None or not self._is_counted(node.inputs[1]):
@@ -156,7 +156,7 @@ class _Reading:
         return counted_alone(name, self.body, [*self.counts, *self.fixed, *others])
 
     def _shapes(self, names: Iterable[str]) -> dict[str, Operand]:
-        """Return zeros in the shapes of the states, for nodes that read shapes only."""
+        """Return zeros with the shapes of the states, for nodes that read the shape alone."""
         return {name: Expanded(known(0, dtype_of(self.initial[name])), self._shape(name)) for name in names}
 
     def _counter_values(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
@@ -228,7 +228,7 @@ class _Reading:
     # Counters --------------------------------------------------------------------------------------------
 
     def _counters(self) -> Iterator[tuple[str, _Count]]:
-        """Return the states that increase by 1 at each step."""
+        """Yield (state that increases by 1 at each step, its first value)."""
         for name in self.initial:
             node = self.body.makers.get(self._source(self.following[name]))
             if node is None or node.op != "Add" or len(node.inputs) != 2:
@@ -245,7 +245,7 @@ class _Reading:
         return _number(self._declare_outside(source)) if self._is_outer(source) else None
 
     def _linear_form(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
-        """Return (first value, increment) if a number is linear in the step number; else None."""
+        """Return (value at the first step, increment per step) of a linear function of the step number; else None."""
         source = self._source(name)
         if source in self.counts:
             return self.counts[source].first, 1
@@ -264,14 +264,14 @@ class _Reading:
         return None
 
     def _count(self, name: str) -> _Count | None:
-        """Return the value as an induction variable; None if it is none."""
+        """Return the value as an induction variable; None if it does not increase by 1 at each step."""
         line = self._linear_form(name)
         return _Count(line[0]) if line is not None and line[1] == 1 else None
 
     # Inputs of steps -------------------------------------------------------------------------------------
 
     def _sequences(self, names: Sequence[str]) -> dict[str, Operand]:
-        """Return the sequences that steps read, by names of the body."""
+        """Return the sequences whose entries the steps need for ``names``, by the entry's name in the body."""
         sequences: dict[str, Operand] = {}
         pending, seen = list(names), set[str]()
         while pending:
@@ -309,7 +309,7 @@ class _Reading:
         return self.tensors.reshape(line, (self.length, *shape))
 
     def _looked_up(self, node: Node) -> tuple[Operand, list[int]] | None:
-        """Return (sequence that a Gather reads by the step number, its axes of size 1)."""
+        """Return (sequence that a node reads by the step number, axes of size 1 of an entry); None for other nodes."""
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
         line, data = self._linear_form(node.inputs[1]), self._identity_source(node.inputs[0])
@@ -363,7 +363,7 @@ class _Reading:
         return True
 
     def _declare_outside(self, name: str) -> Operand | Deferred:
-        """Declare a loop-invariant value before the loop."""
+        """Return a loop-invariant value, declared outside of the loop."""
         if name in self.fixed:
             return self.fixed[name]
         if name not in self.body.makers:
@@ -388,7 +388,7 @@ class _Reading:
         if name in self.counts:
             return 0 if name == self.number else len(self._shape(name))
         if node is None or node.op not in (*_SAME, *_SUMS):
-            raise UnreadableError("an index is neither the step number nor a sum of it and constants")
+            raise UnreadableError("an index is neither the step number nor a linear function of it")
         if node.op == "Reshape":
             shape = self._constant_of(node.inputs[1])
             return 0 if shape is None else len(shape)
@@ -408,16 +408,16 @@ class _Reading:
     # Sources of values -----------------------------------------------------------------------------------
 
     def _source(self, name: str, ops: Sequence[str] = _SAME) -> str:
-        """Return a value's source, through ops that change shape and dtype only."""
+        """Trace a value back through ops that change only its shape and dtype. Return the name of its source."""
         for _ in range(MAX_NODES):
             node = self.body.makers.get(name)
             if node is None or node.op not in ops or not node.inputs:
                 return name
             name = node.inputs[0]
-        raise UnreadableError("a number passes through too many nodes to be traced")
+        raise UnreadableError(f"a number passes through more than {MAX_NODES} nodes, the maximum")
 
     def _identity_source(self, name: str) -> str:
-        """Return a value's source, through Identity nodes."""
+        """Trace a value back through Identity nodes. Return the name of its source."""
         return self._source(name, ("Identity",))
 
     def _outside(self, name: str) -> Operand:
@@ -437,7 +437,7 @@ def _is_true(item: Operand) -> bool:
 
 
 def _number(item: Operand | Deferred) -> Dim | None:
-    """Return a known integer or size."""
+    """Return a single integer or size that is known while reading; else None."""
     if not isinstance(item, Known) or item.array.size != 1:
         return None
     entry = item.array.reshape(-1)[0]

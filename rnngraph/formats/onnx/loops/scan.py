@@ -20,7 +20,7 @@ def _scan(call: Call) -> Outputs:
     carried = len(call.inputs) - count
     names = list(body.inputs)
     if not 0 < count <= len(call.inputs) or len(names) != len(call.inputs) or len(body.outputs) < carried:
-        raise UnreadableError("the number of its inputs differs from that of its body")
+        raise UnreadableError("its number of inputs differs from its body's; export it again")
     emits = len(body.outputs) - carried
     input_axes, output_axes = _numbers(call, "scan_input_axes", count), _numbers(call, "scan_output_axes", emits)
     inward, outward = _flags(call, "scan_input_directions", count), _flags(call, "scan_output_directions", emits)
@@ -60,13 +60,13 @@ def _flags(call: Call, name: str, count: int) -> list[bool]:
 
 
 def _to_front(tensors: Tensors, item: Operand, axis: int) -> Operand:
-    """Move an axis to position 0."""
+    """Transpose an operand so that ``axis`` comes first."""
     others = [other for other in range(len(shape_of(item))) if other != axis]
     return tensors.transpose(item, (axis, *others)) if axis else item
 
 
 def _from_front(tensors: Tensors, item: Operand, axis: int) -> Operand:
-    """Move the first axis to this position."""
+    """Transpose an operand so that its first axis moves to position ``axis``."""
     order = list(range(1, len(shape_of(item))))
     order.insert(axis, 0)
     return tensors.transpose(item, order) if axis else item

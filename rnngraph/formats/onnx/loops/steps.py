@@ -1,9 +1,9 @@
 """Converts loops of a file to drivers of cells. All values of a step are laid out as rows.
 
 The cell of a driver reads one input [rows, width], carries states [rows, width] and returns one output, all floats.
-The inputs of a step are therefore joined in one sequence, with booleans and integers as floats, and the step splits the
-sequence. Integers up to 2**24 are exact. The rows are the first axis that all values share, or the only axis of
-symbolic size. A loop without such an axis has one row.
+The inputs of a step are therefore concatenated to one sequence, and the step splits the sequence. Booleans and integers
+are stored as floats; integers up to 2**24 are exact. The rows are the first axis that all values share, or the only
+axis of symbolic size. A loop without such an axis has one row.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Shape = tuple[Dim, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """Value of a step, laid out as columns.
+    """Shape and layout of a value that a step reads or computes, which becomes columns of the cell's input or output.
 
     Attributes:
         shape: Shape of the value.
         dtype: Dtype in rnngraph.
-        axis: Axis of the rows; None if there is none.
+        axis: Axis of the rows; None if the value is the same for all rows.
     """
 
     shape: Shape
@@ -67,7 +67,14 @@ class Part:
         return places
 
     def transposed(self, tensors: Tensors, x: Operand, ahead: int = 0, back: bool = False) -> Operand:
-        """Move the axis of rows to the front, after ``ahead`` leading axes, or back to its position."""
+        """Move the axis of rows to the front, or back to its position.
+
+        Args:
+            tensors: Object that declares the value.
+            x: The value, with ``ahead`` additional leading axes.
+            ahead: Number of leading axes that stay in place.
+            back: True to move the axis from the front to its position.
+        """
         order = self._order()
         order = [order.index(axis) for axis in range(len(order))] if back else order
         if order == list(range(len(order))):
@@ -81,9 +88,9 @@ class Loop:
 
     Attributes:
         initial: Initial states by their names in the body.
-        sequences: Inputs of the steps; axis 0 is the steps.
+        sequences: Inputs of the steps by their names in the body; axis 0 is the steps.
         length: Number of steps.
-        about: Node after which the script's class is named.
+        reverse: True if the last entries of the sequences are read first.
         body: Function from a step's values to its next states and results.
     """
 
@@ -95,7 +102,7 @@ class Loop:
 
 
 class StepTensors(Tensors):
-    """Declares values in a step. Arrays of the file are declared outside of the step."""
+    """Declares values in a step. Arrays of the file are declared in the enclosing script."""
 
     def __init__(self, script: Script, outer: Tensors) -> None:
         super().__init__(script)
@@ -123,7 +130,7 @@ class Steps:
         self.steps = {name: self._part(shape_of(item)[1:], item) for name, item in loop.sequences.items()}
         self.keys = {name: "state" if not number else f"state_{number}" for number, name in enumerate(self.states)}
         self.results: list[Part] = []
-        """Results of a step after its declaration."""
+        """Shapes of the results of a step; empty until the step is declared."""
 
     def _part(self, shape: Shape, item: Operand) -> Part:
         return Part(shape, _storage_dtype(item), self._axis_of_rows(shape))
@@ -136,7 +143,7 @@ class Steps:
         return axis if is_it else None
 
     def declared(self) -> tuple[list[Operand], list[Operand]]:
-        """Return the final states, and the results of all steps; axis 0 is the steps."""
+        """Declare the driver. Return (final states, results of all steps, whose axis 0 is the steps)."""
         tensors, script = self.tensors, self.tensors.script
         x, time_major = self._sequence(), True
         source = tensors.transpose_source(x)
@@ -172,7 +179,7 @@ class Steps:
         return self._with_size_inputs(self.tensors.value(self.tensors.concat(parts, 2)))
 
     def _with_size_inputs(self, x: Value) -> Value:
-        """Return x with sizes that are computed from inputs, even if the steps read no input."""
+        """Return x with its symbolic sizes taken from inputs, for a loop whose steps read no input."""
         script = self.tensors.script
         if self.tensors.input_names_of(x):
             return x
@@ -190,7 +197,7 @@ class Steps:
         return [(item, self.steps[name]) for name, item in self.loop.sequences.items()]
 
     def _columns(self, item: Operand, part: Part, has_steps: bool) -> Operand:
-        """Lay out a value as [rows, width], or as [steps, rows, width]."""
+        """Reshape a value to [rows, width], or to [steps, rows, width] if its first axis is the steps."""
         ahead = shape_of(item)[:1] if has_steps else ()
         floats = part.transposed(self.tensors, self._as_float(self.tensors, item), len(ahead))
         rows = self.rows if part.has_rows and self.rows is not None else 1
@@ -224,7 +231,7 @@ class Steps:
         return tuple(leaves) if len(leaves) > 1 else leaves[0]
 
     def _outputs(self, outputs: Value) -> list[Operand]:
-        """Split the outputs into the steps' results."""
+        """Split the driver's output into the results of the steps, with their shapes and dtypes in the file."""
         results: list[Operand] = []
         tensors, first = self.tensors, 0
         for part in self.results:
@@ -276,7 +283,7 @@ class Steps:
         )
 
     def _as_rows(self, tensors: Tensors, item: Operand, part: Part) -> Value:
-        """Lay out a value of the step as [rows, width]."""
+        """Reshape a value of the step to floats [rows, width]."""
         floats = tensors.value(part.transposed(tensors, self._as_float(tensors, item)))
         rows: Dim = self.rows if self.rows is not None and part.has_rows else 1
         laid = tensors.value(tensors.reshape(floats, (rows, part.width)))
@@ -286,9 +293,9 @@ class Steps:
 
 
 def _rows(shapes: Sequence[Shape]) -> Dim | None:
-    """Return the number of rows.
+    """Return the number of rows of a loop whose values have these shapes.
 
-    The first size that all values of rank 2 share, or the only symbolic size; None without either.
+    It is the first size that all values of rank 2 or more share, or the only symbolic size; None without either.
     """
     sizes = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
     vectors = {shape[0] for shape in shapes if len(shape) == 1}
@@ -298,7 +305,7 @@ def _rows(shapes: Sequence[Shape]) -> Dim | None:
     if len(open_ones) == 1 and all(shape.count(dim) <= 1 for shape in shapes for dim in open_ones):
         return open_ones.pop()
     if open_ones:
-        raise UnreadableError("the values of a loop share no axis of rows")
+        raise UnreadableError("the values of a loop have symbolic sizes, but share no axis of rows; fix the sizes")
     return None
 
 

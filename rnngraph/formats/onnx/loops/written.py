@@ -1,6 +1,6 @@
-"""Arrays that a loop carries, to which each step writes a different region.
+"""Recognises arrays that a loop carries, and in which each step writes the next entry of an axis.
 
-The final array is the concatenation of the steps' writes.
+The final array then is the initial array, overwritten with the concatenation of the steps' writes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from ..ops.scattering import Bounds, region_of, written_over
 
 @dataclass(frozen=True)
 class Places:
-    """Places of writes: the first step's region, and the axis along which later steps advance by one entry.
+    """Regions that the steps of a loop write.
 
-    Steps advance forward or backward.
+    Attributes:
+        region: Range along each axis that the first step writes.
+        axis: Axis along which each later step writes the next entry.
+        is_back: True if later steps write lower indices.
     """
 
     region: Sequence[Bounds]
@@ -46,7 +49,14 @@ class Places:
 
 
 def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], str]) -> Node | None:
-    """Return the only node that overwrites a state; None if other nodes read the state's values."""
+    """Return the node that overwrites a part of a state; None if there is none, or if other nodes read the state.
+
+    Args:
+        name: Name of the state in the body.
+        following: Name of the state's next value.
+        body: Body of the loop.
+        passes: Function from a name to the value's source, through Identity nodes.
+    """
     node = body.makers.get(passes(following))
     if node is None or node.op != "ScatterND" or node.attributes.get("reduction", "none") != "none":
         return None
@@ -57,7 +67,7 @@ def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], st
 
 
 def _numbers_read(names: Sequence[str], body: Graph) -> set[str]:
-    """Return the body's values on which ``names`` depend, except through shapes."""
+    """Return the names of values in the body on whose entries ``names`` depend, rather than on shapes alone."""
     pending, seen = list(names), set[str]()
     while pending:
         item = pending.pop()
@@ -80,7 +90,7 @@ def _names(graph: Graph) -> Iterator[str]:
 
 
 def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Operand) -> Places | None:
-    """Infer the places of writes from the indices of the first two steps; None if the indices are equal."""
+    """Infer the written regions from the indices in the first two steps; None if both steps write the same region."""
     regions = [_region(tensors, shape, index) for index in (first, second)]
     pairs = list(enumerate(zip(*regions, strict=True)))
     moves = {place: there[0] - here[0] for place, (here, there) in pairs if there != here}

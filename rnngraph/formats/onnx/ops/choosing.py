@@ -21,7 +21,7 @@ from .backend import OnnxBackend
 from .shapes import counted, row_indices
 
 MAX_CHOSEN = 256
-"""Maximum number of entries that are selected one by one from an axis of symbolic size."""
+"""Maximum number of entries that are selected one by one from an axis of symbolic size, because each is an op."""
 
 
 @reads("Gather")
@@ -52,7 +52,7 @@ def _gather(call: Call) -> Outputs:
 
 
 def _consecutive(call: Call, ids: Value) -> Value | None:
-    """Return consecutive indices from 0, checked against a table's size at run time; None for other indices."""
+    """Return ids 0, 1, … into a table as indices that calls check against the table's size; None for other ids."""
     if call.tensors.is_a(ids, "count"):
         count = shape_of(ids)[0]
         return row_indices(call.tensors, 0, count) if isinstance(count, Size) else None
@@ -79,7 +79,15 @@ def _is_argmax(ids: Value) -> bool:
 
 
 def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
-    """Return nonnegative indices into an axis of x. Calls check indices that are fed."""
+    """Return ids as nonnegative indices into an axis of x. Negative ids count from the end.
+
+    Args:
+        call: The node.
+        ids: Indices, which calls of the program check if they are an input.
+        size: Size of the axis.
+        x: The indexed value.
+        axis: The axis.
+    """
     ids = call.tensors.cast(ids, "int64")
     if isinstance(size, int):
         return call.script.call(axis_indices, ids, size)
@@ -87,7 +95,7 @@ def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
 
 
 def _gathered_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
-    """Gather at constant indices."""
+    """Return entries of x along an axis, each at its own constant index, as ``numpy.take_along_axis`` does."""
     if isinstance(x, Known):
         size = x.array.shape[axis]
         check_count(int(index.size) * max(1, x.array.size // max(1, size)))
@@ -133,7 +141,7 @@ def _argmax(call: Call) -> Outputs:
     x, function = call.input(0), basic.argmax if call.op == "ArgMax" else basic.argmin
     if not call.whole("select_last_index", 0):
         return call.script.call(function, call.tensors.value(x), axis, **options)
-    # The last index of an extreme is the first one in the reversed axis.
+    # select_last_index=1: the last index of an extreme is the first index along the reversed axis.
     back = call.tensors.index(x, [*[slice(None)] * axis, slice(None, None, -1)])
     index = call.script.call(function, call.tensors.value(back), axis, **options)
     size = call.shape()[axis]

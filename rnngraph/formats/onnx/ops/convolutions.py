@@ -25,7 +25,7 @@ def _conv(call: Call) -> Outputs:
 
 
 def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
-    """Convolve x with a kernel [filters, width / groups, size along each axis] over the node's windows."""
+    """Convolve x [batch, width, *axes] with a kernel [filters, width / groups, *sizes], by the node's attributes."""
     sizes, groups, b = shape_of(x)[2:], call.whole("group", 1), OnnxBackend(call)
     if kernel.ndim != len(sizes) + 2:
         raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {texts(shape_of(x))}")

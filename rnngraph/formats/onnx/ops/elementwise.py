@@ -82,7 +82,7 @@ _DIVISIONS: Mapping[str, Callable[..., Any]] = {
     "Mod": remainders.remainder,
     "FMod": remainders.fmod,
 }
-"""Divisions of integers, and remainders. ``FMod`` is ``Mod`` with the attribute fmod=1."""
+"""Functions for integer division and for remainders, by op. ``FMod`` is ``Mod`` with the attribute fmod=1."""
 _WHOLE_PARTS: Mapping[str, Callable[[Any, int], Any]] = {"Ceil": ceil_divide, "Floor": floor_divide}
 
 
@@ -100,7 +100,7 @@ def _sign(call: Call) -> Outputs:
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """Apply an elementwise function. Transposes and merges of rows move after it, where they may cancel."""
+    """Apply an elementwise function. Transposes and merges of rows in x are redone after it, where they may cancel."""
     x, tensors = call.input(0), call.tensors
     if isinstance(x, Known) and is_constant_foldable(call.op) and not (options or arguments or _is_number(x)):
         return constant_fold(call.op, [x])
@@ -124,7 +124,7 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
 def _whole_quotient(call: Call, x: Value) -> Known | None:
     """Return a quotient of sizes that the file computes as a float and rounds; None for other values.
 
-    torch writes the number of every second step in this form.
+    torch writes the length of ``x[::2]`` in this form.
     """
     left, number = x.step.operands if not x.path and x.step.key == "/" else (None, None)
     sizes = call.tensors.declared_of(left) if isinstance(left, Value) else None
@@ -180,7 +180,7 @@ def _binary(call: Call) -> Outputs:
 
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
-    """Apply a binary op."""
+    """Apply a binary elementwise op. Known operands are folded, and transposes are redone after the op."""
     if isinstance(left, Expanded) and isinstance(right, Expanded) and left.shape == right.shape:
         inner = combined(call, op, left.source, right.source)
         return inner if isinstance(inner, Expanded) else Expanded(inner, left.shape)
@@ -221,7 +221,10 @@ def _without_broadcast(call: Call, x: Operand, other: Operand) -> Operand:
 
 
 def _without_transposes(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:
-    """Return both operands before a transpose that they share. A scalar needs none."""
+    """Return (left, right, order) before a transpose by ``order`` that both operands share; None if they share none.
+
+    A scalar shares every transpose.
+    """
     first, second = (call.tensors.transpose_source(item) for item in (left, right))
     if first is not None and second is not None and first[1] == second[1]:
         return first[0], second[0], first[1]
@@ -369,7 +372,7 @@ _PLAIN: Mapping[str, tuple[Sequence[float], Callable[..., Any]]] = {
     "Selu": ([1.6732632, 1.050701], activations.selu),
     "Swish": ([1.0], activations.swish),
 }
-"""For each op: parameters at which it equals a function of rnngraph without parameters, and this function."""
+"""For each op: the parameters with which it equals a function of rnngraph, and this function."""
 
 
 @reads(*_WITH_NUMBERS)

@@ -35,7 +35,7 @@ _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _activate(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
-    """Apply the node's activation with its parameters ``numbers``."""
+    """Apply the activation that the node names, with the parameters ``numbers``."""
     name = call.text("activation", "")
     if not name:
         return x
@@ -62,7 +62,7 @@ def _fused_gemm(call: Call) -> Outputs:
 
 @reads("FusedMatMul", domain=E)
 def _fused_matmul(call: Call) -> Outputs:
-    """Read a product of matrices whose rows may be the first axis, before the batch axes."""
+    """Read a matrix product with transposes and a factor. An operand's rows may also precede its batch axes."""
     tensors, sides = call.tensors, []
     for number, name in enumerate("AB"):
         side, rank = call.input(number), call.rank(number)
@@ -105,5 +105,5 @@ def _vector(call: Call, number: int) -> Value | None:
     if vector is None:
         return None
     if not isinstance(vector, Known) or len(shape_of(vector)) != 1:
-        raise UnreadableError("its scale must be a vector that the file contains")
+        raise UnreadableError("its scale, shift and bias must be vectors that the file contains")
     return call.tensors.value(vector, "gamma" if number == 2 else "beta")

@@ -23,9 +23,9 @@ from .choosing import first_rows
 from .padding import padded
 
 END_BOUND = (1 << 31) - 1
-"""Slice bounds of the largest 32-bit integer or more mean the end of the axis."""
+"""Largest 32-bit integer. Exporters write slice bounds of this or more for the end of an axis."""
 MAX_GROUP = 32
-"""Maximum entries of a group, for slices of whole groups."""
+"""Maximum entries of a group in ``_whole_groups``, because each entry of a group is a slice."""
 
 
 @reads("Transpose")
@@ -77,7 +77,10 @@ def _concat(call: Call) -> Outputs:
 
 
 def _as_padding(call: Call, items: Sequence[Operand], axis: int) -> Operand | None:
-    """Return a concatenation with a repeated number as padding, which needs no size."""
+    """Return a concatenation of a value and a repeated number as padding; None for other concatenations.
+
+    Padding needs a number of entries only along one axis, so the sizes of the other axes may be symbolic.
+    """
     places = [place for place, item in enumerate(items) if isinstance(item, Value)]
     if len(places) != 1 or len(items) == 1:
         return None
@@ -126,7 +129,7 @@ def _slice(call: Call) -> Outputs:
         elif isinstance(size, Size) and _begins_before_end(size, start, stop, step):
             if _effective_bound(stop, step, False) is not None:
                 raise UnreadableError(
-                    f"it slices backwards from {start} to {stop} of an axis of symbolic size; fix the size"
+                    f"it slices an axis of symbolic size backwards, from {start} to {stop}; fix the size"
                 )
             x = _backwards(call, x, place, start, step)
         elif step and (bounds := _clamped_bounds(size, start, stop, step)) is not None:
@@ -137,7 +140,7 @@ def _slice(call: Call) -> Outputs:
 
 
 def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
-    """True if a slice with a negative step starts before the last entry, so that a short axis may lack its start."""
+    """True for ``x[start::step]`` with a negative step and start if a short axis may lack the entry ``start``."""
     if not isinstance(start, int) or not isinstance(stop, int) or step >= 0 or start >= -1:
         return False
     last = _effective_bound(stop, step, False)
@@ -147,7 +150,7 @@ def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
 def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Operand:
     """Return ``x[start::step]`` for a negative start and step.
 
-    If the axis lacks the entry ``start``, the slice starts at the first entry; Python's lists return no entry.
+    If the axis lacks the entry ``start``, ONNX's slice is the first entry, whereas Python's slice is empty.
     """
     whole, script = call.tensors.value(x), call.script
     parts = [
@@ -158,7 +161,7 @@ def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Oper
 
 
 def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | None, int | None] | None:
-    """Return the bounds of a slice if some sizes of its symbolic axis make it clamp them; None if none does."""
+    """Return the bounds of a slice of a symbolic axis if they must be clamped for some sizes; else None."""
     if not isinstance(start, int) or not isinstance(stop, int) or isinstance(size, int):
         return None
     first, last = _effective_bound(start, step, True), _effective_bound(stop, step, False)
@@ -166,7 +169,7 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
 
 
 def _effective_bound(bound: int, step: int, is_start: bool) -> int | None:
-    """Return a bound of a slice of a symbolic axis; None if it has the same effect as no bound."""
+    """Return a bound of a slice of a symbolic axis; None if the bound is at the axis's end and can be omitted."""
     is_near = (bound < 0) == (step > 0)  # True if the bound is at the end of the axis at which the slice begins
     return None if abs(bound) >= END_BOUND and is_near == is_start else bound
 
@@ -186,7 +189,7 @@ def _group(size: Dim, stop: Any) -> int:
 
 
 def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
-    """Split the whole groups of an axis: the first entries of the groups, then the second ones, and so on."""
+    """Return the entries of an axis without an incomplete last group of ``group`` entries."""
     tensors, shape = call.tensors, shape_of(x)
     ahead = [slice(None)] * axis
     parts = [tensors.index(x, [*ahead, slice(first, first - group + 1 or None, group)]) for first in range(group)]
@@ -195,7 +198,7 @@ def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
-    """Return bounds in Python's form. Bounds past an end are clamped."""
+    """Return a Python slice. Bounds beyond the ends of the axis are clamped."""
     if step == 0:
         raise UnreadableError("its step is 0")
     first, last = _bound(size, start, step, True), _bound(size, stop, step, False)
@@ -203,7 +206,7 @@ def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
 
 
 def _bound(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
-    """Return a bound as an int, negative for a symbolic size; None for the end or beyond."""
+    """Return a bound as an int, from the end if it is a symbolic size; None for the end of the axis or beyond."""
     if isinstance(size, int) and isinstance(bound, int):
         if is_start:
             bound = max(bound + size, 0) if bound < 0 else bound

@@ -46,9 +46,9 @@ def _batch_normalization(call: Call) -> Outputs:
 
 
 def _unrepeated(call: Call, x: Operand) -> Operand:
-    """Return an array [1] in place of one number that is repeated along an axis, whose size may be symbolic.
+    """Return an array [1] for a number that is repeated along an axis, whose size may be symbolic; else x.
 
-    tf2onnx writes layer normalization in this form, with one channel for each row and step.
+    tf2onnx writes layer normalization as a batch normalization with one channel for each row and step.
     """
     is_repeated = isinstance(x, Expanded) and set(shape_of(x.source)) <= {1}
     return call.tensors.reshape(x.source, [1]) if is_repeated and isinstance(x, Expanded) else x
@@ -98,7 +98,10 @@ def _normalized(
     shift: Operand | None,
     is_centred: bool = True,
 ) -> Operand:
-    """Return x with mean 0 and deviation 1 over axes, scaled and shifted."""
+    """Return x normalized to mean 0 and deviation 1 over axes, then scaled and shifted.
+
+    If ``is_centred`` is False, x is divided by its root mean square instead.
+    """
     axis = axes[0] if len(axes) == 1 else tuple(axes)
     arrays = {"gamma": scale, **({"beta": shift} if is_centred else {})}
     options = {name: call.tensors.value(item, name) for name, item in arrays.items() if item is not None}
@@ -114,7 +117,7 @@ def _instance_normalization(call: Call) -> Outputs:
 
 
 def _channels(call: Call) -> int:
-    """Return the number of channels, which scales declare if the input's is symbolic."""
+    """Return the number of channels: the input's size or, if that is symbolic, the size of the scales."""
     have = call.shape()[1]
     channels = have if isinstance(have, int) else call.shape(1)[0]
     if not isinstance(channels, int):
@@ -123,7 +126,7 @@ def _channels(call: Call) -> int:
 
 
 def _groups_normalized(call: Call, groups: int, weights: Sequence[Operand]) -> Value:
-    """Normalize each row and group of channels. ``weights`` are the scale and the shift [channels]."""
+    """Normalize the entries of each row and group of channels. ``weights`` are the scale and the shift [channels]."""
     gamma, beta = (call.tensors.value(item) for item in weights)
     epsilon = shortest(call.number("epsilon", 1e-5))
     return call.script.call(group_norm, call.value(0), groups, gamma, beta, axis=1, epsilon=epsilon)

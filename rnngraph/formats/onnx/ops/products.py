@@ -55,7 +55,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
 
 @reads("Gemm", "FusedMatMulBias")
 def gemm(call: Call) -> Operand:
-    """Return alpha A @ B + beta C. Attributes of the node transpose A and B."""
+    """Return alpha A @ B + beta C, where A and B are transposed if the node's attributes say so."""
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
@@ -84,7 +84,7 @@ def gemm(call: Call) -> Operand:
 
 @reads("Einsum")
 def _einsum(call: Call) -> Outputs:
-    """Read a product by a matrix of the file as a matrix product, and other equations as einsum."""
+    """Read Einsum: as a matrix product if the equation is one by a matrix of the file, else as ``rg.einsum``."""
     text = call.text("equation", "")
     letters = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
     if letters is None:

@@ -22,9 +22,7 @@ _OPERANDS: Mapping[str, tuple[str, tuple[int, ...], int]] = {
     "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), 3),
     "QLinearSoftmax": ("Softmax", (0,), 3),
 }
-"""For each op: the float op; the positions of the operands, each followed by scale and zero point; the position of the
-result's scale.
-"""
+"""(Float op, positions of operands, position of the result's scale), by op. An operand's scale and zero follow it."""
 
 
 @reads(*_OPERANDS, domain=E)
@@ -38,7 +36,7 @@ def _of_operands(call: Call) -> Outputs:
 
 
 def _channels_first(call: Call, x: Operand, is_last: bool) -> Operand:
-    """Move the channels to axis 1, if they are the last axis."""
+    """Transpose x so that its channels are axis 1, if ``is_last`` says that they are the last axis."""
     rank = len(shape_of(x))
     return call.tensors.transpose(x, (0, rank - 1, *range(1, rank - 1))) if is_last else x
 
@@ -73,7 +71,7 @@ def _conv(call: Call) -> Outputs:
 
 
 def _bias(call: Call, number: int, factor: float = 1.0) -> Known | None:
-    """Return an integer bias as floats. The scale is that of the products times ``factor``."""
+    """Return an integer bias as floats, with the scale of the node's products (of both operands) times ``factor``."""
     if call.maybe(number) is None:
         return None
     scales = (numbers_of(call.array(place, "its scale"), None)[0] for place in (1, 4))

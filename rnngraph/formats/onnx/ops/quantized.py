@@ -95,7 +95,7 @@ def _broadcast_scales(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> n
 
 
 def _dequantize_again(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
-    """Dequantize a value that was quantized, usually with the same scale."""
+    """Return a quantized value as floats, dequantized by the node's scale and zero point, usually those of x."""
     assert x.scale is not None
     assert x.zero is not None
     factors, zeros = numbers_of(scale, zero)
@@ -109,7 +109,7 @@ def _dequantize_again(call: Call, x: Dequantized, scale: np.ndarray, zero: np.nd
 
 
 def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return scales and zero points as float64 vectors of one length."""
+    """Return scales and zero points as float64 vectors of equal length. A missing zero point is 0."""
     factors = scale.astype(np.float64).reshape(-1)
     zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
     if zeros.size not in (1, factors.size):
@@ -121,7 +121,13 @@ _MOVING = (basic.gather, basic.transpose, basic.reshape, basic.expand_dims, basi
 
 
 def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value | None:
-    """Return entries that are looked up in, or moved from, a dequantized table of the file; None for other values."""
+    """Return x computed from floats, if x is looked up in or moved from an integer table of the file; else None.
+
+    Args:
+        call: The node.
+        x: Integers.
+        floats: Function that dequantizes the table.
+    """
     table = call.tensors.known_as(x)
     if table is not None:
         return call.tensors.value(floats(table), "embedding")
@@ -157,7 +163,7 @@ def _quantize(call: Call) -> Outputs:
 
 
 def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand | Dequantized:
-    """Return x clamped to the range of the quantization, without rounding. Arrays of the file are quantized.
+    """Return x clamped to the range of the quantization, without rounding. Arrays of the file are rounded.
 
     The range matters: files may leave out an activation such as relu if the range has the same bound.
 
@@ -192,7 +198,7 @@ def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand |
 
 @reads("DynamicQuantizeLinear")
 def _dynamic(call: Call) -> Outputs:
-    """Return x, with scale 1 and zero point 0."""
+    """Return x as if quantized with scale 1 and zero point 0, so that ops that use both compute with floats."""
     return [Dequantized(call.input(0), np.ones(1), np.zeros(1)), known(np.float32(1)), known(np.zeros((), np.uint8))]
 
 
@@ -219,13 +225,13 @@ MOVING = frozenset(
         "Unsqueeze",
     )
 )
-"""Ops that only move entries, and that may move quantized ones."""
+"""Ops that only move entries, so that they may move quantized entries."""
 SCALE_INDEPENDENT = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
 """Ops whose result is the same for quantized numbers and for floats."""
 
 
 def of_floats(call: Call) -> Outputs | None:
-    """Return the outputs of a node that moves quantized numbers, computed from floats; None for other nodes."""
+    """Return the outputs of an op that only moves quantized numbers, computed from their floats; None for others."""
     items = [item for item in call.inputs if isinstance(item, Dequantized)]
     if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | SCALE_INDEPENDENT:
         return None
@@ -254,7 +260,13 @@ def _is_alike(one: Dequantized, other: Dequantized) -> bool:
 
 
 def _input_as_floats(item: Operand | Deferred | None, first: Dequantized, is_beside: bool) -> Operand | Deferred | None:
-    """Return an input as floats. If ``is_beside``, integers of the file have the scale of ``first``."""
+    """Return an input of a moving op as floats.
+
+    Args:
+        item: The input.
+        first: The first quantized input.
+        is_beside: True if integers of the file are data that are quantized like ``first``, rather than indices.
+    """
     if isinstance(item, Dequantized):
         return item.source
     if not is_beside or item is None:
@@ -268,14 +280,14 @@ def _input_as_floats(item: Operand | Deferred | None, first: Dequantized, is_bes
 
 
 def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
-    """Return an integer op's operand minus the zero point, without rounding. Scales are applied after the op."""
+    """Return an integer op's operand minus its zero point, as floats. The file applies the scale after the op."""
     x = call.quantized(number)
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
     # Rows of an 8-bit table are floats in the script, which represent the integers exactly.
     if isinstance(x, Value) and (zero is None or zero.size == 1):
         return _subtract_zero_point(call, x, None if zero is None else zero.reshape(()))
     if not isinstance(x, Dequantized) or x.scale is None or x.scale.size > 1:
-        raise UnreadableError("its integers must be quantized with one scale that the file contains")
+        raise UnreadableError("its integers must be quantized with a single scale and zero point of the file")
     return _dequantize_again(call, x, np.ones(1), zero)
 
 

@@ -31,7 +31,7 @@ _OF_TRUTHS = {"ReduceMax": reduce_any, "ReduceMin": reduce_all}
 _BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs}
 _AFTER = {"ReduceLogSum": basic.log}
 _OF_NONE = {**_BEFORE, **_AFTER, "ReduceL2": basic.abs}
-"""Elementwise functions that reductions over no axes compute, by op."""
+"""Elementwise functions that equal a reduction over no axes, by op."""
 _NUMPY: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": np.sum,
     "ReduceMax": np.max,

@@ -15,7 +15,7 @@ _REPEATING = {
         ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"), ("round_prefer_floor", "round_prefer_ceil")
     ),
 }
-"""Coordinate modes, each with the rounding modes for which the node repeats entries."""
+"""Rounding modes with which nearest-neighbour resizing repeats entries, by coordinate mode."""
 
 
 @reads("Resize", "Upsample")
@@ -39,7 +39,7 @@ def _resize(call: Call) -> Outputs:
 
 
 def _factors(call: Call) -> list[int]:
-    """Return the number of repetitions of each entry along an axis."""
+    """Return the integral scale of each axis: how often each entry is repeated along it."""
     own, first = call.shape(), 1 if call.op == "Upsample" or call.opset < 11 else 2
     axes = [axis_of(axis, len(own)) for axis in call.entries("axes") or range(len(own))]
     scales = call.maybe(first)

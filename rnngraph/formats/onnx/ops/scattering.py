@@ -1,7 +1,6 @@
 """Reads ops that overwrite entries.
 
-Indices may be slices of axes, by which exporters express in-place writes, constants, or a few run-time indices along an
-axis.
+Indices may be slices of axes (exporters' form of in-place writes), constants, or a few run-time indices along an axis.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from ..core.tensors import Tensors
 from .choosing import check_known
 
 MAX_ENTRIES = 256
-"""Maximum entries of an axis that is split into a list to overwrite one entry."""
+"""Maximum entries of an axis that is split into a list to overwrite a single entry."""
 MAX_WRITTEN = 16
-"""Maximum indices along an axis that are written one after another."""
+"""Maximum run-time indices along an axis that are written one after another."""
 _MODES = {"none": "set", "add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
 COMPUTED = "the indices to which it writes are computed at run time"
 
 
 Bounds = tuple[Dim, Dim]
-"""Begin and length of a part of an axis."""
+"""(First index, number of entries) of a range along an axis."""
 
 
 @reads("ScatterElements", "Scatter")
@@ -94,7 +93,7 @@ def _scatter_nd(call: Call) -> Outputs:
 
 
 def _write_where(call: Call, indices: NonZeroIndices) -> Operand:
-    """Write one number where a mask holds."""
+    """Return the node's data with a number written at the true entries of a mask."""
     number = call.input(2)
     source = number.source if isinstance(number, Expanded) else number
     is_plain = (
@@ -107,7 +106,7 @@ def _write_where(call: Call, indices: NonZeroIndices) -> Operand:
 
 
 def _of_known(x: Known, index: Known, updates: Known) -> Known:
-    """Overwrite entries of known arrays."""
+    """Return a known array with entries overwritten at known indices."""
     result = (x.array.astype(object) if updates.is_symbolic else x.array).copy()
     places = index.numbers("indices")
     for place in np.ndindex(places.shape[:-1]):
@@ -116,7 +115,13 @@ def _of_known(x: Known, index: Known, updates: Known) -> Known:
 
 
 def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Sequence[Dim]) -> list[Bounds] | None:
-    """Return the range that is written along each axis; None unless the indices form such ranges, in order of axes."""
+    """Return the range that is written along each axis; None if the indices do not form one range for each axis.
+
+    Args:
+        ranges: Indices along each indexed axis, as a range; None if they are not consecutive.
+        shape: Shape of the data.
+        index: Shape of the indices, without the last axis.
+    """
     region: list[Bounds] = []
     last = -1
     for item in ranges:
@@ -168,12 +173,12 @@ def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
 
 
 def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
-    """Return (begin, end) of a part of an axis for a slice. An end of None is the axis's end."""
+    """Return (start, stop) of the slice of ``count`` entries from index ``first``. A stop of None is the axis's end."""
     if isinstance(first, Size) or (isinstance(first, int) and first < 0 and isinstance(size, int)):
         first = first - size if isinstance(first, Size) else first + size
     if not isinstance(first, int):
         raise UnreadableError(
-            f"it writes from index {first} of an axis of size {size}, a position that depends on symbolic sizes"
+            f"it writes from index {first} of an axis of size {size}, which depends on symbolic sizes; fix the sizes"
         )
     left = (0 if first < 0 else size) - first - count
     if left == 0:
@@ -186,7 +191,10 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
 
 
 def _of_places(call: Call, index: np.ndarray, reduction: str) -> Operand:
-    """Overwrite entries at constant indices, by a gather from old and new entries joined."""
+    """Return the node's data with entries overwritten at constant indices.
+
+    Old and new entries are concatenated, and gathered.
+    """
     tensors, depth = call.tensors, index.shape[-1]
     shape: list[Any] = list(call.shape())
     limits, rest = shape[:depth], shape[depth:]

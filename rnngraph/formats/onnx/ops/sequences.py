@@ -100,7 +100,7 @@ def _joined(call: Call) -> Outputs:
 
 
 def _joined_stack(call: Call, x: Operand) -> Operand:
-    """Move the first axis of x, or merge it with another axis."""
+    """Return the concatenation of a sequence that is stacked along the first axis of x, along the node's axis."""
     tensors, rank, is_new = call.tensors, len(shape_of(x)), bool(call.whole("new_axis", 0))
     axis = axis_of(call.whole("axis", 0), rank if is_new else rank - 1)
     order = list(range(1, rank))
@@ -113,7 +113,7 @@ def _joined_stack(call: Call, x: Operand) -> Operand:
 
 
 def _index_of(call: Call, number: int, otherwise: int | None, last: int) -> int:
-    """Return a nonnegative index into a sequence; ``otherwise`` if the input is missing."""
+    """Return an input as a nonnegative index from 0 to ``last`` into a sequence; ``otherwise`` if it is missing."""
     if otherwise is not None and call.maybe(number) is None:
         return max(otherwise, 0)
     place = call.ints(number, "the place in a sequence")[0]

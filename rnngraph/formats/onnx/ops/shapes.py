@@ -43,7 +43,7 @@ def _constant_of_shape(call: Call) -> Outputs:
 
 
 def repeated(x: Known | Value, shape: list[Any]) -> Operand:
-    """Broadcast x to a shape."""
+    """Return x broadcast to a shape, which may have symbolic sizes."""
     if any(sign_of(dim) in (-1,) for dim in shape):
         raise UnreadableError(f"a shape has a negative size: {texts(shape)}")
     if isinstance(x, Known) and all(isinstance(dim, int) for dim in shape):
@@ -93,9 +93,9 @@ def _range(call: Call) -> Outputs:
 
 
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
-    """Return ``count`` consecutive numbers from ``start``, as positions along an axis of that size."""
+    """Return ``count`` consecutive integers from ``start``, computed as positions along an axis of size ``count``."""
     if not isinstance(start, int):
-        raise UnreadableError("a range that starts at a symbolic size is not supported")
+        raise UnreadableError("a range that starts at a symbolic size is not supported; fix the size")
     if isinstance(count, Size) and count.symbol is None:
         part = part_of(count)
         if part is None:
@@ -109,7 +109,7 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
 
 
 def row_indices(tensors: Tensors, start: int, count: Size) -> Value:
-    """Return consecutive indices of a table's rows. Calls raise an error if the table has fewer rows."""
+    """Return ``count`` consecutive indices from ``start`` into a table. Calls raise an error if it has too few rows."""
     part = part_of(count)
     if count.symbol is None and (part is None or part[1].step is not None):
         raise UnreadableError(f"its number of rows, {count}, is a formula of sizes that is not supported")

@@ -50,7 +50,7 @@ class Activation:
 
     @property
     def plain(self) -> str | None:
-        """rnngraph's name of the activation, or None."""
+        """rnngraph's name of the activation; None if no name of rnngraph stands for it."""
         return _PLAIN.get((self.name, self.numbers)) if self.numbers else self.name
 
     def function(self, limit: float | None = None) -> Any:
@@ -66,7 +66,13 @@ class Activation:
 
 
 def activations_of(names: Sequence[Any], alphas: Sequence[float], betas: Sequence[float]) -> list[Activation]:
-    """Assign alphas and betas to activations, in order."""
+    """Return activations with their alphas and betas.
+
+    Args:
+        names: Names of the activations.
+        alphas: Alphas, in order, of the activations that have one. Defaults replace missing ones.
+        betas: Betas, likewise.
+    """
     alpha, beta = iter(alphas), iter(betas)
     return [_activation(str(name), alpha, beta) for name in names]
 

@@ -1,4 +1,4 @@
-"""Cells with options that no built-in cell has. A script that needs such a cell contains its source."""
+"""Cells with options that built-in cells lack. A script that uses one of these cells contains the cell's source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ....declare.tensor import Tensor
 class FreeLSTMCell(Cell):
     """LSTM with separate activations of gates, candidate and output.
 
-    Operands of gates and candidate are clamped to ±``limit``. If ``coupled``, the forget gate is 1 - the input gate.
+    Arguments of the activations of gates and candidate are clamped to ±``limit``. If ``coupled``, the forget gate is
+    1 - the input gate.
     """
 
     state_type = LSTMStateTuple
@@ -55,7 +56,7 @@ class FreeLSTMCell(Cell):
 
 
 class RuntimeWeights(Wrapper):
-    """Cell whose weights are Tensors, by the names of its parameters."""
+    """Cell whose parameters are replaced by Tensors, by name."""
 
     def __init__(self, cell: Cell, weights: Mapping[str, Tensor]) -> None:
         super().__init__(cell)

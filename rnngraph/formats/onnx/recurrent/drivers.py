@@ -24,7 +24,7 @@ from .runtime_weights import runtime_weights
 
 @dataclass
 class Recurrence:
-    """Node that became a driver, with the input, and the outputs of each direction for all steps."""
+    """Node that was declared as a driver, with its input, and each direction's outputs at all steps."""
 
     node: Node
     layer: Layer
@@ -41,14 +41,17 @@ def _recurrent(call: Call) -> Outputs:
 
 
 def stack_of(calls: Sequence[Call]) -> list[list[Operand | None]]:
-    """Return the outputs of nodes that are the layers of one stack."""
+    """Declare nodes that are the layers of one stack, the lowest first, and return each node's outputs."""
     x = calls[0].value(0)
     layers = [layer_of(call, shape_of(x) if call is calls[0] else None) for call in calls]
     return declared(calls, layers, x)
 
 
 def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[list[Operand | None]]:
-    """Return Y, Y_h and Y_c of each node. Y is None except for the last node: the driver contains the others."""
+    """Declare the driver of one node or a stack, and return (Y, Y_h, Y_c) of each node.
+
+    Y is None except for the last node, because the driver does not return the outputs of lower layers.
+    """
     tensors, first = calls[0].tensors, layers[0]
     batch, stated_lengths = 0 if first.is_batch_major else 1, first.lengths
     order = _order(tensors, layers, x, batch)
@@ -77,9 +80,9 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
 
 
 def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
-    """Return the order in which rows are sorted, if sequences and lengths share it and the initial states are zeros.
+    """Return the order by which the rows of x and the lengths are sorted, if the initial states are zeros; else None.
 
-    Rows then have the same results in any order.
+    The driver can then run on unsorted rows, because results of a row do not depend on its position.
     """
     rows, lengths = tensors.sorted_from(x), layers[0].lengths
     sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)
@@ -158,7 +161,7 @@ def _store_parameters(tensors: Tensors, position: str, cell: Value, direction: D
 
 
 def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
-    """Return the arrays of a direction by gate."""
+    """Convert the arrays of a direction to arrays by gate."""
     inputs, recurrent = (
         {gate: part.T for gate, part in gates_of(arrays[name], order, 0).items()} for name in ("W", "R")
     )
@@ -171,5 +174,5 @@ def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
 
 
 def _free(gates: Gates) -> dict[str, np.ndarray]:
-    """Return the parameters for a ``FreeLSTMCell``."""
+    """Return the parameters of a ``FreeLSTMCell`` by name, from arrays by gate."""
     return arrays_in(LAYOUTS["lstm"], gates)

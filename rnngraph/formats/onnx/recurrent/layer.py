@@ -17,7 +17,7 @@ from .activations import Activation, activations_of
 from .cells import FreeLSTMCell
 
 INITIAL = (5, 6)
-"""Inputs of a node that are states: h, and an LSTM's c."""
+"""Positions of a node's inputs ``initial_h`` and, for an LSTM, ``initial_c``."""
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
@@ -40,7 +40,11 @@ class Direction:
 
 @dataclass
 class Layer:
-    """Parsed node: directions and common options. ``lengths`` is None if all rows have all steps."""
+    """Parsed node.
+
+    Attributes:
+        lengths: Number of steps of each row [batch]; None if all rows have all steps.
+    """
 
     op: str
     directions: list[Direction]
@@ -49,21 +53,21 @@ class Layer:
     is_batch_major: bool
 
     def is_like(self, other: Layer) -> bool:
-        """True if another node can be a layer of the same stack."""
+        """True if another node has the same options and lengths, so that both can be layers of one stack."""
         kinds, others = ([direction.kind for direction in layer.directions] for layer in (self, other))
         equal = kinds == others and self.is_reverse == other.is_reverse and self.is_batch_major == other.is_batch_major
         return equal and self.lengths is other.lengths
 
 
 def layer_of(call: Call, x: tuple[Dim, ...] | None) -> Layer:
-    """Return a node's options and weights. ``x`` is the shape of the input, if it is known."""
+    """Parse a node's options and weights. ``x`` is the shape of the node's input; None for an unknown shape."""
     weights = {"W": call.input(1), "R": call.input(2)}
     weights |= {name: operand for name, number in (("B", 3), ("P", 7)) if (operand := call.maybe(number)) is not None}
     return layer_with(call, call.op, weights, x)
 
 
 def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim, ...] | None) -> Layer:
-    """Return a checked ``Layer`` of a node's options and of ``weights``, which replace those among its inputs."""
+    """Parse a node's options, with ``weights`` (W, R, B, P) in place of the node's, and check the shapes."""
     reversals = _DIRECTIONS.get(call.text("direction", "forward"))
     if reversals is None:
         raise UnreadableError(f"direction {call.text('direction', '')!r} is unknown")
@@ -139,7 +143,7 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
 
 
 def _lengths(call: Call, time: Dim | None) -> Operand | None:
-    """Return ``sequence_lens``; None if all rows have all steps."""
+    """Return ``sequence_lens`` [batch]; None if the node has none, or if all lengths equal the number of steps."""
     lengths = call.maybe(4)
     if lengths is None:
         return None
@@ -151,7 +155,7 @@ def _lengths(call: Call, time: Dim | None) -> Operand | None:
 
 
 def _cell_of_direction(call: Call, op: str, units: int, own: Sequence[Activation], has_peepholes: bool) -> CellKind:
-    """Return the cell of a direction."""
+    """Return the description of a direction's cell: a built-in cell if one has the options, else ``FreeLSTMCell``."""
     limit = shortest(call.number("clip", 0.0)) or None
     if limit is not None and not limit > 0:
         raise UnreadableError(f"clip must be positive, not {limit}")

@@ -18,9 +18,9 @@ RULES = ("linear", "gated", "delta", "gated_delta")
 
 
 class LinearAttentionCell(Cell):
-    """Step of linear attention: S = a S + b k (v - k a S), or S = a S + k v. The output is scale q S.
+    """Cell of linear attention: S = a S + b k (v - k a S), or S = a S + k v without rates b. The output is scale q S.
 
-    An input has queries, keys and values of all heads, then logarithms of decays a, then rates b.
+    The input of a step concatenates queries q, keys k and values v of all heads, logarithms of the decays a, and b.
 
     Args:
         queries: Number of heads of q.
@@ -76,7 +76,7 @@ class LinearAttentionCell(Cell):
 @reads("LinearAttention")
 @reads("LinearAttention", domain="com.microsoft")
 def _linear_attention(call: Call) -> Outputs:
-    """Return the outputs and the last state for inputs [batch, time, width]. ``chunk_size`` changes no result."""
+    """Return (outputs [batch, time, width], last state). ``chunk_size`` is ignored, because it changes no result."""
     if call.whole("state_window", 0):
         raise UnreadableError("attribute state_window is not supported")
     tensors, script = call.tensors, call.script
@@ -88,7 +88,9 @@ def _linear_attention(call: Call) -> Outputs:
         raise UnreadableError(f"{queries} query heads are not divisible by {heads} key heads")
     keys, values = _size(call, 0, queries), _size(call, 2, heads)
     if _size(call, 1, heads) != keys:
-        raise UnreadableError(f"its queries {texts(call.shape(0))} and keys {texts(call.shape(1))} do not fit")
+        raise UnreadableError(
+            f"its queries {texts(call.shape(0))} and keys {texts(call.shape(1))} have heads of different widths"
+        )
     decays, rates = (_gates(call, number, name, rule) for number, name in ((4, "gated"), (5, "delta")))
     if decays not in (0, heads, heads * keys) or rates not in (0, 1, heads):
         raise UnreadableError(f"its {decays} decays and {rates} rates do not fit {heads} heads of {keys} keys")
@@ -118,7 +120,7 @@ def _size(call: Call, number: int, heads: int) -> int:
 
 
 def _gates(call: Call, number: int, name: str, rule: str) -> int:
-    """Return the width of decays or rates; 0 if the rule has none."""
+    """Return the width of an optional input, the decays or rates; 0 if the update rule has none."""
     if name not in rule.split("_"):
         return 0
     if call.maybe(number) is None:

@@ -1,4 +1,4 @@
-"""Weights that are computed at run time, as parameters of cells."""
+"""Converts weights that are computed at run time to the layout of a cell's parameters."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Gates:
         self._units = direction.kind.units
 
     def __call__(self, what: str, gates: str) -> Value:
-        """Return arrays of gates joined in the order of ``layout_of``."""
+        """Return the array that the code ``what`` of ``layout_of`` denotes, with gates in the order of ``gates``."""
         match what:
             case "W" | "R":
                 return self._tensors.value(self._tensors.transpose(self._rows(what, 0, gates), (1, 0)))
@@ -48,7 +48,13 @@ class _Gates:
         return self._rows("B", 0 if what == "b" else len(self._direction.order), gates)
 
     def _rows(self, name: str, first: int, gates: str) -> Value:
-        """Return the rows of gates, in this order."""
+        """Return the rows of an array that belong to gates, in the order of ``gates``.
+
+        Args:
+            name: Name of the array.
+            first: Index of the first gate's first row.
+            gates: Letters of the gates.
+        """
         array, rank = self._direction.weights[name], len(shape_of(self._direction.weights[name]))
         parts = []
         for gate in gates:

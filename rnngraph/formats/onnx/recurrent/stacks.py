@@ -1,4 +1,4 @@
-"""Finds recurrent nodes that are layers of one stack."""
+"""Finds recurrent nodes that can be declared as the layers of one stack."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .layer import INITIAL
 
 
 def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
-    """Return chains of two nodes or more, by each of their nodes.
+    """Return {node: all nodes of its stack, the lowest first}, for stacks of at least two layers.
 
-    A node continues a chain if it has the same options, and if no other node reads the outputs of the layer below. Its
-    initial states must not depend on the layer below.
+    A node continues the stack of the layer below if it has the same options, if no other node reads the outputs of the
+    layer below, and if its initial states do not depend on the layer below.
     """
     uses = _uses(outputs)
     producers: dict[Place, Recurrence] = {}
@@ -45,7 +45,7 @@ def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequen
 
 
 def _without_zeros(item: Recurrence) -> Node:
-    """Return the node without zero initial states, whose shapes a file may compute from the layer below."""
+    """Return the node without initial states that are zeros: files may compute their shape from the layer below."""
     if any(state is not None for direction in item.layer.directions for state in direction.initial):
         return item.node
     inputs = (name if place not in INITIAL else "" for place, name in enumerate(item.node.inputs))
@@ -57,7 +57,7 @@ def _place(x: Value) -> Place:
 
 
 def _places(item: Recurrence, tensors: Tensors) -> list[Place]:
-    """Return the values that join the outputs of all directions in one array."""
+    """Return the values that contain the outputs of all directions in one array, as later nodes read them."""
     if len(item.outputs) == 1:
         return [_place(item.outputs[0])]
     joint = tensors.joint(item.outputs)
@@ -81,7 +81,7 @@ def _is_one_stack(below: Recurrence, item: Recurrence, uses: Mapping[Place, int]
 
 
 def _uses(outputs: Mapping[str, Any]) -> Mapping[Place, int]:
-    """Count the reads of each value."""
+    """Return the number of steps and outputs that read each value."""
     counts: defaultdict[Place, int] = defaultdict(int)
     pending = []
     for value in outputs.values():

@@ -12,7 +12,7 @@ Operands = Sequence[str]
 
 
 def quotient(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write Div, with 0 for integers divided by 0."""
+    """Write a quotient. Integers divided by 0 give 0, as in rnngraph."""
     if node.dtype in FLOATS:
         return scope.add("Div", *operands, hint=node.name or node.op)
     (a, b), zero, one = operands, scope.constant(0, node.dtype, "zero"), scope.constant(1, node.dtype, "one")
@@ -34,7 +34,7 @@ def remainder(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def copysign(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write the magnitude with the other operand's sign. The sign of a 0 is that of its reciprocal; NaN is positive."""
+    """Write the first operand's magnitude with the second's sign. 0 has its reciprocal's sign; NaN is positive."""
     (a, b), zero, one = operands, scope.constant(0, node.dtype, "zero"), scope.constant(1, node.dtype, "one")
     inverse = scope.add("Less", scope.add("Div", one, b), zero)
     is_below = scope.add("Or", scope.add("Less", b, zero), scope.add("And", scope.add("Equal", b, zero), inverse))

@@ -15,7 +15,7 @@ SINCE = 27
 
 
 def product(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write a matrix product, as a convolution if it is one."""
+    """Write a matrix product: as a convolution if the operand is windows of a sequence, else as MatMul."""
     windows = convolution_of(node)
     hint = node.name or node.op
     if windows is None:
@@ -26,7 +26,7 @@ def product(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def total(scope: Scope, node: Node, bias: str = "") -> str | None:
-    """Write a sum if it is a depthwise convolution; else return None."""
+    """Write a sum that is a depthwise convolution, and return the result's name; None for other sums."""
     channels = channels_of(node)
     if channels is None:
         return None
@@ -56,13 +56,13 @@ def sum_with_bias(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def largest(scope: Scope, node: Node) -> str | None:
-    """Write a maximum if it is a pool; else return None."""
+    """Write a maximum that is a pool, and return the result's name; None for other maxima."""
     windows = pool_of(node)
     return None if windows is None else _over_windows(scope, node, "MaxPool", windows)
 
 
 def last_steps(scope: Scope, node: Node) -> str | None:
-    """Write a slice if it is the final state of a causal convolution; else return None."""
+    """Return the name of a slice that is the final state of a causal convolution with a past; None for other slices."""
     present = scope.model.presents.get(node.operands[0])
     if present is None or not is_last_of(node, present.past):
         return None
@@ -78,7 +78,7 @@ def _convolution(scope: Scope, node: Node, windows: Windows, kernel: str, *bias:
 
 
 def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights: str, **options: Any) -> str:
-    """Write a node over windows."""
+    """Write a node ``op`` over the windows of a sequence [batch, time, width], and return the result's name."""
     padding = {"auto_pad": "SAME_UPPER"} if windows.padding is None else {"pads": list(windows.padding)}
     value = scope.add(
         op,
@@ -94,7 +94,7 @@ def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights:
 
 
 def _after_past(scope: Scope, node: Node, past: Past, weight: str, bias: str) -> str:
-    """Write a convolution over a past and the following sequence. The node also returns the next past."""
+    """Write a convolution over a past and the following sequence. Record the next past, the node's second output."""
     before, x = (scope.values[item] for item in past.joined.operands)
     if past.axis == 1:
         before, x = (scope.add("Transpose", item, perm=[0, 2, 1]) for item in (before, x))

@@ -36,7 +36,7 @@ def write_linear_attention(writer: Writer, node: Node, operator: LinearAttention
 
 
 def _rows_first(writer: Writer, sequence: Node) -> str:
-    """Transpose a sequence [time, rows, width] to [rows, time, width]."""
+    """Return the name of a sequence [time, rows, width] as [rows, time, width]."""
     if sequence.op == "transpose" and sequence["order"] == (1, 0, 2):
         return writer.scope.values[sequence.operands[0]]
     return writer.add("Transpose", writer.scope.values[sequence], perm=[1, 0, 2])

@@ -20,16 +20,17 @@ Loop = Callable[[Writer, Node], list[str]]
 def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[LinearAttention] = ()) -> Loop:
     """Return a function that writes the scans of a graph.
 
-    Two directions over one sequence become one node, unless one direction's initial state depends on the other.
+    Two recurrent layers that run over one sequence in opposite directions become one node, unless the initial state of
+    one layer depends on the other layer.
 
     Args:
         layers: Scans that are recurrent layers.
-        attentions: Operators of scans that are linear attention, by the scans' bodies.
+        attentions: Operators of the scans that are linear attention.
     """
     written: dict[Node, list[str]] = {}
 
     def partner(node: Node) -> Node | None:
-        """Return the scan that is the other direction of the same node."""
+        """Return the scan whose layer is the opposite direction in the same ONNX node; None if there is none."""
         for other, layer in layers.items():
             pair = sorted((layers[node], layer), key=lambda item: item.reverse)
             if other is not node and other not in written and make_one_node(*pair):
@@ -94,7 +95,7 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
 
 
 def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) -> list[str]:
-    """Return distinct names for a body's outputs, by Identity nodes where outputs coincide."""
+    """Return a body's output names. Identity nodes make them distinct, and different from inputs, as ONNX requires."""
     own = {name for operator in body.scope.operators for name in operator.outputs}
     names: list[str] = []
     for result, hint in zip(results, hints, strict=True):
@@ -104,7 +105,7 @@ def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) ->
 
 
 def _while(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
-    """Return a step's results for running rows. For ended rows, keep the carried values, and output zeros."""
+    """Return a step's results: as computed for running rows; carried values and zero outputs for ended rows."""
     assert scan.when is not None
     values, runs = body.scope.values, body.scope.values[scan.when]
     states = [values[carry.inside] for carry in scan.carries]

@@ -30,9 +30,9 @@ from .tidy import keep_needed, named
 
 FIRST_OPSET, LAST_OPSET = 13, 27
 MAX_BYTES = (1 << 31) - (1 << 20)
-"""Maximum bytes of arrays in a file: protobuf's limit minus room for all else."""
+"""Maximum bytes of arrays in a file: protobuf's limit of 2 GiB, minus 1 MiB for nodes and names."""
 MAX_NAMED = 40
-"""Maximum number of problems that an error lists. Further ones are only counted."""
+"""Maximum number of problems that an error lists. Further problems are only counted."""
 
 
 @api
@@ -40,9 +40,9 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
     """Write the inference graph as an ONNX file, which other runtimes load.
 
     Inputs and outputs have the names of placeholders and outputs; symbolic sizes stay symbolic. LSTM, GRU and RNN
-    layers become nodes of these types, with weights in ONNX's order. From opset 27, linear attention, gated or with the
-    delta rule, becomes LinearAttention nodes. Other loops become Scan nodes. Weights are float32, even if the program
-    uses narrow ones.
+    layers become nodes of these types, with weights in ONNX's order. From opset 27 on, linear attention, gated or with
+    the delta rule, becomes LinearAttention nodes. Other loops become Scan nodes. Weights are float32, even if the
+    program multiplies by narrower weights.
 
     A file that this function wrote earlier is replaced when the new one is complete.
 
@@ -67,7 +67,7 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
 
 
 def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
-    """Return the file's bytes."""
+    """Return the bytes of an ONNX file with the inference graph. ``where`` is the line of the caller, for errors."""
     inference = _graph_of(program, where)
     _, parameters = inference.parts.parameters.snapshot()
     model, operators, inputs, outputs = written(
@@ -76,7 +76,7 @@ def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
     size = sum(array.nbytes for array in model.initializers.values())
     if size > MAX_BYTES:
         raise FileError(
-            f"the net's weights are {size / 1e9:,.3g} GB, and an ONNX file can hold 2.1 GB; write a smaller net", where
+            f"the net's weights have {size / 1e9:,.3g} GB, but an ONNX file has at most 2.1; write a smaller net", where
         )
     reserve(2 * size, "the bytes of an ONNX file", where)
     kinds = [narrow.kind for _, narrow in inference.parts.options.weights if narrow.kind != "float32"]
@@ -90,7 +90,7 @@ def _graph_of(program: Any, where: Where | None) -> CallableGraph[Any]:
     if isinstance(program, Program):
         return program.inference
     if not isinstance(program, CallableGraph):
-        raise DtypeError(f"write_onnx takes a Program, not {shown(program)}", where)
+        raise DtypeError(f"write_onnx needs a Program, not {shown(program)}; give rg.compile's result", where)
     if program.kind == "training":
         raise GraphError("the training graph has dropout and gradients; give the program, or its inference", where)
     return program
@@ -123,7 +123,11 @@ def written(
     opset: int,
     where: Where | None,
 ) -> tuple[Model, list[Operator], Named, Named]:
-    """Convert the graph to ONNX's operators. Raises ``GraphError`` with all problems at once."""
+    """Convert a graph to ONNX's operators. Raises ``GraphError``, which lists all nodes without a counterpart.
+
+    Returns:
+        (constant tensors of the model, operators, inputs by name, outputs by name).
+    """
     model = Model(opset)
     scope = Scope(model)
     inputs = [(str(node["label"]), node) for node in graph.inputs if node.op == "input"]

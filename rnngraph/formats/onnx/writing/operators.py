@@ -17,12 +17,12 @@ Operands = Sequence[str]
 Expression = Callable[["Writer", Node, Operands], str]
 
 MAX_SLICES = 64
-"""Maximum entries of a window that is written as slices. Longer windows are gathered by a table of indices."""
+"""Maximum entries of a window that is written as slices, one for each entry. Longer windows are gathered by indices."""
 END = np.iinfo(np.int64).max
 ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
 """ONNX's element types by dtype."""
 CAST_TYPES = ELEMENT_TYPES | {"bfloat16": 16}
-"""Element types of casts. Values of bfloat16 are only widened again."""
+"""Element types of casts. bfloat16 occurs only where values are narrowed and widened again."""
 
 
 class Writer:
@@ -39,7 +39,7 @@ class Writer:
         self.add, self.constant, self.integers = scope.add, scope.constant, scope.integers
 
     def write(self, graph: Graph) -> None:
-        """Write all nodes of a graph whose inputs have names."""
+        """Write all nodes of a graph. The graph's inputs must already have names in the scope."""
         values = self.scope.values
         for node in graph.nodes:
             if node in values or node in self.scope.scans:
@@ -59,7 +59,7 @@ class Writer:
         return expression(self, node, operands)
 
     def vector(self, dims: Sequence[Dim], node: Node) -> str:
-        """Write sizes as an int64 vector. Unknown sizes are recorded as problems."""
+        """Write sizes as an int64 vector. Sizes that no input determines are recorded as problems of ``node``."""
         for dim in dims:
             if missing := self.sizes.missing(dim):
                 self.scope.model.problems.append((node.where, size_problem(missing, dim)))
@@ -74,7 +74,7 @@ class Writer:
         return self.sizes.scalar(dim)
 
     def within(self, value: str, bound: Dim, node: Node) -> str:
-        """Clamp the value of an integer node between 0 and a size."""
+        """Write integers clamped to 0 … ``bound`` (a size), as the operand of ``node``."""
         limit = self.scalar(bound, node)
         limit = limit if node.dtype == "int64" else self.add("Cast", limit, to=ELEMENT_TYPES[node.dtype])
         return self.add("Min", self.add("Max", value, self.constant(0, node.dtype, "zero")), limit)
@@ -119,7 +119,7 @@ def _arithmetic(expression: Callable[[Scope, Node, Operands], str]) -> Expressio
 
 
 def _in_float32(op: str) -> Expression:
-    """Return the writer of an op that onnxruntime has in float32 only. float64 operands are converted."""
+    """Return the writer of an op that onnxruntime implements for float32 only. float64 operands are converted."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         if node.dtype == "float32":
@@ -315,7 +315,7 @@ def _concat(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _gather(writer: Writer, node: Node, operands: Operands) -> str:
-    """Write a look-up of rows. Indices that are inputs are validated by each call; computed ones are clamped."""
+    """Write a lookup of rows. Calls validate indices that are inputs; computed indices are clamped here."""
     indices = operands[1]
     if not is_fed(node.operands[1], writer.sizes.inputs):
         indices = writer.within(indices, node.operands[0].shape[0] - 1, node.operands[1])
@@ -323,7 +323,7 @@ def _gather(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def is_fed(node: Node, inputs: Collection[Node]) -> bool:
-    """True if integers are among the ``inputs`` of the whole graph, whose values each call validates."""
+    """True if integers are among the graph's inputs, up to reshapes, so that each call validates their values."""
     while node.op in ("reshape", "transpose", "slice", "ensure_shape"):
         node = node.operands[0]
     return node in inputs

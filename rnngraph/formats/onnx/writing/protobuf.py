@@ -45,7 +45,15 @@ def serialized(
     outputs: Sequence[tuple[str, Node]],
     about: str,
 ) -> bytes:
-    """Return the bytes of a file."""
+    """Return the bytes of an ONNX file.
+
+    Args:
+        model: Constant tensors and opset.
+        operators: Nodes of the main graph.
+        inputs: (name, node of the graph IR) of inputs.
+        outputs: (name, node of the graph IR) of outputs.
+        about: Documentation string of the file.
+    """
     graph = messages.Graph(
         node=[_node(operator) for operator in operators],
         name="inference",

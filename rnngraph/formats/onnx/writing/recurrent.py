@@ -14,7 +14,7 @@ from .recognition.layer import Initial, RecurrentLayer
 
 
 def write_layers(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[list[str]]:
-    """Write one layer, or two directions of a node. Return the names of each scan's results, in order."""
+    """Write one recurrent layer, or two opposite directions, as one node. Return the names of each scan's results."""
     scope, first = writer.scope, layers[0]
     parts = [scope.values[node] for node in first.inputs]
     x = parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=2)
@@ -46,13 +46,13 @@ def _weights(writer: Writer, layers: Sequence[RecurrentLayer], base: str) -> lis
 
 
 def _array(writer: Writer, arrays: Sequence[np.ndarray | None], name: str) -> str:
-    """Stack the arrays of the directions."""
+    """Return the name of a constant that stacks the arrays of the directions. None stands for a missing array."""
     known = [array for array in arrays if array is not None]
     return writer.scope.model.initializer(np.ascontiguousarray(np.stack(known), np.float32), name)
 
 
 def _initial(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[str]:
-    """Write the initial states of all directions; "" if all are 0."""
+    """Return the names of the initial h and, for LSTMs, c of all directions; ``""`` for states that are 0."""
     arrays = []
     for states in zip(*(layer.initial for layer in layers), strict=True):
         if all(item.is_zero for item in states):
@@ -66,7 +66,16 @@ def _initial(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[str]:
 def _results(
     writer: Writer, layer: RecurrentLayer, outputs: Mapping[str, str], lengths: str, place: int, directions: int
 ) -> list[str]:
-    """Write the results of a direction in the scan's order. ``place`` is its position among the directions."""
+    """Return the names of one direction's results, in the order of the scan's results.
+
+    Args:
+        writer: The writer.
+        layer: The direction.
+        outputs: Names of the node's outputs, by ``"Y"``, ``"Y_h"`` and ``"Y_c"``.
+        lengths: Name of the lengths; ``""`` for none.
+        place: Index of the direction in the node.
+        directions: Number of directions of the node.
+    """
 
     def part(name: str, axis: int) -> str:
         if directions == 1:
@@ -81,7 +90,7 @@ def _results(
 
 
 def make_one_node(one: RecurrentLayer, other: RecurrentLayer) -> bool:
-    """True if two layers are the directions of one node, forward first."""
+    """True if two layers can be the directions of one node: ``one`` runs forward, and ``other`` backward."""
     equal = (
         one.op == other.op
         and one.units == other.units
@@ -122,7 +131,7 @@ def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
 
 
 def _last_state(writer: Writer, lengths: str, last: str, initial: Initial) -> str:
-    """Write a last state. A row without steps keeps the initial state, where onnxruntime returns 0."""
+    """Write a last state. Rows of length 0 keep the initial state, for which onnxruntime would return 0."""
     runs = writer.add("Less", writer.constant(0, "int32", "zero"), lengths)
     return writer.add("Where", writer.scope.unsqueeze(runs, 1), last, writer.scope.values[initial.value])
 

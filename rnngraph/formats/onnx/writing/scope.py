@@ -17,7 +17,7 @@ from .recognition.convolutions import Past
 
 @dataclass
 class Operator:
-    """Node of ONNX. ``attributes`` are by name; a ``Body`` among them is a nested graph."""
+    """Node of ONNX. ``attributes`` is {name: value}, where a ``Body`` is a nested graph."""
 
     op: str
     inputs: list[str]
@@ -28,7 +28,7 @@ class Operator:
 
 @dataclass
 class Body:
-    """Nested graph: (name, type) of inputs and outputs, and nodes."""
+    """Nested graph: its nodes, and (name, type) of its inputs and outputs."""
 
     name: str
     inputs: list[tuple[str, TensorType]]
@@ -37,7 +37,7 @@ class Body:
 
 
 class Present(NamedTuple):
-    """State that a convolution with a past returns: the last steps of the past and the sequence after it."""
+    """State that a convolution with a past returns: the last steps of the past and the sequence, concatenated."""
 
     past: Past
     name: str
@@ -52,7 +52,7 @@ class Model:
         initializers: Constant tensors by name.
         problems: Reasons why nodes cannot be written, with lines.
         transposes: Operands by the names of their transposes, with the order, which is its own inverse.
-        presents: States that convolutions return, by the joined past and sequence.
+        presents: States that convolutions return, by the concatenation of the past and the sequence.
     """
 
     opset: int
@@ -70,7 +70,7 @@ class Model:
         return name
 
     def keep_present(self, past: Past, name: str) -> None:
-        """Record the name of a state [batch, width, steps] that a convolution returns."""
+        """Record the name of the state [batch, width, steps] that a convolution over a past returns."""
         self.presents[past.joined] = Present(past, name)
 
     def constant(self, array: np.ndarray, hint: str) -> str:
@@ -82,7 +82,7 @@ class Model:
 
 
 class Scope:
-    """Nodes of a graph, and names of values. Bodies can read the values of enclosing scopes."""
+    """Nodes of a graph under construction, and the names of values. A body can read the values of enclosing scopes."""
 
     def __init__(self, model: Model, root: Scope | None = None) -> None:
         self.model = model
@@ -92,7 +92,7 @@ class Scope:
         self.scans: dict[Node, list[str]] = {}  # names of loops' results, in order
 
     def body(self) -> Scope:
-        """Return a scope for a body."""
+        """Return a new scope for a loop body in this scope."""
         inner = Scope(self.model, self.root)
         inner.values = dict(self.values)
         return inner
@@ -117,7 +117,7 @@ class Scope:
     # Expressions of several nodes -----------------------------------------------------------------
 
     def reshape(self, x: str, shape: Sequence[int], hint: str = "") -> str:
-        """Reshape ``x``. A size of 0 keeps the axis, and -1 is inferred."""
+        """Write a reshape. A size of 0 copies the size of the operand's axis, and -1 is inferred."""
         return self.add("Reshape", x, self.integers(shape, "shape"), hint=hint)
 
     def squeeze(self, x: str, axis: int, hint: str = "") -> str:
@@ -127,7 +127,7 @@ class Scope:
         return self.add("Unsqueeze", x, self.integers([axis], "axes"))
 
     def select(self, condition: str, yes: str, no: str, dtype: str, hint: str = "") -> str:
-        """Select ``yes`` where the condition holds, else ``no``. onnxruntime has no Where of booleans."""
+        """Write ``yes`` where the condition holds, else ``no``. Bools use And and Or, as onnxruntime's Where lacks them."""
         if dtype != "bool":
             return self.add("Where", condition, yes, no, hint=hint)
         rest = self.add("And", self.add("Not", condition), no)

@@ -1,4 +1,4 @@
-"""Run-time sizes, computed from the shapes of inputs."""
+"""``Sizes``: writes symbolic sizes as nodes that compute them at run time from the shapes of inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .scope import Scope
 
 
 class Sizes:
-    """Sizes as int64 tensors [1] of the main graph, which bodies can read."""
+    """Writes sizes as int64 tensors [1] of the main graph, which loop bodies can read. Each size is written once."""
 
     def __init__(self, scope: Scope, inputs: Sequence[Node]) -> None:
         """Find the axes of ``inputs`` that determine sizes. ``scope`` has the names of the inputs."""
@@ -19,7 +19,7 @@ class Sizes:
         self._names: dict[Dim, str] = {}
         self._shapes: dict[Node, str] = {}
         self._axes: dict[str, tuple[Node, int, Dim, Dim]] = {}
-        """Source of each named size: input, axis, number to subtract, and divisor."""
+        """Source of each named size: (input, axis, number to subtract, divisor) of the input's size."""
         left = [(node, axis, dim) for node in inputs for axis, dim in enumerate(node.shape) if isinstance(dim, Size)]
         while left:
             waiting = [item for item in left if not self._settles(*item)]
@@ -28,7 +28,10 @@ class Sizes:
             left = waiting
 
     def _settles(self, node: Node, axis: int, dim: Dim) -> bool:
-        """Record an axis as the source of a size, if it has no other unknown size."""
+        """Record an axis as the source of the only name in its size that has no source yet.
+
+        Return True if every name in the size has a source afterwards.
+        """
         unknown = [name for name in symbols_of(dim) if name not in self._axes]
         if not unknown:
             return True
@@ -47,7 +50,7 @@ class Sizes:
         return sorted(name for name in symbols_of(dim) if name not in self._axes)
 
     def of(self, dim: Dim) -> str:
-        """Return a size as an int64 tensor [1]."""
+        """Return the name of a size as an int64 tensor [1]."""
         if not isinstance(dim, Size):
             return self._scope.integers([dim], "size")
         if dim not in self._names:
@@ -56,13 +59,13 @@ class Sizes:
         return self._names[dim]
 
     def scalar(self, dim: Dim) -> str:
-        """Return a size as an int64 tensor []."""
+        """Return the name of a size as an int64 scalar."""
         if not isinstance(dim, Size):
             return self._scope.constant(dim, "int64", "size")
         return self._scope.squeeze(self.of(dim), 0, "size")
 
     def shape(self, scope: Scope, dims: Sequence[Dim]) -> str:
-        """Return sizes as one int64 vector."""
+        """Return the name of an int64 vector of sizes, written into ``scope``."""
         if not any(isinstance(dim, Size) for dim in dims):
             return scope.integers([dim for dim in dims if isinstance(dim, int)], "shape")
         parts: list[str] = []

@@ -1,4 +1,4 @@
-"""Final pass over the nodes: name outputs, and drop unused nodes."""
+"""Final pass over the written nodes: names outputs, and drops unused nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .scope import Body, Model, Operator, Scope
 
 
 def named(scope: Scope, outputs: Sequence[tuple[str, Node]]) -> list[Operator]:
-    """Return the nodes of a graph, with the outputs' final names."""
+    """Return the nodes of a graph, in which the outputs have their final names."""
     names = {name for operator in scope.operators for name in operator.outputs}
     new: dict[str, str] = {}
     for name, node in outputs:
@@ -44,7 +44,7 @@ def keep_needed(model: Model, operators: list[Operator], inputs: Sequence[str], 
 
 
 def _needed(operators: list[Operator], needed: set[str]) -> set[str]:
-    """Drop nodes that ``needed`` does not depend on, and return the names that the other nodes read."""
+    """Remove nodes on which no name in ``needed`` depends, in place. Return all names that the remaining nodes read."""
     remaining = []
     for operator in reversed(operators):
         if not needed.intersection(operator.outputs):

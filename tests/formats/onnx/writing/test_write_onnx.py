@@ -246,7 +246,7 @@ def test_the_evaluation_graph_has_the_loss() -> None:
 def test_the_training_graph_is_refused(tmp_path: Path) -> None:
     with pytest.raises(rg.GraphError, match="dropout and gradients"):
         rg.write_onnx(with_loss().training, tmp_path / "net.onnx")
-    with pytest.raises(rg.DtypeError, match="takes a Program"):
+    with pytest.raises(rg.DtypeError, match="needs a Program"):
         rg.write_onnx("net", tmp_path / "net.onnx")  # type: ignore[arg-type]
 
 

@@ -19,7 +19,7 @@ IDENTITY = Activation("Affine", 1.0, 0.0)
 
 @cache
 def _patterns() -> tuple[tuple[str, Pattern], ...]:
-    """Return the patterns, specific ones first."""
+    """Return (name of an activation, its pattern) pairs, more specific patterns first."""
     forms = (
         ("Tanh", lambda x, alpha, beta: tanh(x)),
         ("Sigmoid", lambda x, alpha, beta: sigmoid(x)),

@@ -38,6 +38,7 @@ class NextStates:
     """Next states of a scan, without the selections that keep the states of ended rows.
 
     Attributes:
+        following: Next states, in the order of the scan's carries.
         lengths: Lengths of the rows; None if no row ends early.
         running: Mask of running rows, over all steps.
     """
@@ -48,12 +49,12 @@ class NextStates:
 
 
 def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentLayer | None:
-    """Return the layer that a scan computes, or None.
+    """Return the recurrent layer that a scan computes; None if it computes no layer of ONNX.
 
     Args:
         scan: The scan.
         constants: Constants of the graph.
-        quiet: Lengths after which nothing reads the scan's outputs, if any.
+        quiet: Lengths of the rows, if all readers of the scan's outputs ignore the steps after a row's end; else None.
     """
     parts = ScanParts.of(scan)
     if parts.when is not None or not 1 <= len(parts.carries) <= 2 or not all(map(_is_state, parts.carries)):
@@ -89,7 +90,7 @@ def without_holding(parts: ScanParts) -> NextStates | None:
 
 
 def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
-    """Return the lengths that a condition compares with the step number, or None."""
+    """Return the lengths that a condition compares with the step number; None for other conditions."""
     outside = dict((*parts.sequences, *parts.invariants))
     less = _source(condition, outside)
     if less.op != "less":
@@ -102,7 +103,7 @@ def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
 
 
 def _source(node: Node, outside: dict[Node, Node]) -> Node:
-    """Return a value's source outside of the loop, through reshapes and casts."""
+    """Trace a value back through reshapes and casts. Return its source outside of the loop if it has one."""
     while node in outside or node.op in ("reshape", "broadcast", "cast"):
         if node.op == "broadcast" and product(node.shape) != product(node.operands[0].shape):
             return node
@@ -113,7 +114,7 @@ def _source(node: Node, outside: dict[Node, Node]) -> Node:
 
 
 def quiet_lengths(scan: Node) -> Node | None:
-    """Return the lengths after which a scan outputs zeros and holds all states."""
+    """Return the lengths of rows after which a scan outputs zeros and keeps all states; None if there are no such."""
     parts = ScanParts.of(scan)
     if not parts.carries:
         return None
@@ -132,7 +133,7 @@ def quiet_lengths(scan: Node) -> Node | None:
 
 
 class _Cell:
-    """Match of a scan with one kind of layer."""
+    """Matcher of a scan's step with one kind of layer."""
 
     def __init__(self, parts: ScanParts, unheld: NextStates, constants: Constants) -> None:
         self.parts, self.unheld, self.constants = parts, unheld, constants
@@ -142,7 +143,7 @@ class _Cell:
         return Step(h.inside, None if c is None else c.inside, self.sequences, self.invariants, self.constants)
 
     def gates(self, step: Step, node: Node) -> Iterator[Gate]:
-        """Yield every decomposition of a value into an activation and the activation's operand, as a sum."""
+        """Yield every (activation, its operand as a sum) whose result is ``node``."""
         for activation, inner in unwrapped(node):
             try:
                 yield activation, step.sum_of(inner)
@@ -150,7 +151,7 @@ class _Cell:
                 continue
 
     def gate(self, step: Step, node: Node) -> Gate | None:
-        """Return the first decomposition of a value into an activation and a sum without a reset gate."""
+        """Return the first (activation, its operand as a sum) of ``gates`` without a reset gate; None if none is."""
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
     def layer_with(
@@ -162,9 +163,12 @@ class _Cell:
         output: Node,
         reset_after: bool = False,
     ) -> RecurrentLayer | None:
-        """Return the layer of these gates, in ONNX's order.
+        """Return the layer with these gates; None if their arrays do not fit.
 
         Args:
+            op: ``"LSTM"``, ``"GRU"`` or ``"RNN"``.
+            sums: Operands of the gates' activations, in ONNX's order.
+            activations: Activations, in ONNX's order.
             states: h, then c.
             output: h after the step.
         """
@@ -199,7 +203,7 @@ class _Cell:
         )
 
     def _fit(self, sources: Sequence[Node]) -> bool:
-        """True if sequences are [time, batch, width] and can be joined."""
+        """True if all sequences are [time, batch, width] with fixed widths, so that they can be concatenated."""
         batch = self.parts.carries[0].inside.shape[0]
         return bool(sources) and all(
             node.dtype == "float32" and node.shape[:2] == (self.parts.length, batch) and isinstance(node.shape[2], int)
@@ -269,7 +273,7 @@ class _OneState(_Cell):
 
 
 def _kernel(sum_: Sum, sources: Sequence[Node]) -> np.ndarray:
-    """Return the kernel [units, width of all sources]."""
+    """Return the kernel [units, total width of the sequences] of a gate, with 0 for sequences that it does not read."""
     parts = []
     for source in sources:
         width = source.shape[-1]
@@ -290,7 +294,7 @@ def _vector(value: np.ndarray | None, units: int) -> np.ndarray:
 
 
 def _peepholes(sums: Sequence[Sum]) -> np.ndarray | None:
-    """Return the peepholes of i, o and f."""
+    """Return the peepholes [3 * units] of i, o and f; None if no gate has any."""
     if all(item.peephole is None for item in sums):
         return None
     return np.concatenate([_vector(item.peephole, item.units) for item in sums[:3]])

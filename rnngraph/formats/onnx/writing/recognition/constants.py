@@ -1,4 +1,4 @@
-"""Values of nodes that depend on parameters and numbers only."""
+"""``Constants``: computes the values of nodes that depend on parameters and numbers only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_ELEMENTS = 1 << 28
 
 
 class Constants:
-    """Constants of a graph. ``parameters`` are the program's arrays, by name."""
+    """Constant values of a graph's nodes, from the program's arrays ``parameters``, by name."""
 
     def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
         self._parameters = parameters
@@ -23,7 +23,7 @@ class Constants:
         self._values: dict[Node, np.ndarray] = {}
 
     def has(self, node: Node) -> bool:
-        """True if a node is constant for all sizes."""
+        """True if a node depends on no input and on no symbolic size, and is small enough to fold."""
         pending = [node]
         while pending:
             current = pending[-1]
@@ -52,5 +52,5 @@ class Constants:
         return self._values[node]
 
     def labels(self, node: Node) -> list[str]:
-        """Return the names of the parameters that a node reads."""
+        """Return the names of the parameters on which a node depends."""
         return [str(item["label"]) for item in Graph.of("constant", [("value", node)]).inputs]

@@ -13,7 +13,11 @@ from .patterns import in_order, is_filled
 
 
 class Windows(NamedTuple):
-    """Windows of a sequence [batch, time, width]. ``padding`` is (before, after); None for ONNX's SAME_UPPER."""
+    """Windows along time of a sequence [batch, time, width].
+
+    Attributes:
+        padding: Steps (before, after); None for ONNX's SAME_UPPER.
+    """
 
     source: Node
     size: int
@@ -23,9 +27,9 @@ class Windows(NamedTuple):
 
 
 def convolution_of(product: Node) -> Windows | None:
-    """Return the windows of a product of windows with a matrix [size * width, filters].
+    """Return the windows if a product multiplies windows by a matrix [size * width, filters]; else None.
 
-    Return None for other products, and for dtypes other than float32, whose convolution onnxruntime lacks.
+    None also for dtypes other than float32, for which onnxruntime has no convolution.
     """
     left, kernel = product.operands[:2]
     if product.dtype != "float32" or left.op != "reshape" or kernel.tensor.rank != 2:
@@ -63,14 +67,14 @@ def channels_of(total: Node) -> tuple[Windows, Node] | None:
 
 
 class Past(NamedTuple):
-    """Past and the following sequence, joined along time."""
+    """Past steps and the sequence that follows them, as the operands of a concatenation along time."""
 
     joined: Node
     axis: int
 
 
 def past_of(windows: Windows) -> Past | None:
-    """Return the past that a convolution reads completely, with the first step after it; else None."""
+    """Return the past if a convolution's first window reads all of it and one step of the sequence; else None."""
     if (windows.stride, windows.dilation, windows.padding) != (1, 1, (0, 0)) or windows.size < 2:
         return None
     joined, axis = windows.source, 1
@@ -82,7 +86,7 @@ def past_of(windows: Windows) -> Past | None:
 
 
 def is_last_of(part: Node, past: Past) -> bool:
-    """True if a slice is the next past: the last steps of a past and its sequence."""
+    """True if a slice is the next past: as many last steps of the concatenation as the past has."""
     shape = past.joined.shape
     start = tuple(past.joined.operands[1].shape[axis] if axis == past.axis else 0 for axis in range(3))
     return bool(part["start"] == start and part["stop"] == shape and part["step"] == (1, 1, 1))

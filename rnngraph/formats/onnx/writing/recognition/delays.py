@@ -1,4 +1,4 @@
-"""Recognises loops that only delay their inputs, as causal convolutions do. The results are windows of the sequence."""
+"""Recognises loops that only delay their inputs, as causal convolutions do, and replaces them by windows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .....support.errors import Where
 
 
 def without_loop(scan: Node) -> Sequence[Node] | None:
-    """Return the results of a scan whose steps shift their input into a buffer; else None."""
+    """Return replacements for the results of a scan whose steps only shift their input into a buffer; else None."""
     parts = ScanParts.of(scan)
     if len(parts.carries) != 1 or len(parts.sequences) != 1 or parts.invariants or parts.reverse or parts.when:
         return None
@@ -38,7 +38,7 @@ def without_loop(scan: Node) -> Sequence[Node] | None:
 
 
 def swapped(node: Node, where: Where | None) -> Node:
-    """Swap batch and time."""
+    """Return a node with its first two axes, batch and time, swapped."""
     if node.op == "transpose" and node["order"] == (1, 0, 2):
         return node.operands[0]
     return make("transpose", node, where=where, order=(1, 0, 2))

@@ -1,4 +1,4 @@
-"""Result of recognition: a recurrent layer with the arrays of one direction of an ONNX node."""
+"""``RecurrentLayer``: a recognised layer, with the arrays of one direction of an ONNX node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .....ir.graph import Node
 
 
 class Activation(NamedTuple):
-    """Activation of ONNX. alpha, beta: None for activations without them."""
+    """Activation of ONNX. ``alpha`` and ``beta`` are None for activations that lack the parameter."""
 
     name: str
     alpha: float | None = None
@@ -20,7 +20,7 @@ class Activation(NamedTuple):
 
 
 class Initial(NamedTuple):
-    """Initial state [batch, units] of a layer, with a flag for zeros."""
+    """Initial state [batch, units] of a layer, and True if all its entries are zeros."""
 
     value: Node
     is_zero: bool
@@ -31,14 +31,14 @@ class RecurrentLayer:
     """One direction of an LSTM, GRU or RNN node. Gates are in ONNX's order.
 
     Attributes:
-        inputs: Sequences [time, batch, width], which the layer reads joined.
+        inputs: Sequences [time, batch, width], whose concatenation along the width is the layer's input.
         kernel: [gates * units, width].
         recurrent: [gates * units, units].
         bias: Biases of the kernel and of the recurrent matrix, [2 * gates * units].
         peepholes: Peepholes of i, o and f, [3 * units].
         initial: Initial h, and c of an LSTM.
-        lengths: Lengths of the rows, if any.
-        running: Mask of running rows over all steps.
+        lengths: Lengths of the rows; None if all rows have all steps.
+        running: Mask of running rows at all steps; None without lengths.
         results: Output for each result of the scan, in order: ``"Y"``, ``"Y_h"`` or ``"Y_c"``.
         parameters: Names of the parameters on which the arrays depend.
     """

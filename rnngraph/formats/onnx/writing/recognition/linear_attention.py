@@ -1,6 +1,6 @@
 """Separates recurrences that are ONNX's LinearAttention into scans with the operator's inputs.
 
-The rest of a step moves out of the loop, or to other loops, as in loop fission.
+Other computations of a step move out of the loop, or to other loops, as in loop fission.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LinearAttention:
     """LinearAttention operator that a scan computes.
 
     Attributes:
-        body: Body that identifies the scan.
+        body: Body of the scan, by which the scan is found again after passes.
         rule: ``update_rule`` of the operator. The rule determines the inputs after q, k, v: decays, rates.
         heads: Number of heads.
     """
@@ -60,7 +60,7 @@ def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
 
 
 class _Pieces(ScanPieces):
-    """Split of a scan in which each recurrence that matches LinearAttention is a separate piece."""
+    """Fission of a scan in which each recurrence that LinearAttention computes becomes a separate scan."""
 
     def __init__(
         self, scan: Node, known: Sequence[tuple[Recurrence, LinearTerms]], operators: list[LinearAttention]
@@ -72,7 +72,7 @@ class _Pieces(ScanPieces):
 
 
 class _Loop:
-    """Scan of one recurrence.
+    """Separate scan of one recurrence, which is built when its results are first read.
 
     Attributes:
         members: Values of the body that read the state.
@@ -94,7 +94,7 @@ class _Loop:
         self._built: tuple[Node, Node] | None = None
 
     def needed(self) -> Sequence[Node]:
-        """Return the body's values that the inputs read; none after the scan is built."""
+        """Return the values of the original body on which the scan's inputs depend; none after the scan is built."""
         return () if self._built is not None else self._sources(self.inputs.values())
 
     def final(self, carry: Node, like: Node) -> Node:
@@ -108,7 +108,7 @@ class _Loop:
     # Inputs --------------------------------------------------------------------------------------
 
     def _inputs(self) -> dict[str, Node]:
-        """Return the inputs of a step [rows, width], by name."""
+        """Return the operator's inputs at a step, each [rows, width], by name, as nodes of the original body."""
         plan, terms = self.plan, self.terms
         inputs = {
             "q": self._laid_out(terms.query, plan.keys),
@@ -122,7 +122,7 @@ class _Loop:
         return inputs
 
     def _laid_out(self, value: Node, along: Sequence[int], may_be_one: bool = False) -> Node:
-        """Reshape a value to [rows, heads · along]. Values at steps that keep the state are replaced by 0."""
+        """Reshape a value to [rows, heads · along]. At steps that keep the state, 0 replaces the value."""
         rank, plan = len(self.axes), self.plan
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
@@ -144,7 +144,7 @@ class _Loop:
         return prod(int(str(self.axes[axis])) for axis in axes)
 
     def _sources(self, roots: Iterable[Node]) -> list[Node]:
-        """Return the body's values that these values depend on."""
+        """Return the values outside of the recurrence on which ``roots`` depend, in the original body."""
         body, sources, visited, pending = set(self.pieces.body.nodes), dict[Node, None](), set[Node](), [*roots]
         while pending:
             node = pending.pop()
@@ -158,7 +158,7 @@ class _Loop:
         return [*sources]
 
     def _over_steps(self, roots: Sequence[Node], values: dict[Node, Lifted]) -> list[Node]:
-        """Lift values of a step to sequences. ``values`` are the sequences of values that are lifted already."""
+        """Return the sequences of ``roots`` over all steps. ``values`` has the sequences of values lifted before."""
         length = self.pieces.length
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]

@@ -26,7 +26,7 @@ class LinearTerms:
     """Operands of a step, with one axis for each axis of the state.
 
     Attributes:
-        readout: The body's value q S', with its view of the axes of the state.
+        readout: The body's value q S', and the order of its axes relative to the state's axes.
         decay: Logarithms of decays; None if nothing decays.
         rate: Rates of the delta rule; None for a rule without rates.
     """
@@ -40,7 +40,7 @@ class LinearTerms:
 
 
 def linear_terms(recurrence: Recurrence) -> LinearTerms | None:
-    """Return the terms of a recurrence; None if the operator does not compute it."""
+    """Return the operands with which LinearAttention computes a recurrence; None if it does not compute it."""
     plan = recurrence.plan
     if plan is None or recurrence.scan["reverse"] or recurrence.carry.dtype != "float32" or not plan.batch:
         return None
@@ -62,9 +62,11 @@ def linear_terms(recurrence: Recurrence) -> LinearTerms | None:
 
 
 def log_of(node: Node, outside: Mapping[Node, Node]) -> Node | None:
-    """Return the logarithm of a value that is positive by its computation; else None.
+    """Return the logarithm of an exponential, sigmoid, positive constant, or a product of these; else None.
 
-    outside: values from outside of the loop, by the inputs of its body.
+    Args:
+        node: The value, in the body of a loop.
+        outside: Values from outside of the loop, by the inputs of its body.
     """
     if node.op == "input" and node in outside and outside[node].op == "constant":
         node = outside[node]
@@ -95,7 +97,10 @@ def _sum(items: Iterable[Node]) -> Node:
 
 
 def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
-    """Return (row that the update adds, rate of the delta rule). The rate is factored out of the row."""
+    """Return (values v that the update adds along the keys, rate b of the delta rule or None); None for other updates.
+
+    The rate is factored out of the values.
+    """
     if not column.free:
         return None
     if not column.read:
@@ -162,7 +167,7 @@ def _is_number(node: Node) -> bool:
 
 
 def _query(recurrence: Recurrence, plan: ChunkPlan) -> tuple[tuple[Node, View], Node] | None:
-    """Return (readout, its view, its weights), if it reads the updated state along its keys."""
+    """Return ((readout, its view), query) if a readout is the product of a query and the updated state; else None."""
     (readout,), body = plan.boundary, recurrence.scan["body"]
     state = body.outputs[recurrence.index][1]
     if plan.updates is not None:
@@ -190,7 +195,7 @@ def _query(recurrence: Recurrence, plan: ChunkPlan) -> tuple[tuple[Node, View], 
 
 
 def _reads_before(node: Node, carry: Node, state: Node) -> bool:
-    """True if a value directly reads the state before the update."""
+    """True if a value reads the state ``carry`` from before the update, and not through the new ``state``."""
     pending, visited = [node], {state}
     while pending:
         current = pending.pop()

@@ -1,4 +1,4 @@
-"""Patterns of ops, and their matches with a graph's nodes."""
+"""Patterns of ops, and a matcher of patterns with a graph's nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Bindings = Mapping[str, Node]
 
 _COMMUTATIVE = ("add", "mul", "maximum", "minimum", "and", "or", "equal")
 _MARKS = (0.34607, 0.72153)
-"""Markers for alpha and beta while a pattern is built."""
+"""Numbers that stand for alpha and beta while a function is traced to a pattern; no function contains them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,13 @@ def one_less(x: Pattern) -> Op:
 
 
 def matches(pattern: Pattern, node: Node, bindings: Bindings) -> Iterator[dict[str, Node]]:
-    """Yield every match of a node with a pattern. ``bindings`` are the values matched before, by variable."""
+    """Yield every match of a node with a pattern: ``bindings`` plus the values of the pattern's variables, by name.
+
+    Args:
+        pattern: The pattern.
+        node: The node.
+        bindings: Values that variables must have, by name.
+    """
     match pattern:
         case Variable(name):
             if bindings.get(name, node) is node:
@@ -93,7 +99,7 @@ def number_of(node: Node) -> float:
 
 
 def pattern_of(function: Callable[[Tensor, float, float], Tensor]) -> Pattern:
-    """Return the pattern of a function of (x, alpha, beta), for any value x and any numbers."""
+    """Return the pattern of a function of (x, alpha, beta), where x is a variable, and alpha and beta any numbers."""
     x = placeholder("x", (1,))
     graph = Simplify()(values_alone(Graph.of("activation", [("y", function(x, *_MARKS).node)])))
     patterns: dict[Node, Pattern] = {graph.inputs[0]: Variable("x")}
@@ -113,7 +119,7 @@ def _number(node: Node) -> Number:
 
 
 def numbers(match: Mapping[str, Any]) -> dict[str, float]:
-    """Return alpha and beta of a match; fewer if the pattern has fewer."""
+    """Return the numbers of a match, by name: alpha and beta, as far as the pattern has them."""
     return {name: number_of(match[name]) for name in ("alpha", "beta") if name in match}
 
 
@@ -125,7 +131,7 @@ def is_filled(node: Node, fill: float) -> bool:
 
 
 def in_order(node: Node) -> Node:
-    """Return a value's source, through moves that keep the order of entries."""
+    """Trace a value back through ops that keep the order of entries, such as reshapes. Return its source."""
     while node.op in ("reshape", "ensure_shape") or (node.op == "transpose" and _keeps_order(node)):
         node = node.operands[0]
     return node

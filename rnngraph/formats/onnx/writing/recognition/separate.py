@@ -1,4 +1,4 @@
-"""Splits scans into layers, some of which are recurrent layers of ONNX."""
+"""Splits scans into separate scans for each recurrent layer that is a layer of ONNX."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class _Separation:
         self.constants = constants
         self.layers: dict[Node, RecurrentLayer] = {}
         self._results: dict[Node, Sequence[Node]] = {}
-        """Replacements for the results of each scan that was split."""
+        """Replacements for the results of a scan that was split, by the scan."""
 
     def rule(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
-        """Replace scans that can be split, and readers of their results."""
+        """Return the replacement for a scan that can be split, or for a node that reads its results; else None."""
         if node.op == "scan":
             scan = remake(node, operands)
             results = self._layer_by_layer(scan)
@@ -50,7 +50,7 @@ class _Separation:
         return self._known_zeros(node, operands)
 
     def _layer_by_layer(self, scan: Node) -> Sequence[Node] | None:
-        """Return the results of a scan that contains layers of ONNX, or steps that need no loop; else None."""
+        """Split a scan of several layers. Return replacements for its results; None if no part is a layer of ONNX."""
         if scan.get("when") is not None:
             return None
         quiet, pieces = quiet_lengths(scan), list[bool]()
@@ -64,7 +64,7 @@ class _Separation:
         return results if any(pieces) or not pieces else None
 
     def _gate_by_gate(self, scan: Node, quiet: Node | None) -> Sequence[Node] | None:
-        """Return the results of a scan that consists entirely of layers of ONNX; else None."""
+        """Split a scan into gates. Return replacements for its results; None unless all parts are layers of ONNX."""
         known = list[bool]()
 
         def piece(inner: Node) -> Sequence[Node] | None:
@@ -78,12 +78,12 @@ class _Separation:
         return results if known and all(known) else None
 
     def _split(self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]) -> Sequence[Node]:
-        """Return the results of a scan that ``change`` splits.
+        """Return replacements for the results of a scan that ``change`` splits.
 
         Args:
-        scan: The scan.
-        change: Function that splits the scan.
-        piece: Function from each resulting scan to replacements for the scan's results, or to None.
+            scan: The scan.
+            change: Pass that splits the scan.
+            piece: Function from each resulting scan to replacements for that scan's results, or to None.
         """
         params = {
             operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)
@@ -118,7 +118,7 @@ class _Separation:
         return [new[node] for _, node in local.outputs]
 
     def _known_zeros(self, node: Node, operands: Sequence[Node]) -> Node | None:
-        """Remove selections of zeros after the rows' ends, where a layer's outputs are 0 already."""
+        """Replace a selection of zeros after the rows' ends by the layer's output, which is already 0; else None."""
         if node.op != "select" or operands[1].op != "get" or not is_filled(operands[2], 0):
             return None
         layer = self.layers.get(operands[1].operands[0])

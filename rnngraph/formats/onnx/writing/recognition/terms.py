@@ -1,4 +1,4 @@
-"""Decomposes the operand of a gate's activation: products with the step's input and the state, and biases."""
+"""Decomposes the operand of a gate's activation into products with the step's input and the state, and biases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .constants import Constants
 
 
 class NoSumError(ValueError):
-    """A value is not the operand of a gate of ONNX."""
+    """Error for a value that is not the operand of a gate of ONNX."""
 
 
 @dataclass
@@ -21,11 +21,15 @@ class Sum:
     """Operand of a gate as a sum.
 
     Attributes:
-        inputs: [width, units] for each sequence.
-        recurrent: [units, units], multiplied by the state h or by r * h.
-        within_reset: Matrix and bias of h in a GRU's candidate that r multiplies after the product.
-        reset: r, or None.
-        labels: Names of parameters.
+        units: Number of units.
+        inputs: (sequence, kernel [width, units]) pairs.
+        recurrent: Matrix [units, units] that multiplies the state h, or r * h in a GRU's candidate.
+        bias: [units].
+        recurrent_bias: [units], which is added to the product of h before r multiplies the sum (``reset_after``).
+        peephole: [units] that multiplies the state c.
+        reset: The reset gate r of a GRU's candidate; None for other gates.
+        reset_after: True if r multiplies after the product of h, False if before.
+        labels: Names of the parameters in the sum.
     """
 
     units: int
@@ -51,9 +55,10 @@ class Step:
     """Operands of a step.
 
     Attributes:
-        h: State h.
-        c: State c.
-        outside: Sequences and loop invariants, by the step's inputs.
+        h: State h in the body.
+        c: State c in the body; None for cells without.
+        sequences: Sequences outside of the loop, by the inputs of its body.
+        invariants: Loop invariants outside of the loop, by the inputs of its body.
     """
 
     h: Node
@@ -69,7 +74,7 @@ class Step:
         return units
 
     def sum_of(self, node: Node) -> Sum:
-        """Decompose a value. Raises ``NoSumError`` if it is not a gate's operand."""
+        """Decompose a value into a ``Sum``. Raises ``NoSumError`` if it is not a gate's operand."""
         total = Sum(self.units)
         for term, sign in _signed_terms(node):
             self._add(total, term, sign)
@@ -112,14 +117,14 @@ class Step:
         total.recurrent = value if total.recurrent is None else total.recurrent + value
 
     def _reset_of(self, total: Sum, left: Node) -> Node:
-        """Return r if the left operand of a product is r * h; else None."""
+        """Return the node r if the left operand of a product is r * h. Raises ``NoSumError`` for other operands."""
         if left.op != "mul" or self.h not in left.operands or total.reset is not None or total.recurrent is not None:
             raise NoSumError("the left operand of a product is neither h nor r * h")
         one, other = left.operands
         return other if one is self.h else one
 
     def _add_scaled(self, total: Sum, term: Node, sign: int) -> None:
-        """Add a peephole, or r times a product of h."""
+        """Add a term that is a product of two values: a peephole times c, or r times a product of h."""
         for one, other in (term.operands, term.operands[::-1]):
             vector = self._constant(one)
             if self.c is not None and other is self.c and vector is not None:
@@ -168,13 +173,13 @@ class Step:
         total.inputs.append((term, sign * np.eye(self.units, dtype=term.dtype)))
 
     def _constant(self, node: Node) -> Node | None:
-        """Return the constant outside of the loop that a value represents."""
+        """Return the constant outside of the loop to which a value in the body equals; None if it is not constant."""
         outside = self.invariants.get(node, node)
         is_param = outside is node and node.op == "input"
         return outside if not is_param and self.constants.has(outside) else None
 
     def _vector(self, total: Sum, node: Node, sign: int, before: np.ndarray | None) -> np.ndarray:
-        """Return a constant [units], plus an earlier one."""
+        """Return a constant [units] times ``sign``, plus the constant ``before`` unless it is None."""
         size: Dim = node.shape[-1] if node.tensor.rank else 1
         if size not in (1, self.units) or any(dim != 1 for dim in node.shape[:-1]):
             raise NoSumError("a bias does not have one entry per unit")
