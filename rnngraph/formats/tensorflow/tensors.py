@@ -72,7 +72,7 @@ def array_of_tensor(
         raise ValueError(f"{label} has {numbers.size} numbers; its shape is {list(shape)}")
     reserve(8 * count, f"the array {label}")
     whole = np.concatenate([numbers, np.repeat(numbers[-1:], count - numbers.size)])
-
+    if _VALUES[dtype] == "half_val":  # The field has the bits of 16-bit floats as ints.
         return array_of_bytes(whole.astype("<u2").tobytes(), dtype, shape, label)
     return whole.astype(DTYPES[dtype]).reshape(shape)
 
