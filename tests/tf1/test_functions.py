@@ -62,8 +62,8 @@ def test_mistakes() -> None:
     a = tf.placeholder(tf.float32, [4, 3])
     for wrong, message in (
         (lambda: tf.reverse(a, 0), "a list of axes"),
-        (lambda: tf.slice(a, [0], [1]), "takes 2 entries"),
-        (lambda: tf.add_n(a), "takes a list"),
+        (lambda: tf.slice(a, [0], [1]), "needs 2 entries"),
+        (lambda: tf.add_n(a), "needs a list"),
         (lambda: tf.range(0, tf.shape(tf.placeholder(tf.float32, [None]))[0], 2), "needs delta=1"),
         (lambda: tf.nn.static_bidirectional_rnn(tf.nn.rnn_cell.GRUCell(2), tf.nn.rnn_cell.GRUCell(2), a), "a list"),
     ):

@@ -106,15 +106,15 @@ def test_layers_of_contrib_have_the_variables_of_tensorflows() -> None:
 MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "mask": (lambda x: tf.boolean_mask(x, tf.random_uniform(tf.shape(x)) > 0.5), "the number of entries is not known"),
     "mask's shape": (lambda x: tf.boolean_mask(x, [True]), r"of shape \(4,\)"),
-    "k": (lambda x: tf.nn.top_k(x, 9), "at least k entries"),
+    "k": (lambda x: tf.nn.top_k(x, 9), "fixed size 9 or more"),
     "k fed": (lambda x: tf.nn.top_k(x, tf.placeholder(tf.int32, [])), "an int of 1 or more"),
     "classes": (lambda x: tf.confusion_matrix([0], [0]), "num_classes="),
     "training": (lambda x: tf.contrib.layers.batch_norm(x, is_training=x[0] > 0), "a scalar bool Tensor"),
     "vocabulary": (lambda x: tf.contrib.layers.embed_sequence([[0]]), "vocab_size="),
-    "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "is not a function"),
+    "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "must be a function"),
     "parameters": (
         lambda x: tf.contrib.layers.layer_norm(x, begin_norm_axis=1, begin_params_axis=0),
-        "the normalised axes",
+        "fixed sizes from axis",
     ),
     "average": (lambda x: tf.train.ExponentialMovingAverage(0.9).apply([x]), "average fetched values in NumPy"),
     "decay": (lambda x: tf.train.ExponentialMovingAverage(1.5), "from 0 to 1"),

@@ -124,7 +124,7 @@ def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
     members = [item for item in flatten(list(inputs)) if item is not None]
     for item in members:
         if not isinstance(item, Operation | Tensor):
-            raise DtypeError(f"tf.group takes operations and Tensors, not {shown(item)}")
+            raise DtypeError(f"tf.group needs operations and Tensors, not {shown(item)}")
     operations = [item for item in members if isinstance(item, Operation)]
     operations += get_default_graph().required_by([item.node for item in members if isinstance(item, Tensor)])
     return Group(operations, name or "group_deps")
@@ -134,7 +134,7 @@ def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
 def tuple_of(tensors: Any, name: str | None = None, control_inputs: Any = None) -> list[Any]:
     """Return the Tensors themselves. ``control_inputs`` has no effect."""
     if not isinstance(tensors, list | tuple):
-        raise DtypeError(f"tf.tuple takes a list of Tensors, not {shown(tensors)}")
+        raise DtypeError(f"tf.tuple needs a list of Tensors, not {shown(tensors)}")
     return list(tensors)
 
 

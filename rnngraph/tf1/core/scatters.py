@@ -30,7 +30,7 @@ class Scatter(Operation):
         self.indices = as_tensor(indices) if isinstance(indices, Tensor) else constant(indices, "int32")
         self.updates = updates if isinstance(updates, Tensor) else constant(updates, ref.dtype)
         if self.indices.dtype not in INTEGERS or self.updates.dtype != ref.dtype:
-            raise DtypeError(f"tf.{name} takes int indices and updates of dtype {ref.dtype}, not {self.updates!r}")
+            raise DtypeError(f"tf.{name} needs int indices and updates of dtype {ref.dtype}, not {self.updates!r}")
         rest = tuple(ref.shape)[1:]
         if self.updates.rank and tuple(self.updates.type.shape)[self.indices.rank :] != rest:
             raise ShapeError(

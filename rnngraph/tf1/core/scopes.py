@@ -227,7 +227,7 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
     the block return the values from after all of these operations. None clears the dependencies of outer blocks.
     """
     if control_inputs is not None and not isinstance(control_inputs, list | tuple):
-        raise DtypeError(f"tf.control_dependencies takes a list of operations, not {shown(control_inputs)}")
+        raise DtypeError(f"tf.control_dependencies needs a list of operations, not {shown(control_inputs)}")
     graph = get_default_graph()
     outer = graph.collections["control_inputs"]
     first = [*outer, *(item for item in control_inputs or () if hasattr(item, "execute"))]

@@ -282,7 +282,7 @@ def _new_variable(
 def _variables(value: Any, what: str) -> list[Any]:
     """Return a list of variables. Raise ``DtypeError`` if ``value``, the argument of ``what``, is anything else."""
     if not isinstance(value, list | tuple) or not all(isinstance(item, Variable) for item in value):
-        raise DtypeError(f"{what} takes a list of variables, not {shown(value)}")
+        raise DtypeError(f"{what} needs a list of variables, not {shown(value)}")
     return list(value)
 
 

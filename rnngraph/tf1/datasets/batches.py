@@ -25,7 +25,7 @@ def in_batches(elements: Iterable[Element], size: int, drop_remainder: bool) -> 
 
 
 def stacked(elements: Sequence[Element]) -> list[np.ndarray]:
-    """Return a batch of elements of one shape."""
+    """Return a batch: the components of elements of one shape, stacked along a first axis."""
     batch = []
     for parts in zip(*elements, strict=True):
         shapes = {np.shape(part) for part in parts}
@@ -52,7 +52,7 @@ def padded(
         first = np.asarray(parts[0])
         if any(np.ndim(part) != len(shape) for part in parts):
             raise ShapeError(
-                f"padded_shapes has {len(shape)} sizes for a component of {first.ndim} axes; give one size for each"
+                f"padded_shapes has {len(shape)} sizes for a component of rank {first.ndim}; give one for each axis"
             )
         sizes = [
             max(np.shape(part)[axis] for part in parts) if size is None else size for axis, size in enumerate(shape)
@@ -61,7 +61,7 @@ def padded(
         for row, part in enumerate(parts):
             if any(have > size for have, size in zip(np.shape(part), sizes, strict=True)):
                 raise InvalidArgumentError(
-                    f"an element of shape {np.shape(part)} is larger than its batch, {sizes}; pad to more"
+                    f"an element of shape {np.shape(part)} exceeds padded_shapes, {sizes}; enlarge padded_shapes"
                 )
             index: tuple[Any, ...] = (row, *(slice(0, size) for size in np.shape(part)))
             rows[index] = part
@@ -128,7 +128,10 @@ def by_length(
     boundaries: Sequence[int],
     batch_sizes: Sequence[int],
 ) -> Iterator[tuple[int, list[Element]]]:
-    """Yield batches of elements of similar length, as (number of the length bucket, elements)."""
+    """Yield batches of elements of similar length, as (index of the length bucket, elements).
+
+    Bucket i has the lengths from ``boundaries[i - 1]`` to below ``boundaries[i]``.
+    """
     buckets: list[list[Element]] = [[] for _ in batch_sizes]
     for element in elements:
         length = length_of(element)
@@ -143,5 +146,5 @@ def by_length(
 
 
 def padded_component(component: Component, shape: Sequence[int | None]) -> Component:
-    """Return the component of a batch, padded to a shape."""
+    """Return the component of a batch whose elements are padded to a shape."""
     return Component(component.dtype, tuple(shape)).batched(None)

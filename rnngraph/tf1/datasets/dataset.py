@@ -61,7 +61,7 @@ class Dataset(Structured):
     @staticmethod
     @api
     def from_tensors(tensors: Any) -> Dataset:
-        """Return a dataset of one element."""
+        """Return a dataset whose only element is ``tensors``."""
         nest, arrays = _arrays(tensors)
         structure = pack(nest, [_component(item) for item in arrays])
         return Dataset(structure, lambda reading: iter([[np.asarray(reading.value(item)) for item in arrays]]), arrays)
@@ -69,16 +69,16 @@ class Dataset(Structured):
     @staticmethod
     @api
     def from_tensor_slices(tensors: Any) -> Dataset:
-        """Return a dataset of the entries of the first axis of arrays."""
+        """Return a dataset whose elements are the entries of arrays along the first axis."""
         nest, arrays = _arrays(tensors)
         components = [_component(item) for item in arrays]
         if any(item.shape is not None and not item.shape for item in components):
-            raise ShapeError("from_tensor_slices takes arrays with a first axis, not scalars")
+            raise ShapeError("from_tensor_slices needs arrays with a first axis, not scalars; use from_tensors")
 
         def elements(reading: Reading) -> Stream:
             values = [np.asarray(reading.value(item)) for item in arrays]
             if len({len(item) for item in values}) > 1:
-                raise ShapeError(f"from_tensor_slices takes arrays of one length, not {[len(item) for item in values]}")
+                raise ShapeError(f"from_tensor_slices needs arrays of one length, not {[len(item) for item in values]}")
             yield from zip(*values, strict=True)
 
         return Dataset(pack(nest, [item.unbatched() for item in components]), elements, arrays)
@@ -91,11 +91,11 @@ class Dataset(Structured):
         Args:
             generator: Function that returns a generator.
             output_types: Nest of the dtypes of the components.
-            output_shapes: Nest of shapes. Without a shape, the first element determines the rank.
+            output_shapes: Nest of shapes. By default, the ranks are those of the first element.
             args: Arguments of ``generator``.
         """
         if not callable(generator):
-            raise DtypeError(f"from_generator takes a function that returns a generator, not {shown(generator)}")
+            raise DtypeError(f"from_generator needs a function that returns a generator, not {shown(generator)}")
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         arguments = [array_in(item) if not isinstance(item, Tensor) else item for item in args or ()]
 
@@ -137,7 +137,7 @@ class Dataset(Structured):
         return Dataset(structure, elements, [source for part in parts for source in part.sources])
 
     def concatenate(self, dataset: Dataset) -> Dataset:
-        """Return a dataset of this one's elements, followed by those of another."""
+        """Return a dataset of this dataset's elements, followed by those of ``dataset``."""
         both = [
             Component(a.dtype, _common_shape(a.shape, b.shape))
             for a, b in zip(flatten(self.structure), flatten(dataset.structure), strict=True)
@@ -159,7 +159,7 @@ class Dataset(Structured):
     # Order and number -----------------------------------------------------------------------------
 
     def shuffle(self, buffer_size: Any, seed: Any = None, reshuffle_each_iteration: bool | None = None) -> Dataset:
-        """Return the elements in a random order, which differs between readings."""
+        """Return a dataset of the elements in random order, each drawn from the next ``buffer_size`` elements."""
         graph = get_default_graph()
         graph.draws += 1
         serial, rounds = graph.draws, itertools.count()
@@ -173,7 +173,7 @@ class Dataset(Structured):
         return self._derive(self.structure, elements, buffer_size, seed)
 
     def repeat(self, count: Any = None) -> Dataset:
-        """Return the elements ``count`` times. With None or -1, repeat forever."""
+        """Return a dataset of the elements, repeated ``count`` times; forever for None or -1."""
 
         def elements(reading: Reading) -> Stream:
             return repeated(lambda: self.elements(reading), None if count is None else reading.number(count))
@@ -181,7 +181,7 @@ class Dataset(Structured):
         return self._derive(self.structure, elements, count)
 
     def take(self, count: Any) -> Dataset:
-        """Return the first ``count`` elements; -1: all."""
+        """Return a dataset of the first ``count`` elements, of all elements for -1."""
 
         def elements(reading: Reading) -> Stream:
             limit = reading.number(count)
@@ -190,7 +190,7 @@ class Dataset(Structured):
         return self._derive(self.structure, elements, count)
 
     def skip(self, count: Any) -> Dataset:
-        """Return the elements after the first ``count``."""
+        """Return a dataset of the elements after the first ``count``."""
 
         def elements(reading: Reading) -> Stream:
             return itertools.islice(self.elements(reading), reading.number(count), None)
@@ -198,7 +198,7 @@ class Dataset(Structured):
         return self._derive(self.structure, elements, count)
 
     def shard(self, num_shards: Any, index: Any) -> Dataset:
-        """Return every ``num_shards``-th element, from ``index`` on."""
+        """Return a dataset of every ``num_shards``-th element, from ``index`` on."""
 
         def elements(reading: Reading) -> Stream:
             return itertools.islice(self.elements(reading), reading.number(index), None, reading.number(num_shards))
@@ -210,7 +210,7 @@ class Dataset(Structured):
         return self
 
     def cache(self, filename: Any = "") -> Dataset:
-        """Return a dataset that keeps its elements in memory after the first reading."""
+        """Return a dataset that keeps its elements in memory after the first complete reading. No file is written."""
         cached: list[Element] = []
         is_whole: list[bool] = []
 
@@ -228,17 +228,17 @@ class Dataset(Structured):
         return self._derive(self.structure, elements)
 
     def with_options(self, options: Any) -> Dataset:
-        """Return the dataset itself."""
+        """Return the dataset itself: options have no effect."""
         return self
 
     def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
-        """Return ``transformation_func`` of the dataset."""
+        """Return the result of ``transformation_func`` for this dataset."""
         return transformation_func(self)
 
     # Functions of elements ------------------------------------------------------------------------
 
     def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None, **options: Any) -> Dataset:
-        """Return the results of a function of the components of each element."""
+        """Return a dataset of the results of ``map_func``, whose arguments are the components of an element."""
         function = ElementFunction("Dataset.map", map_func, self.structure)
 
         def elements(reading: Reading) -> Stream:
@@ -247,32 +247,32 @@ class Dataset(Structured):
         return self._derive(self._result(function), elements)
 
     def _result(self, function: ElementFunction) -> Any:
-        """Return the structure of a function's results. For functions of strings, call the function once."""
+        """Return the structure of a function's results. A function of strings is called once to find it."""
         if function.is_plain:
             first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
             if first is None:
                 raise StructureError(
-                    "Dataset.map of strings needs the first element before a run; build the dataset from arrays"
+                    "Dataset.map of strings needs the first element at declaration; build the dataset from arrays"
                 )
             function(first)
             return map_leaves(lambda item: Component(item.dtype, (None,) * len(item.shape)), function.result)
         return function.result
 
     def filter(self, predicate: Callable[..., Any]) -> Dataset:
-        """Return the elements for which a function is true."""
+        """Return a dataset of the elements for which ``predicate`` returns True."""
         function = ElementFunction("Dataset.filter", predicate, self.structure)
         return self._derive(
             self.structure, lambda reading: (item for item in self.elements(reading) if bool(function(item)[0]))
         )
 
     def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
-        """Return the concatenation of the datasets that a function returns for each element."""
+        """Return the concatenation of the datasets that ``map_func`` returns for the elements."""
         return self.interleave(map_func, 1, 1)
 
     def interleave(
         self, map_func: Callable[..., Any], cycle_length: Any = 1, block_length: Any = 1, num_parallel_calls: Any = None
     ) -> Dataset:
-        """Return the elements of the datasets that ``map_func`` returns, interleaved."""
+        """Return a dataset that interleaves the elements of the datasets that ``map_func`` returns."""
 
         def inner(element: Sequence[Any]) -> Dataset:
             packed = pack(self.structure, list(element))
@@ -284,7 +284,7 @@ class Dataset(Structured):
         first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
         if first is None:
             raise StructureError(
-                "interleave and flat_map need the first element before a run; build the dataset from arrays"
+                "interleave and flat_map need the first element at declaration; build the dataset from arrays"
             )
 
         def elements(reading: Reading) -> Stream:
@@ -308,7 +308,7 @@ class Dataset(Structured):
     # Batches --------------------------------------------------------------------------------------
 
     def batch(self, batch_size: Any, drop_remainder: Any = False) -> Dataset:
-        """Return batches of elements of one shape."""
+        """Return a dataset of batches: ``batch_size`` elements of one shape, stacked along a first axis."""
         size = int(batch_size) if drop_remainder and not isinstance(batch_size, Tensor) else None
         return self._derive(
             map_leaves(lambda item: item.batched(size), self.structure),
@@ -321,12 +321,12 @@ class Dataset(Structured):
     def padded_batch(
         self, batch_size: Any, padded_shapes: Any, padding_values: Any = None, drop_remainder: Any = False
     ) -> Dataset:
-        """Return batches of elements, each padded at its end.
+        """Return a dataset of batches, in which each element is padded at its end.
 
         Args:
             batch_size: Number of elements of a batch.
-            padded_shapes: Nest of sizes. None or -1 pads to the longest element of a batch.
-            padding_values: Nest of padding values; None is 0.
+            padded_shapes: Nest of the shapes to pad to. A size of None or -1 is the largest size in the batch.
+            padding_values: Nest of padding values. None stands for 0, or for empty strings.
             drop_remainder: Drop a smaller last batch.
         """
         components = flatten(self.structure)
@@ -353,7 +353,7 @@ class Dataset(Structured):
         return leaves * len(components) if len(leaves) == 1 else leaves
 
     def unbatch(self) -> Dataset:
-        """Return the entries of the first axis of each element."""
+        """Return a dataset of the entries of each element along the first axis."""
         return self._derive(
             map_leaves(lambda item: item.unbatched(), self.structure),
             lambda reading: (row for element in self.elements(reading) for row in zip(*element, strict=True)),
@@ -368,7 +368,7 @@ class Dataset(Structured):
         padding_values: Any,
         to_boundary: bool,
     ) -> Dataset:
-        """Return padded batches of elements of similar length."""
+        """Return a dataset of padded batches of elements of similar length, as ``bucket_by_sequence_length``."""
         length = ElementFunction("element_length_func", length_function, self.structure)
         components = flatten(self.structure)
         shapes: list[Any] = [item.shape or () for item in components]
@@ -403,6 +403,7 @@ def text_line_dataset(filenames: Any, compression_type: Any = None, buffer_size:
 
 
 def _component(item: Any) -> Component:
+    """Return the dtype and shape of an array or a Tensor."""
     if isinstance(item, Tensor):
         sizes = tuple(size if isinstance(size, int) else None for size in item.type.shape)
         return Component(str(item.type.dtype), sizes)
@@ -416,6 +417,7 @@ def _arrays(nest: Any) -> tuple[Any, list[Any]]:
 
 
 def _lists_as_arrays(nest: Any) -> Any:
+    """Return a nest of dicts and tuples with arrays in place of lists and numbers."""
     if isinstance(nest, dict):
         return {key: _lists_as_arrays(nest[key]) for key in sorted(nest)}
     if isinstance(nest, tuple):
@@ -425,20 +427,21 @@ def _lists_as_arrays(nest: Any) -> Any:
 
 
 def flatten_like(structure: Any, value: Any) -> list[Any]:
-    """Return the parts of a value that correspond to the leaves of a nest. Such a part may itself be a list."""
+    """Return the parts of a value that correspond to the leaves of a nest. A part may itself be a list."""
     if isinstance(structure, dict):
         return [leaf for key in structure for leaf in flatten_like(structure[key], value[key])]
     if isinstance(structure, tuple | list):
         if len(structure) != len(value):
             raise StructureError(
-                f"an element has {len(value)} parts, but output_types has {len(structure)}; give one dtype per part"
+                f"an element has {len(value)} components, but output_types has {len(structure)}; give one dtype for "
+                "each component"
             )
         return [leaf for part, item in zip(structure, value, strict=True) for leaf in flatten_like(part, item)]
     return [value]
 
 
 def _common_shape(one: Any, other: Any) -> Any:
-    """Return the common shape of two, with None where sizes differ."""
+    """Return a shape that covers two shapes, with None where sizes differ; None if ranks differ."""
     if one is None or other is None or len(one) != len(other):
         return None
     return tuple(a if a == b else None for a, b in zip(one, other, strict=True))

@@ -1,6 +1,6 @@
-"""Functions that programs pass to datasets, for example to ``map``.
+"""Functions that programs pass to datasets, for example to ``map``; and ``tf.py_func``.
 
-A function is declared once, and runs for each element.
+A function of a dataset is declared once, and runs for each element.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ElementFunction:
 
     def __init__(self, what: str, function: Callable[..., Any], structure: Any) -> None:
         if not callable(function):
-            raise DtypeError(f"{what} takes a function of the components of an element, not {shown(function)}")
+            raise DtypeError(f"{what} needs a function of the components of an element, not {shown(function)}")
         self.what, self.function, self.structure = what, function, structure
         components = flatten(structure)
         self.is_plain = any(item.dtype == TEXT or item.shape is None for item in components)
@@ -47,6 +47,7 @@ class ElementFunction:
             self._declare(components)
 
     def _declare(self, components: Sequence[Component]) -> None:
+        """Call the function with placeholders, in a graph of its own."""
         graph = Graph()
         graph.seed = get_default_graph().seed
         with graph.as_default():
@@ -55,11 +56,14 @@ class ElementFunction:
             result = tuple(result) if isinstance(result, list) else result
             self._leaves = [_leaf(leaf, self.what) for leaf in flatten(result)]
         if any(isinstance(leaf, Tensor) and leaf.node.op == "parameter" for leaf in self._leaves):
-            raise NotOfferedError(f"{self.what}: its function reads variables; read them after the dataset ({GUIDE})")
+            raise NotOfferedError(
+                f"{self.what}: the function returns a variable; read variables after the dataset ({GUIDE})"
+            )
         self.result = pack(result, [_component(leaf) for leaf in self._leaves])
         self._session = Session(graph=graph)
 
     def _called(self, arguments: Any) -> Any:
+        """Call the function with an element's components. Those of a tuple are separate arguments."""
         unpacked = type(self.structure) is tuple
         return self.function(*arguments) if unpacked else self.function(arguments)
 
@@ -77,7 +81,7 @@ class ElementFunction:
         return [next(values) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
 
     def _run(self, tensors: Sequence[Tensor], feeds: Mapping[Any, Any]) -> list[np.ndarray]:
-        """Compute Tensors. A result of ``tf.py_func`` may have any rank if no other operation reads the result."""
+        """Return the values of Tensors. A result of ``tf.py_func`` may have any rank if only the caller reads it."""
         session = self._session
         assert session is not None, "the function was declared"
         by_node = {tensor.node: value for tensor, value in feeds.items()}
@@ -105,11 +109,12 @@ def _leaf(leaf: Any, what: str) -> Any:
     if isinstance(leaf, Tensor) or hasattr(leaf, "elements"):
         return leaf
     if isinstance(leaf, Operation) or leaf is None:
-        raise DtypeError(f"{what}: its function must return Tensors, arrays or datasets, not {shown(leaf)}")
+        raise DtypeError(f"{what}: the function must return Tensors, arrays or datasets, not {shown(leaf)}")
     return array_in(leaf)
 
 
 def _component(leaf: Any) -> Any:
+    """Return the dtype and shape of a leaf of a function's result; a dataset itself."""
     if isinstance(leaf, Tensor):
         if isinstance(leaf, PythonResult) and leaf.has_open_rank:
             return Component(str(leaf.type.dtype), None)
@@ -131,7 +136,7 @@ class PythonResult(TfTensor):
 
     @staticmethod
     def of(dtype: str, value: Any) -> PythonResult:
-        """Return a result with a dtype. ``value`` is the object that computes the array in a run."""
+        """Return a result of unknown rank. ``value`` has a method ``value`` that computes the array in a run."""
         result = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
         result.has_open_rank, result.value = True, value
         return result
@@ -189,7 +194,7 @@ class _Call(Source):
 def py_func(
     func: Callable[..., Any], inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None
 ) -> Any:
-    """Return Tensors that a Python function of arrays computes in each run. No gradient passes through them.
+    """Return Tensors that a Python function of arrays computes in each run, without gradients.
 
     Set the shapes of the results with ``set_shape``; a result without a shape is a scalar.
 
@@ -199,7 +204,7 @@ def py_func(
         Tout: A dtype for one result, or a list of dtypes.
     """
     if not callable(func):
-        raise DtypeError(f"tf.py_func takes a function of arrays, not {shown(func)}")
+        raise DtypeError(f"tf.py_func needs a function of arrays, not {shown(func)}")
     several = isinstance(Tout, list | tuple) and not isinstance(Tout, DType)
     dtypes = [component_dtype(item) for item in (Tout if several else [Tout])]
     if any(isinstance(item, ElementValue) for item in inp):
@@ -214,5 +219,5 @@ def py_func(
 
 @api
 def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
-    """Return ``tf.py_func``, under its new name."""
+    """Return the result of ``tf.py_func``, whose later name this is."""
     return py_func(func, inp, Tout)

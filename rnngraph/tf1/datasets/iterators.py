@@ -21,7 +21,7 @@ from .sources import Component, Elements, Source, Structured, component_dtype
 
 
 class _Begin(Operation):
-    """Operation that starts an iterator with the first element of a dataset."""
+    """Operation that starts an iterator before the first element of a dataset."""
 
     def __init__(self, iterator: Iterator, dataset: Any, name: str) -> None:
         self.iterator, self.dataset = iterator, dataset
@@ -80,7 +80,7 @@ class Iterator(Structured):
         return pack(self.structure, self.source.tensors(components, names))
 
     def _components(self) -> list[Component]:
-        """Return the components. Unknown ranks are taken from the first element, if it can be read without a run."""
+        """Return the components. Unknown ranks are those of the first element, if it can be read without a run."""
         components: list[Component] = flatten(self.structure)
         dataset = self.dataset
         if dataset is None or dataset.sources or all(item.shape is not None for item in components):
@@ -97,11 +97,12 @@ class Iterator(Structured):
     def make_initializer(self, dataset: Any, name: str | None = None) -> Operation:
         """Return an operation that starts the iterator with a dataset of the iterator's structure."""
         if not hasattr(dataset, "elements"):
-            raise StructureError(f"make_initializer takes a dataset, not {shown(dataset)}")
+            raise StructureError(f"make_initializer needs a dataset, not {shown(dataset)}")
         kinds = [[item.dtype for item in flatten(nest)] for nest in (dataset.structure, self.structure)]
         if kinds[0] != kinds[1]:
             raise StructureError(
-                f"the dataset has the dtypes {kinds[0]}, but the iterator {kinds[1]}; give a dataset of these"
+                f"the dataset has the dtypes {kinds[0]}, but the iterator has {kinds[1]}; pass a dataset with the "
+                "iterator's dtypes"
             )
         return _Begin(self, dataset, name or "make_initializer")
 
@@ -114,7 +115,7 @@ class Iterator(Structured):
     def from_structure(
         output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
     ) -> Iterator:
-        """Return an iterator without a dataset. ``make_initializer`` starts it with one."""
+        """Return an iterator without a dataset. ``make_initializer`` starts the iterator with a dataset."""
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]

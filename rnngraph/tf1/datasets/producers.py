@@ -50,6 +50,7 @@ class _Producer(FIFOQueue):
         self._running: WeakKeyDictionary[Any, Iterator[np.ndarray]] = WeakKeyDictionary()
 
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
+        """Return the next ``count`` entries of the epochs."""
         if session not in self._running:
             self._running[session] = self._entries(session)
         elements: list[Sequence[np.ndarray]] = []
@@ -62,6 +63,7 @@ class _Producer(FIFOQueue):
         raise at_end(f"the queue {self.name}")
 
     def _entries(self, session: Any) -> Iterator[np.ndarray]:
+        """Yield the entries of the array, epoch by epoch."""
         entries, draw, epoch = self._begin(session), np.random.default_rng(self._seeds), 0
         while len(entries) and (self._epochs is None or epoch < self._epochs):
             yield from draw.permutation(entries) if self._shuffle else entries
@@ -111,7 +113,7 @@ def input_producer(
     name: str | None = None,
     cancel_op: Any = None,
 ) -> FIFOQueue:
-    """Return a queue of the entries of an array's first axis, epoch by epoch."""
+    """Return a queue of the entries of an array along the first axis, epoch by epoch."""
     rows = input_tensor if isinstance(input_tensor, Tensor) else as_tensor(array_in(input_tensor))
     shape = tuple(size if isinstance(size, int) else None for size in rows.type.shape[1:])
     component = Component(str(rows.type.dtype), shape)
@@ -128,15 +130,15 @@ def slice_input_producer(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> list[Tensor]:
-    """Return one entry of the first axis of each array, at the same index, epoch by epoch."""
+    """Return an entry of each array along the first axis. All have the same index, which changes from run to run."""
     rows = [item if isinstance(item, Tensor) else as_tensor(array_in(item)) for item in tensor_list]
     if not rows or not all(item.rank for item in rows):
         raise StructureError(
-            f"slice_input_producer takes a list of arrays of a common first axis, not {shown(tensor_list)}"
+            f"slice_input_producer needs a list of arrays with first axes of one size, not {shown(tensor_list)}"
         )
     counts = [size for item in rows if isinstance(size := item.type.shape[0], int)]
     if not counts:
-        raise ArgumentError("slice_input_producer takes arrays whose first axis has a fixed size")
+        raise ArgumentError("slice_input_producer needs an array whose first axis has a fixed size")
     place = range_input_producer(counts[0], num_epochs, shuffle, seed, name=name or "input_producer").dequeue()
     return [gather(item, place) for item in rows]
 
@@ -150,11 +152,12 @@ class _Batching:
 
     Attributes:
         size: Elements of a batch.
-        is_many: True if the Tensors have many elements along a first axis.
+        is_many: True if the Tensors contain many elements along a first axis, rather than one element.
         pads: True if elements are padded to the longest.
         allows_smaller: True if the last batch may be smaller.
-        min_left: Minimum number of elements in the buffer from which elements are drawn; None keeps the order.
-        seed: Seed of the order.
+        min_left: Minimum number of elements that stay in the buffer from which elements are drawn; None keeps the
+            order.
+        seed: Seed of the random order.
     """
 
     size: int
@@ -166,7 +169,7 @@ class _Batching:
 
 
 class _Batched(Source):
-    """Stream of batches whose elements are values of Tensors, each computed anew.
+    """Stream of batches. Each element, or group of elements, is computed anew from Tensors.
 
     Args:
         tensors: Tensors to compute.
@@ -182,6 +185,7 @@ class _Batched(Source):
         self._buffers: WeakKeyDictionary[Any, list[Sequence[np.ndarray]]] = WeakKeyDictionary()
 
     def _elements(self, session: Any) -> Iterator[Sequence[np.ndarray]]:
+        """Yield the elements in order, until the Tensors have no more values."""
         nodes = [item.node for item in self.inputs] + ([] if self.keep is None else [self.keep.node])
         while True:
             try:
@@ -197,6 +201,7 @@ class _Batched(Source):
                 yield arrays
 
     def _shuffled(self, session: Any) -> Iterator[Sequence[np.ndarray]]:
+        """Yield the elements in random order."""
         waiting = self._buffers.setdefault(session, [])
         for element in self._elements(session):
             waiting.append(element)
@@ -222,6 +227,7 @@ class _Batched(Source):
 
 
 def _batches(tensors: Any, options: _Batching, name: str, keep: Any = None) -> Any:
+    """Return Tensors of batches, in the structure of ``tensors``."""
     names = sorted(tensors) if isinstance(tensors, dict) else None
     listed = [tensors[key] for key in names] if names is not None else tensors
     items = [as_tensor(item) for item in (listed if isinstance(listed, list | tuple) else [listed])]
@@ -251,7 +257,7 @@ def batch(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> Any:
-    """Return batches whose elements are values of ``tensors``, each computed anew."""
+    """Return batches of elements. ``tensors`` is computed anew for each element, or group with ``enqueue_many``."""
     options = _Batching(int(batch_size), enqueue_many, dynamic_pad, allow_smaller_final_batch)
     return _batches(tensors, options, name or "batch")
 
@@ -289,6 +295,6 @@ def shuffle_batch(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> Any:
-    """Return batches of elements in random order, drawn from at least ``min_after_dequeue`` elements."""
+    """Return batches of elements in random order, drawn from more than ``min_after_dequeue`` elements."""
     options = _Batching(int(batch_size), enqueue_many, False, allow_smaller_final_batch, int(min_after_dequeue), seed)
     return _batches(tensors, options, name or "shuffle_batch")

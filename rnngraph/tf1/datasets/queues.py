@@ -1,4 +1,4 @@
-"""Queues, to which operations add elements, and from which runs take them.
+"""Queues: operations add elements, and runs remove elements.
 
 A queue with a ``QueueRunner`` fills itself when it is empty.
 """
@@ -26,7 +26,7 @@ from .sources import Component, Source, at_end, component_dtype, pulled_tensor
 
 QUEUE_RUNNERS = "queue_runners"
 _WAIT_S = 0.001
-"""Polling interval, in seconds, for queues that the program's threads fill."""
+"""Polling interval of a run, in seconds, while another thread of the program fills a queue."""
 
 
 class _Content:
@@ -77,17 +77,18 @@ class QueueBase:
 
     @api
     def enqueue_many(self, vals: Any, name: str | None = None) -> Operation:
-        """Return an operation that adds an element for each entry of the first axis of arrays."""
+        """Return an operation that adds one element for each entry of arrays along the first axis."""
         return _Enqueue(self, self._values(vals), True, name or f"{self.name}_EnqueueMany")
 
     def _values(self, values: Any) -> list[Tensor]:
+        """Return the components of ``values`` as Tensors: one value, a list, or a dict by the queue's names."""
         listed = [values[key] for key in self.names] if isinstance(values, dict) else values
         listed = list(listed) if isinstance(listed, list | tuple) and len(self.dtypes) > 1 else listed
         items = listed if isinstance(listed, list | tuple) else [listed]
         if len(self.dtypes) == 1 and len(items) != 1:
             items = [values]
         if len(items) != len(self.dtypes):
-            raise StructureError(f"an element of {self.name} has {len(self.dtypes)} components, not {len(items)}")
+            raise StructureError(f"an element of {self.name} needs {len(self.dtypes)} components, not {len(items)}")
         return [
             item if isinstance(item, Tensor) else as_tensor(np.asarray(item, dtype))
             for item, dtype in zip(items, self.dtypes, strict=True)
@@ -100,7 +101,7 @@ class QueueBase:
 
     @api
     def dequeue_many(self, n: int, name: str | None = None) -> Any:
-        """Return ``n`` elements, stacked along a first axis."""
+        """Return ``n`` elements stacked along a first axis. Each run removes them from the queue."""
         return self._tensors(
             _Dequeue(self, int(n)),
             [item.batched(int(n)) for item in self.components],
@@ -109,7 +110,7 @@ class QueueBase:
 
     @api
     def dequeue_up_to(self, n: int, name: str | None = None) -> Any:
-        """Return ``n`` elements, stacked along a first axis; fewer if the queue is closed."""
+        """Return ``n`` elements as ``dequeue_many`` does; fewer, but at least one, if the queue is closed."""
         return self._tensors(
             _Dequeue(self, int(n), True),
             [item.batched(None) for item in self.components],
@@ -117,6 +118,7 @@ class QueueBase:
         )
 
     def _tensors(self, source: Source, components: Sequence[Component], name: str) -> Any:
+        """Return Tensors of a source: a dict if the queue has names, one Tensor, or a list."""
         tensors = source.tensors(components, [name] * len(components))
         if self.names:
             return dict(zip(self.names, tensors, strict=True))
@@ -124,7 +126,7 @@ class QueueBase:
 
     @api
     def size(self, name: str | None = None) -> Tensor:
-        """Return the number of elements."""
+        """Return a Tensor of the number of elements in the queue."""
         return pulled_tensor(Component("int32", ()), name or f"{self.name}_Size", _Size(self))
 
     @api
@@ -139,7 +141,7 @@ class QueueBase:
         return waiting.popleft()
 
     @property
-    def least_left(self) -> int:
+    def min_left(self) -> int:
         """Minimum number of elements that stay in an open queue."""
         return 0
 
@@ -151,17 +153,23 @@ class QueueBase:
         return padded(elements, shapes, [0] * len(shapes))
 
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
-        """Remove and return elements. If the queue has too few, fill the queue first."""
+        """Remove ``count`` elements from the queue, and return them. If there are too few, fill the queue first.
+
+        Args:
+            session: Session of the run.
+            count: Number of elements.
+            may_be_fewer: Return the remaining elements of a closed queue rather than raise ``OutOfRangeError``.
+        """
         content = self.content(session)
-        while len(content.elements) < count + self.least_left and not content.is_closed:
+        while len(content.elements) < count + self.min_left and not content.is_closed:
             if self.fill:
                 self._refill(session, content)
             elif _may_be_filled_by_threads():
                 time.sleep(_WAIT_S)
             else:
                 raise FailedPreconditionError(
-                    f"the queue {self.name} holds {len(content.elements)} elements, and nothing fills it, so that "
-                    "TensorFlow would wait forever; run its enqueue operation first",
+                    f"the queue {self.name} has {len(content.elements)} elements, but the run needs {count}, and "
+                    "nothing fills the queue; run its enqueue operation first",
                     user_line(),
                 )
         if len(content.elements) < count and not (may_be_fewer and content.elements):
@@ -169,6 +177,7 @@ class QueueBase:
         return [self.pop_element(content.elements) for _ in range(min(count, len(content.elements)))]
 
     def _refill(self, session: Any, content: _Content) -> None:
+        """Run the operations that fill the queue. At the end of their inputs, close the queue."""
         try:
             session.run(self.fill)
         except OutOfRangeError:
@@ -176,7 +185,7 @@ class QueueBase:
 
 
 def _may_be_filled_by_threads() -> bool:
-    """True if the program has threads of its own, which may add to queues."""
+    """True if the process has other threads than rnngraph's, which may add elements to queues."""
     own = threading.current_thread()
     return any(thread is not own and not thread.name.startswith("rnngraph") for thread in threading.enumerate())
 
@@ -186,7 +195,7 @@ class FIFOQueue(QueueBase):
 
 
 class PaddingFIFOQueue(QueueBase):
-    """``tf.PaddingFIFOQueue``: stacked elements are padded with zeros to the longest."""
+    """``tf.PaddingFIFOQueue``: dequeued elements are padded with zeros to one shape, and stacked."""
 
     is_padding = True
 
@@ -207,12 +216,12 @@ class RandomShuffleQueue(QueueBase):
         name: str = "random_shuffle_queue",
     ) -> None:
         super().__init__(capacity, dtypes, shapes, names, shared_name, name)
-        self._least, self._draw = int(min_after_dequeue), np.random.default_rng(abs(seed or 0))
+        self._min_left, self._draw = int(min_after_dequeue), np.random.default_rng(abs(seed or 0))
 
     @property
-    def least_left(self) -> int:
+    def min_left(self) -> int:
         """Minimum number of elements that stay in an open queue."""
-        return self._least
+        return self._min_left
 
     def pop_element(self, waiting: deque[Sequence[np.ndarray]]) -> Sequence[np.ndarray]:
         place = int(self._draw.integers(len(waiting)))
@@ -222,21 +231,23 @@ class RandomShuffleQueue(QueueBase):
 
 
 def _one_for_each(shapes: Any, count: int) -> list[tuple[int | None, ...]]:
-    """Return the shape of each component. A single shape is that of the only component."""
+    """Return the shape of each component. For one component, ``shapes`` may be the shape itself."""
     listed = list(shapes)
     if count == 1 and not any(isinstance(item, list | tuple) for item in listed):
         listed = [shapes]
     if len(listed) != count:
-        raise ArgumentError(f"shapes={shown(shapes)} has {len(listed)} entries, but dtypes has {count}")
+        raise ArgumentError(
+            f"shapes={shown(shapes)} has {len(listed)} entries, but dtypes has {count}; give one shape for each dtype"
+        )
     return [tuple(getattr(size, "value", size) for size in shape) for shape in listed]
 
 
 class _Enqueue(Operation):
-    """Operation that adds an element, or one for each entry of a first axis."""
+    """Operation that adds one element, or one element for each entry along the first axis."""
 
     def __init__(self, queue: QueueBase, values: list[Tensor], is_many: bool, name: str) -> None:
         self.queue, self.values, self.is_many = queue, values, is_many
-        # Shapes that the program left out are taken from the first values.
+        # A queue without shapes gets those of the first values that are enqueued.
         if any(component.shape is None for component in queue.components):
             shapes = [
                 tuple(size if isinstance(size, int) else None for size in item.type.shape)[1 if is_many else 0 :]
@@ -286,7 +297,7 @@ class _Size:
         self.queue = queue
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return the number."""
+        """Return the number of elements in a session."""
         return len(self.queue.content(session).elements)
 
 
@@ -305,7 +316,7 @@ class QueueRunner:
         import_scope: Any = None,
     ) -> None:
         if not isinstance(queue, QueueBase):
-            raise StructureError(f"tf.train.QueueRunner takes a queue, not {shown(queue)}")
+            raise StructureError(f"tf.train.QueueRunner needs a queue, not {shown(queue)}")
         self.queue = queue
         queue.fill += list(dict.fromkeys(enqueue_ops or ()))
 
@@ -315,7 +326,7 @@ class QueueRunner:
         return self.queue.name
 
     def create_threads(self, sess: Any, coord: Any = None, daemon: bool = False, start: bool = False) -> list[Any]:
-        """Return no threads: runs fill the queue themselves."""
+        """Return an empty list of threads: runs fill the queue themselves."""
         return []
 
 
@@ -329,5 +340,5 @@ def add_queue_runner(qr: QueueRunner, collection: str = QUEUE_RUNNERS) -> None:
 def start_queue_runners(
     sess: Any = None, coord: Any = None, daemon: bool = True, start: bool = True, collection: str = QUEUE_RUNNERS
 ) -> list[Any]:
-    """Return no threads: runs fill queues themselves."""
+    """Return an empty list of threads: runs fill queues themselves."""
     return []

@@ -29,5 +29,5 @@ class Reading:
         return item.node["value"] if item.node.op == "constant" else self.values[item.node]
 
     def number(self, item: Any) -> int:
-        """Return an int of the program, or the value of a scalar Tensor."""
+        """Return an argument of the program as an int: a number, or the value of a scalar Tensor."""
         return int(self.value(item))

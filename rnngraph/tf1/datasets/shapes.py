@@ -1,4 +1,4 @@
-"""Parses the shapes of elements' components in a program's arguments."""
+"""Parsing of arguments that are the shapes of an element's components."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from ..core.shapes import TensorShape
 
 
 def shapes_in(shapes: Any, count: int) -> list[Any]:
-    """Return a list of shapes from a nest of lists, tuples and ``tf.TensorShape``."""
+    """Return the ``count`` shapes in a nest of lists, tuples, dicts and ``tf.TensorShape``, with None for -1."""
     parsed = [*_each_shape(shapes)]
     if len(parsed) != count:
-        raise ShapeError(f"{shown(shapes)} has {len(parsed)} shapes, and an element has {count} components")
+        raise ShapeError(
+            f"{shown(shapes)} has {len(parsed)} shapes, but an element has {count} components; give one shape for each"
+        )
     return parsed
 
 
 def _each_shape(shapes: Any) -> Iterable[Any]:
+    """Yield each shape of a nest as a tuple of ints and None; None for an unknown shape."""
     if shapes is None:
         yield None
     elif isinstance(shapes, TensorShape):

@@ -22,7 +22,7 @@ from ..core.tensors import DTYPES, as_tensorflow
 from ..table.missing import GUIDE
 
 TEXT = "string"
-"""Dtype of strings, which datasets carry and Tensors do not."""
+"""Dtype of strings. Datasets have strings, but Tensors do not."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Component:
 
 
 def kind_of(array: np.ndarray) -> str:
-    """Return the dtype in which Tensors store an array. Small integers become int32."""
+    """Return the dtype of a component that is an array. Integers of 8 and 16 bits become int32."""
     if array.dtype.kind in "OSU":
         return TEXT
     if array.dtype.kind in "iu" and array.dtype.itemsize < 4:
@@ -61,7 +61,7 @@ def kind_of(array: np.ndarray) -> str:
 
 
 def array_in(value: Any, dtype: str | None = None) -> np.ndarray:
-    """Convert a value to an array, as TensorFlow does: Python's ints become int32, floats float32."""
+    """Convert a value to an array. Without ``dtype``, Python's ints become int32 and floats float32."""
     plain = not isinstance(value, np.ndarray | np.generic)
     array = np.asarray(value)
     if dtype is not None:
@@ -81,7 +81,7 @@ def component_dtype(dtype: Any) -> str:
 
 
 class Structured:
-    """Base of classes whose elements have one structure.
+    """Base of ``Dataset`` and ``Iterator``, whose elements all have one structure.
 
     Attributes:
         structure: Nest of the components of an element.
@@ -101,7 +101,7 @@ class Structured:
 
 
 class Source:
-    """Stream of elements. All reads of one run return the same element; each run takes a new one.
+    """Stream of elements. All reads of one run return the same element; each run takes the next element.
 
     A subclass defines ``next_element``, or ``element_of_run`` if elements depend on the run.
     """
@@ -132,7 +132,7 @@ class Source:
         raise NotImplementedError
 
     def tensors(self, components: Sequence[Component], names: Sequence[str]) -> list[Tensor]:
-        """Return Tensors whose values every run that reads them takes from the stream."""
+        """Return a Tensor for each component of an element. A run that reads them takes an element of the stream."""
         return [
             pulled_tensor(component, name, Pulled(self, number))
             for number, (component, name) in enumerate(zip(components, names, strict=True))
@@ -147,12 +147,12 @@ class Pulled:
     number: int
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return the array."""
+        """Return the component of the run's element."""
         return self.source.element(session, fed, seed)[self.number]
 
 
 def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
-    """Return a placeholder that is not fed by the program.
+    """Return a placeholder whose value a run computes, unless the program feeds it.
 
     Args:
         component: Dtype and shape.
@@ -174,7 +174,7 @@ def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
 
 
 def at_end(what: str) -> OutOfRangeError:
-    """Return the error of a run after the last element."""
+    """Return the error for a run that needs an element after the last element of ``what``."""
     return OutOfRangeError(f"End of sequence: {what} has no more elements", user_line())
 
 
@@ -186,7 +186,7 @@ class Elements(Source):
         self._running: WeakKeyDictionary[Any, Iterator[Sequence[np.ndarray]]] = WeakKeyDictionary()
 
     def start(self, session: Any, elements: Iterator[Sequence[np.ndarray]]) -> None:
-        """Start with the first of ``elements`` in a session."""
+        """Let the next run in a session read the first of ``elements``."""
         self._running[session] = elements
         self._latest.pop(session, None)
 

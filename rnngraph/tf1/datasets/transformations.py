@@ -1,4 +1,4 @@
-"""Functions that ``Dataset.apply`` takes: ``tf.data.experimental`` and ``tf.contrib.data``."""
+"""Functions for ``Dataset.apply``: ``tf.data.experimental`` and ``tf.contrib.data``."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def map_and_batch(
 
 @api
 def batch_and_drop_remainder(batch_size: Any) -> Transformation:
-    """Return a function that makes full batches, and drops a smaller last batch."""
+    """Return a function that batches the elements of a dataset, and drops a smaller last batch."""
     return lambda dataset: dataset.batch(batch_size, drop_remainder=True)
 
 
 @api
 def padded_batch_and_drop_remainder(batch_size: Any, padded_shapes: Any, padding_values: Any = None) -> Transformation:
-    """Return a function that makes full padded batches, and drops a smaller last batch."""
+    """Return a function that makes padded batches of the elements of a dataset, and drops a smaller last batch."""
     return lambda dataset: dataset.padded_batch(batch_size, padded_shapes, padding_values, drop_remainder=True)
 
 
@@ -71,7 +71,16 @@ def bucket_by_sequence_length(
     no_padding: bool = False,
     drop_remainder: bool = False,
 ) -> Transformation:
-    """Return a function that makes padded batches of elements of similar length."""
+    """Return a function that makes padded batches of elements of similar length.
+
+    Args:
+        element_length_func: Function of the components of an element that returns the element's length.
+        bucket_boundaries: Lengths at which buckets begin, except for the first bucket.
+        bucket_batch_sizes: Number of elements of a batch, for each bucket.
+        padded_shapes: As for ``Dataset.padded_batch``; by default the shapes of the elements.
+        padding_values: As for ``Dataset.padded_batch``.
+        pad_to_bucket_boundary: Pad to the greatest length of the bucket rather than of the batch.
+    """
     return lambda dataset: dataset.by_length(
         element_length_func,
         bucket_boundaries,

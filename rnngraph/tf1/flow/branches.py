@@ -26,13 +26,13 @@ def cond(
     fn1: Function | None = None,
     fn2: Function | None = None,
 ) -> Any:
-    """Return the result of ``true_fn`` if ``pred`` holds, else the result of ``false_fn``. Both are computed.
+    """Return the result of ``true_fn`` if ``pred`` is True, else the result of ``false_fn``. Both are computed.
 
     Args:
         pred: A scalar bool Tensor. A Python bool selects a function at declaration.
         true_fn: Function without arguments that returns a nest of Tensors.
         false_fn: Function that returns a nest of the same structure.
-        strict: Return a list of one Tensor as a list.
+        strict: Return a list of one Tensor as a list, rather than as the Tensor.
     """
     first, second = (true_fn if fn1 is None else fn1), (false_fn if fn2 is None else fn2)
     if isinstance(pred, bool | np.bool_):
@@ -57,7 +57,7 @@ def case(
     """
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, Mapping) else pred_fn_pairs
     if not isinstance(pairs, list | tuple) or not pairs or not all(_is_pair(pair) for pair in pairs):
-        raise DtypeError(f"tf.case takes pairs of a condition and a function, not {shown(pred_fn_pairs)}")
+        raise DtypeError(f"tf.case needs pairs of a condition and a function, not {shown(pred_fn_pairs)}")
     pairs = list(pairs)
     last = pairs.pop()[1] if default is None else default
     truths = [_truth(pred, "tf.case") for pred, _ in pairs]
@@ -74,13 +74,13 @@ def case(
 
 @gives_tensors
 def switch_case(branch_index: Any, branch_fns: Any, default: Function | None = None, name: str | None = None) -> Any:
-    """Return the result of the function with the number ``branch_index``, or else of ``default``.
+    """Return the result of ``branch_fns[branch_index]``, or of ``default`` for any other index.
 
     Without ``default``, the last function is the default. The results of all functions are computed.
     """
     branches = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns
     if not isinstance(branch_fns, list | tuple | Mapping) or not branch_fns:
-        raise DtypeError(f"tf.switch_case takes functions, or pairs of an int and a function, not {shown(branch_fns)}")
+        raise DtypeError(f"tf.switch_case needs functions, or pairs of an int and a function, not {shown(branch_fns)}")
     pairs = [item if _is_pair(item) else (number, item) for number, item in enumerate(branches)]
     index = as_value(branch_index, None, "branch_index")
     if index.rank or index.dtype not in ("int32", "int64"):
@@ -94,27 +94,28 @@ def _is_pair(pair: Any) -> bool:
 
 
 def _truth(pred: Any, what: str) -> Tensor:
-    condition = as_value(pred, None, f"{what}: its condition")
+    """Return a condition as a scalar bool Tensor. Raise ``DtypeError`` if it is no single bool."""
+    condition = as_value(pred, None, f"{what}: the condition")
     if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
         raise DtypeError(f"{what} needs a single bool, not {condition!r}; use tf.where to select for each element")
     return condition if not condition.rank else functions.reshape(condition, ())
 
 
 def _selected(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
-    """Select one of two nests."""
+    """Return a nest of the leaves of ``one`` if ``pred`` is True, else of the leaves of ``other``."""
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
     leaves, others = flatten(first), flatten(second)
     if len(leaves) != len(others):
         raise StructureError(
-            f"{what}: one function returns {len(leaves)} Tensors, another {len(others)}; return the same nest"
+            f"{what}: one function returns {len(leaves)} Tensors, another {len(others)}; return nests of one structure"
         )
     if not leaves:
-        raise ArgumentError(f"{what}: its functions return nothing; return Tensors")
+        raise ArgumentError(f"{what}: the functions return nothing; return Tensors")
     results = []
     for a, b in zip(leaves, others, strict=True):
         kinds = [item.dtype for item in (a, b) if isinstance(item, Tensor)]
         kind = kinds[0] if kinds else None
-        yes, no = (as_value(item, kind, f"{what}: what a function gives") for item in (a, b))
+        yes, no = (as_value(item, kind, f"{what}: the result of a function") for item in (a, b))
         if yes.dtype != no.dtype or not fits(yes, no):
             raise ShapeError(f"{what}: one function returns {yes!r}, another {no!r}; return one dtype and one shape")
         results.append(build("select", pred, yes, no))

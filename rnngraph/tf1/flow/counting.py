@@ -1,4 +1,4 @@
-"""Number of steps of a loop with a condition, and look-ups by the step number."""
+"""Number of steps of a loop with a condition, and look-ups whose index increases by 1 at each step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Counts:
     first: Mapping[Node, Dim]
 
     def number(self, node: Node) -> Dim | None:
-        """Return the value of a scalar at the first step, if it increases by one at each step; else None."""
+        """Return the value of a scalar at the first step; None unless it increases by 1 at each step."""
         added: Dim = 0
         for _ in range(MAX_ADDITIONS):
             if node in self.first:
@@ -46,7 +46,12 @@ class Counts:
         return None
 
     def limits(self, condition: Node, counted: bool = False) -> list[Tensor]:
-        """Return the sizes or constants with which a condition compares counters."""
+        """Return the sizes and constants with which a condition compares counters.
+
+        Args:
+            condition: Condition of a step.
+            counted: Also return numbers that a run computes before the loop.
+        """
         if condition.op == "and":
             return [item for operand in condition.operands for item in self.limits(operand, counted)]
         if condition.op not in ("less", "less_equal") or known_size(_plain(condition.operands[1]), counted) is None:
@@ -54,9 +59,9 @@ class Counts:
         return [Tensor(condition.operands[1])]
 
     def bounds(self, condition: Node, counted: bool = False) -> Iterator[Dim | None]:
-        """Yield, for each part of a condition, the number of steps after which the part ends the loop.
+        """Yield, for each operand of the ``and``s of a condition, the number of steps after which it ends the loop.
 
-        The number is None if it depends on values of the steps.
+        The number is None if it depends on values of the steps. A constant True yields nothing.
 
         Args:
             condition: Condition of a step.
@@ -80,7 +85,7 @@ class Counts:
             yield ends - begins + (condition.op == "less_equal")
 
     def first_look_up(self, node: Node) -> Dim | None:
-        """Return the index that a ``gather`` reads at the first step, if each step reads the next entry; else None."""
+        """Return the index that a ``gather`` reads at the first step; None unless each step reads the next entry."""
         return self.number(node.operands[1]) if node.op == "gather" and not node.operands[1].shape else None
 
 
@@ -104,17 +109,20 @@ def steps_of(table: Tensor, first: Dim, length: Dim) -> Tensor | None:
 
 
 def _from_the_end(node: Node) -> bool:
+    """True if a ``select`` replaces a negative index by an index from the start."""
     condition, _, number = node.operands
     return condition.op == "less" and condition.operands[0] is number and _known_int(condition.operands[1]) == 0
 
 
 def _plain(node: Node) -> Node:
+    """Return the operand below casts; ``node`` itself if it is no cast."""
     while node.op == "cast":
         node = node.operands[0]
     return node
 
 
 def _known_int(node: Node) -> int | None:
+    """Return the value of a scalar int constant; None for other nodes."""
     node = _plain(node)
     if node.op != "constant" or node.shape or node["value"].dtype.kind not in "iu":
         return None

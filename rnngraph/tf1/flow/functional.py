@@ -28,9 +28,10 @@ def scan(
     """Return all results of ``fn`` along a first axis, each computed from the previous result and an entry.
 
     Args:
-        fn: Function of (previous result, entry), each in its nest.
+        fn: Function of (previous result, entry of ``elems``) that returns the next result.
         elems: Nest of Tensors [steps, …].
-        initializer: Result before the first entry. By default the first entry, which is then the first result.
+        initializer: Result before the first entry. By default, the first entry is itself the first result.
+        reverse: True to begin with the last entry. Results keep the order of the entries.
     """
     fold = _Fold("tf.scan", fn, elems, initializer, reverse)
     fold.declare()
@@ -50,7 +51,7 @@ def foldl(
 ) -> Any:
     """Return the last result of ``fn``, computed from the previous result and each entry.
 
-    Arguments are ``tf.scan``'s.
+    Arguments are those of ``tf.scan``.
     """
     return _Fold("tf.foldl", fn, elems, initializer, reverse=False).last()
 
@@ -80,11 +81,12 @@ def map_fn(
     infer_shape: bool = True,
     name: str | None = None,
 ) -> Any:
-    """Return the results of ``fn`` of each entry, along a first axis.
+    """Return the results of ``fn`` for all entries, along a first axis.
 
     Args:
-        fn: Function of an entry, in the nest of ``elems``.
-        dtype: Nest of the dtypes of the results, if it differs from that of ``elems``.
+        fn: Function of an entry, which has the structure of ``elems``.
+        elems: Nest of Tensors [steps, …].
+        dtype: Nest of the dtypes of the results. By default, results have the structure of ``elems``.
     """
     what = "tf.map_fn"
     sequences = _elements(elems, what)
@@ -97,7 +99,8 @@ def map_fn(
         leaves = flatten(result)
         if len(leaves) != len(dtypes):
             raise StructureError(
-                f"{what}: fn returns {len(leaves)} Tensors, not {len(dtypes)}; pass dtype= in the nest of fn's results"
+                f"{what}: fn returns {len(leaves)} Tensors, not {len(dtypes)}; pass dtype= in the structure of fn's "
+                "results"
             )
         kinds = [None] * len(leaves) if dtype is None else dtypes
         values = [as_value(leaf, kind, f"{what}: the result of fn") for leaf, kind in zip(leaves, kinds, strict=True)]
@@ -111,9 +114,9 @@ class _Fold:
     """Fold of a function of (previous result, entry).
 
     Attributes:
-        added: Initial result, as an entry before the results of steps, if it is the first entry of ``elems``.
+        added: Leaves of the initial result if it is an entry of ``elems``, which is then also a result; else Nones.
         every: Results of all steps.
-        structure: Nest of the function's results.
+        structure: Nest whose structure results have: ``initializer`` or ``elems``.
     """
 
     def __init__(self, what: str, fn: Any, elems: Any, initializer: Any, reverse: Any) -> None:
@@ -135,7 +138,7 @@ class _Fold:
     def declare(self) -> list[Tensor]:
         """Declare the loop, and return the final values."""
         if isinstance(self.length, int) and self.length < 0:
-            raise ArgumentError(f"{self.what} has no entries; pass an initializer")
+            raise ArgumentError(f"{self.what}: elems has no entries; pass an initializer")
         loop = Loop(self.what, self.what.removeprefix("tf."))
         before = [loop.param(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
         entry = pack(self.elems, [loop.element(item) for item in self.sequences])
@@ -145,7 +148,7 @@ class _Fold:
         if len(leaves) != len(before):
             raise StructureError(
                 f"{self.what}: fn returns {len(leaves)} Tensors, but the initial result has {len(before)}; return "
-                "the same nest"
+                "a nest of that structure"
             )
         for place, (value, param, first) in enumerate(zip(leaves, before, self.initial, strict=True)):
             following = loop.following(value, param, place)
@@ -160,13 +163,15 @@ class _Fold:
 
 
 def _elements(elems: Any, what: str) -> list[Tensor]:
+    """Return the leaves of ``elems`` as Tensors, at least one."""
     tensors = [as_value(leaf, None, f"{what}: elems") for leaf in flatten(elems)]
     if not tensors:
-        raise DtypeError(f"{what} takes Tensors with a first axis, not {shown(elems)}")
+        raise DtypeError(f"{what} needs Tensors with a first axis, not {shown(elems)}")
     return tensors
 
 
 def _with_first(first: Tensor | None, rest: Tensor, reverse: bool) -> Tensor:
+    """Return results with ``first``, if any, before them; after them if steps run in reverse."""
     if first is None:
         return rest
     one = functions.expand_dims(first, 0)

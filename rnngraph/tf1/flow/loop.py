@@ -1,4 +1,4 @@
-"""Loop whose step is a function. The step is declared once, and a driver runs it with states of any shape."""
+"""Loop whose step is a function. The step is declared once. A driver runs it, with states of any shape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..table.missing import GUIDE
 
 
 class LoopStep(Cell):
-    """Cell that represents the step of a loop. It declares no states, because the loop has variables instead."""
+    """Cell that represents the step of a loop. It declares no states; ``Loop.carried`` has the loop variables."""
 
     adds_scope = False
 
@@ -133,7 +133,7 @@ class Loop:
 
 
 def as_value(value: Any, dtype: Any, what: str) -> Tensor:
-    """Convert a result of the program's function to a Tensor. Numbers take ``dtype``, unless it is None."""
+    """Convert a result of the program's function to a Tensor. Numbers get ``dtype``, unless it is None."""
     if isinstance(value, Operation):
         raise DtypeError(f"{what} is the operation {value.full}; return Tensors from loops and branches ({GUIDE})")
     if isinstance(value, Tensor):

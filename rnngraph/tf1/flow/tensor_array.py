@@ -82,7 +82,7 @@ class TensorArray:
         return result
 
     def with_entries(self, entries: Entries, count: Dim | None = None) -> TensorArray:
-        """Return the array with another content."""
+        """Return an array with other entries. ``count`` is their number, by default that of this array."""
         result: TensorArray = TensorArray.__new__(TensorArray)
         result._dtype, result.grows, result.entries, result.origin = self._dtype, self.grows, entries, self.origin
         result.size_argument, result.was_read = self.size_argument, False
@@ -174,22 +174,25 @@ class TensorArray:
         number, entry = self._number(index), self._entry(value)
         known = self.element()
         if known is not None and not fits(known, entry):
-            raise ShapeError(f"entries of a tf.TensorArray need one shape; {entry!r} is not {known!r}")
+            raise ShapeError(f"entries of a tf.TensorArray must have one shape: {entry!r} has another than {known!r}")
         if self.origin is not None:
             place = number if isinstance(number, Tensor) else tf_constant(number)
             return self.with_entries(replace(self.entries, changed=(*self.entries.changed, (place, entry))))
         if not isinstance(number, int):
             raise ArgumentError(
-                "tf.TensorArray.write needs an int outside of a loop, and a counter of steps inside tf.while_loop"
+                "the index of tf.TensorArray.write must be an int outside of loops, and a counter of steps in a "
+                "tf.while_loop"
             )
         if isinstance(self.count, int) and number >= self.count and not self.grows:
             raise ArgumentError(
-                f"entry {number} of a tf.TensorArray of {self.count}; set a larger size=, or dynamic_size=True"
+                f"entry {number} of a tf.TensorArray of size {self.count} is written; set a larger size=, or "
+                "dynamic_size=True"
             )
         count = max(self.count, number + 1) if isinstance(self.count, int) else self.count
         return self.with_entries(Entries(written={**self._entries_by_index(), number: entry}), count)
 
     def _number(self, index: Any) -> int | Tensor:
+        """Return an index as an int if it is known at declaration, else as a Tensor."""
         if isinstance(index, Tensor):
             if index.rank or index.dtype not in ("int32", "int64"):
                 raise DtypeError(f"an index of a tf.TensorArray must be an int, not {index!r}")
@@ -201,6 +204,7 @@ class TensorArray:
         return int(index)
 
     def _entry(self, value: Any) -> Tensor:
+        """Return a value as a Tensor of the array's dtype. Raise ``DtypeError`` for a Tensor of another dtype."""
         is_tensor = isinstance(value, Tensor) or holds_tensors(value)
         entry = as_tensor(value) if is_tensor else tf_constant(value, self._dtype)
         if entry.dtype != self._dtype:
@@ -240,7 +244,7 @@ class TensorArray:
         """Return an array whose entries are those of a Tensor's first axis."""
         array = self._entry(value)
         if not array.rank:
-            raise ShapeError(f"tf.TensorArray.unstack takes a Tensor with a first axis, not {array!r}")
+            raise ShapeError(f"tf.TensorArray.unstack needs a Tensor with a first axis, not {array!r}")
         return self.with_entries(Entries(array), array.type.shape[0])
 
     @gives_tensors
@@ -260,7 +264,10 @@ class TensorArray:
             else indices
         ).reshape(-1)
         if not array.rank or array.type.shape[0] != len(numbers):
-            raise ShapeError(f"tf.TensorArray.scatter of {shown(indices)} takes as many ints as {array!r} has entries")
+            raise ShapeError(
+                f"indices of tf.TensorArray.scatter must be as many constant ints as {array!r} has entries, not "
+                f"{shown(indices)}"
+            )
         for place, number in enumerate(numbers):
             result = result.write(number, array[place])
         return result
@@ -303,14 +310,15 @@ def written(array: TensorArray, first: Dim, values: Tensor) -> TensorArray:
 
 
 def _with_blanks(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Tensor:
+    """Return all entries of an array: ``values`` from ``first`` to ``end``, and earlier entries or zeros elsewhere."""
     before = array.entries.array if array.entries.array is not None or not array.entries.written else array.stack()
     left = array.count - end
     if isinstance(left, int) and left < 0 and not array.grows:
-        raise ShapeError(f"a loop writes {end} entries of a tf.TensorArray of {array.count}; set size= to fit")
+        raise ShapeError(f"a loop writes {end} entries of a tf.TensorArray of size {array.count}; set size={end}")
     if not isinstance(first, int) or not isinstance(left, int):
         raise ShapeError(
-            f"a loop writes entries {first} to {end} of a tf.TensorArray of {array.count}; set size= to the number "
-            "of steps"
+            f"a loop writes entries {first} to {end} of a tf.TensorArray of size {array.count}; set size= to the "
+            "number of steps"
         )
     parts = [] if not first else [_blank(before, 0, first, values)]
     parts.append(values)
@@ -320,7 +328,7 @@ def _with_blanks(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Te
 
 
 def _blank(before: Tensor | None, begin: Dim, end: Dim, values: Tensor) -> Tensor:
-    """Return the entries from ``begin`` to ``end``, which the loop did not write: earlier entries, or zeros."""
+    """Return the entries from ``begin`` to ``end`` from before the loop, or zeros if ``before`` is None."""
     if before is not None:
         last = None if end == before.type.shape[0] else end
         return before[slice(begin, last)]

@@ -41,11 +41,12 @@ def while_loop(
     """Run ``body`` while ``cond`` holds, and return the final variables.
 
     The number of steps must follow from ``cond``, for example from comparing a counter with an int or a size. Otherwise
-    the loop needs an upper bound: ``maximum_iterations``, a part of ``cond``, or an array with one entry per step.
+    the loop needs an upper bound: ``maximum_iterations``, an operand of ``and`` in ``cond``, or an array with one entry
+    per step.
 
     Args:
         cond: Function of the variables that returns a scalar bool.
-        body: Function of the variables that returns their next values, of the same dtypes and shapes.
+        body: Function of the variables that returns their next values, with unchanged dtypes and shapes.
         loop_vars: Nest of Tensors, numbers and ``tf.TensorArray``.
         maximum_iterations: Maximum number of steps.
     """
@@ -63,10 +64,11 @@ class _While:
     """Builder of one loop.
 
     Attributes:
-        leaves: Initial values of the leaves of the variables.
+        nest: Initial values of the variables, each of which may be a nest.
+        leaves: Initial values of the variables' leaves.
         params: Parameter of the step for each leaf.
         max_steps: ``maximum_iterations`` as a list of at most one size.
-        sources: Arguments from which a run computes the number of steps.
+        sources: Arguments of the program from which a run may compute the number of steps.
     """
 
     def __init__(self, nest: list[Any], maximum: Any) -> None:
@@ -80,11 +82,13 @@ class _While:
         ]
 
     def _param(self, leaf: Tensor | TensorArray, number: int) -> Tensor | TensorArray:
+        """Return the parameter of the step for a variable's leaf."""
         if isinstance(leaf, TensorArray):
             return leaf.within_step()
         return self.loop.param(f"variable_{number}", leaf.type)
 
     def run(self, cond: Function, body: Function) -> list[Any]:
+        """Declare the loop, and return the final values of the variables."""
         with self.loop.step():
             arguments = pack(self.nest, self.params)
             condition = _condition(called(cond, "cond", *arguments))
@@ -108,22 +112,24 @@ class _While:
         return self._declared(condition, following, carried, {place: item for place, item in writes.items() if item})
 
     def _pair(self, place: int) -> tuple[Tensor, Tensor]:
-        """Return the parameter of a variable that is a Tensor, and the variable's initial value."""
+        """Return (parameter, initial value) of the leaf at an index, which is a Tensor."""
         param, initial = self.params[place], self.leaves[place]
         assert isinstance(param, Tensor), "the variable is not a TensorArray"
         assert isinstance(initial, Tensor), "the variable is not a TensorArray"
         return param, initial
 
     def _array(self, place: int) -> TensorArray:
-        """Return a variable that is a TensorArray, from before the loop."""
+        """Return the initial value of the leaf at an index, which is a TensorArray."""
         array = self.leaves[place]
         assert isinstance(array, TensorArray), "the variable is not a Tensor"
         return array
 
     def _node(self, place: int) -> Node:
+        """Return the node of a leaf's parameter."""
         return self._pair(place)[0].node
 
     def _initial(self, place: int) -> Node:
+        """Return the node of a leaf's initial value."""
         return self._pair(place)[1].node
 
     def _results(self, results: Any) -> list[Any]:
@@ -134,7 +140,7 @@ class _While:
         after = flatten(nest)
         if not isinstance(nest, list) or len(nest) != len(self.nest) or len(after) != len(self.leaves):
             raise StructureError(
-                f"{_WHAT}: body must return the next values of all {len(self.leaves)} variables in their nest, "
+                f"{_WHAT}: body must return {len(self.leaves)} next values in the structure of loop_vars, "
                 f"not {'nothing' if results is None else len(after)}"
             )
         leaves: list[Any] = []
@@ -147,10 +153,10 @@ class _While:
     def _settled(
         self, after: Sequence[Any], tensors: Sequence[int], condition: Node, unchanged: dict[Node, Node]
     ) -> tuple[dict[int, Node], Node]:
-        """Replace variables that steps leave unchanged by their initial values.
+        """Replace variables that steps leave unchanged by their initial values. Record writes to arrays in ``entries``.
 
         Returns:
-            (next values by number of the variable, condition). ``entries`` has the writes to arrays.
+            (next values by index of the leaf, condition).
         """
         self.entries = {
             place: item.entries.changed for place, item in enumerate(after) if isinstance(item, TensorArray)
@@ -169,12 +175,14 @@ class _While:
         return following, next(new)
 
     def _write(self, place: int, array: TensorArray) -> tuple[Dim, Node] | None:
-        """Return (index at the first step, value) of the step's writes to an array; None if it writes nothing."""
+        """Return (index at the first step, value) of a step's write to an array; None if the step writes nothing."""
         param, before = self.params[place], self._array(place)
         assert isinstance(param, TensorArray), "arrays stay arrays"
         changed = self.entries[place]
         if array.origin is not param or (not changed and array.entries.array is not before.entries.array):
-            raise StructureError(f"{_WHAT}: body must return the array after its writes as variable {place}")
+            raise StructureError(
+                f"{_WHAT}: body must return, as variable {place}, the array that its writes to that variable return"
+            )
         if not changed:
             return None
         number = self.counts.number(changed[0][0].node)
@@ -242,7 +250,7 @@ class _While:
         return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in results])
 
     def _while_it_holds(self, condition: Node, following: dict[int, Node]) -> Node:
-        """Declare the condition as a loop variable, and return its parameter. A step runs if the parameter is True."""
+        """Declare the condition as a loop variable, and return its parameter. A step is skipped if it is False."""
         loop, counts = self.loop, self.counts
         steps_run = loop.param("taken", TensorType("int64", ()))
         after = {self._node(place): node for place, node in following.items()}
@@ -258,13 +266,13 @@ class _While:
         return runs.node
 
     def _last(self, begins: Dim, length: Dim, steps: Tensor | None, dtype: str, items: Sequence[Tensor]) -> Tensor:
-        """Return a counter's value after the last step."""
+        """Return a counter's value after the last step. ``steps``, if given, is the number of steps that ran."""
         if steps is not None:
             return functions.cast(steps + functions.dimension(begins, "int64"), dtype)
         return functions.dimension(begins + length, dtype)
 
     def _by_number(self, roots: list[Node], length: Dim) -> list[Node]:
-        """Return values of a step with counters, and look-ups at counters, replaced by entries of sequences."""
+        """Return ``roots`` in which entries of sequences replace counters, and look-ups at counters."""
         loop, counts = self.loop, self.counts
         names = [param.node for param in self.params if isinstance(param, Tensor)]
         inside = inside_of(roots, names)
@@ -281,7 +289,10 @@ class _While:
         return substituted(roots, self.named)
 
     def _by_entries(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim | None:
-        """Return the number of entries that steps read or write one by one, a bound on the steps; else None."""
+        """Return the number of entries of an array that steps read or write one by one, as a bound on the steps.
+
+        None if no array bounds the steps.
+        """
         for place, (begins, _) in writes.items():
             array = self.leaves[place]
             if isinstance(array, TensorArray) and not array.grows:
@@ -294,15 +305,18 @@ class _While:
 
 
 def _numbers(first: Dim, length: Dim, dtype: str) -> Tensor:
+    """Return the integers from ``first`` to ``first + length - 1``."""
     line = build("iota", size=length)
     return functions.cast(line + functions.dimension(first, "int64") if first != 0 else line, dtype)
 
 
 def _leaf(leaf: Any) -> Tensor | TensorArray:
+    """Return the initial value of a variable's leaf as a Tensor or TensorArray."""
     return leaf if isinstance(leaf, TensorArray) else as_value(leaf, None, f"{_WHAT}: a variable")
 
 
 def _condition(value: Any) -> Node:
+    """Return the node of the result of ``cond``, as a scalar."""
     condition = as_value(value, None, f"{_WHAT}: the result of cond")
     if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
         raise DtypeError(f"{_WHAT}: cond must return a single bool, not {condition!r}")
@@ -310,6 +324,7 @@ def _condition(value: Any) -> Node:
 
 
 def _bound(maximum: Any) -> Dim:
+    """Return ``maximum_iterations`` as an int or a symbolic size."""
     bounds = sizes_in(maximum)
     if len(bounds) != 1 or bounds[0] is None:
         raise ShapeError(f"{_WHAT}: maximum_iterations must be an int or a size, not {maximum!r}")

@@ -51,7 +51,7 @@ def crf_sequence_score(inputs: Tensor, tag_indices: Tensor, sequence_lengths: An
 
 @operation
 def crf_unary_score(tag_indices: Tensor, sequence_lengths: Any, inputs: Tensor) -> Tensor:
-    """Return the sum of each row's unary scores of its tags [batch]."""
+    """Return, for each row, the sum of the unary scores of the row's tags [batch]."""
     inputs = _scores(inputs)
     tags, real = _tags(tag_indices, sequence_lengths)
     hit = build("equal", functions.expand_dims(tags, -1), build("iota", size=inputs.width), within="tag_indices")
@@ -61,7 +61,7 @@ def crf_unary_score(tag_indices: Tensor, sequence_lengths: Any, inputs: Tensor) 
 
 @operation
 def crf_binary_score(tag_indices: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
-    """Return the sum of each row's transition scores [batch]."""
+    """Return, for each row, the sum of the scores of the transitions between the row's tags [batch]."""
     table = _transitions(transition_params, None)
     tags, real = _tags(tag_indices, sequence_lengths)
     if tags.type.shape[1] == 1:
@@ -114,10 +114,10 @@ def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
         score: [time, tags].
         transition_params: [tags, tags].
     """
-    score, table = (array_of(item, "viterbi_decode takes arrays") for item in (score, transition_params))
+    score, table = (array_of(item, "viterbi_decode needs arrays") for item in (score, transition_params))
     if score.ndim != 2 or not len(score) or table.shape != (score.shape[1], score.shape[1]):
         raise ShapeError(
-            f"viterbi_decode takes scores [time, tags] and transitions [tags, tags], not {score.shape} and "
+            f"viterbi_decode needs scores [time, tags] and transitions [tags, tags], not {score.shape} and "
             f"{table.shape}; pass the results of session.run, one row at a time"
         )
     trellis, sources = score[0], []
@@ -150,7 +150,7 @@ class _Paths(Cell):
 
 
 class _Best(_Paths):
-    """Cell for the score of the best path to each tag. The output is the previous tag on that path."""
+    """Cell for the score of the best path to each tag. The output is the tag before, on each of these paths."""
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         paths = functions.expand_dims(state["alpha"], 2) + self.transitions
@@ -159,7 +159,7 @@ class _Best(_Paths):
 
 
 class _Back(Cell):
-    """Cell that backtracks from a tag to the previous tag. The input is the previous tag on each tag's best path."""
+    """Cell that backtracks from a tag to the previous tag on the best path. The input is an output of ``_Best``."""
 
     def __init__(self, tags: int) -> None:
         self.tags = tags
@@ -182,6 +182,7 @@ def _run_after_first_step(cell: Cell, inputs: Tensor, lengths: Any) -> tuple[Ten
 
 
 def _run(cell: Cell, inputs: Tensor, lengths: Tensor, initial: Tensor, reverse: bool = False) -> tuple[Tensor, Tensor]:
+    """Run a cell over inputs [batch, time, width]. Return (outputs, final state)."""
     where = user_line()
     run = Run(inputs, lengths, None, False, None, False, ScopeName("crf", False, where), where)
     return run.over(cell, initial, reverse=reverse)
@@ -191,13 +192,17 @@ def _run(cell: Cell, inputs: Tensor, lengths: Tensor, initial: Tensor, reverse: 
 
 
 def _scores(inputs: Any) -> Tensor:
+    """Return scores of tags as a Tensor. Raise ``ShapeError`` if they are not [batch, time, tags]."""
     scores = as_tensor(inputs)
     if scores.rank != 3 or scores.dtype not in FLOATS or not isinstance(scores.type.shape[2], int):
-        raise ShapeError(f"scores of tags must be a float Tensor [batch, time, tags] of fixed width, not {scores!r}")
+        raise ShapeError(
+            f"scores must be a float Tensor [batch, time, tags] with a fixed number of tags, not {scores!r}"
+        )
     return scores
 
 
 def _transitions(matrix: Any, inputs: Tensor | None) -> Tensor:
+    """Return transition scores as a Tensor. Raise an error if they do not match ``inputs``, the scores of tags."""
     table = as_tensor(matrix)
     tags = table.type.shape[-1] if inputs is None else inputs.width
     if table.type.shape != (tags, tags):
@@ -218,6 +223,7 @@ def _tags(ids: Any, lengths: Any) -> tuple[Tensor, Tensor]:
 
 
 def _lengths(value: Any) -> Tensor:
+    """Return lengths as an int64 Tensor [batch]."""
     lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
         raise DtypeError(f"sequence_lengths must be an int Tensor [batch], not {shown(lengths)}")

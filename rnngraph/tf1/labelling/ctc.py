@@ -1,6 +1,6 @@
 """Connectionist temporal classification (Graves et al. 2006): loss, greedy decoder and edit distance.
 
-The loss sums over all alignments by a loop over time, whose state has one entry per label and blank.
+The loss sums over all alignments in a loop over time, whose state has one entry per label and blank.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def ctc_loss(
     time_major: bool = True,
     logits: Any = None,
 ) -> Tensor:
-    """Return the negative log-likelihood of each row's labels, over all alignments [batch].
+    """Return the negative log-likelihood of each row's labels, summed over all alignments [batch].
 
     The last class is the blank.
 
@@ -45,10 +45,14 @@ def ctc_loss(
     """
     refuse(
         "tf.nn.ctc_loss",
-        "drop repeated labels before they are fed",
+        "drop repeated labels before feeding",
         preprocess_collapse_repeated=preprocess_collapse_repeated or None,
     )
-    refuse("tf.nn.ctc_loss", "repeated classes are one label", ctc_merge_repeated=None if ctc_merge_repeated else False)
+    refuse(
+        "tf.nn.ctc_loss",
+        "leave it out, so that a class in consecutive steps is one label",
+        ctc_merge_repeated=None if ctc_merge_repeated else False,
+    )
     logits = _time_major(inputs if logits is None else logits, time_major)
     packed, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
     total = _log_likelihood(packed, counts, log_softmax(logits), _lengths(sequence_length))
@@ -56,7 +60,7 @@ def ctc_loss(
 
 
 def _log_likelihood(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
-    """Return the log probability of all alignments [batch]. The width of labels may be symbolic.
+    """Return the log probability of labels, summed over all alignments [batch]. The size ``longest`` may be symbolic.
 
     Args:
         labels: int [batch, longest].
@@ -87,7 +91,7 @@ def _log_likelihood(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Ten
 def ctc_greedy_decoder(
     inputs: Tensor, sequence_length: Any, merge_repeated: bool = True
 ) -> tuple[list[Sparse], Tensor]:
-    """Return (list of one sparse Tensor of the decoded classes, negative sum of the best logits [batch, 1]).
+    """Return ([sparse Tensor of the decoded classes], negative sum of each row's best logits [batch, 1]).
 
     The decoded classes are the best class of each step, without blanks and repeats.
 
@@ -110,7 +114,7 @@ def ctc_greedy_decoder(
 
 @operation
 def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str | None = None) -> Tensor:
-    """Return the edit distance of rows of sparse Tensors [batch] (Levenshtein 1966).
+    """Return the edit distance between corresponding rows of two sparse Tensors [batch] (Levenshtein 1966).
 
     The distance counts insertions, deletions and substitutions. It is divided by the truth's length unless
     ``normalize=False``.
@@ -120,7 +124,7 @@ def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str
     labels, counts = check_sparse(truth, what).packed()
     rows, longest = labels.type.shape
     places = functions.cast(build("iota", size=longest + 1), "float32")
-    offsets = functions.expand_dims(places, 0) - functions.expand_dims(places, 1)  # from place k to place j
+    offsets = functions.expand_dims(places, 0) - functions.expand_dims(places, 1)  # j - k, for row k and column j
     insertions = functions.where(offsets < 0.0, float("inf"), offsets)
     loop = Loop(what, "edit_distance")
     one, used = (loop.element(functions.transpose(item)) for item in (functions.cast(ids, "int64"), real))
@@ -140,19 +144,22 @@ def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str
 
 
 def _filled(value: Any, shape: tuple[Any, ...], dtype: str) -> Tensor:
+    """Return a Tensor of one value, of a shape that may have symbolic sizes."""
     return build("broadcast", constant(value, dtype), shape=shape)
 
 
 def _time_major(inputs: Any, time_major: bool) -> Tensor:
+    """Return logits as a Tensor [time, batch, classes]."""
     logits = as_tensor(inputs)
     if logits.rank != 3 or logits.dtype not in FLOATS or not isinstance(logits.type.shape[2], int):
         raise ShapeError(f"logits must be a float Tensor of rank 3 with a fixed number of classes, not {logits!r}")
     if logits.width < 2:
-        raise ArgumentError("logits need two classes or more, the last of which is the blank")
+        raise ArgumentError("logits need two classes or more, because the last class is the blank")
     return logits if time_major else functions.transpose(logits, (1, 0, 2))
 
 
 def _lengths(value: Any) -> Tensor:
+    """Return lengths as an int64 Tensor [batch]."""
     lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
         raise DtypeError(f"sequence_length must be an int Tensor [batch], not {shown(value)}")

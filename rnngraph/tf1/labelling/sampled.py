@@ -1,6 +1,6 @@
-"""Losses over a sample of the classes, drawn anew in each run: ``tf.nn.nce_loss`` and ``sampled_softmax_loss``.
+"""Losses over a sample of the classes: ``tf.nn.nce_loss`` and ``sampled_softmax_loss``.
 
-By default classes are drawn as in TensorFlow: log-uniformly, without repetition.
+Each run draws other classes. By default, classes are drawn as in TensorFlow: log-uniformly, without repetition.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..ops.losses import sigmoid_cross_entropy_with_logits, softmax_cross_entrop
 from ..ops.random import drawn_together
 
 MASKED_LOGIT = -1e30
-"""Logit that replaces the logit of a drawn class that equals the label."""
+"""Logit of a drawn class that equals a label of its row. Its softmax is 0."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class LogUniform:
     """Log-uniform sampler of distinct classes. P(c) is proportional to log((c + 2) / (c + 1)).
 
     Attributes:
-        tries: True to return the number of draws that distinct classes required, in place of the classes.
+        tries: True to return the number of draws until ``count`` classes are distinct, instead of the classes.
     """
 
     count: int
@@ -82,7 +82,14 @@ def log_uniform_candidate_sampler(
 
 @dataclass(frozen=True)
 class _Sampling:
-    """Options of sampling: the numbers of classes, drawn classes and labels, and ``values`` that the program drew."""
+    """Options of sampling.
+
+    Attributes:
+        sampled: Number of classes to draw.
+        classes: Number of classes.
+        true: Number of labels of a row.
+        values: Result of a sampler that the program called; None to call the default sampler.
+    """
 
     sampled: Any
     classes: Any
@@ -96,7 +103,7 @@ def _logits(
     """Return (label logits [batch, num_true], drawn logits [batch, num_sampled], labels, drawn classes)."""
     table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
-        raise ShapeError(f"{what} takes labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
+        raise ShapeError(f"{what} needs labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
     drawn = sampling.values or log_uniform_candidate_sampler(
         labels, sampling.true, sampling.sampled, True, sampling.classes
     )
@@ -110,13 +117,14 @@ def _logits(
 
 
 def _one(what: str, table: Any) -> Tensor:
+    """Return weights or biases as one Tensor. A list must have one entry."""
     if isinstance(table, list | tuple) and len(table) > 1:
-        raise ArgumentError(f"{what} takes one table; join its parts with tf.concat")
+        raise ArgumentError(f"{what} needs one Tensor of weights or biases; join partitions with tf.concat")
     return as_tensor(table[0] if isinstance(table, list | tuple) else table)
 
 
 def _without_hits(others: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
-    """Mask the logits of accidental hits: drawn classes that equal a label of their row."""
+    """Return drawn logits with ``MASKED_LOGIT`` for accidental hits: drawn classes that equal a label of the row."""
     own = functions.equal(functions.expand_dims(functions.cast(labels, "int64"), 2), functions.cast(sampled, "int64"))
     hit = functions.reduce_sum(functions.cast(own, "int32"), 1) > 0
     return functions.where(hit, MASKED_LOGIT, others)
@@ -170,7 +178,11 @@ def sampled_softmax_loss(
     seed: Any = None,
 ) -> Tensor:
     """Return the cross-entropy over labels and drawn classes [batch]. Arguments are those of ``nce_loss``."""
-    refuse("tf.nn.sampled_softmax_loss", "give sampled_values with a seed", seed=seed)
+    refuse(
+        "tf.nn.sampled_softmax_loss",
+        "pass sampled_values=tf.nn.log_uniform_candidate_sampler(..., seed=...)",
+        seed=seed,
+    )
     sampling = _Sampling(num_sampled, num_classes, num_true, sampled_values)
     true, others, labels, sampled = _logits("tf.nn.sampled_softmax_loss", weights, biases, labels, inputs, sampling)
     if remove_accidental_hits:

@@ -39,12 +39,12 @@ class SparseTensorValue(NamedTuple):
 
 
 class Sparse(Operation):
-    """Sparse matrix [rows, columns]."""
+    """Base of sparse matrices [rows, columns]. A fetch returns a ``SparseTensorValue``."""
 
     dtype: str
 
     def packed(self) -> tuple[Tensor, Tensor]:
-        """Return (packed values [rows, longest], number of values in each row, int64 [rows])."""
+        """Return (values [rows, longest], each row's values first; number of values in each row, int64 [rows])."""
         raise NotImplementedError
 
     def steps(self) -> tuple[Tensor, Tensor]:
@@ -56,7 +56,7 @@ class Sparse(Operation):
         raise NotImplementedError
 
     def dense(self, default: Any) -> Any:
-        """Return the dense matrix, with ``default`` where there is no value."""
+        """Return the dense matrix, with ``default`` in entries without a value."""
         raise NotImplementedError
 
     def part(self, number: int) -> Any:
@@ -79,7 +79,7 @@ class SparseTensor(Sparse):
         self.parts = [item if isinstance(item, Tensor) else constant(item, kind) for item, kind in parts]
         for item in self.parts:
             if item.node.op not in ("input", "constant"):
-                raise NotOfferedError(f"a tf.SparseTensor takes placeholders or arrays, not {item!r} ({GUIDE})")
+                raise NotOfferedError(f"a tf.SparseTensor needs placeholders or arrays, not {item!r} ({GUIDE})")
         self.dtype = self.parts[1].dtype
         self._packed: tuple[Tensor, Tensor] | None = None
         super().__init__(name or "SparseTensor")
@@ -132,7 +132,7 @@ class SparseTensor(Sparse):
 
 
 class MaskedSparse(Sparse):
-    """Sparse matrix of the entries of a dense matrix at which a mask is True."""
+    """Sparse matrix of the entries of a dense matrix at which a mask is True, packed at the beginning of each row."""
 
     def __init__(self, ids: Tensor, mask: Tensor, dtype: str = "int64") -> None:
         self._ids, self._mask, self.dtype = ids, mask, dtype
@@ -170,7 +170,7 @@ class MaskedSparse(Sparse):
 
 
 class _SparseFetch(Operation):
-    """Operation that fetches a part of a computed sparse matrix, or the dense matrix."""
+    """Operation that returns ``function`` of the (indices, values, dense shape) of a computed sparse matrix."""
 
     def __init__(self, sparse: MaskedSparse, function: Any) -> None:
         self._sparse, self._function = sparse, function
@@ -198,7 +198,7 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
 def sparse_tensor_to_dense(
     sp_input: Any, default_value: Any = 0, validate_indices: bool = True, name: str | None = None
 ) -> Any:
-    """Return the dense matrix of a sparse one, with ``default_value`` where there is no value.
+    """Return a sparse matrix as a dense matrix, with ``default_value`` in entries without a value.
 
     The result for a decoder's output can only be fetched.
     """
@@ -206,16 +206,16 @@ def sparse_tensor_to_dense(
 
 
 def check_sparse(value: Any, what: str) -> Sparse:
-    """Return ``value`` if it is a sparse Tensor of ints. Raise an error otherwise."""
+    """Return ``value`` as a sparse Tensor of ints. Raise ``DtypeError`` if it is not one."""
     if isinstance(value, SparseTensorValue):
         value = SparseTensor(*value)
     if not isinstance(value, Sparse):
         raise DtypeError(
-            f"{what} takes a sparse Tensor, such as tf.sparse_placeholder(tf.int32), not {shown(value)}; for padded "
+            f"{what} needs a sparse Tensor, such as tf.sparse_placeholder(tf.int32), not {shown(value)}; for padded "
             "labels use rg.ctc_loss"
         )
     if value.dtype not in INTEGERS:
-        raise DtypeError(f"{what} takes a sparse Tensor of ints, not of {value.dtype}; convert it with tf.cast")
+        raise DtypeError(f"{what} needs a sparse Tensor of ints, not of {value.dtype}; convert it with tf.cast")
     return value
 
 
@@ -234,7 +234,8 @@ def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, i
         ) from None
     if values.ndim != 1 or len(values) != len(places) or rows < 0 or columns < 0:
         raise InvalidArgumentError(
-            f"a sparse matrix needs as many values as indices, not {values.shape} and {places.shape}"
+            f"a sparse matrix needs as many values as indices, not values of shape {values.shape} and indices of shape "
+            f"{places.shape}"
         )
     if len(places) and (places.min() < 0 or (places >= [rows, columns]).any()):
         raise InvalidArgumentError(f"indices of a sparse matrix are outside of its dense_shape, {rows} by {columns}")
@@ -253,6 +254,7 @@ def _packed(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _dense(parts: Sequence[Any], default: Any) -> np.ndarray:
+    """Return the dense matrix of a feed, with ``default`` in entries without a value."""
     places, values, shape = _checked(parts)
     dense = zeros(shape, str(values.dtype), "a sparse matrix as a dense one")
     dense[...] = default

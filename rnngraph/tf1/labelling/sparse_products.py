@@ -21,17 +21,17 @@ def sparse_tensor_dense_matmul(
 ) -> Tensor:
     """Return the product of a sparse and a dense matrix. The sparse matrix is converted to a dense one."""
     if not isinstance(sp_a, Sparse):
-        raise DtypeError(f"tf.sparse_tensor_dense_matmul takes a tf.SparseTensor first, not {shown(sp_a)}")
+        raise DtypeError(f"sp_a of tf.sparse_tensor_dense_matmul must be a tf.SparseTensor, not {shown(sp_a)}")
     dense = functions.cast(as_tensor(sp_a.dense(0)), sp_a.dtype)
     return matmul(dense, as_tensor(b), transpose_a=adjoint_a, transpose_b=adjoint_b)
 
 
 @operation
 def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
-    """Return a sparse matrix, whose parts are arrays, with its values in row-major order."""
+    """Return a sparse matrix with its values in row-major order. Its parts must be arrays, not placeholders."""
     parts = sp_input.parts if isinstance(sp_input, SparseTensor) else []
     if not parts or any(part.node.op != "constant" for part in parts):
-        raise NotOfferedError(f"tf.sparse_reorder takes a tf.SparseTensor of arrays, not {shown(sp_input)} ({GUIDE})")
+        raise NotOfferedError(f"tf.sparse_reorder needs a tf.SparseTensor of arrays, not {shown(sp_input)} ({GUIDE})")
     indices, values, shape = (np.asarray(part.node["value"]) for part in parts)
     order = np.lexsort(indices.T[::-1])
     return SparseTensor(indices[order], values[order], shape)

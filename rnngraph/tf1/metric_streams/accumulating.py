@@ -1,4 +1,4 @@
-"""Base of the measures of ``tf.metrics``: totals that runs add to, and functions of them."""
+"""Base of the metrics of ``tf.metrics``: totals to which runs add, and functions of the totals."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ..core.graph import GraphKeys, get_default_graph
 from ..core.variable import Assign
 from ..core.variables import Variable
 
-Measure = tuple[Tensor, Tensor]
-"""(value of a measure, Tensor that updates the measure when a run computes it, and has the value after the update)."""
+Metric = tuple[Tensor, Tensor]
+"""(value of a metric, update). A run that computes the update adds to the metric; the update has the new value."""
 
 
 class Total(NamedTuple):
-    """Local variable, and a Tensor of its value after the addition of a run."""
+    """Local variable, and a Tensor of the variable's value after a run added to it."""
 
     before: Any
     after: Tensor
 
 
 def total(name: str, added: Tensor, dtype: str = "float32") -> Total:
-    """Return a local variable under the open name scope, to which runs add."""
+    """Return a total: a local variable under the open name scope, to which runs add ``added``."""
     shape = tuple(added.shape)
     if not all(isinstance(size, int) for size in shape):
         raise ShapeError(f"a metric needs a Tensor of fixed shape, not {added!r}")
@@ -37,21 +37,21 @@ def total(name: str, added: Tensor, dtype: str = "float32") -> Total:
     return Total(before, before + functions.cast(added, dtype))
 
 
-def measure(
+def metric_of(
     totals: Sequence[Total],
     compute: Callable[..., Tensor],
     metrics_collections: Any,
     updates_collections: Any,
     update: Callable[..., Tensor] | None = None,
-) -> Measure:
-    """Return the measure of some totals.
+) -> Metric:
+    """Return the metric that is a function of totals.
 
     Args:
         totals: The totals.
-        compute: Function from the totals' values to the value of the measure.
+        compute: Function from the totals' values to the value of the metric.
         metrics_collections: Collections to which the value is added.
-        updates_collections: Collections to which the updating Tensor is added.
-        update: Function for the updating Tensor, if it differs from ``compute``.
+        updates_collections: Collections to which the update is added.
+        update: Function from the totals' new values to the update, by default ``compute``.
     """
     graph = get_default_graph()
     value = compute(*(item.before for item in totals))
@@ -67,9 +67,9 @@ def measure(
     return value, after
 
 
-def map_measure(measured: Measure, function: Callable[[Tensor], Tensor]) -> Measure:
-    """Apply a function to both Tensors of a measure."""
-    return function(measured[0]), function(measured[1])
+def map_metric(metric: Metric, function: Callable[[Tensor], Tensor]) -> Metric:
+    """Return a metric with a function applied to its value and its update."""
+    return function(metric[0]), function(metric[1])
 
 
 # Numbers -------------------------------------------------------------------------------------------
@@ -81,12 +81,12 @@ def floats(values: Any) -> Tensor:
 
 
 def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
-    """Return values times their weights, and the broadcast weights.
+    """Return values times their weights, and the weights in the shape of the values.
 
     Args:
         values: The values.
-        weights: None, a number, or a Tensor that broadcasts to the values. A last axis of size 1 may be missing in
-            either of them.
+        weights: None, a number, or a Tensor that broadcasts to the values. One of values and weights may lack a last
+            axis of size 1.
     """
     ones = functions.filled_like(values, 1.0, "float32")
     if weights is None:
@@ -97,7 +97,7 @@ def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
     elif factor.rank and factor.rank == values.rank - 1:
         factor = functions.expand_dims(factor, -1)
     if factor.rank not in (0, values.rank):
-        raise ShapeError(f"weights {shown(weights)} must be a number, or have the rank of {values!r}")
+        raise ShapeError(f"weights must be a number, or have the rank of {values!r}, not {shown(weights)}")
     return values * factor, ones * factor
 
 

@@ -1,4 +1,4 @@
-"""Measures of classes over many runs: accuracy, precision, recall and confusion."""
+"""Metrics of classes over many runs: accuracy, precision, recall and confusion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...declare.tensor import Tensor, as_tensor
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
 from ..ops.selection import confusion_matrix
-from .accumulating import Measure, Total, floats, measure, ratio, same_rank, total, truth, weighted
+from .accumulating import Metric, Total, floats, metric_of, ratio, same_rank, total, truth, weighted
 from .means import averaged
 
 
@@ -22,7 +22,7 @@ def accuracy(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the share of predictions that equal their label."""
     right = _right(labels, predictions)
     return averaged(right, weights, metrics_collections, updates_collections, name or "accuracy")
@@ -37,7 +37,7 @@ def _right(labels: Any, predictions: Any) -> Tensor:
 
 
 def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, bool], name: str) -> Total:
-    """Return the number of examples whose (label is true, prediction is true) equals ``which``."""
+    """Return the weighted number of examples whose (label is nonzero, prediction is nonzero) equals ``which``."""
     with name_scope(name):
         a, b = (truth(item) for item in same_rank(labels, predictions))
         a, b = (
@@ -48,7 +48,7 @@ def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, boo
         return total("count", functions.reduce_sum(count))
 
 
-def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Measure]:
+def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Metric]:
     def count(
         labels: Any,
         predictions: Any,
@@ -56,9 +56,9 @@ def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Meas
         metrics_collections: Any = None,
         updates_collections: Any = None,
         name: str | None = None,
-    ) -> Measure:
+    ) -> Metric:
         counted = _counted(labels, predictions, weights, which, name or title)
-        return measure([counted], lambda number: number * 1.0, metrics_collections, updates_collections)
+        return metric_of([counted], lambda number: number * 1.0, metrics_collections, updates_collections)
 
     count.__name__ = count.__qualname__ = title
     count.__doc__ = doc
@@ -87,12 +87,12 @@ def precision(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the precision: the share of nonzero predictions whose label is nonzero."""
     with name_scope(name or "precision"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
         wrong = _counted(labels, predictions, weights, (False, True), "false_positives")
-        return measure([right, wrong], lambda a, b: ratio(a, a + b), metrics_collections, updates_collections)
+        return metric_of([right, wrong], lambda a, b: ratio(a, a + b), metrics_collections, updates_collections)
 
 
 @gives_tensors
@@ -103,12 +103,12 @@ def recall(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the recall: the share of nonzero labels whose prediction is nonzero."""
     with name_scope(name or "recall"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
         wrong = _counted(labels, predictions, weights, (True, False), "false_negatives")
-        return measure([right, wrong], lambda a, b: ratio(a, a + b), metrics_collections, updates_collections)
+        return metric_of([right, wrong], lambda a, b: ratio(a, a + b), metrics_collections, updates_collections)
 
 
 # Several classes -----------------------------------------------------------------------------------
@@ -123,8 +123,8 @@ def mean_per_class_accuracy(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
-    """Return the mean of the accuracies of each class. The updating Tensor has these accuracies, [num_classes]."""
+) -> Metric:
+    """Return the mean over classes of the accuracy of each class. The update has the accuracies [num_classes]."""
     with name_scope(name or "mean_accuracy"):
         a, b = (functions.reshape(item, [-1]) for item in same_rank(labels, predictions))
         scales = None if weights is None else functions.reshape(floats(weights), [-1])
@@ -135,7 +135,7 @@ def mean_per_class_accuracy(
             return functions.reduce_sum(hit * functions.expand_dims(values, 1), 0)
 
         totals = [total("total", added(factors)), total("count", added(right))]
-        return measure(
+        return metric_of(
             totals,
             lambda totals_of, correct: functions.reduce_mean(ratio(correct, totals_of)),
             metrics_collections,
@@ -153,17 +153,17 @@ def mean_iou(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the mean over classes of the intersection over union of labels and predictions.
 
-    The updating Tensor has the confusion matrix, float64 [num_classes, num_classes].
+    The update has the confusion matrix, float64 [num_classes, num_classes].
     """
     with name_scope(name or "mean_iou"):
         a, b = (functions.reshape(as_tensor(item), [-1]) for item in same_rank(labels, predictions))
         factors = None if weights is None else functions.reshape(floats(weights), [-1])
         confusion = confusion_matrix(a, b, num_classes, "float64", weights=factors)
         matrix = total("total_confusion_matrix", confusion, "float64")
-        return measure([matrix], _iou, metrics_collections, updates_collections, lambda after: after * 1.0)
+        return metric_of([matrix], _iou, metrics_collections, updates_collections, lambda after: after * 1.0)
 
 
 def _iou(matrix: Tensor) -> Tensor:

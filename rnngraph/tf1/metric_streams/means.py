@@ -9,15 +9,15 @@ from ...declare.tensor import Tensor, as_tensor
 from ..core import elementwise
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
-from .accumulating import Measure, floats, map_measure, measure, ratio, same_rank, total, weighted
+from .accumulating import Metric, floats, map_metric, metric_of, ratio, same_rank, total, weighted
 
 
-def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -> Measure:
-    """Return the mean of values, in a name scope."""
+def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -> Metric:
+    """Return the weighted mean of all values of all runs, with variables under the name scope ``name``."""
     with name_scope(name):
         products, factors = weighted(floats(values), weights)
         totals = [total("total", functions.reduce_sum(products)), total("count", functions.reduce_sum(factors))]
-        return measure(totals, ratio, metrics, updates)
+        return metric_of(totals, ratio, metrics, updates)
 
 
 @gives_tensors
@@ -27,7 +27,7 @@ def mean(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the mean of all values of all runs."""
     return averaged(values, weights, metrics_collections, updates_collections, name or "mean")
 
@@ -39,12 +39,12 @@ def mean_tensor(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the mean of each entry of a Tensor of fixed shape over the runs."""
     with name_scope(name or "mean"):
         products, factors = weighted(floats(values), weights)
         totals = [total("total_tensor", products), total("count_tensor", factors)]
-        return measure(totals, ratio, metrics_collections, updates_collections)
+        return metric_of(totals, ratio, metrics_collections, updates_collections)
 
 
 @gives_tensors
@@ -55,7 +55,7 @@ def percentage_below(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the share of values below a threshold."""
     below = functions.less(as_tensor(values), threshold)
     title = name or "percentage_below_threshold"
@@ -70,7 +70,7 @@ def mean_absolute_error(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the mean of |predictions - labels|."""
     errors = functions.abs(_difference(labels, predictions))
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
@@ -84,7 +84,7 @@ def mean_squared_error(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_squared_error")
@@ -98,11 +98,11 @@ def root_mean_squared_error(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the root of the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     title = name or "root_mean_squared_error"
-    return map_measure(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
+    return map_metric(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
 
 
 @gives_tensors
@@ -114,7 +114,7 @@ def mean_relative_error(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the mean of |labels - predictions| / normalizer, with 0 where the normalizer is 0."""
     ratios = elementwise.div_no_nan(functions.abs(_difference(labels, predictions)), floats(normalizer))
     return averaged(ratios, weights, metrics_collections, updates_collections, name or "mean_relative_error")
@@ -129,12 +129,12 @@ def mean_cosine_distance(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
-    """Return 1 minus the mean dot product of unit vectors along an axis."""
+) -> Metric:
+    """Return 1 minus the mean dot product of labels and predictions, which are unit vectors along the axis ``dim``."""
     a, b = same_rank(labels, predictions)
     products = functions.reduce_sum(floats(a) * floats(b), dim, True)
     title = name or "mean_cosine_distance"
-    return map_measure(
+    return map_metric(
         averaged(products, weights, metrics_collections, updates_collections, title),
         lambda similarity: 1.0 - similarity,
     )

@@ -1,4 +1,4 @@
-"""Measures of binary classification at many thresholds: areas under curves, and points on them."""
+"""Metrics of binary classification at many thresholds: areas under curves, and points on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, shown
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
-from .accumulating import Measure, Total, floats, measure, ratio, same_rank, total, truth, weighted
+from .accumulating import Metric, Total, floats, metric_of, ratio, same_rank, total, truth, weighted
 
 _MARGIN = 1e-7
 """Distance of the outer thresholds from 0 and 1, and constant that keeps quotients finite."""
@@ -23,7 +23,7 @@ _NAMES = {"tp": "true_positives", "fn": "false_negatives", "tn": "true_negatives
 def _counts(
     labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, which: Sequence[str]
 ) -> list[Total]:
-    """Return, for each threshold, how many examples have (label is true, prediction is above it) equal to ``which``."""
+    """Return totals [thresholds]: for each kind in ``which``, such as "tp", the weighted number of examples."""
     a, b = (functions.reshape(item, [1, -1]) for item in same_rank(labels, predictions))
     sides = functions.reshape(constant(np.asarray(thresholds, np.float32)), [-1, 1])
     above, label = functions.greater(floats(b), sides), truth(a)
@@ -56,8 +56,8 @@ def auc(
     name: str | None = None,
     summation_method: str = "trapezoidal",
     thresholds: Any = None,
-) -> Measure:
-    """Return the area under the ROC curve, or under precision over recall.
+) -> Metric:
+    """Return the area under the ROC curve or the precision-recall curve.
 
     Args:
         curve: "ROC" or "PR".
@@ -67,7 +67,7 @@ def auc(
         raise ArgumentError(f'tf.metrics.auc: curve must be "ROC" or "PR", not {shown(curve)}')
     if summation_method not in ("trapezoidal", "careful_interpolation", "minoring", "majoring"):
         raise ArgumentError(
-            f"tf.metrics.auc: unknown summation_method {shown(summation_method)}; give trapezoidal, "
+            f"tf.metrics.auc: unknown summation_method {shown(summation_method)}; use trapezoidal, "
             "careful_interpolation, minoring or majoring"
         )
     sides = _spread(num_thresholds) if thresholds is None else [-_MARGIN, *sorted(thresholds), 1.0 + _MARGIN]
@@ -88,11 +88,11 @@ def auc(
 
     with name_scope(name or "auc"):
         counts = _counts(labels, predictions, sides, weights, ("tp", "fn", "tn", "fp"))
-        return measure(counts, area, metrics_collections, updates_collections)
+        return metric_of(counts, area, metrics_collections, updates_collections)
 
 
 def _interpolated(tp: Tensor, fn: Tensor, fp: Tensor) -> Tensor:
-    """Return the area under precision over recall, interpolated as in Davis & Goadrich 2006."""
+    """Return the area under the precision-recall curve, interpolated as in Davis & Goadrich 2006."""
     hits, positives = tp[:-1] - tp[1:], tp + fp
     slope = ratio(hits, positives[:-1] - positives[1:])
     begins = tp[1:] - slope * positives[1:]
@@ -110,11 +110,11 @@ def precision_at_thresholds(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the precision at each threshold, [thresholds]."""
     with name_scope(name or "precision_at_thresholds"):
         counts = _counts(labels, predictions, thresholds, weights, ("tp", "fp"))
-        return measure(counts, lambda tp, fp: tp / (tp + fp + _MARGIN), metrics_collections, updates_collections)
+        return metric_of(counts, lambda tp, fp: tp / (tp + fp + _MARGIN), metrics_collections, updates_collections)
 
 
 @gives_tensors
@@ -126,8 +126,8 @@ def recall_at_thresholds(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:
+) -> Metric:
     """Return the recall at each threshold, [thresholds]."""
     with name_scope(name or "recall_at_thresholds"):
         counts = _counts(labels, predictions, thresholds, weights, ("tp", "fn"))
-        return measure(counts, lambda tp, fn: tp / (tp + fn + _MARGIN), metrics_collections, updates_collections)
+        return metric_of(counts, lambda tp, fn: tp / (tp + fn + _MARGIN), metrics_collections, updates_collections)

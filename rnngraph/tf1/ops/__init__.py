@@ -1,7 +1,8 @@
-"""TensorFlow's functions, layers, losses, cells and drivers, with its names and arguments, over rnngraph's own.
+"""TensorFlow's functions, layers, losses, cells and drivers, declared by rnngraph's.
 
-- ``functions``, ``numbers``, ``arithmetic``: functions of tensors, compositions, and TensorFlow's names of operators.
-- ``shapes``, ``selection``, ``contractions``: sizes, look-ups and masks, ``tensordot`` and ``einsum``.
+- ``functions``, ``numbers``, ``arithmetic``: functions of tensors, and TensorFlow's names of operators.
+- ``shapes``, ``selection``: sizes, look-ups and masks.
+- ``contractions``: ``tensordot`` and ``einsum``.
 - ``nest``, ``random``, ``checks``: nests, random tensors, assertions.
 - ``inputs``: placeholders and drivers.
 - ``layers``, ``windows``, ``batch_norms``, ``normalizers``: layers, convolutions and pools, normalization.

@@ -58,7 +58,7 @@ def to_double(x: Any, name: str = "ToDouble") -> Tensor:
 def reverse(tensor: Any, axis: Sequence[int], name: str | None = None) -> Tensor:
     """Return a tensor with the entries along ``axis`` reversed."""
     if not isinstance(axis, list | tuple):
-        raise ArgumentError(f"tf.reverse takes a list of axes, not {axis!r}")
+        raise ArgumentError(f"tf.reverse needs a list of axes, not {axis!r}")
     return flip(tensor, axis)
 
 
@@ -67,12 +67,14 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
     """Return a slice: ``size`` entries of each axis, starting at ``begin``. A size of -1 extends to the end."""
     x, starts, counts = as_tensor(input_), sizes_in(begin), sizes_in(size)
     if not len(starts) == len(counts) == x.rank:
-        raise ShapeError(f"tf.slice of {x!r} takes {x.rank} entries of begin and of size")
+        raise ShapeError(
+            f"tf.slice of {x!r} needs {x.rank} entries in begin and in size, not {len(starts)} and {len(counts)}"
+        )
     index = []
     for start, count, dim in zip(starts, counts, x.type.shape, strict=True):
         is_known = isinstance(start, int) and isinstance(count, int) and isinstance(dim, int)
         if is_known and not 0 <= start <= start + max(0, count) <= dim:
-            raise ShapeError(f"tf.slice reads {count} entries from {start} on, of an axis of {dim}; take fewer")
+            raise ShapeError(f"tf.slice reads {count} entries from {start} on, but the axis has size {dim}; read fewer")
         stop = None if count == -1 else start + count
         index.append(slice_between("tf.slice", start, stop, 1, dim))
     cut, left = apply_computed_slices(x, tuple(index))
@@ -95,14 +97,18 @@ def strided_slice(
 ) -> Tensor:
     """Return a slice of the first axes from ``begin`` up to ``end`` by ``strides``.
 
-    If a mask has the axis's bit, ``begin`` or ``end`` is ignored, so that the slice reaches the end.
+    If bit i of ``begin_mask`` is set, the slice of axis i starts at the first entry. If bit i of ``end_mask`` is set,
+    the slice extends to the last entry.
     """
     if ellipsis_mask or new_axis_mask or shrink_axis_mask:
-        raise ArgumentError("tf.strided_slice takes only begin_mask and end_mask; write x[...] for the others")
+        raise ArgumentError("tf.strided_slice offers only begin_mask and end_mask; write x[...] for the other masks")
     x, starts, ends = as_tensor(input_), sizes_in(begin), sizes_in(end)
     steps = [1] * len(starts) if strides is None else sizes_in(strides)
     if not len(starts) == len(ends) == len(steps) <= x.rank:
-        raise ShapeError(f"tf.strided_slice of {x!r} takes equally many begins, ends and strides, at most {x.rank}")
+        raise ShapeError(
+            f"tf.strided_slice of {x!r} needs begin, end and strides of one length, at most {x.rank}, not "
+            f"{len(starts)}, {len(ends)} and {len(steps)}"
+        )
     index = []
     for axis, (start, stop, step, dim) in enumerate(zip(starts, ends, steps, x.type.shape, strict=False)):
         first, last = (None if mask >> axis & 1 else place for mask, place in ((begin_mask, start), (end_mask, stop)))
@@ -112,7 +118,7 @@ def strided_slice(
 
 
 def _list(value: Any) -> list[Any]:
-    """Convert a vector, or a list of numbers and Tensors, to a list."""
+    """Return a list or tuple as a list; a list of one entry for anything else, such as a vector."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 

@@ -28,7 +28,8 @@ class Normalization:
         axis: Axis whose entries are normalised separately.
         momentum: Decay of the moving averages.
         epsilon: Number added to the variance.
-        collection: Name of the collection to which the update operations are added. None: they run with the output.
+        collection: Name, or names, of the collections to which the update operations are added. With None, each run
+            that computes the output runs them.
         is_fused: True for the arithmetic of TensorFlow's fused kernel: the moving variance divides by n - 1, and
             inference subtracts the moving mean first.
     """
@@ -84,6 +85,7 @@ def batch_normalized(
 
 
 def _is_truth(training: Any) -> bool:
+    """True for a scalar bool Tensor."""
     return isinstance(training, Tensor) and training.dtype == "bool" and not training.rank
 
 

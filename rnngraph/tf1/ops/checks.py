@@ -19,7 +19,7 @@ from ..core.names import dtype_name
 from ..core.operations import Operation
 
 MAX_SHOWN = 3
-"""Maximum number of an array's entries in an error, as in TensorFlow."""
+"""Default maximum number of an array's entries that an error shows, as in TensorFlow."""
 
 
 class Check(Operation):
@@ -47,19 +47,20 @@ class Check(Operation):
 
 
 def _text(array: np.ndarray, limit: int) -> str:
+    """Return the first ``limit`` entries of an array, for an error."""
     flat = np.ravel(array)
     return f"[{' '.join(map(str, flat[:limit].tolist()))}{' ...' if flat.size > limit else ''}]"
 
 
 @api
 def assert_that(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Operation:
-    """``tf.Assert``: raise an error that shows ``data`` if a condition is False."""
+    """Return ``tf.Assert``: an operation that raises an error, which shows ``data``, if a condition is False."""
     parts = list(data) if isinstance(data, list | tuple) else [data]
     return Check(as_tensor(condition), "", parts, summarize or MAX_SHOWN, name or "Assert")
 
 
 def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
-    """Return an assertion that compares two Tensors elementwise."""
+    """Return the public function ``label``, which declares an elementwise comparison of two Tensors."""
 
     def check(
         x: Any,
@@ -72,11 +73,11 @@ def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) 
         one, other = pair(x, y)
         return _checked(relation(one, other), words, [one, other], data, summarize, message, name or label)
 
-    return _named(check, label, f"Fail where x {words} y does not hold, elementwise.")
+    return _named(check, label, f"Return an operation that raises an error unless x {words} y for all elements.")
 
 
 def _sign(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
-    """Return an assertion that compares a Tensor with 0."""
+    """Return the public function ``label``, which declares a comparison of a Tensor with 0."""
 
     def check(
         x: Any, data: Any = None, summarize: int | None = None, message: str | None = None, name: str | None = None
@@ -84,10 +85,11 @@ def _sign(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Cal
         one = as_tensor(x)
         return _checked(relation(one, 0), f"{words} 0", [one], data, summarize, message, name or label)
 
-    return _named(check, label, f"Fail where x {words} 0 does not hold, elementwise.")
+    return _named(check, label, f"Return an operation that raises an error unless x {words} 0 for all elements.")
 
 
 def _named(function: Callable[..., Operation], label: str, text: str) -> Callable[..., Operation]:
+    """Make a function public, with the name ``label`` and the docstring ``text``."""
     function.__name__ = function.__qualname__ = label
     function.__doc__ = text
     checked: Callable[..., Operation] = api(function)
@@ -144,13 +146,14 @@ assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
 
 
 def _known(is_right: bool, x: Any, words: str, message: str | None, name: str) -> Operation:
-    """Return an operation without effect. Raises ``ShapeError`` or ``DtypeError`` unless ``is_right``."""
+    """Return an operation without effect. Raise ``ShapeError`` unless ``is_right``."""
     if not is_right:
         raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
     return _nothing(name)
 
 
 def _nothing(name: str) -> Operation:
+    """Return an assertion that never fails."""
     return Check(as_tensor(np.asarray(True)), "", [], MAX_SHOWN, name)
 
 
@@ -200,7 +203,7 @@ def assert_rank_in(
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
     """Raise ``DtypeError`` unless a Tensor has this dtype."""
     if as_tensor(tensor).dtype != dtype_name(tf_type):
-        raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must be of {dtype_name(tf_type)}".strip())
+        raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must have dtype {dtype_name(tf_type)}".strip())
     return _nothing(name or "assert_type")
 
 
@@ -208,7 +211,7 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
 def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> Operation:
     """Raise ``DtypeError`` unless a Tensor has an integer dtype."""
     if as_tensor(x).dtype not in INTEGERS:
-        raise DtypeError(f"{message or ''} {as_tensor(x)!r} must be of ints".strip())
+        raise DtypeError(f"{message or ''} {as_tensor(x)!r} must have an integer dtype".strip())
     return _nothing(name or "assert_integer")
 
 

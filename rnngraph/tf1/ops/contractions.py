@@ -27,7 +27,7 @@ def matrix_transpose(a: Any, name: str | None = None, conjugate: bool = False) -
     """Return matrices [..., rows, columns] as [..., columns, rows]."""
     x = as_tensor(a)
     if x.rank < 2:
-        raise ShapeError(f"tf.matrix_transpose takes matrices [..., rows, columns], not {x!r}")
+        raise ShapeError(f"tf.matrix_transpose needs matrices [..., rows, columns], not {x!r}")
     return functions.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
@@ -39,5 +39,5 @@ def einsum(equation: str, *inputs: Any, name: str | None = None) -> Tensor:
 
 @operation
 def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: int = 0) -> Tensor:
-    """Return entries of ``params``. The last axis of ``indices`` is an index along the first axes of ``params``."""
+    """Return entries of ``params``. Vectors along the last axis of ``indices`` index the first axes of ``params``."""
     return indexing.gather_nd(params, indices, batch_dims, negative=False)

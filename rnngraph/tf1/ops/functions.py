@@ -24,11 +24,11 @@ from ..core.sizes import anchored, reshaped, sizes_in
 
 Function = Callable[..., Tensor]
 _WRITTEN_OUT = 1 << 20
-"""Maximum elements of a filled constant that is stored as an array. Larger constants are computed in the run."""
+"""Maximum elements of a filled constant that is stored as an array. Larger constants are broadcast in the run."""
 
 
 def unary(function: Callable[[Any], Tensor], own_name: str = "") -> Function:
-    """Return a function of one tensor, with the name ``own_name`` if TensorFlow's name differs from rnngraph's."""
+    """Return TensorFlow's function of one tensor. ``own_name`` is its name, if not that of ``function``."""
 
     def apply(x: Any, name: str | None = None) -> Tensor:
         return function(x)
@@ -37,7 +37,7 @@ def unary(function: Callable[[Any], Tensor], own_name: str = "") -> Function:
 
 
 def binary(function: Callable[[Any, Any], Tensor], own_name: str = "") -> Function:
-    """Return a function of two tensors, with the name ``own_name`` if TensorFlow's name differs from rnngraph's."""
+    """Return TensorFlow's function of two tensors. ``own_name`` is its name, if not that of ``function``."""
 
     def apply(x: Any, y: Any, name: str | None = None) -> Tensor:
         return function(x, y)
@@ -46,6 +46,8 @@ def binary(function: Callable[[Any, Any], Tensor], own_name: str = "") -> Functi
 
 
 def _activation(function: Callable[[Any], Tensor]) -> Function:
+    """Return TensorFlow's activation function, whose argument is ``features``."""
+
     def apply(features: Any, name: str | None = None) -> Tensor:
         return function(features)
 
@@ -53,7 +55,7 @@ def _activation(function: Callable[[Any], Tensor]) -> Function:
 
 
 def reduction(function: Callable[[Any, Axis, bool], Tensor], own_name: str = "") -> Function:
-    """Return a reduction over axes, with the name ``own_name`` if TensorFlow's name differs from rnngraph's."""
+    """Return TensorFlow's reduction over axes. ``own_name`` is its name, if not that of ``function``."""
 
     def apply(
         input_tensor: Any,
@@ -69,6 +71,8 @@ def reduction(function: Callable[[Any, Axis, bool], Tensor], own_name: str = "")
 
 
 def along(function: Callable[[Any, int], Tensor]) -> Function:
+    """Return TensorFlow's function of logits along an axis, by default the last axis."""
+
     def apply(logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
         return function(logits, _first(axis, dim, -1))
 
@@ -76,16 +80,20 @@ def along(function: Callable[[Any, int], Tensor]) -> Function:
 
 
 def _named(apply: Function, function: Callable[..., Tensor], own_name: str = "") -> Function:
+    """Make ``apply`` public, with the docstring of ``function``, and with its name unless ``own_name`` is given."""
     apply.__name__ = apply.__qualname__ = own_name or function.__name__
     apply.__doc__ = function.__doc__
     return operation(apply)
 
 
 def _first(*values: Any) -> Any:
+    """Return the first value that is not None; None if all are."""
     return next((value for value in values if value is not None), None)
 
 
 def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
+    """Return a function of two operands that have one dtype, with the name ``text``."""
+
     def apply(x: Any, y: Any) -> Tensor:
         return function(x if isinstance(x, Tensor) else _in_dtype_of(x, y), y)
 
@@ -94,7 +102,7 @@ def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[
 
 
 def _in_dtype_of(value: Any, other: Any) -> Tensor:
-    """Convert an operand to a Tensor. A number takes the dtype of the other operand."""
+    """Convert an operand to a Tensor. A number gets the dtype of the other operand."""
     if holds_tensors(value):
         return as_tensor(value)
     is_number = not isinstance(value, list | tuple) and np.ndim(value) == 0
@@ -141,7 +149,7 @@ reduce_all, reduce_any = reduction(statistics.reduce_all), reduction(statistics.
 
 @operation
 def identity(input: Any, name: str | None = None) -> Tensor:
-    """Return a copy of a Tensor, by which ``tf.gradients`` can differentiate.
+    """Return a copy of a Tensor, with respect to which ``tf.gradients`` can differentiate.
 
     Variables, constants and ints are returned unchanged.
     """
@@ -184,7 +192,7 @@ def constant(
     if verify_shape and array.shape != target:
         raise ShapeError(f"a constant of shape {array.shape} must have shape {target}")
     if not 0 < array.size <= count:
-        raise ShapeError(f"a constant of {array.size} values does not fit shape {target}; give 1 to {count} values")
+        raise ShapeError(f"a constant of shape {target} needs 1 to {count} values, not {array.size}")
     filled = np.full(count, array.flat[-1])
     filled[: array.size] = array.ravel()
     return make_constant(filled.reshape(target), result.dtype)
@@ -195,7 +203,7 @@ def filled(value: Any, shape: Any, dtype: str) -> Tensor:
     sizes = sizes_in(shape)
     fixed = [size for size in sizes if isinstance(size, int)]
     if None in sizes or any(size < 0 for size in fixed):
-        raise ShapeError(f"{shown(shape)} is not a shape; sizes must be 0 or more")
+        raise ShapeError(f"{shown(shape)} is not a shape; all sizes must be known, and 0 or more")
     if len(fixed) == len(sizes) and math.prod(fixed) <= _WRITTEN_OUT:
         return constant(value, dtype, fixed)
     return anchored(build("broadcast", make_constant(value, dtype), shape=tuple(sizes)), shape)
@@ -247,16 +255,16 @@ def matmul(
     b_is_sparse: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Return the matrix product. ``adjoint_a`` and ``adjoint_b`` transpose, because numbers are real."""
+    """Return the matrix product a @ b. ``adjoint_a`` and ``adjoint_b`` only transpose, because no dtype is complex."""
     left, right = _swapped(a) if transpose_a or adjoint_a else a, _swapped(b) if transpose_b or adjoint_b else b
     return functions.matmul(left, right)
 
 
 def _swapped(x: Any) -> Tensor:
-    """Swap the last two axes of x."""
+    """Return x with its last two axes swapped."""
     x = functions.identity(x)
     if x.rank < 2:
-        raise ShapeError(f"{x!r} is not a matrix to transpose")
+        raise ShapeError(f"tf.matmul can transpose only matrices, not {x!r}")
     return moves.swapaxes(x, -2, -1)
 
 
@@ -264,7 +272,7 @@ def _swapped(x: Any) -> Tensor:
 def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
     """Concatenate tensors along an axis."""
     if isinstance(values, int):
-        raise DtypeError("tf.concat takes the tensors first and the axis second since TensorFlow 1.0; swap them")
+        raise DtypeError("tf.concat has the tensors first and the axis second since TensorFlow 1.0; swap them")
     return functions.concat(_converted_together(values) if isinstance(values, list | tuple) else [values], axis)
 
 
@@ -272,9 +280,9 @@ def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
 def split(
     value: Any, num_or_size_splits: Any, axis: int = 0, num: int | None = None, name: str = "split"
 ) -> list[Tensor]:
-    """Split a tensor along an axis, into equal parts or into parts of certain sizes."""
+    """Split a tensor along an axis, into ``num_or_size_splits`` equal parts, or into parts of these sizes."""
     if isinstance(value, int):
-        raise DtypeError("tf.split takes the tensor first and the axis third since TensorFlow 1.0; swap them")
+        raise DtypeError("tf.split has the tensor first and the axis third since TensorFlow 1.0; swap them")
     return functions.split(converted(value), num_or_size_splits, axis)
 
 
@@ -288,7 +296,7 @@ def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
 
 @operation
 def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Tensor]:
-    """Return the entries of an axis of fixed size, without that axis."""
+    """Return the list of a tensor's entries along an axis of fixed size."""
     value = functions.identity(converted(value))
     entries = moves.unstack(value, axis)
     if num not in (None, len(entries)):
@@ -306,7 +314,7 @@ def transpose(a: Any, perm: Sequence[int] | None = None, name: str = "transpose"
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     """Reshape a tensor.
 
-    One size may be -1, None keeps the size of that axis, and others may be entries of ``tf.shape``.
+    One size may be -1, None keeps the size of its axis, and other sizes are ints or entries of ``tf.shape``.
     """
     x, sizes = as_tensor(tensor), sizes_in(shape)
     count = product(sizes) if all(isinstance(size, int) and size >= 0 for size in sizes) else None
@@ -322,7 +330,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     x = converted(input)
     counts = sizes_in(multiples)
     if len(counts) != x.rank:
-        raise ShapeError(f"tf.tile needs a count for each axis of {x!r}, not {len(counts)}")
+        raise ShapeError(f"tf.tile needs one multiple for each axis of {x!r}, not {len(counts)}")
     for axis, count in enumerate(counts):
         if isinstance(count, Size):  # a symbolic count: broadcast along a new axis, and merge the axes
             before, (size, *after) = x.type.shape[:axis], x.type.shape[axis:]
@@ -345,7 +353,7 @@ def expand_dims(input: Any, axis: int | None = None, name: str | None = None, di
 
 @operation
 def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims: Axis = None) -> Tensor:
-    """Remove axes of size 1."""
+    """Remove the axes ``axis`` of size 1, by default all axes of size 1."""
     return functions.squeeze(input, _first(axis, squeeze_dims))
 
 
@@ -364,7 +372,7 @@ def gather(
     axis: int | None = None,
     batch_dims: int = 0,
 ) -> Tensor:
-    """Return the rows of ``params`` at ``indices``, or the entries of another axis."""
+    """Return the entries of ``params`` at ``indices`` along an axis, by default the first axis."""
     refuse("tf.gather", "use tf.gather_nd", batch_dims=batch_dims or None)
     return functions.gather(params, indices, axis or 0, negative=False)
 
@@ -382,7 +390,7 @@ def embedding_lookup(
     refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
     if isinstance(params, list | tuple) and len(params) > 1:
         raise ArgumentError(
-            f"tf.nn.embedding_lookup: a table of {len(params)} parts is not offered; join them with tf.concat, "
+            f"tf.nn.embedding_lookup: a table of {len(params)} arrays is not offered; join them with tf.concat, "
             "or pass one array"
         )
     table = params[0] if isinstance(params, list | tuple) and len(params) == 1 else params
@@ -399,7 +407,10 @@ def one_hot(
     dtype: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return ``on_value`` (1) at each index and ``off_value`` (0) elsewhere. The new axis is the last by default."""
+    """Return one-hot vectors of ``depth`` entries: ``on_value`` (1) at the index, ``off_value`` (0) elsewhere.
+
+    The vectors are along a new axis ``axis``, by default the last.
+    """
     number = _first(on_value, off_value, 1.0)
     kind = converted(number).type.dtype if dtype is None else dtype_name(dtype)
     place = -1 if axis is None else axis
@@ -424,7 +435,7 @@ def converted(value: Any) -> Tensor:
 
 
 def _converted_together(values: Sequence[Any]) -> list[Any]:
-    """Convert numbers and lists to the dtype of the Tensors among the values."""
+    """Return values, with numbers and lists converted to the dtype of a Tensor among them, if there is one."""
     kinds = [value.dtype for value in values if isinstance(value, Tensor)]
     if not kinds:
         return [converted(value) for value in values]

@@ -27,13 +27,13 @@ Maker = TypeVar("Maker", bound=Callable[..., Initializer])
 
 @dataclass(frozen=True)
 class Start:
-    """Initializer of rnngraph that can be called as TensorFlow's: ``tf.Variable(start([28, 10]))``."""
+    """Initializer of rnngraph that can be called with a shape, as in ``tf.Variable(start([28, 10]))``."""
 
     initializer: Initializer
 
     @gives_tensors
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
-        """Return a Tensor of initial values. If ``dtype`` is a random generator, as in ``rg``, return a NumPy array."""
+        """Return a Tensor of initial values, or a NumPy array if the second argument is a generator, as in ``rg``."""
         if isinstance(dtype, np.random.Generator):
             return self.initializer(shape, dtype)
         kind = dtype_name("float32" if dtype is None else dtype)
@@ -59,6 +59,7 @@ class ComputedStart:
 
 
 def _within(drawn: Callable[..., Any], kind: Callable[[Any, Any], Initializer], first: Any, second: Any) -> Any:
+    """Return the initializer ``kind(first, second)``, or a ``ComputedStart`` if a parameter is a Tensor."""
     if isinstance(first, Tensor) or isinstance(second, Tensor):
         return ComputedStart(drawn, first, second)
     return kind(first, second)
@@ -79,19 +80,19 @@ def maker(function: Maker) -> Maker:
 
 @maker
 def zeros_initializer(dtype: Any = None) -> Initializer:
-    """Return an initializer with zeros."""
+    """Return an initializer that fills with 0."""
     return initializers.zeros
 
 
 @maker
 def ones_initializer(dtype: Any = None) -> Initializer:
-    """Return an initializer with ones."""
+    """Return an initializer that fills with 1."""
     return initializers.ones
 
 
 @maker
 def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
-    """Return an initializer with one number everywhere, or an array."""
+    """Return an initializer that fills with a number, or that returns an array."""
     return initializers.Constant(value)
 
 
@@ -103,7 +104,7 @@ def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializ
 
 @maker
 def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Return an initializer with orthonormal rows or columns, times gain."""
+    """Return an initializer of matrices with orthonormal rows or columns, times gain."""
     return initializers.Orthogonal(gain)
 
 
@@ -116,19 +117,19 @@ def random_uniform_initializer(minval: Any = 0, maxval: Any = None, seed: Any = 
 
 @maker
 def random_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
-    """Return an initializer with normal values."""
+    """Return a normal initializer."""
     return _within(random_normal, initializers.Normal, mean, stddev)
 
 
 @maker
 def truncated_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
-    """Return an initializer with truncated normal values: those beyond two deviations are redrawn."""
+    """Return a truncated normal initializer: values beyond two deviations are redrawn."""
     return _within(truncated_normal, initializers.TruncatedNormal, mean, stddev)
 
 
 @maker
 def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Return Glorot's initializer, uniform or truncated normal."""
+    """Return Glorot's initializer of variance 2 / (fan_in + fan_out), uniform or truncated normal."""
     return initializers.glorot_uniform if uniform else _scaled(1.0, "fan_avg", "truncated_normal")
 
 
@@ -140,7 +141,7 @@ def glorot_normal_initializer(seed: Any = None, dtype: Any = None) -> Initialize
 
 @maker
 def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Return an initializer, uniform in ±factor sqrt(3 / size of all axes but the last)."""
+    """Return an initializer, uniform in ±factor sqrt(3 / fan_in). fan_in is the product of all sizes but the last."""
 
     def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         limit = factor * math.sqrt(3.0 / max(1, math.prod(shape[:-1])))
@@ -157,7 +158,7 @@ def variance_scaling_initializer(
     seed: Any = None,
     dtype: Any = None,
 ) -> Initializer:
-    """Return an initializer of variance scale / fan, where ``mode`` selects the fan."""
+    """Return an initializer of variance scale / fan. ``mode`` is fan_in, fan_out or fan_avg."""
     return _scaled(scale, mode, distribution)
 
 
@@ -165,7 +166,7 @@ def variance_scaling_initializer(
 def contrib_variance_scaling_initializer(
     factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: Any = None, dtype: Any = None
 ) -> Initializer:
-    """Return an initializer of variance factor / fan, where ``mode`` selects the fan."""
+    """Return an initializer of variance factor / fan. ``mode`` is FAN_IN, FAN_OUT or FAN_AVG."""
     return _scaled(factor, mode.lower(), "uniform" if uniform else "truncated_normal")
 
 
@@ -197,7 +198,9 @@ def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
     """Return an initializer of variance scale / fan (He et al. 2015).
 
     Args:
-        mode: Names the fan.
+        scale: Numerator of the variance.
+        mode: "fan_in", "fan_out" or "fan_avg".
+        distribution: Name of the distribution.
     """
     kinds = ("truncated_normal", "normal", "untruncated_normal", "uniform")
     if mode not in ("fan_in", "fan_out", "fan_avg") or distribution not in kinds:

@@ -40,7 +40,7 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
             tf.placeholder(tf.float32)``.
         name: Name of the placeholder.
     """
-    # tf.string as a text is the dtype of the handle of a feedable iterator.
+    # A placeholder of tf.string is the handle of a feedable iterator, which is an int here.
     if dtype == string and isinstance(dtype, str):
         if shape not in (None, (), []):
             raise NotOfferedError(f"a placeholder of strings is not offered; feed ids, as tf.int32 ({GUIDE})")
@@ -59,11 +59,11 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
 
 
 def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
-    """Return the sizes of a placeholder with a default.
+    """Return the sizes of a placeholder with a default. Raise ``ShapeError`` if they differ from the default's.
 
     Args:
         have: Sizes of the default.
-        shape: Shape in the program, or None.
+        shape: The program's argument; None leaves all sizes open.
     """
     sizes: Sequence[Any] = [None] * len(have) if shape is None else entries(_sizes(shape), "shape")
     fits = len(sizes) == len(have)
@@ -73,7 +73,7 @@ def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
 
 
 def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Tensor:
-    """Return a Tensor that can be fed, and otherwise has the value of ``default``. Gradients pass through it.
+    """Return a Tensor that can be fed, and otherwise has the value and the gradient of ``default``.
 
     If ``shape`` has a symbolic size where the default's size is fixed, the result is a placeholder, for which a run
     first computes the default. Gradients do not pass through such a placeholder.
@@ -88,7 +88,7 @@ def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Ten
     if any(node.op == "parameter" for node in topological([default.node])):
         raise ShapeError(
             f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(have)} that depends on variables; "
-            "use the default's sizes in shape="
+            "pass the default's shape as shape="
         )
     fed_placeholder = _fed("PlaceholderWithDefault", default.type.dtype, sizes, name)
     get_default_graph().derived[fed_placeholder.node] = Computed(default.node)
@@ -96,6 +96,7 @@ def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Ten
 
 
 def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
+    """Return a new placeholder with the name ``name``, by default ``base``."""
     if name is not None and (not isinstance(name, str) or not name):
         raise DtypeError(f"a placeholder's name must be a string, not {name!r}")
     placeholder: Tensor = as_tensorflow(
@@ -106,7 +107,7 @@ def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any)
 
 
 def _sizes(shape: Any) -> Any:
-    """Convert the ``tf.Dimension``s in a shape to sizes."""
+    """Return a shape with ints or None in place of ``tf.Dimension``s."""
     if isinstance(shape, int | np.integer):
         return [int(shape)]
     return [getattr(size, "value", size) for size in shape] if isinstance(shape, list | tuple) else shape
@@ -135,7 +136,7 @@ def dynamic_rnn(
 
 
 def _whole_lengths(lengths: Any) -> Any:
-    """Convert lengths to ints, as TensorFlow does. Programs often compute lengths as sums of floats."""
+    """Return lengths as ints, as in TensorFlow. Programs often compute lengths as sums of floats."""
     if isinstance(lengths, list | tuple) and not holds_tensors(lengths):
         lengths = np.asarray(lengths)
     kind = lengths.dtype if isinstance(lengths, Tensor | np.ndarray) else None
@@ -226,7 +227,7 @@ def static_bidirectional_rnn(
 ) -> tuple[list[Tensor], Any, Any]:
     """Run ``bidirectional_dynamic_rnn`` over a list of steps. Return (concatenated outputs, state_fw, state_bw)."""
     if not isinstance(inputs, list | tuple) or not inputs:
-        raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one per step, not {shown(inputs)}")
+        raise DtypeError(f"tf.nn.static_bidirectional_rnn needs a list of Tensors, one per step, not {shown(inputs)}")
     (forward, backward), (state_fw, state_bw) = bidirectional_dynamic_rnn(
         cell_fw,
         cell_bw,
@@ -243,7 +244,7 @@ def static_bidirectional_rnn(
 
 
 def _owned(result: Any) -> Any:
-    """Return a driver's results, after recording that they own the variables of its cells."""
+    """Record that a driver's results own the variables of its cells, and return the results."""
     outputs = result[0]
     get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))
     return result

@@ -46,7 +46,7 @@ def dense(
     name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:
-    """Return activation(inputs @ kernel + bias). Creates the variables ``dense/kernel`` and ``dense/bias``."""
+    """Return activation(inputs @ kernel + bias), and create the variables ``dense/kernel`` and ``dense/bias``."""
     refuse(
         "tf.layers.dense",
         PENALTY,
@@ -65,7 +65,7 @@ def dense(
 class Dense:
     """``tf.layers.Dense``: a dense layer. All calls share one set of variables.
 
-    Its scope is ``dense``, or ``name``, under the variable scope of its first call.
+    The layer's scope is ``name``, by default ``dense``, under the variable scope of the first call.
     """
 
     @api
@@ -136,7 +136,7 @@ class Dense:
 
     @property
     def bias(self) -> Any:
-        """Bias [units]; None without one."""
+        """Bias [units]; None for a layer without bias."""
         return self.variables[1] if self.use_bias else None
 
 
@@ -157,17 +157,18 @@ def fully_connected(
     trainable: bool = True,
     scope: Any = None,
 ) -> Tensor:
-    """Return activation_fn(inputs @ weights + biases), by default with relu. ``biases_initializer=None`` omits biases.
+    """Return activation_fn(inputs @ weights + biases), by default with relu.
 
-    Owns ``fully_connected/weights`` and ``fully_connected/biases``.
+    Creates the variables ``fully_connected/weights`` and ``biases``; no biases with ``biases_initializer=None``.
 
     Args:
-        normalizer_fn: Function of the products in place of biases, such as ``tf.contrib.layers.layer_norm``.
+        normalizer_fn: Function that normalises inputs @ weights, such as ``tf.contrib.layers.layer_norm``. It replaces
+            the biases.
     """
     what = "tf.contrib.layers.fully_connected"
     if normalizer_fn is not None:
         if not callable(normalizer_fn):
-            raise ArgumentError(f"{what}: normalizer_fn={shown(normalizer_fn)} is not a function of a Tensor")
+            raise ArgumentError(f"{what}: normalizer_fn must be a function of a Tensor, not {shown(normalizer_fn)}")
         with variable_scope(scope, "fully_connected", reuse=reuse) as opened:
             result = fully_connected(
                 inputs,
@@ -203,7 +204,7 @@ fully_connected_relu, fully_connected_relu6 = (
 
 
 def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
-    """Return the initializers of kernel and bias: the arguments, else the scope's initializer, else the defaults."""
+    """Return the initializers of kernel and bias: the arguments, else the variable scope's, else Glorot and zeros."""
     kernel = present_scope().initializer if kernel is None else kernel
     return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
 
@@ -222,7 +223,7 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
 
 
 def own_layer(result: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
-    """Return a layer's result, after recording that it owns the layer's variables.
+    """Record that a layer's result owns the layer's variables, and return the result.
 
     Args:
         result: The layer's result.
@@ -263,9 +264,9 @@ def batch_normalization(
 ) -> Tensor:
     """Apply ``rg.batch_normalization`` with TensorFlow's arguments.
 
-    The operations in the collection ``tf.GraphKeys.UPDATE_OPS`` update the averages. Programs of ``rg.compile`` do not
-    need these operations. With ``training=True``, their training graph normalises by the batch, steps of a ``Trainer``
-    update the averages, and the inference graph uses the averages.
+    The operations in the collection ``tf.GraphKeys.UPDATE_OPS`` update the moving averages. Programs of ``rg.compile``
+    do not need these operations. With ``training=True``, the training graph normalises by the batch, steps of a
+    ``Trainer`` update the averages, and the inference graph uses the averages.
 
     Args:
         training: A bool, or a scalar bool Tensor that is fed.
@@ -322,7 +323,7 @@ def normalized(
 
 
 def _in_dtype_of(value: Any, x: Tensor) -> Tensor:
-    """Convert numbers to a Tensor of the dtype of x. A Tensor is returned unchanged."""
+    """Return a value as a Tensor: numbers in the dtype of x, a Tensor unchanged."""
     return value if isinstance(value, Tensor) else constant(value, x.dtype)
 
 
@@ -335,7 +336,7 @@ def layer_dropout(
     training: Any = False,
     name: str | None = None,
 ) -> Tensor:
-    """``tf.layers.dropout``: apply dropout if ``training``, a bool or a scalar bool Tensor that is fed, is True."""
+    """Apply dropout if ``training``, a bool or a scalar bool Tensor that is fed, is True: ``tf.layers.dropout``."""
     if isinstance(training, Tensor):
         return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
     if not flag(training, "training"):

@@ -28,12 +28,13 @@ SUM_BY_NONZERO_WEIGHTS = "weighted_sum_by_nonzero_weights"
 
 
 def _both(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
+    """Raise ``ArgumentError`` unless labels and logits are passed by name."""
     if sentinel is not None or labels is None or logits is None:
-        raise ArgumentError(f"tf.nn.{what} takes its arguments by name: labels=…, logits=…")
+        raise ArgumentError(f"tf.nn.{what} needs arguments by name: labels=…, logits=…")
 
 
 def _stacked(value: Any) -> Any:
-    """Convert a list of Tensors to one Tensor."""
+    """Return a list of Tensors stacked to one Tensor; other values unchanged."""
     return as_tensor(value) if isinstance(value, list | tuple) and holds_tensors(value) else value
 
 
@@ -68,7 +69,7 @@ def softmax_cross_entropy_with_logits(
 def softmax_cross_entropy_with_logits_v2(
     labels: Any, logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None
 ) -> Tensor:
-    """Return ``softmax_cross_entropy_with_logits``."""
+    """Return the result of ``softmax_cross_entropy_with_logits``."""
     along = next((item for item in (axis, dim) if item is not None), -1)
     return softmax_cross_entropy_with_logits(labels=labels, logits=logits, dim=along)
 
@@ -102,7 +103,7 @@ def _both_compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 
 def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys.LOSSES) -> Tensor:
-    """Return a weighted, reduced loss, and add the loss to a collection."""
+    """Return the weighted and reduced values, and add this loss to a collection, unless ``into`` is None."""
     loss = _reduction_of(values, weights, reduction)
     if into is not None:
         add_loss(loss, into)
@@ -110,7 +111,7 @@ def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys
 
 
 def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
-    """Return a reduction of weighted values. The default divides the sum by the number of nonzero weights."""
+    """Return a reduction of weighted values. By default, their sum is divided by the number of nonzero weights."""
     number = isinstance(weights, int | float)
     factor = like(weights, values)
     if factor.rank not in (0, values.rank):
@@ -119,7 +120,7 @@ def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
             "insert axes with tf.expand_dims"
         )
     if number and weights == 0:
-        raise ArgumentError("weights=0 makes the loss constant; remove this loss")
+        raise ArgumentError("weights=0 makes the loss 0; remove this loss")
     weighted = values if number and weights == 1 else values * factor
     if reduction == NONE:
         return weighted
@@ -147,7 +148,7 @@ def sparse_softmax_cross_entropy(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return -log softmax(logits)[label].
+    """Return the weighted and reduced values of -log softmax(logits)[label].
 
     Args:
         labels: int [...].
@@ -168,7 +169,7 @@ def softmax_cross_entropy(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return -sum(labels * log softmax(logits)) over the last axis."""
+    """Return the weighted and reduced values of -sum(labels * log softmax(logits)) over the last axis."""
     labels = onehot_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.width
@@ -187,7 +188,7 @@ def sigmoid_cross_entropy(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the binary cross-entropy of sigmoid(logits) over all elements."""
+    """Return the weighted mean of the binary cross-entropy of sigmoid(logits) over all elements."""
     labels = multi_class_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
@@ -234,7 +235,7 @@ def huber_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the Huber loss over all elements: squared up to ``delta``, linear beyond."""
+    """Return the weighted mean of the Huber loss over all elements: quadratic up to ``delta``, linear beyond."""
     values = losses.huber_loss(*_both_compared(labels, predictions), delta=delta, reduction="elements")
     return _reduced(values, weights, reduction, loss_collection)
 
@@ -249,7 +250,7 @@ def log_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the binary cross-entropy of probabilities over all elements."""
+    """Return the weighted mean of the binary cross-entropy of probabilities over all elements."""
     labels, p = _both_compared(labels, predictions)
     values = -(labels * functions.log(p + epsilon)) - (1.0 - labels) * functions.log(1.0 - p + epsilon)
     return _reduced(values, weights, reduction, loss_collection)
@@ -264,7 +265,7 @@ def hinge_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the hinge loss max(0, 1 - logits) for labels 1, max(0, 1 + logits) for labels 0."""
+    """Return the weighted mean of the hinge loss: max(0, 1 - logits) for labels 1, max(0, 1 + logits) for labels 0."""
     labels, logits = _both_compared(labels, logits)
     values = elementwise.relu(1.0 - (labels * 2.0 - 1.0) * logits)
     return _reduced(values, weights, reduction, loss_collection)
@@ -281,7 +282,7 @@ def cosine_distance(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
     dim: int | None = None,
 ) -> Tensor:
-    """Return 1 minus the dot product of unit vectors along an axis."""
+    """Return the weighted mean of 1 minus the dot product of labels and predictions, unit vectors along an axis."""
     along = dim if axis is None else axis
     if along is None:
         raise ArgumentError("tf.losses.cosine_distance needs an axis")
@@ -298,7 +299,7 @@ def compute_weighted_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted, reduced loss of values that the program computed."""
+    """Return the weighted and reduced values of ``losses``, which the program computed."""
     return _reduced(as_tensor(losses), weights, reduction, loss_collection)
 
 
@@ -306,7 +307,7 @@ def compute_weighted_loss(
 def weighted_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, pos_weight: Any = 1.0, name: str | None = None, targets: Any = None
 ) -> Tensor:
-    """Return ``sigmoid_cross_entropy_with_logits``, with the terms of positive labels times ``pos_weight``."""
+    """Return the binary cross-entropy of sigmoid(logits), elementwise, with the labels' terms times ``pos_weight``."""
     values = labels if targets is None else targets
     logits = _compared(values, logits)
     falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
@@ -324,19 +325,19 @@ def add_loss(loss: Tensor, loss_collection: str = GraphKeys.LOSSES) -> None:
 
 @gives_tensors
 def get_losses(scope: str | None = None, loss_collection: str = GraphKeys.LOSSES) -> list[Tensor]:
-    """Return the losses in the graph's collection, of all scopes or one."""
+    """Return the losses in a collection of the graph whose names begin with ``scope``."""
     return get_default_graph().get_collection(loss_collection, scope)
 
 
 @gives_tensors
 def get_regularization_losses(scope: str | None = None) -> list[Tensor]:
-    """Return the penalties of variables in the graph."""
+    """Return the penalties of the graph's variables whose names begin with ``scope``."""
     return get_default_graph().get_collection(GraphKeys.REGULARIZATION_LOSSES, scope)
 
 
 @gives_tensors
 def get_regularization_loss(scope: str | None = None, name: str = "total_regularization_loss") -> Tensor:
-    """Return the sum of the penalties of variables."""
+    """Return the sum of the penalties that ``get_regularization_losses`` returns."""
     losses = get_regularization_losses(scope)
     return add_n(losses) if losses else make_constant(0.0, "float32")
 

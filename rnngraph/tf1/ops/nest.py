@@ -30,7 +30,7 @@ def is_nested(structure: Any) -> bool:
 
 @api
 def pack_sequence_as(structure: Any, flat_sequence: Any, expand_composites: bool = False) -> Any:
-    """Return the leaves ``flat_sequence`` in the containers of a nest."""
+    """Return a nest with the structure of ``structure`` and the leaves ``flat_sequence``."""
     leaves = list(flat_sequence)
     count = len(nest.flatten(structure))
     if len(leaves) != count:
@@ -40,5 +40,5 @@ def pack_sequence_as(structure: Any, flat_sequence: Any, expand_composites: bool
 
 @api
 def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expand_composites: bool = False) -> None:
-    """Raise ``StructureError`` if two nests differ in their containers."""
+    """Raise ``StructureError`` if two nests have different containers or numbers of leaves."""
     structures.map_structure(lambda first, second: None, nest1, nest2)

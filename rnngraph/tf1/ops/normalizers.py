@@ -1,4 +1,4 @@
-"""Normalisation, embedding and dropout of ``tf.contrib.layers``, with TensorFlow 1.15's variable names."""
+"""Normalization, embedding and dropout of ``tf.contrib.layers``, with TensorFlow 1.15's variable names."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def layer_norm(
 ) -> Tensor:
     """Normalise each row over the axes from ``begin_norm_axis`` on, by mean and deviation.
 
-    Parameters: ``LayerNorm/beta`` and ``gamma``.
+    Creates the variables ``LayerNorm/beta`` and ``gamma``.
     """
     what, x = "tf.contrib.layers.layer_norm", as_tensor(inputs)
     refuse(what, _TRAINED, trainable=None if trainable else False)
     if x.dtype not in FLOATS or x.rank < 2:
-        raise ShapeError(f"{what} takes floats [batch, …], not {x!r}")
+        raise ShapeError(f"{what} needs a float Tensor [batch, …], not {x!r}")
     first, own = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
     shape = x.type.shape[own:]
     if own < first or not all(isinstance(size, int) for size in shape):
-        raise ShapeError(f"{what} needs fixed sizes of the normalised axes, not {x!r} from {own} on")
+        raise ShapeError(f"{what} needs fixed sizes from axis {own} on, not {x!r}")
     with variable_scope(scope, "LayerNorm", reuse=reuse):
         beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None
         gamma = get_variable("gamma", shape, x.dtype, "ones") if flag(scale, "scale") else None
@@ -88,8 +88,8 @@ def batch_norm(
     Creates ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, and with ``scale`` also ``gamma``.
 
     Args:
-        updates_collections: Collection of the operations that update the averages. With None, each run that computes
-            the output updates them.
+        updates_collections: Collection to which the operations are added that update the moving averages. With None,
+            each run that computes the output updates the averages.
     """
     what = "tf.contrib.layers.batch_norm"
     refuse(what, _TRAINED, trainable=None if trainable else False)
@@ -117,6 +117,7 @@ def batch_norm(
 
 
 def _unless(value: Any, usual: Any) -> Any:
+    """Return an argument, or None if it has its default, for ``refuse``."""
     return None if value == usual else value
 
 
@@ -135,7 +136,7 @@ def embed_sequence(
     """Return rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
     what = "tf.contrib.layers.embed_sequence"
     if (reuse is None or reuse is False) and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
-        raise ArgumentError(f"{what} needs vocab_size= and embed_dim=, ints")
+        raise ArgumentError(f"{what} needs vocab_size= and embed_dim=; pass ints")
     shape = None if vocab_size is None or embed_dim is None else [vocab_size, embed_dim]
     with variable_scope(scope, "EmbedSequence", reuse=reuse):
         table = get_variable("embeddings", shape, None, initializer, regularizer, trainable)

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's elementwise functions and reductions that are compositions of rnngraph's functions."""
+"""TensorFlow 1.x's elementwise functions and reductions that rnngraph composes of other functions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
 def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:
     """Concatenate relu(x) and relu(-x)."""
     x = as_tensor(features)
-    sides = [elementwise.relu(side) for side in (x, 0 - x)]  # 0 - x rather than -x, which would be -0 for 0
+    sides = [elementwise.relu(side) for side in (x, 0 - x)]  # not -x, which is -0 for 0
     return functions.concat(sides, functions.one_axis(x.rank, axis))
 
 
@@ -76,7 +76,7 @@ def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Tensor:
 def identity_n(input: Sequence[Any], name: str | None = None) -> list[Tensor]:
     """Return copies of the tensors."""
     if not isinstance(input, list | tuple):
-        raise DtypeError(f"tf.identity_n takes a list of Tensors, not {shown(input)}")
+        raise DtypeError(f"tf.identity_n needs a list of Tensors, not {shown(input)}")
     return [identity(item) for item in input]
 
 
@@ -96,6 +96,7 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
 
 
 def _keeps(keepdims: Any, keep_dims: Any) -> bool:
+    """Return ``keepdims``, or its older name ``keep_dims``; False if both are None."""
     return bool(keepdims or keep_dims)
 
 
@@ -151,13 +152,15 @@ def norm(
     keeps = _keeps(keepdims, keep_dims)
     axes = axis if isinstance(axis, list | tuple) else None
     if axes is not None and len(axes) != 2:
-        raise ArgumentError(f"tf.norm: axis={shown(axis)} must be None, an int, or two of them")
+        raise ArgumentError(f"tf.norm: axis={shown(axis)} must be None, an int, or a list of two ints")
     if isinstance(ord, str):
         if ord not in ("euclidean", "fro") or (ord == "fro" and axes is None):
-            raise ArgumentError(f"tf.norm: ord={shown(ord)}; use 'euclidean', of matrices 'fro', or a positive number")
+            raise ArgumentError(
+                f"tf.norm: ord={shown(ord)} is not offered; use 'euclidean', a positive number, or 'fro' with two axes"
+            )
         return norms.vector_norm(tensor, 2, axis, keeps)
     if isinstance(ord, bool) or not isinstance(ord, int | float | np.number) or not ord > 0:
-        raise ArgumentError(f"tf.norm: ord={shown(ord)}; use 'euclidean' or a positive number")
+        raise ArgumentError(f"tf.norm: ord={shown(ord)} is not offered; use 'euclidean' or a positive number")
     if axes is not None:
         return norms.matrix_norm(tensor, float(ord), axes, keeps)
     return norms.vector_norm(tensor, float(ord), axis, keeps)
@@ -185,7 +188,7 @@ def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = Fals
 def pad(
     tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: float = 0
 ) -> Tensor:
-    """Apply ``rg.pad`` with TensorFlow's arguments. Counts may be entries of ``tf.shape`` that are known."""
+    """Apply ``rg.pad`` with TensorFlow's arguments. ``paddings`` may be a Tensor that is known at declaration."""
     if isinstance(paddings, list | tuple) and holds_tensors(paddings):
         paddings = [sizes_in(pair) for pair in paddings]
     return padding.pad(tensor, paddings, mode.lower() if isinstance(mode, str) else mode, constant_values)
@@ -202,19 +205,19 @@ def eye(
     dtype: Any = "float32",
     name: str | None = None,
 ) -> Tensor:
-    """Return identity matrices."""
+    """Return an identity matrix [num_rows, num_columns], by default square."""
     rows, columns = num_rows, num_rows if num_columns is None else num_columns
     if batch_shape is not None or not all(isinstance(size, int) and 0 < size <= 1 << 14 for size in (rows, columns)):
-        raise ArgumentError(f"tf.eye takes numbers of rows and columns, without a batch, not {shown((rows, columns))}")
+        raise ArgumentError(f"tf.eye needs ints as num_rows and num_columns, not {shown((rows, columns))}")
     return constant(np.eye(rows, columns), dtype_name(dtype))
 
 
 @operation
 def linspace(start: float, stop: float, num: int, name: str | None = None) -> Tensor:
-    """Return evenly spaced numbers."""
+    """Return ``num`` evenly spaced numbers from ``start`` to ``stop``, which is included."""
     if not isinstance(num, int) or not 0 < num <= 1 << 28 or isinstance(num, bool):
-        raise ArgumentError(f"tf.linspace needs num of 1 or more, not {shown(num)}")
+        raise ArgumentError(f"tf.linspace needs num=1 or more, not {shown(num)}")
     try:
         return constant(np.linspace(float(start), float(stop), num), "float32")
     except (TypeError, ValueError, OverflowError):
-        raise DtypeError(f"tf.linspace takes numbers, not {shown((start, stop))}") from None
+        raise DtypeError(f"tf.linspace needs numbers, not {shown((start, stop))}") from None

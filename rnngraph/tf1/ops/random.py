@@ -1,7 +1,7 @@
 """Random tensors, which each run draws anew, and random initial values of variables.
 
 For fixed sizes, NumPy draws the numbers, and the run feeds them. For symbolic sizes, and in steps of loops, the graph
-draws the numbers, like dropout masks. The inference graph of ``rg.compile`` uses the mean of the numbers instead.
+draws the numbers, like dropout masks; the inference graph of ``rg.compile`` then uses their mean.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..core.sizes import anchored, sizes_in
 from .functions import filled
 
 _BETWEEN = math.erf(math.sqrt(2.0))
-"""Probability that a normal number lies within two deviations."""
+"""Probability that a normally distributed number is within two standard deviations of the mean."""
 _INVERSE_ERF = (
     2.81022636e-08,
     3.43273939e-07,
@@ -51,8 +51,8 @@ class Drawn:
     Args:
         initializer: Function of (shape, generator) that draws the numbers.
         shape: Shape of the numbers.
-        seed: Seed of the operation; 0 for none.
-        serial: Number of the operation, which replaces a seed of 0.
+        seed: Seed of the operation; 0 if the program passed none.
+        serial: Seed that replaces a seed of 0: the number of random operations that were declared before, plus 1.
     """
 
     def __init__(self, initializer: Initializer, shape: tuple[int, ...], seed: int, serial: int) -> None:
@@ -91,7 +91,13 @@ class Permutation:
 
 
 def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...], str]], seed: Any) -> list[Tensor]:
-    """Return Tensors whose initializers start from one state of the generator, so that they are sampled jointly."""
+    """Return random Tensors whose generators start from one state, so that they can be parts of one sample.
+
+    Args:
+        what: Name of the Tensors.
+        parts: (function of (shape, generator), shape, dtype) of each Tensor.
+        seed: The program's argument, or None.
+    """
     graph = get_default_graph()
     graph.draws += 1
     salt = salt_of(seed)
@@ -112,17 +118,17 @@ def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str
 
 
 def started(initializer: Initializer, sizes: Sequence[int], dtype: str) -> Tensor:
-    """Return the values of an initializer: a new draw in each run, or a constant."""
+    """Return a Tensor of an initializer's values: drawn anew in each run, or a constant."""
     if initializer in (zeros, ones) or isinstance(initializer, Constant):
         return constant(np.array(initializer(tuple(sizes), np.random.default_rng(0))), dtype)
     return _drawn("Initializer", initializer, sizes, dtype, None)
 
 
 def fixed_sizes(what: str, shape: Any) -> list[int]:
-    """Return a shape as ints. Raise an error if a size is symbolic."""
+    """Return a shape as ints. Raise ``ShapeError`` if a size is symbolic."""
     sizes = [size for size in _sizes(what, shape) if isinstance(size, int)]
     if len(sizes) != len(_sizes(what, shape)):
-        raise ShapeError(f"tf.{what} needs ints as sizes, not {shown(shape)}")
+        raise ShapeError(f"tf.{what} needs a shape of ints, not {shown(shape)}")
     return sizes
 
 
@@ -137,19 +143,20 @@ def _uniform(what: str, sizes: Sequence[Dim], dtype: str, seed: Any) -> Tensor:
 
 
 def _sizes(what: str, shape: Any) -> list[Dim]:
+    """Return a shape as ints and symbolic sizes. Raise ``ShapeError`` if a size is unknown or negative."""
     sizes = sizes_in(shape)
     if any(size is None or (isinstance(size, int) and size < 0) for size in sizes):
-        raise ShapeError(f"tf.{what} needs ints of 0 or more, or entries of tf.shape, as sizes, not {shown(shape)}")
+        raise ShapeError(f"tf.{what} needs a shape of ints from 0 on, or entries of tf.shape, not {shown(shape)}")
     return sizes
 
 
 def _is_fed(sizes: Sequence[Dim]) -> bool:
-    """True if the run draws and feeds the numbers; False in a step of a loop, where every step draws."""
+    """True if the run draws and feeds the numbers: if sizes are fixed, outside of loops."""
     return get_default_graph().within is None and all(isinstance(size, int) for size in sizes)
 
 
 def _truncated_normal_of(u: Tensor) -> Tensor:
-    """Transform a uniform u to a truncated normal number, by the inverse of the distribution function."""
+    """Return truncated normal numbers from uniform numbers u in [0, 1), by the inverse of the distribution function."""
     x = (u * 2.0 - 1.0) * _BETWEEN
     w = -functions.log1p(-(x * x)) - 2.5
     total: Any = _INVERSE_ERF[0]
@@ -159,11 +166,12 @@ def _truncated_normal_of(u: Tensor) -> Tensor:
 
 
 def _scaled(drawn: Tensor, mean: Any, deviation: Any) -> Tensor:
-    """Shift and scale numbers to a mean and deviation, which may be Tensors."""
+    """Return drawn * deviation + mean. Both may be Tensors."""
     return drawn * _number(deviation, drawn, "stddev") + _number(mean, drawn, "mean")
 
 
 def _number(value: Any, drawn: Tensor, what: str) -> Any:
+    """Return a number, or a Tensor of the dtype of ``drawn``. Raise an error for anything else."""
     if isinstance(value, Tensor):
         if value.dtype != drawn.dtype:
             raise DtypeError(f"{what} is {value!r}, but the drawn numbers are {drawn.dtype}; convert it with tf.cast")
@@ -172,6 +180,7 @@ def _number(value: Any, drawn: Tensor, what: str) -> Any:
 
 
 def _floats(what: str, dtype: Any) -> str:
+    """Return the name of a floating-point dtype. Raise ``DtypeError`` for other dtypes."""
     kind = dtype_name(dtype)
     if kind not in FLOATS:
         raise DtypeError(f"tf.{what} draws floats, not {kind}; draw tf.float32, and convert it with tf.cast")
@@ -195,6 +204,14 @@ def _with_deviation(
     draw: _NormalDraw,
     by_step: Callable[[Sequence[Dim], str], Tensor],
 ) -> Tensor:
+    """Return normal numbers.
+
+    Args:
+        what: Name of the function.
+        kind: Function from mean and deviation to the initializer for numbers that are fed.
+        draw: Arguments of the function.
+        by_step: Function from sizes and dtype to standard normal numbers that the graph draws.
+    """
     mean, stddev, seed = draw.mean, draw.stddev, draw.seed
     sizes, dtype = _sizes(what, draw.shape), _floats(what, draw.dtype)
     numbers = not isinstance(mean, Tensor) and not isinstance(stddev, Tensor)
@@ -215,14 +232,14 @@ def random_normal(
     seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return normal numbers.
+    """Return normally distributed numbers.
 
     Args:
         shape: Ints, or entries of ``tf.shape``.
         mean: Number or Tensor.
         stddev: Number or Tensor.
         dtype: Floating-point dtype.
-        seed: Int that changes the numbers.
+        seed: Seed of the operation, an int. By default, operations differ by their order of declaration.
         name: Name of the Tensor.
     """
 
@@ -242,7 +259,7 @@ def truncated_normal(
     seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return normal numbers; those beyond two deviations are redrawn."""
+    """Return normally distributed numbers, of which those beyond two standard deviations are redrawn."""
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
         return _truncated_normal_of(_uniform("truncated_normal", sizes, kind, seed))
@@ -260,7 +277,7 @@ def random_uniform(
     seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return numbers in [minval, maxval), by default [0, 1). For integer dtypes they are whole numbers."""
+    """Return uniform numbers in [minval, maxval), by default [0, 1)."""
     what = "random_uniform"
     sizes, kind = _sizes(what, shape), dtype_name(dtype)
     if kind not in (*FLOATS, *INTEGERS):
@@ -279,17 +296,19 @@ def random_uniform(
 
 
 def _unit(what: str, sizes: Sequence[Dim], kind: str, seed: Any) -> Tensor:
+    """Return uniform numbers in [0, 1) that the training graph draws; 0.5 in the inference graph."""
     return by_graph(training=_uniform(what, sizes, kind, seed), inference=0.5)
 
 
 def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str, seed: Any) -> Tensor:
+    """Return uniform ints in [minval, maxval)."""
     if maxval is None:
-        raise ArgumentError(f"tf.{what} of ints needs a maxval")
+        raise ArgumentError(f"tf.{what} with dtype={kind} needs maxval=; pass an int above minval")
     if _is_fed(sizes) and not isinstance(minval, Tensor) and not isinstance(maxval, Tensor):
         low, high = whole_number(minval, "minval", -(1 << 62)), whole_number(maxval, "maxval", -(1 << 62))
         if low >= high or not (np.iinfo(kind).min <= low and high - 1 <= np.iinfo(kind).max):
             raise ArgumentError(
-                f"tf.{what} draws {kind} from {low} to below {high}: there is none; give a maxval above minval"
+                f"tf.{what}: minval={low} and maxval={high} must be a range of {kind} with minval below maxval"
             )
         fixed: Any = sizes
         return _drawn(what, WholeNumbers(low, high), fixed, kind, seed)
@@ -312,11 +331,11 @@ def multinomial(
     """
     scores = as_tensor(logits)
     if scores.rank != 2 or scores.dtype not in FLOATS:
-        raise ShapeError(f"tf.multinomial takes logits [batch, classes], not {scores!r}")
+        raise ShapeError(f"tf.multinomial needs logits [batch, classes], not {scores!r}")
     count = whole_number(num_samples, "num_samples", 1)
     rows, classes = scores.type.shape
     if not isinstance(classes, int):
-        raise ShapeError(f"tf.multinomial needs a fixed number of classes, not the symbolic one of {scores!r}")
+        raise ShapeError(f"tf.multinomial needs a fixed number of classes, which {scores!r} does not have")
     unit = _uniform("multinomial", (rows, count * classes), scores.dtype, seed)
     noise = functions.reshape(by_graph(training=gumbel_of(unit), inference=0.0), (None, count, classes))
     ids = functions.argmax(functions.expand_dims(scores, 1) + noise, 2)
@@ -327,19 +346,19 @@ def multinomial(
 def categorical(
     logits: Any, num_samples: Any, dtype: Any = None, seed: int | None = None, name: str | None = None
 ) -> Tensor:
-    """Return ``tf.multinomial``, under its new name."""
+    """Return the result of ``tf.multinomial``, whose later name this is."""
     return multinomial(logits, num_samples, seed, None, dtype)
 
 
 @operation
 def random_shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
-    """Shuffle the entries of the first axis."""
+    """Return the entries of the first axis in random order."""
     x = as_tensor(value)
     count = x.type.shape[0] if x.rank else None
     if not isinstance(count, int) or get_default_graph().within is not None:
         raise ShapeError(
-            f"tf.random_shuffle needs a first axis of fixed size, outside of loops, not that of {x!r}; shuffle "
-            "in NumPy, and feed it"
+            f"tf.random_shuffle is offered only outside of loops, for a first axis of fixed size, not for {x!r}; "
+            "shuffle with NumPy, and feed the result"
         )
     return functions.gather(x, _drawn("random_shuffle", Permutation(), (count,), "int64", seed))
 

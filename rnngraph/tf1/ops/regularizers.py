@@ -23,11 +23,11 @@ no_regularizer = None
 
 
 def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -> None:
-    """Collect the penalties of a layer's variables, once for each.
+    """Add the penalties of a layer's variables to the regularization losses, once for each variable.
 
     Args:
         scope: Scope of the layer.
-        penalties: The layer's penalties, by variable name. Other variables have the variable scope's penalty.
+        penalties: The layer's regularizers, by variable name. Other variables have the variable scope's regularizer.
     """
     graph, usual = get_default_graph(), present_scope().regularizer
     for name, spec in scope.specs.items():
@@ -39,14 +39,14 @@ def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -
 
 @api
 def l1_regularizer(scale: float, scope: Any = None) -> Regularizer:
-    """Return the penalty scale times the sum of magnitudes; None if scale is 0."""
+    """Return a regularizer: the function scale * sum(abs(weights)), which returns None if scale is 0."""
     check_within("scale", scale, 0, float("inf"))
     return lambda weights: functions.reduce_sum(functions.abs(weights)) * float(scale) if scale else None
 
 
 @api
 def l2_regularizer(scale: float, scope: Any = None) -> Regularizer:
-    """Return the penalty scale times half the sum of squares; None if scale is 0."""
+    """Return a regularizer: the function scale * sum(weights^2) / 2, which returns None if scale is 0."""
     check_within("scale", scale, 0, float("inf"))
     return lambda weights: l2_loss(weights) * float(scale) if scale else None
 
@@ -59,10 +59,10 @@ def l1_l2_regularizer(scale_l1: float = 1.0, scale_l2: float = 1.0, scope: Any =
 
 @api
 def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: Any = None) -> Regularizer:
-    """Return the sum of the penalties of several regularizers; None has no penalty."""
+    """Return a regularizer that is the sum of several regularizers. None among them is ignored."""
     parts = [item for item in regularizer_list if item is not None]
     if not all(map(callable, parts)):
-        raise DtypeError(f"sum_regularizer takes regularizers, not {shown(regularizer_list)}")
+        raise DtypeError(f"sum_regularizer needs regularizers, not {shown(regularizer_list)}")
 
     def penalty(weights: Tensor) -> Tensor | None:
         losses = [loss for part in parts if (loss := part(weights)) is not None]
@@ -73,11 +73,11 @@ def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: Any =
 
 @gives_tensors
 def apply_regularization(regularizer: Regularizer, weights_list: Sequence[Any] | None = None) -> Tensor:
-    """Return the sum of the penalties of variables, and collect it."""
+    """Return the sum of the penalties of variables, and add it to the regularization losses."""
     graph = get_default_graph()
     variables = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else weights_list
     if not callable(regularizer) or not all(isinstance(item, Tensor) for item in variables):
-        raise DtypeError(f"apply_regularization takes a regularizer and variables, not {shown(weights_list)}")
+        raise DtypeError(f"apply_regularization needs a regularizer and variables, not {shown(weights_list)}")
     total = add_n([penalty for item in variables if (penalty := regularizer(item)) is not None])
     graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(total)
     return total

@@ -36,14 +36,14 @@ class TopKV2(NamedTuple):
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> TopKV2:
     """Return the k largest entries of the last axis in descending order, and their indices (int32).
 
-    Of equal entries the first one comes first.
+    Equal entries keep their order.
     """
     x = as_tensor(input)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise ArgumentError(f"tf.nn.top_k: k={shown(k)} must be an int of 1 or more")
     entries = x.type.shape[-1] if x.rank else None
     if not isinstance(entries, int) or entries < k:
-        raise ShapeError(f"tf.nn.top_k of k={k} needs a fixed number of at least k entries, not {x!r}")
+        raise ShapeError(f"tf.nn.top_k with k={k} needs a last axis of fixed size {k} or more, not {x!r}")
     values, places = orders.top_k(x, k)
     return TopKV2(values, functions.cast(places, "int32"))
 
@@ -70,6 +70,7 @@ def invert_permutation(x: Any, name: str | None = None) -> Tensor:
 
 
 def _is_descending(what: str, direction: str) -> bool:
+    """True for "DESCENDING", False for "ASCENDING". Raise ``ArgumentError`` for anything else."""
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ArgumentError(f'{what}: direction must be "ASCENDING" or "DESCENDING", not {shown(direction)}')
     return direction == "DESCENDING"
@@ -77,7 +78,7 @@ def _is_descending(what: str, direction: str) -> bool:
 
 @operation
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
-    """Return True for rows in which the target's prediction is among the k largest: bool [batch].
+    """Return bool [batch]: True if the prediction for a row's target is among the k largest of the row.
 
     Rows that contain an infinity or NaN are False.
     """
@@ -90,14 +91,14 @@ def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = No
 
 @operation
 def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int | None = None) -> Tensor:
-    """Return the entries at which a mask is True. Several masked axes become one.
+    """Return the entries at which a mask is True, along one axis in place of the axes of the mask.
 
     The number of entries is computed before the native call. Masks in steps of loops, and random masks, are
     therefore not supported.
     """
     x = as_tensor(tensor)
     value = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
-    chosen = value if isinstance(value, Tensor) else array_of(value, "tf.boolean_mask takes a mask of bools")
+    chosen = value if isinstance(value, Tensor) else array_of(value, "tf.boolean_mask needs a mask of bools")
     place, rank = functions.one_axis(x.rank, 0 if axis is None else axis), len(chosen.shape)
     if chosen.dtype != "bool" or not 0 < rank <= x.rank - place:
         raise ShapeError(f"tf.boolean_mask of {x!r} needs a bool mask of its leading axes, not {shown(mask)}")
@@ -120,9 +121,9 @@ def _places(mask: Tensor, count: Tensor) -> Tensor:
     size = known_size(count.node, counted=True)
     if size is None:
         raise NotOfferedError(
-            "tf.boolean_mask of this mask is not offered, because the number of entries is not known "
-            "before the call; keep all entries: use tf.where(mask, x, tf.zeros_like(x)), for a mean "
-            f"tf.reduce_sum(x * weights) / tf.reduce_sum(weights) ({GUIDE})"
+            "tf.boolean_mask of this mask is not offered, because the number of entries is not known before the "
+            "call; use tf.where(mask, x, tf.zeros_like(x)), or for a mean tf.reduce_sum(x * weights) / "
+            f"tf.reduce_sum(weights) ({GUIDE})"
         )
     order = orders.argsort(functions.where(mask, 0, 1))
     return anchored(functions.gather(order, build("iota", size=size)), count)
@@ -140,10 +141,10 @@ def roll(input: Any, shift: int, axis: int, name: str | None = None) -> Tensor:
 
 @operation
 def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
-    """Return the sum of the entries [entries, …] of each segment id."""
+    """Return sums [num_segments, …]: entry i is the sum of the entries of ``data`` whose segment id is i."""
     x, ids = as_tensor(data), as_tensor(segment_ids)
     if ids.rank != 1 or not x.rank:
-        raise ShapeError(f"tf.unsorted_segment_sum sums {x!r} by ids [entries], not {ids!r}")
+        raise ShapeError(f"tf.unsorted_segment_sum needs data [entries, …] and ids [entries], not {x!r} and {ids!r}")
     sums = build("broadcast", constant(0, x.dtype), shape=(num_segments, *x.type.shape[1:]))
     places = build("reshape", functions.cast(ids, "int64"), shape=(ids.type.shape[0], *(1,) * (x.rank - 1)))
     return indexing.sums_at(sums, 0, places, x)
@@ -151,11 +152,13 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: s
 
 @operation
 def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Return zeros of a shape, to which ``updates`` are added at ``indices`` [..., axes]."""
+    """Return zeros of a shape, to which ``updates`` are added at ``indices`` [..., number of indexed axes]."""
     places, values, sizes = as_tensor(indices), as_tensor(updates), sizes_in(shape)
     axes = places.type.shape[-1] if places.rank else None
     if not isinstance(axes, int) or not 0 < axes <= len(sizes) or None in sizes:
-        raise ShapeError(f"tf.scatter_nd takes indices [..., axes] of {shown(shape)}, not {places!r}")
+        raise ShapeError(
+            f"tf.scatter_nd needs indices [..., 1 to {len(sizes)}] and known sizes, not {places!r} and {shown(shape)}"
+        )
     places = functions.cast(places, "int64")
     flat: Any = 0
     for axis, size in enumerate(sizes[:axes]):
@@ -178,11 +181,13 @@ def sparse_to_dense(
     validate_indices: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """Return a dense array of ``default_value``, with ``sparse_values`` at distinct indices [n, rank]."""
+    """Return ``sparse_values`` at distinct indices [n, rank] of a dense array, and ``default_value`` elsewhere."""
     places, shape = as_tensor(sparse_indices), sizes_in(output_shape)
     sizes = [size for size in shape if isinstance(size, int)]
     if len(sizes) != len(shape) or places.rank > 2:
-        raise ShapeError(f"tf.sparse_to_dense needs a shape of ints and indices [n, rank], not {shown(output_shape)}")
+        raise ShapeError(
+            f"tf.sparse_to_dense needs a shape of ints and indices [n, rank], not {shown(output_shape)} and {places!r}"
+        )
     if places.rank < 2:
         places = functions.reshape(places, (-1, 1))
     strides = np.append(np.cumprod(sizes[:0:-1], dtype=np.int64)[::-1], 1)
@@ -233,9 +238,10 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 
 
 def _squares(x: Any) -> Tensor:
+    """Return square matrices [..., n, n] as a Tensor. Raise ``ShapeError`` for other shapes."""
     x = as_tensor(x)
     *outer, rows, columns = x.type.shape if x.rank > 1 else (0, 0, 1)
-    # A run checks that a symbolic size fits.
+    # A run checks that rows and columns are equal if one of them is symbolic.
     if rows != columns and not (isinstance(rows, int) and isinstance(columns, int)):
         size = rows if isinstance(rows, int) else columns
         x = build("ensure_shape", x, shape=(*outer, size, size))
@@ -256,7 +262,7 @@ def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | Non
     """
     x = as_tensor(input)
     if not all(isinstance(count, int | np.integer) for count in (num_lower, num_upper)):
-        raise ArgumentError(f"tf.matrix_band_part takes ints, not {shown((num_lower, num_upper))}")
+        raise ArgumentError(f"tf.matrix_band_part needs ints as band sizes, not {shown((num_lower, num_upper))}")
     x = x if num_lower < 0 else matrices.triu(x, -int(num_lower))
     return x if num_upper < 0 else matrices.tril(x, int(num_upper))
 
@@ -268,7 +274,7 @@ def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = No
         raise ArgumentError("tf.where(condition) is not offered, because its shape depends on the data; pass x and y")
     x, y = (as_tensor(item) if isinstance(item, list | tuple) and holds_tensors(item) else item for item in (x, y))
     condition, rank = as_tensor(condition), as_tensor(x).rank
-    if condition.rank == 1 and rank > 1:  # whole rows are selected
+    if condition.rank == 1 and rank > 1:  # a vector selects rows, as in TensorFlow
         condition = functions.reshape(condition, [None, *[1] * (rank - 1)])
     return functions.where(condition, x, y)
 

@@ -20,7 +20,7 @@ from ..core.sizes import anchored, shape_tensor, size_tensor, sizes_in
 from .functions import constant
 
 _MAX_NUMBERS = 1 << 28
-"""Maximum length of a range of floats."""
+"""Maximum length of a range of floats, which is stored as a constant: 1 GiB of float32."""
 
 
 @operation
@@ -31,20 +31,20 @@ def shape(input: Any, name: str | None = None, out_type: Any = "int32") -> Tenso
 
 @operation
 def size(input: Any, name: str | None = None, out_type: Any = "int32") -> Tensor:
-    """Return the number of elements."""
+    """Return the number of elements of a tensor, as a scalar."""
     x = as_tensor(input)
     return size_tensor(x, product(x.type.shape), dtype_name(out_type))
 
 
 @operation
 def rank(input: Any, name: str | None = None) -> Tensor:
-    """Return the rank."""
+    """Return the rank of a tensor, as a scalar int32."""
     return constant(as_tensor(input).rank)
 
 
 @operation
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str = "range") -> Tensor:
-    """Return start, start + delta, … below limit. Limits may be entries of ``tf.shape``."""
+    """Return the numbers from ``start`` to below ``limit`` by ``delta``. Both may be entries of ``tf.shape``."""
     if limit is None:
         start, limit = 0, start
     if any(isinstance(item, float | np.floating) for item in (start, limit, delta)):
@@ -56,7 +56,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
         raise ArgumentError(f"tf.range needs a nonzero int as delta, not {shown(delta)}")
     count = last - first
     if isinstance(count, Size) and every != 1:
-        raise ShapeError("tf.range up to a symbolic size needs delta=1; multiply the result")
+        raise ShapeError("tf.range up to a symbolic size needs delta=1; use delta=1, and multiply the result")
     if not isinstance(count, Size):
         count = max(0, -(-count // every))
     offset = functions.dimension(first, "int64")
@@ -65,9 +65,11 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
 
 
 def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
+    """Return a range of floats as a constant."""
     if not delta or not abs(limit - start) / abs(delta) < _MAX_NUMBERS:
         raise ArgumentError(
-            f"tf.range from {start} to {limit} by {delta} does not end, or is too long; give another delta"
+            f"tf.range from {start} to {limit} by {delta} does not end, or has more than {_MAX_NUMBERS} entries; "
+            "use another delta"
         )
     return constant(np.arange(start, limit, delta), dtype or "float32")
 
@@ -78,7 +80,8 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     sizes = sizes_in(shape)
     if None in sizes:
         raise ShapeError(
-            f"tf.broadcast_to needs all sizes, not {shown(shape)}; use entries of tf.shape for symbolic ones"
+            f"tf.broadcast_to needs a shape of known sizes, not {shown(shape)}; use entries of tf.shape for symbolic "
+            "sizes"
         )
     return anchored(build("broadcast", as_tensor(input), shape=tuple(sizes)), shape)
 
@@ -105,7 +108,7 @@ def accumulate_n(inputs: Sequence[Any], shape: Any = None, tensor_dtype: Any = N
 def add_n(inputs: Sequence[Any], name: str | None = None) -> Tensor:
     """Return the sum of several tensors of one shape."""
     if not isinstance(inputs, list | tuple) or not inputs:
-        raise DtypeError(f"tf.add_n takes a list of Tensors, not {shown(inputs)}")
+        raise DtypeError(f"tf.add_n needs a list of Tensors, not {shown(inputs)}")
     total = as_tensor(inputs[0])
     for item in inputs[1:]:
         total = total + item
@@ -151,7 +154,10 @@ def bias_add(value: Any, bias: Any, data_format: Any = None, name: str | None = 
 
 @operation
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
-    """Return a mask [..., maxlen] that is True for steps before a row's length. Default: the largest length."""
+    """Return a mask [..., maxlen] that is True for steps before a row's length.
+
+    ``maxlen`` is the largest length by default.
+    """
     longest = functions.reduce_max(as_tensor(lengths)) if maxlen is None else maxlen
     limits = functions.expand_dims(functions.cast(lengths, "int64"), -1)
     inside = anchored(is_within(sizes_in([longest])[0], limits), longest)

@@ -1,6 +1,6 @@
-"""TensorFlow 1.x's convolutions and pools over one or two axes: ``tf.layers`` with variables, ``tf.nn`` without.
+"""TensorFlow 1.x's convolutions and pools over one or two axes, in ``tf.layers`` (with variables) and ``tf.nn``.
 
-They apply the operators of ``formats/operators`` to Tensors.
+Convolutions and pools are operators of ``formats/operators``, applied to Tensors.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ def _readable(what: str) -> Any:
 
 @dataclass(frozen=True)
 class _WindowOptions:
-    """Windows as a program describes them, with one int for each axis.
+    """A program's description of windows.
 
     Attributes:
+        sizes: Size along each inner axis.
+        strides: Stride along each inner axis.
+        dilation: Dilation rate along each inner axis.
         padding: "valid" or "same".
         layout: The program's ``data_format``.
     """
@@ -61,12 +64,12 @@ class _WindowOptions:
 
     @property
     def count(self) -> int:
-        """Number of axes."""
+        """Number of inner axes: time, or height and width."""
         return len(self.sizes)
 
 
 def _windows(what: str, x: Any, options: _WindowOptions) -> list[Window]:
-    """Return the windows along the inner axes of x."""
+    """Return the window along each inner axis of x. Raise an error if x does not have the layout."""
     count, layout, padding = options.count, options.layout, options.padding
     refuse(what, f"transpose the input to {_AXES[count]}", data_format=None if layout in _LAST[count] else layout)
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
@@ -83,17 +86,17 @@ def _windows(what: str, x: Any, options: _WindowOptions) -> list[Window]:
 
 
 def _several(value: Any, count: int) -> Numbers:
-    """Repeat a single number for each axis. Several numbers are returned unchanged."""
+    """Return ``count`` numbers, one for each inner axis. A single number is repeated."""
     numbers = [value] * count if not isinstance(value, list | tuple) else list(value)
     if len(numbers) == 1:
         numbers *= count
     if len(numbers) != count:
-        raise ShapeError(f"{count} numbers are needed, one for each axis, not {shown(value)}")
+        raise ShapeError(f"sizes, strides and dilations need {count} ints, one for each inner axis, not {shown(value)}")
     return numbers
 
 
 def _inner(value: Any, count: int, what: str) -> Numbers:
-    """Return one number per inner axis, from a single number, a number per inner axis, or a number per axis."""
+    """Return one number per inner axis, from a single number, a number per inner axis, or a number per axis of x."""
     if isinstance(value, list | tuple) and len(value) == count + 2:
         if value[0] != 1 or value[-1] != 1:
             raise ShapeError(f"{what} must be 1 along the batch and the channels, not {shown(value)}")
@@ -105,7 +108,7 @@ def _inner(value: Any, count: int, what: str) -> Numbers:
 
 
 def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], scope: ScopeName) -> Tensor:
-    """Return the convolution of x with a kernel [*sizes, width, filters]."""
+    """Return the convolution of x with a kernel [*sizes, channels, filters]."""
     sizes = kernel.type.shape
     if not all(isinstance(size, int) for size in sizes):
         raise ShapeError(f"{what} needs a kernel of fixed sizes, not {kernel!r}")
@@ -143,13 +146,13 @@ class _LayerOptions:
 
 
 def _layer(inputs: Tensor, window: _WindowOptions, options: _LayerOptions) -> Tensor:
-    """Return a convolution layer over the axes of its windows."""
+    """Apply a convolution layer, and return its output."""
     layer, starts = f"conv{window.count}d", options.starts
     what, scope = f"tf.layers.{layer}", layer_scope(layer, options.name, options.reuse)
     windows = _windows(what, inputs, window)
     width = inputs.type.shape[-1]
     if not isinstance(width, int):
-        raise ShapeError(f"{what} needs a fixed last size, not {inputs!r}", scope.where)
+        raise ShapeError(f"{what} needs a last axis of fixed size, not {inputs!r}", scope.where)
     sizes, number = tuple(item.size for item in windows), units(options.filters, "filters")
     kernel = owned(scope, "kernel", (*sizes, width, number), inputs.dtype, starts[0])
     result = _convolved(what, inputs, kernel, windows, scope)
@@ -181,7 +184,7 @@ def conv1d(
     name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:
-    """Convolve over time. Creates the variables ``conv1d/kernel`` and ``conv1d/bias``."""
+    """Convolve [batch, time, width] over time. Creates the variables ``conv1d/kernel`` and ``conv1d/bias``."""
     _refuse("tf.layers.conv1d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     sizes, steps, rates = (_several(item, 1) for item in (kernel_size, strides, dilation_rate))
     starts, penalties = starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
@@ -211,7 +214,10 @@ def conv2d(
     name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:
-    """Convolve over two axes, one of fixed size. Creates the variables ``conv2d/kernel`` and ``conv2d/bias``."""
+    """Convolve [batch, height, width, channels] over height and width, one of them of fixed size.
+
+    Creates the variables ``conv2d/kernel`` and ``conv2d/bias``.
+    """
     _refuse("tf.layers.conv2d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     sizes, steps, rates = (_several(item, 2) for item in (kernel_size, strides, dilation_rate))
     starts, penalties = starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
@@ -220,6 +226,7 @@ def conv2d(
 
 
 def _refuse(what: str, activity: Any, kernel: Any, bias: Any, trainable: bool) -> None:
+    """Raise ``ArgumentError`` for arguments of a convolution layer that are not offered."""
     refuse(what, PENALTY, activity_regularizer=activity, kernel_constraint=kernel, bias_constraint=bias)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
 
@@ -292,6 +299,7 @@ def nn_convolution(
 
 
 def _kernel(what: str, kernel: Any, count: int) -> Tensor:
+    """Return a kernel for ``count`` inner axes as a Tensor. Raise ``ShapeError`` if its rank differs."""
     weights = as_tensor(kernel)
     if weights.rank != count + 2:
         raise ShapeError(f"{what} needs a kernel [*sizes, width, filters] of rank {count + 2}, not {weights!r}")
@@ -299,6 +307,7 @@ def _kernel(what: str, kernel: Any, count: int) -> Tensor:
 
 
 def _with_kernel(what: str, x: Any, weights: Tensor, options: _WindowOptions) -> Tensor:
+    """Return the convolution of x with the program's kernel."""
     x = as_tensor(x)
     windows = _windows(what, x, options)
     return _convolved(what, x, weights, windows, ScopeName(f"conv{options.count}d", False, user_line()))
@@ -308,12 +317,14 @@ def _with_kernel(what: str, x: Any, weights: Tensor, options: _WindowOptions) ->
 
 
 def _pooled(what: str, is_max: bool, x: Any, sizes: Numbers, strides: Numbers, padding: Any, layout: Any) -> Tensor:
+    """Return the largest entry, or the mean, of every window of x."""
     windows = _windows(what, x, _WindowOptions(sizes, strides, [1] * len(sizes), padding, layout))
     with _readable(what):
         return max_pool(TensorBackend(), x, windows) if is_max else mean_pool(TensorBackend(), x, windows, False)
 
 
 def _pool_layer(name: str, count: int, is_max: bool) -> Callable[..., Tensor]:
+    """Return ``tf.layers.<name>``, a pool over ``count`` inner axes."""
     what = f"tf.layers.{name}"
 
     def pooling(
@@ -338,6 +349,7 @@ average_pooling2d = _pool_layer("average_pooling2d", 2, False)
 
 
 def _nn_pool(name: str, is_max: bool) -> Callable[..., Tensor]:
+    """Return ``tf.nn.<name>``, a pool over height and width."""
     what = f"tf.nn.{name}"
 
     def pooling(

@@ -25,5 +25,5 @@ def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | No
     if function is None:
         raise ArgumentError("tf.app.run() needs a function main in the script; define it, or pass main=")
     if not callable(function):
-        raise DtypeError(f"tf.app.run takes a function, not {shown(main)}")
+        raise DtypeError(f"main of tf.app.run must be a function, not {shown(main)}")
     app.run(function, argv=None if argv is None else [*argv], flags_parser=lambda words: FLAGS(words, known_only=True))

@@ -1,6 +1,6 @@
 """``tf.flags``: absl's flags, as in TensorFlow 1.15.
 
-If a value is read before a command line was parsed, ``sys.argv`` is parsed. Unknown flags are ignored.
+Reading a flag before a command line was parsed parses ``sys.argv``, and ignores unknown flags.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ try:
     )
 except ImportError:
     raise MissingExtraError(
-        "tf.flags and tf.app need absl-py; pip install absl-py, or rnngraph with its extra tf1"
+        "tf.flags and tf.app need absl-py; pip install absl-py, or pip install 'rnngraph[tf1]'"
     ) from None
 
 __all__ = (
@@ -56,13 +56,13 @@ __all__ = (
     "validator",
 )
 
-absl_flags.disclaim_key_flags()  # absl assigns a flag to the calling module: that of the program, not this one
+absl_flags.disclaim_key_flags()  # absl assigns a flag to the module that defines it: the program's, not this one
 
 _OLD = {"flag_name": "name", "default_value": "default", "docstring": "help"}
 
 
 def _with_old_names(define: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function that defines flags also accept argument names from before TensorFlow 1.5."""
+    """Return a function that defines flags, and also accepts the argument names from before TensorFlow 1.5."""
 
     @wraps(define)
     def call(*arguments: Any, **keywords: Any) -> Any:

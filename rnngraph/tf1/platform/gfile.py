@@ -1,4 +1,4 @@
-"""``tf.gfile``: local files and directories, by ``pathlib``."""
+"""``tf.gfile``: local files and directories."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class GFile:
             raise ArgumentError(f"{self._path}, opened with mode {self.mode!r}: {error}") from None
 
     def seek(self, offset: int = 0, whence: int = 0, position: int | None = None) -> None:
-        """Go to a position."""
+        """Set the position in the file. ``position`` is an older name of ``offset``."""
         self._call(self._file.seek, offset if position is None else position, whence)
 
     def size(self) -> int:
@@ -113,14 +113,14 @@ def isdir(dirname: Any) -> bool:
 
 @api
 def mkdir(dirname: Any) -> None:
-    """Make a directory."""
+    """Create a directory."""
     with _at(path := _path(dirname)):
         path.mkdir()
 
 
 @api
 def makedirs(dirname: Any) -> None:
-    """Make a directory and its parents, if they do not exist."""
+    """Create a directory and its parents, if they do not exist."""
     with _at(path := _path(dirname)):
         path.mkdir(parents=True, exist_ok=True)
 
@@ -166,19 +166,20 @@ def rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
 
 
 def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
+    """Copy or move a file with ``function``. Raise ``FileError`` if the target exists, unless ``overwrite``."""
     source, target = _path(old), _path(new)
     if target.exists() and not overwrite:
-        raise FileError(f"{target} already exists; give overwrite=True")
+        raise FileError(f"{target} already exists; pass overwrite=True to replace it")
     with _at(source):
         try:
             function(source, target)
         except shutil.SameFileError:
-            raise ArgumentError(f"{source} and {target} are the same file; give another name") from None
+            raise ArgumentError(f"{source} and {target} are the same file; pass another target") from None
 
 
 @api
 def stat(filename: Any) -> SimpleNamespace:
-    """Return ``length`` in bytes, ``mtime_nsec`` and ``is_directory``."""
+    """Return a record of a file with ``length`` in bytes, ``mtime_nsec`` and ``is_directory``."""
     with _at(path := _path(filename)):
         status = path.stat()
     return SimpleNamespace(length=status.st_size, mtime_nsec=status.st_mtime_ns, is_directory=path.is_dir())
@@ -186,5 +187,5 @@ def stat(filename: Any) -> SimpleNamespace:
 
 @api
 def walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
-    """Yield (directory, its directories, its files) of all directories under one."""
+    """Yield (path, names of directories, names of files) for ``top`` and each directory below it."""
     return os.walk(_path(top), topdown=bool(in_order))

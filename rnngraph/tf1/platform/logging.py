@@ -20,7 +20,7 @@ DEBUG, INFO, WARN, ERROR, FATAL = (
 
 
 class _ErrorOutput(_logging.StreamHandler[Any]):
-    """Handler that writes to the current ``sys.stderr``."""
+    """Handler that writes to the present ``sys.stderr``, which a program may replace."""
 
     def emit(self, record: _logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -28,7 +28,7 @@ class _ErrorOutput(_logging.StreamHandler[Any]):
 
 
 def _logger() -> _logging.Logger:
-    """Return the logger, with a handler of its own if the program has set up no logging."""
+    """Return the logger ``tensorflow``. It gets a handler if the program has configured none."""
     logger = _logging.getLogger("tensorflow")
     if not logger.handlers and not _logging.getLogger().handlers:
         handler = _ErrorOutput()
@@ -51,7 +51,7 @@ def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
         else:
             str(msg)
     except Exception:
-        raise DtypeError(f"the arguments {shown(args)} do not fit the message {shown(msg)}") from None
+        raise DtypeError(f"the arguments {shown(args)} do not match the format of the message {shown(msg)}") from None
     return str(msg)
 
 

@@ -16,12 +16,12 @@ _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class HParams:
-    """Settings as attributes. Each keeps its initial type: a number, bool or string, or a list of these."""
+    """Settings as attributes. Each setting keeps its initial type: a number, bool or string, or a list of one type."""
 
     @api
     def __init__(self, hparam_def: Any = None, model_structure: Any = None, **settings: Any) -> None:
         if hparam_def is not None or model_structure is not None:
-            raise ArgumentError("tf.contrib.training.HParams takes settings by name; hparam_def is not offered")
+            raise ArgumentError("hparam_def of tf.contrib.training.HParams is not offered; pass settings by name")
         self._values: dict[str, Any] = {}
         for name, value in settings.items():
             self.add_hparam(name, value)
@@ -44,17 +44,17 @@ class HParams:
     def add_hparam(self, name: str, value: Any) -> None:
         """Add a setting."""
         if not isinstance(name, str) or not name.isidentifier() or hasattr(type(self), name) or name in self._values:
-            raise ArgumentError(f"{shown(name)} can't be a new setting; it exists already, or is not a name")
+            raise ArgumentError(f"{shown(name)} can't be a new setting: it exists already, or is not a valid name")
         if value is None:
-            raise DtypeError(f"the setting {name} needs a value, which determines its type")
+            raise DtypeError(f"the setting {name} can't be None; pass a value, which determines the setting's type")
         self._values[name] = list(value) if isinstance(value, tuple) else value
 
     @api
     def set_hparam(self, name: str, value: Any) -> None:
-        """Set a setting. The value must have the setting's type."""
+        """Change a setting. Raise ``DtypeError`` if the value does not have the setting's type."""
         before = getattr(self, name)
         if isinstance(before, list) != isinstance(value, list | tuple):
-            raise DtypeError(f"the setting {name} is {shown(before)}, so it can't be {shown(value)}")
+            raise DtypeError(f"the setting {name} is {shown(before)}, so it can't be set to {shown(value)}")
         if isinstance(value, list | tuple):
             like = before[0] if before else None
             self._values[name] = [item if like is None else _converted(name, item, like) for item in value]
@@ -82,7 +82,7 @@ class HParams:
         before = getattr(self, name)
         if place is not None:
             if not isinstance(before, list) or int(place) >= len(before):
-                raise ArgumentError(f"the setting {name} is {shown(before)}, and has no entry {place}")
+                raise ArgumentError(f"the setting {name} is {shown(before)}, which has no entry {place}")
             before[int(place)] = _converted(name, text, before[int(place)])
         elif text.startswith("["):
             self.set_hparam(name, [item.strip().strip("\"'") for item in text[1:-1].split(",") if item.strip()])
@@ -91,14 +91,14 @@ class HParams:
 
     @api
     def override_from_dict(self, values_dict: Mapping[str, Any]) -> HParams:
-        """Set the settings of a mapping."""
+        """Change settings to the values of a mapping."""
         for name, value in values_dict.items():
             self.set_hparam(name, value)
         return self
 
     @api
     def parse_json(self, values_json: str) -> HParams:
-        """Set the settings of a JSON object."""
+        """Change settings to the values of a JSON object."""
         try:
             settings = json.loads(values_json)
         except ValueError as error:
@@ -153,6 +153,7 @@ def _converted(name: str, value: Any, like: Any) -> Any:
 
 
 def _literal(text: str) -> Any:
+    """Return the value of a Python literal; the text itself if it is none."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):

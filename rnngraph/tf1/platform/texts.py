@@ -12,7 +12,7 @@ from ...support.errors import DtypeError, shown
 def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
     """Return text as bytes, and bytes unchanged."""
     if not isinstance(bytes_or_text, str | bytes | bytearray):
-        raise DtypeError(f"tf.compat.as_bytes takes a str or bytes, not {shown(bytes_or_text)}")
+        raise DtypeError(f"tf.compat.as_bytes needs a str or bytes, not {shown(bytes_or_text)}")
     return bytes_or_text.encode(encoding) if isinstance(bytes_or_text, str) else bytes(bytes_or_text)
 
 
@@ -20,5 +20,5 @@ def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
 def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
     """Return bytes as text, and text unchanged."""
     if not isinstance(bytes_or_text, str | bytes | bytearray):
-        raise DtypeError(f"tf.compat.as_text takes a str or bytes, not {shown(bytes_or_text)}")
+        raise DtypeError(f"tf.compat.as_text needs a str or bytes, not {shown(bytes_or_text)}")
     return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)

@@ -1,7 +1,7 @@
 """Encoders, decoders and losses of sequences under TensorFlow 1.x's names.
 
 - ``legacy`` and ``legacy_attention`` are ``tf.contrib.legacy_seq2seq``, over lists of steps.
-- ``losses`` has losses of sequences, which are lists or Tensors.
+- ``losses`` has losses over sequences, which are lists of steps or Tensors.
 - ``stepping`` runs steps until every row of a batch is finished, for ``raw_rnn`` (``tf.nn.raw_rnn``) and decoders.
 - ``histories`` records alignments.
 - ``helpers``, ``decoders`` and ``beam_search`` are ``tf.contrib.seq2seq``. Its attention is in

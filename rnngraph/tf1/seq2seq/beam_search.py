@@ -34,7 +34,7 @@ from .histories import has_history, inner_cells
 
 @api
 class BeamSearchDecoderOutput(NamedTuple):
-    """Result of a step of a ``BeamSearchDecoder``, [batch, beam_width] each, or of all steps."""
+    """Result of a step of a ``BeamSearchDecoder``: Tensors [batch, beam_width]. All steps' results add a time axis."""
 
     scores: Any
     predicted_ids: Any
@@ -68,7 +68,7 @@ def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
     def tiled(leaf: Any) -> Tensor:
         x = as_tensor(leaf)
         if not x.rank:
-            raise ShapeError("tf.contrib.seq2seq.tile_batch repeats rows; a scalar has none")
+            raise ShapeError("tf.contrib.seq2seq.tile_batch needs Tensors [batch, …], not a scalar")
         return repeat(x, count, axis=0)
 
     return map_leaves(tiled, t)
@@ -88,7 +88,7 @@ class BeamSearchDecoder(Decoder):
     Arguments are TensorFlow's.
 
     Args:
-        initial_state: State of batch * beam_width rows, as ``tile_batch`` returns it.
+        initial_state: State of batch * beam_width rows, from ``tile_batch``.
     """
 
     tracks_own_finished = True
@@ -114,7 +114,7 @@ class BeamSearchDecoder(Decoder):
             raise DtypeError(f"output_layer must be a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
         tokens = as_tensor(start_tokens) if isinstance(start_tokens, Tensor) else constant(start_tokens, "int32")
         if tokens.rank != 1:
-            raise ShapeError(f"start_tokens must be a vector with a word for each row, not {tokens!r}")
+            raise ShapeError(f"start_tokens must be an int Tensor [batch], not {tokens!r}")
         self.embed, self.tokens, self.output_layer = embedding_function(embedding), tokens, output_layer
         self.beam = Beam(beam_width, _end_of(end_token), length_penalty_weight, coverage_penalty_weight)
         self.batch = tokens.type.shape[0]
@@ -124,15 +124,15 @@ class BeamSearchDecoder(Decoder):
 
     @property
     def batch_size(self) -> Any:
-        """Number of rows."""
+        """Number of rows, without beams."""
         return functions.dimension(self.batch, "int32")
 
     def _split(self, leaf: Tensor) -> Tensor:
-        """Reshape rows [batch * beam_width, …] to [batch, beam_width, …]."""
+        """Return rows [batch * beam_width, …] as [batch, beam_width, …]."""
         return build("reshape", leaf, shape=(self.batch, self.beam.width, *leaf.type.shape[1:]))
 
     def _merged(self, leaf: Tensor) -> Tensor:
-        """Reshape [batch, beam_width, …] to rows."""
+        """Return [batch, beam_width, …] as rows [batch * beam_width, …]."""
         rows = product((self.batch, self.beam.width))
         return as_tensorflow(build("reshape", leaf, shape=(rows, *leaf.type.shape[2:])))
 
@@ -154,7 +154,7 @@ class BeamSearchDecoder(Decoder):
             return None
         mechanisms = [*_mechanisms(self.cell)]
         if not mechanisms:
-            raise ArgumentError("coverage_penalty_weight must be 0.0, because no cell has attention")
+            raise ArgumentError("coverage_penalty_weight needs a cell with attention; leave it out")
         entries = mechanisms[0].memory.type.shape[1]
         return build(
             "broadcast",
@@ -169,7 +169,7 @@ class BeamSearchDecoder(Decoder):
         logits = self._split(outputs)
         logits = logits if self.output_layer is None else self.output_layer(as_tensorflow(logits))
         if logits.rank != 3 or not isinstance(logits.type.shape[2], int):
-            raise ShapeError(f"a beam search needs scores of a fixed number of words, not {logits!r}")
+            raise ShapeError(f"a beam search needs logits of a fixed number of words, not {logits!r}")
         covered = None if self.beam.coverage_penalty == 0 else state.accumulated_attention_probs
         known = Hypotheses(state.log_probs, state.finished, state.lengths, covered)
         chosen, known = continued(self.beam, logits, known, attention)
@@ -185,6 +185,7 @@ class BeamSearchDecoder(Decoder):
         return output, following, self.embed(as_tensorflow(chosen.words)), known.finished
 
     def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
+        """Return the alignments of a step, from its results and operands; None without a coverage penalty."""
         if self.beam.coverage_penalty == 0:
             return None
         alignment = attention_within([item.node for item in step], [item.node for item in known])
@@ -197,9 +198,10 @@ class BeamSearchDecoder(Decoder):
 
 
 def _end_of(end_token: Any) -> Any:
+    """Return ``end_token`` as an int. Raise ``ArgumentError`` for a Tensor that is not constant."""
     if isinstance(end_token, Tensor):
         if end_token.node.op != "constant":
-            raise ArgumentError(f"end_token must be an int, not {end_token!r}, a computed Tensor")
+            raise ArgumentError(f"end_token must be an int or a constant Tensor, not {end_token!r}")
         return int(end_token.node["value"])
     return end_token
 

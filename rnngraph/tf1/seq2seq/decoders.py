@@ -27,7 +27,7 @@ _WHAT = "tf.contrib.seq2seq.dynamic_decode"
 
 @api
 class BasicDecoderOutput(NamedTuple):
-    """Result of a step of a ``BasicDecoder``, or of all steps."""
+    """Result of a step of a ``BasicDecoder``: Tensors [batch, …]. All steps' results add a time axis."""
 
     rnn_output: Any
     sample_id: Any
@@ -42,7 +42,7 @@ class Decoder:
 
     @api
     def __init__(self) -> None:
-        """Do nothing; there are no arguments."""
+        """Do nothing: the base class has no arguments."""
 
     tracks_own_finished = False
 
@@ -60,10 +60,10 @@ class Decoder:
 
 
 class BasicDecoder(Decoder):
-    """Decoder that runs a cell on the inputs that a helper chooses.
+    """Decoder that runs a cell on inputs that a helper chooses.
 
     Args:
-        output_layer: Layer for the cell's output, such as a ``tf.layers.Dense``.
+        output_layer: Layer that is applied to the cell's output, such as a ``tf.layers.Dense``.
     """
 
     @api
@@ -71,7 +71,7 @@ class BasicDecoder(Decoder):
         self.cell: Any = check_cell(cell, "BasicDecoder")
         if not isinstance(helper, Helper):
             raise DtypeError(
-                f"BasicDecoder takes a helper such as tf.contrib.seq2seq.TrainingHelper, not {shown(helper)}"
+                f"BasicDecoder needs a helper such as tf.contrib.seq2seq.TrainingHelper, not {shown(helper)}"
             )
         if output_layer is not None and not callable(output_layer):
             raise DtypeError(f"output_layer must be a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
@@ -79,7 +79,7 @@ class BasicDecoder(Decoder):
 
     @property
     def batch_size(self) -> Any:
-        """Number of rows."""
+        """Number of rows of the batch."""
         return self.helper.batch_size
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
@@ -112,10 +112,10 @@ def dynamic_decode(
 
     Args:
         impute_finished: If True, a finished row outputs 0 and keeps its state.
-        maximum_iterations: Maximum number of steps. By default the number of steps of the helper's inputs.
+        maximum_iterations: Maximum number of steps, by default that of the helper's inputs.
     """
     if not isinstance(decoder, Decoder):
-        raise DtypeError(f"{_WHAT} takes a decoder such as tf.contrib.seq2seq.BasicDecoder, not {shown(decoder)}")
+        raise DtypeError(f"{_WHAT} needs a decoder such as tf.contrib.seq2seq.BasicDecoder, not {shown(decoder)}")
     with variable_scope(scope, "decoder"):
         cell = getattr(decoder, "cell", None)
         check_history(cell)
@@ -130,7 +130,7 @@ def dynamic_decode(
 
 
 def _decode_step_by_step(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
-    """Decode step by step. Results are time-major."""
+    """Run the decoder step by step. Return time-major (outputs, final state, lengths)."""
     finished, inputs, state = decoder.initialize()
     finished = as_tensor(finished)
     structure: list[Any] = []
@@ -157,7 +157,7 @@ def _decode_step_by_step(decoder: Decoder, impute: bool, maximum: Any) -> tuple[
 
 
 def _decode_teacher_forced(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
-    """Decode with teacher forcing: run the cell over the known inputs. Results are time-major."""
+    """Run the decoder's cell over the known inputs at once. Return time-major (outputs, final state, lengths)."""
     helper: Any = decoder.helper
     where, lengths = user_line(), helper.sequence_length
     if maximum is not None:

@@ -28,7 +28,7 @@ class Helper:
 
     @api
     def __init__(self) -> None:
-        """Do nothing; there are no arguments."""
+        """Do nothing: the base class has no arguments."""
 
     batch_size: Any = None
     sample_ids_dtype: Any = "int32"
@@ -63,7 +63,7 @@ class TrainingHelper(Helper):
     def __init__(self, inputs: Tensor, sequence_length: Any, time_major: bool = False, name: str | None = None) -> None:
         x = as_tensor(inputs)
         if x.rank != 3 or x.dtype not in FLOATS:
-            raise ShapeError(f"{type(self).__name__} takes inputs [batch, time, width] of floats, not {x!r}")
+            raise ShapeError(f"{type(self).__name__} needs float inputs [batch, time, width], not {x!r}")
         lengths = as_tensor(sequence_length)
         if lengths.rank != 1 or lengths.dtype not in INTEGERS:
             raise DtypeError(
@@ -293,7 +293,7 @@ class InferenceHelper(Helper):
 
 
 def embedding_function(embedding: Any) -> Callable[[Any], Tensor]:
-    """Return a function of ids from a function or a table."""
+    """Return the function from ids to embeddings: ``embedding`` itself, or a lookup in a table."""
     return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
 
 
@@ -304,6 +304,7 @@ def _best_classes(outputs: Tensor) -> Tensor:
 
 
 def _probability(value: Any) -> Tensor:
+    """Return a probability as a scalar Tensor. Raise ``DtypeError`` for anything else."""
     probability = as_tensor(value)
     if probability.rank or probability.dtype not in FLOATS:
         raise DtypeError(f"sampling_probability must be a float or a scalar float Tensor, not {shown(value)}")

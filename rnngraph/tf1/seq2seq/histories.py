@@ -50,7 +50,8 @@ def check_history(cell: Any) -> None:
     """Raise ``NotOfferedError`` if a cell records alignments and attends more than once."""
     if has_history(cell) and sum(hasattr(item, "attention") for item in inner_cells(cell)) > 1:
         raise NotOfferedError(
-            f"alignment_history of a cell with several AttentionWrappers is not offered; leave it out ({GUIDE})"
+            "alignment_history=True in a cell with several AttentionWrappers is not offered; leave out "
+            f"alignment_history= ({GUIDE})"
         )
 
 
@@ -68,7 +69,12 @@ def alignments_of(step: Any, before: Any) -> Tensor:
 
 
 def with_history(state: Any, alignments: Tensor) -> Any:
-    """Return a final state whose ``AttentionWrapperState`` has the alignments [steps, rows, entries]."""
+    """Return a final state with its ``AttentionWrapperState`` replaced by a ``StateWithHistory``.
+
+    Args:
+        state: Nested final state.
+        alignments: Alignments of all steps [steps, rows, entries].
+    """
     if isinstance(state, AttentionWrapperState):
         return StateWithHistory(*state, TensorArray.of(alignments))
     if isinstance(state, tuple | list):

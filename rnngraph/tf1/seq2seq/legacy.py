@@ -24,7 +24,7 @@ from ..ops.shapes import stop_gradient, xw_plus_b
 from .losses import Loss, check_lists, legacy_sequence_loss, sequence_loss_by_example
 
 Next = Callable[[Tensor, int], Tensor] | None
-"""Loop function of (output of a step, number of the next step) that returns the next step's input."""
+"""Function of (output of a step, index of the next step) that returns the next step's input."""
 
 Steps = Sequence[Tensor]
 Decoded = tuple[list[Tensor], Any]
@@ -51,9 +51,9 @@ def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> 
 def rnn_decoder(
     decoder_inputs: Steps, initial_state: Any, cell: Cell, loop_function: Next = None, scope: Any = None
 ) -> Decoded:
-    """Run a cell over a list of inputs [batch, width].
+    """Run a cell over a list of inputs [batch, width]. Return (outputs, final state).
 
-    With ``loop_function``, later inputs are computed from outputs.
+    With ``loop_function``, all inputs but the first are computed from outputs.
     """
     check_lists("rnn_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "rnn_decoder")
@@ -121,7 +121,7 @@ def embedding_rnn_decoder(
 
 
 def encoded(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> Decoded:
-    """Run an encoder over symbols, with the variable names of TensorFlow's ``EmbeddingWrapper``."""
+    """Run an encoder over the embeddings of symbols, with the variable names of TensorFlow's ``EmbeddingWrapper``."""
     check_lists("an encoder", encoder_inputs=inputs)
     with variable_scope("rnn"), variable_scope("embedding_wrapper"):
         usual = random_uniform_initializer(-(3**0.5), 3**0.5)
@@ -150,7 +150,8 @@ def embedding_rnn_seq2seq(
     Outputs are logits of symbols, or the cell's outputs if ``output_projection`` is set.
 
     Args:
-        feed_previous: True if the decoder reads its own samples: a bool or a scalar bool Tensor.
+        feed_previous: True to let the decoder read its most likely symbols in place of ``decoder_inputs``: a bool or a
+            scalar bool Tensor.
     """
     with variable_scope(scope or "embedding_rnn_seq2seq", dtype=None if dtype is None else dtype_name(dtype)) as within:
         _, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
@@ -197,13 +198,14 @@ def embedding_tied_rnn_seq2seq(
 
 
 def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decoded:
-    """Return the result of a decoder that reads either its own outputs or its inputs.
+    """Return the result of a decoder that reads either its own outputs or its given inputs.
 
     If ``feed_previous`` is a Tensor, both variants are computed with the same variables, and one is selected.
 
     Args:
         feed_previous: True if the decoder reads its outputs: a bool or a scalar bool Tensor.
-        decode: Function of two bools: whether the decoder reads its outputs, and whether to train their embedding.
+        decode: Function of two bools: whether the decoder reads its outputs, and whether gradients reach the
+            embedding of these outputs.
     """
     if not isinstance(feed_previous, Tensor):
         return decode(bool(feed_previous), True)
@@ -250,7 +252,7 @@ def model_with_buckets(
     ):
         if not isinstance(items, list | tuple) or len(items) < min_length:
             raise ArgumentError(
-                f"model_with_buckets: {what} must be a list of {min_length} Tensors or more, for all buckets"
+                f"model_with_buckets: {what} must be a list of {min_length} Tensors or more, for the longest bucket"
             )
     outputs, losses = [], []
     loss = sequence_loss_by_example if per_example_loss else legacy_sequence_loss

@@ -26,7 +26,7 @@ from .losses import check_lists
 
 
 class _Heads:
-    """Attention with several heads, each of which returns one context. Variables are in the open scope."""
+    """Attention with several heads, each with one context. Variables are created in the open scope."""
 
     def __init__(self, states: Tensor, count: int, dtype: str) -> None:
         self.states, self.size, self.count = states, states.width, count
@@ -41,7 +41,7 @@ class _Heads:
         return [zeros([rows, self.size], self.states.dtype) for _ in self._heads]
 
     def contexts(self, state: Any) -> list[Tensor]:
-        """Return each head's context [batch, size] for a state."""
+        """Return each head's context [batch, size], where a state is the query."""
         leaves = flatten(state)
         query = leaves[0] if len(leaves) == 1 else concat(leaves, 1)
         sums = []
@@ -54,7 +54,7 @@ class _Heads:
 
 
 class _Attending(RNNCell):
-    """Step of a decoder with attention. The state is (cell state, contexts of the previous step)."""
+    """Cell of a decoder with attention. The state is (cell state, contexts of the previous step)."""
 
     def __init__(self, cell: Any, heads: _Heads, width: int, has_attended: bool) -> None:
         super().__init__()
@@ -97,12 +97,12 @@ def attention_decoder(
 
     Args:
         loop_function: Function from an output to the next input.
-        initial_state_attention: True for contexts of the initial state at the first step; False for zeros.
+        initial_state_attention: True if the first step reads the contexts of the initial state; False for zeros.
     """
     check_lists("attention_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "attention_decoder")
     if num_heads < 1:
-        raise ArgumentError(f"attention_decoder needs num_heads of 1 or more, not {num_heads}")
+        raise ArgumentError(f"attention_decoder needs num_heads=1 or more, not {num_heads}")
     if attention_states.rank != 3 or not isinstance(attention_states.shape[2], int):
         raise ShapeError(f"attention_states must be [batch, entries, width] of fixed width, not {attention_states!r}")
     width = cell.output_size if output_size is None else output_size

@@ -17,10 +17,12 @@ Loss = Callable[..., Tensor] | None
 
 
 def _cross_entropy(labels: Tensor, logits: Tensor, function: Loss) -> Tensor:
-    """Return one value for each label.
+    """Return the cross-entropy of each label.
 
     Args:
-        function: The program's own loss of (labels, logits), or None.
+        labels: int [n].
+        logits: [n, classes].
+        function: The program's function of (labels, logits) that replaces the cross-entropy, or None.
     """
     if function is None:
         return sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
@@ -30,15 +32,15 @@ def _cross_entropy(labels: Tensor, logits: Tensor, function: Loss) -> Tensor:
 
 
 def check_lists(what: str, **lists: Any) -> None:
-    """Raise an error unless all arguments are lists of equal length, with one Tensor per step."""
+    """Raise an error unless all ``lists`` are lists of equal length, with one Tensor per step."""
     sizes = set()
     for name, items in lists.items():
         if not isinstance(items, list | tuple) or not items:
-            raise DtypeError(f"{what} takes {name} as a list of Tensors, one per step, not {shown(items)}")
+            raise DtypeError(f"{what}: {name} must be a list of Tensors, one per step, not {shown(items)}")
         sizes.add(len(items))
     if len(sizes) > 1:
         lengths = ", ".join(f"{len(items)} {name}" for name, items in lists.items())
-        raise ArgumentError(f"{what} has {lengths}; pass one of each for each step")
+        raise ArgumentError(f"{what} has {lengths}; pass lists of one length, with one entry for each step")
 
 
 @operation
@@ -112,7 +114,7 @@ def sequence_loss(
     logits, targets, weights = as_tensor(logits), as_tensor(targets), as_tensor(weights)
     if logits.rank != 3 or targets.rank != 2 or weights.rank != 2:
         raise ShapeError(
-            "sequence_loss takes logits [batch, time, classes], targets [batch, time] and weights [batch, time], not "
+            "sequence_loss needs logits [batch, time, classes], targets [batch, time] and weights [batch, time], not "
             f"{logits!r}, {targets!r} and {weights!r}"
         )
     if (average_across_timesteps and sum_over_timesteps) or (average_across_batch and sum_over_batch):

@@ -34,8 +34,9 @@ def raw_rnn(
 
     Args:
         loop_fn: Function of (time, cell_output, cell_state, loop_state) that returns (finished [batch], next input,
-            next state, output of the step, next loop state). At time 0 the last three arguments are None. It then
-            returns the initial state, and zeros like a step's output, or None if that is the cell's output.
+            next state, output of the step, next loop state). At time 0 its last three arguments are None. Its result
+            then has the initial state, and an output of zeros in the structure of a step's output. An output of None
+            means that steps output the cell's output.
     """
     check_cell(cell, _WHAT)
     loop_fn = taking(loop_fn, "loop_fn", "time", "cell_output", "cell_state", "loop_state")
@@ -51,7 +52,8 @@ def raw_rnn(
             then, following, after, emitted, next_loop_state = outputs
             if len(flatten(emitted)) != len(blank):
                 raise StructureError(
-                    f"{_WHAT}: loop_fn returns {len(flatten(emitted))} Tensors a step, and {len(blank)} at time 0"
+                    f"{_WHAT}: loop_fn returns {len(flatten(emitted))} output Tensors at a step, but {len(blank)} at "
+                    "time 0; return the same structure"
                 )
             emits = [selected(done, a, b) for a, b in zip(blank, flatten(emitted), strict=True)]
             return (
@@ -71,6 +73,7 @@ def raw_rnn(
 
 
 def _five(result: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """Return a result of ``loop_fn``. Raise ``StructureError`` unless it has five entries."""
     if not isinstance(result, tuple | list) or len(result) != 5:
         raise StructureError(
             f"{_WHAT}: loop_fn must return (finished, next input, next state, output, next loop state), not "
@@ -81,7 +84,10 @@ def _five(result: Any) -> tuple[Any, Any, Any, Any, Any]:
 
 
 def _blank(cell: Any, inputs: Any, structure: Any) -> list[Tensor]:
-    """Return the output of finished rows."""
+    """Return the leaves of the output of finished rows, which are zeros.
+
+    ``structure`` is the output at time 0; None stands for the cell's output.
+    """
     first = flatten(inputs)[0]
     rows = first.type.shape[0]
     if structure is None:

@@ -20,18 +20,18 @@ from ..flow.loop import Loop, inside_of, substituted
 from ..table.missing import GUIDE
 
 Body = Callable[[Tensor, Tensor, Any], tuple[Any, Tensor, Sequence[Tensor]]]
-"""Step function of (step number, mask of finished rows, carried values).
+"""Function of (step number, mask of finished rows, nest of carried values) that computes a step.
 
-It returns (next carried values, next mask of finished rows, results of the step).
+It returns (next nest of carried values, next mask of finished rows, results of the step).
 """
 
 
 class Stepping:
-    """Loop over time steps of a batch.
+    """Loop over time steps, until all rows of a batch are finished.
 
     Attributes:
         what: Name of the loop in errors.
-        initial: Nested initial values of the loop's state.
+        initial: Nest of the initial carried values.
         finished: Initial mask of finished rows: bool [batch], or [batch, beams].
     """
 
@@ -46,18 +46,20 @@ class Stepping:
             )
 
     def _tensor(self, leaf: Any) -> Tensor:
+        """Return a carried value as a Tensor. Raise ``DtypeError`` for anything else."""
         if leaf is None or not isinstance(leaf, Tensor | int | float | np.ndarray | np.generic):
-            raise DtypeError(f"{self.what} can carry only Tensors from step to step, not {shown(leaf)} ({GUIDE})")
+            raise DtypeError(f"{self.what}: states must be Tensors, not {shown(leaf)} ({GUIDE})")
         return as_tensor(leaf)
 
     def run(self, body: Body, maximum: Any = None) -> tuple[Any, list[Tensor]]:
-        """Run the loop. Return (final state, the steps' results [steps, …]).
+        """Declare the loop. Return (nest of final carried values, results of the steps [steps, …]).
 
         Results past the last step are 0.
 
         Args:
-            maximum: Maximum number of steps. Without it, each step must read an entry of a TensorArray, or compare its
-                number with a bound to finish.
+            body: Function that computes a step.
+            maximum: Maximum number of steps. Without a maximum, steps must read the entries of a TensorArray in order,
+                or rows must finish when the step number reaches a bound.
         """
         loop = self.loop
         time = loop.param("time", TensorType("int32", ()))
@@ -68,7 +70,10 @@ class Stepping:
             after, finished, emits = body(time, done, pack(self.initial, params))
         results = flatten(after)
         if len(results) != len(leaves):
-            raise ShapeError(f"{self.what}: a step carries {len(leaves)} Tensors, but returns {len(results)}")
+            raise ShapeError(
+                f"{self.what}: the state has {len(leaves)} Tensors, but a step returns {len(results)}; return the same "
+                "structure"
+            )
         pairs = enumerate(zip(results, params, strict=True))
         following = [loop.following(value, param, number) for number, (value, param) in pairs]
         finished = loop.following(finished, done, "of finished rows")
@@ -104,15 +109,15 @@ class Stepping:
         limits: Sequence[Tensor],
         maximum: Any,
     ) -> tuple[list[Node], Dim]:
-        """Determine the number of steps, and replace reads at the step number by entries of sequences.
+        """Determine the number of steps. Replace look-ups at the step number by entries of sequences.
 
         Args:
             roots: Values of a step.
             time: Step number.
             params: Other parameters of the step.
             bounds: Numbers of steps that are known at declaration.
-            limits: Numbers of steps that a run can compute before the loop.
-            maximum: The program's argument.
+            limits: Scalars from which a run can compute the number of steps before the loop.
+            maximum: The program's maximum number of steps, or None.
 
         Returns:
             (new ``roots``, number of steps).
@@ -131,7 +136,7 @@ class Stepping:
             length, sources = _least([size for size in sizes.values() if size is not None]), [maximum, *limits]
         if length is None:
             raise NotOfferedError(
-                f"{self.what}: the number of steps depends on the data; set an int as the maximum, "
+                f"{self.what}: the number of steps depends on the data; pass an int as maximum_iterations=, "
                 f"compare the step number with a constant, or read a TensorArray at the step number ({GUIDE})"
             )
         numbers = anchored(functions.cast(build("iota", size=length), "int32"), sources)
@@ -144,25 +149,25 @@ class Stepping:
 
 
 def _from(array: Tensor, first: int) -> Tensor:
-    """Return the entries from ``first`` on, followed by zeros, which only steps of finished rows read."""
+    """Return the entries from ``first`` on, and zeros in place of the first entries, which only skipped steps read."""
     if not first:
         return array
     return functions.concat([array[first:], zeros_like(array[:first])], 0)
 
 
 class _End(NamedTuple):
-    """Comparison that finishes rows: the step number reaches values that are known before the loop.
+    """Comparison that finishes rows once a counter reaches a bound that is known before the loop.
 
     Attributes:
-        values: The values, one for all rows or one for each row.
-        first: Step number at the first step, including an added constant.
+        values: The bound, one for all rows or one for each row.
+        first: Value of the counter at the first step.
     """
 
     values: Node
     first: int
 
     def limit(self) -> Tensor | None:
-        """Return the number of steps until all rows are finished; None if the values are not ints."""
+        """Return the number of steps until all rows are finished; None if the bound is neither int nor constant."""
         if self.values.op == "constant":
             array = self.values["value"]
             return constant(max(int(np.ceil(array.max())) - self.first + 1, 0)) if array.size else None
@@ -193,7 +198,7 @@ def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_
 
 
 def _source(node: Node) -> Node:
-    """Follow casts, reshapes and broadcasts back to the node that computes the value."""
+    """Return the node below casts, reshapes and broadcasts that computes the value of ``node``."""
     while True:
         if node.op in ("broadcast", "reshape", "cast"):
             node = node.operands[0]
@@ -204,7 +209,7 @@ def _source(node: Node) -> Node:
 
 
 def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
-    """Return the maximum number of steps as (scalar Tensor, size or None)."""
+    """Return the maximum number of steps as (scalar Tensor, size). The size is None if only the run knows it."""
     bound = as_tensor(maximum)
     if bound.rank or bound.dtype not in INTEGERS:
         raise DtypeError(f"{what}: the maximum number of steps must be a scalar int, not {shown(maximum)}")
@@ -212,7 +217,7 @@ def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
 
 
 def _least(sizes: Sequence[Dim]) -> Dim | None:
-    """Return the first symbolic size, which all sizes must equal; without symbolic sizes, the smallest int."""
+    """Return the smallest int; the first symbolic size if there is one; None for no sizes."""
     symbolic = [size for size in sizes if not isinstance(size, int)]
     fixed = [size for size in sizes if isinstance(size, int)]
     return symbolic[0] if symbolic else min(fixed, default=None)
@@ -227,7 +232,7 @@ def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
 
 
 def selected_nest(finished: Tensor, old: Any, new: Any) -> Any:
-    """Apply ``selected`` to the leaves of nested values."""
+    """Return a nest of the results of ``selected`` for corresponding leaves of two nests."""
     return pack(new, [selected(finished, a, b) for a, b in zip(flatten(old), flatten(new), strict=True)])
 
 

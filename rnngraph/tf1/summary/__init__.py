@@ -1,8 +1,7 @@
 """TensorFlow 1.x's ``tf.summary``: values of runs in files for TensorBoard.
 
-``messages`` has the messages of a log, ``summaries`` the operations that produce messages, ``drawing`` graphs and
-pictures.
-``event_file`` writes and reads the files.
+``messages`` has the protobuf messages of event files, and ``summaries`` the operations that produce messages.
+``drawing`` converts graphs and pictures. ``event_file`` writes and reads the files.
 """
 
 from __future__ import annotations

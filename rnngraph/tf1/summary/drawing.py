@@ -1,4 +1,4 @@
-"""Graphs for TensorBoard (``GraphDef``), and arrays as pictures (PNG)."""
+"""Graphs as ``GraphDef`` messages for TensorBoard, and arrays as PNG pictures."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ class ListValue(Message):
 
 
 class AttrValue(Message):
-    """Value of an attribute: a list of shapes."""
+    """``AttrValue`` that is a list of shapes."""
 
     FIELDS: ClassVar[dict[str, Field]] = {"list": message(1, ListValue)}
 
 
 class Attr(Message):
-    """Attribute with its name."""
+    """Entry of ``NodeDef.attr``: name and value of an attribute."""
 
     FIELDS: ClassVar[dict[str, Field]] = {"key": text(1), "value": message(2, AttrValue)}
 
 
 class NodeDef(Message):
-    """Node of a graph."""
+    """``NodeDef``: node of a graph."""
 
     FIELDS: ClassVar[dict[str, Field]] = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}
 
 
 class GraphDef(Message):
-    """Graph as TensorBoard reads it."""
+    """``GraphDef``: graph as TensorBoard reads it."""
 
     FIELDS: ClassVar[dict[str, Field]] = {"node": messages(1, NodeDef)}
 
@@ -72,7 +72,7 @@ def graph_def(graph: Graph) -> bytes:
 
 
 def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
-    """Return (names of nodes, root nodes from which all other nodes are reachable)."""
+    """Return (names of nodes, roots). Roots and their dependencies are the nodes to draw."""
     variables: dict[Any, str] = {item.spec: item.full for item in graph.all_variables() if isinstance(item, Variable)}
     tensors: list[Tensor] = [*graph.owners, *(item for item in graph.named.values() if isinstance(item, Tensor))]
     tensors += [tensor for item in graph.named.values() if isinstance(item, Operation) for tensor in item.needs()]
@@ -85,25 +85,28 @@ def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
 
 
 def _source(node: Node) -> Node:
-    """Return the driver for a driver's result; return other nodes unchanged."""
+    """Return the driver of a node that selects a driver's result; return other nodes unchanged."""
     return node.operands[0] if node.op == "get" else node
 
 
 def _default_name(node: Node) -> str:
+    """Return the name in the drawing of a node that the program did not name."""
     return str(node.get("label") or node.name or node.op)
 
 
 def _op(node: Node) -> str:
+    """Return the op type that the drawing shows for a node."""
     return _NAMES.get(node.op) or node.op.title().replace("_", "")
 
 
 def _shapes(node: Node) -> list[Shape]:
+    """Return the shape of each output of a node."""
     kinds: Iterable[Any] = [node.type] if isinstance(node.type, TensorType) else node.type.items
     return [Shape(dim=[Size(size=dim if isinstance(dim, int) else -1) for dim in kind.shape]) for kind in kinds]
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """Return a picture of bytes [height, width, 1, 3 or 4] as a PNG file (ISO/IEC 15948)."""
+    """Return the PNG file (ISO/IEC 15948) of pixels uint8 [height, width, channels]: 1, 3 or 4 channels."""
     height, width, channels = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * channels)], 1)
     head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)

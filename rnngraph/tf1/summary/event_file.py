@@ -22,11 +22,11 @@ from .drawing import graph_def as drawn
 from .messages import Event, Summary
 
 MAX_BYTES = 1 << 30
-"""Maximum bytes of a record."""
+"""Maximum bytes of a record that is read. A larger length is a sign of a damaged file."""
 
 
 def record(data: bytes) -> bytes:
-    """Return a record in the file's format (tensorflow/core/lib/io/record_writer.h)."""
+    """Return ``data`` as a record: with its length and checksums (tensorflow/core/lib/io/record_writer.h)."""
     length = struct.pack("<Q", len(data))
     return length + struct.pack("<I", masked_crc(length)) + data + struct.pack("<I", masked_crc(data))
 
@@ -36,7 +36,7 @@ class FileWriter:
 
     Args:
         graph: ``tf.Graph`` for TensorBoard to draw.
-        flush_secs: Maximum seconds before added events are written, at the next event.
+        flush_secs: Seconds after which an event that is added also writes all earlier events to disk.
         filename_suffix: Suffix of the file's name.
     """
 
@@ -54,7 +54,7 @@ class FileWriter:
         self._folder = os.fspath(as_path(logdir))
         suffix = "" if filename_suffix is None else filename_suffix
         if not isinstance(suffix, str) or "/" in suffix or "\0" in suffix:
-            raise DtypeError(f"filename_suffix must be a str, not {shown(filename_suffix)}")
+            raise DtypeError(f"filename_suffix must be a str without slashes, not {shown(filename_suffix)}")
         self._suffix, self._every = suffix, _seconds(flush_secs)
         self._lock, self._flushed = threading.Lock(), 0.0
         self._file: BinaryIO | None = self._opened()
@@ -63,6 +63,7 @@ class FileWriter:
                 self.add_graph(item)
 
     def _opened(self) -> BinaryIO:
+        """Open an event file in the directory, which is created if needed, and return the file."""
         host = re.sub(r"[^\w.-]", "_", platform.node()) or "host"
         began = time.time()
         path = os.path.join(self._folder, f"events.out.tfevents.{int(began):010d}.{host}{self._suffix}")
@@ -83,18 +84,18 @@ class FileWriter:
 
     @api
     def add_summary(self, summary: Any, global_step: Any = None) -> None:
-        """Add the result of a summary operation, or a ``tf.Summary``."""
+        """Add a ``tf.Summary``, or the bytes that a run of a summary operation returned."""
         if isinstance(summary, bytes):
             summary = Summary.FromString(summary)
         if not isinstance(summary, Summary):
-            raise DtypeError(f"add_summary takes the result of a summary's run, or a tf.Summary, not {shown(summary)}")
+            raise DtypeError(f"add_summary needs a tf.Summary, or the fetched value of one, not {shown(summary)}")
         self.add_event(Event(wall_time=time.time(), summary=summary, **_step(global_step)))
 
     @api
     def add_event(self, event: Event) -> None:
         """Add a ``tf.Event``."""
         if not isinstance(event, Event):
-            raise DtypeError(f"add_event takes a tf.Event, not {shown(event)}")
+            raise DtypeError(f"add_event needs a tf.Event, not {shown(event)}")
         data = event.SerializeToString()
         with self._lock:
             if self._file is None:
@@ -111,7 +112,7 @@ class FileWriter:
     def add_graph(self, graph: Any, global_step: Any = None, graph_def: Any = None) -> None:
         """Add a graph for TensorBoard to draw: its nodes by name, with their inputs and sizes."""
         if not isinstance(graph, Graph):
-            raise DtypeError(f"add_graph takes a tf.Graph, such as session.graph, not {shown(graph)}")
+            raise DtypeError(f"add_graph needs a tf.Graph, such as session.graph, not {shown(graph)}")
         self.add_event(Event(wall_time=time.time(), graph_def=drawn(graph), **_step(global_step)))
 
     def add_session_log(self, session_log: Any, global_step: Any = None) -> None:
@@ -133,7 +134,7 @@ class FileWriter:
 
     @api
     def close(self) -> None:
-        """Close the file. Later events go to a new one."""
+        """Close the file. Later events are written to a new file."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
@@ -154,12 +155,14 @@ class FileWriter:
 
 
 def _seconds(value: Any) -> float:
+    """Return a number of seconds. Raise ``ArgumentError`` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise ArgumentError(f"flush_secs must be a number of seconds, not {shown(value)}")
     return float(value)
 
 
 def _step(global_step: Any) -> dict[str, int]:
+    """Return the field ``step`` of an event; empty without a global step."""
     if global_step is None:
         return {}
     if isinstance(global_step, Tensor):
@@ -174,19 +177,21 @@ def summary_iterator(path: str) -> Iterator[Event]:
 
 
 def _events(path: str) -> Iterator[Event]:
+    """Yield the events of a file. Raise ``FileError`` if a checksum differs."""
     try:
         with open_file(path, "a log") as file:
             while len(head := file.read(12)) == 12:
                 length, checked = struct.unpack("<QI", head)
                 if masked_crc(head[:8]) != checked or length > MAX_BYTES:
                     raise FileError(
-                        f"{path} is not an event file, or is damaged: the checksum of a record's length differs"
+                        f"{path} is not an event file, or is damaged: the checksum of a record's length is wrong; copy "
+                        "the file again"
                     )
                 data, end = file.read(length), file.read(4)
                 if len(data) < length or len(end) < 4:
                     return
                 if masked_crc(data) != struct.unpack("<I", end)[0]:
-                    raise FileError(f"{path} is damaged: the checksum of a record differs")
+                    raise FileError(f"{path} is damaged: the checksum of a record is wrong; copy the file again")
                 yield Event.FromString(data)
     except FileError:
         raise

@@ -1,6 +1,6 @@
-"""TensorFlow's messages of a log: ``tf.Summary``, ``tf.HistogramProto``, ``tf.Event``.
+"""Protobuf messages of TensorFlow's event files: ``tf.Summary``, ``tf.HistogramProto``, ``tf.Event``.
 
-The ``FIELDS`` of each class map the numbers of the wire format (tensorflow/core/framework/summary.proto,
+``FIELDS`` of each class has the field numbers of the wire format (tensorflow/core/framework/summary.proto,
 tensorflow/core/util/event.proto).
 """
 
@@ -18,42 +18,42 @@ from ...support.errors import ArgumentError, DtypeError, FileError, did_you_mean
 
 
 def double(number: int) -> Field:
-    """Describe a double."""
+    """Return the field with a number, a double."""
     return Field(number, Kind.DOUBLE)
 
 
 def doubles(number: int) -> Field:
-    """Describe a repeated double."""
+    """Return the field with a number, a list of doubles."""
     return Field(number, Kind.DOUBLE, True, is_packed=True)
 
 
 def integer(number: int) -> Field:
-    """Describe an integer."""
+    """Return the field with a number, an integer."""
     return Field(number, Kind.INTEGER)
 
 
 def text(number: int) -> Field:
-    """Describe a string."""
+    """Return the field with a number, a string."""
     return Field(number, Kind.TEXT)
 
 
 def raw(number: int) -> Field:
-    """Describe bytes."""
+    """Return the field with a number, bytes."""
     return Field(number, Kind.BYTES)
 
 
 def raws(number: int) -> Field:
-    """Describe repeated bytes or strings."""
+    """Return the field with a number, a list of bytes or strings."""
     return Field(number, Kind.BYTES, True)
 
 
 def message(number: int, kind: type[Message]) -> Field:
-    """Describe a message."""
+    """Return the field with a number, a message of type ``kind``."""
     return Field(number, Kind.MESSAGE, message=lambda: kind)
 
 
 def messages(number: int, kind: type[Message]) -> Field:
-    """Describe repeated messages."""
+    """Return the field with a number, a list of messages of type ``kind``."""
     return Field(number, Kind.MESSAGE, True, lambda: kind)
 
 
@@ -62,20 +62,20 @@ _NAMES = {Kind.DOUBLE: "double", Kind.FLOAT: "float", Kind.INTEGER: "int", Kind.
 
 
 class Repeated(list[Any]):
-    """List of messages of one kind; ``add`` appends one."""
+    """List of messages of one type."""
 
     def __init__(self, kind: type[Message], items: Any = ()) -> None:
         super().__init__(items)
         self._kind = kind
 
     def add(self, **fields: Any) -> Any:
-        """Append a new message."""
+        """Append a new message, and return it."""
         self.append(self._kind(**fields))
         return self[-1]
 
 
 class Message(protobuf.Message):
-    """Base of messages, with the methods of protobuf's classes. FIELDS: the fields by name."""
+    """Base of messages, with the methods of protobuf's classes. ``FIELDS`` of a subclass has the fields by name."""
 
     @api
     def __init__(self, **fields: Any) -> None:
@@ -104,7 +104,7 @@ class Message(protobuf.Message):
         return name in self._set
 
     def WhichOneof(self, name: str) -> str | None:
-        """Return the name of the set field of a oneof: ``value`` of a value, ``what`` of an event."""
+        """Return the name of the field that is set in a oneof: ``value`` of ``Value``, or ``what`` of ``Event``."""
         return next((field for field in self.FIELDS if field in self._set and field not in ("tag", "step")), None)
 
     def written_fields(self) -> Iterator[tuple[Field, Any]]:
@@ -122,14 +122,14 @@ class Message(protobuf.Message):
     def FromString(cls, data: bytes) -> Self:
         """Parse a message in the wire format. Raises ``FileError`` if the bytes are invalid."""
         if not isinstance(data, bytes):
-            raise DtypeError(f"{cls.__qualname__}.FromString takes bytes, not {shown(data)}")
+            raise DtypeError(f"{cls.__qualname__}.FromString needs bytes, not {shown(data)}")
         try:
             return decode(cls, data, errors="replace")
         except DecodeError as error:
             raise FileError(f"these bytes are not a tf.{cls.__qualname__}: {error}") from None
 
     def ParseFromString(self, data: bytes) -> None:
-        """Replace the content by a parsed message."""
+        """Replace the content by that of a message in the wire format."""
         self.__dict__.update(type(self).FromString(data).__dict__)
 
     def __repr__(self) -> str:
@@ -138,6 +138,7 @@ class Message(protobuf.Message):
 
 
 def _empty(field: Field) -> Any:
+    """Return the default value of a field."""
     if field.message is not None:
         kind: Any = field.message()
         return Repeated(kind) if field.is_repeated else kind()
@@ -145,15 +146,15 @@ def _empty(field: Field) -> Any:
 
 
 def _checked(what: str, field: Field, value: Any) -> Any:
-    """Return a checked value in the type of its field."""
+    """Return a value in the type of its field. Raise ``DtypeError`` if it has another type."""
     if field.message is not None:
         kind: Any = field.message()
         if field.is_repeated:
             if not isinstance(value, list | tuple) or not all(isinstance(item, kind) for item in value):
-                raise DtypeError(f"{what} is a list of {kind.__qualname__}, not {shown(value)}")
+                raise DtypeError(f"{what} must be a list of {kind.__qualname__}, not {shown(value)}")
             return Repeated(kind, value)
         if not isinstance(value, kind):
-            raise DtypeError(f"{what} is a {kind.__qualname__}, not {shown(value)}")
+            raise DtypeError(f"{what} must be a {kind.__qualname__}, not {shown(value)}")
         return value
     if field.kind in (Kind.TEXT, Kind.BYTES):
         return _checked_texts(what, field, value)
@@ -169,7 +170,7 @@ def _checked(what: str, field: Field, value: Any) -> Any:
 
 
 def _checked_texts(what: str, field: Field, value: Any) -> Any:
-    """Return a string, bytes, or a list of them."""
+    """Return a value in the type of its field: a string, bytes, or a list of strings or bytes."""
     if field.is_repeated:
         if not isinstance(value, list | tuple) or not all(isinstance(item, bytes | str) for item in value):
             raise DtypeError(f"{what} must be a list of bytes, not {shown(value)}")
@@ -265,7 +266,7 @@ class Summary(Message):
 
 
 class Event(Message):
-    """``tf.Event``: one record of a log. wall_time: in seconds since 1970."""
+    """``tf.Event``: one record of an event file. ``wall_time`` is in seconds since 1970."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
         "wall_time": double(1),

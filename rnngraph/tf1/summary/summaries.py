@@ -1,4 +1,4 @@
-"""Summaries: operations that return a ``tf.Summary`` of values, as bytes."""
+"""Summaries: operations whose result is a ``tf.Summary`` of Tensors' values, as bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class SummaryOp(Operation):
     """Summary operation.
 
     Args:
-        encode: Function of its operands' values that returns the summary's values.
+        tensors: Tensors to summarize.
+        encode: Function from the Tensors' values to the entries of the summary.
+        name: Name of the operation.
     """
 
     def __init__(self, tensors: Sequence[Tensor], encode: Encode, name: str) -> None:
@@ -57,7 +59,7 @@ def _added(
     collections: Any,
     family: str | None,
 ) -> SummaryOp:
-    """Return a summary with a unique name, after adding it to collections."""
+    """Return a summary operation with a unique name, which is added to collections."""
     for text in (name, *([] if family is None else [family])):
         if not isinstance(text, str) or not text:
             raise DtypeError(f"a summary's name must be a str, not {shown(text)}")
@@ -69,7 +71,7 @@ def _added(
 
 
 def _collect(summary: SummaryOp, collections: Any) -> None:
-    """Add a summary to collections of the graph."""
+    """Add a summary to the collections with these names."""
     if not isinstance(collections, list | tuple | set):
         raise DtypeError(f"collections must be a list of names, not {shown(collections)}")
     for key in collections:
@@ -77,9 +79,10 @@ def _collect(summary: SummaryOp, collections: Any) -> None:
 
 
 def _numeric(value: Any, what: str) -> Tensor:
+    """Return a numeric Tensor. Raise ``DtypeError`` for anything else."""
     tensor = as_tensor(value)
     if isinstance(value, Operation):
-        raise DtypeError(f"{what} takes a Tensor, not {value!r}")
+        raise DtypeError(f"{what} needs a Tensor, not {value!r}")
     return tensor
 
 
@@ -88,10 +91,10 @@ def _numeric(value: Any, what: str) -> Tensor:
 
 @api
 def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> SummaryOp:
-    """Summarize one number."""
+    """Return a summary operation for a scalar."""
     number = _numeric(tensor, "tf.summary.scalar")
     if any(size not in (1, None) for size in number.shape):
-        raise ShapeError(f"tf.summary.scalar takes a scalar, not {number!r}")
+        raise ShapeError(f"tf.summary.scalar needs a scalar, not {number!r}")
 
     def encode(tag: str, values: Sequence[np.ndarray]) -> list[Value]:
         if values[0].size != 1:
@@ -103,7 +106,7 @@ def scalar(name: str, tensor: Any, collections: Any = None, family: str | None =
 
 @api
 def histogram(name: str, values: Any, collections: Any = None, family: str | None = None) -> SummaryOp:
-    """Summarize the distribution of numbers."""
+    """Return a summary operation for the distribution of a Tensor's elements."""
 
     def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
         return [Value(tag=tag, histo=histogram_of(np.asarray(arrays[0], np.float64), tag))]
@@ -115,11 +118,14 @@ def histogram(name: str, values: Any, collections: Any = None, family: str | Non
 def image(
     name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None
 ) -> SummaryOp:
-    """Summarize pictures [batch, height, width, channels]: 1, 3 or 4 channels of floats, or of ints from 0 to 255."""
+    """Return a summary operation for pictures [batch, height, width, channels].
+
+    There are 1, 3 or 4 channels, of floats or of ints from 0 to 255.
+    """
     tensor_, limit = _numeric(tensor, "tf.summary.image"), whole_number(max_outputs, "max_outputs", 1)
     if tensor_.rank != 4 or tensor_.shape[3] not in (1, 3, 4) or tensor_.dtype == "bool":
         raise ShapeError(
-            f"tf.summary.image takes [batch, height, width, channels], 1, 3 or 4 of these, not {tensor_!r}"
+            f"tf.summary.image needs [batch, height, width, channels] with 1, 3 or 4 channels, not {tensor_!r}"
         )
 
     def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
@@ -136,10 +142,10 @@ def image(
 
 @api
 def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
-    """Summarize a string or an array of strings of Python. There are no Tensors of strings."""
+    """Return a summary operation for a Python string, or an array of strings. There are no Tensors of strings."""
     array = array_of(tensor, "texts of one summary") if isinstance(tensor, str | list | tuple | np.ndarray) else None
     if array is None or array.dtype.kind not in "US":
-        raise DtypeError(f"tf.summary.text takes a str, or a list of them, not {shown(tensor)}")
+        raise DtypeError(f"tf.summary.text needs a str or a list of str, not {shown(tensor)}")
     texts = [item if isinstance(item, bytes) else str(item).encode() for item in array.reshape(-1).tolist()]
 
     def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
@@ -159,7 +165,7 @@ def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
 def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = None) -> SummaryOp:
     """Return a summary with the values of several summaries."""
     if not isinstance(inputs, list | tuple) or not all(isinstance(item, SummaryOp) for item in inputs):
-        raise DtypeError(f"tf.summary.merge takes a list of summaries, not {shown(inputs)}")
+        raise DtypeError(f"tf.summary.merge needs a list of summaries, not {shown(inputs)}")
     parts, tensors = list(inputs), [tensor for item in inputs for tensor in item.tensors]
 
     def encode(values: Sequence[np.ndarray]) -> list[Value]:
@@ -177,7 +183,7 @@ def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = Non
 
 @api
 def merge_all(key: str = GraphKeys.SUMMARIES, scope: str | None = None, name: str | None = None) -> SummaryOp | None:
-    """Return a merged summary of all summaries in a collection; None if there are none."""
+    """Return an operation that merges all summaries in a collection; None if the collection is empty."""
     summaries = get_default_graph().get_collection(key, scope)
     return merge(summaries, None, name) if summaries else None
 
@@ -217,7 +223,10 @@ def merge_all_summaries(key: str = GraphKeys.SUMMARIES) -> SummaryOp | None:
 
 @cache
 def limits() -> np.ndarray:
-    """Return the limits of TensorFlow's buckets: from 1e-12 to 1e20, each 1.1 times the last, on both sides of 0."""
+    """Return the bucket limits of TensorFlow's histograms, ascending.
+
+    They are 0, ±1e-12 times powers of 1.1 up to ±1e20, and the largest float64 numbers.
+    """
     bounds, value = [], 1e-12
     while value < 1e20:
         bounds.append(value)
@@ -227,7 +236,10 @@ def limits() -> np.ndarray:
 
 
 def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
-    """Return the counts of numbers. Adjacent empty buckets are merged (tensorflow/core/lib/histogram/histogram.cc)."""
+    """Return the histogram of numbers, in which adjacent empty buckets are merged.
+
+    Buckets are those of tensorflow/core/lib/histogram/histogram.cc. ``tag`` is the summary's name in errors.
+    """
     flat = values.reshape(-1)
     if not np.isfinite(flat).all():
         raise InvalidArgumentError(
@@ -236,7 +248,7 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
         )
     edges = limits()
     counts = np.bincount(np.minimum(np.searchsorted(edges, flat, "right"), edges.size - 1), minlength=edges.size)
-    # Keep all nonempty buckets, and the last one of adjacent empty buckets.
+    # Keep all nonempty buckets, and the last bucket of adjacent empty buckets.
     last = np.append((counts[1:] > 0) | (counts[:-1] > 0), True)
     bins = np.flatnonzero((counts > 0) | last) if flat.size else np.array([edges.size - 1])
     with np.errstate(over="ignore"):
@@ -253,6 +265,7 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
 
 
 def _picture(tag: str, pixels: np.ndarray) -> Value:
+    """Return the entry of a summary for a picture [height, width, channels]."""
     height, width, channels = pixels.shape
     data = pixels.astype(np.uint8) if str(pixels.dtype) not in FLOATS else _bytes_of(pixels)
     picture = Image(height=height, width=width, colorspace=channels, encoded_image_string=png(data))
@@ -260,7 +273,7 @@ def _picture(tag: str, pixels: np.ndarray) -> Value:
 
 
 def _bytes_of(pixels: np.ndarray) -> np.ndarray:
-    """Scale pixels to 0 … 255 by their maximum, around 128 if some are negative, as TensorFlow does.
+    """Return pixels as uint8. Floats are scaled by their maximum, around 128 if some are negative, as in TensorFlow.
 
     Non-finite pixels become red.
     """

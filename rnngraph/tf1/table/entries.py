@@ -29,7 +29,7 @@ OFFERED = (
     powers,
     remainders,
 )
-"""Modules whose functions have their own names in ``tf``."""
+"""Modules of rnngraph whose functions ``tf`` offers under the same names."""
 
 _WRITE_IT = "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"
 
@@ -39,8 +39,8 @@ class Table(NamedTuple):
 
     Attributes:
         targets: ``{path of a name: path of rnngraph's object}``
-        members: ``{path of a module: its names}``
-        aliases: ``{other path of a module: its path in the table}``
+        members: ``{path of a module: names in the module}``
+        aliases: ``{alias of a module: path of the module in the table}``
         remedies: ``{path: what to use instead of the path and of all names under the path}``
         shared: ``{name: remedy}``, for ``$name`` in remedies.
     """
@@ -54,7 +54,7 @@ class Table(NamedTuple):
 
 @cache
 def table() -> Table:
-    """Return the table of ``names.txt``."""
+    """Return the parsed table, read once from ``names.txt``."""
     targets: dict[str, str] = {}
     members: dict[str, list[str]] = {"": []}
     aliases: dict[str, str] = {}
@@ -114,10 +114,10 @@ def module_path(path: str) -> str | None:
 
 
 def _submodule_of_alias(path: str, entries: Table) -> str | None:
-    """Return the aliased path of a submodule; None if there is none.
+    """Return the path of a submodule that TensorFlow has only under an alias of its parent; None if it has none.
 
-    ``contrib.layers.python.layers`` is an alias of ``contrib.layers``. From it, programs import ``initializers``, which
-    arrives here as ``contrib.layers.initializers``, and is ``contrib.layers.python.layers.initializers``.
+    ``contrib.layers.python.layers`` is an alias of ``contrib.layers``. Programs import ``initializers`` from the alias.
+    The argument is then ``contrib.layers.initializers``, and the result ``contrib.layers.python.layers.initializers``.
     """
     module, _, name = path.rpartition(".")
     folders = (folder for folder, target in entries.aliases.items() if target == module)
@@ -130,7 +130,7 @@ def public_names(path: str) -> list[str]:
 
 
 def remedy(path: str) -> str:
-    """Return what to use instead of ``tf.<path>``."""
+    """Return the remedy for ``tf.<path>``, which is not offered: what to use instead."""
     entries = table()
     path = path.removeprefix("compat.v1.").removeprefix("python.")
     known, name = path, path.rpartition(".")[2]
@@ -144,7 +144,7 @@ def remedy(path: str) -> str:
 
 
 def _expanded(text: str) -> str:
-    """Return a remedy with its ``$name`` parts expanded."""
+    """Return a remedy in which shared remedies replace ``$name``."""
     while "$" in text:
         text = Template(text).substitute(table().shared)
     return text

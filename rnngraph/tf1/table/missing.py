@@ -1,4 +1,4 @@
-"""Errors for names and modules of TensorFlow that are not offered. They say what to use instead."""
+"""Errors for names and modules of TensorFlow that are not offered. Messages say what to use instead."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class NotImportableError(RnnGraphError, ImportError):
 def missing(path: str) -> Exception:
     """Return the error for ``tf.<path>``: an ``AttributeError``, or an ``ImportError`` inside of an import statement.
 
-    Names with two underscores are looked up by Python itself. An import statement replaces the text of an
-    ``AttributeError``, so it needs an ``ImportError``.
+    Python itself looks up names with two underscores, which need a plain ``AttributeError``. An import statement
+    discards the message of an ``AttributeError``, so that an ``ImportError`` is needed.
     """
     if path.rpartition(".")[2].startswith("__"):
         return AttributeError(f"tf has no {path}")
@@ -51,7 +51,7 @@ def _asked_by_import() -> bool:
 
 
 def _importing_line() -> Where | None:
-    """Return the line that imports: the first one outside of this package and of Python's import machinery."""
+    """Return the line that imports: the innermost one outside of this package and of Python's import machinery."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and (is_ours(frame) or _LOADS in frame.f_code.co_filename):
         frame = frame.f_back

@@ -19,7 +19,7 @@ ROOMS = ("summary", "train")
 
 
 class TensorFlowModule(ModuleType):
-    """``tf.<path>``: its names are those of the table. Reading another name raises an error with a remedy."""
+    """Module ``tf.<path>`` with the names of the table. Reading any other name raises an error with a remedy."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{PACKAGE}.{path}", f"TensorFlow 1.x's ``tf.{path}``.")
@@ -63,7 +63,7 @@ def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]
     def read(name: str) -> Any:
         module = sys.modules[package]
         if name not in exported and PathFinder.find_spec(f"{package}.{name}", module.__path__) is not None:
-            # Python's import then loads the existing file
+            # after this error, Python's import loads the existing submodule
             raise AttributeError(f"{package}.{name} is not imported yet")
         value = module.__dict__[name] = member(path, name)
         return value

@@ -23,7 +23,7 @@ class ExponentialMovingAverage:
     """Moving averages of variables. Each run of ``apply``'s result computes average -= (1 - decay)(average - variable).
 
     Args:
-        num_updates: A number or a variable, which limits the decay to (1 + num_updates) / (10 + num_updates).
+        num_updates: A number or a variable. The decay is at most (1 + num_updates) / (10 + num_updates).
     """
 
     @api
@@ -46,7 +46,7 @@ class ExponentialMovingAverage:
 
     @api
     def apply(self, var_list: Sequence[Any] | None = None) -> Operation:
-        """Return an operation that updates the averages of variables, by default of all trainable ones."""
+        """Return an operation that updates the averages of variables, by default of all trainable variables."""
         graph = get_default_graph()
         variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(var_list)
         for item in variables:
@@ -62,7 +62,7 @@ class ExponentialMovingAverage:
 
     @api
     def average(self, var: Any) -> Variable | None:
-        """Return the average of a variable, or None."""
+        """Return the average of a variable; None if ``apply`` did not create one."""
         return self._averages.get(getattr(var, "full", ""))
 
     @api
@@ -74,7 +74,7 @@ class ExponentialMovingAverage:
 
     @api
     def variables_to_restore(self, moving_avg_variables: Sequence[Any] | None = None) -> dict[str, Any]:
-        """Return variables by their names in a checkpoint, for a ``Saver`` that restores averages in their place."""
+        """Return {name in a checkpoint: variable} for a ``Saver`` that restores variables from their averages."""
         graph = get_default_graph()
         chosen = moving_avg_variables
         if chosen is None:

@@ -18,7 +18,7 @@ from ..core.errors import NotFoundError
 
 
 class CheckpointState:
-    """``CheckpointState``: the newest checkpoint of a directory, and all retained ones, the oldest first."""
+    """``CheckpointState``: prefixes of a directory's newest checkpoint and of all retained ones, the oldest first."""
 
     def __init__(self, model_checkpoint_path: str, all_model_checkpoint_paths: Sequence[str]) -> None:
         self.model_checkpoint_path = model_checkpoint_path
@@ -49,7 +49,7 @@ def update_checkpoint_state(
 
 @api
 def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None) -> CheckpointState | None:
-    """Return the content of a directory's file ``checkpoint``; None if the file is missing."""
+    """Return the state that a directory's file ``checkpoint`` records; None if the file is missing."""
     path = os.path.join(os.fspath(as_path(checkpoint_dir)), latest_filename or "checkpoint")
     try:
         with open_file(path, "a checkpoint file") as file:
@@ -92,15 +92,15 @@ class CheckpointReader:
         path = os.fspath(as_path(path))
         prefix = latest_checkpoint(path) if os.path.isdir(path) else path
         if prefix is None or not checkpoint_exists(prefix):
-            raise NotFoundError(f"there is no checkpoint {path}")
+            raise NotFoundError(f"there is no checkpoint {path}; pass the prefix that Saver.save returned")
         self._arrays = read_tf1_variables(prefix)
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
-        """Return {name: sizes}."""
+        """Return {name: sizes} of all variables."""
         return {name: list(array.shape) for name, array in self._arrays.items()}
 
     def get_variable_to_dtype_map(self) -> dict[str, str]:
-        """Return {name: dtype}."""
+        """Return {name: dtype} of all variables."""
         return {name: str(array.dtype) for name, array in self._arrays.items()}
 
     def has_tensor(self, name: str) -> bool:
@@ -110,7 +110,7 @@ class CheckpointReader:
     def get_tensor(self, name: str) -> np.ndarray:
         """Return the value of a variable."""
         if name not in self._arrays:
-            raise NotFoundError(f"the checkpoint has no {name}; it has {', '.join(sorted(self._arrays)[:20])}")
+            raise NotFoundError(f"the checkpoint has no variable {name}; it has {', '.join(sorted(self._arrays)[:20])}")
         return self._arrays[name]
 
 
@@ -127,13 +127,16 @@ def load_variable(ckpt_dir_or_file: str, name: str) -> np.ndarray:
 
 
 def _within(path: str, directory: str) -> str:
+    """Return a relative path relative to ``directory``; an absolute path unchanged."""
     return path if os.path.isabs(path) else os.path.relpath(path, directory)
 
 
 def _full(written: str, directory: str) -> str:
+    """Return the path that is ``written`` in a directory's file ``checkpoint``."""
     path = re.sub(r"\\(.)", r"\1", written)
     return path if os.path.isabs(path) else os.path.join(directory, path)
 
 
 def _escaped(path: str) -> str:
+    """Return a path as the content of a string in the file ``checkpoint``."""
     return path.replace("\\", "\\\\").replace('"', '\\"')

@@ -13,7 +13,7 @@ from ..core.errors import OutOfRangeError
 
 
 class Coordinator:
-    """``tf.train.Coordinator``: a stop signal for threads, with the error of a thread that failed."""
+    """``tf.train.Coordinator``: a stop signal for threads, and the error of a thread that failed."""
 
     @api
     def __init__(self, clean_stop_exception_types: Any = None) -> None:
@@ -38,7 +38,7 @@ class Coordinator:
         self._stops.set()
 
     def clear_stop(self) -> None:
-        """Withdraw the request to stop."""
+        """Discard the request to stop."""
         self._stops.clear()
         self._raised = None
 
@@ -47,7 +47,7 @@ class Coordinator:
         return self._stops.wait(timeout)
 
     def register_thread(self, thread: threading.Thread) -> None:
-        """Register a thread for ``join`` to wait for."""
+        """Register a thread, for which ``join`` waits."""
         self._threads.append(thread)
 
     @contextmanager
@@ -75,7 +75,10 @@ class Coordinator:
         if self._raised is not None:
             raise self._raised
         if not ignore_live_threads and any(item.is_alive() for item in waiting):
-            raise RuntimeError(f"threads still run {stop_grace_period_secs} s after a stop was requested")
+            raise RuntimeError(
+                f"threads still run {stop_grace_period_secs} s after a stop was requested; pass "
+                "ignore_live_threads=True to leave them running"
+            )
 
     def raise_requested_exception(self) -> None:
         """Raise the error of the requested stop, if any."""
@@ -119,12 +122,12 @@ class LooperThread(threading.Thread):
         return thread
 
     def run_loop(self) -> None:
-        """Call the function once. Each interval calls this method."""
+        """Call the function once. ``run`` calls this method at each interval."""
         if self._call is not None:
             self._call(*self._arguments, **self._keywords)
 
     def run(self) -> None:
-        """Call the function until the coordinator stops."""
+        """Call the function at intervals until the coordinator stops."""
         with self._coord.stop_on_exception():
             while not self._coord.should_stop():
                 self.run_loop()

@@ -1,4 +1,4 @@
-"""Gradients as Tensors. A stand-in, which is a placeholder, represents a gradient; runs compute its value."""
+"""Gradients as Tensors. A placeholder, the gradient's stand-in, represents a gradient; runs compute its value."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from ..core.tensors import TfTensor, gives_tensors
 from ..table.missing import GUIDE
 
 RESULTS = "found/"
-"""Prefix of the names of requested Tensors in a gradient program."""
+"""Prefix of the names of fetched Tensors in a gradient program."""
 
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """Derivative of a scalar by a variable or another node. A stand-in represents the derivative in the graph."""
+    """Derivative of the scalar ``loss`` with respect to ``target``, a variable or another node."""
 
     loss: Tensor
     target: Node
@@ -73,7 +73,7 @@ class Derivative:
 
     @staticmethod
     def ahead(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
-        """Return the values of stand-ins, with one native call for each loss."""
+        """Compute the values of stand-ins, with one native call for each loss."""
         graph, arrays = session.graph, dict[Node, np.ndarray]()
         fed = [node for node in values if node.op != "input"]
         for loss, group in _by_loss(stand_ins).items():
@@ -89,6 +89,7 @@ def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
+    """Return the stand-ins among ``nodes`` by loss."""
     by_loss: dict[Tensor, list[Node]] = {}
     for node in stand_ins_of(nodes):
         by_loss.setdefault(node["gradient"].loss, []).append(node)
@@ -96,7 +97,7 @@ def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
 
 
 def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
-    """Return the target of each stand-in: the name of a variable, or a node of a cut declaration."""
+    """Return the target of each stand-in: the full name of a variable, or a node of the declaration ``cut``."""
     targets: dict[Node, str | Node] = {}
     for node in stand_ins:
         derivative: Derivative = node["gradient"]
@@ -105,6 +106,7 @@ def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, st
 
 
 def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], fetches: FetchSet) -> GradientProgram:
+    """Return the program of ``fetches``, which depend on gradients of ``loss``. The graph caches the program."""
     key = "gradients", loss.node, fetches.nodes, fetches.fed, graph.version
     if key not in graph.plans:
         cut = Rolled(graph.cut(fetches.fed), [loss.node], [node["gradient"].target for node in stand_ins])
@@ -118,7 +120,7 @@ class GradientProgram(FetchProgram):
     """Program of Tensors that depend on gradients of one loss.
 
     Args:
-        targets: Variables or nodes by which the loss is differentiated, by stand-in.
+        targets: By stand-in, the name of the variable, or the node, with respect to which the loss is differentiated.
     """
 
     def __init__(
@@ -138,7 +140,7 @@ class GradientProgram(FetchProgram):
         self._form = by_name(compiled, self._names)
 
     def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """Return the requested arrays, in order."""
+        """Return the values of the Tensors, in order."""
         self.check(session)
         self.warn_of_dropout()
         outputs = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
@@ -160,9 +162,9 @@ def gradients(
     stop_gradients: Any = None,
     unconnected_gradients: Any = None,
 ) -> list[Tensor | None]:
-    """Return the derivative of the sum of ys by each of xs; None for an x on which no y depends.
+    """Return the derivative of the sum of ys with respect to each of xs; None for an x on which no y depends.
 
-    Functions such as ``tf.floor``, ``tf.argmax`` and ``tf.stop_gradient`` have no derivative, as in TensorFlow.
+    No gradient passes through functions such as ``tf.floor``, ``tf.argmax`` and ``tf.stop_gradient``, as in TensorFlow.
     """
     if grad_ys is not None or stop_gradients is not None:
         raise ArgumentError(
@@ -174,7 +176,7 @@ def gradients(
     total: Any = None
     for loss in losses:
         if not isinstance(loss, Tensor) or loss.dtype not in FLOATS:
-            raise DtypeError(f"tf.gradients differentiates float Tensors, not {shown(loss)}")
+            raise DtypeError(f"ys of tf.gradients must be float Tensors, not {shown(loss)}")
         summed = functions.reduce_sum(loss) if loss.rank else loss
         total = summed if total is None else total + summed
     targets = list(xs) if isinstance(xs, list | tuple) else [xs]
@@ -182,14 +184,14 @@ def gradients(
     results: list[Tensor | None] = []
     for target in targets:
         if not isinstance(target, Tensor) or target.dtype not in FLOATS:
-            raise DtypeError(f"tf.gradients differentiates by float Tensors, not by {shown(target)}")
+            raise DtypeError(f"xs of tf.gradients must be float Tensors, not {shown(target)}")
         results.append(stand_in(total, target.node) if reached.has(target) else None)
     graph = get_default_graph()
     return graph.following(results, results) if graph.collections["control_inputs"] else results
 
 
 def stand_in(loss: Tensor, target: Node) -> Tensor:
-    """Return the stand-in of a derivative. Each loss and target of a graph have one stand-in."""
+    """Return the stand-in for the derivative of a loss with respect to a target. Each such pair has one stand-in."""
     graph = get_default_graph()
     key = "stand-in", loss.node, target["slot"] if target.op == "parameter" else target
     if key not in graph.plans:
@@ -231,7 +233,7 @@ def reached_by(loss: Tensor) -> Reached:
 
 
 def _differentiated(loss: Node) -> list[Node]:
-    """Return the floats, and tuples, on which a loss depends through functions that have a derivative."""
+    """Return the float or tuple nodes on which a loss depends through functions that have a derivative."""
     reached, waiting = {loss: None}, [loss]
     while waiting:
         node = waiting.pop()
@@ -244,11 +246,12 @@ def _differentiated(loss: Node) -> list[Node]:
 
 
 def _may_be_float(node: Node) -> bool:
+    """True for nodes of floats, and for tuples, which may contain floats."""
     return not isinstance(node.type, TensorType) or node.dtype in FLOATS
 
 
 class Reached:
-    """Dependencies of a loss."""
+    """Nodes and parameters on which a loss depends through functions that have a derivative."""
 
     def __init__(self, loss: Tensor) -> None:
         self.nodes = dict.fromkeys(_differentiated(loss.node))
@@ -265,7 +268,7 @@ class Reached:
         return node["slot"] in self.own | self.driven if node.op == "parameter" else node in self.nodes
 
     def gathers(self, target: Node) -> list[Node]:
-        """Return the embedding lookups of a variable; empty if the loss also depends on the variable otherwise."""
+        """Return the look-ups in a variable; empty if the loss depends on the variable in any other way, too."""
         if target.op != "parameter" or target["slot"] in self.driven:
             return []
         tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
@@ -278,7 +281,7 @@ class Reached:
 
 
 def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
-    """Return (lookup, gradient of its rows) pairs of a gradient that is ``IndexedSlices`` in TensorFlow.
+    """Return (look-up, gradient of the looked-up rows) pairs of a gradient that is ``IndexedSlices`` in TensorFlow.
 
     ``IndexedSlices`` have one row per looked-up id. In norms and limits, an id that occurs twice counts twice. The list
     is empty for dense gradients.
@@ -302,16 +305,13 @@ def _as_slices(gradient: Tensor, limited: Tensor) -> Tensor:
 
 
 def _rows_of(gradient: Tensor) -> list[Node]:
-    """Return the lookups whose rows are TensorFlow's ``IndexedSlices``; empty if the gradient is dense."""
+    """Return the look-ups whose rows are ``IndexedSlices`` in TensorFlow; empty if the gradient is dense."""
     lookups: list[Node] = [node for node, _ in _slices(gradient)]
     return lookups or get_default_graph().plans.get(("rows", gradient.node), [])
 
 
 def looked_up_rows(gradient: Tensor) -> Tensor | None:
-    """Return the mask of the table's rows that a step looks up: bool [rows, 1, …].
-
-    None if the gradient is dense.
-    """
+    """Return the mask of the variable's rows that a step looks up, bool [rows, 1, …]; None for a dense gradient."""
     total: Any = None
     for lookup in _rows_of(gradient):
         table, ids = lookup.operands
@@ -322,6 +322,7 @@ def looked_up_rows(gradient: Tensor) -> Tensor | None:
 
 
 def _sum_of_squares(gradient: Tensor) -> Tensor:
+    """Return the sum of the squares of a gradient; for ``IndexedSlices``, of the gradients of looked-up rows."""
     rows = [rows for _, rows in _slices(gradient)] or [gradient]
     total = functions.reduce_sum(functions.square(rows[0]))
     for item in rows[1:]:
@@ -356,7 +357,11 @@ class AggregationMethod:
 def clip_by_global_norm(
     t_list: Sequence[Any], clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
-    """Scale Tensors together so that their global norm is at most ``clip_norm``. Return them and the old norm."""
+    """Scale Tensors by one factor, so that their global norm is at most ``clip_norm``.
+
+    Returns:
+        (scaled Tensors, global norm before scaling).
+    """
     _check_limit(clip_norm)
     norm = global_norm(t_list) if use_norm is None else as_tensor(use_norm)
     scale = clip_norm * functions.minimum(1.0 / norm, 1.0 / clip_norm)
@@ -377,14 +382,15 @@ def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None =
 
 
 def _check_limit(clip_norm: Any) -> None:
+    """Raise an error if a norm is not a Tensor or a number from 0 on."""
     if not isinstance(clip_norm, Tensor):
         check_positive("clip_norm", clip_norm)
 
 
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
-    """Clamp a Tensor. The gradient of an embedding is clamped in each row of its lookups.
+    """Return a Tensor clamped to [low, high]. For ``IndexedSlices``, clamp the gradients of looked-up rows.
 
-    The lower limit wins if it exceeds the upper one. Values equal to a limit have a gradient of 1.
+    The lower limit wins if it exceeds the upper limit. Values that equal a limit have a gradient of 1.
     """
     slices = _slices(t) if isinstance(t, Tensor) else []
     if not slices:
@@ -398,11 +404,12 @@ def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
 
 
 def _tensors_of(t_list: Any) -> Iterator[Tensor]:
+    """Yield the entries of a list that are not None, as Tensors."""
     if not isinstance(t_list, list | tuple):
-        raise DtypeError(f"tf.clip_by_global_norm takes a list of Tensors, not {shown(t_list)}")
+        raise DtypeError(f"tf.clip_by_global_norm needs a list of Tensors, not {shown(t_list)}")
     for tensor in t_list:
         if tensor is None:
             continue
         if not isinstance(tensor, Tensor):
-            raise DtypeError(f"tf.clip_by_global_norm takes a list of Tensors; {shown(tensor)} is not one")
+            raise DtypeError(f"tf.clip_by_global_norm needs a list of Tensors, which must not contain {shown(tensor)}")
         yield tensor

@@ -14,7 +14,7 @@ _IN_FILES = "a graph in a file is not offered; run the script that declares it, 
 
 
 class MetaGraph:
-    """Graph from ``export_meta_graph``, for ``import_meta_graph`` in the same process."""
+    """Result of ``export_meta_graph``, which ``import_meta_graph`` accepts in the same process."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -22,7 +22,7 @@ class MetaGraph:
 
 @api
 def export_meta_graph(filename: Any = None, *arguments: Any, graph: Any = None, **options: Any) -> MetaGraph:
-    """Return a graph for ``import_meta_graph``. Raises ``NotOfferedError`` for a file name."""
+    """Return an object for ``import_meta_graph``. Raise ``NotOfferedError`` if a file name is passed."""
     if filename is not None:
         raise NotOfferedError(f"tf.train.export_meta_graph({shown(filename)}): {_IN_FILES} ({GUIDE})")
     return MetaGraph(get_default_graph() if graph is None else graph)
@@ -32,7 +32,7 @@ def export_meta_graph(filename: Any = None, *arguments: Any, graph: Any = None, 
 def import_meta_graph(
     meta_graph_or_file: Any, clear_devices: bool = False, import_scope: str | None = None, **options: Any
 ) -> Saver | None:
-    """Make the current graph, which must be empty, share all state with an exported one.
+    """Make the current graph, which must be empty, share all state with an exported graph.
 
     The name of a ``.meta`` file refers to the graph whose checkpoint this process saved under that name.
 

@@ -58,11 +58,11 @@ def optimize_loss(
     """Return a Tensor whose fetch takes a training step and returns the loss from before that step.
 
     Args:
-        learning_rate: A number, which becomes a variable, or a Tensor.
-        optimizer: A name such as "Adam", an optimizer, its class, or a function of the rate.
-        gradient_multipliers: Factors by variable or by its name.
+        learning_rate: A Tensor, or a number, which becomes the initial value of a variable.
+        optimizer: A name such as "Adam", an optimizer, an optimizer class, or a function of the rate.
+        gradient_multipliers: Factors of gradients, by variable or by name of a variable.
         clip_gradients: Maximum global norm, or a function of (gradient, variable) pairs.
-        learning_rate_decay_fn: Function of the rate and of ``global_step``.
+        learning_rate_decay_fn: Function of the rate and ``global_step`` that returns the decayed rate.
     """
     if gradient_noise_scale is not None:
         raise ArgumentError("optimize_loss: gradient_noise_scale is not offered; leave it out")
@@ -97,28 +97,30 @@ def optimize_loss(
 
 
 def _optimizer(optimizer: Any, rate: Any) -> Optimizer:
+    """Return the optimizer that the argument ``optimizer`` describes."""
     if isinstance(optimizer, str):
         if optimizer not in OPTIMIZER_CLS_NAMES:
             names = ", ".join(OPTIMIZER_CLS_NAMES)
-            raise ArgumentError(f"optimize_loss: there is no optimizer {shown(optimizer)}; there are {names}")
+            raise ArgumentError(f"optimize_loss: there is no optimizer {shown(optimizer)}; use one of {names}")
         return OPTIMIZER_CLS_NAMES[optimizer](learning_rate=rate)
     result = optimizer
     if callable(optimizer):  # a class or a function
         arguments = {} if rate is None else {"learning_rate": rate}
         result = taking(optimizer, "optimize_loss: optimizer", *arguments)(*arguments.values())
     if not isinstance(result, Optimizer):
-        raise DtypeError(f"optimize_loss: optimizer must be a name, or one of tf.train's, not {shown(optimizer)}")
+        raise DtypeError(f"optimize_loss: optimizer must be a name or a tf.train optimizer, not {shown(optimizer)}")
     return result
 
 
 def _scaled(gradient: Any, variable: Any, factors: Any) -> Any:
-    """Return a gradient times the factor of its variable, if it has one."""
+    """Return a gradient times the factor of its variable, if ``factors`` has one."""
     known = [factors[key] for key in (variable.full, variable.name) if key in factors] if factors else []
     known += [factor for key, factor in (factors or {}).items() if key is variable]
     return gradient if gradient is None or not known else gradient * known[0]
 
 
 def _clipped(pairs: list[Any], limit: Any) -> list[Any]:
+    """Return (gradient, variable) pairs with gradients clipped as ``clip_gradients`` says."""
     if limit is None:
         return pairs
     if callable(limit):

@@ -24,10 +24,10 @@ Pair = tuple[Any, Any]
 
 
 class Optimizer:
-    """``tf.train.Optimizer``. A subclass defines an update rule, and the scalars that may be Tensors.
+    """``tf.train.Optimizer``. A subclass defines an update rule, and the scalars of its equations.
 
     Attributes:
-        slot_names: TensorFlow's names of slots, by the rule's names.
+        slot_names: TensorFlow's names of slots, by the names of the update rule.
     """
 
     GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
@@ -45,7 +45,7 @@ class Optimizer:
         return self._name
 
     def rule(self) -> Rule:
-        """Return the update equations."""
+        """Return the update rule."""
         raise GraphError(
             "tf.train.Optimizer defines no update equations; use a subclass of tf.train, or subclass rg.Optimizer"
         )
@@ -86,12 +86,12 @@ class Optimizer:
         colocate_gradients_with_ops: bool = False,
         grad_loss: Any = None,
     ) -> list[Pair]:
-        """Return (gradient, variable) of each variable. The gradient is None if the loss does not depend on it."""
+        """Return a (gradient, variable) pair for each variable. A gradient is None if the loss does not depend on it."""
         graph = get_default_graph()
         variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
         for variable in variables:
             if not isinstance(variable, Variable):
-                raise DtypeError(f"var_list takes variables, not {shown(variable)}")
+                raise DtypeError(f"var_list needs variables, not {shown(variable)}")
         if not variables:
             raise GraphError("the graph has no variables to train; pass var_list=, or create variables first")
         return list(zip(gradients(loss, variables, grad_loss), variables, strict=True))
@@ -100,17 +100,19 @@ class Optimizer:
     def apply_gradients(
         self, grads_and_vars: Iterable[Pair], global_step: Any = None, name: str | None = None
     ) -> Operation:
-        """Return an operation that takes a step with gradients, or with Tensors computed from gradients."""
+        """Return an operation that updates variables by their gradients, or by Tensors computed from gradients."""
         pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
         if not pairs:
-            raise GraphError("there are no gradients to apply: all are None")
+            raise GraphError(
+                "apply_gradients has no gradients, because all are None; pass variables that the loss reads"
+            )
         for gradient, variable in pairs:
             if not isinstance(variable, Variable) or not isinstance(gradient, Tensor):
                 raise DtypeError(
-                    f"apply_gradients takes (gradient, variable) pairs, not ({shown(gradient)}, {shown(variable)})"
+                    f"apply_gradients needs (gradient, variable) pairs, not ({shown(gradient)}, {shown(variable)})"
                 )
             if not variable.trainable and variable.dtype not in ("float32", "float64"):
-                raise DtypeError(f"{variable!r} has no gradient; leave it out")
+                raise DtypeError(f"{variable!r} is not a float variable and has no gradient; leave it out")
         graph = get_default_graph()
         rule = replace(self.rule(), present={})
         state = self._state.get(graph)
@@ -127,7 +129,7 @@ class Optimizer:
         return sorted(self.slot_names.get(slot, slot) for slot in self.rule().slots())
 
     def get_slot(self, var: Any, name: str) -> Any:
-        """Return the slot of a variable under a name, or None."""
+        """Return the slot of a variable by the slot's name; None if it does not exist."""
         ours = {theirs: slot for slot, theirs in self.slot_names.items()}.get(name, name)
         state = self._state.get(get_default_graph())
         return None if state is None else state.variables.get((var.full, ours))
@@ -310,7 +312,7 @@ class FtrlOptimizer(Optimizer):
         if accum_name is not None or linear_name is not None:
             raise ArgumentError("tf.train.FtrlOptimizer: accum_name and linear_name are not offered; use name=")
         if number(learning_rate_power, "learning_rate_power") > 0:
-            raise ArgumentError(f"learning_rate_power={learning_rate_power} must be 0 or less")
+            raise ArgumentError(f"learning_rate_power must be 0 or less, not {learning_rate_power}")
         self._rate = learning_rate
         self._rule = rules.Ftrl(
             start=_above(initial_accumulator_value, "initial_accumulator_value"),
@@ -410,17 +412,19 @@ class AdagradDAOptimizer(Optimizer):
 
 
 def _above(value: Any, what: str) -> float:
+    """Return a number as a float. Raise an error unless it is positive."""
     check_positive(what, value)
     return float(value)
 
 
 def _strength(what: str, value: Any) -> float:
-    """Return the strength of a penalty, rounded as TensorFlow does."""
+    """Return the strength of a penalty, rounded to float32 as in TensorFlow. Raise an error if it is negative."""
     check_within(f"{what}_regularization_strength", value, 0, float("inf"))
     return rounded(value)
 
 
 def _flat(nest: Any) -> Iterable[Any]:
+    """Yield the leaves of nested lists and tuples."""
     for item in nest if isinstance(nest, list | tuple) else [nest]:
         if isinstance(item, list | tuple):
             yield from _flat(item)

@@ -21,7 +21,7 @@ New = tuple[Tensor, Slots]
 
 
 def rounded(value: Any) -> float:
-    """Return a number rounded to float32."""
+    """Return a number rounded to float32, as a Python float."""
     return float(np.float32(value))
 
 
@@ -29,11 +29,11 @@ def rounded(value: Any) -> float:
 class Rule(Optimizer):
     """Base of update rules.
 
-    If ``touched`` masks the rows that a step looked up, the other rows stay unchanged, as in TensorFlow's sparse
+    If the step has a mask of the rows that it looked up, all other rows stay unchanged, as in TensorFlow's sparse
     updates.
 
     Attributes:
-        present: Scalars of the next update, such as the rate, which the caller sets.
+        present: Scalars of the next update by name, such as the rate. The training operation sets them.
     """
 
     learning_rate: Any = 0.0
@@ -50,7 +50,7 @@ class Rule(Optimizer):
         return where(touched, new, parameter), {name: where(touched, new_slots[name], slots[name]) for name in slots}
 
     def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
-        """Return the update of all rows."""
+        """Return the new parameter and slots, for all rows."""
         raise NotImplementedError
 
 
@@ -155,7 +155,7 @@ class Ftrl(Rule):
     """Follow the regularized leader (McMahan et al. 2013).
 
     n = s + g²; l = l + g − (n^−k − s^−k) / rate · p; s = n. Where |l| > l₁, p = (sign(l) l₁ − l) / (n^−k / rate + 2
-    l₂), else 0. k is ``exponent``. With shrinkage, l takes g + 2 · shrinkage · p in place of g.
+    l₂), else 0. k is ``exponent``. With shrinkage, g + 2 · shrinkage · p replaces g in l.
     """
 
     start: float = 0.1
@@ -178,6 +178,7 @@ class Ftrl(Rule):
         return new, {"sum": total, "linear": linear}
 
     def _root(self, x: Tensor) -> Tensor:
+        """Return x^-k."""
         return sqrt(x) if self.exponent == -0.5 else power(x, -self.exponent)
 
 
@@ -192,6 +193,7 @@ class ProximalGradientDescent(Rule):
         return self._shrunk(parameter - gradient * numbers["rate"], numbers["rate"]), {}
 
     def _shrunk(self, x: Tensor, rate: Tensor) -> Tensor:
+        """Return sign(x) max(|x| − rate · l₁, 0) / (1 + rate · l₂)."""
         if self.l1:
             x = sign(x) * maximum(absolute(x) - rate * self.l1, 0.0)
         return x / (1.0 + rate * self.l2)

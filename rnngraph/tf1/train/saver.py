@@ -22,7 +22,7 @@ from .checkpoints import checkpoint_exists, get_checkpoint_state, update_checkpo
 
 _GRAPHS: dict[str, Graph] = {}
 _MAX_GRAPHS = 8
-"""Number of newest ``.meta`` files whose graphs are remembered."""
+"""Number of newest ``.meta`` files whose graphs this process remembers for ``import_meta_graph``."""
 
 
 def remember_graph(path: str) -> None:
@@ -35,16 +35,17 @@ def remember_graph(path: str) -> None:
 
 
 def graph_of(path: str) -> Graph | None:
-    """Return the graph of a ``.meta`` file of this process."""
+    """Return the graph that this process associated with a ``.meta`` file; None if there is none."""
     return _GRAPHS.get(os.path.abspath(path))
 
 
 class Saver:
-    """Writes and reads checkpoints of TensorFlow's format, including an optimizer's variables.
+    """Writer and reader of checkpoints in TensorFlow's format, including an optimizer's variables.
 
     Args:
-        var_list: Variables, or {name in the file: variable}. None: all variables that exist when the saver is created.
-        max_to_keep: Number of newest checkpoints to retain. 0 or None: all.
+        var_list: Variables, or {name in the file: variable}. By default, all variables that exist when the saver is
+            created.
+        max_to_keep: Number of newest checkpoints to retain. 0 or None retains all.
     """
 
     @api
@@ -68,7 +69,7 @@ class Saver:
     ) -> None:
         variables = get_default_graph().global_variables() if var_list is None else var_list
         if not isinstance(variables, Mapping | list | tuple | set):
-            raise DtypeError(f"tf.train.Saver takes a list of variables, or a dict of them, not {shown(variables)}")
+            raise DtypeError(f"tf.train.Saver needs a list or dict of variables, not {shown(variables)}")
         named = (
             dict(variables)
             if isinstance(variables, Mapping)
@@ -76,9 +77,9 @@ class Saver:
         )
         for item in named.values():
             if not isinstance(item, Variable | ExtraVariable):
-                raise DtypeError(f"tf.train.Saver saves variables, not {shown(item)}")
+                raise DtypeError(f"var_list of tf.train.Saver must contain variables, not {shown(item)}")
         if not named and not allow_empty:
-            raise ArgumentError("there are no variables to save; create tf.train.Saver after them")
+            raise ArgumentError("there are no variables to save; create the variables before the tf.train.Saver")
         self._variables: dict[str, Any] = named
         self._max_to_keep, self._digits = max_to_keep or 0, 8 if pad_step_number else 0
         self._state: list[str] = []
@@ -89,11 +90,11 @@ class Saver:
         return list(self._state)
 
     def set_last_checkpoints(self, last_checkpoints: Any) -> None:
-        """Set the prefixes of the retained checkpoints, as another saver's ``last_checkpoints`` returns them."""
+        """Set the prefixes of the retained checkpoints, the oldest first."""
         self._state = [item[0] if isinstance(item, tuple) else item for item in last_checkpoints]
 
     def recover_last_checkpoints(self, checkpoint_paths: Any) -> None:
-        """Set the retained checkpoints to the existing ones among ``checkpoint_paths``."""
+        """Set the prefixes of the retained checkpoints to those of ``checkpoint_paths`` that exist."""
         self._state = [path for path in checkpoint_paths if checkpoint_exists(path)]
 
     @api
@@ -109,9 +110,9 @@ class Saver:
         strip_default_attrs: bool = False,
         save_debug_info: bool = False,
     ) -> str:
-        """Write a checkpoint. Return the checkpoint's prefix, with the suffix ``-global_step`` if that is set.
+        """Write a checkpoint, and return its prefix: ``save_path``, or ``save_path-global_step`` with a global step.
 
-        No ``.meta`` file is written, because its format is TensorFlow's graph. Within this process,
+        No ``.meta`` file is written, because it would contain TensorFlow's graph. Within this process,
         ``import_meta_graph`` with the file's name restores the current graph.
         """
         session, path = present_session(sess), os.fspath(as_path(save_path))
@@ -133,6 +134,7 @@ class Saver:
         return path
 
     def _keep(self, path: str) -> None:
+        """Retain a new checkpoint, and delete the oldest checkpoints beyond ``max_to_keep``."""
         self._state = [*(item for item in self._state if item != path), path]
         while self._max_to_keep and len(self._state) > self._max_to_keep:
             oldest = self._state.pop(0)
@@ -142,7 +144,7 @@ class Saver:
 
     @api
     def restore(self, sess: Any, save_path: str | None) -> None:
-        """Set variables to the values in a checkpoint of TensorFlow or rnngraph. An error leaves all unchanged."""
+        """Set variables to the values in a checkpoint of TensorFlow or rnngraph. On an error, none of them changes."""
         session = present_session(sess)
         if save_path is None:
             raise ArgumentError(
@@ -184,8 +186,8 @@ class Saver:
                 names.append(name)
         if names:
             warn(
-                f"{path} has one set of variables for a cell object that stands at several places; each place has "
-                f"these values now ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}), and training changes "
-                "each alone. Write rg.shared(cell) for one set",
+                f"{path} has one set of variables for a cell object that stands at several positions. Each position "
+                f"has a copy of these values ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}), and training "
+                "changes each copy separately. Write rg.shared(cell) for one set",
                 user_line(),
             )

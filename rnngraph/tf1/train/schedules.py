@@ -21,7 +21,7 @@ from ..core.variables import get_variable
 
 @api
 def create_global_step(graph: Any = None) -> Any:
-    """Create the variable that counts updates. Raises if it exists."""
+    """Create the variable that counts updates, and return it. Raise ``ArgumentError`` if it exists."""
     if get_global_step(graph) is not None:
         raise ArgumentError("the graph already has a global step; use tf.train.get_or_create_global_step()")
     return get_or_create_global_step(graph)
@@ -42,7 +42,7 @@ def get_or_create_global_step(graph: Any = None) -> Any:
 
 @api
 def get_global_step(graph: Any = None) -> Any:
-    """Return the variable that counts updates, or None."""
+    """Return the variable that counts updates; None if it does not exist."""
     graph = graph_of(graph)
     listed = graph.collections[GraphKeys.GLOBAL_STEP]
     return listed[0] if listed else graph.by_name.get("global_step")
@@ -55,14 +55,17 @@ def global_step(sess: Any, global_step_tensor: Any) -> int:
 
 
 def _rate(value: Any) -> Tensor:
+    """Return a learning rate as a Tensor."""
     return value if isinstance(value, Tensor) else constant(value, "float32")
 
 
 def _like(value: Any, rate: Tensor) -> Tensor:
+    """Return a value as a Tensor of the dtype of ``rate``."""
     return functions.cast(value, rate.dtype) if isinstance(value, Tensor) else constant(value, rate.dtype)
 
 
 def _power(base: Any, exponent: Tensor) -> Tensor:
+    """Return base ** exponent."""
     if not isinstance(base, Tensor) and base == 0:
         return constant(0.0, exponent.dtype)
     wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_like(base, exponent), "float64"))
@@ -70,12 +73,12 @@ def _power(base: Any, exponent: Tensor) -> Tensor:
 
 
 def _wide(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Compute a function in float64 and round the result to float32, so that rates are correctly rounded."""
+    """Return ``function(x)``, computed in float64 and rounded to float32, so that rates are correctly rounded."""
     return functions.cast(function(functions.cast(x, "float64")), x.dtype)
 
 
 def _parts(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> tuple[Tensor, Tensor]:
-    """Return (rate, step / decay_steps)."""
+    """Return (learning rate, step / decay_steps, rounded down if ``staircase``) as Tensors."""
     if step is None:
         raise ArgumentError("a decayed learning rate needs a global_step; pass tf.train.get_or_create_global_step()")
     rate = _rate(learning_rate)
@@ -145,6 +148,7 @@ def polynomial_decay(
 
 
 def _whole_power(x: Tensor, exponent: float) -> Tensor:
+    """Return x ** exponent; x itself for an exponent of 1."""
     return x if exponent == 1 else power(x, exponent)
 
 
@@ -160,7 +164,7 @@ def cosine_decay(
 
 @gives_tensors
 def piecewise_constant(x: Any, boundaries: Sequence[Any], values: Sequence[Any], name: str | None = None) -> Tensor:
-    """Return the first of ``values`` while x is at most the first boundary, then the next, and so on."""
+    """Return values[i] for boundaries[i - 1] < x <= boundaries[i]; the first and last interval are unbounded."""
     if len(values) != len(boundaries) + 1:
         raise ArgumentError(f"{len(boundaries)} boundaries need {len(boundaries) + 1} values, not {len(values)}")
     rate = _rate(values[-1])

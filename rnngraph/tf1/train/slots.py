@@ -16,14 +16,20 @@ from .rules import Rule, rounded
 
 
 class SlotArrays:
-    """Arrays of slots, by the keys of a ``Trainer``. Optimizers that share slots share one ``SlotArrays``."""
+    """Arrays of slots by the keys of a ``Trainer``'s state. Optimizers that share slots share one ``SlotArrays``."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self.variables: dict[str, Slot] = {}
 
     def add(self, key: str, full: str, start: np.ndarray) -> Slot:
-        """Create the variable of a slot."""
+        """Create a slot, and return its variable.
+
+        Args:
+            key: Key of the array.
+            full: Full name of the variable.
+            start: Initial value.
+        """
         self.arrays[key] = start.copy()
         self.variables[key] = Slot(self, key, full, start)
         return self.variables[key]
@@ -42,10 +48,10 @@ class Slot(ExtraVariable):
 
 
 class OptimizerState:
-    """Slots and powers of an optimizer in one graph, shared by all its training operations.
+    """State of an optimizer in one graph, shared by all training operations of the optimizer.
 
     Attributes:
-        variables: Slots by variable and name.
+        variables: Slots by (full name of the trained variable, name of the slot).
         powers: Numbers that each update multiplies by ``factors``, such as β₁ᵗ, in float32 as in TensorFlow.
     """
 
@@ -80,6 +86,8 @@ class OptimizerState:
                 self.variables[variable.full, slot] = self._slot(slot, value, variable, name)
 
     def _add_power(self, name: str) -> ExtraVariable:
+        """Create the variable of a power, such as ``beta1_power``."""
+
         def write(array: np.ndarray) -> None:
             self.powers[name] = float(array)
 
@@ -90,6 +98,7 @@ class OptimizerState:
         return variable
 
     def _slot(self, slot: str, value: float, variable: Variable, name: str) -> Slot:
+        """Return a slot in the open variable scope: a new slot, or an existing slot if the scope reuses."""
         scope = present_scope()
         full = scope.enter(scope.free(f"{variable.full}/{name}"))
         key = f"{SLOT}{slot}/{variable.full}"
@@ -127,6 +136,7 @@ class OptimizerState:
 
 
 def _partly_shared_error(slot: ExtraVariable, other: str) -> NotOfferedError:
+    """Return the error for an optimizer that shares some slots but not ``other``."""
     return NotOfferedError(
         f"an optimizer can share slots with one other optimizer only, not {slot.full} with one and {other} with "
         f"another or none; create both optimizers under the same variable scopes ({GUIDE})"

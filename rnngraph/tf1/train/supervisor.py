@@ -33,11 +33,11 @@ class SavingSession(Session):
         self._due: list[_Due] = []
 
     def every(self, seconds: float, call: Any) -> None:
-        """Call a function now, and then between runs, at intervals of at least ``seconds``."""
+        """Call a function after runs, at intervals of at least ``seconds``. The first interval begins now."""
         self._due.append(_Due(seconds, call))
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Run, then call due functions."""
+        """Do what ``Session.run`` does, and then call the functions that are due."""
         result = super().run(fetches, feed_dict, options, run_metadata)
         due, self._due = self._due, []  # so that runs inside of due functions do not call due functions
         for item in due:
@@ -47,7 +47,7 @@ class SavingSession(Session):
 
 
 class _Due:
-    """Function that is called at intervals."""
+    """Function to call at intervals."""
 
     def __init__(self, seconds: float, call: Any) -> None:
         self.seconds, self.call = seconds, call
@@ -110,7 +110,7 @@ class Supervisor:
 
     @property
     def session_manager(self) -> Supervisor:
-        """The supervisor itself."""
+        """The supervisor itself, in place of a ``tf.train.SessionManager``."""
         return self
 
     @contextmanager
@@ -140,7 +140,7 @@ class Supervisor:
         max_wait_secs: float = 7200,
         start_standard_services: bool = True,
     ) -> Session:
-        """Return a session whose variables have values of the latest checkpoint, or else initial values."""
+        """Return a session whose variables have the values of the latest checkpoint, or initial values without one."""
         session = SavingSession(master, self.graph, config)
         self.coord.clear_stop()
         path = latest_checkpoint(self.logdir) if self.logdir is not None and self.saver is not None else None
@@ -159,6 +159,7 @@ class Supervisor:
     PrepareSession = prepare_or_wait_for_session
 
     def _start_services(self, session: SavingSession) -> None:
+        """Let a session save checkpoints and summaries at intervals, if there is a ``logdir``."""
         if self.summary_writer is not None:
             self.summary_writer.add_graph(self.graph)
         if self.saver is not None and self.save_model_secs:
@@ -174,7 +175,7 @@ class Supervisor:
             )
 
     def summary_computed(self, sess: Any, summary: Any, global_step: Any = None) -> None:
-        """Write a summary."""
+        """Write a summary, the fetched value of a summary operation, to the event file."""
         if self.summary_writer is None:
             raise ArgumentError("this supervisor writes no summaries; pass logdir=")
         step = self.global_step if global_step is None else global_step
@@ -182,7 +183,7 @@ class Supervisor:
         self.summary_writer.add_summary(summary, number)
 
     def start_queue_runners(self, sess: Any, queue_runners: Any = None) -> list[Any]:
-        """Return no threads: runs fill queues themselves."""
+        """Return an empty list of threads: runs fill queues themselves."""
         return []
 
     def start_standard_services(self, sess: Any) -> list[Any]:
@@ -204,7 +205,7 @@ class Supervisor:
         self.coord.request_stop(ex)
 
     def stop(self, threads: Any = None, close_summary_writer: bool = True, ignore_live_threads: bool = False) -> None:
-        """Stop, and close the file of summaries."""
+        """Request a stop, wait for ``threads``, and close the event file."""
         self.coord.request_stop()
         self.coord.join(threads or [])
         if close_summary_writer and self.summary_writer is not None:
@@ -229,7 +230,7 @@ class SessionRunArgs:
 
 
 class SessionRunContext:
-    """``tf.train.SessionRunContext``: a run as its hooks see it."""
+    """``tf.train.SessionRunContext``: the run that a hook is called for."""
 
     @api
     def __init__(self, original_args: SessionRunArgs, session: Any) -> None:
@@ -253,13 +254,13 @@ class SessionRunHook:
 
     @api
     def __init__(self) -> None:
-        """Do nothing; there are no arguments."""
+        """Do nothing: the base class has no arguments."""
 
     def begin(self) -> None:
         """Prepare for a session. The hook may still declare Tensors."""
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        """React to a new session, whose variables have values."""
+        """Called with a new session, whose variables have values."""
 
     def before_run(self, run_context: SessionRunContext) -> Any:
         """Return ``SessionRunArgs`` of the hook's fetches, or None."""
@@ -277,7 +278,7 @@ class StopAtStepHook(SessionRunHook):
     @api
     def __init__(self, num_steps: int | None = None, last_step: int | None = None) -> None:
         if (num_steps is None) == (last_step is None):
-            raise ArgumentError("StopAtStepHook takes num_steps or last_step")
+            raise ArgumentError("StopAtStepHook needs either num_steps= or last_step=")
         self._steps, self._last = num_steps, last_step
 
     def begin(self) -> None:
@@ -357,10 +358,11 @@ class MonitoredSession:
             boss.request_stop()
 
     def _is_due(self, steps: int | None) -> bool:
+        """True if the number of runs is a multiple of ``steps``; False for None or 0."""
         return bool(steps) and self._runs % (steps or 1) == 0
 
     def run_step_fn(self, step_fn: Any) -> Any:
-        """Call a function of the session."""
+        """Return the result of ``step_fn``, a function of a context with the attribute ``session``."""
         return step_fn(SessionRunContext(SessionRunArgs(None), self._session))
 
     def close(self) -> None:

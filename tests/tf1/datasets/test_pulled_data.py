@@ -94,7 +94,7 @@ def test_uninitialised_iterators_and_empty_queues_are_errors(monkeypatch: pytest
     with tf.Session() as session:
         with pytest.raises(tf.errors.FailedPreconditionError, match="run its initializer first"):
             session.run(following)
-        with pytest.raises(tf.errors.FailedPreconditionError, match="wait forever"):
+        with pytest.raises(tf.errors.FailedPreconditionError, match="the run needs 1, and nothing fills the queue"):
             session.run(element)
         session.run(queue.close())
         with pytest.raises(tf.errors.OutOfRangeError):

@@ -157,7 +157,7 @@ REFUSED: dict[str, Any] = {
         lambda i, v: i < 3, lambda i, v: (i + 1, tf.concat([v, v], 0)), (0, X)
     ),
     "return Tensors from": lambda: tf.while_loop(lambda i: i < 3, lambda i: None, [0]),
-    "body must return the next": lambda: tf.while_loop(lambda i, v: i < 3, lambda i, v: i + 1, (0, X)),
+    "body must return 2 next values": lambda: tf.while_loop(lambda i, v: i < 3, lambda i, v: i + 1, (0, X)),
     "cond must return a single bool": lambda: tf.while_loop(lambda i: i, lambda i: i + 1, [0]),
     "the operation": lambda: tf.cond(tf.constant(True), lambda: tf.no_op(), lambda: tf.constant(1)),
     "one dtype and one shape": lambda: tf.cond(tf.constant(True), lambda: 1.0, lambda: X),
@@ -172,7 +172,7 @@ REFUSED: dict[str, Any] = {
         lambda i, v, a: (i + 1, v, a.write(i, v)),
         (0, 1.0, tf.TensorArray(tf.float32, 0, dynamic_size=True)),
     ),
-    "of 2; set size=": lambda: tf.while_loop(
+    "of size 2; set size=": lambda: tf.while_loop(
         lambda i, a: i < 5, lambda i, a: (i + 1, a.write(i, 1.0)), (0, tf.TensorArray(tf.float32, 2))
     ),
     "fn returns 2 Tensors": lambda: tf.map_fn(lambda v: (v, v), X),

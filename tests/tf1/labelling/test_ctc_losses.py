@@ -109,7 +109,7 @@ def test_mistakes_name_the_remedy() -> None:
         tf.nn.ctc_loss(tf.sparse_placeholder(tf.float32), x, n)
     with pytest.raises(rg.NotOfferedError, match=r"fetch it, and feed it"):
         tf.nn.ctc_loss(tf.nn.ctc_greedy_decoder(x, n)[0][0], x, n)
-    with pytest.raises(rg.ArgumentError, match="before they are fed"):
+    with pytest.raises(rg.ArgumentError, match="before feeding"):
         tf.nn.ctc_loss(tf.sparse_placeholder(tf.int32), x, n, preprocess_collapse_repeated=True)
     with pytest.raises(rg.NotOfferedError, match="placeholders or arrays"):
         tf.SparseTensor(tf.cast(x[0], tf.int64), [1], [1, 1])

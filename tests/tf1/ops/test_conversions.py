@@ -185,7 +185,7 @@ def test_ints_without_tensors_are_int32() -> None:
 
 
 def test_parts_of_a_table_are_no_table() -> None:
-    with pytest.raises(rg.ArgumentError, match="a table of 2 parts is not offered"):
+    with pytest.raises(rg.ArgumentError, match="a table of 2 arrays is not offered"):
         tf.nn.embedding_lookup([[1.0, 2.0], [3.0, 4.0]], [1, 0])
 
 

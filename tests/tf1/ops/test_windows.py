@@ -52,7 +52,7 @@ def test_one_axis_may_be_open() -> None:
         (lambda x: tf.nn.conv2d(x, np.ones((3, 2, 3, 1)), [2, 1, 1, 1], "SAME"), "1 along the batch"),
         (lambda x: tf.nn.max_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "FULL"), "use one of"),
         (lambda x: tf.nn.max_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "SAME", "NCHW"), "transpose the input"),
-        (lambda x: tf.layers.conv2d(x, 2, (3, 2, 1)), "2 numbers are needed"),
+        (lambda x: tf.layers.conv2d(x, 2, (3, 2, 1)), "need 2 ints, one for each inner axis"),
         (lambda x: tf.layers.conv2d(x[0], 2, 3), r"\[batch, height, width, channels\]"),
         (lambda x: tf.layers.conv2d(tf.cast(x, tf.int32), 2, 3), "needs a float Tensor"),
         (lambda x: tf.layers.max_pooling2d(x, 2, 0), "strides must be positive"),

@@ -83,7 +83,7 @@ def test_a_main_function_is_run(flags: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delattr(sys.modules["__main__"], "main")
     with pytest.raises(rg.ArgumentError, match="needs a function main"):
         tf.app.run()
-    with pytest.raises(rg.DtypeError, match="takes a function, not 3"):
+    with pytest.raises(rg.DtypeError, match="main of tf.app.run must be a function, not 3"):
         tf.app.run(3)  # type: ignore[arg-type]
 
 
@@ -105,7 +105,7 @@ for read in (lambda: tf.flags.FLAGS, lambda: tf.app.run):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (
-        done.stdout.count("tf.flags and tf.app need absl-py; pip install absl-py, or rnngraph with its extra tf1\n")
+        done.stdout.count("tf.flags and tf.app need absl-py; pip install absl-py, or pip install 'rnngraph[tf1]'\n")
         == 2
     ), done.stderr
 
@@ -170,6 +170,6 @@ def test_messages(caplog: pytest.LogCaptureFixture) -> None:
         ("ERROR", "wrong"),
     ]
     assert tf.logging.get_verbosity() == logging.INFO
-    with pytest.raises(rg.DtypeError, match="do not fit"):
+    with pytest.raises(rg.DtypeError, match="do not match the format"):
         tf.logging.info("%d", "x")
     logging.getLogger("tensorflow").setLevel(before)

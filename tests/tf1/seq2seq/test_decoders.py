@@ -197,11 +197,14 @@ def test_lists_of_symbols() -> None:
     ("declare", "message"),
     [
         (lambda net: net.decoded(seq2seq.GreedyEmbeddingHelper(net.table, net.n, END)), "depends on the data"),
-        (lambda net: net.decoded(3), "takes a helper"),
-        (lambda net: seq2seq.dynamic_decode(net.cell), "takes a decoder"),
+        (lambda net: net.decoded(3), "needs a helper"),
+        (lambda net: seq2seq.dynamic_decode(net.cell), "needs a decoder"),
         (lambda net: seq2seq.TrainingHelper(net.ids, net.n), r"\[batch, time, width\]"),
-        (lambda net: seq2seq.BeamSearchDecoder(net.cell, net.table, net.n[0], END, net.state, 3), "must be a vector"),
-        (lambda net: seq2seq.tile_batch(net.n[0], 3), "a scalar has none"),
+        (
+            lambda net: seq2seq.BeamSearchDecoder(net.cell, net.table, net.n[0], END, net.state, 3),
+            "start_tokens must be an int Tensor",
+        ),
+        (lambda net: seq2seq.tile_batch(net.n[0], 3), "not a scalar"),
         (lambda net: seq2seq.sequence_loss(net.memory, net.n, net.n), r"\[batch, time, classes\]"),
         (lambda net: legacy_seq2seq.rnn_decoder(net.inputs, net.state, net.cell), "one per step"),
         (lambda net: legacy_seq2seq.sequence_loss([net.n], [], [net.n]), "one per step"),

@@ -153,11 +153,11 @@ def test_mistakes(tmp_path: Path) -> None:
     x = tf.placeholder(tf.float32, [None])
     (tmp_path / "file").write_text("")
     for call, message in (
-        (lambda: tf.summary.scalar("a", tf.ones([3])), "takes a scalar"),
+        (lambda: tf.summary.scalar("a", tf.ones([3])), "needs a scalar"),
         (lambda: tf.summary.image("a", tf.ones([3])), "batch, height"),
-        (lambda: tf.summary.text("a", x), "takes a str"),
+        (lambda: tf.summary.text("a", x), "needs a str"),
         (lambda: tf.summary.merge([x]), "list of summaries"),
-        (lambda: writer.add_summary(3), "a summary's run"),
+        (lambda: writer.add_summary(3), "the fetched value of one"),
         (lambda: writer.add_graph("graph"), "tf.Graph"),
         (lambda: writer.add_summary(tf.Summary(), x), "global_step"),
         (lambda: tf.Summary.Value(tagg="x"), "did you mean tag"),

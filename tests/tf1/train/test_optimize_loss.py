@@ -70,8 +70,8 @@ def test_rates_decay_and_gradients_have_factors(optimizer: Any) -> None:
 
 def test_mistakes() -> None:
     for make, message in (
-        (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, "adam"), "there are Adagrad, Adam"),
-        (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, 3), "one of tf.train's"),
+        (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, "adam"), "use one of Adagrad, Adam"),
+        (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, 3), "a name or a tf.train optimizer"),
         (lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, "SGD", 0.3), "gradient_noise_scale"),
         (
             lambda loss, count: tf.contrib.layers.optimize_loss(loss, count, 0.1, "SGD", learning_rate_decay_fn=0.5),

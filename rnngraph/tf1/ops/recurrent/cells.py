@@ -80,7 +80,7 @@ class TensorFlowCell(SignedCell):
         shards = {part: arguments.get(part) for part in ("num_unit_shards", "num_proj_shards")}
         refuse(
             self,
-            "a parameter is one array; leave it out",
+            "leave it out, because a parameter is one array",
             **{part: None if number == 1 else number for part, number in shards.items()},
         )
         self._reuse = checked_reuse(self, arguments.get("reuse"))
@@ -103,10 +103,10 @@ class TensorFlowCell(SignedCell):
         return output, new
 
     def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Run one step. A subclass may override it."""
+        """Run one step: return (output, new state). A program's subclass may override this method."""
         steps = get_default_graph().steps
         if not steps:
-            raise ArgumentError(f"{self!r}.call works only in a step; call the cell itself: cell(inputs, state)")
+            raise ArgumentError(f"{self!r}.call runs only within a step; call the cell itself: cell(inputs, state)")
         output, new = self._core(steps[-1], inputs, States(pack(resolve(stated(self)), flatten(state))))
         return output, pack(public(self), flatten(new))
 
@@ -117,7 +117,7 @@ class TensorFlowCell(SignedCell):
 
 
 def _start(value: Any) -> Any:
-    """Convert a program's initializer, or None."""
+    """Return a program's initializer as one for layers and cells of rnngraph; None for None."""
     return None if value is None else array_initializer(value)
 
 
@@ -130,7 +130,7 @@ class BasicLSTMCell(TensorFlowCell, cells.BasicLSTMCell):
 
 
 class LSTMCell(TensorFlowCell, cells.LSTMCell):
-    """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer`` is used for kernels, peepholes and projection."""
+    """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer`` initializes kernels, peepholes and projection."""
 
 
 class GRUCell(TensorFlowCell, cells.GRUCell):
@@ -156,7 +156,7 @@ class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
 class ResidualWrapper(SignedCell, wrappers.ResidualWrapper):
     """``rg.ResidualWrapper`` with TensorFlow's arguments.
 
-    ``residual_fn``: function of (input, output), by default the sum.
+    ``residual_fn`` is a function of (input, output), by default the sum.
     """
 
     residual_fn: Callable[[Tensor, Tensor], Tensor] | None

@@ -1,4 +1,4 @@
-"""Cells of ``tf.contrib.rnn`` that are written as programs write cells: with ``call`` and ``get_variable``."""
+"""Cells of ``tf.contrib.rnn`` that are subclasses of ``RNNCell``, as programs write them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class PhasedLSTMCell(RNNCell):
         return h, LSTMStateTuple(c, h)
 
     def _openness(self, time: Tensor) -> Tensor:
-        """Return how far the gates of each unit are open at a time, in [0, 1]."""
+        """Return the openness of the time gate of each unit at ``time`` [batch, 1]: [batch, units], in [0, 1]."""
         low, high = self._periods
         size = [self._units]
 
@@ -101,7 +101,7 @@ class PhasedLSTMCell(RNNCell):
 
 
 class AttentionCellWrapper(RNNCell):
-    """``tf.contrib.rnn.AttentionCellWrapper``: attention over a cell's last outputs (Cheng et al. 2016)."""
+    """``tf.contrib.rnn.AttentionCellWrapper``: attention over the last ``attn_length`` outputs (Cheng et al. 2016)."""
 
     @api
     def __init__(
@@ -153,7 +153,7 @@ class AttentionCellWrapper(RNNCell):
         return output, after if self._state_is_tuple else functions.concat(list(after), 1)
 
     def _attended(self, query: Tensor, past: Tensor) -> Tensor:
-        """Return the mean of past outputs, weighted by additive attention."""
+        """Return the mean of past outputs [batch, length, width], weighted by additive attention."""
         with variable_scope("attention"):
             kernel = get_variable("attn_w", [1, 1, self._width, self._hidden])
             v = get_variable("attn_v", [self._hidden])
@@ -181,7 +181,7 @@ class ConvLSTMCell(RNNCell):
     ) -> None:
         super().__init__(name=name)
         if conv_ndims not in (1, 2):
-            raise NotOfferedError(f"ConvLSTMCell has one axis or two, not {conv_ndims} ({GUIDE})")
+            raise NotOfferedError(f"ConvLSTMCell offers conv_ndims=1 and 2, not {conv_ndims} ({GUIDE})")
         if conv_ndims != len(input_shape) - 1 or conv_ndims != len(kernel_shape):
             raise ArgumentError(f"conv_ndims={conv_ndims} needs input_shape [*sizes, channels], not {input_shape}")
         self._count, self._shape, self._kernel = conv_ndims, list(input_shape), list(kernel_shape)

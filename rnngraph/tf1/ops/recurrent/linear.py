@@ -55,19 +55,19 @@ class Linear:
 
 
 def _joined(args: Any) -> Tensor:
-    """Concatenate Tensors [batch, width]."""
+    """Return Tensors [batch, width] concatenated along the width."""
     parts = [as_tensor(item) for item in (args if isinstance(args, list | tuple) else [args])]
     if not parts:
-        raise ArgumentError("_linear takes a Tensor, or a list with at least one")
+        raise ArgumentError("_linear needs a Tensor, or a list of at least one Tensor")
     for part in parts:
         if part.rank != 2 or not isinstance(part.type.shape[1], int):
-            raise ShapeError(f"_linear takes Tensors [batch, width] of known width, not {part!r}")
+            raise ShapeError(f"_linear needs Tensors [batch, width] of fixed width, not {part!r}")
     return functions.concat(parts, 1) if len(parts) > 1 else parts[0]
 
 
 @api
 def concat_sizes(prefix: Any, suffix: Any, static: bool = False) -> Any:
-    """Return ``rnn_cell_impl._concat``: the sizes of two shapes, one after the other."""
+    """Return the sizes of two shapes, one after the other: ``rnn_cell_impl._concat``."""
     sizes = [item for part in (prefix, suffix) for item in _sizes_of(part)]
     if static:
         return [None if isinstance(item, Tensor) else item for item in sizes]
@@ -75,6 +75,7 @@ def concat_sizes(prefix: Any, suffix: Any, static: bool = False) -> Any:
 
 
 def _sizes_of(part: Any) -> list[Any]:
+    """Return the sizes of a shape, an int or a Tensor as a list."""
     if isinstance(part, Tensor):
         return [part] if not part.rank else sizes_in(part)
     return TensorShape(part).as_list()
@@ -82,7 +83,7 @@ def _sizes_of(part: Any) -> list[Any]:
 
 @api
 def assert_like_rnncell(cell_name: str, cell: Any) -> None:
-    """Raise an error for anything but a cell."""
+    """Raise ``ArgumentError`` if ``cell``, the argument ``cell_name``, is not a cell."""
     if not isinstance(cell, Cell):
         raise ArgumentError(f"{cell_name} must be a cell, not {shown(cell)}")
 

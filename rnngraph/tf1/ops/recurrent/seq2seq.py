@@ -45,7 +45,7 @@ class _Mechanism:
     def take(self, arguments: dict[str, Any]) -> None:
         """Raise an error for arguments that rnngraph's attention lacks, and for a dtype other than the memory's.
 
-        ``name`` has no effect on variable names.
+        The argument ``name`` has no effect, as in TensorFlow, where it only names operations.
         """
         get_default_graph().own(self.keys)
         penalize_all(self._scope)
@@ -53,7 +53,7 @@ class _Mechanism:
         refuse(self, _OWN, **{name: value for name, value in arguments.items() if name != "name"})
         if dtype is not None and dtype_name(dtype) != self.keys.dtype:
             raise NotOfferedError(
-                f"dtype={dtype_name(dtype)} differs from the memory's, {self.keys.dtype}; leave it out"
+                f"dtype={dtype_name(dtype)} differs from the memory's dtype, {self.keys.dtype}; leave out dtype="
             )
 
 

@@ -55,7 +55,7 @@ SIGNATURES = {
     "LuongAttention": "num_units, memory, memory_sequence_length=None, scale=False, probability_fn=None, "
     "score_mask_value=None, dtype=None, custom_key_value_fn=None, name='LuongAttention'",
 }
-"""Constructors' signatures, as ``inspect.signature`` shows them. Defaults that are functions are written as names."""
+"""Signature of each constructor, in Python's syntax. Names of rnngraph replace defaults that are functions."""
 
 KINDS: dict[str, Any] = {
     "activation": Activation,
@@ -70,14 +70,14 @@ KINDS: dict[str, Any] = {
     "state_keep_prob": KeepProb,
     "y_activation": Activation,
 }
-"""Types of arguments to check here. The cells themselves check the other arguments."""
+"""By argument: the type that the constructor checks. Cells check all other arguments themselves."""
 
 LAYER = ("name", "dtype")
-"""Keywords that ``**kwargs`` passes to TensorFlow's layer class."""
+"""Keywords of TensorFlow's layer class, which cells with ``**kwargs`` accept."""
 
 
 class Signed(Protocol):
-    """Interface of objects with TensorFlow's constructor."""
+    """Interface of classes that ``constructor`` gives TensorFlow's constructor."""
 
     def adapt(self, arguments: dict[str, Any]) -> None:
         """Convert arguments to those of rnngraph's class."""
@@ -89,11 +89,11 @@ class Signed(Protocol):
 def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., None]:
     """Return an ``__init__`` with TensorFlow's signature.
 
-    It passes the arguments that rnngraph's class accepts to that class's constructor, and the others to ``take``.
+    The constructor of rnngraph's class receives the arguments that it accepts, and ``take`` the other arguments.
 
     Args:
         cls: Subclass of one of rnngraph's classes, whose name is in the table.
-        keywords: Names that ``**kwargs`` accept.
+        keywords: Names that the signature has in place of ``**kwargs``.
     """
     signature = _signature(SIGNATURES[cls.__name__], keywords)
     own: Any = next(base for base in cls.__mro__ if ".declare." in base.__module__ and "__init__" in vars(base))
@@ -115,7 +115,7 @@ def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., N
 
 
 def _signature(text: str, keywords: Sequence[str]) -> inspect.Signature:
-    """Return a signature of the table, with keywords in place of ``**kwargs``."""
+    """Return the signature that ``text`` writes, with keywords in place of ``**kwargs``."""
     by_place, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("self", by_place)]
     for item in text.split(", "):
