@@ -32,6 +32,9 @@ class Absorb:
     name: str = "absorb"
 
     def __call__(self, graph: Graph) -> Graph:
+        tensors = [node for node in graph.nodes if isinstance(node.type, TensorType)]
+        if not any(is_large(node.shape[1:]) for node in tensors):
+            return graph
         scans = [node for node in graph.nodes if node.op == "scan"]
         while scans:
             changed = _Surroundings(graph, scans.pop()).absorbed()
