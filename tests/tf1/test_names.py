@@ -114,7 +114,7 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "must be a function"),
     "parameters": (
         lambda x: tf.contrib.layers.layer_norm(x, begin_norm_axis=1, begin_params_axis=0),
-        "fixed sizes from axis",
+        "must not be before begin_norm_axis",
     ),
     "average": (lambda x: tf.train.ExponentialMovingAverage(0.9).apply([x]), "average fetched values in NumPy"),
     "decay": (lambda x: tf.train.ExponentialMovingAverage(1.5), "from 0 to 1"),

@@ -48,7 +48,9 @@ def layer_norm(
         raise ShapeError(f"{what} needs a float Tensor [batch, …], not {x!r}")
     first, own = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
     shape = x.type.shape[own:]
-    if own < first or not all(isinstance(size, int) for size in shape):
+    if own < first:
+        raise ShapeError(f"{what}: begin_params_axis={own} must not be before begin_norm_axis={first}, for {x!r}")
+    if not all(isinstance(size, int) for size in shape):
         raise ShapeError(f"{what} needs fixed sizes from axis {own} on, not {x!r}")
     with variable_scope(scope, "LayerNorm", reuse=reuse):
         beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None

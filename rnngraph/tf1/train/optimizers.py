@@ -86,7 +86,7 @@ class Optimizer:
         colocate_gradients_with_ops: bool = False,
         grad_loss: Any = None,
     ) -> list[Pair]:
-        """Return a (gradient, variable) pair for each variable. A gradient is None if the loss does not depend on it."""
+        """Return a (gradient, variable) pair for each variable. The gradient is None if the loss does not read it."""
         graph = get_default_graph()
         variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
         for variable in variables:

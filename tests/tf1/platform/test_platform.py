@@ -83,7 +83,7 @@ def test_a_main_function_is_run(flags: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delattr(sys.modules["__main__"], "main")
     with pytest.raises(rg.ArgumentError, match="needs a function main"):
         tf.app.run()
-    with pytest.raises(rg.DtypeError, match="main of tf.app.run must be a function, not 3"):
+    with pytest.raises(rg.DtypeError, match=r"main of tf\.app\.run must be a function, not 3"):
         tf.app.run(3)  # type: ignore[arg-type]
 
 
