@@ -2,7 +2,7 @@
 
 All sums of a graph use one order: first the terms that depend on no carry (biases, then products), then the products
 of carries, then the other terms. Results therefore have the same bits whether input products are hoisted out of the
-loop or computed step by step. Rows that a scan returns are added to a table in memory order, time first.
+loop or computed step by step. A ``scatter_add`` of transposed rows adds the rows in memory order, time first.
 
 Law: values are unchanged up to rounding of a reordered sum.
 """
@@ -63,20 +63,21 @@ def _accumulated_bodies(graph: Graph) -> Graph:
 
 
 def _accumulate(graph: Graph, late: set[Node]) -> Graph:
+    """Turn the sums of one graph into chains. Terms in ``late`` are added last."""
     users = graph.users()
     outputs = {node for _, node in graph.outputs}
 
-    def single(node: Node) -> bool:
+    def has_one_reader(node: Node) -> bool:
         return len(users[node]) == 1 and node not in outputs
 
     def inner(node: Node) -> bool:
-        """True if an add is only a part of a longer sum of the same shape."""
-        return single(node) and users[node][0].op == "add" and users[node][0].type == node.type
+        """True if only a longer sum of the same shape reads an add."""
+        return has_one_reader(node) and users[node][0].op == "add" and users[node][0].type == node.type
 
     def collect(chain: _Chain) -> None:
         """Append the terms of a sum to ``chain``, in order. A product follows the value to which it is added."""
         root = chain.root
-        # Pairs of a node and a list. If there is a list, the node's terms are done, and the node is appended to it.
+        # Pairs of a node and a list. The list is None until the node's terms are collected; then the node is appended.
         pending: list[tuple[Node, list[Node] | None]] = [(root, None)]
         while pending:  # an explicit stack, because sums may be longer than Python's recursion limit
             node, place = pending.pop()
@@ -84,7 +85,7 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
                 place.append(node)
             elif node.op == "add" and (node is root or (inner(node) and node.type == root.type)):
                 pending += [(node, chain.sums), *((item, None) for item in reversed(node.operands))]
-            elif node.op == "matmul" and node.type == root.type and single(node):
+            elif node.op == "matmul" and node.type == root.type and has_one_reader(node):
                 pending += [(node, chain.products), *((item, None) for item in reversed(node.operands[2:]))]
             else:
                 chain.others.append(node)
@@ -130,7 +131,12 @@ class _Chain:
     known: dict[tuple[Node, ...], Node] = field(default_factory=dict)  # adds, by their operands
 
     def total(self, new: Mapping[Node, Node], late: set[Node]) -> Node:
-        """Return the sum as one chain of products. Adds that exist already are reused."""
+        """Return the sum as one chain of products. Existing adds are reused.
+
+        Args:
+            new: Rewritten nodes, by node of the original graph.
+            late: Terms that are added last.
+        """
         root, total = self.root, None
         for node in self.sums:
             self.known.setdefault(node.operands, node)

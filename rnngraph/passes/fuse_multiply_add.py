@@ -1,7 +1,7 @@
 """fuse_multiply_add: turn a product whose only use is a sum into a fused multiply-add.
 
-This includes sums over an axis of a product with a matrix that a loop carries. The rule depends on the graph alone,
-not on tiles, unrolling or threads, so that all executions of a graph round in the same way.
+This includes sums over an axis of a product with a matrix that a loop carries. The pass does not depend on tiles,
+unrolling or threads, so that all executions of a graph round in the same way.
 
 Law: values are unchanged up to the rounding that an fma saves.
 """
@@ -31,7 +31,7 @@ class FuseMultiplyAdd:
 
 
 def _in_bodies(graph: Graph) -> Graph:
-    """Apply the rule to the body of every scan, innermost first."""
+    """Fuse the products and sums in the body of every scan, innermost first."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "scan":
@@ -59,23 +59,25 @@ def _matrices(body: Graph, scan: Node) -> Set[Node]:
 
 
 def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
+    """Fuse the products and sums of one graph. Sums over axes are fused if the product is one of ``matrices``."""
     users = graph.users()
     outputs = {node for _, node in graph.outputs}
 
-    def product(node: Node) -> bool:
+    def is_fusible(node: Node) -> bool:
+        """True for a product with one use."""
         return node.op == "mul" and len(users[node]) == 1 and node not in outputs
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-        if node.op == "reduce_sum" and node.operands[0] in matrices and product(node.operands[0]):
+        if node.op == "reduce_sum" and node.operands[0] in matrices and is_fusible(node.operands[0]):
             return _fused_sum(node, operands[0])
         if node.op not in ("add", "sub") or node.dtype not in FLOATS:
             return None
         first, second = node.operands
         a, b = operands
-        if product(first) and a.op == "mul":
+        if is_fusible(first) and a.op == "mul":
             c = make("neg", b, where=node.where) if node.op == "sub" else b
             return make("fma", *a.operands, c, where=node.where, name=node.name)
-        if product(second) and b.op == "mul":
+        if is_fusible(second) and b.op == "mul":
             x, y = b.operands
             x = make("neg", x, where=node.where) if node.op == "sub" else x
             return make("fma", x, y, a, where=node.where, name=node.name)
@@ -85,7 +87,10 @@ def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
 
 
 def _fused_sum(node: Node, products: Node) -> Node | None:
-    """Rewrite a sum of a product as multiply-adds; None unless rows have a fixed width and the first axis is kept."""
+    """Mark a sum of products as a chain of multiply-adds.
+
+    Return None unless the last axis has a fixed size and the first axis is kept.
+    """
     is_plain = products.op == "mul" and node.dtype in FLOATS and 0 not in node["axes"]
     if not is_plain or not isinstance(products.shape[-1], int):
         return None

@@ -25,7 +25,7 @@ class ParameterStorage:
 
     @property
     def is_narrow(self) -> bool:
-        """True if at least one product reads the parameter in 16 or 8 bits."""
+        """True if at least one product reads the parameter in less than 32 bits."""
         return any(kind != "float32" for kind in self.kinds)
 
     def __str__(self) -> str:
@@ -40,8 +40,8 @@ def held_weights(
 
     Args:
         graph: Inference graph before optimisation.
-        reduced: Pass that narrows its weights.
-        parameters: Names, in the order of the result.
+        reduced: Pass that narrows the graph's weights; None if all stay float32.
+        parameters: Names of the parameters, in the order of the result.
     """
     by_name = {name: ParameterStorage() for name in parameters}
     if reduced is None:
@@ -63,4 +63,5 @@ def held_text(storage: Mapping[str, ParameterStorage]) -> list[str]:
 
 
 def _joined(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the distinct texts of both tuples, in order."""
     return tuple(dict.fromkeys((*known, *more)))

@@ -1,9 +1,9 @@
 """layout: move transposes away from scans, to the inputs and outputs of the graph.
 
 Scans read time-major sequences. The pass makes all values between the placeholders and a scan time-major, and all
-values between a scan and the outputs. Strides then express the transposes, as a feed is read or an output is stored.
-Only transposes that keep the last axis move. With ``between``, values between a scan and its derivative are time-major
-as well, so that they run step by step with the derivative.
+values between a scan and the outputs. The transposes then need no copy, because feeds and outputs have strides. Only
+transposes that keep the last axis move. With ``between``, values between a scan and its derivative are time-major as
+well, so that they run step by step with the derivative.
 
 Law: values are unchanged, bit for bit.
 """
@@ -23,7 +23,7 @@ from .windows.transpose_pairs import without_pairs
 Order = tuple[int, ...]
 
 MAX_DEPTH = 8
-"""Maximum depth of nested ops, such as sums of several steps' adjoints, into which a transpose moves."""
+"""Maximum depth of nested elementwise ops, such as sums of several steps' adjoints, into which a transpose moves."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class _Rule:
         return self.late[node]
 
     def _one_step_inward(self, node: Node, source: Node) -> Node | None:
-        """Move a transpose in front of an op that broadcasts scan results along the moved axis; else None."""
+        """Move a transpose in front of an op that broadcasts scan results along the moved axes; None for other ops."""
         order = _order_of(node)
         return _move_inward(node, source) if order is not None and self._only_broadcasts(source, order) else None
 
     def _only_broadcasts(self, node: Node, order: Order, depth: int = 1) -> bool:
-        """True if a value depends on scans only by elementwise ops, which broadcast along the moved axes."""
+        """True for elementwise ops that read scan results only as values of size 1 along the moved axes."""
         late = [item for item in node.operands if self.is_late(item)]
         if depth > MAX_DEPTH or OPS[node.op].kind != "elementwise" or node.tensor.rank != len(order):
             return False
@@ -103,7 +103,7 @@ def _unmoved(order: Order) -> int:
 
 
 def _moves_ones(item: Node, order: Order) -> bool:
-    """True if a transpose only moves axes of size 1, so that the memory order is unchanged."""
+    """True if a transpose of ``item`` only moves axes of size 1, so that the memory order is unchanged."""
     if item.tensor.rank != len(order):
         return False
     kept = [axis for axis in order if item.shape[axis] != 1]
@@ -111,7 +111,7 @@ def _moves_ones(item: Node, order: Order) -> bool:
 
 
 def _permutes_kept_axes(node: Node, number: int, order: Order) -> bool:
-    """True if the op keeps all axes of operand ``number`` that the permutation moves."""
+    """True if an op keeps, in place, all axes of its operand ``number`` that the permutation moves."""
     return all(kept_at(node, number, axis) == axis for axis, source in enumerate(order) if source != axis)
 
 
@@ -193,6 +193,7 @@ def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) 
 
 
 def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | None:
+    """Move a transpose from the operands of an elementwise op, or of a concat, to the result."""
     rank = node.tensor.rank
     if len(order) != rank:
         return None
@@ -201,7 +202,7 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
         if item.tensor.rank == rank:
             inner.append(make("transpose", item, where=item.where, order=inverse_order(order)))
         elif item.tensor.rank <= 1 and node.op != "concat":
-            inner.append(item)  # it broadcasts along the other axes, and the last axis does not move
+            inner.append(item)  # varies at most along the last axis, which does not move
         else:
             return None
     changes = {"axis": order[node["axis"]]} if node.op == "concat" else {}

@@ -59,6 +59,7 @@ def for_gradients(passes: Sequence[Pass]) -> tuple[Pass, ...]:
     """
 
     def changed(single: Pass) -> Pass:
+        """Return a pass with the options for gradients."""
         if isinstance(single, SeparateAxes):
             return replace(single, steps=False)
         return replace(single, between=True) if isinstance(single, Layout) else single
@@ -88,9 +89,9 @@ def optimization(
     Args:
         unroll: Number of steps per iteration of a loop, or ``"full"`` for lengths that are ints. The default is 1.
         reduced: Pass that narrows weights, if any.
-        rounded: The passes of ``rounding`` have been applied, and must not change the bits again.
-        differentiated: Whether the graph has gradients.
-        sparse: Whether blocks of weights that are zero are skipped.
+        rounded: True if the passes of ``rounding`` have been applied, so that they are left out.
+        differentiated: True if the graph has gradients.
+        sparse: True to skip blocks of weights that are zero.
     """
     before = (Layout(),) if rounded else rounding(reduced)
     before = for_gradients(before) if differentiated else before

@@ -35,13 +35,13 @@ def meaning(
 ) -> tuple[Pass, ...]:
     """Return the passes that turn a declaration into the ``training`` or the ``inference`` graph.
 
-    Equal values whose gradients are needed are not merged before differentiation, because each has its own gradient.
+    Before differentiation, equal values are not merged if their gradients are needed, because the gradients differ.
 
     Args:
         kind: ``training`` or ``inference``.
         wrt: Labels of the values whose gradients are added.
-        outputs: Names of outputs whose gradients are inputs; empty to differentiate the loss.
-        chunked: Options for affine recurrences of a training graph that run in chunks; None to run them by steps.
+        outputs: Names of outputs from whose gradients, which become inputs, to differentiate; empty for the loss.
+        chunked: Options for running affine recurrences of a training graph in chunks; None to run them step by step.
     """
     before = SPLIT[kind]
     if chunked is not None and kind == "training":
@@ -55,7 +55,7 @@ def meaning(
 
 
 def forbidden(kind: str) -> tuple[str, ...]:
-    """Return the ops that must not occur in a graph of this kind once the declaration is split."""
+    """Return the ops that must not occur in the ``training`` or ``inference`` graph after the split."""
     declared = tuple(name for name, op in OPS.items() if op.until)
     return (*INFERENCE_FORBIDS, *declared) if kind == "inference" else declared
 
@@ -66,7 +66,14 @@ def run(
     forbid: tuple[str, ...] = (),
     seen: Callable[[str, Graph], None] | None = None,
 ) -> Graph:
-    """Apply all ``passes`` in order. ``seen`` is called with each pass's name and result."""
+    """Apply all ``passes`` in order, and verify each result.
+
+    Args:
+        graph: Graph to rewrite.
+        passes: Passes in their order.
+        forbid: Ops that no result may have.
+        seen: Function that is called with each pass's name and result.
+    """
     known: set[Node] = set()
     for single in passes:
         graph = verify(single(graph), single.name, forbid, known)

@@ -51,6 +51,7 @@ class Samples:
         return Graph.of(graph.name, outputs, graph.inputs, graph.comments)
 
     def _lifted(self, node: Node, operands: list[Lifted]) -> Lifted:
+        """Return an op for all draws if an operand differs between draws, else unchanged."""
         if not any(drawn for _, drawn in operands):
             return remake(node, [item for item, _ in operands]), False
         lifted = lift(node, operands, self.count)
@@ -61,6 +62,7 @@ class Samples:
         return lifted, True
 
     def _get(self, node: Node, scan: Node, drawn: tuple[bool, ...]) -> Lifted:
+        """Return a result of the rewritten ``scan``. ``drawn`` is True for results that differ between draws."""
         index = node["index"]
         value = make("get", scan, where=node.where, name=node.name, index=index)
         if drawn[index] and not is_final(node):  # a result [steps, draws, ...]
@@ -68,7 +70,7 @@ class Samples:
         return value, drawn[index]
 
     def _scan(self, scan: Node, values: dict[Node, Lifted]) -> tuple[Node, tuple[bool, ...]]:
-        """Return the scan of all draws. Also return, for each result, True if it differs between draws."""
+        """Return the scan of all draws, and for each of its results True if the result differs between draws."""
         body: Graph = scan["body"]
         operands = [values[item] for item in scan.operands]
         drawn = _drawn_inputs(scan, [flag for _, flag in operands])
@@ -112,10 +114,13 @@ def _with_swapped_axes(value: Node) -> Node:
     return make("transpose", value, where=value.where, order=(1, 0, *range(2, value.tensor.rank)))
 
 
-def _drawn_inputs(scan: Node, labels: Sequence[bool]) -> dict[Node, bool]:
-    """Return, for each input of a scan's body, True if it differs between draws at some step."""
+def _drawn_inputs(scan: Node, drawn_operands: Sequence[bool]) -> dict[Node, bool]:
+    """Return, for each input of a scan's body, True if it differs between draws at some step.
+
+    ``drawn_operands`` is True for the operands that differ between draws.
+    """
     body: Graph = scan["body"]
-    drawn = dict(zip(body.inputs, labels, strict=True))
+    drawn = dict(zip(body.inputs, drawn_operands, strict=True))
     while True:
         known = dict(drawn)
         for node in body.nodes:

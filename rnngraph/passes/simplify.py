@@ -25,7 +25,8 @@ from ..ir.scan import ScanParts
 from ..ir.types import HALF, NARROW
 from ..support.records import dataclass
 
-MAX_FOLDED_ELEMENTS = 4096  # larger constants would make saved programs large
+MAX_FOLDED_ELEMENTS = 4096
+"""Maximum elements of a folded constant's operands. Larger constants would make saved programs large."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None,
     Args:
         graph: Graph to change.
         change: Change that alternates with simplification.
-        between: Simplify to a fixed point after each change, instead of once. Names of values are then kept.
+        between: Simplify to a fixed point after each change, instead of by one round of all rules.
     """
     settled: set[Graph] = set()
     start, previous = graph, None
@@ -82,10 +83,12 @@ def _simplified_once(graph: Graph, settled: set[Graph]) -> Graph:
 
 
 def is_number(node: Node, value: float) -> bool:
+    """True for a constant scalar that equals ``value``."""
     return node.op == "constant" and node.tensor.rank == 0 and bool(node["value"] == value)
 
 
 def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Return the constant that an op computes; None if an operand is no constant, or the op is not folded."""
     for item in operands:
         if item.op != "constant":
             return None
@@ -95,7 +98,7 @@ def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _fold_constants(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Return the constant that an op computes from constants; None if it is not folded."""
+    """Return the constant that an op computes from constants; None if the op is random, narrow or too large."""
     row = OPS[node.op]
     foldable = row.kind in ("elementwise", "reduction") and not row.random
     if not foldable or node.dtype in (*NARROW, HALF):
@@ -107,7 +110,7 @@ def _fold_constants(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _fold_broadcasts(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Rewrite an elementwise op on operands whose elements are all equal as one number that is broadcast."""
+    """Rewrite an elementwise op on scalars that are broadcast as the broadcast of one scalar."""
     if OPS[node.op].kind != "elementwise" or not node.tensor.rank:
         return None
     numbers = [item.operands[0] if item.op == "broadcast" else item for item in operands]
@@ -122,6 +125,7 @@ def _broadcast_number(node: Node, number: Node) -> Node:
 
 
 def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Return the simpler form of an op, which must have the same type; None if no rule applies."""
     folded = _fold(node, operands) or _fold_broadcasts(node, operands)
     if folded is not None:
         return folded
@@ -159,7 +163,7 @@ def _select(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _less(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Replace a comparison of positions with a bound that all or none of them are below."""
+    """Replace ``iota < bound`` by True or False if the comparison has one result at all positions."""
     position, bound = operands
     if position.op != "iota" or bound.op != "constant" or bound.tensor.rank:
         return None
@@ -175,13 +179,13 @@ def _dimension(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _constant_size(node: Node) -> int | None:
-    """Return the size that a node counts to; None if it is symbolic, or runs on from chunk to chunk of a stream."""
+    """Return the size of an ``iota`` or ``dimension``; None if it is symbolic, or counts on from chunk to chunk."""
     size = node["size"]
     return size if isinstance(size, int) and not node.get("runs") else None
 
 
 def _scan(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Move sequences whose entries are all one constant into the body."""
+    """Move sequences whose elements all equal one constant into the body."""
     parts = ScanParts.of(node, operands)
     constants = {
         inside: _broadcast_number(inside, outside.operands[0])
@@ -197,6 +201,7 @@ def _scan(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _operand(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Replace an op by its operand, if the op does not change the type."""
     return operands[0]  # ``_rule`` discards it if the types differ
 
 
@@ -221,7 +226,7 @@ def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
-    """Rewrite a reshape of transposed merged axes as a reshape of the transposed axes."""
+    """Rewrite a reshape of a transpose of a reshape that merges axes: the transpose moves to the unmerged axes."""
     merged = transposed.operands[0]
     source = merged.operands[0]
     groups = merged_axes(source.shape, merged.shape)
@@ -353,7 +358,7 @@ def join_equal(graph: Graph) -> Graph:
         key: tuple[Any, ...] = node.op, operands, _key(node.attributes) if node.op == "constant" else node.attributes
         first = known.get(key)
         if first is not None and first.type is not node.type and first.type != node.type:
-            key = *key, node.type  # not always part of the key, because hashing a type takes long
+            key = *key, node.type  # part of the key only if types differ, because hashing a type takes long
             first = known.get(key)
         if first is None:
             first = known[key] = node if operands is node.operands else remake(node, operands)
@@ -363,7 +368,7 @@ def join_equal(graph: Graph) -> Graph:
 
 
 def drop_limits(graph: Graph) -> Graph:
-    """Remove checks of the limits of sizes."""
+    """Remove the checks that sizes are within the limits of an ``ensure_shape``."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "ensure_shape" or node.get("limits") is None:
@@ -385,6 +390,7 @@ def drop_dead(graph: Graph) -> Graph:
 
 
 def _drop_once(graph: Graph) -> Graph:
+    """Remove what no node of the graph reads from every scan, once."""
     needed: dict[Node, set[int]] = {}
     for node in graph.nodes:
         if node.op == "get" and node.operands[0].op == "scan":
@@ -407,14 +413,13 @@ def _drop_once(graph: Graph) -> Graph:
 
 
 def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tuple[Node, dict[int, int]]:
-    """Return a scan without results, carries and inputs that nothing reads, and the new result indices."""
+    """Return a scan without results, carries and inputs that nothing reads, and the new index of each old result."""
     body = drop_dead(node["body"])
     scan = ScanParts.of(node, operands, body)
     live: set[Node] = set()
     first_kept = len(body.outputs)
-    blocks = {
-        index - first_kept for index in needed if index >= first_kept
-    }  # carries whose values before blocks are read
+    # carries whose values before each block of steps are read
+    blocks = {index - first_kept for index in needed if index >= first_kept}
     kept = {index for index in needed if index < first_kept} | blocks
     condition = scan.when if kept else None
     work = [body.outputs[index][1] for index in sorted(kept)] + ([] if condition is None else [condition])

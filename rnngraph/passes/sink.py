@@ -28,9 +28,8 @@ class Sink:
     name: str = "sink"
 
     def __call__(self, graph: Graph) -> Graph:
-        indices: set[Node] = (
-            set()
-        )  # values that depend on no array; each reader recomputes them, so they need no memory
+        # values that depend on no array, such as indices; readers recompute them, so that they need no memory
+        indices: set[Node] = set()
         for node in graph.nodes:
             if node.op not in ("input", "parameter", "scan") and all(item in indices for item in node.operands):
                 indices.add(node)
@@ -55,7 +54,7 @@ class _Loop:
     scan: Node
     operands: tuple[Node, ...]
     indices: set[Node]
-    sequences: dict[Node, Node] = field(init=False)  # values read step by step, with their inputs in the body
+    sequences: dict[Node, Node] = field(init=False)  # inputs of the body, by the value that they read step by step
     invariants: dict[Node, Node] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +67,7 @@ class _Loop:
                 self.new[inside] = known.setdefault(outside, inside)
 
     def sunk(self) -> Node | None:
+        """Return the scan with all ops that pay to move in its body; None if there are none."""
         inner: dict[Node, Node] = {}  # moved ops, by the outer op
         waiting = list(self.sequences)
         while waiting:
@@ -81,6 +81,7 @@ class _Loop:
         return self._rebuilt(inner) if inner else None
 
     def _pays(self, node: Node) -> bool:
+        """True if an op is cheap, and reads at most one sequence that the loop does not read yet."""
         row = OPS[node.op]
         if row.kind != "elementwise" or row.random or row.is_long or node.dtype not in FLOATS:
             return False
@@ -95,7 +96,7 @@ class _Loop:
         return len([item for item in timed if item not in self.sequences]) <= 1 and bool(timed)
 
     def _make_available(self, item: Node, like: Node, inner: dict[Node, Node]) -> None:
-        """Make an operand of ``like`` available in the loop's body."""
+        """Add the input of the body by which the op ``like`` reads its operand ``item``, unless it needs none."""
         if item in self.sequences or item in inner:
             return
         number = _number(item)
@@ -111,13 +112,14 @@ class _Loop:
             known[outer] = make("input", where=item.where, name=label, label=label, type=kind)
 
     def _input(self, item: Node) -> Node:
-        """Return the body's input for a loop invariant."""
+        """Return a loop invariant in the body: its input, or a constant."""
         number = _number(item)
         if number is not None and number.op == "constant":
             return number
         return self.invariants[item if number is None else number]
 
     def _rebuilt(self, inner: dict[Node, Node]) -> Node:
+        """Return the scan with the moved ops, given as {op: the input that it replaces}."""
         computed: dict[Node, Node] = dict(self.sequences)
         stay = {item for outer in inner for item in outer.operands if item not in inner}
         for outer in topological(inner, known=stay):

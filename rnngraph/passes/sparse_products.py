@@ -21,8 +21,8 @@ class SparseProducts:
     Law: finite values are unchanged up to the sign of zero.
 
     Attributes:
-        min_rows: Minimum rows of a weight whose zeros are searched.
-        min_columns: Minimum columns of such a weight.
+        min_rows: Minimum rows of a weight that is searched for blocks of zeros.
+        min_columns: Minimum columns of a weight that is searched for blocks of zeros.
     """
 
     min_rows: int = 8
@@ -47,6 +47,7 @@ class SparseProducts:
         return rewrite(graph, rule)
 
     def _is_sparse(self, node: Node, weights: set[Node]) -> bool:
+        """True for an unmarked product of activations and a large enough weight."""
         left, right = node.operands[:2]
         if node.get("sparse") or right.tensor.rank != 2 or left in weights or right not in weights:
             return False

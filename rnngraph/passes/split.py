@@ -1,7 +1,7 @@
 """split: turn one declaration into a training graph and an inference graph.
 
-Law: the training graph draws the dropout masks. The inference graph has no mask, no scale and no random op. A
-``by_graph`` becomes its value for the graph in question. Parameters and the layout of states are the same in both.
+Law: the training graph draws the dropout masks. The inference graph has no mask, no scale and no random op. In each
+graph, a ``by_graph`` becomes its value for that graph. Both graphs have the same parameters and layout of states.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Split:
 
 
 def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Rewrite an op that differs between the graphs to its value in inference."""
     if node.op == "select" and node.get("guards"):  # zeros past rows' ends, which only derivatives read
         value = operands[1]
         return value if value.type == node.type else make("broadcast", value, where=node.where, shape=node.shape)
@@ -56,6 +57,7 @@ def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Rewrite an op that differs between the graphs to its value in training."""
     if node.op in ("by_graph", "with_update"):
         return operands[0]
     if node.op != "dropout":
@@ -76,6 +78,7 @@ def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _checked(graph: Graph) -> Graph:
+    """Return the inference graph. Raise ``GraphError`` if it has a random op."""
     for node in graph.walk():
         if OPS[node.op].random:
             raise GraphError(
@@ -86,6 +89,7 @@ def _checked(graph: Graph) -> Graph:
 
 
 def _removed_ops(graph: Graph) -> Iterator[str]:
+    """Yield a comment for each dropout that the inference graph does not have."""
     for node in graph.walk():
         if node.op == "dropout":
             keep = node.operands[1]

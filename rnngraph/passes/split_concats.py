@@ -21,8 +21,9 @@ from ..support.records import dataclass
 from .simplify import to_fixed_point
 
 MAX_STEPS, MIN_UNITS = 64, 16
-"""Maximum steps of a window, and minimum units of a step, for a product that reads windows in place. Each step of a
-window has its own code.
+"""Maximum steps of a window, and minimum units of a step, for a product that reads windows in place.
+
+The number of steps is limited because each step of a window has separate code.
 """
 
 
@@ -45,6 +46,7 @@ def _separate_bodies(graph: Graph) -> Graph:
 
 
 def _separate(graph: Graph) -> Graph:
+    """Split the concatenated values of one graph, once."""
     users = graph.users()
     outputs = {node for _, node in graph.outputs}
     sliced = {node for node in users.keys() - outputs if users[node] and all(map(_slices_columns, users[node]))}
@@ -81,7 +83,7 @@ def _slices_columns(node: Node) -> bool:
 def _steps_of_windows(node: Node) -> Node | None:
     """Rewrite windows whose steps are concatenated as a concat of slices, each read in place.
 
-    Narrow windows, and those of many steps, are copied instead.
+    Return None for other nodes, and for windows of few units or many steps, which are copied instead.
     """
     last = node.tensor.rank - 1
     if node.op == "transpose" and node["order"][-1] == last:
@@ -119,6 +121,7 @@ def _steps_of_windows(node: Node) -> Node | None:
 
 
 def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
+    """Rewrite a product of a concatenated left operand as a sum of products of the pieces and rows of the kernel."""
     joined, kernel = operands[0], operands[1]
     total: Node | None = None
     offset: Dim = 0
@@ -155,6 +158,7 @@ def _reduced_pieces(node: Node, joined: Node) -> Node | None:
 
 
 def _slice_through(node: Node, source: Node) -> Node | None:
+    """Rewrite a slice of columns of a product, or of an elementwise value, as the op on slices of its operands."""
     first, last = node["start"][-1], node["stop"][-1]
     if source.op == "matmul":
         left, kernel, *start = source.operands
@@ -175,7 +179,7 @@ def _slice_through(node: Node, source: Node) -> Node | None:
 
 
 def _slice_of_elementwise(node: Node, source: Node) -> Node | None:
-    """Rewrite a slice of an elementwise value, of which nothing else is read, as the value of slices."""
+    """Rewrite a slice of an elementwise value that only the slice reads as the op on slices of its operands."""
     if OPS[source.op].kind != "elementwise" or OPS[source.op].random:
         return None
 
@@ -195,7 +199,7 @@ def _slice_of_elementwise(node: Node, source: Node) -> Node | None:
 
 
 def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
-    """Rewrite an op on concatenated values as a concat of ops on the pieces."""
+    """Rewrite an elementwise op on concatenated values as a concat of ops on the pieces."""
     rank = node.tensor.rank
     joined = [item for item in operands if item.op == "concat" and item["axis"] == item.tensor.rank - 1]
     if not joined or node.op == "random_uniform":
@@ -216,7 +220,7 @@ def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Split a carry that every step concatenates into several carries."""
+    """Rewrite a scan: split the first carry whose next value is a concatenation. Also rewrite its ``get`` nodes."""
     if node.op == "get" and operands[0].op == "scan" and operands[0] is not node.operands[0]:
         return _joined_get(node, operands[0])
     if node.op != "scan":
@@ -241,10 +245,12 @@ def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _is_joined(node: Node) -> bool:
+    """True for a concatenation along the last axis."""
     return node.op == "concat" and node["axis"] == node.tensor.rank - 1
 
 
 def _bounds(joined: Node) -> list[tuple[Dim, Dim]]:
+    """Return the first column, and the column after the last, of each piece of a concatenation."""
     bounds: list[tuple[Dim, Dim]] = []
     offset: Dim = 0
     for piece in joined.operands:

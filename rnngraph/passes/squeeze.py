@@ -44,7 +44,7 @@ def _squeezed_once(graph: Graph) -> Graph:
 
 
 def _squeezable_values(graph: Graph) -> set[Node]:
-    """Return the values that at least one reader needs without the leading axis of size 1."""
+    """Return the values that at least one reader reads without the leading axis of size 1, directly or through ops."""
     squeezable: set[Node] = set()
     for node in reversed(graph.nodes):
         if _drops_axis(node):
@@ -63,9 +63,10 @@ def _drops_axis(node: Node) -> bool:
 
 
 def _keeps_leading_axis(node: Node) -> bool:
-    """True if the leading axis of an op's result is that of its operands."""
+    """True for an op of rank 3 or more whose leading axis is the leading axis of its operands."""
     return (OPS[node.op].kind == "elementwise" or node.op == "matmul") and node.tensor.rank >= 3
 
 
 def _without_axis(node: Node, squeezed: Node | None) -> Node:
+    """Return ``squeezed``, the form of a value without its leading axis; if it is None, a reshape of the value."""
     return make("reshape", node, where=node.where, shape=node.shape[1:]) if squeezed is None else squeezed

@@ -30,21 +30,26 @@ class TrainStep:
 
     Outputs that the pass adds:
 
-    - ``new/<label>``: the parameter after ``update``. An existing one, of a parameter without a gradient, is kept.
+    - ``new/<label>``: the parameter after ``update``. For a parameter that the declaration updates, it exists already,
+      and is kept.
     - ``slot/<slot>/<label>``: the optimizer's state of a parameter. It overwrites the input of the same name.
     - ``gradient_norm``: the norm of all gradients together, after clipping by value and before clipping by norm.
 
     Outputs that the pass removes and passes to ``update``:
 
-    - ``met/<label>``: the rows of the parameter that were read, as the number ``met`` of this parameter's update.
-    - ``number/<name>``: a number, for all updates. The other ``numbers`` become float64 inputs ``number/<name>``.
+    - ``met/<label>``: mask of the rows of a parameter that were read. The parameter's update gets it as ``met``.
+    - ``number/<name>``: a scalar, such as the learning rate, for all updates. Names in ``numbers`` without such an
+      output become float64 inputs ``number/<name>``.
 
     Attributes:
+        update: Equations of the optimizer.
         slots: Names of the optimizer's states of each parameter.
-        numbers: Names of the numbers that updates read.
-        guarded: Keep parameters and slots unchanged if the loss or the norm is not finite.
-        where: Line of the update. Values shared by all parameters get the layer ``gradient_norm``.
-        lines: Line of each parameter's update, by label, with its layer.
+        numbers: Names of the scalars that updates read.
+        clip_norm: Maximum norm of all gradients together; None does not clip.
+        clip_value: Maximum magnitude of a gradient's elements; None does not clip.
+        guarded: True to keep parameters and slots unchanged if the loss or the norm is not finite.
+        where: Source line of the update. Values shared by all parameters get the layer ``gradient_norm``.
+        lines: Source line and layer of each parameter's update, by label.
     """
 
     update: Update
@@ -79,7 +84,7 @@ class TrainStep:
         lines: dict[Node, Where] = {}
         for label, g in gradients.items():
             parameter = parameters.get(label)
-            if parameter is None:  # as in an ``update_graph``, whose gradients do not depend on parameters
+            if parameter is None:  # the gradients of an ``update_graph`` do not depend on parameters
                 parameter = make("parameter", label=label, name=label, type=g.tensor)
                 inputs.append(parameter)
             slots = {slot: _overwritten_input(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
@@ -102,6 +107,7 @@ class TrainStep:
         return Graph.of(graph.name, outputs, inputs, graph.comments)
 
     def _clipped(self, g: Node) -> Node:
+        """Return a gradient clipped by value."""
         if self.clip_value is None:
             return g
         low, high = (
@@ -110,7 +116,7 @@ class TrainStep:
         return make("minimum", make("maximum", g, low, where=g.where), high, where=g.where)
 
     def _factor(self, squares: Node) -> Node | None:
-        """Return clip_norm / max(norm, clip_norm), as ``tf.clip_by_global_norm`` does."""
+        """Return clip_norm / max(norm, clip_norm), by which all gradients are scaled; None without ``clip_norm``."""
         if self.clip_norm is None:
             return None
         limit = make("constant", value=np.asarray(self.clip_norm, np.float64))
@@ -181,7 +187,7 @@ def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | N
 
     Args:
         kinds: Types by label.
-        lines: Line of each parameter's update.
+        lines: Source line of each parameter's update, by label.
     """
     lines = lines or {}
     share = _input(SHARE, TensorType("float64", ()))
@@ -195,9 +201,9 @@ def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | N
 def _with_update_lines(
     outputs: Sequence[tuple[str, Node]], fixed: Iterable[Node], where: Where | None, lines: Mapping[Node, Where]
 ) -> list[tuple[str, Node]]:
-    """Assign the source line ``where`` of the update to the nodes of ``outputs`` that are not ``fixed``.
+    """Return the outputs with source lines for all nodes that are not ``fixed``: ``where``, the line of the update.
 
-    Lines in ``lines`` take precedence.
+    A line in ``lines``, or of the node itself, takes precedence.
     """
 
     def line_of(node: Node) -> Where | None:
@@ -209,7 +215,7 @@ def _with_update_lines(
 
 
 def gradients_graph(kinds: Mapping[str, TensorType]) -> Graph:
-    """Return a graph whose gradients are inputs ``gradient/<label>``."""
+    """Return a graph whose outputs ``gradient/<label>`` are its inputs, for gradients that were computed elsewhere."""
     inputs = {label: _input(PREFIX + label, kind) for label, kind in kinds.items()}
     return Graph.of("add", [(PREFIX + label, node) for label, node in inputs.items()], [*inputs.values()])
 
@@ -219,6 +225,7 @@ def _as_sum(name: str) -> str:
 
 
 def _gradients(graph: Graph) -> dict[str, Node]:
+    """Return the gradients that a graph returns, by label."""
     return {name.removeprefix(PREFIX): node for name, node in graph.outputs if name.startswith(PREFIX)}
 
 
@@ -232,27 +239,28 @@ def _overwritten_input(label: str, kind: TensorType) -> Node:
 
 
 def _finite(numbers: Sequence[Node]) -> Node:
-    """Return True if all these scalars are finite."""
+    """Return a bool node: True if all scalars are finite."""
     limits = [make("constant", value=np.asarray(np.inf, node.dtype)) for node in numbers]
     tests = [make("less", make("abs", node), limit) for node, limit in zip(numbers, limits, strict=True)]
     return reduce(lambda a, b: make("and", a, b), tests)
 
 
 def _guard(finite: Node, node: Node, name: str, parameters: Mapping[str, Node]) -> Node:
-    """Return an output. A new value of a parameter is replaced by the old one if the step is not finite."""
+    """Return the output ``name``. If the step is not finite, a new value of a parameter is replaced by the old one."""
     if not name.startswith(NEW):
         return node
     return make("select", finite, node, parameters[name.removeprefix(NEW)])
 
 
 def _as(number: Node, like: Node) -> Node:
+    """Cast a scalar to the dtype of ``like``."""
     return number if number.dtype == like.dtype else make("cast", number, dtype=like.dtype)
 
 
 def _sum_of_squares(nodes: Iterable[Node]) -> Node:
     """Return the sum of squares of all elements, added in float64 across arrays.
 
-    If a float32 sum overflows, it is computed from elements times 2**-96, so that it cannot overflow.
+    If the float32 sum of an array overflows, it is computed again from elements times 2**-96.
     """
     total = _number(0.0, "float64")
     for g in nodes:
@@ -269,6 +277,7 @@ def _sum_of_squares(nodes: Iterable[Node]) -> Node:
 
 
 def _squares(g: Node) -> Node:
+    """Return the sum of squares of an array's elements."""
     square = make("mul", g, g, where=g.where)
     axes = tuple(range(g.tensor.rank))
     return make("reduce_sum", square, where=g.where, axes=axes, keepdims=False) if axes else square

@@ -62,7 +62,7 @@ def unroll_fully(graph: Graph, only_single_steps: bool = False) -> Graph:
 
 
 def check_lengths(graph: Graph) -> None:
-    """Raise ``GraphError`` if ``unroll="full"`` is used with a symbolic length."""
+    """Raise ``GraphError`` if a scan cannot be unrolled fully, because its length is symbolic or too large."""
     for node in graph.walk():
         if node.op == "scan":
             _check_length(node)
@@ -73,6 +73,7 @@ MAX_COPIES = 1 << 20
 
 
 def _check_length(scan: Node) -> None:
+    """Raise ``GraphError`` unless a scan can be unrolled fully."""
     length = scan["length"]
     if isinstance(length, int) and length * len(scan["body"].nodes) > MAX_COPIES:
         raise GraphError(
@@ -89,6 +90,7 @@ def _check_length(scan: Node) -> None:
 
 
 def _copies(scan: Node) -> list[Node]:
+    """Return the results of a scan, in order, computed by a copy of its body for each step."""
     parts, body, length = ScanParts.of(scan), scan["body"], scan["length"]
     values = [carry.initial for carry in parts.carries]
     fixed = dict(parts.invariants)

@@ -59,7 +59,7 @@ class Chunk:
 
 MAX_STEPS, MAX_PAIRED_STEPS = 32, 16
 """Maximum steps in a chunk, because the cost of products between its steps grows with the square of their number. The
-smaller maximum applies if decays differ from key to key, or if rows depend on readouts: such products cost more.
+smaller maximum applies if decays differ from key to key, or if rows depend on readouts, which makes products dearer.
 """
 
 
@@ -71,7 +71,7 @@ def steps_of(plan: ChunkPlan, max_steps: int) -> int:
 
 
 class ChunkedPieces(ScanPieces):
-    """Pieces of a scan, in which each recurrence in chunks is a separate piece."""
+    """Pieces of a scan, in which each recurrence that runs in chunks is a separate piece."""
 
     def __init__(self, scan: Node, planned: Sequence[Recurrence], chunking: Chunking) -> None:
         super().__init__(scan)
@@ -111,13 +111,14 @@ class ChunkLoop:
         return self._state
 
     def emitted(self, node: Node) -> Node:
-        """Return a readout at all steps."""
+        """Return the values that a readout of the body has at all steps, [T, ...]."""
         self._build()
         return self._readouts[node]
 
     # The loop over chunks ------------------------------------------------------------------------
 
     def _build(self) -> None:
+        """Build the loop over chunks, unless it is built already."""
         if self._state is not None:
             return
         self.pieces.take_out(self._sequences.sources)
@@ -147,7 +148,7 @@ class ChunkLoop:
             self._readouts[node] = self._in_steps(chunks, count)
 
     def _in_chunks(self, whole: Node, count: Dim) -> Node:
-        """Reshape a sequence [T, ...] to [chunks, C, ...]. Ones fill the last chunk."""
+        """Reshape a sequence [T, ...] to [chunks, C, ...], in the scan's direction. Ones fill the last chunk."""
         missing, shape = count * self.steps - whole.shape[0], whole.shape[1:]
         if self.scan["reverse"]:
             whole = make("reverse", whole, where=whole.where, axis=0)
@@ -169,6 +170,7 @@ class ChunkLoop:
 
     @property
     def _order(self) -> tuple[int, ...]:
+        """Axes of the state in the order batch, keys, values."""
         return (*self.plan.batch, *self.plan.keys, *self.plan.values)
 
     def _matrix(self, state: Node) -> Node:
@@ -179,13 +181,14 @@ class ChunkLoop:
         return shaped(separated, (*lead, _size(plan, plan.keys), _size(plan, plan.values)))
 
     def _as_carried(self, state: Node) -> Node:
+        """Return a state [..., keys, values] in the shape that the scan carries."""
         axes, order = self.forms.axes, self._order
         separated = shaped(state, tuple(axes[axis] for axis in order))
         return shaped(transposed(separated, inverse_order(order)), self.carry.shape)
 
 
 class _ChunkInputs:
-    """Builder of the body's inputs of a loop over chunks, except for the state."""
+    """Inputs of the body of a loop over chunks, except for the state."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -193,7 +196,16 @@ class _ChunkInputs:
         self.invariants: list[Binding] = []
 
     def add(self, source: Node, outer: Node, has_time: bool) -> Lifted:
-        """Add a value as an input of the body. Return the input, and True if its first axis is the chunk's steps."""
+        """Make a value that the body reads an input, unless it is a constant.
+
+        Args:
+            source: Value of the scan's step, which names the input.
+            outer: Its values outside of the loop: [chunks, C, ...] if ``has_time``, else the invariant.
+            has_time: True if the value differs from step to step.
+
+        Returns:
+            The value within the body, and ``has_time``.
+        """
         label = str(source.get("label", source.name or source.op))
         if has_time:
             return self.add_sequence(label, outer), True
@@ -204,7 +216,7 @@ class _ChunkInputs:
         return param, False
 
     def add_sequence(self, label: str, chunks: Node) -> Node:
-        """Add a sequence over chunks as an input. Return its value for one chunk, in the body."""
+        """Make a sequence over chunks an input of the body. Return the input, which is the value of one chunk."""
         param = _param(label, chunks, chunks.shape[1:])
         self.sequences.append(Binding(param, chunks))
         return param
@@ -230,8 +242,8 @@ class _Sequences:
     """Values that a chunk of steps reads: decays, columns and weights of readouts.
 
     Attributes:
-        filling: For each value, its content for steps that do not change the state, and True if it is a row.
-        sources: Values of the step's body from which the loop over chunks computes these values.
+        filling: By value: its content in steps that do not change the state, and True if products read it as a row.
+        sources: Values of the scan's step from which the loop over chunks computes decays, columns and weights.
     """
 
     def __init__(self, plan: ChunkPlan, body: Set[Node]) -> None:
@@ -257,6 +269,7 @@ class _Sequences:
         self.sources = self._sources(body)
 
     def _sources(self, body: Set[Node]) -> list[Node]:
+        """Return the nodes of ``body`` that the chunk reads, looking through ops in ``MOVES``."""
         sources: dict[Node, None] = {}
         visited: set[Node] = set()
         pending = [*self.filling, *self.readouts.values()]
@@ -272,7 +285,7 @@ class _Sequences:
         return [*sources]
 
     def chunk(self, values: dict[Node, Lifted], is_step: Node | None, steps: int) -> ChunkSteps:
-        """Return the values of one chunk, computed from ``values`` of the sources.
+        """Return decays, columns and weights of one chunk. ``values`` are those of the sources, by source.
 
         ``is_step`` [C] is False for steps that fill the last chunk; None if there are none.
         """
@@ -342,26 +355,27 @@ class _Sequences:
         return shaped(separated, tuple(1 if axis in plan.keys else size for axis, size in enumerate(axes)))
 
     def _sum(self, terms: Sequence[tuple[Node, ...]]) -> Node:
+        """Return the sum of products, each a tuple of factors; 0 if there are none."""
         total: Node | None = None
         for factors in terms:
             total = added(total, self.forms.product(factors))
         return make("constant", value=np.zeros((), self.forms.carry.dtype)) if total is None else total
 
     def _row(self, value: Node, axes: Sequence[int]) -> Node:
-        """Return a value with the batch axes, and with ``axes`` merged into a row. Rows of the fill are 0."""
+        """Return a row [batch axes, ...] whose last axis merges ``axes``. It is 0 in steps that keep the state."""
         return self._merge_axes(value, axes, 0.0, is_row=True)
 
     def _merge_axes(
         self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False
     ) -> Node:
-        """Return a value with the batch axes, and with ``axes`` merged into one.
+        """Return a value with the batch axes, followed by one axis that merges ``axes``; add it to ``filling``.
 
         Args:
             value: Value with the axes of the state.
-            axes: Axes of the state.
-            filling: Content for steps that do not change the state.
+            axes: Axes of the state to merge.
+            filling: Content in steps that do not change the state.
             is_whole: Give the merged axis its full size even if the value is constant along it.
-            is_row: The value is a row.
+            is_row: True if products read the value as a row.
         """
         rank = len(self.forms.axes)
         if not value.tensor.rank:
@@ -379,16 +393,18 @@ class _Sequences:
         other_axes = [axis for axis in range(rank) if axis not in self.plan.batch and axis not in axes]
         separated = transposed(value, (*self.plan.batch, *axes, *other_axes))
         lead = tuple(value.shape[axis] for axis in self.plan.batch)
-        # Always a new node, which is a key of ``filling``.
+        # ``make`` and not ``shaped``, which may return its operand: each key of ``filling`` must be a new node.
         joined = make("reshape", separated, where=separated.where, name=separated.name, shape=(*lead, width))
         self.filling[joined] = (filling, is_row)
         return joined
 
 
 def _size(plan: ChunkPlan, axes: Sequence[int]) -> Dim:
+    """Return the product of the sizes of axes of the state."""
     return product(tuple(plan.forms.axes[axis] for axis in axes))
 
 
 def _param(label: str, like: Node, shape: Sequence[Dim] | None = None) -> Node:
+    """Return a new input of a body with the dtype of ``like``, and with ``shape``; None for the shape of ``like``."""
     kind = like.tensor if shape is None else like.tensor.with_shape(tuple(shape))
     return make("input", where=like.where, name=label, label=label, type=kind)

@@ -74,6 +74,8 @@ def chunk_of(chunk: ChunkSteps, state: Node, factors: str) -> tuple[list[Node], 
 
 
 class _Chunk:
+    """Builder of the products of a chunk."""
+
     def __init__(self, chunk: ChunkSteps, state: Node, factors: str) -> None:
         self.chunk, self.state, self.steps, self.factors = chunk, state, chunk.steps, factors
         self.leading = state.shape[:-2]
@@ -84,6 +86,7 @@ class _Chunk:
         return matmul(left, right, rounded=self.factors == "bfloat16")
 
     def result(self) -> tuple[list[Node], Node]:
+        """Return the readouts [..., C, values], and the state after the chunk."""
         chunk = self.chunk
         within = {
             (number, place): self.decays.attention(weights, column.keys)
@@ -106,7 +109,12 @@ class _Chunk:
         return readouts, state
 
     def _rows(self, within: Mapping[tuple[int, int], Node], before: Sequence[Node]) -> list[Node]:
-        """Return the rows y [..., C, values] that the columns multiply, in the order of columns."""
+        """Return the rows y [..., C, values] that the columns multiply, in the order of columns.
+
+        Args:
+            within: A [..., C, C], by indices of a readout and a column.
+            before: For each readout, its part that reads the state before the chunk.
+        """
         columns, width = self.chunk.columns, self.state.shape[-1]
         rows: list[Node | None] = [
             None if column.row is None else self._full(column.row, (self.steps, width)) for column in columns
@@ -132,7 +140,13 @@ class _Chunk:
     def _solved(
         self, coupled: Sequence[int], within: Mapping[tuple[int, int], Node], starts: Sequence[Node]
     ) -> list[Node]:
-        """Solve for the rows that depend on readouts, as one block system with a block for each column."""
+        """Return the rows that depend on readouts, solved as one block system with a block for each column.
+
+        Args:
+            coupled: Indices of the columns whose rows depend on readouts.
+            within: A [..., C, C], by indices of a readout and a column.
+            starts: For each of these columns, the right-hand side of its block.
+        """
         count, steps = len(coupled), self.steps
         blocks = []
         for place in coupled:
@@ -287,7 +301,7 @@ def _corners(steps: int, half: int) -> np.ndarray:
 
 
 def matmul(left: Node, right: Node, rounded: bool = False) -> Node:
-    """Return the matrix product. ``rounded``: round the factors to bfloat16. Leading axes of size 1 are broadcast."""
+    """Return the matrix product. Leading axes of size 1 are broadcast. ``rounded`` rounds the factors to bfloat16."""
     kind: dict[str, Any] = {"rounded": True} if rounded else {}
     if right.tensor.rank == 2:
         return make("matmul", left, right, where=left.where, **kind)
@@ -300,19 +314,23 @@ def matmul(left: Node, right: Node, rounded: bool = False) -> Node:
 
 
 def multiplied(one: Node, other: Node) -> Node:
+    """Return the elementwise product."""
     return make("mul", one, other, where=one.where or other.where)
 
 
 def added(one: Node | None, other: Node) -> Node:
+    """Return the sum; ``other`` if there is no first term yet."""
     return other if one is None else make("add", one, other, where=other.where or one.where)
 
 
 def concat(parts: Sequence[Node], axis: int) -> Node:
+    """Concatenate values along an axis, which may be negative. A single value is returned unchanged."""
     rank = parts[0].tensor.rank
     return parts[0] if len(parts) == 1 else make("concat", *parts, where=parts[0].where, axis=axis % rank)
 
 
 def sliced(node: Node, axis: int, first: Dim, last: Dim) -> Node:
+    """Return positions ``first`` to ``last - 1`` along an axis, which may be negative."""
     place = axis % node.tensor.rank
     start = tuple(first if number == place else 0 for number in range(node.tensor.rank))
     stop = tuple(last if number == place else dim for number, dim in enumerate(node.shape))
@@ -344,6 +362,7 @@ def _flush(node: Node) -> Node:
 
 
 def _times(one: Node | None, other: Node) -> Node:
+    """Return the elementwise product; ``other`` if there is no first factor yet."""
     return other if one is None else multiplied(one, other)
 
 

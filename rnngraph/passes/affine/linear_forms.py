@@ -77,8 +77,8 @@ class Opaque:
     """Value that is not linear in the state.
 
     Attributes:
-        is_whole: True if the value may read every entry of the state.
-        reason: The op, or the other state, that is not linear.
+        is_whole: True if the value may read every entry of the state; False if it only reads readouts.
+        reason: What is not linear: the name of an op, or a description of another state.
     """
 
     is_whole: bool
@@ -108,7 +108,8 @@ class LinearForms:
     Attributes:
         carry: The state.
         axes: Axes of the state.
-        view: View of the carry.
+        view: Groups of axes that the shape of the carry merges.
+        forms: Form of each value that was added, and of the carry.
         dependent: Nodes that depend on the state, in this step or through carries of earlier ones.
     """
 
@@ -139,6 +140,7 @@ class LinearForms:
     # Rules by op ---------------------------------------------------------------------------------
 
     def _form(self, node: Node) -> Linear | None:
+        """Return the form of an op on linear operands; None if the result is not linear."""
         if node.dtype != self.carry.dtype:
             return None
         match node.op:
@@ -164,11 +166,13 @@ class LinearForms:
         return None
 
     def _linear(self, node: Node) -> Linear:
+        """Return the form of a value, which must be linear."""
         form = self.forms[node]
         assert isinstance(form, Linear)
         return form
 
     def _is_free(self, node: Node) -> bool:
+        """True if a value does not depend on the state."""
         return node not in self.dependent
 
     def _scaled(self, form: Linear, factors: tuple[Node, ...], view: View | None = None) -> Linear:
@@ -196,6 +200,7 @@ class LinearForms:
         return self._times(node, self._linear(linear), free)
 
     def _times(self, node: Node, form: Linear, free: Node) -> Linear | None:
+        """Return the form of the product ``node`` of a linear value and one that does not depend on the state."""
         view = resolved(padded(form.view, node.tensor.rank), node.shape, self.axes)
         parts = self._free_terms(free, view)
         terms = [Term(term.factors + part.factors, term.read) for term in form.terms for part in parts]
@@ -233,17 +238,21 @@ class LinearForms:
             ]
         return Linear(tuple(terms), view)
 
-    def where(self, condition: Node, value: Node, other: int, otherwise: float = 0.0) -> Node:
-        """Return ``value`` where the condition is True, else ``otherwise``; with ``other``, the reverse."""
-        number = constant(otherwise, value.dtype)
-        choices = (number, value) if other else (value, number)
+    def where(self, condition: Node, value: Node, choice: int) -> Node:
+        """Return ``value`` where a select takes its ``choice``, and 0 elsewhere.
+
+        Args:
+            choice: 0 for where the condition is True, 1 for where it is False.
+        """
+        zero = constant(0.0, value.dtype)
+        choices = (zero, value) if choice else (value, zero)
         return make("select", condition, *choices, where=value.where)
 
-    def _read_where(self, condition: Node, read: Read, other: int) -> Read:
-        """Return a readout that is 0 where its term is not selected, because it may be NaN there."""
+    def _read_where(self, condition: Node, read: Read, choice: int) -> Read:
+        """Return a readout that is 0 where a select does not take ``choice``: its weights may be NaN there."""
         if not isinstance(read, Probe):
             return read
-        return Probe(tuple(self.where(condition, weight, other) for weight in read.weights), read.axes)
+        return Probe(tuple(self.where(condition, weight, choice) for weight in read.weights), read.axes)
 
     def _moved(self, node: Node) -> Linear:
         form, shape = self._linear(node.operands[0]), node.operands[0].shape
@@ -255,16 +264,17 @@ class LinearForms:
             view = resolved(padded(form.view, node.tensor.rank), node.shape, self.axes)
         return Linear(form.terms, view)
 
-    def _reduced(self, form: Linear, places: Sequence[int], keeps: bool, node: Node) -> Linear | None:
+    def _reduced(self, form: Linear, reduced_axes: Sequence[int], keepdims: bool, node: Node) -> Linear | None:
+        """Return the form of the sum ``node`` over axes of its operand; None if a sum is not a single term."""
         shape = node.operands[0].shape
-        axes = frozenset(axis for place in places if shape[place] != 1 for axis in form.view[place])
+        axes = frozenset(axis for position in reduced_axes if shape[position] != 1 for axis in form.view[position])
         terms: list[Term] = []
         for term in form.terms:
             reduced = self._reduced_term(term, axes)
             if reduced is None:
                 return None
             terms.append(reduced)
-        view = [group for place, group in enumerate(form.view) if keeps or place not in places]
+        view = [group for position, group in enumerate(form.view) if keepdims or position not in reduced_axes]
         return Linear(tuple(terms), tuple(view))
 
     def _reduced_term(self, term: Term, axes: frozenset[int]) -> Term | None:
@@ -280,7 +290,7 @@ class LinearForms:
         return Term((*outside, self._total(within, axes)), term.read)
 
     def _total(self, factors: tuple[Node, ...], axes: frozenset[int]) -> Node:
-        """Return the sum of a product of factors over axes of the state, which remain with size 1."""
+        """Return the sum of a product of factors over axes of the state. These axes remain, with size 1."""
         product = self.product(factors)
         rank = len(self.axes)
         missing = [self.axes[axis] for axis in sorted(axes) if not product.tensor.rank or product.shape[axis] == 1]
@@ -293,7 +303,7 @@ class LinearForms:
         return make("mul", product, repetitions) if missing else product
 
     def _matmul(self, node: Node) -> Linear | None:
-        """Return the form of a matrix product, or None.
+        """Return the form of a matrix product; None if it is neither a readout nor an outer product.
 
         A product with a vector is a readout. A column times a row is an outer product.
         """
@@ -310,32 +320,35 @@ class LinearForms:
             return self._read(node, left, transposed(right, order), node.tensor.rank - 1)
         return None
 
-    def _read(self, node: Node, value: Node, weights: Node, place: int) -> Linear | None:
-        """Return the form of a value times weights, summed over the axis ``place``."""
+    def _read(self, node: Node, value: Node, weights: Node, summed_axis: int) -> Linear | None:
+        """Return the form of a value times weights, summed over an axis."""
         scaled = make("mul", weights, value, where=node.where)
         form = self._times(scaled, self._linear(value), weights)
         if form is None:
             return None
-        summed = make("reduce_sum", scaled, axes=(place,), keepdims=True)
-        return self._reduced(form, (place,), True, summed)
+        summed = make("reduce_sum", scaled, axes=(summed_axis,), keepdims=True)
+        return self._reduced(form, (summed_axis,), True, summed)
 
     # Values that do not depend on the state ------------------------------------------------------
 
     def product(self, factors: tuple[Node, ...]) -> Node:
-        """Return the product of factors as a node, which equal factors share."""
+        """Return the product of factors as a node. Calls with equal factors return the same node."""
         if factors not in self._products:
             self._products[factors] = product_of(factors, self.carry.dtype)
         return self._products[factors]
 
     def _free_terms(self, node: Node, view: View) -> tuple[Term, ...]:
-        """Return a value that does not depend on the state as terms. Outer products are split into factors."""
+        """Express a value that does not depend on the state as terms. Outer products are split into factors."""
         rank = len(view)
         own = (*((1,) * (rank - node.tensor.rank)), *node.shape)
         groups = tuple(group if dim != 1 else () for group, dim in zip(view, own, strict=True))
         return tuple(Term(factors) for factors in self._split_outer(node, groups[rank - node.tensor.rank :], 0))
 
     def _split_outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
-        """Return a value as a sum of products of factors that vary along fewer axes each, if its op allows that."""
+        """Return the terms, as tuples of factors, whose sum is a value.
+
+        Each factor varies along fewer axes than the value. If the value cannot be split so, it is the only factor.
+        """
         whole = (spread(node, view, self.axes),)
         if depth > MAX_TERMS or len(spans(whole[0])) < 2:
             return (whole,)
@@ -349,6 +362,7 @@ class LinearForms:
         return split
 
     def _split(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...] | None:
+        """Return the terms of an op from those of its operands; None if there is no rule for the op."""
         rank = node.tensor.rank
 
         def of(item: Node) -> tuple[tuple[Node, ...], ...]:

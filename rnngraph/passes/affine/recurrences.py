@@ -21,6 +21,7 @@ from .linear_forms import STATE, Linear, LinearForms, Opaque, Probe, Term
 from .views import UnknownAxisError, finest, spans, without_ones
 
 VECTOR = "it has no axes of keys and values, and chunks would not be faster"
+"""Reason for states that are vectors, as those of an elementwise recurrence."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class ChunkPlan:
 
     Attributes:
         batch, keys, values: Axes of the state that are rows of the batch, keys and values.
-        decay: Factors of each term of the diagonal.
+        decay: Terms of the diagonal of A, each as a tuple of factors.
         columns: Columns of the update.
         readouts: Readouts that the update or the step's outputs read.
-        boundary: Values of the body that read the state.
+        boundary: First values on the paths from the state to the step's outputs; they read readouts only.
         updates: Condition under which a step changes the state; None if every step may.
     """
 
@@ -72,10 +73,10 @@ class Recurrence:
     """Classification of a carry of a scan.
 
     Attributes:
-        axes: Axes of the state, by the finest shape in which its step uses it.
+        axes: Sizes of the state's axes, in the shape with the most axes to which its step reshapes it.
         kind: Description of A; empty if the carry is not affine.
-        reason: Reason why it runs step by step.
-        plan: Plan for chunks; None if it runs step by step.
+        reason: Reason why the recurrence runs step by step; empty if it runs in chunks.
+        plan: Plan for chunks; None if the recurrence runs step by step.
     """
 
     scan: Node
@@ -107,7 +108,7 @@ class Recurrence:
 
 
 def recurrences_in(graph: Graph) -> Iterator[Recurrence]:
-    """Yield the recurrences of a graph's scans, without scans within a step."""
+    """Yield the recurrences of a graph's scans, except for those of scans within a step."""
     for node in graph.nodes:
         if node.op == "scan":
             yield from recurrences_of(node)
@@ -129,6 +130,7 @@ def recurrences_of(scan: Node) -> list[Recurrence]:
 
 
 def _recurrence(scan: Node, parts: ScanParts, index: int, cycle: Sequence[Node]) -> Recurrence:
+    """Classify the carry ``index`` of a scan; ``cycle`` has all carries on its cycle."""
     body, carry = scan["body"], parts.carries[index]
     if any(node.op == "scan" for node in body.nodes):
         return Recurrence(scan, index, (), "", "its step contains a loop")
@@ -183,6 +185,7 @@ def _coefficients(form: Linear) -> Iterator[Node]:
 
 
 def _forms(body: Graph, state: Node, dependent: set[Node], later: set[Node]) -> LinearForms:
+    """Return the forms of a state, with the axes of the finest shape to which the body reshapes it."""
     count = product(state.shape)
     cut = [node.shape for node in body.nodes if node in dependent and node.op == "reshape"]
     try:
@@ -193,6 +196,7 @@ def _forms(body: Graph, state: Node, dependent: set[Node], later: set[Node]) -> 
 
 
 def _not_linear(form: Opaque) -> str:
+    """Return the reason, for the user, why a next value is not linear in the state."""
     if form.reason == "matmul":
         return "its step multiplies the state by a matrix"
     return f"its step is not linear in the state: {form.reason}"
@@ -213,7 +217,7 @@ def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
 
 
 def _unwrapped_condition(node: Node) -> Node:
-    """Return the value of which a condition is a reshape or a broadcast."""
+    """Return the operand of a chain of reshapes and broadcasts of a condition."""
     while node.op in ("reshape", "broadcast", "ensure_shape"):
         node = node.operands[0]
     return node
@@ -256,6 +260,12 @@ def _reads_updates_only(parts: ScanParts, state: Node, updates: Node, dependent:
 def _classified(
     scan: Node, parts: ScanParts, index: int, forms: LinearForms, form: Linear, updates: Node | None
 ) -> Recurrence:
+    """Return the recurrence of an affine carry, with a plan if its steps can run in chunks.
+
+    Args:
+        form: Form of the next value, where a step updates the state.
+        updates: Condition under which a step changes the state; None if every step may.
+    """
     boundary, reason = _boundary(parts, index, forms)
     updating = [term.read for term in form.terms if isinstance(term.read, Probe)]
     reading = [term.read for node in boundary for term in _terms(forms, node) if isinstance(term.read, Probe)]
@@ -285,13 +295,17 @@ def _classified(
 
 
 def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
+    """Return the terms of a value, which must be linear."""
     form = forms.forms[node]
     assert isinstance(form, Linear)
     return form.terms
 
 
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
-    """Return the readouts on which a step's outputs depend, and a reason if the step cannot run in chunks."""
+    """Return the values computed from readouts on which a step's outputs depend, and an empty string.
+
+    If the step cannot run in chunks, return no values, and the reason.
+    """
     if parts.when is not None:
         return (), "its loop runs only some steps, by a condition that a step computes"
     outputs = [value for number, (_, value) in enumerate(parts.outputs) if number != index]
@@ -317,9 +331,9 @@ def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[N
 def _keys(
     axes: Shape, readouts: Sequence[Probe], form: Linear, diagonal: frozenset[int]
 ) -> tuple[tuple[int, ...], str]:
-    """Return the axes along which readouts sum; without readouts, an axis along which the update's columns vary.
+    """Return the axes of keys, and an empty string; if readouts sum along different axes, no axes and the reason.
 
-    The second value is the reason why there are none; empty if there are.
+    Keys are the axes along which readouts sum. Without readouts, they are an axis along which columns vary.
     """
     every = {probe.axes for probe in readouts}
     if len(every) > 1:
@@ -334,6 +348,7 @@ def _keys(
 
 
 def _columns(form: Linear, keys: Sequence[int]) -> tuple[Column, ...]:
+    """Group the terms other than the diagonal by their factors along keys: one column for each group."""
     columns: dict[tuple[Node, ...], Column] = {}
     for term in form.terms:
         if term.read == STATE:

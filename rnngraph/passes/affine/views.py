@@ -47,7 +47,7 @@ def matched(atoms: Sequence[int], axes: Shape, shape: Sequence[Dim]) -> View:
 
 
 def atoms_of(view: View, shape: Sequence[Dim]) -> list[int]:
-    """Return the axes of the state that a value has, in the value's order."""
+    """Return the indices of the axes of the state that a value has, in the value's order."""
     return [axis for group, dim in zip(view, shape, strict=True) if dim != 1 for axis in group]
 
 
@@ -104,7 +104,9 @@ def spread(node: Node, view: View, axes: Shape) -> Node:
     """Reshape a value to the rank of the state, with axes of size 1 where it does not vary. A scalar is unchanged.
 
     Args:
-        view: View of the value against which it broadcasts.
+        node: The value.
+        view: View of the larger value against which ``node`` broadcasts.
+        axes: Sizes of the state's axes.
     """
     if not node.tensor.rank:
         return node
@@ -119,7 +121,7 @@ def spread(node: Node, view: View, axes: Shape) -> Node:
 
 
 def gathered(node: Node, view: View, shape: Sequence[Dim], axes: Shape) -> Node:
-    """Reshape a value with the state's axes to ``shape``, of which ``view`` is the view."""
+    """Reshape a value with the axes of the state to ``shape``, whose axes merge those of the state as in ``view``."""
     value_axes = atoms_of(view, shape)
     full = tuple(size if axis in value_axes else 1 for axis, size in enumerate(axes))
     if node.shape != full:

@@ -35,7 +35,7 @@ class SeparateAxes:
     Law: values are unchanged, bit for bit.
 
     Attributes:
-        steps: Whether rows and steps stay separate, so that whole sequences round as streams do.
+        steps: True to keep rows and steps separate, too, so that whole sequences round as streams do.
     """
 
     name: str = "separate_axes"
@@ -66,30 +66,34 @@ class _Steps(Separation):
 
     def merged(self, node: Node, shape: Shape) -> Parts | None:
         parts = refined(shape, node.shape)
-        return self._of_steps(parts) if parts is not None and any(map(self._joins_steps, parts)) else None
+        return self._only_steps_split(parts) if parts is not None and any(map(self._joins_steps, parts)) else None
 
     def regrouped(self, node: Node, source: Split) -> Parts | None:
         parts = refined(source.value.shape, node.shape)
-        return None if parts is None else self._of_steps(parts)
+        return None if parts is None else self._only_steps_split(parts)
 
-    def _of_steps(self, parts: Parts) -> Parts:
-        """Return the sizes with those of axes without steps merged."""
+    def _only_steps_split(self, parts: Parts) -> Parts:
+        """Return the sizes of the axes that include steps, and one size for every other axis."""
         return tuple(sizes if self._has_steps(sizes) else (product(sizes),) for sizes in parts)
 
     def _has_steps(self, sizes: Sequence[Dim]) -> bool:
+        """True if any of the sizes counts steps."""
         return any(counts(dim, self.lengths) for dim in sizes)
 
     def _joins_steps(self, sizes: Sequence[Dim]) -> bool:
         """True if an axis with these sizes, outermost first, merges steps with another axis.
 
-        Sizes that are numbers may follow the steps: such an axis still grows with the steps.
+        Integers may follow the steps, because the axis then still has a fixed number of positions for each step.
         """
         places = [place for place, dim in enumerate(sizes) if counts(dim, self.lengths)]
         others = [place for place, dim in enumerate(sizes) if place not in places and not isinstance(dim, int)]
         return bool(places) and (bool(others) or places[0] > 0)
 
     def other(self, node: Node) -> Split | None:
-        """Return a batched product whose matrices' rows are a merged axis, as one product for each outer position."""
+        """Return a batched product with split rows of the left matrices; None for other nodes.
+
+        Only one of the separate axes remains the rows of a matrix; the others become batch axes.
+        """
         if node.op != "matmul" or len(node.operands) > 2 or node.operands[1] in self.split:
             return None
         left, right = node.operands
@@ -109,7 +113,7 @@ class _Steps(Separation):
 
 
 def _without_copies(graph: Graph) -> Graph:
-    """Return the graph with the axes separate whose merging may copy; the graph itself if there are none."""
+    """Return the graph in which axes stay separate if merging them may copy; the graph itself if there are none."""
     ops = [node.op for node in graph.nodes]
     if ops.count("reshape") < 2 or _COPIES.isdisjoint(ops):
         return graph
@@ -119,14 +123,14 @@ def _without_copies(graph: Graph) -> Graph:
 
 
 class _Pairs(Separation):
-    """Separation of pairs of axes that a reshape merges, and that another one splits after an op that may copy.
+    """Separation of pairs of axes that a reshape merges, and that a later reshape splits after an op that may copy.
 
     Args:
         graph: Graph to rewrite.
-        merges: The reshapes whose axes stay separate; None for all.
+        merges: The reshapes whose axes stay separate; None for all whose operands depend on inputs.
 
     Attributes:
-        copied: The reshapes between which and a reshape that splits the axis again is an op that may copy.
+        copied: Merging reshapes that an op that may copy follows, before the reshape that splits the axis again.
     """
 
     def __init__(self, graph: Graph, merges: Set[Node] | None) -> None:
@@ -170,8 +174,10 @@ class _Pairs(Separation):
 
 
 def _single(shape: Shape) -> Parts:
+    """Return the sizes of axes that are not split."""
     return tuple((dim,) for dim in shape)
 
 
 def _op_of(op: str, node: Node, **attributes: Any) -> Node:
+    """Return an op of one operand, with the operand's line."""
     return make(op, node, where=node.where, **attributes)

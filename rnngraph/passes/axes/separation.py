@@ -44,11 +44,11 @@ class Separation:
         self.split: dict[Node, Split] = {}
 
     def merged(self, node: Node, shape: Shape) -> Parts | None:
-        """Return the sizes that stay separate after a reshape of a value of ``shape``; None if it merges none."""
+        """Return the sizes that stay separate after a reshape of a value of ``shape``; None if none stay separate."""
         raise NotImplementedError
 
     def regrouped(self, node: Node, source: Split) -> Parts | None:
-        """Return the sizes that stay separate after a reshape of a split value; None if its axes must be merged."""
+        """Return the sizes that stay separate after a reshape of a split value; None if axes must be merged first."""
         raise NotImplementedError
 
     def other(self, node: Node) -> Split | None:
@@ -56,7 +56,7 @@ class Separation:
         return None
 
     def note(self, node: Node, is_split: bool) -> None:
-        """Record a value with separate axes, or (not ``is_split``) one whose axes are all split again."""
+        """Record a value with separate axes; with ``is_split=False``, one whose merged axes have all been split."""
 
     def build(self) -> Graph:
         """Return the rewritten graph; the same graph if no axis stays separate."""
@@ -95,10 +95,11 @@ class Separation:
             return None
         try:
             return self._split_op(node)
-        except (ValueError, TypeError):  # the op does not take so many axes
+        except (ValueError, TypeError):  # the op does not support operands of that rank
             return None
 
     def _reshape(self, node: Node) -> Split | None:
+        """Return a reshape's result with separate axes; None if no axes stay separate."""
         source = self.split.get(node.operands[0])
         before = self.new[node.operands[0]] if source is None else source.value
         parts = self.merged(node, before.shape) if source is None else self.regrouped(node, source)
@@ -107,6 +108,7 @@ class Separation:
     # Other ops -----------------------------------------------------------------------------------
 
     def _split_op(self, node: Node) -> Split | None:
+        """Return the result of an op of split operands with separate axes; None if axes must be merged first."""
         kind = OPS[node.op].kind
         is_known = node.op in ("matmul", "concat", "gather", "transpose", "slice", "reverse", "windows")
         if not is_known and (kind not in ("elementwise", "reduction") or OPS[node.op].random):
@@ -122,8 +124,8 @@ class Separation:
     def _parts_of_result(self, node: Node) -> Parts | None:
         """Return the sizes into which each axis of a result is split.
 
-        An operand of whose merged axes the op mixes positions does not count. None if no operand counts, or if operands
-        differ in their sizes.
+        Operands whose merged axes the op mixes are ignored. Return None if no operand remains, or if the remaining
+        operands disagree about the sizes.
         """
         dims: list[tuple[Dim, ...]] = [(dim,) for dim in node.shape]
         for number, item in enumerate(node.operands):
@@ -161,7 +163,7 @@ class Separation:
 
 
 def _attributes(node: Node, parts: Parts, before: Parts) -> dict[str, Any]:
-    """Return the attributes of an op that name axes, for separate axes.
+    """Return the attributes of an op that are indexed by axis or contain axes, for separate axes.
 
     Args:
         node: Node with merged axes.
@@ -216,6 +218,7 @@ def refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
 
 
 def _flat(parts: Sequence[tuple[Dim, ...]]) -> tuple[Dim, ...]:
+    """Return the shape over separate axes."""
     return tuple(dim for sizes in parts for dim in sizes)
 
 
@@ -225,7 +228,7 @@ def _starts(parts: Parts) -> list[int]:
 
 
 def op_like(node: Node, *operands: Node, **changes: Any) -> Node:
-    """Return the op of a node with other operands, and some other attributes."""
+    """Return an op like ``node`` with ``operands``, and with ``changes`` to its attributes."""
     attributes = {**dict(node.attributes), **changes}
     return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 

@@ -39,7 +39,7 @@ def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Ch
 
 
 def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: Where | None = None) -> Graph:
-    """Return the graph of a sequence's end, where ``rests`` has the remaining entries by length symbol.
+    """Return the graph of a sequence's end. ``rests`` has the number of entries after the last whole step, by length.
 
     Law: it returns those entries of the whole graph's outputs that no chunk has returned.
 
@@ -55,9 +55,9 @@ class _ChunkGraph:
     def __init__(self, timeline: Timeline, rows: Dim, rests: Mapping[str, int] | None, where: Where | None) -> None:
         self.timeline, self.rows, self.rests, self.where = timeline, rows, rests, where
         self.new: dict[Node, Node] = {}
-        self.time_invariant: dict[tuple[Node, int], Node] = {}  # time-invariant values, by delay
+        self.time_invariant: dict[tuple[Node, int], Node] = {}  # time-invariant values, by node and delay
         self.pasts: dict[Past, Node] = {}  # values of the chunk, each preceded by its past
-        # The same, with the sequence's first entries mirrored or repeated in front.
+        # values with their past, in which mirrored or repeated entries precede the sequence
         self.repeated: dict[tuple[Node, Repeat], Node] = {}
         self.positions = RowPositions(rows, where)
         self.inputs: dict[Node, Node] = {}
@@ -99,7 +99,7 @@ class _ChunkGraph:
         return growth
 
     def _count(self, growth: Growth, delay: int) -> Dim:
-        """Return the number of entries in a chunk."""
+        """Return the number of entries of a value in a chunk, or at the sequence's end."""
         return growth.per_step * size(growth.symbol) if self.rests is None else growth.constant + delay
 
     def _chunk_sizes(self, value: Any, delay: int) -> Any:
@@ -246,10 +246,11 @@ class _ChunkGraph:
         return joined, kept
 
     def _with_past(self, chunk: Node, past: Past, kept: int) -> Node:
+        """Return a chunk with ``kept`` past entries in front, and make these entries a state."""
         base, axis = past.base, self.timeline.axis(past.base)
         assert axis is not None
         rows = self._row_axis(base)
-        if chunk.shape[rows] != self.rows:  # equal for all rows, but rows start their streams at different times
+        if chunk.shape[rows] != self.rows:  # a value shared by all rows: rows start at different times, so broadcast it
             if chunk.shape[rows] != 1:
                 raise GraphError(
                     "this graph can't be streamed: a stream keeps the past of a sequence for each row, but the "
@@ -275,6 +276,7 @@ class _ChunkGraph:
         return joined
 
     def _row_axis(self, node: Node) -> int:
+        """Return the index of a value's row axis: the first axis other than time with the size of the batch."""
         axis = self.timeline.axis(node)
         usual = 1 if axis == 0 else 0
         if isinstance(self.rows, int):  # another axis may have this size by chance
@@ -342,7 +344,7 @@ class _ChunkGraph:
         if self.rests is None:
             joined, kept = self._joined(view)
             ahead = delay * step + view.front - line.delay_of(view.base)
-            dropped = int(ahead < 0)  # if the first window starts after the chunk's first entry, drop the one before
+            dropped = int(ahead < 0)  # the first window starts inside the chunk: also compute, and drop, the one before
             start = kept - ahead - dropped * step
             joined = self._cut(
                 joined, view.base, start, count * step + (span + 1 if dropped else min(span, kept - start))
@@ -365,7 +367,7 @@ class _ChunkGraph:
         return make("broadcast", number(0, node), where=node.where, shape=shape)
 
     def _source(self, node: Node, first: int) -> tuple[Node, int]:
-        """Return the value from which a node takes windows, and the entry of it at which window ``first`` starts."""
+        """Return the value of which a node reads windows, and the index of the entry where window ``first`` starts."""
         if node in self.timeline.views:
             return node, first
         source = node.operands[0]
@@ -376,7 +378,7 @@ class _ChunkGraph:
         return source, first * node["step"][axis] + self._as_int(node, node["start"][axis])
 
     def _last_entries(self, node: Node, first: int, view: View) -> Node:
-        """Return a padded or cut value from ``first``, counted from the chunk's first entry, to the end of ``view``."""
+        """Return the entries of a padded or cut value from ``first`` to the end. Entry 0 is the chunk's first one."""
         line = self.timeline
         if node is view.base:
             joined, kept = self._joined(view)

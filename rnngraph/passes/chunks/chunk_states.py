@@ -16,7 +16,7 @@ NUMBER_STATE = f"state/{NUMBER}"
 
 
 def is_number(node: Node) -> bool:
-    """True for the input that numbers streams."""
+    """True for the input with the number of each row's stream, from which its random numbers are drawn."""
     return node.op == "input" and node["label"] == NUMBER
 
 
@@ -33,7 +33,7 @@ class ChunkStates:
         self.by_label: dict[str, tuple[Node, Node, Node]] = {}
 
     def make(self, label: str, shape: tuple[Dim, ...], fill: Node, like: Node) -> Node:
-        """Return the input of a state, which the caller adds to ``by_label``."""
+        """Return the input of a state with the dtype of ``fill``. The caller adds it to ``by_label``."""
         kind = TensorType(fill.dtype, shape)
         return make("input", where=like.where, name=label.replace("/", "_"), label=label, type=kind)
 
@@ -47,7 +47,7 @@ class ChunkStates:
         return self.by_label[STEPS][1]
 
     def calls(self, one: Node) -> Node:
-        """Return the number of calls so far, this one included, [rows]. ``one`` is the number for a single call."""
+        """Return the number of each row's calls, this one included: [rows]. ``one`` is the step number of one call."""
         zero = make("constant", value=np.zeros((), np.int64))
         if STEPS not in self.by_label:
             calls = self.make(STEPS, (self.rows, 1), zero, zero)
@@ -79,7 +79,7 @@ class ChunkStates:
         return make("sub", value, delay_node, where=node.where) if delay else value
 
     def number(self, node: Node) -> Node:
-        """Return the numbers of the rows' streams, [rows], which start as those of the input ``node``."""
+        """Return the stream number of each row, [rows]: a state whose initial value is the input ``node``."""
         first = make("reshape", node, shape=(self.rows, 1))
         present = self.make(NUMBER_STATE, (self.rows, 1), first, node)
         self.by_label[NUMBER_STATE] = first, present, present

@@ -2,6 +2,7 @@
 
 A reshape from ``[rows, steps, 8]`` to ``[rows, steps // 64, 512]`` is valid only if 64 divides the number of steps,
 which is known only at run time. A stream reads whole pieces of 64 steps, so the reshape is valid there.
+
 Law: values are unchanged, bit for bit, wherever the reshape is valid.
 """
 

@@ -1,4 +1,4 @@
-"""Delays of values in a chunk's graph, and the number of past entries to keep of each."""
+"""Computation of a timeline: the delay of each value in a chunk's graph, and the number of its past entries to keep."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class _Walk:
     def __init__(self, line: Timeline) -> None:
         self.line, self.stream_rate = line, line.stream_rate
         self.read: dict[Node, Sequence[Node]] = {}  # operands that a node reads entry by entry
-        self.fronts: dict[
-            Node, list[Node]
-        ] = {}  # for nodes that repeat first entries: readers that use them as padding
+        # by node that repeats first entries: the readers that use it as padding
+        self.fronts: dict[Node, list[Node]] = {}
 
     # The earliest time of each value -------------------------------------------------------------
 
     def earliest(self) -> None:
+        """Delay each value just enough to have its entries, find views and windows, and record refused nodes."""
         line = self.line
         for node in line.graph.nodes:
             reason = self._earliest(node)
@@ -75,9 +75,11 @@ class _Walk:
                 self.line.refused.pop(node, None)
 
     def _outputs(self) -> list[Node]:
+        """Return the outputs that have a time axis."""
         return [node for _, node in self.line.graph.outputs if self.line.has_time(node)]
 
     def _growth(self, node: Node) -> Growth:
+        """Return the growth of a value with a time axis."""
         growth = self.line.growth(node)
         assert growth is not None
         return growth
@@ -132,7 +134,10 @@ class _Walk:
         return any(axis is not None and isinstance(fate(node, number, axis), Shifted) for number, axis in axes)
 
     def _split_factor(self, node: Node, timed: Sequence[Node], growth: Growth) -> int | None:
-        """Return the number of entries into which a reshape splits each entry of its operand; None for other nodes."""
+        """Return the number of entries into which a reshape splits each entry of its operand.
+
+        Return None for other nodes.
+        """
         if node.op != "reshape" or not timed or self.line.axis(timed[0]) != self.line.axis(node):
             return None
         before = self._growth(timed[0])
@@ -140,6 +145,7 @@ class _Walk:
         return piece if not rest and piece > 1 and growth.constant == piece * before.constant else None
 
     def _join_pieces(self, node: Node, pieces: Node, piece: int) -> str:
+        """Record a reshape that splits each entry of ``pieces`` into ``piece`` entries. Return as ``_earliest``."""
         line = self.line
         if pieces in line.running:
             return "running positions are sliced or concatenated along time"
@@ -149,6 +155,7 @@ class _Walk:
         return ""
 
     def _resumed(self, node: Node) -> str:
+        """Record a value that begins with the past of a kept state. Return as ``_earliest``."""
         line = self.line
         timed = [item for item in node.operands if line.has_time(item)]
         if node.op == "scan" or (node not in line.resumed and not all(map(line.holds_past, timed))):
@@ -161,6 +168,7 @@ class _Walk:
         return ""
 
     def _scan(self, node: Node) -> str:
+        """Record the delay of a loop over time. Return as ``_earliest``."""
         scan = ScanParts.of(node)
         if not counts(scan.length, self.stream_rate.lengths) or node["reverse"]:
             return ""  # ``runtime.streams.causality`` reports such a scan
@@ -175,15 +183,20 @@ class _Walk:
         return max((delay for delay in map(self._entrywise_delay, operands) if delay is not None), default=None)
 
     def _entrywise_delay(self, node: Node) -> int | None:
-        """Return the delay of an operand that is read entry by entry, not in windows; None without a delay."""
+        """Return the delay of an operand that is read entry by entry; None if its entries are equal at all times.
+
+        A padded or cut operand becomes windows of size 1.
+        """
         if node in self.line.views and node not in self.line.delays:
             self._add_windows(node, WindowSpec(self.line.views[node], 1, 1, 1))
         return self.line.delays[node]
 
     def _view(self, node: Node) -> View:
+        """Return the view of a value. Its base is the value itself unless it is padded or cut."""
         return self.line.views.get(node, self.line.plain(node))
 
     def _concat(self, node: Node) -> str:
+        """Record padding along time as a view. Return as ``_earliest``."""
         line = self.line
         whole = [place for place, item in enumerate(node.operands) if line.has_time(item)]
         if len(whole) > 1:
@@ -209,7 +222,10 @@ class _Walk:
         return ""
 
     def _padding_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | None:
-        """Return the padding before a sequence: a number, or repeated first entries; None for anything else."""
+        """Return what an operand before the sequence ``inner`` of a concat repeats; None if it is no padding.
+
+        Padding is the bytes of one number, or entries of the sequence.
+        """
         number, count, chain = _fill_of(item), item.shape[node["axis"]], [item]
         if number is not None:
             return number
@@ -243,16 +259,19 @@ class _Walk:
         return node, start, step
 
     def _is_cut_in_time_alone(self, node: Node) -> bool:
+        """True if a slice keeps all axes but time whole."""
         time, whole = self.line.axis(node.operands[0]), node.operands[0].shape
         others = (axis for axis in range(len(whole)) if axis != time)
         return time is not None and all(node.shape[axis] == whole[axis] for axis in others)
 
     def _is_cut(self, node: Node) -> bool:
+        """True if a slice does not keep the time axis whole."""
         axis = self.line.axis(node.operands[0])
         assert axis is not None
         return (node["start"][axis], node["stop"][axis], node["step"][axis]) != (0, node.operands[0].shape[axis], 1)
 
     def _slice(self, node: Node) -> str:
+        """Record a slice along time as a view, as windows or as last entries. Return as ``_earliest``."""
         line, source = self.line, node.operands[0]
         axis = line.axis(source)
         assert axis is not None
@@ -264,9 +283,8 @@ class _Walk:
             return f"a slice {start}:{stop} over time, as in padding that mirrors or repeats the first steps"
         line.chunk_only.add(node)
         view = self._view(source)
-        delay = max(
-            view.delay + first, first - last.constant
-        )  # wait until the end of the sequence cannot cut off an entry
+        # wait until the end of the sequence cannot cut off an entry
+        delay = max(view.delay + first, first - last.constant)
         view = view._replace(front=view.front - first, delay=delay)
         if step == 1:
             line.views[node] = view
@@ -294,7 +312,7 @@ class _Walk:
         return None if growth.per_step else growth.constant
 
     def _add_windows(self, node: Node, spec: WindowSpec) -> None:
-        """Record windows, with the delay at which each window is returned in the step of its last entry."""
+        """Record windows, with the delay by which each window is complete when it is returned."""
         self._entrywise_delay(spec.view.base)
         span = spec.dilation * (spec.size - 1) + 1
         delay = max(0, -(-max(span + spec.view.delay, spec.view.begins) // spec.step) - 1)
@@ -328,6 +346,7 @@ class _Walk:
     # Kept entries --------------------------------------------------------------------------------
 
     def pasts(self) -> None:
+        """Count the past entries to keep of each value."""
         line = self.line
         for node in line.graph.nodes:
             for item in self.read.get(node, ()):
@@ -346,6 +365,7 @@ class _Walk:
         self._merge_pasts()
 
     def _keep_for_windows(self, node: Node, spec: WindowSpec) -> None:
+        """Keep the entries that windows read before the chunk's first entry."""
         view, step = spec.view, spec.step
         if self.line.is_timeless(spec):
             return
@@ -363,7 +383,7 @@ class _Walk:
             line.masked.add(past)
 
     def _merge_pasts(self) -> None:
-        """Merge kept entries of a value whose padding nothing reads with those under its other padding."""
+        """Merge two pasts of a value if one has no padding: the other one serves the readers of both."""
         line = self.line
         for past, count in [*line.pasts.items()]:
             other = line.past(line.plain(past.base))

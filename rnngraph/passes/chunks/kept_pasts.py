@@ -16,9 +16,9 @@ from ...ir.interpreter import interpret
 from ...ir.types import Dim
 
 _MOVES = frozenset(("concat", "reshape", "slice", "transpose"))
-"""Invertible ops that only move entries."""
+"""Ops that only move entries."""
 ROWS, STEPS = 2, 3
-"""Sizes of a trial run that traces the entries of a state."""
+"""Number of rows and of steps in the trial run of ``_is_past``. Two different small numbers suffice."""
 
 
 def joined_to_kept(graph: Graph, lengths: Set[str], kept: Set[str]) -> set[Node]:

@@ -64,7 +64,7 @@ def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> 
 
 
 def _padded_sequence(node: Node, lengths: Set[str]) -> int | None:
-    """Return the index of the sequence in a concat along time; None unless all other operands are one number."""
+    """Return the index of the sequence in a concat along time; None unless all other operands are constant padding."""
     if node.op != "concat":
         return None
     timed = [place for place, item in enumerate(node.operands) if counts(item.shape[node["axis"]], lengths)]
@@ -73,7 +73,7 @@ def _padded_sequence(node: Node, lengths: Set[str]) -> int | None:
 
 
 def _is_still(node: Node, lengths: Set[str]) -> bool:
-    """True if all elements of a value are one number, and it has no time axis."""
+    """True if a value has no time axis, and all its elements are equal."""
     return value_of(node) is not None and not any(counts(dim, lengths) for dim in node.shape)
 
 
@@ -84,7 +84,7 @@ def _is_alike(node: Node, other: Node) -> bool:
 
 
 def _apply_to_part(node: Node, operands: Sequence[Node], axis: int, count: Dim) -> Node:
-    """Return an op applied to a part of its operands along the time axis."""
+    """Return an op of the first ``count`` entries of its operands along ``axis``."""
     attributes = dict(node.attributes)
     if "shape" in attributes:
         attributes["shape"] = tuple(count if place == axis else dim for place, dim in enumerate(node["shape"]))
@@ -92,9 +92,9 @@ def _apply_to_part(node: Node, operands: Sequence[Node], axis: int, count: Dim) 
 
 
 def value_of(node: Node) -> np.ndarray | None:
-    """Return the number that all elements of a value equal; None if they may differ.
+    """Return the number to which all elements of a value are equal; None if they may differ.
 
-    The result is also None if compiled code may round the number differently from NumPy.
+    Also return None if compiled code may round the number differently from NumPy.
     """
     if node.op == "constant":
         return np.asarray(node["value"]).reshape(()) if node["value"].size == 1 else None

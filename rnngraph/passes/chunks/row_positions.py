@@ -1,4 +1,4 @@
-"""Step numbers in chunks, which may differ by row, because the rows of a stream may begin at different times."""
+"""Step numbers within chunks. They may differ from row to row, because the rows of a stream may begin at any time."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ class RowPositions:
         self.plain: dict[Node, Node] = {}
 
     def add(self, value: Node, plain: Node) -> Node:
+        """Record a value that differs by row, with its form without a row axis. Return the value."""
         self.plain[value] = plain
         return value
 
     def check(self, value: Node, what: str) -> Node:
-        """Return a value. Raise ``GraphError`` if it differs by row, which the reader ``what`` does not support."""
+        """Return ``value`` unchanged. Raise ``GraphError`` if it differs by row, which the reader ``what`` refuses."""
         if value in self.plain:
             raise self._error(what, value.where)
         return value
 
     def build(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
-        """Return an op of which some operands have a row axis in front."""
+        """Return an op if some of its operands have an additional row axis in front; the result has one, too."""
 
         def rebuilt(*items: Node) -> Node:
             return make(node.op, *items, where=node.where, name=node.name, **attributes)
@@ -62,7 +63,7 @@ class RowPositions:
         )
 
     def _with_row_axis(self, value: Node, axis: int, rank: int, node: Node) -> Node:
-        """Reshape an operand so that its row axis is ``axis`` of an op of ``rank``. Its plain form has size 1 there."""
+        """Reshape an operand to ``rank`` axes, so that its row axis is ``axis``, where its plain form has size 1."""
         plain = self.plain[value]
         shape = (*(1 for _ in range(rank - plain.tensor.rank)), *plain.shape)
         if shape[axis] != 1:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
 MAX_ENTRIES = 1 << 16
-"""Maximum entries per step. If more would be needed, each entry is a step, and some sizes have no growth."""
+"""Maximum rate, in entries per step. If a higher rate would be needed, the rate is 1, and some sizes have no growth."""
 
 
 @dataclass(frozen=True)

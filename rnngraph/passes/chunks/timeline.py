@@ -14,7 +14,7 @@ from ...support.records import dataclass
 from .stream_rate import Growth, StreamRate
 
 NO_FILL = b""
-"""Fill of a past whose entries before the first are not read."""
+"""Fill of a past of which no entry before the sequence's first one is read."""
 
 
 class Repeat(Enum):
@@ -69,13 +69,13 @@ class Timeline:
     Entry i of a value in the chunk from step K is entry ``per_step * K + i - delay`` of the sequence.
 
     Attributes:
-        delays: Delay of each node in its own entries; None for values that are equal at all times.
-        views: Padded and cut values that only windows read, by node.
+        delays: Delay of each node, in entries of the node; None for values that are equal at all times.
+        views: Padded and cut values by node, which chunks read through windows.
         windows: Windows over views, by node.
-        pasts: Number of kept entries.
+        pasts: Number of entries to keep, by past.
         masked: Pasts whose entries before the first must be overwritten, because the source is delayed.
         fronts: Nodes that repeat first entries as padding in front of a sequence. Chunks do not compute them.
-        ends: Slices of the last entries, with their first entry relative to whole steps.
+        ends: Slices of the last entries; for each the offset of its start from ``per_step`` times the number of steps.
         resumed: Concatenations with the past of a kept state, and values computed from them as in the whole graph.
         delay: Delay of the outputs in steps of the stream.
         chunk_only: Nodes that chunks compute differently from the whole graph.
@@ -113,12 +113,12 @@ class Timeline:
 
     @property
     def has_tail(self) -> bool:
-        """True if the end of a sequence needs a graph of its own, not that of a shorter chunk."""
+        """True if the end of a sequence needs a separate graph, because the chunk's graph would be wrong there."""
         return bool(self.chunk_only or self.joins) or self.stream_rate.rate > 1 or self.has_late_entries
 
     @property
     def has_late_entries(self) -> bool:
-        """True if some entries are returned only after the end of the sequence, even if all steps are whole."""
+        """True if some entries are returned after the last step, even if the rate divides the sequence's length."""
         read = [node.operands[0] for node in self.ends] + [
             node for _, node in self.graph.outputs if self.has_time(node)
         ]
@@ -128,6 +128,7 @@ class Timeline:
         return more or self.delay > 0 or any(map(self.delay_of, (*read, *loops)))
 
     def axis(self, node: Node) -> int | None:
+        """Return a value's time axis; None if it has none."""
         return time_axis(node, self.stream_rate.lengths)
 
     def growth(self, node: Node) -> Growth | None:
@@ -152,7 +153,7 @@ class Timeline:
         return spec.size == 1 and spec.view == self.plain(base) and self.delays.get(base, 0) is None
 
     def delay_of(self, node: Node) -> int:
-        """Return the delay of a value in its own entries, 0 by default."""
+        """Return the delay of a value, in entries of the value; 0 if none is recorded."""
         return self.delays.get(node) or 0
 
     def keeps_rate(self, node: Node) -> bool:

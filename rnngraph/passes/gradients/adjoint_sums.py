@@ -12,7 +12,7 @@ from ...support.records import dataclass
 
 
 def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
-    """Return the roots, and the nodes that depend on them and are differentiable, unlike integers and bools."""
+    """Return the roots, and all nodes of a differentiable dtype that depend on them."""
     active = set(roots)
     for node in nodes:
         if node in active:
@@ -27,7 +27,15 @@ def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
 
 @dataclass
 class Adjoints:
-    """Accumulator of adjoints by node. Only ``active`` nodes, which depend on a root, have adjoints."""
+    """Accumulator of the adjoints of a graph's nodes.
+
+    Attributes:
+        nodes: Nodes of the graph, operands first.
+        roots: Nodes with respect to which gradients are computed.
+        parts: Contributions to the adjoint of a node.
+        slices: Slices of a node, with their adjoints.
+        active: Nodes that depend on a root, and therefore have adjoints.
+    """
 
     nodes: Sequence[Node]
     roots: Sequence[Node]
@@ -39,10 +47,11 @@ class Adjoints:
         self.done: dict[Node, Node] = {}
 
     def add(self, node: Node, adjoint: Node) -> None:
+        """Record a contribution to the adjoint of a node."""
         self.parts.setdefault(node, []).append(adjoint)
 
     def add_slice(self, node: Node, adjoint: Node) -> None:
-        """Record the adjoint of a slice. ``adjoint`` adds up the slices of an operand at once."""
+        """Record the adjoint of a slice. ``self.adjoint`` combines those of all slices of an operand."""
         self.slices.setdefault(node.operands[0], []).append((node, adjoint))
 
     def adjoint(self, node: Node) -> Node | None:
@@ -60,7 +69,7 @@ class Adjoints:
 
 
 def _rows_together(parts: Sequence[Node]) -> list[Node]:
-    """Merge the ``scatter_add`` ops of unrolled steps into one, so that not every step needs a table of its own."""
+    """Merge the ``scatter_add`` ops of unrolled steps into one, because each op needs memory for a whole table."""
     steps = [part for part in parts if part.op == "scatter_add" and part.operands[0].tensor.rank == 1]
     if len(steps) < 2 or len({part.operands[0].dtype for part in steps}) > 1:
         return list(parts)
@@ -71,7 +80,10 @@ def _rows_together(parts: Sequence[Node]) -> list[Node]:
 
 
 def _join_slices(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
-    """Return the adjoints of a node's slices: one concatenation if the slices tile an axis, else each zero-padded."""
+    """Return the contributions of slices to a node's adjoint.
+
+    If the slices tile an axis, return one concatenation of their adjoints, else each adjoint padded with zeros.
+    """
     if not slices:
         return []
     for axis in range(node.tensor.rank):

@@ -21,12 +21,14 @@ from .scan_derivative import ScanDerivative
 
 
 def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
-    """Return the graph and the gradients with respect to each node of ``wrt``.
+    """Return the graph with the gradients' residuals, and the gradients with respect to each node of ``wrt``.
 
     The graph has the same outputs. Its scans also return the values that the gradients read.
 
     Args:
+        graph: Graph to differentiate.
         seeds: Nodes with their initial adjoints.
+        wrt: Nodes of the graph.
     """
     work = _Reverse(graph.nodes, wrt)
     for node, adjoint in seeds:
@@ -60,7 +62,7 @@ class Autodiff:
 
     def __call__(self, graph: Graph) -> Graph:
         by_label = dict(graph.outputs) | {str(node["label"]): node for node in graph.inputs}
-        # An input that the loss does not depend on gets a gradient of zero.
+        # An input on which the loss does not depend has a gradient of zero.
         roots = [by_label[label] for label in self.wrt]
         seeds = [(node, _supplied(name, node)) for name in self.outputs for node in [graph.output(name)]]
         if not self.outputs:
@@ -76,7 +78,7 @@ class Autodiff:
 
 
 def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
-    """Add those parameters of ``kinds`` (types by label) to the graph's inputs that nothing in the graph reads."""
+    """Add the parameters of ``kinds`` (types by label) that nothing in the graph reads to the graph's inputs."""
     known = {node["label"] for node in graph.inputs if node.op == "parameter"}
     unread = [
         make("parameter", label=label, name=label, type=kind) for label, kind in kinds.items() if label not in known
@@ -85,11 +87,12 @@ def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
 
 
 def _supplied(name: str, node: Node) -> Node:
+    """Return the input ``output_gradient/<name>`` with the gradient of an output."""
     return make("input", type=node.tensor, label=OUTPUT_GRADIENT + name, name=f"d_{name.replace('/', '_')}")
 
 
 def unreached(graph: Graph) -> list[str]:
-    """Return the labels whose gradient is zero because the loss does not depend on them."""
+    """Return the labels whose gradient is a constant 0, because the loss does not depend on the value."""
     zero_nodes: set[Node] = set()
     for node in graph.nodes:
         is_zero = node.op == "constant" and not np.any(node["value"])
@@ -100,7 +103,7 @@ def unreached(graph: Graph) -> list[str]:
 
 @dataclass
 class _Reverse(Adjoints):
-    """Reverse accumulation over a graph. ``swaps`` maps forward scans to versions that also return residuals."""
+    """Reverse accumulation over a graph. ``swaps`` maps each scan to a scan that also returns the residuals."""
 
     swaps: dict[Node, Node] = field(default_factory=dict)
 
@@ -113,6 +116,7 @@ class _Reverse(Adjoints):
                 self.results.setdefault(node.operands[0], {}).setdefault(node["index"], []).append(node)
 
     def run(self) -> None:
+        """Compute the adjoints of all active nodes, from the last to the first."""
         for node in reversed(self.nodes):
             if node not in self.active or not node.operands:
                 continue
@@ -133,6 +137,7 @@ class _Reverse(Adjoints):
                     self.add(operand, part)
 
     def _scan(self, node: Node) -> None:
+        """Add the adjoints of a scan's operands, from those of its results."""
         results = self.results.get(node, {})
         received: dict[int, Node] = {}
         for index, users in results.items():

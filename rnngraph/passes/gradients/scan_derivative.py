@@ -23,7 +23,13 @@ from .adjoint_sums import Adjoints, active_nodes
 
 
 class DeferredSum(NamedTuple):
-    """Adjoint of an invariant, summed outside of the loop: the ``rule``, and ``values`` over all steps."""
+    """Sum over steps by which the adjoint of an invariant is computed outside of the loop.
+
+    Attributes:
+        invariant: Input of the body.
+        rule: Function (operand of the scan, values over all steps) -> adjoint.
+        values: Nodes of the body that the rule reads at all steps.
+    """
 
     invariant: Node
     rule: Callable[..., Node]
@@ -35,7 +41,7 @@ class ScanDerivative:
 
     Attributes:
         forward: The forward scan, with residuals among its results.
-        parts: Pairs of an operand and its adjoint.
+        parts: Pairs of an operand of the scan and a contribution to the operand's adjoint.
     """
 
     def __init__(self, scan: Node, received: Mapping[int, Node], active: set[Node]) -> None:
@@ -67,6 +73,7 @@ class ScanDerivative:
         self.roots, self.inside = roots, inside
 
     def _reverse_body(self) -> None:
+        """Compute the adjoints of a step. The adjoints of the step's results become inputs of the backward body."""
         work = Adjoints(self.body.nodes, list(self.roots))
         invariants = set(self.invariants)
         self.deferred: list[DeferredSum] = []
@@ -101,7 +108,7 @@ class ScanDerivative:
         self.work = work
 
     def _node(self, work: Adjoints, node: Node, g: Node, invariants: set[Node]) -> None:
-        """Apply one node's rule. The adjoints of invariants are deferred, and summed over steps outside."""
+        """Apply the rule of a node with adjoint ``g``. Sums over steps, for invariants, are deferred."""
         if node.op == "slice" and all(step == 1 for step in node["step"]) and node.operands[0] not in invariants:
             if node.operands[0] in work.active:
                 work.add_slice(node, g)
@@ -141,7 +148,7 @@ class ScanDerivative:
         self.available: set[Node] = set(self.body.inputs)  # residuals, inputs, and values that cheap ops recompute
         self.recomputed: set[Node] = set()  # values that are recomputed, and their dependencies
         condition = self.scan_parts.when
-        # The condition is a residual, which is zero for steps that do not run.
+        # A carried condition must be saved: residuals are zero for skipped steps, so the backward loop skips them, too.
         if condition is not None and condition in self.carried:
             read.add(condition)
         inputs = set(self.body.inputs)
@@ -151,6 +158,7 @@ class ScanDerivative:
             self._decide(node, inputs, carried)
 
     def _decide(self, node: Node, inputs: set[Node], carried: set[Node]) -> None:
+        """Decide whether a value that the backward scan reads is saved or recomputed."""
         if node in self.cheap or node in self.residuals:
             return
         if node in carried or (node in self.following and node.tensor.rank > 2):  # matrix states are saved anyway
@@ -167,6 +175,7 @@ class ScanDerivative:
             self.residuals[node] = None
 
     def _record_recomputed(self, node: Node, carried: set[Node]) -> None:
+        """Record that a value is recomputed. Carries from which it is computed become residuals."""
         for item in topological([node], known=self.recomputed):
             self.recomputed.add(item)
             if item in carried and item not in self.residuals:
@@ -206,7 +215,13 @@ class ScanDerivative:
             self.parts.append((self.outer[invariant], rule(invariant, *(steps[item] for item in values))))
 
     def _backward(self, histories: Mapping[Node, Node], carried: Sequence[Node], emits: Sequence[Node]) -> Node:
-        """Return the scan of adjoints. ``histories`` maps nodes of the body to residuals of all steps."""
+        """Return the scan of adjoints.
+
+        Args:
+            histories: Residuals over all steps, by node of the body.
+            carried: Carries that have an adjoint.
+            emits: Adjoints of the body that the scan returns at all steps.
+        """
         new = {g: g for g in (*self.emit_in.values(), *(self.carry_in[carry] for carry in carried))}
         sequences = [Binding(g, self.received[index]) for index, g in self.emit_in.items()]
         invariants: list[Binding] = []
@@ -246,7 +261,7 @@ class ScanDerivative:
 
 
 def _is_cheap(node: Node) -> bool:
-    """True if a value is recomputed from its operands rather than saved."""
+    """True if a value costs less to recompute from its operands than to save."""
     row = OPS[node.op]
     if not node.operands or (node.op == "matmul" and _is_small_constant(node.operands[1])):
         return True
@@ -258,11 +273,17 @@ SMALL = 32
 
 
 def _is_small_constant(node: Node) -> bool:
+    """True for a constant matrix of at most ``SMALL`` rows."""
     return node.op == "constant" and node.tensor.rank == 2 and int(str(node.shape[0])) <= SMALL
 
 
 def _before_sum(part: Node, g: Node) -> Node:
-    """Return the adjoint of an elementwise op's operand before the sum over broadcast axes."""
+    """Return an adjoint before the sum over the axes along which the operand was broadcast.
+
+    Args:
+        part: Adjoint of the operand of an elementwise op.
+        g: Adjoint of the op's result, at which the search ends.
+    """
     while part is not g and part.op in ("reshape", "reduce_sum"):
         part = part.operands[0]
     return part
@@ -272,10 +293,12 @@ def _before_sum(part: Node, g: Node) -> Node:
 
 
 def _outer_sum(operand: Node, left: Node, g: Node) -> Node:
+    """Return the adjoint of a weight [inputs, units]: a sum of outer products over steps and rows."""
     return make("outer_sum", left, g, where=operand.where)
 
 
 def _matrix_products(operand: Node, left: Node, g: Node) -> Node:
+    """Return the adjoint of a batch of weights [..., inputs, units]: for each, one product over steps and rows."""
     left, g = _rows_of_all_steps(left), _rows_of_all_steps(g)
     order = (*range(left.tensor.rank - 2), left.tensor.rank - 1, left.tensor.rank - 2)
     return make("matmul", make("transpose", left, where=operand.where, order=order), g, where=operand.where)
@@ -291,6 +314,7 @@ def _rows_of_all_steps(sequence: Node) -> Node:
 
 
 def _scatter_add(operand: Node, ids: Node, rows: Node) -> Node:
+    """Return the adjoint of a table, to whose rows ``ids`` the adjoints ``rows`` of all steps are added."""
     return make("scatter_add", ids, rows, where=operand.where, rows=operand.shape[0])
 
 

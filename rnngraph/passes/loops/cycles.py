@@ -11,10 +11,10 @@ from ...ir.graph import Node
 
 
 def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[Node]]:
-    """Return the nodes of each strongly connected component, in order. A carry on no cycle is a component of its own.
+    """Return the nodes of each strongly connected component that has a carry. A carry on no cycle is a component.
 
     Args:
-        nodes: Nodes of a body, operands first.
+        nodes: Nodes of a body, operands first, in which order each component lists its nodes.
         following: Next values by carry.
     """
     component = _Components(following).components
@@ -32,13 +32,13 @@ class _Components:
     The path from the root is an explicit list, because bodies may be deeper than Python's recursion limit.
 
     Attributes:
-        components: Component of each node that a carry depends on.
+        components: Number of the component of each node on which a carry depends.
     """
 
     def __init__(self, following: Mapping[Node, Node]) -> None:
         self.following = following
         self.components: dict[Node, int] = {}
-        self.earliest: dict[Node, int] = {}  # lowest number of a visited node that each node depends on
+        self.earliest: dict[Node, int] = {}  # "lowlink": least index of a node in ``waiting`` that each node reaches
         self.waiting: list[Node] = []  # visited nodes without a component
         self.path: list[tuple[Node, int, Iterator[Node]]] = []
         for root in following:
@@ -48,12 +48,14 @@ class _Components:
                 self._follow(*self.path[-1])
 
     def _enter(self, node: Node) -> None:
+        """Visit a node for the first time."""
         number, before = len(self.earliest), self.following.get(node)
         self.path.append((node, number, iter(node.operands if before is None else (before,))))
         self.earliest[node] = number
         self.waiting.append(node)
 
     def _follow(self, node: Node, number: int, needs: Iterator[Node]) -> None:
+        """Follow the next dependency of the node at the end of the path, or leave the node if there is none."""
         need = next((item for item in needs if item not in self.components), None)
         if need is None:
             self._leave(node, number)

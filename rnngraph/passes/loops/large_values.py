@@ -1,11 +1,11 @@
 """Values that stay in a loop because of their size, although no cycle needs them.
 
-Outside of a loop, a value becomes a sequence in memory that is written once and read once more. This does not pay for
-two kinds of values, which this module selects:
+Outside of a loop, a value becomes a sequence in memory, which is written and read. This does not pay for two kinds of
+values, which this module selects:
 
 - Large values computed from small ones, such as an outer product of two vectors that is added to a matrix state.
-- Readouts: small values to which a large one is reduced, such as a matrix state times a vector. The large value is a
-  member of the loop, or a sequence of another loop's states, as in a derivative.
+- Readouts: small values to which a large value is reduced, such as a matrix state times a vector. The large value is
+  computed in the loop, or is a sequence of another loop's states, as in a derivative.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class StepValues(Generic[Loop]):
     """Values of a scan's step, and the loops into which the scan splits.
 
     Attributes:
-        nodes: Nodes of its body, operands first.
+        nodes: Nodes of the step, operands first.
         readers: Readers of each node; a carry reads its next value.
         loops: The loop that each node belongs to.
         varying: Nodes that differ from step to step.
@@ -47,8 +47,8 @@ class StepValues(Generic[Loop]):
     histories: Mapping[Node, object]
 
     def computed_from_small_values(self) -> dict[Node, Loop]:
-        """Return large values that are computed from small values and read by a single loop, with this loop."""
-        smallest = dict[Node, int]()  # minimum size from which each value can be computed by ops that move into a loop
+        """Return {large value that is computed from small values: the only loop that reads it}."""
+        smallest = dict[Node, int]()  # size of the smallest values from which movable ops can compute each value
         for node in self.nodes:
             smallest[node] = _size(node) if node in self.varying else 1
             if node.operands and node not in self.loops and moves_into_loops(node):
@@ -63,10 +63,9 @@ class StepValues(Generic[Loop]):
         return moved
 
     def readouts_of_members(self) -> dict[Node, Loop]:
-        """Return the readouts of large values that a loop computes, each with this loop.
+        """Return {readout of a large value: the loop that computes the large value}.
 
-        If the loop also computes the readouts, the large value need not be written for every step. Values that cannot
-        move into the loop still read a sequence of the large value.
+        If the loop also computes all readouts, the large value need not be written at every step.
         """
         moved = dict[Node, Loop]()
         for node, home in self.loops.items():
@@ -75,10 +74,10 @@ class StepValues(Generic[Loop]):
         return moved
 
     def readouts_of_sequences(self) -> dict[Node, Loop]:
-        """Return the readouts of large sequences that only one loop reads, with that loop.
+        """Return {readout of a large sequence: the only loop that reads the sequence}.
 
-        Readouts are all values on the way from the sequence to small values, and the small values. The values of a
-        carry before and after each step count as one sequence, because they share memory.
+        Readouts include all values between the sequence and the small values. The values of a carry before and after
+        each step count as one sequence, because they share memory.
         """
         moved = dict[Node, Loop]()
         for node in self.nodes:
@@ -92,9 +91,12 @@ class StepValues(Generic[Loop]):
         return moved
 
     def _readouts(self, large: Node, home: Loop, moved: Mapping[Node, Loop]) -> set[Node]:
-        """Return the ops that reduce a large value and can move into the loop ``home``; empty if one cannot.
+        """Return the ops outside of a loop that reduce a large value; empty if one cannot move into the loop.
 
-        ``moved`` has the values that move into loops already.
+        Args:
+            large: The large value.
+            home: The loop.
+            moved: Values that other calls have moved into loops.
         """
         readers, max_small = set[Node](), _size(large) // MIN_RATIO
         pending = self._outside(large, home)
@@ -114,12 +116,13 @@ class StepValues(Generic[Loop]):
         return readers if others.isdisjoint(self._available_after(home, moved)) else set()
 
     def _outside(self, node: Node, home: Loop) -> list[Node]:
+        """Return the readers of a value that are not in a loop."""
         return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
 
     def _available_after(self, home: Loop, moved: Mapping[Node, Loop]) -> set[Node]:
         """Return the values that depend on a loop, and are available only after its last step.
 
-        If one value of another loop depends on ``home``, all values of that loop do.
+        If one value of another loop depends on ``home``, all values of the other loop do.
         """
         members: dict[int, list[Node]] = {}
         for node, loop in (*self.loops.items(), *moved.items()):
@@ -144,12 +147,12 @@ def moves_into_loops(node: Node) -> bool:
 
 
 def is_large(shape: Shape) -> bool:
-    """True for a matrix of each row, or a value of higher rank."""
+    """True for at least ``MIN_AXES`` axes of a size other than 1."""
     return sum(dim != 1 for dim in shape) >= MIN_AXES
 
 
 def entries(shape: Shape) -> int:
-    """Return the number of entries in a row."""
+    """Return the product of sizes, with every symbolic size taken as 1, as the number of rows is."""
     dims: Dim = product(shape)
     return evaluate(dims, dict.fromkeys(symbols_of(dims), 1))
 

@@ -10,7 +10,7 @@ from ...ir.ops import OPS
 from ...ir.types import Dim
 
 Lifted = tuple[Node, bool]
-"""An outer node, and True if it has the time axis in front."""
+"""A value outside of the loop, and True if it has the time axis in front."""
 
 
 def aligned(node: Node, has_time: bool, rank: int) -> Node:
@@ -27,7 +27,7 @@ def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
     lifted = _over_all_steps(node, operands, length)
     timed = [number for number, (_, has_time) in enumerate(operands) if has_time]
     if lifted is None or any(kept_at(lifted, number, 0) != 0 for number in timed):
-        return None  # over all steps, the op would mix steps
+        return None  # the op would mix steps
     return lifted
 
 
@@ -54,7 +54,7 @@ def _over_all_steps(node: Node, operands: list[Lifted], length: Dim) -> Node | N
             return same_op(first, operands[1][0], *(aligned(item, flag, rank) for item, flag in operands[2:]))
         case "block_matmul":
             if [flag for _, flag in operands] != [True, False, True, False, True]:
-                return None  # only a weight that all steps share is a product of many rows
+                return None  # the weight, its scales and its zero must be the same in all steps
             return same_op(*(item for item, _ in operands))
         case "reduce_sum" | "reduce_max" | "reduce_min":
             return same_op(first, axes=tuple(axis + 1 for axis in node["axes"]))
@@ -89,7 +89,7 @@ def varies(node: Node, number: int) -> bool:
 
 
 def is_stepwise(node: Node) -> bool:
-    """True if an op over all steps is the op over each step, of which ``of_one_step`` returns one."""
+    """True if an op over all steps computes each step from that step alone, so that ``of_one_step`` supports it."""
     spreads = OPS[node.op].kind == "elementwise" or node.op == "broadcast"
     known = spreads or node.op in ("matmul", "reduce_sum", "reduce_max", "reduce_min", "slice", "transpose", "reshape")
     return known and all(

@@ -28,7 +28,17 @@ class LoopPiece(Protocol):
 
 
 class ScanPieces:
-    """Scan that is split into loops and ops over all steps. Results that nothing uses are not built."""
+    """Scan that is split into loops and ops over all steps. Results that nothing uses are not built.
+
+    Attributes:
+        initial: Initial values by carry.
+        next: Next values by carry.
+        lifted: Values over all steps, by node of the body, as far as they are built.
+        invariant: Loop invariants outside of the loop, by node of the body.
+        condition: Node that is True for steps that run; None if all steps run.
+        results: Emitted values of the body.
+        whole: True if splitting the scan gains nothing.
+    """
 
     def __init__(self, scan: Node) -> None:
         self.scan = scan
@@ -47,6 +57,7 @@ class ScanPieces:
         self._components()
 
     def _components(self) -> None:
+        """Find the loops, and decide whether the scan stays whole."""
         for part in cycles(self.body.nodes, self.next) if self.condition not in self.next else [self._steps()]:
             carries = [node for node in part if node in self.next]
             if len(part) == 1 and self.next[carries[0]] is carries[0]:
@@ -124,6 +135,7 @@ class ScanPieces:
 
     @staticmethod
     def _number(node: Node) -> bool:
+        """True for a value that depends on no other value."""
         return node.op in ("constant", "iota", "dimension")
 
     def replace_loop(self, carry: Node, loop: LoopPiece) -> None:
@@ -134,6 +146,7 @@ class ScanPieces:
         self.whole = False
 
     def result(self, index: int, like: Node) -> Node:
+        """Return a result of the scan: a final carry, or an emitted value at all steps."""
         value = self.body.outputs[index][1]
         if index < self.carries:
             carry = self.body.inputs[index]
@@ -176,6 +189,7 @@ class ScanPieces:
             stack.pop()
 
     def _build(self, node: Node) -> None:
+        """Build a node outside of the loop, in a separate loop if the op cannot run over all steps at once."""
         if all(item in self.invariant for item in node.operands):
             self.invariant[node] = remake(node, [self.invariant[item] for item in node.operands])
             return
@@ -200,7 +214,7 @@ class _Loop:
         self.emits: list[Node] = []
         self.built: Node | None = None
         inside = set(members)
-        # Values that leave the loop are zero for steps that do not run.
+        # Emits are zero for skipped steps. Results that leave the loop need the condition, to be zero there, too.
         zeroed = None if inside.issuperset(pieces.results) else pieces.condition
         self.emits = [
             node
@@ -209,6 +223,7 @@ class _Loop:
         ]
 
     def scan(self) -> Node:
+        """Return the loop as a scan, which is built by the first call."""
         if self.built is None:
             self.pieces.take_out(self.needed())
             self.built = self._build()
@@ -247,7 +262,7 @@ class _Loop:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
         scan = pieces.scan
-        # The next value of a carry that only delays a value is computed outside of this loop.
+        # ``new`` also has next values from outside, because a carry may only delay a value.
         following = {node: new[pieces.next[node]] for node in self.carries}
         carries = [Carry(node, pieces.initial[node], str(node["label"]), following[node]) for node in self.carries]
         emits = [(node.name or node.op, new[node]) for node in self.emits]

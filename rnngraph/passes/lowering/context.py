@@ -21,9 +21,9 @@ class Context:
     Attributes:
         scopes: Names of scopes.
         taps: Names of the taps that the graph returns, or to which it adds inputs.
-        taps_are_inputs: Add an input to each tap instead of returning its value.
+        taps_are_inputs: True to add an input to each tap instead of returning the tap's value.
         placeholders: Inputs of the graph, in the order of lowering.
-        tapped: Values of taps by name.
+        tapped: Values of taps, by name.
     """
 
     nodes: SizedNodes
@@ -34,8 +34,8 @@ class Context:
     placeholders: list[Node] = field(default_factory=list)
     tapped: dict[str, Node] = field(default_factory=dict)
 
-    def moved_by(self, node: Node, kind: TensorType) -> Node:
-        """Return an input that is added to a tap, so that the gradients of both are equal."""
+    def added_to_tap(self, node: Node, kind: TensorType) -> Node:
+        """Return a new input of type ``kind`` that is added to a tap, so that its gradient is the tap's."""
         label = TAP + self.taps[node]
         new = self.nodes.make("input", label=label, name=self.taps[node], where=node.where, type=kind)
         self.placeholders.append(new)

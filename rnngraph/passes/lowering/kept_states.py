@@ -21,11 +21,11 @@ from .lowered import Lowered, kept_label
 
 @dataclass(frozen=True)
 class KeptState:
-    """State that a stream keeps between calls, by the name of its placeholder.
+    """State that a stream keeps between calls.
 
     Attributes:
         kind: Declared type.
-        axis: Row axis; None if the state has none, and belongs to the only row of the stream.
+        axis: Row axis; None if the state has none. A stream of such a state has one row.
     """
 
     kind: TensorType
@@ -33,7 +33,7 @@ class KeptState:
 
     @property
     def front(self) -> Shape:
-        """Shape with rows first."""
+        """Declared shape with the row axis moved to the front; without a row axis, with an axis of size 1 there."""
         if self.axis is None:
             return (1, *self.kind.shape)
         return (self.kind.shape[self.axis], *(dim for axis, dim in enumerate(self.kind.shape) if axis != self.axis))
@@ -60,12 +60,14 @@ class KeptState:
         return make("reshape", node, shape=self.flat.shape)
 
     def declared_array(self, flat: np.ndarray) -> np.ndarray:
+        """Reshape an array from [rows, width] to the declared shape."""
         if self.axis is None:
             return flat.reshape([int(str(dim)) for dim in self.kind.shape])
         others = [int(str(dim)) for dim in self.front[1:]]
         return np.moveaxis(flat.reshape(len(flat), *others), 0, self.axis)
 
     def kept_array(self, array: np.ndarray) -> np.ndarray:
+        """Reshape an array from the declared shape to [rows, width]."""
         rows = 1 if self.axis is None else array.shape[self.axis]
         front = array if self.axis is None else np.moveaxis(array, self.axis, 0)
         return front.reshape(rows, front.size // max(rows, 1))
@@ -99,8 +101,8 @@ def by_rows(
 def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], lengths: set[str]) -> set[str]:
     """Return the names of the sizes that count rows.
 
-    That is the only symbolic size of the kept states. If there are several or none, it is the row sizes of recurrences
-    and feeds.
+    If the kept states have exactly one symbolic size, it counts rows. Otherwise the row axes of recurrences and feeds
+    decide.
     """
     named = {name for kind in kept for name in kind.symbols}
     if len(named) == 1:
@@ -110,6 +112,7 @@ def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], length
 
 
 def _state(label: str, kind: TensorType, rows: set[str], batch: int, where: Where | None) -> KeptState:
+    """Return the kept state of a type, whose row axis is found by the names ``rows`` or by the size ``batch``."""
     if unknown := sorted(kind.symbols - rows):
         raise ShapeError(
             f"{label}, {kind}, can't start as zeros: its symbolic size {', '.join(unknown)} is not the number of rows; "
@@ -121,6 +124,7 @@ def _state(label: str, kind: TensorType, rows: set[str], batch: int, where: Wher
 
 
 def _by_rows(graph: Graph, states: Mapping[str, KeptState]) -> Graph:
+    """Return a graph whose inputs and outputs named in ``states`` are [rows, width]."""
     new: dict[Node, Node] = {}
     inputs: dict[Node, Node] = {}
     for node in graph.nodes:

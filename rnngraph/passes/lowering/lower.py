@@ -46,13 +46,14 @@ def lower(
         outputs: Pairs of a path and a declared node.
         known: Names of parameters from an earlier compile.
         states: ``INNER``: states are neither outputs nor inputs. ``SHOWN``: every driver also returns its final state,
-            as outputs ``state/<number>/<leaf>``. ``FED``: a driver also starts from inputs of these names, as in the
-            graph of a stream, unless its initial state comes from another driver.
+            as outputs ``state/<number>/<leaf>``. ``FED``: as ``SHOWN``, and a driver starts from inputs of these
+            names, as in the graph of a stream. Drivers whose initial state comes from another driver are excepted.
         placeholders: Names of placeholders from an earlier lowering of this declaration.
         taps: Names of the taps that the graph returns, as ``tap:<name>``. Other taps are the identity.
-        taps_are_inputs: Add an input ``tap:<name>`` to each tap instead of returning it. Both have the same gradient.
-        kept: {path of an output: placeholder whose next value it is}. Both become the state ``kept/<placeholder>``,
-            which starts as the placeholder's default, or as zeros.
+        taps_are_inputs: Add an input ``tap:<name>`` to each tap instead of returning it. The input's gradient equals
+            the tap's.
+        kept: {path of an output: placeholder whose next value it is}. Output and placeholder become one state,
+            ``kept/<placeholder>``, which starts as the placeholder's default, or as zeros.
     """
     kept = kept or {}
     outputs = list(outputs)
@@ -62,7 +63,7 @@ def lower(
     of_loss = set(order).difference(topological(node for path, node in outputs if path != LOSS))
     drivers = [driver for node in order if node.op == "driver" for driver, _ in node["driver"].with_inner()]
     runs = {driver.where.place for driver in drivers if driver.where is not None}
-    cells = {place for driver in drivers for place in driver.source.places} - runs  # a driver's line belongs to no cell
+    cells = {place for driver in drivers for place in driver.source.places} - runs  # lines of cells' steps, not drivers
     form = LoweredForm(states, taps or {}, taps_are_inputs, {*kept.values()})
     state = Lowering(names, labels, assigned_names(order, cells), form, of_loss)
     for node in order:
@@ -123,7 +124,7 @@ class Lowering:
         self.assigned = assigned
         self.show, taps, taps_are_inputs, self.kept_labels = form
         self.of_loss = of_loss
-        self.dropout_mask: dict[str, Node] = {}
+        self.kept_inputs: dict[str, Node] = {}  # inputs of kept states, by name of the placeholder
         self.nodes = SizedNodes(Layers(names.scopes))
         self.random = RandomNodes(self.nodes)
         self.context = Context(self.nodes, self.random, names.scopes, taps, taps_are_inputs)
@@ -137,6 +138,7 @@ class Lowering:
         self.parameters: dict[ParameterSpec, Node] = {}
 
     def lower(self, node: Node) -> None:
+        """Add the lowered form of a declared node, whose operands are lowered already."""
         match node.op:
             case "input":
                 self._placeholder(node)
@@ -185,7 +187,7 @@ class Lowering:
         shown = kept_label(label) if is_kept else label
         new = self.make("input", where=node.where, name=name, label=shown, type=node.tensor)
         if is_kept:
-            self.dropout_mask[label] = new
+            self.kept_inputs[label] = new
         for axis, dim in enumerate(node.tensor.shape):
             for symbol in symbols_of(dim):
                 self.nodes.roles.setdefault(symbol, f"{new.name}_{axis}")
@@ -228,9 +230,10 @@ class Lowering:
         if not self.context.taps_are_inputs:
             self.context.tapped[name] = value
             return value
-        return self.make("add", value, self.context.moved_by(node, value.tensor), where=node.where)
+        return self.make("add", value, self.context.added_to_tap(node, value.tensor), where=node.where)
 
     def _driver(self, node: Node) -> Node:
+        """Lower a driver to a scan. Record its states as ``lower``'s ``states`` says."""
         driver: Driver = node["driver"]
         operands = driver.by_role([self.new[operand] for operand in node.operands])
         time, batch, initial = driver.iteration.length, driver.batch(operands), operands.initial
@@ -245,7 +248,7 @@ class Lowering:
         if (
             leaf_count
             and self.show != INNER
-            and not any(item.op == "scan" or item in self.dropout_mask.values() for item in initial_values)
+            and not any(item.op == "scan" or item in self.kept_inputs.values() for item in initial_values)
         ):
             prefix = f"{STATE}{len(self.states)}/"
             labels = [f"{prefix}{path or number}" for number, (path, _) in enumerate(paths(structure))]
@@ -276,13 +279,13 @@ class Lowering:
         return self.make("cast", narrow, where=node.where, dtype=node.dtype)
 
     def keep(self, after: Mapping[str, Node]) -> list[tuple[str, Node]]:
-        """Return the outputs that hold next values of kept states, by name.
+        """Return the outputs with the next values of kept states: pairs of a label and a node.
 
-        ``after`` maps placeholders' names to declared nodes.
+        ``after`` maps the names of placeholders to their next values, as declared nodes.
         """
         outputs: list[tuple[str, Node]] = []
         for name, declared in after.items():
-            before, label, where = self.dropout_mask.get(name), kept_label(name), declared.where
+            before, label, where = self.kept_inputs.get(name), kept_label(name), declared.where
             if before is None:
                 raise GraphError(
                     f"no output depends on {name}, so it can't be a kept state; remove it from states=", where
@@ -322,7 +325,7 @@ class Lowering:
         return self.random.sampled(x, shape, site, salt, steps, number, node.where)
 
     def _last_step(self, x: Node) -> Node:
-        """Return the number of the last step of the recurrence on which a value depends; without one, of the call."""
+        """Return the index of the last step of the recurrence on which a value depends; without one, of the call."""
         lengths = [item["length"] for item in topological([x]) if item.op == "scan"]
         steps = next((dim for dim in reversed(lengths) if not isinstance(dim, int)), 1)
         return self.make("sub", self.make("dimension", size=steps, runs=True), self.random.constant(1))

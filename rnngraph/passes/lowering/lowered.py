@@ -31,11 +31,11 @@ class Lowered:
     """Declaration as a graph, with its dropout masks as a second graph.
 
     Attributes:
-        initial: Graph of the initial states, if states are inputs or outputs.
-        states: For each driver, the structure of its states, with their labels as leaves.
-        named: The same structures with named states, even for cells with a single state.
+        initial: Graph of the initial states; without outputs if states are neither inputs nor outputs.
+        states: For each driver, the structure of its states, with the states' labels as leaves.
+        named: As ``states``, but with the names of states even for cells with a single state.
         placeholders: Name of each placeholder.
-        defaults: Defaults by name.
+        defaults: Default values of placeholders, by name.
         keep_probs: Names of placeholders that dropout reads.
         layers: Full names of layers; empty if the declaration was loaded from a file.
     """

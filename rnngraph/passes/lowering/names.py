@@ -16,7 +16,7 @@ from ...support.records import dataclass
 
 @dataclass
 class Names:
-    """Names of scopes, and of parameters (``specs``) in the order of creation."""
+    """Names of scopes (``scopes``), and of parameters (``specs``) in the order of creation."""
 
     scopes: dict[ScopeName, str] = field(default_factory=dict)
     specs: dict[ParameterSpec, str] = field(default_factory=dict)
@@ -42,9 +42,8 @@ class Layers:
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
     """Assign names to everything declared in ``order``. Parameters in ``known`` keep their names."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
-    above: dict[
-        ScopeName, ScopeName
-    ] = {}  # for the scope of a driver or layer within a step: scope of the step's driver
+    # by scope of a driver or layer within a step: the scope of the driver that runs the step
+    above: dict[ScopeName, ScopeName] = {}
     layers: set[ScopeName] = set()
     for node in order:
         if node.op == "driver":
@@ -94,6 +93,16 @@ def _scopes(
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]],
     known: Mapping[ParameterSpec, str],
 ) -> None:
+    """Assign names to scopes.
+
+    Args:
+        names: Names to which those of scopes are added.
+        scopes: Scopes in the order of declaration.
+        above: By scope within a driver's step: the driver's scope.
+        layers: Scopes of layers, which share a name if they share parameters.
+        owners: Order, scope and parameters of each declaration.
+        known: Names of parameters from an earlier compile.
+    """
     scopes = list(scopes)
     scope_of: dict[str, ScopeName] = {}
     for _, scope, specs in owners:  # keep the name of a scope whose parameters were named by an earlier compile

@@ -20,7 +20,7 @@ class RandomNodes:
         masks: Mask of each dropout site.
         keep_probs: Labels of the inputs that dropout reads as keep probabilities.
         inputs: Inputs ``seed``, ``first_row`` and ``first_step``, as far as random ops read them.
-        number: Input with the numbers of the rows' streams; None if nothing samples.
+        number: Input with the number of each row's stream; None if nothing samples.
     """
 
     def __init__(self, nodes: SizedNodes) -> None:
@@ -41,10 +41,10 @@ class RandomNodes:
 
         Args:
             node: ``dropout`` or ``noise`` of the declaration.
-            operands: Its lowered operands.
+            operands: Lowered operands of ``node``.
             shape: Shape of the random numbers, with units last.
-            site: Name of the place of the op in the declaration.
-            seed, step, row: Counters from which the numbers are computed.
+            site: Name of the op's site in the declaration, which differs from site to site.
+            seed, step, row: Counters from which the random numbers are computed.
         """
         x, salt, where = operands[0], node["salt"], node.where
         if node.op == "dropout":
@@ -59,14 +59,14 @@ class RandomNodes:
     def sampled(
         self, x: Node, shape: Sequence[Dim], site: str, salt: int, step: Node, number: Node, where: Where | None
     ) -> Node:
-        """Return uniform random numbers for a sample of ``x``, from the stream's number, the step and the unit."""
+        """Return uniform random numbers in the shape of ``x``. Stream number, step, unit and site determine them."""
         key = self.make("sample_key", number, step, where=where, site=site, salt=salt)
         drawn = self.make("sample_uniform", key, self.make("iota", size=shape[-1]), where=where)
         drawn = drawn if drawn.shape == tuple(shape) else self.make("broadcast", drawn, shape=tuple(shape))
         return drawn if drawn.shape == x.shape else self.make("reshape", drawn, shape=x.shape)
 
     def numbers(self, rows: Dim) -> Node:
-        """Return the numbers of the rows' streams, [rows], which a caller may feed."""
+        """Return the input with the number of each row's stream, [rows]."""
         if self.number is None:
             kind = TensorType("int64", (rows,))
             self.number = self.make("input", label=NUMBER, name=NUMBER, type=kind)
@@ -83,6 +83,7 @@ class RandomNodes:
         return self.make("broadcast", self.make("cast", kept, dtype="float32"), shape=tuple(shape))
 
     def constant(self, value: int) -> Node:
+        """Return an int64 scalar."""
         return self.make("constant", value=np.asarray(value, np.int64))
 
     def rows(self, count: Dim, x: Node | None = None) -> Node:
@@ -97,10 +98,11 @@ class RandomNodes:
         return self.make("add", index, self._input("first_row"))
 
     def steps(self, time: Dim) -> Node:
+        """Return the indices of steps [time], which start at the input ``first_step``."""
         return self.make("add", self.make("iota", size=time), self._input("first_step"))
 
     def _input(self, label: str) -> Node:
-        """Return the input ``seed``, ``first_row`` or ``first_step``."""
+        """Return the int64 input ``seed``, ``first_row`` or ``first_step``."""
         if label not in self.inputs:
             self.inputs[label] = self.make("input", label=label, name=label, type=TensorType("int64", ()))
         return self.inputs[label]

@@ -25,14 +25,14 @@ class Steps(StepDraws):
         self.assigned: Mapping[Node, str] = {}
         self.live: Node | None = None  # mask of the rows that run in this step; None if all do
 
-    # Counters of the step ------------------------------------------------------------------------
+    # Taps of the step ----------------------------------------------------------------------------
 
     def show(self, node: Node, value: Node, rows: int | None) -> None:
-        """Record the value of a tap at this step. ``rows`` is the value's row axis; None if it has none."""
+        """Record the value of a tap at this step. ``rows`` is the value's row axis; None without rows."""
         raise NotImplementedError
 
     def tap_input(self, node: Node, kind: TensorType, rows: int | None) -> Node:
-        """Return this step's slice of the input that is added to a tap."""
+        """Return this step's slice of the input that is added to a tap. ``kind`` is the type of the tapped value."""
         raise NotImplementedError
 
     # One step ------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Steps(StepDraws):
         return [*masked, *outputs[output_count:]], [self.make("select", *item, where=self.where) for item in chosen]
 
     def _mask_output(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
-        """Return an output in which rows that do not run are zeros, or repeat ``last`` until they end."""
+        """Return an output in which rows that do not run are zeros; with ``last``, they repeat it until they end."""
         zero, rank = self.make("constant", value=np.zeros((), output.dtype)), output.tensor.rank
         runs = self._per_row(live, rank)
         output = self.make("select", runs, output, zero if last is None else last, where=self.where)
@@ -138,6 +138,7 @@ class Steps(StepDraws):
             raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
+        """Lower an op of the step, other than taps and drivers."""
         if node.op == "with_update":
             raise GraphError(
                 "rg.with_update or rg.batch_normalization in a cell's step would update a parameter at every step; "
@@ -185,19 +186,23 @@ class Body(Steps):
         self.tapped: list[tuple[Node, Node, int | None]] = []
 
     def param(self, label: str, kind: TensorType, where: Where | None = None) -> Node:
+        """Return a new input of the scan's body."""
         return self.make("input", where=where or self.where, name=label, label=label, type=kind)
 
     def over(self, label: str, actual: Node) -> Node:
+        """Bind a sequence, time first, to a new input. Return the input, which is the element of one step."""
         node = self.param(label, actual.tensor.with_shape(actual.shape[1:]))
         self.sequences.append(Binding(node, actual))
         return node
 
     def as_input(self, label: str, actual: Node) -> Node:
+        """Bind a loop-invariant value to a new input. Return the input."""
         node = self.param(label, actual.tensor, actual.where if actual.op == "parameter" else None)
         self.invariants.append(Binding(node, actual))
         return node
 
     def once(self, key: str, build: Callable[[], Node]) -> Node:
+        """Return the value of ``build()`` from the first call with this key."""
         if key not in self.shared:
             self.shared[key] = build()
         return self.shared[key]
@@ -233,6 +238,7 @@ class Body(Steps):
         return next(actual for param, actual in self.invariants if param is node)
 
     def scan(self, operands: DriverOperands, name: str) -> Node:
+        """Return the driver's scan, and record the values of its taps."""
         body, iteration = self.driver.body, self.driver.iteration
         sequences, initial = self._unify_inputs(operands)
         new: dict[Node, Node] = {
@@ -283,9 +289,9 @@ class Body(Steps):
     def tap_input(self, node: Node, kind: TensorType, rows: int | None) -> Node:
         shape = (self.time, *kind.shape)
         if rows is None or self.driver.iteration.time_major:
-            return self.over("tap", self.context.moved_by(node, kind.with_shape(shape)))
+            return self.over("tap", self.context.added_to_tap(node, kind.with_shape(shape)))
         at = rows + 1
-        time_major = self.context.moved_by(node, kind.with_shape((shape[at], *shape[:at], *shape[at + 1 :])))
+        time_major = self.context.added_to_tap(node, kind.with_shape((shape[at], *shape[:at], *shape[at + 1 :])))
         order = (*range(1, at + 1), 0, *range(at + 1, len(shape)))
         return self.over("tap", self.make("transpose", time_major, where=time_major.where, order=order))
 
@@ -378,6 +384,7 @@ class UnrolledDriver(Steps):
         return self.outer.rows()
 
     def _check_rows(self) -> None:
+        """Raise ``GraphError`` unless the driver's rows are those of the outer step, by which random numbers differ."""
         if not self._has_outer_rows:
             raise GraphError(
                 f"{self.driver.cell!r} draws random numbers in a driver within another cell's step, and the driver's "

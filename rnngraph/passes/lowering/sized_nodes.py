@@ -25,10 +25,11 @@ class SizedNodes:
         self.layers = layers
         self.roles: dict[str, str] = {}
         self._sizes = SizeTable()
-        self._unequal: list[tuple[Dim, Dim]] = []  # sizes that must be equal for the current op, which each call checks
+        self._unequal: list[tuple[Dim, Dim]] = []  # sizes that the current op requires to be equal, and calls compare
         self._assumed: list[tuple[Dim, Dim, Where | None]] = []
 
     def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
+        """Return a new node, with checks at each call for sizes that may be unequal."""
         self._unequal = []
         where = self.layers.settled(where)
         try:
@@ -62,7 +63,7 @@ class SizedNodes:
         want: Dim,
         where: Where | None,
     ) -> list[Node]:
-        """Return an op's operands with a check at each call that two sizes are equal."""
+        """Return an op's operands with a check, at each call, that the sizes ``have`` and ``want`` are equal."""
         first = operands[0]
         if op == "reshape":  # ``have`` and ``want`` are numbers of elements
             flat = self.make("reshape", first, where=where, shape=(have,))
@@ -80,7 +81,7 @@ class SizedNodes:
         return node if node.shape == tuple(shape) else self.make("ensure_shape", node, where=where, shape=tuple(shape))
 
     def _priority(self, dim: Dim) -> int:
-        """Return the priority with which a size replaces an equal one: 2 for numbers, 1 for drivers' sizes, else 0."""
+        """Return the priority with which a size replaces an equal one: 2 for ints, 1 for drivers' sizes, else 0."""
         symbols = symbols_of(dim)
         return 2 if not symbols else int(all(self.roles.get(symbol, "").isupper() for symbol in symbols))
 
@@ -98,7 +99,7 @@ class SizedNodes:
         return self.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], where)
 
     def in_type_of(self, node: Node, other: Node, what: str, where: Where | None) -> Node:
-        """Return ``node`` with its sizes unified with those of another. ``what`` describes ``node`` in errors.
+        """Return ``node`` with its sizes unified with those of ``other``. ``what`` describes ``node`` in errors.
 
         Raises:
             DtypeError: The dtypes differ.

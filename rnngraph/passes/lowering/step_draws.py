@@ -1,4 +1,4 @@
-"""Random numbers of a driver's step: dropout masks, noise, and random numbers of samples."""
+"""Random numbers of a driver's step, for dropout masks, noise and sampling."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .random_nodes import units_of
 
 
 class StepDraws:
-    """Random numbers of a step, as nodes. Subclasses provide the counters: steps, rows and streams.
+    """Builder of the random numbers of a step. Subclasses provide the counters of steps, rows and streams.
 
     Attributes:
-        extent: Number of steps of each enclosing loop, from the outermost to the step's own.
+        extent: Number of steps of each enclosing loop, from the outermost loop to the driver's.
     """
 
     extent: tuple[Dim, ...]
@@ -36,23 +36,23 @@ class StepDraws:
         raise NotImplementedError
 
     def number(self) -> Node:
-        """Return the number of the step, counted over all enclosing loops."""
+        """Return the index of the step, counted over all enclosing loops."""
         raise NotImplementedError
 
     def rows(self) -> Node:
-        """Return the numbers of the rows."""
+        """Return the index of each row, [batch, 1]."""
         raise NotImplementedError
 
     def clock(self) -> Node:
-        """Return the number of the step in its stream, [batch, 1]."""
+        """Return the index of the step in each row's stream, [batch, 1]."""
         raise NotImplementedError
 
     def stream_number(self) -> Node:
-        """Return the numbers of the rows' streams, [batch, 1]."""
+        """Return the number of each row's stream, [batch, 1]."""
         raise NotImplementedError
 
     def whole(self, node: Node) -> Node:
-        """Return the value outside of all loops that a loop-invariant input of the step stands for."""
+        """Return the value outside of all loops to which a loop-invariant input of the step is bound."""
         raise NotImplementedError
 
     # Draws ---------------------------------------------------------------------------------------
@@ -76,6 +76,7 @@ class StepDraws:
         return self.random.draw(node, operands, shape, site, seed, step, row)
 
     def _sampled(self, node: Node, x: Node) -> Node:
+        """Lower the random numbers of a sample from logits ``x``."""
         if not x.tensor.rank or not self._is_batch(x.shape[0]):
             raise GraphError(
                 f"rg.sample in a step needs logits [batch, …, classes], with the rows of the batch, not {x.type}",
@@ -86,10 +87,11 @@ class StepDraws:
         return self.random.sampled(x, shape, site, node["salt"], self.clock(), self.stream_number(), node.where)
 
     def _is_batch(self, rows: Dim) -> bool:
+        """True if a size is the number of rows."""
         return self.nodes.resolve(rows) == self.batch
 
     def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
-        """Record the mask of a dropout op, batch-major like its sequence, for the public ``dropout_masks``."""
+        """Record the mask of a dropout op at all steps, rows first, for the public ``dropout_masks``."""
         rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
         outside = keep if keep.op == "constant" else self.whole(keep)
@@ -107,5 +109,5 @@ class StepDraws:
         self.random.masks[site] = self.make("transpose", drawn, order=(loops, *range(loops), loops + 1))
 
     def _scaled(self, number: Node, steps: Dim) -> Node:
-        """Return the number of the first inner step of an outer step that has ``steps`` inner ones."""
+        """Return the index of the first inner step of the outer step ``number``, which has ``steps`` inner steps."""
         return self.make("mul", number, self.make("dimension", size=steps))

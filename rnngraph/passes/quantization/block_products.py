@@ -1,9 +1,9 @@
 """Products with weights of 8 or 4 bits, which have one scale for each block of 32 rows of a column.
 
 The formats are GGUF's Q8_0 and Q4_0. With ``int8_blocks``, a block becomes integers in -127..127 times a scale, which
-is the block's largest magnitude over 127. With ``int4``, a block becomes integers in -8..7 times a scale, which is
-chosen such that the number of largest magnitude becomes -8. Scales are float16, in units of a power of two that a
-column shares, so that scales of small weights keep their precision. Scales that are float16 already keep their values.
+is the block's largest magnitude over 127. With ``int4``, a block becomes integers in -8..7 times a scale, chosen so
+that the weight of largest magnitude becomes -8. Scales are float16, in units of a power of two that a column shares,
+so that scales of small weights keep their precision. Scales that are float16 already keep their values.
 Bytes store the integers plus ``zero``, so that most processors can multiply them as unsigned bytes.
 
 Each block of 32 numbers of a row of activations becomes integers in -127..127 times its own scale, so that rows are
@@ -24,7 +24,7 @@ from .stored_blocks import BLOCK, StoredBlocks, blocks_of
 BITS = {"int8_blocks": 8, "int4": 4}
 """Bits of a weight, by kind."""
 LARGEST = 65504.0
-"""Largest float16."""
+"""Largest finite float16."""
 ONE_DIGIT = 2.0**23 + 1
 """Factor that rounds a float32 to one binary digit, as x * factor - (x * factor - x)."""
 
@@ -35,7 +35,7 @@ class Blocks(Narrowing):
 
     Attributes:
         form: ``int8_blocks`` or ``int4``.
-        unsigned: 8-bit weights are stored as unsigned bytes, as the target's dot product requires.
+        unsigned: True if 8-bit weights are stored as unsigned bytes, as the target's dot product requires.
     """
 
     form: str
@@ -46,7 +46,7 @@ class Blocks(Narrowing):
 
     @property
     def zero(self) -> int:
-        """Stored value of a weight of 0."""
+        """Integer that stores a weight of 0."""
         return 8 if self.form == "int4" else 128 if self.unsigned else 0
 
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
@@ -65,7 +65,7 @@ class Blocks(Narrowing):
         return build("reshape", narrow, shape=(blocks * BLOCK, columns)), *_in_halves(build, scales)
 
     def _as_stored(self, build: Builder, stored: StoredBlocks, depth: int, columns: int) -> tuple[Node, Node, Node]:
-        """Return the integers and scales of a weight that is stored in blocks, in the bytes of this form."""
+        """Return the integers of a weight that is stored in blocks, converted to this form, its scales and units."""
         scales = build("reshape", stored.scales, shape=(depth // BLOCK, columns))
         numbers, dtype = stored.numbers, "uint8" if self.zero else "int8"
         if numbers.dtype != dtype:
@@ -80,7 +80,7 @@ class Blocks(Narrowing):
         return build("add", numbers, float(self.zero)) if self.zero else numbers, scale
 
     def _in_four_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
-        """Return a weight's blocks as integers in 0..15, and their scales. The largest magnitude becomes 0."""
+        """Return blocks as integers in 0..15, and their scales. The weight of largest magnitude becomes 0."""
         largest = build("reduce_max", parts, axes=(1,), keepdims=True)
         least = build("reduce_min", parts, axes=(1,), keepdims=True)
         farthest = build("select", build("less", largest, build("neg", least)), least, largest)
@@ -88,9 +88,8 @@ class Blocks(Narrowing):
         finite = build("less", magnitude, float("inf"))
         divisor = build("select", build("less", magnitude, SMALLEST), SMALLEST, farthest)
         steps = build("fma", parts, build("div", -8.0, divisor), 8.5)
-        numbers = build(
-            "select", finite, build("minimum", steps, 15.0), 8.0
-        )  # truncated by the cast, so rounded to nearest
+        # the cast truncates; 8.5 instead of 8 makes that rounding to nearest
+        numbers = build("select", finite, build("minimum", steps, 15.0), 8.0)
         return numbers, build("select", finite, build("mul", farthest, -1 / 8), float("nan"))
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
@@ -117,16 +116,16 @@ class Blocks(Narrowing):
 
 
 def _in_bytes(build: Builder, parts: Node, axis: int) -> tuple[Node, Node]:
-    """Return blocks along an axis as integers in -127..127, and their scales, which are NaN for non-finite blocks."""
+    """Quantize blocks along an axis: return integers in -127..127 and scales, which are NaN for non-finite blocks."""
     largest, finite = build.magnitude(parts, axis, keepdims=True)
     numbers = build("select", finite, build("round", build("mul", parts, build("div", 127.0, largest))), 0.0)
     return numbers, build("select", finite, build("mul", largest, 1 / 127), float("nan"))
 
 
 def _in_halves(build: Builder, scales: Node) -> tuple[Node, Node]:
-    """Return scales in float16, and for each column a power of two in whose units they are.
+    """Return scales divided by a unit, as float16, and the unit, which is a power of two for each column.
 
-    In these units, the largest scale of a column is between 2**13 and 2**15. If that would need a unit above 1, but
+    After the division, the largest scale of a column is between 2**13 and 2**15. If that would need a unit above 1, but
     all scales fit in float16, the unit is 1, so that scales that are float16 keep their values.
     """
     magnitude = build("abs", scales)

@@ -35,7 +35,7 @@ from ...ir.types import Dim
 from ...support.records import dataclass
 
 SMALLEST = 1e-30
-"""Minimum for the largest magnitude of a row or column, so that the reciprocal of its scale is finite."""
+"""Minimum that is taken as a row's or column's largest magnitude, so that the reciprocal of the scale is finite."""
 
 MAX_DISTANCE = 1e-3
 """Maximum distance from an integer, in steps, at which a weight counts as quantized with one scale."""
@@ -46,7 +46,7 @@ STEPS = 253
 
 @dataclass(frozen=True)
 class Weight:
-    """Slice of a matrix ``source`` that one product reads: rows top..bottom, columns first..last.
+    """Slice of a matrix ``source`` that one product reads: rows ``top:bottom`` and columns ``first:last``.
 
     Slices with the same rows are quantized once, with all columns of the matrix.
     """
@@ -59,6 +59,7 @@ class Weight:
 
     @staticmethod
     def of(node: Node) -> Weight:
+        """Return a product's right operand as a slice of a matrix; of the operand itself if it is no slice."""
         if node.op != "slice" or node["step"] != (1, 1):
             return Weight(node, 0, node.shape[0], 0, node.shape[1])
         (top, first), (bottom, last) = node["start"], node["stop"]
@@ -66,15 +67,16 @@ class Weight:
 
     @property
     def key(self) -> tuple[Node, Dim, Dim]:
+        """Key that slices of the same rows of a matrix share."""
         return self.source, self.top, self.bottom
 
     def rows(self) -> Node:
-        """Return these rows of the matrix, with all its columns."""
+        """Return the slice's rows with all columns of the matrix."""
         whole = self.top == 0 and self.bottom == self.source.shape[0]
         return self.source if whole else row_slice(self.source, self.top, self.bottom)
 
     def columns(self, whole: Node, like: Node) -> Node:
-        """Return this slice's columns of a matrix or vector with all columns."""
+        """Return the slice's columns of ``whole``, a matrix or vector with all columns of the matrix."""
         return column_slice(whole, self.first, self.last, like)
 
 
@@ -85,6 +87,7 @@ class Builder:
         self.where = like.where
 
     def __call__(self, op: str, *operands: Node | float, name: str = "", **attributes: Any) -> Node:
+        """Return a new node. Floats among the operands become constants."""
         dtype = next((item.dtype for item in operands if isinstance(item, Node) and item.dtype != "bool"), "float32")
         nodes = [
             item if isinstance(item, Node) else make("constant", value=np.asarray(item, dtype)) for item in operands
@@ -98,7 +101,7 @@ class Builder:
         return self("cast", x, dtype="float32")
 
     def magnitude(self, x: Node, axis: int, keepdims: bool) -> tuple[Node, Node]:
-        """Return the largest magnitude along an axis, at least ``SMALLEST``, and True if it is finite."""
+        """Return the largest magnitude along an axis, at least ``SMALLEST``, and a bool node: True if it is finite."""
         largest = self("reduce_max", self("abs", x), axes=(axis,), keepdims=keepdims, name="largest")
         return self("maximum", largest, SMALLEST), self("less", largest, float("inf"))
 
@@ -116,9 +119,8 @@ class Builder:
             whole = self("reduce_max", largest, axes=(0,), keepdims=True)
             steps = self("mul", weight, self("div", 127.0, whole))
             distance = self("abs", self("sub", steps, self("round", steps)))
-            bound = self(
-                "mul", self("minimum", self("abs", steps), 1.0), MAX_DISTANCE
-            )  # smaller for values near 0, so that a nonzero value does not become 0
+            # smaller for values near 0, so that a nonzero value does not become 0
+            bound = self("mul", self("minimum", self("abs", steps), 1.0), MAX_DISTANCE)
             is_between = self("select", self("less", bound, distance), 1.0, 0.0)
             any_between = self("reduce_max", is_between, axes=(0, 1), keepdims=False)
             # Use one scale if no value is between steps, and else a scale for each column.
@@ -133,13 +135,13 @@ class Builder:
         return self.narrow(whole, "int8", "narrow"), largest
 
     def sums(self, narrow: Node) -> Node:
-        """Return the sums over the columns of an int8 weight."""
+        """Return the sum of each column of an int8 weight."""
         return self("reduce_sum", self("cast", narrow, dtype="int32"), axes=(0,), keepdims=False, name="sums")
 
     def steps(self, x: Node, offset: float) -> tuple[Node, Node, Node]:
-        """Quantize rows to 8-bit integers around ``offset``. Return them, the zero points and the step sizes.
+        """Quantize rows to 8-bit integers around ``offset``. Return integers, zero points and step sizes.
 
-        The integers are in ``offset`` - 127 to ``offset`` + 127. If a row is not finite, neither is its step size, and
+        Integers are in ``offset`` - 127 to ``offset`` + 127. If a row is not finite, its step size is not finite, and
         its integers are arbitrary.
         """
         axes = {"axes": (x.tensor.rank - 1,), "keepdims": True}
@@ -166,7 +168,7 @@ class Builder:
 
 
 class Narrowing:
-    """Base class of rewriters of products with narrow weights. Values that products share are computed once."""
+    """Base class for rewriting products with narrow weights. Weights and rows that products share are narrowed once."""
 
     def __init__(self) -> None:
         self._weights: dict[tuple[Node, Dim, Dim], tuple[Node, ...]] = {}
@@ -199,7 +201,12 @@ class Narrowing:
 
 @dataclass(eq=False)
 class Widened(Narrowing):
-    """Narrow weights that are widened as they are read. Activations are float32, rounded unless they are ``split``."""
+    """Narrow weights that are widened as they are read.
+
+    Attributes:
+        form: ``bfloat16`` or ``int8``.
+        split: False to round activations to 8 bits; True to keep them float32.
+    """
 
     form: str
     split: bool
@@ -238,7 +245,7 @@ class BFloat16(Narrowing):
     """Weights and activations in bfloat16.
 
     Attributes:
-        split: True for two bfloat16 parts of each activation: the rounded value, and the rounded rest.
+        split: True to split each activation into two bfloat16 parts: the rounded value, and the rounded rest.
     """
 
     split: bool
@@ -288,7 +295,7 @@ class Int8(Narrowing):
 class Bytes(Narrowing):
     """Weights and activations of 8 bits.
 
-    ``dtype`` of the activations is ``uint8`` or ``int8``, as the target requires.
+    ``dtype`` is that of the activations: ``uint8`` or ``int8``, as the target requires.
     """
 
     dtype: str

@@ -1,4 +1,4 @@
-"""reduced_weights: multiply float32 activations by weights of 16 or 8 bits.
+"""reduced_weights: multiply float32 activations by weights of 16, 8 or 4 bits.
 
 A weight is any value computed from parameters and constants alone. Each product is rewritten as casts, scales and
 products of narrow numbers (``narrow_products``), which later passes treat like any other nodes. Nodes that depend on
@@ -20,7 +20,7 @@ from .block_products import BITS, Blocks
 from .narrow_products import BFloat16, Bytes, Int8, Narrowing, Weight, Widened
 
 MAX_DEPTH = 1 << 16
-"""Maximum rows of a weight. With more, a sum of products of two bytes could exceed 32 bits."""
+"""Maximum rows of a weight. With more, a sum of products of bytes could overflow 32 bits."""
 
 Sources = Mapping[Node, frozenset[str]]
 """Nodes computed from parameters and constants alone, with the names of these parameters."""
@@ -57,7 +57,7 @@ class NarrowKind:
         return Int8() if self.form == "int8" else BFloat16(self.split)
 
     def objection(self, product: Node) -> str:
-        """Return the reason in the types and shapes of a product why its weight stays float32; empty without one."""
+        """Return the reason why types or shapes keep a product's weight float32; empty if its weight can be narrow."""
         left, right = product.operands[:2]
         if left.dtype != "float32":
             return f"it multiplies {left.dtype}"
@@ -81,8 +81,8 @@ class WeightUse:
 
     Attributes:
         parameters: Names of the parameters from which the weight is computed.
-        kind: Form in which the product reads it: ``float32``, or that of a ``NarrowKind``.
-        objection: Reason why it stays float32 although a narrow kind was requested.
+        kind: Form in which the product reads the weight: ``float32``, or the form of a ``NarrowKind``.
+        objection: Reason why the weight stays float32 although a narrow kind was requested; else empty.
     """
 
     parameters: frozenset[str]
@@ -97,8 +97,8 @@ class ReducedWeights:
     Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits.
 
     Attributes:
-        kind: Kind of parameters that are not in ``named``; None leaves them float32.
-        named: Kinds of other parameters, by name. A weight of several parameters has the widest of their kinds.
+        kind: Narrow kind of all parameters that are not in ``named``; None leaves them float32.
+        named: Kinds of single parameters, by name. A weight of several parameters has the widest of their kinds.
     """
 
     kind: NarrowKind | None
@@ -109,7 +109,7 @@ class ReducedWeights:
         return self._reduce_graph(graph, parameters_of(graph))
 
     def uses(self, graph: Graph) -> Iterator[WeightUse]:
-        """Yield, in order, each weight that is multiplied by activations, with its kind."""
+        """Yield the use of a weight in each product with activations, in the order of the graph."""
         yield from self._uses(graph, parameters_of(graph))
 
     def _reduce_graph(self, graph: Graph, fixed: Sources) -> Graph:
@@ -143,6 +143,7 @@ class ReducedWeights:
         return {name: named.get(name, self.kind) for name in sorted(_names(product, weights))}
 
     def _uses(self, graph: Graph, fixed: Sources) -> Iterator[WeightUse]:
+        """Yield the uses of weights in a graph whose ``fixed`` inputs depend on parameters alone."""
         weights = sources_of(graph, fixed)
         for node in graph.nodes:
             if node.op == "scan":
@@ -154,7 +155,7 @@ class ReducedWeights:
                 yield WeightUse(_names(node, weights), form, objection)
 
     def _objection_of_others(self, product: Node, weights: Sources) -> str:
-        """Return the reason why a weight of several parameters stays float32; empty if none of them may be narrow.
+        """Return the reason why a weight of several parameters stays float32; empty if all were requested as float32.
 
         The weight stays float32 if one of its parameters does.
         """
@@ -168,6 +169,7 @@ class ReducedWeights:
 
 
 def _width(kind: NarrowKind) -> tuple[int, int]:
+    """Return a key that orders kinds by bits."""
     return BITS[kind.form] if kind.form in BITS else 8 * ITEM_BYTES[kind.form], kind.min_weights
 
 

@@ -23,8 +23,8 @@ class StoredBlocks:
     """Weight [depth, columns] as stored integers times a scale for each block of 32 rows.
 
     Attributes:
-        numbers: Stored numbers, as a float or int8 Tensor, in the axis order of the weight.
-        offset: Number that is added to each integer in storage.
+        numbers: Stored integers, offset included, as a float or int8 node in the axis order of the weight.
+        offset: Number by which each stored integer exceeds the integer that the scale multiplies.
         scales: Scales [blocks, columns], in the axis order of the weight.
         bits: Bits of an integer.
     """
@@ -36,7 +36,7 @@ class StoredBlocks:
 
 
 def blocks_of(weight: Node) -> StoredBlocks | None:
-    """Return the stored integers and scales of a matrix; None if it is not computed from any."""
+    """Return the stored integers and scales of a matrix; None if it is not computed from stored blocks."""
     depth, columns = weight.shape
     if weight.op != "reshape" or not isinstance(depth, int) or depth % BLOCK or weight.operands[0].op != "mul":
         return None
@@ -80,7 +80,7 @@ def _is_second_half(node: Node) -> bool:
 
 
 def _source(node: Node, dtype: str, moves: Sequence[str]) -> Node | None:
-    """Return the node of this dtype from which ``node`` is computed by casts and ``moves``; None if there is none."""
+    """Return the node of dtype ``dtype`` from which ``node`` is computed by casts and ``moves`` alone, or None."""
     source = None
     while node.dtype == dtype or node.op in ("cast", *moves):
         if node.dtype == dtype:
@@ -92,18 +92,19 @@ def _source(node: Node, dtype: str, moves: Sequence[str]) -> Node | None:
 
 
 def _minus(node: Node, number: float) -> Node | None:
-    """Return x if ``node`` is x - number."""
+    """Return x if ``node`` is x - number, else None."""
     if node.op == "sub" and _is(node.operands[1], number):
         return node.operands[0]
     return next((x for x, other in _both_orders(node) if _is(other, -number)), None) if node.op == "add" else None
 
 
 def _times(node: Node, number: float) -> Node | None:
-    """Return x if ``node`` is x times number."""
+    """Return x if ``node`` is x times number, else None."""
     return next((x for x, other in _both_orders(node) if _is(other, number)), None) if node.op == "mul" else None
 
 
 def _both_orders(node: Node) -> Iterator[tuple[Node, Node]]:
+    """Yield the two operands of an op in both orders."""
     first, second = node.operands
     yield first, second
     yield second, first

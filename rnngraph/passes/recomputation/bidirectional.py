@@ -1,14 +1,14 @@
-"""Rematerialisation of bidirectional recurrences: each is recomputed in the loop of its own derivative.
+"""Rematerialisation of bidirectional recurrences: each recurrence is recomputed in the loop of its derivative.
 
-A loop runs in one direction. The outputs of recurrences that exchange values across directions, and the adjoints of
-these outputs, are therefore saved for all steps. A derivative recomputes all other values that it reads from them, a
-block of steps at a time.
+A loop runs in one direction. If recurrences of opposite directions read each other's outputs, these outputs and their
+adjoints are therefore saved for all steps. From them, a derivative recomputes all other values that it reads, a block
+of steps at a time.
 
     chain    recurrences in one direction that read each other at the same step, and are recomputed together
     sources  for a value with a time axis, the chains from which it is computed at the same step
 
-A derivative recomputes one chain: the one whose values it cannot compute from saved ones. Its loop also has all values
-that the chain reads.
+A derivative recomputes one chain: the last one in the opposite direction whose values it reads. The derivative's loop
+also computes all values that the chain reads.
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ class Bidirectional:
 
     Attributes:
         forward: The scans over one length that are differentiated.
-        dependencies: For each value, the scans over that length on which it depends.
-        loops: For a value that depends on derivatives, the chains whose loops compute it.
-        available_in: For each chain, the values available at each step of its loop.
+        backward: The values that depend on derivatives.
+        reverse: For each chain, True if its recurrences run in reverse.
+        chain: The chain of each scan in ``forward``.
+        sources: For each value that depends on no derivative, the chains from which it is computed step by step.
+        loops: For each value that depends on derivatives, the chains in whose loops it is computed.
+        available_in: For each chain, the values that are available at each step of its loop.
+        recomputed: For each chain, the recomputed values, by value of the graph.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class Bidirectional:
     ) -> None:
         self.graph, self.length, self.steps, self.forward = graph, length, steps, forward
         self.backward = {node for node in graph.nodes if not dependencies[node] <= forward}
-        self.reverse: list[bool] = []  # direction of each chain
+        self.reverse: list[bool] = []
         self.chain: dict[Node, int] = {}
         self.sources: dict[Node, Sources] = {}
         self.loops: dict[Node, Sources] = {}
@@ -55,6 +59,7 @@ class Bidirectional:
         self.recomputed: list[dict[Node, Node]] = [{} for _ in self.reverse]
 
     def build(self) -> Graph:
+        """Return the rewritten graph; the same graph if nothing can be recomputed."""
         cut = NONE.union(*self.loops.values())
         if not cut:
             return self.graph
@@ -71,6 +76,7 @@ class Bidirectional:
     # Loops in which values are computed ---------------------------------------------------------------------------
 
     def _sources(self, node: Node) -> Sources:
+        """Return the chains from which a value is computed step by step. A scan is added to a chain, or starts one."""
         if node in self.forward:
             chains = NONE.union(*(self.sources[item] for item in self._by_step(node)))
             (chain,) = chains if len(chains) == 1 else (None,)
@@ -84,6 +90,7 @@ class Bidirectional:
         return NONE.union(*(self.sources[item] for item in self._by_step(node)))
 
     def _loops(self, node: Node) -> Sources:
+        """Return the chains in whose loops a value that depends on derivatives is computed."""
         read = [*self._by_step(node)]
         if node.op != "scan" or node["length"] != self.length:
             is_whole = node.op == "get" and is_final(node)
@@ -120,17 +127,19 @@ class Bidirectional:
     # Saved and recomputed values -----------------------------------------------------------------
 
     def _read(self, node: Node, item: Node, loop: int) -> Node:
-        """Return the recomputed ``item`` if the derivative's loop recomputes it for ``node``, else the saved one."""
+        """Return the operand ``item`` as recomputed in a loop; as saved, if it is not available there by step."""
         is_available = item in self.available_in[loop] and item in self._by_step(node)
         return self._in_loop(item, loop) if is_available else self.new[item]
 
     def _in_loop(self, root: Node, loop: int) -> Node:
+        """Return a value as recomputed in a loop, after its dependencies."""
         known = self.recomputed[loop]
         for node in topological([root], known=known):
             known[node] = self._recompute(node, loop)
         return known[root]
 
     def _recompute(self, node: Node, loop: int) -> Node:
+        """Return a node on recomputed operands, or the saved value if it is not recomputed."""
         if self.chain.get(node) == loop:
             operands = [self.recomputed[loop][item] for item in node.operands]
             return recomputed_blocks(node, operands, self.new[node], self.steps)

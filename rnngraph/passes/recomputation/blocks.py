@@ -13,12 +13,11 @@ LEAVES = ("input", "parameter", "constant")
 
 
 SMALL = 8
-"""Ratio of a state's bytes to those of a value from which the value is saved, because recomputing it would read the
-whole state again.
-"""
+"""Values are saved if a state has at least this many times their bytes: recomputing them would read the whole state."""
 
 
 def has_steps(node: Node, length: Dim) -> bool:
+    """True if the first axis of a value is the steps of loops over ``length``."""
     return node.op != "scan" and node.tensor.rank > 0 and node.shape[0] == length
 
 
@@ -35,8 +34,8 @@ def is_much_smaller(get: Node) -> bool:
 
 
 def is_recomputed(node: Node, length: Dim) -> bool:
-    """True if a value with a time axis is recomputed rather than saved."""
-    # Masks and row indices are small, and the mask of ended rows must be the same.
+    """True if a value has a time axis, and is recomputed rather than saved."""
+    # Masks and row indices are not: they are small, and all loops must read one mask of ended rows.
     is_small = has_steps(node, length) and node.dtype not in FLOATS and all(dim == 1 for dim in node.shape[2:])
     is_small = is_small or (node.op == "get" and is_much_smaller(node))
     return has_steps(node, length) and not is_small and node.op not in LEAVES

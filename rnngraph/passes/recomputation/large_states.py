@@ -19,10 +19,11 @@ from .blocks import is_much_smaller, recomputed_blocks, state_bytes, with_checkp
 CACHE = 1 << 19
 """Maximum bytes of the states of a block, so that they fit in any L2."""
 MIN_STEPS, MAX_STEPS = 8, 64
+"""Limits of the number of steps per block. The minimum holds even if the states of a block then exceed ``CACHE``."""
 
 
 def large_histories(graph: Graph, length: Dim) -> dict[Node, list[Node]]:
-    """Return the recurrences over ``length`` whose large states can be recomputed, with the saved states."""
+    """Return the recurrences over ``length`` whose large states can be recomputed, each with its saved states."""
     scans = [node for node in graph.nodes if node.op == "scan" and node["length"] == length]
     derivatives = derivatives_of(scans, scan_dependencies(graph.nodes, scans))
     users = graph.users()
@@ -37,7 +38,7 @@ def large_histories(graph: Graph, length: Dim) -> dict[Node, list[Node]]:
 def recompute_large_states(graph: Graph, length: Dim) -> Graph:
     """Recompute the large states of recurrences over ``length``.
 
-    A block has the number of steps whose states fit in cache, for one position of independent axes.
+    The states of a block fit in cache, for one position along axes that no step mixes, such as rows and heads.
     """
     histories = large_histories(graph, length)
     if not histories:
@@ -83,7 +84,7 @@ def _is_cheap(scan: Node) -> bool:
 def _only_derivatives_read(
     gets: Sequence[Node], users: Mapping[Node, Sequence[Node]], derivatives: Sequence[Node]
 ) -> bool:
-    """True if only derivatives read these results, one step at a time and in reverse."""
+    """True if only derivatives of the opposite direction read the results ``gets``, one step at a time."""
     for get in gets:
         scan = get.operands[0]
         if is_kept(get) or not users[get]:

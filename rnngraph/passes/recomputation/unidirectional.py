@@ -24,8 +24,10 @@ class Unidirectional:
 
     Attributes:
         forward: The scans over one length that are differentiated.
-        backward: Their derivatives, in the opposite direction.
+        backward: The derivatives of these scans, in the opposite direction.
         dependencies: For each value, the scans over this length on which it depends.
+        new_early: Rewritten early values.
+        new_late: Values as the derivative's loop reads them: late values, and recomputed or saved early values.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Unidirectional:
         self.new_late: dict[Node, Node] = {}
 
     def build(self) -> Graph:
+        """Return the rewritten graph."""
         self.early = self._early_values()
         for node in self.graph.nodes:
             if node in self.early and node not in self.new_early:
@@ -51,6 +54,7 @@ class Unidirectional:
     # Early values -------------------------------------------------------------------------------
 
     def _early_values(self) -> set[Node]:
+        """Return the values that are computed before the derivative starts."""
         gets = [node for node in self.graph.nodes if node.op == "get" and node.operands[0] in self.forward]
         early = set(topological([*self.forward, *(get for get in gets if is_final(get) or is_much_smaller(get))]))
         pending = True
@@ -66,7 +70,7 @@ class Unidirectional:
         return early.union(self.graph.inputs)
 
     def _is_ready(self, node: Node) -> bool:
-        """True if a value depends on forward scans only, and on none of their derivatives."""
+        """True if a value depends on forward scans, and on no derivative."""
         return bool(self.dependencies[node]) and self.dependencies[node].isdisjoint(self.backward)
 
     def _has_steps(self, node: Node) -> bool:
@@ -81,7 +85,7 @@ class Unidirectional:
         return any(map(self._has_steps, node.operands))
 
     def _operands_read_whole(self, node: Node) -> list[Node]:
-        """Return the operands of which each step reads all entries, such as initial states and invariants."""
+        """Return the operands that a step reads as a whole, not one entry a step, such as states and invariants."""
         whole = [item for item in node.operands if not (self._has_steps(item) and self._runs_along(item))]
         if node.op == "scan":
             initial, _, invariants = split_inputs(node, node.operands)
@@ -98,11 +102,13 @@ class Unidirectional:
         self.new_early[node] = with_checkpoints(node, operands, self.steps) if is_recurrence else remake(node, operands)
 
     def _late_form(self, root: Node) -> Node:
+        """Return a value as the derivative's loop reads it, after its dependencies."""
         for node in topological([root], known=self.new_late):
             self.new_late[node] = self._build_late(node)
         return self.new_late[root]
 
     def _build_late(self, node: Node) -> Node:
+        """Return a late value, or an early value as recomputed or saved."""
         operands = [self.new_late[item] for item in node.operands]
         if node not in self.early:
             return remake(node, operands)

@@ -29,10 +29,10 @@ class Replicated:
 
 @dataclass(frozen=True)
 class Sharded:
-    """Kind of a value of which each shard has its own rows, along ``axis``.
+    """Kind of a value that is split by rows: each shard has the values of its rows, along ``axis``.
 
     Attributes:
-        factors: Sizes of which the axis is a product, the outermost first; None if all rows are equal.
+        factors: Sizes whose product is the axis, the outermost first; None if all rows are equal.
     """
 
     axis: int
@@ -53,7 +53,7 @@ class Partial:
 
 @dataclass(frozen=True)
 class RowIndices:
-    """Kind of the indices of rows, which each shard counts from 0. ``size`` is their number in the whole batch."""
+    """Kind of the indices of rows, which each shard counts from 0. ``size`` is the number of rows in all shards."""
 
     size: Dim
 
@@ -70,7 +70,7 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     Raises:
         GraphError: The op mixes rows.
     """
-    if node.op == "by_graph":  # its first operand is the value for training
+    if node.op == "by_graph":  # the first operand is the value for training
         return kinds[0]
     result = None
     if node.op in ("dimension", "iota") and counts(node["size"], names):
@@ -134,6 +134,7 @@ def _input_kind(scan: Node, number: int, kind: Kind) -> Kind:
 
 
 def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
+    """Return the kind of a value in a step. Raise ``GraphError`` for a loop, or a sum over rows."""
     if node.op == "scan":
         raise GraphError("a loop within a step can't be computed in shards; train without shards", node.where)
     kind = kind_of(node, kinds, names)
@@ -147,13 +148,14 @@ def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
 
 
 def _distinct_rows(kind: Kind, node: Node) -> Kind:
-    """Return the kind of a state in any step, in which its rows may differ even if they are equal at first."""
+    """Return the kind of a state at any step: rows that are equal before the first step may differ later."""
     if isinstance(kind, Sharded) and kind.factors is None:
         return Sharded(kind.axis, (node.shape[kind.axis],))
     return kind
 
 
 def _are_equal(one: Kind, other: Kind) -> bool:
+    """True if two kinds are equal. If all rows of a value are equal, the order of factors does not matter."""
     if isinstance(one, Sharded) and isinstance(other, Sharded):
         return one.axis == other.axis and (None in (one.factors, other.factors) or one.factors == other.factors)
     return one == other
@@ -162,7 +164,7 @@ def _are_equal(one: Kind, other: Kind) -> bool:
 def _size_kind(node: Node, names: Set[str]) -> Kind | None:
     """Return the kind of a ``dimension`` or ``iota`` of a size that counts rows; None if rows mix.
 
-    A number of rows, or a multiple of it, is a partial sum.
+    The number of rows, or a multiple of that number, is a partial sum.
     """
     size = node["size"]
     terms = size.terms if isinstance(size, Size) else ()
@@ -189,7 +191,7 @@ def _index_kind(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | No
 
 
 def factors_of(size: Dim, names: Set[str]) -> tuple[Dim, ...]:
-    """Split a size of one term into (rows, other factors), rows outermost."""
+    """Split a size, a product that includes the number of rows, into the rows and the product of other factors."""
     assert isinstance(size, Size)
     ((monomial, factor),) = size.terms
     rows = Size((((next(name for name in monomial if name in names),), 1),))
@@ -207,7 +209,7 @@ def _replicated_kind(node: Node, names: Set[str]) -> Kind | None:
 
 
 def _adds_rows(node: Node, kinds: Sequence[Kind], names: Set[str]) -> bool:
-    """True if a value is a sum over rows and depends on them in no other way."""
+    """True if a value is a sum over rows, and depends on rows in no other way."""
     if any(counts(dim, names) for dim in node.shape):
         return False
     reduced = [
@@ -219,7 +221,7 @@ def _adds_rows(node: Node, kinds: Sequence[Kind], names: Set[str]) -> bool:
 
 
 def _orders(kinds: Sequence[Kind]) -> set[tuple[Dim, ...]]:
-    """Return the distinct factor orders of sharded operands."""
+    """Return the distinct ``factors`` of sharded operands."""
     return {kind.factors for kind in kinds if isinstance(kind, Sharded) and kind.factors is not None}
 
 
@@ -241,7 +243,15 @@ def _sharded_kind(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | 
 def _kind_after_reshape(
     before: Shape, after: Shape, place: int, axis: int, order: tuple[Dim, ...] | None
 ) -> Sharded | None:
-    """Return the kind after a reshape that merges axes with the row axis, or splits it; None if rows mix."""
+    """Return the kind after a reshape that merges axes with the row axis, or splits the row axis; None if rows mix.
+
+    Args:
+        before: Shape before the reshape.
+        after: Shape after it.
+        place: Row axis before the reshape.
+        axis: Row axis after it.
+        order: Factors of the row axis before the reshape; None if all rows are equal.
+    """
     own = (before[place],) if order is None else order
     factors = [*before[:place], *own, *before[place + 1 :]]
     outer_size = product(after[:axis])

@@ -1,8 +1,8 @@
 """shard: build the graph of one shard of a batch, whose losses and gradients are summed over all shards.
 
-A mean divides by a number that is summed over all rows. Such divisors of a loss, and operands of its maxima, become
-inputs: totals, which must depend on feeds alone, and are summed over all shards before. Terms that depend on no row,
-such as a penalty of weights, count in the first shard only.
+A mean divides by a sum over all rows, such as the number of steps. Such sums, as divisors of a loss or operands of its
+maxima, become inputs, the totals. Totals must depend on feeds alone, and are summed over all shards before the graph
+runs. Terms that depend on no row, such as a penalty of weights, count in the first shard only.
 
 Law: if each shard of a batch is fed the totals, the sums over the shards of ``loss`` and of ``Partial`` outputs equal
 the values of the whole graph up to rounding. Rows of other outputs equal those of the whole graph.
@@ -32,8 +32,8 @@ class ShardGraph:
 
     Attributes:
         graph: The graph.
-        totals: Graph with the outputs ``total/<n>`` of a shard. Their sums over all shards are fed to ``graph``, and to
-            later totals.
+        totals: Graph of a shard's terms of the totals, as outputs ``total/<n>``. Their sums over all shards are fed to
+            ``graph``, and to this graph for later totals.
         kinds: Kinds of the outputs, by name.
     """
 
@@ -53,6 +53,18 @@ def shard(graph: Graph, rows: frozenset[str]) -> ShardGraph:
 
 @dataclass
 class _Sharding:
+    """Builder of the graph of a shard.
+
+    Attributes:
+        rows: Names of the sizes that count the batch's rows.
+        new: The shard's value of each node.
+        kinds: Kind of each node.
+        scans: Kinds of the results of each scan.
+        totals: Input with the total of each partial sum, by the shard's partial sum.
+        depends_on_feeds: True for values that depend on feeds alone.
+        first: Input that is True in the first shard; None if nothing reads it.
+    """
+
     rows: frozenset[str]
     new: dict[Node, Node] = field(default_factory=dict)
     kinds: dict[Node, Kind] = field(default_factory=dict)
@@ -62,6 +74,7 @@ class _Sharding:
     first: Node | None = None
 
     def of(self, graph: Graph) -> ShardGraph:
+        """Return the graph of a shard of ``graph``."""
         for node in graph.nodes:
             self._visit(node)
         outputs = [(name, self._output(name, node)) for name, node in graph.outputs]
@@ -72,6 +85,7 @@ class _Sharding:
         return ShardGraph(sharded, Graph.of("totals", totals, fed), kinds)
 
     def _output(self, name: str, node: Node) -> Node:
+        """Return an output of a shard. A loss that depends on no row counts in the first shard only."""
         kind, value = self.kinds[node], self.new[node]
         if name != "loss" or isinstance(kind, Partial):
             return value
@@ -79,6 +93,7 @@ class _Sharding:
         return self._in_first_shard(value)
 
     def _visit(self, node: Node) -> None:
+        """Record a node's value in a shard, and its kind. The operands were visited before."""
         if node.op in ("input", "parameter"):
             self._record(node, node, self._input_kind(node))
             return
@@ -118,6 +133,7 @@ class _Sharding:
         self.new[node], self.kinds[node] = new, kind
 
     def _input_kind(self, node: Node) -> Kind:
+        """Return the kind of an input. Raise ``GraphError`` if it has several row axes, or rows merged with others."""
         axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, self.rows)]
         if not axes:
             return Replicated()
@@ -144,10 +160,10 @@ class _Sharding:
     # Sums over rows -------------------------------------------------------------------------------
 
     def _linear(self, node: Node, kinds: Sequence[Kind]) -> Node | None:
-        """Return ``node`` applied to partial sums; None if it is not linear in them, so that it reads totals.
+        """Return ``node`` applied to partial sums; None if it is not linear in them, so that it must read totals.
 
-        A product is linear in one factor at a time. That is one that depends on parameters, if any does, because the
-        others must be totals.
+        A product is linear in one factor at a time, and the other factors become totals. If a factor depends on
+        parameters, which totals may not, it stays a partial sum.
         """
         if any(isinstance(kind, Sharded | RowIndices) for kind in kinds) or node.op == "scan":
             return None
@@ -172,17 +188,18 @@ class _Sharding:
         return self._depends_on_feeds(self.new[node])
 
     def _share_of_sum(self, node: Node) -> Node:
-        """Return a shard's part of a sum. Replicated values are a part of the first shard only."""
+        """Return a shard's term of a sum over shards. Replicated values count in the first shard only."""
         return self.new[node] if isinstance(self.kinds[node], Partial) else self._in_first_shard(self.new[node])
 
     def _in_first_shard(self, value: Node) -> Node:
+        """Return a value in the first shard, and 0 in the others."""
         if self.first is None:
             self.first = make("input", label=FIRST, name=FIRST, type=TensorType("bool", ()))
         zero = make("constant", value=np.zeros((), value.dtype))
         return make("select", self.first, value, zero, where=value.where)
 
     def _total(self, node: Node) -> Node:
-        """Return the value for the whole batch. The total of a partial sum is an input of the shard's graph."""
+        """Return the value for the whole batch; for a partial sum, an input of the shard's graph."""
         value = self.new[node]
         if not isinstance(self.kinds[node], Partial):
             return value
@@ -216,6 +233,7 @@ class _Sharding:
 
 
 def _dimension(size: Dim) -> Node:
+    """Return a size as an int64 node."""
     if isinstance(size, int):
         return make("constant", value=np.asarray(size, np.int64))
     return make("dimension", size=size)

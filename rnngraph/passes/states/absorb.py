@@ -54,7 +54,7 @@ class _Surroundings:
         self.results = {node for _, node in graph.outputs}
 
     def absorbed(self) -> Graph | None:
-        """Return the graph with a scan that computes the large values; None if there is none."""
+        """Return the graph with a scan that computes the large values; None if there are no such values."""
         if self.parts.when is not None or self.parts.keeps is not None or self.parts.blocks is not None:
             return None
         producers, readouts = self._producers(), self._readouts()
@@ -86,7 +86,7 @@ class _Surroundings:
         return rewrite(self.graph, lambda node, _: changed.get(node))
 
     def _emitted(self) -> dict[Node, Node]:
-        """Return the value in a step of each sequence that the scan returns."""
+        """Return {sequence that the scan returns: its element, as a value of the body}."""
         outputs, carries = self.scan["body"].outputs, self.scan["carries"]
         return {get: outputs[get["index"]][1] for get in self.users[self.scan] if get["index"] >= carries}
 
@@ -111,7 +111,7 @@ class _Surroundings:
         return node not in self.results and moved | {self.scan} >= {*self.users[node]} > set()
 
     def _readouts(self) -> set[Node]:
-        """Return the ops that reduce large values of the loop."""
+        """Return the ops after the loop that reduce large sequences of it, and can move into it."""
         after = dependents([self.scan], self.graph.nodes)
         readouts = set[Node]()
         for get in self._emitted():
@@ -123,7 +123,7 @@ class _Surroundings:
         return readouts
 
     def _readers(self, large: Node) -> set[Node]:
-        """Return the ops that reduce a large value and can move into the loop; empty if one cannot."""
+        """Return the ops that reduce a large value; empty if one of them cannot move into the loop."""
         readers, pending = set[Node](), [*self.users[large]]
         while pending:
             node = pending.pop()
@@ -139,10 +139,11 @@ class _Surroundings:
         return readers
 
     def _moves(self, node: Node) -> bool:
+        """True if an op over all steps can be computed in each step, at no higher cost."""
         return moves_into_loops(node) and self._has_steps(node) and is_stepwise(node)
 
     def _reads_vector(self, node: Node) -> bool:
-        """True for a product of a matrix and a vector of each step."""
+        """True for an op that multiplies a matrix and a vector at each step."""
         return is_vector_product(node) and self._has_steps(node) and is_stepwise(node)
 
     def _has_steps(self, node: Node) -> bool:
@@ -157,18 +158,18 @@ class _Surroundings:
 
 
 class _Steps:
-    """Steps of a scan under construction, with values from around the loop."""
+    """Body of a scan under construction, with the values that move into it."""
 
     def __init__(self, parts: ScanParts) -> None:
         self.parts = parts
-        self.values = dict[Node, Node]()  # values in a step, by those of all steps
+        self.values = dict[Node, Node]()  # a value in one step, by the value over all steps
         self.sequences = {item.outside: item.inside for item in parts.sequences}
         self.invariants = {item.outside: item.inside for item in parts.invariants}
 
     def add(self, node: Node, users: Mapping[Node, Sequence[Node]]) -> None:
-        """Compute a value of all steps within each step.
+        """Add an op over all steps to the body.
 
-        A vector that scales an outer product scales one of its vectors, before the loop.
+        If an outer product is scaled by a vector, one of its two vectors is scaled before the loop instead.
         """
         original = node
         for outer, vector in (node.operands, node.operands[::-1]) if node.op == "mul" else ():
@@ -179,6 +180,7 @@ class _Steps:
         self.values[original] = sum_of_products(value, *operands) if node.op == "matmul" else value
 
     def _operand(self, node: Node, number: int) -> Node:
+        """Return an op's operand in one step. Values from outside become inputs of the body."""
         item = node.operands[number]
         if item in self.values:
             return self.values[item]
@@ -197,7 +199,13 @@ class _Steps:
         return known[item]
 
     def build(self, scan: Node, new: Mapping[Node, Node], emits: Sequence[Node]) -> Node:
-        """Return the scan with values ``new`` of its body, which emits the values ``emits`` of all steps."""
+        """Return the scan with new emits.
+
+        Args:
+            scan: The scan before the change.
+            new: Values of the new body, by value of the old one.
+            emits: Values over all steps that the scan returns.
+        """
         carries = [carry._replace(next=new[carry.next]) for carry in self.parts.carries]
         emitted = [(node.name or node.op, self.values[node]) for node in emits]
         live = {*topological([*(carry.next for carry in carries), *(value for _, value in emitted)])}

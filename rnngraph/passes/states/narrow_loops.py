@@ -1,7 +1,7 @@
 """narrow_loops: store values of loops in the narrow dtype to which their steps round them.
 
-A state that each step rounds to bfloat16 and widens again is carried in 16 bits, and widened when a step reads it. The
-same holds for sequences that a loop reads or returns.
+A state that each step rounds to bfloat16 and widens again is carried in 16 bits, and widened when a step reads it.
+Sequences that a loop reads or returns are stored in 16 bits, too, if they were rounded.
 
 Law: values are unchanged, bit for bit.
 """
@@ -89,7 +89,7 @@ def _narrow_carries(parts: ScanParts) -> dict[Node, str]:
 
 
 def _rounded_to(node: Node) -> str | None:
-    """Return the narrow dtype to which a value, or one that it selects, is rounded; None if there is none."""
+    """Return the narrow dtype to which a value is rounded, perhaps in one branch of a select; None if there is none."""
     pending = [node]
     while pending:
         item = pending.pop()
@@ -100,7 +100,7 @@ def _rounded_to(node: Node) -> str | None:
 
 
 def _is_exact(node: Node, dtype: str, carried: Mapping[Node, str]) -> bool:
-    """True if a narrow dtype holds a value without rounding. ``carried`` are the dtypes of carries."""
+    """True if a narrow dtype represents a value exactly. ``carried`` has the narrow dtypes of carries."""
     pending = [node]
     while pending:
         item = pending.pop()
@@ -116,7 +116,7 @@ def _is_exact(node: Node, dtype: str, carried: Mapping[Node, str]) -> bool:
 
 
 def _source(node: Node) -> Node | None:
-    """Return the narrow value that a cast widens, or None."""
+    """Return the narrow value that a cast widens; None for other nodes."""
     is_wide = node.op == "cast" and node.operands[0].dtype in NARROW
     return node.operands[0] if is_wide else None
 

@@ -15,8 +15,9 @@ from ..lowering.lowered import Lowered
 def narrow_states(lowered: Lowered) -> Lowered:
     """Store states in the dtype to which steps round them.
 
-    Law: results are unchanged, bit for bit. If steps round a state before they use it, its input, output and initial
-    value have the narrow dtype.
+    Law: results are unchanged, bit for bit.
+
+    The input, the output and the initial value of such a state get the narrow dtype.
 
     Args:
         lowered: Declaration whose states are inputs and outputs.
@@ -43,6 +44,7 @@ def _is_input(node: Node, label: str) -> bool:
 
 
 def _cast_outputs(graph: Graph, narrow: Mapping[str, str]) -> Graph:
+    """Return a graph with the outputs in ``narrow``, {name: dtype}, cast to narrow dtypes."""
     outputs = [
         (name, make("cast", node, where=node.where, name=node.name, dtype=narrow[name]) if name in narrow else node)
         for name, node in graph.outputs

@@ -41,7 +41,13 @@ class StateShapes:
 
 @dataclass(frozen=True)
 class _FlatState:
-    """A flat carry, the shape in which steps compute, and the elementwise ops on its flat form."""
+    """Carry that steps reshape.
+
+    Attributes:
+        carry: The flat carry.
+        shape: Shape in which steps compute.
+        entrywise: Elementwise ops on the flat form, which can run on ``shape`` instead.
+    """
 
     carry: Carry
     shape: Shape
@@ -111,7 +117,7 @@ def _read_shape(param: Node, users: Sequence[Node]) -> Shape | None:
 
 
 def _flat_state(carry: Carry, users: Mapping[Node, Sequence[Node]]) -> _FlatState | None:
-    """Match a flat state that each step reshapes to a higher rank and back; None for other states."""
+    """Return a state that each step reshapes to a higher rank and back; None for other states."""
     param = carry.inside
     readers = _entrywise_readers(param, users)
     shapes = {user.shape for node in (param, *readers) for user in users[node] if user.op == "reshape"}
@@ -136,7 +142,7 @@ def _flat_state(carry: Carry, users: Mapping[Node, Sequence[Node]]) -> _FlatStat
 
 
 def _entrywise_readers(param: Node, users: Mapping[Node, Sequence[Node]]) -> set[Node]:
-    """Return the values computed elementwise from a state and from scalars of its rows."""
+    """Return the values computed elementwise from a state, and from values with one element per row."""
     entrywise, pending = {param}, [*users[param]]
     while pending:
         node = pending.pop()
@@ -150,11 +156,12 @@ def _entrywise_readers(param: Node, users: Mapping[Node, Sequence[Node]]) -> set
 
 
 def _is_entrywise(node: Node, param: Node) -> bool:
+    """True for an elementwise op with a result of the state's shape."""
     return OPS[node.op].kind == "elementwise" and not OPS[node.op].random and node.shape == param.shape
 
 
 def _is_one_per_row(node: Node, param: Node) -> bool:
-    """True if a value is one number per row, or a scalar."""
+    """True if a value has one element per row, or is a scalar."""
     if not isinstance(node.type, TensorType):
         return False
     rank = node.tensor.rank
@@ -162,7 +169,7 @@ def _is_one_per_row(node: Node, param: Node) -> bool:
 
 
 def _over_more_axes(node: Node, flat: Shape, shape: Shape) -> Node:
-    """Reshape an operand of an elementwise op from ``flat`` so that it broadcasts to ``shape``."""
+    """Reshape an operand that broadcasts to ``flat`` so that it broadcasts to ``shape``, which has more axes."""
     if not node.tensor.rank:
         return node
     return _in_shape(node, shape if node.shape == flat else (node.shape[0], *(1 for _ in shape[1:])))

@@ -32,7 +32,7 @@ class TrailingOnes:
 
 
 class _Rule:
-    """Rewrite rule: run ops on columns [..., n, 1] as ops on the rows [..., n] of which they are reshapes."""
+    """Rewrite rule: compute ops on columns [..., n, 1] over rows [..., n], and reshape the results to columns."""
 
     def __init__(self) -> None:
         # rows [..., n] of a column, by (column, number of trailing axes of size 1)
@@ -54,6 +54,7 @@ class _Rule:
         return make("reshape", row, where=node.where, name=node.name, shape=node.shape)
 
     def _row(self, column: Node, ones: int) -> Node:
+        """Return a column without its last ``ones`` axes."""
         if (column, ones) not in self._rows:
             source = column.operands[0] if column.op == "reshape" else column
             shape = column.shape[:-ones]
@@ -64,7 +65,7 @@ class _Rule:
 
 
 def _trailing_ones(node: Node) -> int:
-    """Return the number of last axes of size 1 that a column has. Rows and one more axis always remain."""
+    """Return the number of last axes of size 1 that can be removed, so that rows and one more axis remain."""
     if not isinstance(node.type, TensorType) or node.tensor.rank < MIN_AXES:
         return 0
     ones = 0

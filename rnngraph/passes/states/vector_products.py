@@ -38,6 +38,7 @@ class VectorProducts:
 
 
 def _without_vector_products(body: Graph, carries: int) -> Graph:
+    """Rewrite the products of a loop's body, whose first ``carries`` inputs are states."""
     states, outer = _states(body, carries), set[Node]()
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -56,7 +57,7 @@ def _without_vector_products(body: Graph, carries: int) -> Graph:
 
 
 def is_vector_product(node: Node) -> bool:
-    """True for products of vectors and matrices of a fixed size, one for each row."""
+    """True for a batched product of a vector and a matrix, or of two vectors, of fixed size."""
     if not is_batched_product(node) or node.operands[0].tensor.rank < 3:
         return False
     left = node.operands[0]
@@ -65,7 +66,7 @@ def is_vector_product(node: Node) -> bool:
 
 
 def _reads_state(node: Node, states: Set[Node]) -> bool:
-    """True for products of a vector and a matrix state, or of two vectors of which one is a state."""
+    """True for a product of a vector with a state, which is a matrix or a vector."""
     if not is_vector_product(node):
         return False
     left, right = node.operands[:2]
@@ -73,22 +74,23 @@ def _reads_state(node: Node, states: Set[Node]) -> bool:
 
 
 def _plus(starts: Sequence[Node], value: Node) -> Node:
+    """Return the sum of a value and of all ``starts``."""
     for start in starts:
         value = make("add", start, value, where=value.where, name=value.name)
     return value
 
 
 def scaled(node: Node, outer: Node, factor: Node) -> Node | None:
-    """Rewrite an outer product times a factor: one of the vectors is multiplied by the factor first.
+    """Rewrite an outer product times a factor: one of the two vectors is multiplied by the factor first.
 
-    Return None if the factor has more axes than each vector.
+    Return None if the factor broadcasts to neither vector.
     """
     for vector, other in (outer.operands, outer.operands[::-1]):
         if factor.tensor.rank != vector.tensor.rank or vector.shape == outer.shape:
             continue
         if all(dim in (1, size) for dim, size in zip(factor.shape, vector.shape, strict=True)):
             parts = [factor, vector]
-            if vector.shape[-1] == 1:  # columns as rows, which are vectorised
+            if vector.shape[-1] == 1:  # multiply columns as rows, because the last axis is vectorised
                 parts = [_in_shape(item, item.shape[:-1]) for item in parts]
             small = _in_shape(make("mul", *parts, where=node.where), vector.shape)
             return make("mul", small, other, where=node.where, name=node.name)
@@ -110,7 +112,7 @@ def sum_of_products(node: Node, left: Node, right: Node, *starts: Node) -> Node:
             matrix, axis, before = source
             kept = (*before, axis)
             shape = tuple(matrix.shape[place] if place in kept else 1 for place in range(matrix.tensor.rank))
-            if matrix.tensor.rank == rank:  # rows may broadcast
+            if matrix.tensor.rank == rank:  # the vector's rows may have size 1, and broadcast
                 shape = (*rows, *shape[rank - 2 :])
         parts = [_in_shape(vector, shape), matrix]
     products = make("mul", *parts, where=node.where)
@@ -119,9 +121,11 @@ def sum_of_products(node: Node, left: Node, right: Node, *starts: Node) -> Node:
 
 
 def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
-    """Return the value of which a matrix is a reshape of a transpose, with the axis that ``axis`` is in the value.
+    """Look through the reshape and the transpose from which a matrix is computed.
 
-    The third item has the axes of rows. None if the other axes are in another order.
+    Returns:
+        The source of the matrix, the axis of the source that is ``axis`` of the matrix, and the axes of the source that
+        are rows. None if the transpose changes the order of the other axes.
     """
     value = matrix.operands[0] if matrix.op == "reshape" else matrix
     order = value["order"] if value.op == "transpose" else tuple(range(value.tensor.rank))
@@ -137,7 +141,7 @@ def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
 
 
 def _states(body: Graph, carries: int) -> Set[Node]:
-    """Return the carries of a loop, and the values that are computed from their entries one by one."""
+    """Return the carries of a loop, and the values of the same size that are computed from them entry by entry."""
     states = set(body.inputs[:carries])
 
     def has_entries(node: Node) -> bool:

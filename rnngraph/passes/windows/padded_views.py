@@ -31,7 +31,7 @@ class PaddedViews:
 
 
 class View(NamedTuple):
-    """A slice of a value: start, stop and step along each axis."""
+    """Slice of ``source``: start, stop and step along each axis."""
 
     source: Node
     start: tuple[Dim, ...]
@@ -43,26 +43,27 @@ class View(NamedTuple):
         return View(node.operands[0], node["start"], node["stop"], node["step"])
 
     def within(self, part: View) -> View:
-        """Return a view of a part as a view of the part's source, in which the part has step 1."""
+        """Return the view, whose source is ``part``, as a view of the source of ``part``. ``part`` has step 1."""
         start = tuple(a + b for a, b in zip(part.start, self.start, strict=True))
         stop = tuple(a + b for a, b in zip(part.start, self.stop, strict=True))
         return View(part.source, start, stop, self.step)
 
     def is_whole(self, axis: int) -> bool:
+        """True if the view has all positions of an axis of the source."""
         return (self.start[axis], self.stop[axis], self.step[axis]) == (0, self.source.shape[axis], 1)
 
     def of(self, source: Node, axis: int) -> Node:
-        """Return the same slice of a source that differs in the size of one axis, which is not cut."""
+        """Return the slice of another source, of which only the size of ``axis`` differs. ``axis`` is kept whole."""
         stop = (*self.stop[:axis], source.shape[axis], *self.stop[axis + 1 :])
         return make("slice", source, where=source.where, start=self.start, stop=stop, step=self.step)
 
 
 class Pad(NamedTuple):
-    """Padding of one or several views of one value along another axis.
+    """Concat that pads views of one value along an axis in which the views are whole.
 
     Attributes:
-        views: The views, which are adjacent along the last axis.
-        inner: Index of the padded operand. The other operands are constants.
+        views: The views, which are concatenated along the last axis before they are padded.
+        inner: Index of the padded operand of the concat. The other operands are constants.
     """
 
     views: Sequence[View]
@@ -70,6 +71,7 @@ class Pad(NamedTuple):
 
 
 def _padded_once(graph: Graph) -> Graph:
+    """Return a graph in which sources are padded once; the same graph if no source is padded several times."""
     pads = _pads(graph)
     if not pads:
         return graph
@@ -80,7 +82,7 @@ def _padded_once(graph: Graph) -> Graph:
         if pad is None:
             new[node] = node if operands is node.operands else remake(node, operands)
         else:
-            source = pad.views[0].source  # a concat that may follow, of operands that precede the padding
+            source = pad.views[0].source  # not in ``new`` yet if it is a concat after this node, of operands before it
             rebuilt = new.get(source) or remake(source, [new.get(item, item) for item in source.operands])
             new[node] = _pad_source(node, pad, rebuilt)
         return new[node]
@@ -89,7 +91,7 @@ def _padded_once(graph: Graph) -> Graph:
 
 
 def _pad_source(node: Node, pad: Pad, source: Node) -> Node:
-    """Return views of the padded source in place of a padded view."""
+    """Return a slice of the padded source, in place of a padded slice; with several views, a concat of slices."""
     axis = node["axis"]
     parts = []
     for number, item in enumerate(node.operands):
@@ -102,7 +104,7 @@ def _pad_source(node: Node, pad: Pad, source: Node) -> Node:
 
 
 def _pads(graph: Graph) -> Mapping[Node, Pad]:
-    """Return the paddings of views, if several views of one source are padded along the same axis."""
+    """Return the concats that pad views, where several views of one source are padded along the same axis."""
     inner = {node: place for node in graph.nodes if (place := _sequence_index(node)) is not None}
     if not inner:
         return {}
@@ -121,11 +123,12 @@ def _pads(graph: Graph) -> Mapping[Node, Pad]:
 
 
 def _pairs(view: View, other: View, axis: int) -> bool:
+    """True if two views have one source, and padding along ``axis``, not the last one, can move to the source."""
     return view.source is other.source and view.is_whole(axis) and axis < view.source.tensor.rank - 1
 
 
 def _sequence_index(node: Node) -> int | None:
-    """Return the index of the only operand of a concat that is no constant; None for other nodes."""
+    """Return the index of the only operand of a concat that is no broadcast scalar; None for other nodes."""
     if node.op != "concat":
         return None
     inner = [number for number, item in enumerate(node.operands) if not is_scalar_broadcast(item)]
@@ -133,11 +136,16 @@ def _sequence_index(node: Node) -> int | None:
 
 
 def _joined(node: Node) -> Sequence[Node]:
+    """Return the operands of a concat along the last axis; for any other node, the node."""
     return node.operands if node.op == "concat" and node["axis"] == node.tensor.rank - 1 else (node,)
 
 
 def _views(graph: Graph, inner: Mapping[Node, int]) -> dict[Node, View]:
-    """Return the slices of a graph. The padded operand of a concat is a slice of it, too, if the concat has slices."""
+    """Return the slices of a graph as views.
+
+    If slices are taken of a concat that pads, its padded operand is a view of the concat, too. Slices of that operand
+    are then views of the concat.
+    """
     views = {node: View.of_slice(node) for node in graph.nodes if node.op == "slice"}
     parts: dict[Node, View] = {}
     for source in dict.fromkeys(view.source for view in views.values()):
@@ -148,7 +156,7 @@ def _views(graph: Graph, inner: Mapping[Node, int]) -> dict[Node, View]:
 
 
 def _as_slice(source: Node, place: int) -> View:
-    """Return an operand of a concat as a slice of it."""
+    """Return an operand of the concat ``source`` as a view of the concat."""
     axis = source["axis"]
     before = sum((item.shape[axis] for item in source.operands[:place]), start=0)
     start: list[Dim] = [0] * source.tensor.rank

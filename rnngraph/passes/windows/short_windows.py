@@ -16,7 +16,7 @@ from ...ir.ops import OPS
 from ...support.records import dataclass
 
 MAX_ENTRIES = 9
-"""Maximum entries of a window that is computed entry by entry, because each has its own code."""
+"""Maximum entries of a window that is computed entry by entry, because each entry has separate code."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def _rewritten(graph: Graph) -> Graph:
 
 
 def _rule(node: Node, operands: tuple[Node, ...], read_once: Set[Node]) -> Node | None:
+    """Rewrite a maximum, or a sum of products, over short windows; None for other nodes."""
     if node.op == "reduce_max" and _runs_over_entries(node, operands[0]):
         windows = operands[0]
         are_disjoint = windows["step"] > windows["apart"] * (windows["size"] - 1)
@@ -57,7 +58,7 @@ def _rule(node: Node, operands: tuple[Node, ...], read_once: Set[Node]) -> Node 
 
 
 def _in_order(op: str, node: Node, terms: list[Node]) -> Node:
-    """Combine the terms of a reduction, from the first to the last."""
+    """Combine the terms of the reduction ``node`` by ``op``, from the first to the last."""
     return reduce(lambda left, right: make(op, left, right, where=node.where, name=node.name), terms)
 
 
@@ -79,8 +80,8 @@ def _entry(windows: Node, entry: int, through: bool = False) -> Node:
 
     Args:
         windows: The windows.
-        entry: Number of the entry.
-        through: Slice the operands of an elementwise source, which nothing else reads, in place of its result.
+        entry: Index of the entry within a window.
+        through: True to slice the operands of an elementwise source, instead of its result. Nothing else reads it.
     """
     source, axis = windows.operands[0], windows["axis"]
     start, stop, step = [0] * source.tensor.rank, [*source.shape], [1] * source.tensor.rank

@@ -1,7 +1,7 @@
-"""Pairs of transposes that cancel, although elementwise ops, slices or a product lie between them.
+"""Removal of pairs of transposes that cancel, although elementwise ops, slices or a product lie between them.
 
-Code that convolves along the last axis transposes a sequence before, and transposes the result back. Each of these
-transposes would copy, because it moves the last axis.
+Code that convolves along the last axis transposes a sequence, convolves, and transposes the result back. Each transpose
+would copy, because it moves the last axis.
 """
 
 from __future__ import annotations
@@ -12,22 +12,28 @@ from ...ir.ops import OPS
 
 
 def without_pairs(graph: Graph) -> Graph:
-    """Remove transposes of the last axis that undo others.
+    """Remove transposes of the last axis that undo earlier transposes.
 
-    Law: values are unchanged, bit for bit, except for the order of sums in products that become products with weights.
+    Law: values are unchanged, bit for bit, up to the order of sums in a product between two transposes.
     """
     last = [node for node in graph.nodes if node.op == "transpose" and node["order"][-1] != node.tensor.rank - 1]
     if len(last) < 2:
         return graph
     changed = dict[Node, Node]()
     for node in last:
-        if (value := _Between(graph, node).turned(node.operands[0])) is not None:
+        if (value := _Between(graph, node).transposed(node.operands[0])) is not None:
             changed[node] = value
     return rewrite(graph, lambda node, _: changed.get(node))
 
 
 class _Between:
-    """Ops between two transposes, whose results only the second one reads."""
+    """Ops whose results only one transpose reads, directly or through other ops, up to an earlier transpose.
+
+    Attributes:
+        order: Order of the transpose.
+        new: The transpose of each value, computed without a transpose; None if there is no such form.
+        nodes: The transpose, and the ops that only it reads.
+    """
 
     def __init__(self, graph: Graph, transpose: Node) -> None:
         self.order = transpose["order"]
@@ -37,13 +43,14 @@ class _Between:
             if users[node] and self.nodes.issuperset(users[node]) and node not in outputs:
                 self.nodes.add(node)
 
-    def turned(self, node: Node) -> Node | None:
-        """Return the transpose of a value without a transpose; None if it needs one."""
+    def transposed(self, node: Node) -> Node | None:
+        """Return the transpose of a value, computed without a transpose op; None if that is impossible."""
         if node not in self.new:
-            self.new[node] = self._turned(node)
+            self.new[node] = self._computed(node)
         return self.new[node]
 
-    def _turned(self, node: Node) -> Node | None:
+    def _computed(self, node: Node) -> Node | None:
+        """Compute the result of ``transposed`` from those of the operands."""
         if not node.tensor.rank:
             return node
         shape = tuple(node.shape[axis] for axis in self.order) if node.tensor.rank == len(self.order) else None
@@ -56,10 +63,10 @@ class _Between:
         if node not in self.nodes:
             return None
         if node.op == "matmul":
-            return self._turned_product(node, *node.operands)
+            return self._transposed_product(node, *node.operands)
         if OPS[node.op].kind != "elementwise" and node.op != "slice":
             return None
-        operands = [self.turned(item) for item in node.operands]
+        operands = [self.transposed(item) for item in node.operands]
         kept = [item for item in operands if item is not None]
         if len(kept) < len(operands) or OPS[node.op].random:
             return None
@@ -67,11 +74,11 @@ class _Between:
             return remake(node, kept)
         return make("slice", *kept, where=node.where, name=node.name, **permuted_bounds(node, self.order))
 
-    def _turned_product(self, node: Node, left: Node, right: Node, *starts: Node) -> Node | None:
+    def _transposed_product(self, node: Node, left: Node, right: Node, *starts: Node) -> Node | None:
         """Return the transpose of ``weight @ x`` as ``x.T @ weight.T``; None for other products."""
         rank = node.tensor.rank
         is_weight = left.op == "broadcast" and left.operands[0].tensor.rank == 2
-        x = self.turned(right) if self.order == (*range(rank - 2), rank - 1, rank - 2) and not starts else None
+        x = self.transposed(right) if self.order == (*range(rank - 2), rank - 1, rank - 2) and not starts else None
         if x is None or not is_weight:
             return None
         weight = make("transpose", left.operands[0], where=left.where, name=left.name, order=(1, 0))
