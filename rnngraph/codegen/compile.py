@@ -26,9 +26,9 @@ from .schedule.scheduler import scheduled
 
 
 def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
-    """Compile an optimised graph whose sizes are known, except for lengths of scans.
+    """Compile an optimised graph. All sizes are ints, except for lengths of scans.
 
-    ``parts`` is the number of workers, as for ``planned``.
+    ``parts`` is the maximum number of workers, as for ``planned``.
     """
     plan, packing = in_stages(planned(graph, target, name, parts))
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
@@ -40,8 +40,8 @@ def compile_timed(
 ) -> tuple[ObjectCode, ScheduledEntry, np.ndarray]:
     """Compile a graph with timers. Return the code, its plan, and the memory of the counters.
 
-    The counters are [slot, worker, (units of the processor's counter, times, …)], with the slots of the plan's
-    ``ticks``.
+    The counters are int64 [slot, worker, LINE], with the slots of the plan's ``ticks``. Of a row of ``LINE`` values,
+    the first is the elapsed time in units of the processor's counter, and the second counts the measurements.
 
     Raises:
         GraphError: The processor has no counter.
@@ -53,7 +53,7 @@ def compile_timed(
     counters = np.zeros((len(ticks.timed), ticks.parts, LINE), np.int64)
     interface = interface_of(plan)
     place = plan.main.slots.index(COUNTERS.name)
-    # The code reads the counters' address from a slot of the argument block, as for a constant.
+    # The code reads the address of the counters, like that of a constant, from a slot of the argument block.
     interface = replace(interface, constants=(*interface.constants, (place, counters)))
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface, object_code(text, target)), plan, counters
@@ -64,7 +64,7 @@ def debug_build(graph: Graph, target: Target, name: str, parts: int) -> tuple[by
 
     The instructions are those of the build without line tables.
     """
-    from .llvm.debug_info import with_debug_info  # few build for a debugger
+    from .llvm.debug_info import with_debug_info  # imported late, because few programs make debug builds
 
     plan, _ = in_stages(planned(graph, target, name, parts))
     lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)
@@ -84,9 +84,13 @@ def planned(
     """Return the plan of a graph for ``parts`` workers, or for one worker if more do not pay.
 
     Args:
-        reused_layouts: As for ``schedule``.
-        timed: As for ``schedule``.
-        max_chunk: As for ``schedule``.
+        graph: The graph.
+        target: The processor.
+        name: Name of the entry.
+        parts: Maximum number of workers.
+        reused_layouts: Layouts of another plan's panels, which are reused if tiles can read them.
+        timed: True to compile timers.
+        max_chunk: Maximum steps of a chunk of time whose temporaries fit in memory; None without a limit.
 
     Raises:
         ArgumentError: The target cannot compute with a dtype of the graph.
@@ -116,6 +120,7 @@ def _no_loops_within(graph: Graph) -> None:
 
 
 def _no_float64(graph: Graph, target: Target) -> None:
+    """Raise ``ArgumentError`` for a float64 value."""
     for node in graph.walk():
         if isinstance(node.type, TensorType) and node.dtype == "float64":
             raise ArgumentError(
@@ -125,7 +130,7 @@ def _no_float64(graph: Graph, target: Target) -> None:
 
 
 def interface_of(plan: ScheduledEntry, packing: Packing | None = None) -> Interface:
-    """Return the calling interface of a plan."""
+    """Return the calling interface of a plan's code. ``packing`` has the stages of packing, if there are several."""
     position = {slot: number for number, slot in enumerate(plan.main.slots)}
     of_kind = {
         kind: [item for item in plan.arguments if item.kind == kind]

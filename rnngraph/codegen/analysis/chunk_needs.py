@@ -30,7 +30,7 @@ def chunk_needs(kernels: Sequence[Kernel], nodes: Collection[Node]) -> tuple[Nee
     for place, kernel in enumerate(kernels):
         needed, visited = dict[int, set[Node]](), set(kernel.members)
         pending = [item for node in kernel.members for item in node.operands]
-        for node in pending:  # the list grows during the loop
+        for node in pending:  # the loop appends to the list
             if node in visited or node not in inside:
                 continue
             visited.add(node)

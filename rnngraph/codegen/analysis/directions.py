@@ -1,7 +1,7 @@
 """Time directions of sums over time, and of blocks of steps that are recomputed.
 
-The gradient of a weight is a sum over time. It adds steps in the same direction with saved residuals as with recomputed
-blocks, so that both give the same bits.
+The gradient of a weight is a sum over time. Whether residuals are saved or recomputed, the sum adds steps in one
+direction, so that its bits are the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Directions = Mapping[tuple[Node, Dim | None], bool]
 
 
 def settled_directions(graph: Graph) -> Directions:
-    """Return the loop directions of values for which their readers do not determine a direction."""
+    """Return the loop directions of values whose readers do not determine one, in a graph with derivatives."""
     directions_by_value: dict[tuple[Node, Dim | None], bool] = {}
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
@@ -42,8 +42,9 @@ def settled_directions(graph: Graph) -> Directions:
 def _bidirectional_directions(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
     """Choose directions for values computed from bidirectional recurrences.
 
-    A sum over time has the direction of the last recurrence whose steps it reads; forward, if the last ones have both
-    directions. A value that only scans with saved or recomputed blocks of one direction read has that direction.
+    A sum over time has the direction of the last recurrence on which it depends. If the last recurrences have both
+    directions, the sum runs forward. A value that is read only by scans of one direction, which save states for blocks
+    or recompute blocks, has that direction.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}
@@ -69,7 +70,7 @@ def _sum_directions(
     """Choose directions for sums over time in a graph whose recurrences have one direction.
 
     A sum that a recurrence or derivative reads has the direction of the recurrences, unless it depends on a derivative.
-    All others have the direction of the derivatives.
+    All other sums have the direction of the derivatives.
     """
     direction = not derivatives[0]["reverse"]
     sums = [node for node in graph.nodes if adds_up(node)]
@@ -83,8 +84,8 @@ def _sum_directions(
 def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
     """Choose directions for recomputed blocks, and for values computed from them.
 
-    Values that depend on recomputed blocks or derivatives, or that only such values read, have the direction of the
-    derivatives. All others have the direction of the scans that save states.
+    Values that depend on recomputed blocks or derivatives, or that are read only by such values, have the direction of
+    the derivatives. All other values have the direction of the scans that save states.
     """
     recomputed = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]

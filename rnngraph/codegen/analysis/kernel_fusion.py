@@ -30,7 +30,7 @@ from .node_kinds import (
 )
 
 MAX_ROW = 128
-"""Maximum units of a row that one pass computes and reduces. The pass unrolls all vectors of the row."""
+"""Maximum units of a row that a kernel computes and reduces in one pass, which unrolls all vectors of the row."""
 MAX_FUSED_OPS = 128
 """Maximum ops of a fused kernel that can be split. Compile time grows faster than a function's length, and equal parts,
 such as the updates of equal layers, share one function.
@@ -58,7 +58,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class FusedKernels:
-    """Kernels in topological order, and the values that must be ``stored`` in memory."""
+    """Kernels in topological order, and the set ``stored`` of values that must be in memory."""
 
     kernels: tuple[Kernel, ...]
     stored: frozenset[Node]
@@ -75,8 +75,10 @@ def fuse(
     """Group ``nodes``, in topological order, into kernels.
 
     Args:
+        nodes: Ops of one fusion group.
+        live_out: Values that are read after the group, or outside of it.
         available: Values that are already in memory.
-        copies: Reshapes that strides cannot express, and which copy.
+        copies: Reshapes that strides cannot express, so that they copy.
         lazy_concats: Concatenations that are read piece by piece.
         matrix_rank: Minimum rank of large values, which kernels read and write as seldom as possible.
     """
@@ -93,7 +95,7 @@ def fuse_body(body: Graph) -> FusedKernels:
     outputs = [value for _, value in body.outputs]
     inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
     available = set(inner_views)
-    for inner in body.nodes:  # views of inputs are in memory
+    for inner in body.nodes:  # views of inputs need no kernel
         if is_view(inner) and inner.operands[0] in available and is_strided_view(inner):
             available.add(inner)
     copies = {n for n in body.nodes if is_view(n) and n not in available and not is_strided_view(n)}
@@ -101,9 +103,10 @@ def fuse_body(body: Graph) -> FusedKernels:
 
 
 def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
-    """True if a fused kernel can also compute these reductions.
+    """True if a fused kernel can also compute ``reductions``.
 
-    It must have only elementwise ops over the shape that all reductions read, and the reductions' axes must nest.
+    The kernel must have only elementwise ops, over the shape that all reductions read. Except for the last axis, all
+    reductions must have the same axes.
     """
     if kernel.kind != "fused" or any(OPS[node.op].kind != "elementwise" for node in kernel.members):
         return False
@@ -121,9 +124,9 @@ def _is_narrow(width: Dim) -> bool:
 
 
 def _has_later_reader(kernel: Kernel) -> bool:
-    """True if a later kernel of the group may read the result. No kernel of a group reads its sums over rows.
+    """True if a later kernel of the group may read the result; False for sums of outer products, and ``scatter_add``.
 
-    Kernels of such sums run first, so that values that only they read can be freed.
+    These kernels run before others of their level, so that the memory of values that only they read can be reused.
     """
     return kernel.kind not in ("outer_sum", "scatter_add")
 
@@ -151,6 +154,8 @@ def _split(kernel: Kernel) -> list[Kernel]:
 
 
 class _Fuser:
+    """Assignment of ops to levels, and of the ops of each level to kernels by their shapes."""
+
     def __init__(
         self,
         nodes: Sequence[Node],
@@ -164,10 +169,10 @@ class _Fuser:
         self.live_out, self.available, self.copies, self.lazy_concats = live_out, available, {*copies}, lazy_concats
         self.matrix_rank = matrix_rank
         self.members = set(self.nodes)
-        self.level: dict[Node, int] = {}
-        self.inline: set[Node] = set()
+        self.level: dict[Node, int] = {}  # an op runs after all ops of lower levels
+        self.inline: set[Node] = set()  # values that each reader recomputes
         self.recomputed: set[Node] = set()  # inlined values that readers recompute from matrices in memory
-        self.folded: set[Node] = set()
+        self.folded: set[Node] = set()  # elementwise ops that a reduction's kernel computes
         self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
             for operand in node.operands:
@@ -181,7 +186,7 @@ class _Fuser:
         return is_view(node) and node not in self.copies
 
     def _can_inline(self, node: Node) -> bool:
-        """True for values that are cheap to recompute for each reader: indices, one number per row, or one cheap op."""
+        """True for a value that each reader can recompute cheaply: an index, one element per row, or one cheap op."""
         if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
             return True
         if self._is_view(node):
@@ -200,7 +205,7 @@ class _Fuser:
         return node in self.recomputed
 
     def _costs_a_read(self, node: Node) -> bool:
-        """True for a matrix with several readers that each can recompute it by one cheap op from a matrix in memory.
+        """True for a matrix that its several readers recompute, by one cheap op, from a matrix in memory.
 
         An example is the square of a weight's derivative, because derivatives of weights are always in memory.
         """
@@ -218,6 +223,7 @@ class _Fuser:
         return in_memory and is_in_memory and all(1 in item.shape for item in smaller)
 
     def _in_memory_for(self, operand: Node, user: Node) -> bool:
+        """True if a reader needs an operand in memory."""
         return contracted(operand, user) or user in self.lazy_concats
 
     def _source(self, node: Node) -> Node | None:
@@ -231,6 +237,7 @@ class _Fuser:
         return node
 
     def levels(self) -> None:
+        """Assign each op to the lowest level at which its operands are available, and choose the inlined values."""
         for node in self.nodes:
             if is_view(node) and not stays_view(node) and node.operands[0] in self.inline:
                 self.copies.add(node)  # a value that is not in memory has no strides
@@ -239,12 +246,12 @@ class _Fuser:
             self.level[node] = max((self._min_level(operand, node) for operand in node.operands), default=0)
 
     def _min_level(self, operand: Node, node: Node) -> int:
-        """Return the lowest level on which ``node`` can run after ``operand`` is available."""
+        """Return the lowest level at which ``node`` can run after ``operand`` is available."""
         if operand not in self.members:
             return 0
         if operand.op == "scan":  # the level of a scan's results is that of the scan
             return self.level[operand]
-        if operand in self.inline:  # recomputed by each reader, unless it is in memory
+        if operand in self.inline:  # the reader recomputes it, and waits only if it is in memory
             waits = self._in_memory_for(operand, node) or self._stored(operand)
         else:
             waits = self._must_be_stored_first(operand, node)
@@ -253,7 +260,7 @@ class _Fuser:
     def _must_be_stored_first(self, operand: Node, node: Node) -> bool:
         """True if ``operand`` must be in memory before ``node`` reads it."""
         if self._is_view(operand) or operand.op == "scan" or operand in self.lazy_concats:
-            return False  # a view itself waits until its source is in memory
+            return False  # the view's level already is that at which its source is in memory
         if operand in self.folded or node in self.folded:
             return operand not in self.folded
         if self._is_view(node) or node in self.inline:
@@ -283,6 +290,7 @@ class _Fuser:
                 self.level.update(dict.fromkeys(inside, self.level[node]))
 
     def _folds(self, node: Node, reduction: Node, inside: set[Node]) -> bool:
+        """True for an elementwise op that only a reduction, or the ops ``inside`` its kernel, reads."""
         if OPS[node.op].kind != "elementwise" or node in self.inline or node in self.live_out:
             return False
         if node.shape != reduction.operands[0].shape:
@@ -290,10 +298,11 @@ class _Fuser:
         return all(user is reduction or user in inside for user in self.users[node])
 
     def _computed(self, node: Node) -> bool:
+        """True if a kernel of the group computes a value."""
         return node in self.members and node not in self.inline and not self._is_view(node)
 
     def sink(self) -> None:
-        """Move elementwise ops into the kernels that read them, if that saves storing a value."""
+        """Move elementwise ops into the kernels that read them, unless that stores more values."""
         for node in reversed(self.nodes):
             if (
                 OPS[node.op].kind != "elementwise"
@@ -335,6 +344,7 @@ class _Fuser:
                 self.level.update((node, latest[node]) for node in moved)
 
     def _in_memory(self, node: Node) -> bool:
+        """True if a value is stored because it leaves the group, or a kernel of a later level reads it."""
         if node in self.live_out:
             return True
         return any(
@@ -342,6 +352,7 @@ class _Fuser:
         )
 
     def fused(self) -> FusedKernels:
+        """Return the kernels of all levels."""
         stored = {node for node in self.nodes if self._stored(node)}
         for node in self.nodes:
             source = self._source(node) if self._is_view(node) else None
@@ -371,7 +382,7 @@ class _Fuser:
         return FusedKernels(tuple(kernels), frozenset(stored))
 
     def _is_passed_on(self, node: Node, kernel: Kernel) -> bool:
-        """True if no kernel but the one that computes a value reads it."""
+        """True if only the kernel that computes a value reads it, so that it need not be stored."""
         if node in self.live_out or node.op in REDUCTIONS:
             return False
         pending, members = [*self.users[node]], set(kernel.members)
@@ -384,7 +395,7 @@ class _Fuser:
         return True
 
     def _with_reductions(self, kernels: list[Kernel]) -> list[Kernel]:
-        """Merge each reduction into a kernel that computes or reads its operand, where possible. Return the kernels."""
+        """Merge reductions into kernels that compute or read their operands, where possible. Return all kernels."""
         place = {node: number for number, kernel in enumerate(kernels) for node in kernel.members}
         joined = dict[int, list[Node]]()
         for number, kernel in enumerate(kernels):
@@ -409,9 +420,9 @@ class _Fuser:
         return fused
 
     def _operands(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
-        """Return the values that nodes read, directly or through values without a kernel.
+        """Return the values of kernels or from outside that nodes read, also through values without a kernel.
 
-        Views, inlined values and concatenations that are read piece by piece belong to no kernel.
+        Views, inlined values and concatenations that are read piece by piece have no kernel.
 
         Args:
             nodes: The readers.
@@ -432,7 +443,7 @@ class _Fuser:
 
     def _stored(self, node: Node) -> bool:
         """True if a value must be stored in memory."""
-        if node in self.inline:  # each reader recomputes it, unless a reader needs it in memory
+        if node in self.inline:
             return node in self.live_out or node in self.materialized
         if self._is_view(node) or node in self.lazy_concats or node in self.folded:
             return False

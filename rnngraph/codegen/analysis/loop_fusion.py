@@ -33,9 +33,12 @@ from .node_kinds import (
 
 @dataclass(frozen=True)
 class GroupKind:
-    """Loop in which a group runs: none, or one over a time axis, forward or backward.
+    """Loop in which a group runs.
 
-    ``prepared`` groups run when parameters change, together with packing.
+    Attributes:
+        length: Length of the time axis; None if the group runs once, outside of all loops over time.
+        reverse: True for a backward loop.
+        prepared: True if the group runs when parameters change, together with packing.
     """
 
     length: Dim | None = None
@@ -44,7 +47,7 @@ class GroupKind:
 
 
 NEVER_BY_STEP = ("windows", "overlap_add")
-"""Ops that never run in a loop over chunks of time, although they compute each step on its own."""
+"""Ops that never run in a loop over chunks of time, although they compute each step separately."""
 PLAIN = GroupKind()
 PREPARED = GroupKind(prepared=True)
 """Kind of groups that depend on parameters alone. They run with packing, when parameters change."""
@@ -60,7 +63,10 @@ class FusionGroup:
 
 
 def is_pure(node: Node, pure: set[Node]) -> bool:
-    """True for index arithmetic that depends on no array. Each reader recomputes it."""
+    """True for index arithmetic, which depends on no array, so that each reader recomputes it.
+
+    ``pure`` has the index arithmetic among the earlier nodes.
+    """
     if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
         return True
     if node.op == "input":
@@ -79,7 +85,7 @@ class LoopFusion:
         pure: Index arithmetic, which each reader recomputes.
         lazy_concats: Concatenations that are read piece by piece.
         kind: Kind of each node's group.
-        level: Level of each node's group.
+        level: Level of each node's group. Groups run in the order of levels.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -108,7 +114,7 @@ class LoopFusion:
         self._delay(users)
 
     def _order(self) -> None:
-        """Assign the lowest level at which all operands are available, and at least the requested one."""
+        """Assign each node the lowest level at which its operands are available, but at least that of ``_later``."""
         for node in self.graph.nodes:
             if node not in self.free:
                 after_operands = max((self._after(item, node) for item in node.operands), default=0)
@@ -133,7 +139,7 @@ class LoopFusion:
                 if other in readers and self.kind[other] == self.kind[scan]:
                     readers[other].add(scan)
         together = {scan: self._read_with(scan, readers) for scan in readers}
-        for _ in readers:  # repeat, because moving a scan may move the readers of others
+        for _ in readers:  # repeat, because moving a scan may move the readers of other scans
             last = {
                 scan: max((self.level[reader] for reader in its_readers), default=0)
                 for scan, its_readers in readers.items()
@@ -164,7 +170,7 @@ class LoopFusion:
     def _read_with(self, scan: Node, readers: dict[Node, set[Node]]) -> list[Node]:
         """Return the scans whose blocks must be in memory at the same time as those of ``scan``.
 
-        They have a reader in common, or one reads the other.
+        Two scans belong together if they have a reader in common, or if one reads the other.
         """
         same_kind_scans, joined = [other for other in readers if self.kind[other] == self.kind[scan]], [scan]
         for one in joined:
@@ -177,7 +183,7 @@ class LoopFusion:
     def _move_into_readers_loop(self, users: dict[Node, list[Node]]) -> None:
         """Move values into the only loop that reads them, unless that stores more values.
 
-        These are lazy concatenations, and elementwise ops whose operands are in memory in that loop anyway.
+        Lazy concatenations move, and elementwise ops whose operands must be in memory in that loop anyway.
         """
         outputs = {value for _, value in self.graph.outputs}
         for node in reversed(self.graph.nodes):
@@ -197,7 +203,7 @@ class LoopFusion:
                 self.kind[node] = kind
 
     def _read_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]]) -> bool:
-        """True if other readers in the loop of ``kind`` need all operands of ``node`` in memory anyway."""
+        """True if other nodes in the loop of ``kind`` need all operands of ``node`` in memory anyway."""
 
         def is_in_memory(source: Node) -> bool:
             others = (reader for reader in _readers(source, users) if reader is not node)
@@ -219,6 +225,7 @@ class LoopFusion:
         return stays_view(node) or in_memory or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
+        """Assign the kind ``PREPARED`` to nodes that depend on parameters and constants alone."""
         constant: set[Node] = set()  # free nodes that depend on no feed and no symbolic size
         for node in self.graph.nodes:
             if node.op in ("scan", "get") or any(symbols_of_node(node)):
@@ -245,7 +252,7 @@ class LoopFusion:
             self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
-        """Assign a kind to each node. Its direction is that of the scans that read it, or that it reads."""
+        """Assign a kind to each node. The direction is that of the scans that read the node, or that it reads."""
         readers_direction: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":
@@ -265,7 +272,7 @@ class LoopFusion:
             before = {last_scan[item] for item in node.operands if item in last_scan}
             direction = readers_direction[node]
             if before and (direction is None or len({reverse for _, reverse in before}) == 1):
-                last_scan[node] = max(before)  # of scans with different directions, the last one decides
+                last_scan[node] = max(before)  # the last scan decides
             elif direction is not None:
                 last_scan[node] = (number, direction)
         settled = settled_directions(self.graph)
@@ -287,7 +294,7 @@ class LoopFusion:
         if adds_up(node):
             source = node.operands[-1]
             timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
-            by_step = node.operands[0].tensor.rank > 0  # with a scalar index, it adds a single row without time axis
+            by_step = node.operands[0].tensor.rank > 0  # a ``scatter_add`` with a scalar index has no time axis
             runs = timed and by_step and not all(item in self.free for item in node.operands)
             return source.shape[0] if runs else None
         if node.op == "slice":
@@ -303,13 +310,14 @@ class LoopFusion:
         return length if first.tensor.rank > 1 and kept_at(node, 0, 0) == 0 else None
 
     def _time_of_slice(self, node: Node) -> Dim | None:
-        """Return the length of the loop of a slice that keeps all steps, or takes a single one; else None."""
+        """Return the length of the loop of a slice that keeps all steps, or only one; None for other slices."""
         source = node.operands[0]
         if node.tensor.rank < 2 or source.shape[0] not in self.lengths or source in self.free:
             return None
         return source.shape[0] if kept_at(node, 0, 0) == 0 or node.shape[0] == 1 else None
 
     def _after(self, operand: Node, node: Node) -> int:
+        """Return the lowest level at which ``node`` can read an operand."""
         if operand in self.free:
             return 0
         level = self.level[operand]
@@ -325,7 +333,7 @@ class LoopFusion:
         return level + 1
 
     def _ends_after_loop(self, node: Node) -> bool:
-        """True for a slice of steps, or a sum over them, whose value is complete only after the last chunk."""
+        """True for a slice of steps, or a sum over steps, which is complete only after the last chunk."""
         if self.kind[node] in (PLAIN, PREPARED):
             return False
         return adds_up(node) or picks_step(node, self.kind[node].length)
@@ -342,7 +350,7 @@ class LoopFusion:
         return is_along and (adds_up(node) or keeps(node, operand, 0, 0))
 
     def groups(self) -> list[FusionGroup]:
-        """Return the groups in order. Independent prepared values are in separate groups."""
+        """Return the groups in the order in which they run. Independent prepared values are in separate groups."""
         groups_by_key: dict[tuple[int, GroupKind, Node | None], FusionGroup] = {}
         parts = self._prepared_components()
         for node in self.graph.nodes:
@@ -356,7 +364,7 @@ class LoopFusion:
         )
 
     def _prepared_components(self) -> dict[Node, Node]:
-        """Return, for each prepared value, the first value of its connected component of prepared values."""
+        """Return {prepared value: first value of its connected component of prepared values}."""
         prepared = [node for node in self.graph.nodes if self.kind.get(node) == PREPARED]
         reads = [[node, *(item for item in node.operands if self.kind.get(item) == PREPARED)] for node in prepared]
         return {prepared[number]: prepared[part[0]] for part in connected(reads) for number in part}
@@ -370,7 +378,7 @@ class LoopFusion:
         return [node for node in self.graph.nodes if node in needed]
 
     def _sequences_read_whole(self, users: dict[Node, list[Node]]) -> set[Node]:
-        """Return the sequences of which some op reads all steps at once, so that they are complete before it runs."""
+        """Return the sequences that some op reads as a whole, so that they must be complete before the op runs."""
         whole: set[Node] = set()
         for node in reversed(self.graph.nodes):
             if node.op == "scan" or node.tensor.rank < 2 or node.shape[0] not in self.lengths:
@@ -404,7 +412,7 @@ def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
 
 
 def _materialized(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
-    """Return the nodes that must be in memory, because an op reads many of their entries for each of its own."""
+    """Return the nodes that must be in memory, because an op reads many of their entries for each of its results."""
     materialized: set[Node] = set()
     for node in reversed(graph.nodes):
         if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):

@@ -21,6 +21,7 @@ def label_of(node: Node) -> str:
 
 
 def is_leaf(node: Node) -> bool:
+    """True for an input, a parameter or a constant."""
     return node.op in ("input", "parameter") or (node.op == "constant" and node.tensor.rank > 0)
 
 
@@ -30,6 +31,7 @@ def folds_operand(node: Node) -> bool:
 
 
 def is_view(node: Node) -> bool:
+    """True for an op that strides may express, so that it need not copy."""
     return node.op in VIEW_OPS
 
 
@@ -80,11 +82,12 @@ def picks_step(node: Node, length: Dim | None) -> bool:
 
 
 def kind_of(node: Node) -> str:
+    """Return the kind of the kernel that computes a node, as in ``Kernel``."""
     if OPS[node.op].kind == "elementwise" or node.op in POINTWISE:
         return "fused"
     if OPS[node.op].kind == "reduction":
         return "reduce"
-    return node.op  # concat, scan or copy
+    return node.op  # the kind has the name of the op
 
 
 def is_sparse(node: Node) -> bool:
@@ -98,7 +101,10 @@ def has_own_kernel(node: Node) -> bool:
 
 
 def own_kernel_key(product: Node) -> Node:
-    """Return a key of a product with its own kernel. Narrow products with the same sparse weights share a kernel."""
+    """Return a key of a product that is not fused. Products of equal key share a kernel.
+
+    These are narrow products with the same sparse weights.
+    """
     if not is_sparse(product):
         return product
     left, right = product.operands[:2]
@@ -111,7 +117,7 @@ def factors_of(product: Node) -> tuple[Node, ...]:
 
 
 def starts_of(product: Node) -> tuple[Node, ...]:
-    """Return the value to which a product is added, if any."""
+    """Return the value to which a product is added, as a tuple; empty if there is none."""
     return product.operands[2:] if product.op == "matmul" else ()
 
 
@@ -149,7 +155,10 @@ def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
 
 
 def pieces_of(node: Node, materialized: Container[Node]) -> list[Node]:
-    """Return the pieces of a lazy concatenation; for any other node, the node itself."""
+    """Return the pieces of a lazy concatenation, in order; for any other node, the node itself.
+
+    Concatenations in ``materialized`` are in memory, so that they count as one piece.
+    """
     pieces, pending = [], [node]
     while pending:
         piece = pending.pop()

@@ -11,9 +11,9 @@ Range = tuple[int, int]
 
 
 def nonzero_range(node: Node, axis: int) -> Range | None:
-    """Return a range along an axis outside of which a value is known to be zero; None if that is unknown.
+    """Return a range along an axis outside of which a value is zero; None if no range is known.
 
-    It looks through slices and transposes of concatenations with zeros, as convolutions pad.
+    The function looks through slices and transposes of concatenations with zeros, by which convolutions pad.
     """
     extent = node.shape[axis]
     if not isinstance(extent, int):
@@ -33,6 +33,7 @@ def nonzero_range(node: Node, axis: int) -> Range | None:
 
 
 def _of_concat(node: Node, axis: int) -> Range | None:
+    """Return the range of a concatenation."""
     if axis != node["axis"]:
         ranges = [nonzero_range(piece, axis) for piece in node.operands if not _is_zero(piece)]
         known = [each for each in ranges if each is not None]
@@ -51,6 +52,7 @@ def _of_concat(node: Node, axis: int) -> Range | None:
 
 
 def _is_zero(node: Node) -> bool:
+    """True for a broadcast constant 0."""
     if not is_scalar_broadcast(node):
         return False
     filling = node.operands[0]

@@ -18,7 +18,7 @@ class Residency:
 
     Args:
         leaves: Feeds, parameters, constants, and views of them.
-        indices: Values that each reader recomputes. If a loop over chunks stores one, it is lost after the loop.
+        indices: Values that each reader recomputes. If a loop over chunks stores one, its memory is freed afterwards.
         users: Readers of values.
     """
 
@@ -32,7 +32,9 @@ class Residency:
         """Update the record after a group has run.
 
         Args:
-            nodes: Nodes of the group with the indices that it reads.
+            group: The group.
+            nodes: Nodes of the group, with the indices that it reads.
+            fused: Kernels of the group.
             leaving: Values that outlive the group.
         """
         stored = [node for node in nodes if node in fused.stored and node.op != "scan"]

@@ -1,8 +1,8 @@
 """Test of kernels for independent rows: each row of a batch is computed from the same row of other values.
 
-A worker that computes a range of rows need not wait for others between such kernels, because it reads only rows that it
-wrote itself. A row is a position on the axis before the last; in a scan's step, also on the only axis. The number of
-rows is that of scans' carries.
+A worker that computes a range of rows need not wait for other workers between such kernels, because it reads only rows
+that it wrote itself. A row is a position on the axis before the last; in a scan's step, also on the only axis. The
+carries of scans determine the number of rows.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .row_lengths import LengthMask
 MIN_ROWS = 4
 """Minimum rows per worker. Below it, splitting by units is cheaper, because every worker reloads the weights."""
 WHOLE = ("constant", "parameter", "iota")
-"""Ops whose values every worker may read whole in a step."""
+"""Ops in a step whose values every worker may read as a whole."""
 
 
 def rows_of(graph: Graph) -> int:
-    """Return the common number of rows of all scans' carries; 0 if there is none."""
+    """Return the number of rows that all scans' carries have; 0 if they differ or are symbolic."""
     carried = [carry.inside for node in graph.nodes if node.op == "scan" for carry in ScanParts.of(node).carries]
     counts = {item.shape[0] for item in carried if item.tensor.rank == 2}
     rows = counts.pop() if len(counts) == 1 else 0
@@ -36,7 +36,8 @@ class Rowwise:
 
     Attributes:
         rows: Number of rows.
-        shared: Predicate of values that every worker may read whole, because no kernel split by rows writes them.
+        shared: Function that is True for values that every worker may read as a whole, because no kernel that is split
+            by rows writes them.
         in_step: True for kernels of a scan's step, where values of one axis have rows, too.
         overwriting: Values written over memory that other workers may still read.
     """
@@ -52,7 +53,7 @@ class Rowwise:
         return all(self._computes(node) and node not in self.overwriting for node in kernel.members)
 
     def copies(self, node: Node, is_in_memory: bool) -> bool:
-        """True if each row of a value is copied on its own, from memory or as it is computed."""
+        """True if a copy of a value can be split by rows. Unless ``is_in_memory``, the copy computes the value."""
         if node.tensor.rank < 2 or not self._has_rows(node):
             return False
         return self._reads(node) if is_in_memory else self._computes(node)
@@ -79,7 +80,8 @@ class Rowwise:
     def among_others(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise:
         """Return the test for the body of a scan in which only some kernels have independent rows.
 
-        Workers wait before the first step, and before and after each kernel whose rows depend on each other.
+        Around each kernel whose rows depend on each other, and before the first step, workers meet at a barrier. Values
+        of such kernels can therefore be read as a whole.
         """
         whole = {item for item in node["body"].inputs if item.tensor.rank < 2 or not self._has_rows(item)}
         inside = Rowwise(self.rows, lambda item: item in whole or item.op in WHOLE, in_step=True)
@@ -94,13 +96,14 @@ class Rowwise:
         return node.shape[-2] == self.rows if rank > 1 else self.in_step and node.shape == (self.rows,)
 
     def _computes(self, node: Node) -> bool:
-        """True if each row of a value is computed from that row of other values alone."""
+        """True if each row of a value is computed only from the same row of other values."""
         if node not in self._known:
             for item in topological([node], known=self._known):
                 self._known[item] = self._computes_from_known(item)
         return self._known[node]
 
     def _computes_from_known(self, node: Node) -> bool:
+        """Return ``_computes`` of a value whose operands are classified already."""
         if node.op == "scan" or not self._has_rows(node):
             return False
         if is_view(node):
@@ -121,7 +124,7 @@ class Rowwise:
             if not (self._has_rows(node) and self._has_rows(source) and _keeps_rows(node, 0)):
                 return False
             node = source
-        if OPS[node.op].kind == "elementwise":  # a reader may compute the node, if it is not in memory
+        if OPS[node.op].kind == "elementwise":  # the node may be inlined, so that its reader computes it
             return self._computes(node)
         return self._has_rows(node)
 
@@ -143,7 +146,7 @@ class Rowwise:
 
 
 def _keeps_rows(node: Node, number: int) -> bool:
-    """True if each row of a node reads only that row of operand ``number``."""
+    """True if each row of a node reads only the same row of operand ``number``."""
     return kept_at(node, number, _row_axis(node.operands[number])) == _row_axis(node)
 
 

@@ -2,9 +2,9 @@
 
 A scan may read a mask ``t < length`` step by step, with one length per row. A row ends where the mask becomes False.
 Steps after a row's end need not be computed, if two conditions hold there: the scan keeps all its carries, and its
-results are 0 or not read. Both are proved by symbolic evaluation for entries where the mask is False: a select is its
+results are 0 or not read. Both are proved by evaluating the graph symbolically where the mask is False: a select is its
 second value, a product with 0 is 0, and so on. The proof covers forward and backward loops, hoisted products and sums
-over time, however the mask is written.
+over time, in whatever form the mask is written.
 """
 
 from __future__ import annotations
@@ -23,12 +23,19 @@ ZERO = "zero"
 SKIPS_ROWS = ("matmul", "concat", "slice", "reshape", "broadcast")
 """Ops, in addition to elementwise ones and reductions, whose kernels can skip rows that have ended."""
 Symbol = Node | str | None
-"""Content of a value at the steps after a row's end: equal to a carry, ``ZERO``, or None if unknown."""
+"""Content of a value at the steps after a row's end: a carry to which it is equal, ``ZERO``, or None if unknown."""
 
 
 @dataclass(frozen=True)
 class LengthMask:
-    """Mask ``condition``, bool [length, rows, 1], which is True at steps before the row's entry in ``lengths``."""
+    """Mask of the steps before the ends of rows.
+
+    Attributes:
+        condition: The mask, bool [length, rows, 1].
+        lengths: Number of steps of each row.
+        length: Number of steps of the loop.
+        rows: Number of rows.
+    """
 
     condition: Node
     lengths: Node
@@ -37,7 +44,7 @@ class LengthMask:
 
 
 def length_mask(node: Node, length: Dim) -> LengthMask | None:
-    """Return the mask ``t < length`` that a bool sequence contains; None if there is none."""
+    """Return the mask ``t < length`` that is True wherever a bool sequence is; None if there is none."""
     masks = (_length_mask(item, length) for item in implied(node, _without_ones))
     return next((mask for mask in masks if mask is not None), None)
 
@@ -50,6 +57,7 @@ def _without_ones(node: Node) -> Node:
 
 
 def _length_mask(node: Node, length: Dim) -> LengthMask | None:
+    """Return the mask that a comparison ``t < length`` computes; None for other nodes."""
     if node.op != "less" or node.tensor.rank != 3 or node.shape[0] != length or node.shape[2] != 1:
         return None
     step, lengths = node.operands
@@ -72,7 +80,7 @@ def _length_mask(node: Node, length: Dim) -> LengthMask | None:
 class RowLengths:
     """Nodes that need not be computed for rows that have ended, each with its mask.
 
-    A node has at most one mask, because its readers must have the same one. If several apply, it is the first.
+    A node has at most one mask, because its readers must have the same mask. If several apply, the first one does.
 
     Attributes:
         scans: Scans that skip ended rows.
@@ -86,7 +94,8 @@ class RowLengths:
         self.scans: dict[Node, LengthMask] = {}
         self.sums: dict[Node, LengthMask] = {}
         self.unread: dict[Node, LengthMask] = {}
-        scans_by_mask: dict[LengthMask, dict[Node, set[Node]]] = {}  # by mask, scans with their inputs that have it
+        # by mask: the scans that read it, each with the inputs of its body that are the mask
+        scans_by_mask: dict[LengthMask, dict[Node, set[Node]]] = {}
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
                 for param, actual in ScanParts.of(node).sequences:
@@ -95,7 +104,7 @@ class RowLengths:
                         scans_by_mask.setdefault(mask, {}).setdefault(node, set()).add(param)
         for mask, scans in scans_by_mask.items():
             rows = {scan: names for scan, names in scans.items() if _carries_rows(scan)}
-            scans = rows or scans  # the table of a mask lists rows of either matrices or blocks
+            scans = rows or scans  # a mask has one table of active rows, so all its scans must have carries of one form
             self._drop_unfit_scans(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
     def has_mask(self, node: Node) -> bool:
@@ -103,7 +112,7 @@ class RowLengths:
         return node in self.scans or node in self.sums or node in self.unread
 
     def _drop_unfit_scans(self, mask: LengthMask, scans: dict[Node, set[Node]]) -> None:
-        """Drop scans that cannot skip steps, to a fixed point."""
+        """Drop scans that cannot skip steps, to a fixed point. Record the others, with their mask."""
         while scans:
             single = _SingleMask(self, mask, scans)
             fit_scans = {scan: names for scan, names in scans.items() if single.holds(scan)}
@@ -116,7 +125,7 @@ class RowLengths:
 
 
 class _SingleMask:
-    """Nodes that can skip ended rows of one mask."""
+    """Test for the nodes that can skip ended rows of one mask, provided that all ``scans`` skip them."""
 
     def __init__(self, lengths: RowLengths, mask: LengthMask, scans: Mapping[Node, set[Node]]) -> None:
         self.lengths, self.mask, self.scans = lengths, mask, scans
@@ -170,7 +179,7 @@ class _SingleMask:
         return None if self._reorders_axes(node) else symbol(node, self.values, self._masks)
 
     def _reorders_axes(self, node: Node) -> bool:
-        """True if an operand's first axes are not time and rows, although they have these sizes."""
+        """True if a node moves or merges the time or row axis of an operand."""
         return any(self._has_time_and_rows(item) and not shares_leading_axes(item, node) for item in node.operands)
 
     def _masks(self, node: Node) -> bool:
@@ -178,6 +187,7 @@ class _SingleMask:
         return self.mask.condition in implied(node, self._viewed)
 
     def _viewed(self, node: Node) -> Node:
+        """Return the source of a chain of reshapes and broadcasts that keep time and rows."""
         while (
             node.op in ("reshape", "broadcast")
             and self._has_time_and_rows(node.operands[0])
@@ -187,6 +197,7 @@ class _SingleMask:
         return node
 
     def _body(self, scan: Node) -> dict[Node, Symbol]:
+        """Return the content of each value of a step, for ended rows."""
         body, parts, names = scan["body"], ScanParts.of(scan), self.scans[scan]
         values: dict[Node, Symbol] = {carry.inside: carry.inside for carry in parts.carries}
         for param, actual in parts.sequences:
@@ -215,7 +226,7 @@ class _SingleMask:
         return both_have_rows and ZERO in (self.values.get(first), self.values.get(last))
 
     def _ignores_ended_rows(self, node: Node, user: Node) -> bool:
-        """True if a reader does not depend on a value at ended rows. A reader with another mask may depend on it."""
+        """True if a reader does not depend on a value at ended rows. Readers with another mask count as dependent."""
         if user.op == "scan":
             initial, sequences, invariants = split_inputs(user, user.operands)
             return user in self.scans and node in sequences and node not in (*initial, *invariants)
@@ -279,6 +290,6 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
 
 
 def _other_than_zero(symbols: Iterable[Symbol]) -> Symbol:
-    """Return the other symbol if one of two is 0; else None."""
+    """Return one of two symbols if the other is ``ZERO``; else None."""
     first, second = symbols
     return second if first == ZERO else first if second == ZERO else None

@@ -1,4 +1,4 @@
-"""Allocation of an entry's values: in the caller's memory, in the arena, or in a buffer for one chunk of time."""
+"""Allocation of an entry's values: in the caller's memory or in the arena, for all steps or for one chunk of time."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class GroupMemory:
     """Memory that the kernels of one fusion group write.
 
     Attributes:
-        stores: All locations to which a value must be written.
-        histories: Memory of the values of a carry before the first step and after every step, by scan and index.
+        stores: For each value, all locations to which it must be written.
+        histories: Memory of a carry's values before the first step and after every step, by (scan, index of the carry).
     """
 
     stores: dict[Node, list[View]] = field(default_factory=dict)
     histories: dict[tuple[Node, int], View] = field(default_factory=dict)
 
     def buffers(self, time: TimeChunk) -> tuple[set[Buffer], set[Buffer]]:
-        """Return two sets of buffers: those that hold all time steps, and those that hold one chunk."""
+        """Return the buffers that hold all time steps, and the buffers that hold one chunk."""
         sequences, local = set[Buffer](), set[Buffer]()
         for view in self.histories.values():
             (local if view.local else sequences).add(view.buffer)
@@ -55,7 +55,7 @@ class Allocation:
     Attributes:
         views: Current location of each value.
         outputs: The caller's memory, for results that kernels write directly.
-        residuals: Bytes of values of all steps that one fusion group stores for later ones.
+        residuals: Bytes of the values that fusion groups store at all steps for later groups.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Allocation:
         self.reuse = BufferReuse(graph, users)
 
     def memory(self, group: GroupMemory | None = None, scratch: Scratch | None = None) -> Memory:
-        """Return the memory of all values at present, in the form that kernels use.
+        """Return the present memory of all values, in the form that kernels use.
 
-        ``scratch`` allocates kernels' own memory, by default in the arena.
+        ``scratch`` allocates kernels' scratch memory, by default in the arena.
         """
         stores = {} if group is None else {node: tuple(views) for node, views in group.stores.items()}
         return Memory(self.panels, scratch or self.arena.buffer, dict(self.views), stores)
@@ -88,10 +88,10 @@ class Allocation:
 
         Args:
             fused: Kernels of the group.
-            leaving: Values that outlive the group, or in a loop over time the chunk.
+            leaving: Values that outlive the group, or, in a loop over time, the chunk.
             time: Chunk of time; None without a loop.
-            scratch: Allocator of kernels' own memory, if not the arena.
-            one_block: Axes of carries for which memory holds only one position at a time, by scan and index.
+            scratch: Allocator of temporaries; by default, the arena.
+            one_block: Axes of carries along which memory holds one position at a time, by (scan, index of the carry).
         """
         group = GroupMemory()
         for kernel in fused.kernels:
@@ -135,9 +135,9 @@ class Allocation:
         return group
 
     def _concat_places(self, fused: FusedKernels) -> dict[Node, View]:
-        """Return the places of concatenations, and of pieces that kernels write there, so that they are not copied.
+        """Return memory for concatenations, and for the pieces that kernels write directly to it, without a copy.
 
-        Rows of pieces are whole rows of the concatenation.
+        Concatenations along the last axis are left out, so that each row of a piece is a row of the concatenation.
         """
         kinds = {node: kernel.kind for kernel in fused.kernels for node in kernel.members}
         places: dict[Node, View] = {}
@@ -156,7 +156,7 @@ class Allocation:
         return places
 
     def _present_pieces(self, fused: FusedKernels) -> dict[Node, View]:
-        """Return the places of reshaped values that are written directly to a concatenation in an output."""
+        """Return the memory of reshaped values whose source is written directly to its part of an output."""
         present: dict[Node, View] = {}
         for node in fused.stored:
             if node.op != "concat" or len(self.outputs.get(node, ())) != 1:
@@ -168,9 +168,9 @@ class Allocation:
         return present
 
     def _view_of_copy(self, node: Node) -> View | None:
-        """Return the place of a reshape in the memory of its operand; None if it must be copied.
+        """Return a reshape as a view of its operand's memory; None if it must be copied.
 
-        Only temporaries stay unchanged until their last reader has run. Inputs and outputs may be overwritten.
+        The operand must be a temporary. Inputs and outputs may be overwritten before the reshape is read.
         """
         source = self.views.get(node.operands[0]) if node.op == "reshape" else None
         if source is None or source.local or source.buffer not in self.arena.sizes:
@@ -185,10 +185,10 @@ class Allocation:
         leaving: Collection[Node],
         one_block: Mapping[tuple[Node, int], tuple[int, ...]],
     ) -> None:
-        """Allocate a history for each carry whose values are all read later.
+        """Allocate a history for each carry whose values at all steps are read later.
 
-        Each step writes its entry of the history, which the next step reads. A scan that recomputes blocks of steps has
-        the history of one block.
+        Each step writes one entry of the history, which the next step reads. For a scan that recomputes blocks of
+        steps, the history has the steps of one block.
         """
         block, reverse = scan.get("blocks"), scan["reverse"]
         length = scan["length"] if block is None else block
@@ -210,7 +210,7 @@ class Allocation:
                         self.views[user], group.stores[user] = shifted, []
 
     def _reuse(self, group: GroupMemory, scan: Node, stored: Collection[Node], longest: int) -> None:
-        """Store results of a scan over sequences that no op reads after the scan."""
+        """Store results of a scan over sequences that no op reads after the scan, as ``BufferReuse`` chooses."""
         emitted = [user for user in self.users[scan] if user in stored and not is_final(user) and not is_kept(user)]
         emitted = [user for user in emitted if user not in group.stores and user not in self.outputs]
         for node, view in self.reuse.places(scan, emitted, self.views, longest).items():
@@ -226,7 +226,7 @@ class Allocation:
     ) -> View:
         """Allocate a temporary. Rows are padded to cache lines unless ``contiguous``.
 
-        ``is_spread``: rows have an odd number of cache lines, so that the same columns of all rows fit into a cache.
+        With ``is_spread``, rows have an odd number of cache lines, so that a column's elements are in many cache sets.
         """
         row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
         if is_spread:
@@ -250,8 +250,8 @@ class Allocation:
         Args:
             group: Memory of the chunk's values.
             slot: Index of the current buffer.
-            chunk: Steps of a buffer.
-            longest: Steps that must fit if one worker uses all buffers as one.
+            chunk: Number of steps of a buffer.
+            longest: Number of steps that must fit if one worker uses all buffers as one.
             depth: Number of buffers.
         """
         for node, views in group.stores.items():
@@ -262,6 +262,6 @@ class Allocation:
                 self.arena.sizes[view.buffer] = padded_bytes(step * max(depth * chunk, longest), view.buffer.dtype)
 
     def end_group(self, group: GroupMemory, indices: Collection[Node]) -> None:
-        """Remove the locations of values that only a chunk's memory holds, and of ``indices``, which are recomputed."""
+        """Remove the locations of values with memory for one chunk only, and of ``indices``, which are recomputed."""
         freed = {view.buffer for node in group.stores if node in indices for view in group.stores[node]}
         self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in freed)}

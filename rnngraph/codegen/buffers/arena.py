@@ -1,8 +1,8 @@
 """Arena: one block of memory for all temporaries. Its size is a formula of run-time sizes.
 
-A temporary occupies its place from the first statement that uses it to the last. Other temporaries may occupy that
-place before and after. A temporary that is used in a single loop is rewritten at every iteration, so it needs its place
-for part of an iteration. A temporary that is also used outside of the loop needs its place for all iterations.
+A temporary occupies memory from the first statement that uses it to the last. Before and after, other temporaries may
+occupy that memory. A temporary that is used in a single loop is rewritten at every iteration, so it occupies memory
+for part of each iteration. A temporary that is also used outside of the loop occupies memory during all iterations.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ..loop_ir.nodes import Barrier, Buffer, Statement
 from ..machine.alignment import padded_bytes
 
 Span = tuple[int, int]
-"""Pair of first and last statement, by their indices in the entry; or of start and end of memory."""
+"""Indices of the first and the last statement of a lifetime; or start and end of a range of memory, in bytes."""
 
 
 class _Gaps:
-    """Free memory: the gaps between allocations, and everything after the last one."""
+    """Free memory: the gaps between allocations, and all memory after the last allocation."""
 
     def __init__(self) -> None:
         self._gaps: list[Span] = []  # (start, end), sorted by start, and never adjacent
         self._top = 0  # end of the memory in use
 
     def allocate(self, size_bytes: int) -> int:
-        """Allocate in the first gap that is large enough. Return the start."""
+        """Allocate in the first gap that is large enough, or after the last allocation. Return the offset in bytes."""
         if not size_bytes:
             return 0
         for number, (begin, end) in enumerate(self._gaps):
@@ -43,7 +43,7 @@ class _Gaps:
         return self._top - size_bytes
 
     def free(self, begin: int, end: int) -> None:
-        """Free an allocation, and merge it with adjacent gaps."""
+        """Free the bytes from ``begin`` to ``end``, and merge them with adjacent gaps."""
         if begin == end:
             return
         number = bisect_right(self._gaps, (begin, end))
@@ -95,7 +95,7 @@ class Arena:
         return total
 
     def _place_formulas(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> None:
-        """Allocate buffers of symbolic size. A buffer reuses the place of an earlier one of equal size."""
+        """Allocate buffers of symbolic size. A buffer reuses the memory of an earlier buffer of equal size."""
         places_by_size: dict[Dim, list[tuple[int, Dim]]] = {}  # (last statement, place), by size
         for buffer in ordered:
             first, last = spans[buffer]
@@ -114,8 +114,9 @@ class Arena:
 def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     """Return the first and last statement between which each buffer must keep its value.
 
-    Until workers meet at a barrier, some may be ahead of others. All statements between two barriers therefore count as
-    one. So do all stages of a pipeline, and the statements that the first worker runs before the others start.
+    Between two barriers, some workers may be ahead of others. All statements between two barriers therefore count as
+    one statement. So do all stages of a pipeline, and all statements that the first worker runs before other workers
+    start.
     """
     at: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner loops first
@@ -142,7 +143,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     spans: dict[Buffer, Span] = {}
     for buffer, moments in at.items():
         first, last = moments[0], moments[-1]
-        # Extend the span to whole loops that contain only one of its ends.
+        # If a loop contains only one end of the span, extend the span to the whole loop.
         for number in sorted({*loops_around.get(first, ()), *loops_around.get(last, ())}):
             begin, end = loops[number]
             if not (begin <= first and last <= end):
@@ -161,7 +162,7 @@ def extents(arena: Arena) -> dict[Buffer, Extent]:
         if isinstance(size_bytes, int) and isinstance(begin, int):
             extents_by_buffer[buffer] = begin, begin + size_bytes
             first = max(first, begin + size_bytes)
-    numbers: dict[Dim, tuple[int, Dim]] = {}  # index and end of each symbolic place
+    numbers: dict[Dim, tuple[int, Dim]] = {}  # by symbolic offset: index and end
     end: Dim = first
     for buffer, begin in places:
         if buffer in extents_by_buffer:

@@ -15,7 +15,7 @@ from ..machine.alignment import padded_row
 from .views import View, view_through
 
 MIN_STEPS = 32
-"""Minimum steps of a chunk of time for reuse. For fewer, the memory saved is small, and equal layers would no longer
+"""Minimum steps of a chunk of time for reuse. With fewer, reuse saves little memory, and equal layers would no longer
 share kernels.
 """
 
@@ -37,10 +37,10 @@ def may_overwrite(
         return False
     last, readers_in_kernel = position[new], list[Node]()
     pending = [(old, user) for user in users[old]]
-    for source, user in pending:  # the list grows during the loop
+    for source, user in pending:  # the loop appends to the list
         if is_view(user) or (user not in position and user.shape != old.shape):
             return False
-        if user not in position:  # its readers compute it
+        if user not in position:  # the reader is inlined, so its readers read ``old``
             if old.tensor.rank < 3 or contracted(source, user) or user in outputs:
                 return False
             pending += [(user, reader) for reader in users[user]]
@@ -58,7 +58,7 @@ def may_overwrite(
 
 
 def _folded_shape(node: Node) -> Shape:
-    """Return the shape over which a node iterates: that of a reduction's operand, else its own."""
+    """Return the shape over which a node's kernel iterates: the operand's for reductions, else the node's."""
     return node.operands[0].shape if folds_operand(node) else node.shape
 
 
@@ -75,10 +75,10 @@ def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
 
 
 class BufferReuse:
-    """Reuse of the memory of sequences, which a scan is the last to read, for the scan's results.
+    """Reuse of sequences' memory for the results of a scan that is the last reader of the sequences.
 
     Attributes:
-        sequences: Sequences of all steps, each in its own buffer.
+        sequences: Sequences of all steps, each in a separate buffer.
         finished: Values computed by earlier groups.
         in_blocks: Scans whose blocks run one after another. They may write results before another block reads the same
             memory.
@@ -91,7 +91,7 @@ class BufferReuse:
         self.in_blocks: set[Node] = set()
 
     def places(self, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View], longest: int) -> dict[Node, View]:
-        """Return memory locations to reuse, by result of a scan.
+        """Return {result of a scan: memory of a sequence that it reuses}.
 
         Args:
             scan: The scan.
@@ -110,7 +110,7 @@ class BufferReuse:
         if not available:
             return {}
         fused, users, outputs = fuse_body(body), body.users(), [value for _, value in body.outputs]
-        # The order in which the body reads sequences is the same for equal layers. That of the scan's operands is not.
+        # The order in which bodies read sequences is the same for equal layers; the order of scans' operands is not.
         in_order = [node for node in topological(outputs) if node in available]
         fitting: dict[Node, list[Node]] = {}
         for emit in emitted:
@@ -121,8 +121,8 @@ class BufferReuse:
                 if available[old][0].tensor == emit.tensor and may_overwrite(fused, outputs, users, old, new)
             ]
         reused: dict[Node, View] = {}
-        # Start with the results that fit the fewest places. On a tie, keep the order of outputs: it is the same for
-        # equal layers, which can then share code.
+        # Start with the results that fit the fewest sequences. On a tie, keep the order of outputs, which is the same
+        # for equal layers, so that they can share code.
         for emit in sorted(fitting, key=lambda emit: (len(fitting[emit]), emit["index"])):
             old = next((old for old in fitting[emit] if old in available), None)
             if old is not None:
@@ -131,7 +131,10 @@ class BufferReuse:
         return reused
 
     def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
-        """Return the memory of a sequence, or of its columns, that only this scan still reads."""
+        """Return {the sequence, or a view of some columns of it: memory}, for what only ``scan`` still reads.
+
+        Empty if another op still reads the sequence, or the columns overlap.
+        """
         initial, sequences, invariants = split_inputs(scan, scan.operands)
         last_writer: dict[tuple[int, int], Node] = {}
         pending = [source]
@@ -179,6 +182,7 @@ def _whole_lines(columns: tuple[int, int], source: Node) -> bool:
 
 
 def _place(node: Node, view: View, columns: tuple[int, int]) -> View:
+    """Return the memory of a sequence's view with the given columns, padding included."""
     if node.op != "slice":
         return view
     begin, end = columns

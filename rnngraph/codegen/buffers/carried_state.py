@@ -18,7 +18,7 @@ IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full h
 class State:
     """Memory of a carry, whose ``kind`` is ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``.
 
-    If a history has the steps of one chunk, its view is local: positions count from the start of the chunk.
+    A history may have the steps of one chunk only. Its view is then local: positions count from the chunk's start.
     """
 
     view: View
@@ -41,7 +41,7 @@ class State:
     def at(self, position: Index, slot: Index) -> View:
         """Return the location of the carry between the steps ``position - 1`` and ``position``.
 
-        Only scans that skip steps use it, because their number of steps so far does not determine the location.
+        Scans that skip steps need it, because the number of steps that they ran does not determine the location.
         ``slot`` is the parity of the position.
         """
         if self.kind != DOUBLE_BUFFERED:
@@ -49,6 +49,7 @@ class State:
         return self.view.first_axis(slot)
 
     def first(self) -> View:
+        """Location before the first step."""
         return self.before(0, self.length - 1 if self.reverse else 0)
 
     def last(self, slot: Index) -> View:
@@ -59,9 +60,17 @@ class State:
 def full_histories(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
-    """Return carries whose values are all read later, each as (index, results before a step, results after it).
+    """Return the carries whose values at all steps are read later.
 
     A scan that may skip steps has no history, because a skipped step returns zeros, not its carries.
+
+    Args:
+        scan: The scan.
+        gets: Results of the scan that need memory.
+        whole: Function that is True for results whose values at all steps are read later.
+
+    Returns:
+        For each carry: its index, the results that are its values before steps, and those after steps.
     """
     body, carries = scan["body"], scan["carries"]
     histories: list[tuple[int, list[Node], list[Node]]] = []

@@ -13,7 +13,7 @@ from ..loop_ir.nodes import Operand
 Vector = TypeVar("Vector")
 
 PIECE_BYTES = 16
-"""Bytes of a piece of a vector. Shuffles within pieces are the cheapest ones on all processors."""
+"""Bytes of a piece of a vector. On all processors, shuffles within 16-byte pieces are the cheapest shuffles."""
 
 
 def side_by_side(block: Block, rows: list[Operand]) -> Operand:
@@ -49,8 +49,8 @@ def within_pieces(
 ) -> list[Vector]:
     """Transpose the elements within pieces of vectors. A piece has as many elements as there are vectors.
 
-    A step interleaves pairs of vectors: groups of ``width`` elements of both alternate. One result has the first halves
-    of all pieces, and another the second halves.
+    Each of log2(vectors) steps interleaves pairs of vectors in groups of ``width`` elements. One result of a pair has
+    the first halves of all pieces, and the other result the second halves.
     """
     if len(vectors) == 1:
         return vectors
@@ -68,8 +68,8 @@ def within_pieces(
 def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
     """Transpose whole 16-byte pieces between vectors.
 
-    A step splits groups of ``width`` elements of two vectors. One result has the first halves of all groups, and
-    another the second halves.
+    Each step splits the groups of ``width`` elements of pairs of vectors. One result of a pair has the first halves of
+    all groups, and the other result the second halves.
     """
     if len(rows) == 1:
         return rows
@@ -83,4 +83,5 @@ def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand
 
 
 def _shuffled(block: Block, x: Operand, y: Operand, order: Sequence[int]) -> Operand:
+    """Return the lanes ``order`` of two vectors, of which the second one's lanes count after the first one's."""
     return block.let("shuffle", [x, y], x.dtype, x.lanes, order=tuple(order))

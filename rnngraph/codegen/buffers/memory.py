@@ -24,7 +24,7 @@ class Memory:
         panels: Packed weights.
         scratch: Allocator of scratch memory.
         views: Location from which each value is read.
-        stores: All locations to which a value is written.
+        stores: For each value, all locations to which it is written.
     """
 
     panels: Panels

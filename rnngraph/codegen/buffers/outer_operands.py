@@ -13,7 +13,7 @@ from .views import View
 
 @dataclass(frozen=True)
 class KBlock:
-    """Block of ``count`` values of k from ``first``, at the coordinates ``at`` of outer axes."""
+    """Block of ``count`` steps of k from ``first``, at the coordinates ``at`` of outer axes."""
 
     at: list[Index]
     first: Index
@@ -34,8 +34,8 @@ class LeftOperand:
 
     Attributes:
         view: Piece of the operand that is read in place; None if tiles read the packed panel.
-        stride: Elements between consecutive k of the piece.
-        place: Index of the piece's first row.
+        stride: Elements between consecutive steps of k of the piece.
+        place: Index of the piece's first row in the operand.
     """
 
     first: Index
@@ -45,9 +45,9 @@ class LeftOperand:
     place: Index = 0
 
     def of_block(self, block: Block, at: Sequence[Index]) -> LeftOperand:
-        """Return the operand for a block of k at these coordinates.
+        """Return the operand for a block of k at the coordinates ``at``.
 
-        Positions are names instead of numbers, so that equal pieces share code.
+        Positions become variables instead of constants, so that equal pieces share code.
         """
         if self.view is None:
             return self
@@ -57,14 +57,14 @@ class LeftOperand:
 
 @dataclass(frozen=True)
 class TileArguments:
-    """Arguments of a call of a function that several tiles share. ``work`` is equal for calls of the same function."""
+    """Arguments of a call of a function that several tiles share. ``work`` is equal for calls of one function."""
 
     buffers: tuple[Buffer, ...]
     indices: tuple[Index, ...]
     work: Hashable
 
     def substitute(self, other: TileArguments, call: Call) -> Call:
-        """Return a copy of ``call`` in which these arguments replace the arguments ``other``."""
+        """Return a copy of ``call`` in which the arguments of ``self`` replace those of ``other``."""
         buffers = dict(zip(other.buffers, self.buffers, strict=True))
         sizes = dict(zip(other.indices, self.indices, strict=True))
         places = tuple((buffers.get(buffer, buffer), index) for buffer, index in call.buffers)

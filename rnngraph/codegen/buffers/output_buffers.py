@@ -17,7 +17,7 @@ OWN_KERNEL_KINDS = ("outer_sum", "scatter_add", "overlap_add", "reduce")
 """Kinds of kernels that compute a single value, which is always stored in memory."""
 
 MANY_READERS, MAX_SHARED = 64, 16
-"""Minimum readers of a value for caching the set of its sources, and maximum number of such values."""
+"""Minimum readers of a value for caching the set of its sources, and maximum number of cached sets."""
 
 
 class OutputBuffers:
@@ -34,7 +34,7 @@ class OutputBuffers:
         self.sources = _Sources(users)
 
     def write_directly(self, node: Node, view: View, old: Node | None) -> bool:
-        """Choose to write an output directly to ``view``. Return False if that is impossible.
+        """Choose to write an output directly to ``view``, the caller's memory. Return False if that is impossible.
 
         ``old`` is the input that the output overwrites, if any.
         """
@@ -53,8 +53,8 @@ class OutputBuffers:
     def _write_pieces(self, node: Node, view: View) -> None:
         """Choose to write operands of a concatenation directly to their parts of ``view``.
 
-        Loops over time may run several scans at once, and then each of them must have its own buffer. Only results of
-        one scan are therefore written directly, and values outside of loops.
+        A loop over time may run several scans at once, and then each scan must have a separate buffer. Only the results
+        of one scan are therefore written directly, and values outside of loops.
         """
         placed = [
             written_at(piece, part, self._is_free)
@@ -69,13 +69,15 @@ class OutputBuffers:
                 self.places[source] = [replace(place, room=None)]
 
     def _is_free(self, node: Node) -> bool:
+        """True for a node of no fusion group."""
         return node in self.fusion.free
 
     def _computed(self, node: Node) -> bool:
+        """True if a call computes a node, in a fusion group."""
         return node not in self.fusion.free and self.fusion.kind[node] != PREPARED
 
     def _replaces(self, new: Node, old: Node) -> bool:
-        """True if every reader of ``old`` runs before ``new`` overwrites it, or reads the same position."""
+        """True if ``new`` can overwrite ``old``: each reader of ``old`` runs before, or reads the same position."""
         if OPS[new.op].kind != "elementwise" or self.fusion.kind[new] != PLAIN:
             return False
         if old in self.outputs or new.tensor != old.tensor:
@@ -86,7 +88,7 @@ class OutputBuffers:
         return all(_reads_same_position(user, old) and self.sources.depends(user, new) for user in self.users[old])
 
     def _reuse_for_source(self, new: Node, view: View) -> None:
-        """Use the memory of the output ``new`` for one value from which it is computed elementwise."""
+        """Use the memory of the output ``new`` for one value from which ``new`` is computed elementwise."""
         visited, pending = {new}, [new]
         while pending:
             node = pending.pop()
@@ -102,7 +104,7 @@ class OutputBuffers:
 class _Sources:
     """Test of dependency between values, with cached sets of sources.
 
-    The sources of a value with many readers are computed once. An example is the norm of the gradients, on which all
+    The sources of a value with many readers are collected once. An example is the norm of the gradients, on which all
     new parameters depend.
     """
 
@@ -124,8 +126,10 @@ class _Sources:
         return source in self._unshared or any(source in shared for shared in self._shared_sources)
 
     def _collect_sources(self, node: Node) -> None:
+        """Collect the sources of a node, as cached sets and a set of all other sources."""
         self._unshared, self._shared_sources = set(), []
-        pending, deferred = [node], list[Node]()  # deferred: sources of shared values, which the shared sets may cover
+        # deferred: members of cached sets, in case the walk reaches a value whose whole set can be used
+        pending, deferred = [node], list[Node]()
         while pending or deferred:
             is_deferred = not pending
             item = deferred.pop() if is_deferred else pending.pop()
@@ -141,10 +145,15 @@ class _Sources:
 
 
 def _writes(node: Node) -> bool:
+    """True unless a node is the final value of a carry, which a loop keeps in its own memory."""
     return node.op != "get" or not is_final(node)
 
 
 def _reads_same_position(user: Node, old: Node) -> bool:
+    """True if a reader of ``old`` in the overwriting kernel reads the position that is overwritten next.
+
+    Readers with a separate kernel run before.
+    """
     if OPS[user.op].kind == "elementwise":
         return user.shape == old.shape
     return not is_view(user) and kind_of(user) not in ("fused", "concat")

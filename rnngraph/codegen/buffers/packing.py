@@ -1,8 +1,8 @@
 """Packing of weights into the order in which register tiles read them.
 
 A panel has the layout [group of blocks][k][gate][block][lane]. Units past the end are zeros, or copies of the last unit
-if k is contiguous in the source. With narrow numbers, each lane has 32 bits of consecutive k, padded with zeros. Panels
-are packed when parameters change, and not while a graph runs.
+if k is contiguous in the source. With narrow weights, each lane has the weights of consecutive k in 32 bits, padded
+with zeros. Panels are packed when parameters change, and not while a graph runs.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from .transposing import TransposingPackers, Transposition
 from .views import View
 
 DOT_WIDTH = {"int8": 4, "bfloat16": 2}
-"""Numbers of a lane of 32 bits, which a dot product multiplies at once, by dtype."""
+"""By dtype: number of weights in a lane of 32 bits, which a dot product multiplies at once."""
 MAX_DOT_WIDTH = max(DOT_WIDTH.values())
-"""Maximum narrow numbers in a word of 32 bits."""
+"""Maximum number of narrow weights in a lane of 32 bits."""
 FOUR_BITS = 8
-"""Numbers of a lane if each has 4 bits. They belong to two steps: the first step has the lower bits of the bytes."""
+"""Number of 4-bit weights in a lane. The lower bits of its bytes belong to one step, the upper bits to the next."""
 
 
 @dataclass(frozen=True)
 class PackedView:
-    """Right operand as a slice of a named parameter."""
+    """Right operand as a slice of a named parameter. Offset and strides count elements."""
 
     parameter: str
     offset: int
@@ -52,9 +52,9 @@ class PanelLayout:
     dot_width: int
 
     def gates(self, views: tuple[PackedView, ...], lanes: int, blocks: int, dot_width: int) -> tuple[int, ...] | None:
-        """Return the indices of weights among the panel's gates; None if tiles of ``blocks`` vectors can't read them.
+        """Return the index of each of ``views`` among the panel's gates; None if tiles cannot read this layout.
 
-        Tiles read whole groups, or a last group with fewer vectors.
+        A tile of ``blocks`` vectors reads whole groups, or a last group with fewer vectors.
         """
         if (lanes, dot_width) != (self.lanes, self.dot_width) or blocks % self.blocks or not {*views} <= {*self.views}:
             return None
@@ -72,7 +72,7 @@ class PanelForm(NamedTuple):
         width: Units of each gate.
         lanes: Units of a vector.
         blocks: Vectors of a group.
-        dot_width: Number of k in a lane.
+        dot_width: Steps of k in a lane.
     """
 
     views: tuple[View, ...]
@@ -87,10 +87,10 @@ class Panel:
     """Buffer with packed weights.
 
     Attributes:
-        depth: Number of k, rounded up to a multiple of ``dot_width``.
+        depth: Steps of k, rounded up to a multiple of ``dot_width``.
         gates: Number of gates.
         bytes: Bytes of the buffer.
-        dot_width: Number of k in a lane.
+        dot_width: Steps of k in a lane.
         total: Vectors of units in a gate.
         blocks: Vectors of a group.
     """
@@ -105,7 +105,7 @@ class Panel:
 
     @property
     def elements_per_lane(self) -> int:
-        """Buffer elements per lane and step of k."""
+        """Buffer elements of a lane."""
         return self.dot_width if self.dot_width != FOUR_BITS else 4
 
     @property
@@ -114,23 +114,26 @@ class Panel:
         return self.depth // self.dot_width * self.elements_per_lane * self.gates
 
     def group_blocks(self, first: Index, lanes: int) -> int:
-        """Return the vectors per group that a tile reads; the last group may have fewer.
+        """Return the number of vectors in the group that a tile reads; the last group may have fewer.
 
-        ``first`` is the first unit, or a loop variable if all groups are whole.
+        ``first`` is the tile's first unit, or a loop variable if all groups are whole.
         """
         is_last = isinstance(first, int) and first // lanes // self.blocks == self.total // self.blocks
         return self.total % self.blocks if is_last else self.blocks
 
 
 class Panels:
-    """Panels of a program's kernels. Kernels with equal weights share one.
+    """Panels of an entry's kernels. Kernels with equal weights share a panel.
 
     Attributes:
         parameters: Names of the parameters.
         reused_layouts: Layouts of another plan's panels, which are reused if tiles can read them.
         origins: Declaration lines of parameters and of values computed from them.
         group: Vectors of a group; None for the width of the tiles that read a panel. With 1, tiles of any width can
-            read a panel, so that entries for few and for many rows share it.
+            read a panel, so that entries for few and for many rows share the panel.
+        places: Offset and bytes of each buffer, within the memory of all panels.
+        needed: Sparse panel for which requested panels are the fallback; None for panels that are always filled.
+        guards: ``needed`` of each panel's buffer.
     """
 
     def __init__(
@@ -145,7 +148,7 @@ class Panels:
         self.buffers = {name: buffer for buffer, name in parameters.items()}
         self.reused_layouts, self.origins = reused_layouts, dict(origins or {})
         self.panels: dict[PanelForm, Panel] = {}
-        self.places: dict[Buffer, tuple[int, int]] = {}  # offset and bytes
+        self.places: dict[Buffer, tuple[int, int]] = {}
         self.filled: set[Buffer] = set()
         self.transposing = TransposingPackers()
         self.fillers: dict[PanelForm, Function] = {}
@@ -167,6 +170,7 @@ class Panels:
         return buffer
 
     def _place(self, buffer: Buffer, elements: int) -> int:
+        """Allocate memory for a buffer. Return its bytes."""
         size_bytes = elements * ITEM_BYTES[buffer.dtype]
         self.places[buffer] = self.total, size_bytes
         self.total += padded(size_bytes)
@@ -197,11 +201,12 @@ class Panels:
 
     @property
     def shrinking(self) -> frozenset[str]:
-        """Names of buffers of which, depending on the weights, a part may be unused and zero."""
+        """Names of buffers that may be filled only in part, depending on the weights. The rest is zero."""
         guarded = {buffer.name for buffer, guard in self.guards.items() if guard is not None}
         return frozenset(guarded | self.sparse.names)
 
     def _panel(self, form: PanelForm) -> Panel:
+        """Return the panel of a form, which the first call allocates."""
         if form in self.panels and self.needed is None:
             self.guards[self.panels[form].buffer] = None
         if form not in self.panels:
@@ -234,10 +239,11 @@ class Panels:
         return tuple(packed)
 
     def _view(self, packed: PackedView) -> View:
+        """Return a slice of a parameter as a view of the parameter's buffer."""
         return View(self.buffers[packed.parameter], packed.offset, packed.strides, packed.shape)
 
     def layouts(self) -> dict[str, PanelLayout]:
-        """Return layouts by buffer name, for panels packed directly from parameters."""
+        """Return {name of a panel's buffer: layout}, for panels that are packed directly from parameters."""
         layouts_by_name = {}
         for form, panel in self.panels.items():
             packed = self._parameter_slices(form.views)
@@ -295,7 +301,7 @@ class _GroupRange(NamedTuple):
         first: Number of vectors before the groups.
         vectors: Vectors of a group.
         number: Number of groups.
-        ends_short: True if the last vector of the groups is the last one of all units, and not full.
+        ends_short: True if the last vector of the last group has fewer units than lanes.
     """
 
     first: int
@@ -305,6 +311,7 @@ class _GroupRange(NamedTuple):
 
 
 def _pack(block: Block, form: PanelForm, panel: Panel, transposing: TransposingPackers) -> None:
+    """Write the packing of one panel."""
     width, lanes, blocks = form.width, form.lanes, form.blocks
     total = -(-width // lanes)
     first = 0
@@ -321,6 +328,7 @@ def _pack(block: Block, form: PanelForm, panel: Panel, transposing: TransposingP
 
 
 def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, transposing: TransposingPackers) -> None:
+    """Write the packing of consecutive groups of a panel: a loop over groups."""
     views, lanes, count = form.views, form.lanes, groups.vectors
     group_name = block.fresh_index("group")
     group = size(group_name)
@@ -369,7 +377,7 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
 
 
 def _store_lanes(block: Block, numbers: list[Operand], place: Place) -> None:
-    """Interleave and store the numbers that share a lane."""
+    """Interleave and store the weights that share a lane: one vector for each step of k."""
     buffer, first = place
     if len(numbers) == FOUR_BITS:
         numbers = _two_in_a_byte(block, numbers)
@@ -392,11 +400,13 @@ def _two_in_a_byte(block: Block, numbers: list[Operand]) -> list[Operand]:
 
 @dataclass(frozen=True)
 class _Slice:
-    """Slice of ``lanes`` units of one gate, of which ``valid`` exist.
+    """Vector of units of one gate.
 
     Attributes:
-        start: Index of the source at k = 0.
-        place: Index in the panel at k = 0.
+        view: The gate's weights.
+        start: Element of the source at k = 0.
+        valid: Number of units that exist; the lanes after them are padding.
+        place: Element of the panel at k = 0.
     """
 
     view: View

@@ -1,12 +1,12 @@
 """Packing of sparse weights: the nonzero blocks one after another, and a list of their positions.
 
-A block has a few k of ``lanes`` columns. The list has a header, and then the first k and first column of each block.
-Blocks are in order of k, so that each column's sum has the order of dense tiles. Packing locates the nonzero blocks
-whenever parameters change, so that code does not depend on them.
+A block is a few steps of k by ``lanes`` columns. The list has a header, and then the first k and the first column of
+each block. Blocks are in order of k, so that each column is summed in the order of dense tiles. Packing locates the
+nonzero blocks whenever parameters change, so that code does not depend on their positions.
 
 Packing also chooses the height of blocks, whichever needs fewer cycles. Dense tiles are used if no block is zero; for
-integers, also if few blocks are. For floats, skipping a block of zeros changes the propagation of NaN. Whether one is
-skipped must therefore not depend on the number of others.
+integers, also if only few blocks are zero. For floats, skipping a block of zeros changes the propagation of NaN.
+Whether a block is skipped must therefore not depend on the number of other zero blocks.
 """
 
 from __future__ import annotations
@@ -24,18 +24,25 @@ from .lane_order import side_by_side
 from .views import View
 
 TALL = 4
-"""Number of k in a tall block, whose products are added to a sum that is loaded and stored once."""
+"""Steps of k of a tall block. Its sums are loaded and stored once, instead of once for each low block."""
 DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS, TALL_END, HEAD = range(8)
-"""Fields of the header: 1 if dense tiles are used; number of blocks and of their rows packed so far; number of nonzero
-tall blocks, of nonzero low blocks in their place, and of nonzero low blocks after them; k after the tall blocks.
-``HEAD`` is the number of fields, after which the ranges follow.
+"""Indices of the header's fields, after which the ranges of blocks follow:
+
+- ``DENSE``: 1 if dense tiles are used.
+- ``BLOCKS``, ``ROWS``: number of blocks, and of rows of these blocks, that are packed so far.
+- ``TALL_BLOCKS``: number of nonzero tall blocks.
+- ``LOW_BLOCKS``: number of nonzero low blocks, if low blocks replace the tall ones.
+- ``LAST_BLOCKS``: number of nonzero low blocks after the tall ones.
+- ``TALL_END``: first k after the tall blocks.
+
+``HEAD`` is the number of fields.
 """
 FIRST, LAST, ROW, RANGE = range(4)
-"""Fields of a range of blocks: first block, block after the last, first row. ``RANGE`` is the number of fields."""
+"""Indices of the fields of a range of blocks: first block, block after the last, first row. ``RANGE`` counts them."""
 
 
 def block_cost(steps: int) -> int:
-    """Estimate the cycles of a block of ``steps``, including loads and stores of its sums."""
+    """Estimate the cycles of a block of ``steps`` dot products, including loads and stores of its sums."""
     return 5 + 2 * steps
 
 
@@ -45,12 +52,11 @@ class SparseLayout:
 
     Attributes:
         lanes: Columns of a block.
-        dot_width: Number of k that one step multiplies.
-        accumulators: Partial sums of each sum.
-        sums: Number of k after which sums restart at 0; 0 if they never do.
-        limit: For integers, the maximum percentage of nonzero blocks at which dense tiles are not faster; None for
-            floats.
-        bounds: First column of each worker's part, and the width.
+        dot_width: Rows, of consecutive k, that one step multiplies.
+        accumulators: Number of partial sums of each result.
+        sums: Rows after which sums restart at 0; 0 if they never do.
+        limit: For integers, the percentage of nonzero blocks above which dense tiles are used; None for floats.
+        bounds: First column of each worker's part, followed by the width.
     """
 
     depth: int
@@ -64,17 +70,17 @@ class SparseLayout:
 
     @property
     def room(self) -> int:
-        """Number of columns, rounded up to whole blocks."""
+        """Columns, rounded up to whole blocks."""
         return -(-self.width // self.lanes) * self.lanes
 
     @property
     def segments(self) -> int:
-        """Number of segments of k. The sums restart at 0 in each segment."""
+        """Number of segments of rows. Sums restart at 0 in each segment."""
         return -(-self.depth // self.sums) if self.sums else 1
 
     @property
     def whole(self) -> int:
-        """Number of k in whole steps."""
+        """Rows, rounded down to whole steps."""
         return self.depth // self.dot_width * self.dot_width
 
     @property
@@ -84,22 +90,23 @@ class SparseLayout:
 
     @property
     def heights(self) -> tuple[int, ...]:
-        """Number of k in a block, for each kind of block, in the order of k: tall, low, and a shorter last one."""
+        """Rows of each kind of block, in the order of k: tall blocks, low blocks, and a shorter last block."""
         tall = (TALL,) if self.has_tall else ()
         rest = (self.depth - self.whole,) if self.whole < self.depth else ()
         return (*tall, self.dot_width, *rest)
 
     def range_of(self, part: int | Index, segment: Index, number: int) -> Index:
-        """Return the position in the header of a range of blocks: those of a part, a segment and a kind of block."""
+        """Return the index in the list of the range of blocks of a worker's part, a segment and a kind of block."""
         return HEAD + ((part * self.segments + segment) * len(self.heights) + number) * RANGE
 
     @property
     def list_begin(self) -> int:
-        """Position at which the list of blocks begins."""
+        """Index at which the positions of blocks begin, after the header and the ranges."""
         return int(str(self.range_of(len(self.bounds) - 1, 0, 0)))
 
     @property
     def max_blocks(self) -> int:
+        """Maximum number of nonzero blocks: all of them, in low blocks."""
         return -(-self.depth // self.dot_width) * (self.room // self.lanes)
 
     @property
@@ -110,7 +117,7 @@ class SparseLayout:
 
 @dataclass(frozen=True)
 class SparsePanel:
-    """Packed nonzero ``blocks``, and ``numbers`` with the header and the blocks' positions."""
+    """Packed nonzero ``blocks``, and ``numbers``, the int32 list with the header and the blocks' positions."""
 
     layout: SparseLayout
     blocks: Buffer
@@ -118,7 +125,11 @@ class SparsePanel:
 
 
 class SparsePanels:
-    """Packed sparse weights. Kernels with equal weights share them. ``place`` allocates a buffer."""
+    """Packed sparse weights. Kernels with equal weights share them.
+
+    Args:
+        place: Function that allocates a buffer of a number of elements, and returns its bytes.
+    """
 
     def __init__(self, place: Callable[[Buffer, int], int]) -> None:
         self._place = place
@@ -141,7 +152,8 @@ class SparsePanels:
         """Add calls that fill panels not filled yet. Matrices with equal layouts share a function.
 
         Args:
-            origin: Returns the declaration line of a parameter.
+            block: Block to which the calls are added.
+            origin: Function that returns the declaration line of a parameter.
         """
         for (view, layout), panel in self._panels.items():
             if panel.blocks in self._filled:
@@ -183,6 +195,7 @@ class _Packing:
         self.block, self.view, self.panel, self.layout = block, view, panel, panel.layout
 
     def pack(self) -> None:
+        """Write the function: clear the header, count nonzero blocks, and pack them unless dense tiles are used."""
         block, layout = self.block, self.layout
         _loop(block, "place", 0, layout.list_begin, 1, lambda inner, place: self._set(inner, place, _number(0)))
         self._count()
@@ -264,7 +277,7 @@ class _Packing:
             self._set(block, place + LAST, self._get(block, BLOCKS))
 
     def _block(self, block: Block, k: Index, column: Index, height: int) -> None:
-        """Append a block unless it is zero."""
+        """Store a block after the last one. If it is zero, it does not count, and the next block overwrites it."""
         layout, dot_width = self.layout, self.layout.dot_width
         steps = -(-height // dot_width)
         rows: list[Operand] = [self._row(block, k + row, column) for row in range(height)]
@@ -299,7 +312,10 @@ class _Packing:
         high: int,
         body: Callable[[Block, Index, Index], None],
     ) -> None:
-        """Write ``body`` for each block of ``height`` that lies completely in a range of k, over a range of columns."""
+        """Write loops that run ``body`` for each block of ``height`` rows.
+
+        Blocks lie completely in the rows ``first`` to ``last - 1``, and begin in the columns ``low`` to ``high - 1``.
+        """
         lanes = self.layout.lanes
 
         def row(inner: Block, k: Index) -> None:
@@ -310,7 +326,7 @@ class _Packing:
     # Values ----------------------------------------------------------------------------------------
 
     def _row(self, block: Block, k: Index, column: Index) -> Operand:
-        """Load ``lanes`` columns of one k, with zeros after the last column."""
+        """Load ``lanes`` columns of the row ``k``, with zeros after the last column."""
         view, layout = self.view, self.layout
         valid: Index | None = None
         if layout.width % layout.lanes:
@@ -331,30 +347,37 @@ class _Packing:
         return block.let("across", [numbers], "int32", 1, combine="maximum") if any_nonzero.lanes > 1 else numbers
 
     def _largest(self, block: Block, numbers: Sequence[Operand]) -> Operand:
+        """Return the maximum of int32 scalars."""
         largest = numbers[0]
         for number in numbers[1:]:
             largest = block.let("maximum", [largest, number], "int32", 1)
         return largest
 
     def _get(self, block: Block, place: Index) -> Operand:
+        """Load an entry of the list."""
         return block.load("n", self.panel.numbers, place, 1)
 
     def _set(self, block: Block, place: Index, value: Operand) -> None:
+        """Store an entry of the list."""
         block.add(Store(value, self.panel.numbers, place))
 
     def _add(self, block: Block, place: int, value: Operand) -> None:
+        """Add to an entry of the list."""
         self._set(block, place, block.let("add", [self._get(block, place), value], "int32", 1))
 
 
 def _number(value: int) -> Literal:
+    """Return an int32 literal."""
     return Literal(value, "int32", 1)
 
 
 def _cast(block: Block, index: Index) -> Operand:
+    """Return an index as an int32 value."""
     return block.let("cast", [block.let("index", (), "int64", 1, index=index)], "int32", 1)
 
 
 def _loop(block: Block, name: str, first: Index, stop: Index, step: int, body: Callable[[Block, Index], None]) -> None:
+    """Add a loop, whose statements ``body`` writes for the loop variable."""
     variable, inner = block.fresh_index(name), block.nested()
     body(inner, size(variable))
     block.add(For(variable, first, stop, step, tuple(inner.statements)))

@@ -13,13 +13,15 @@ from .lane_order import transposed
 
 
 class Transposition(NamedTuple):
-    """Move of rows of a matrix, one for each unit, to columns of a panel.
+    """Transposition of rows of a matrix, one row for each unit, to columns of a panel.
 
     Attributes:
+        source: Buffer and first element of the matrix.
+        target: Buffer and first element of the panel.
         distance: Elements between rows of the source.
         per_k: Elements between rows of the target.
         lanes: Units of a row of the target.
-        valid: Number of lanes that exist. The others receive copies of the last one.
+        valid: Number of units that exist. The remaining lanes receive copies of the last unit.
         depth: Elements of a row of the source.
     """
 
@@ -55,8 +57,8 @@ class TransposingPackers:
 def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
     """Return a function that transposes rows of ``depth`` elements, in square blocks of ``lanes``.
 
-    Its arguments are the row distances of source and target, and the number of rows. The last row replaces missing
-    ones.
+    Arguments of the function are the row distances of source and target, and the number of rows. Copies of the last row
+    replace missing rows.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
     places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(1, lanes)]
@@ -68,7 +70,7 @@ def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | 
 
     if depth < lanes:
         transpose(block, 0, depth)
-    else:  # the last block overlaps the previous one, so that it ends with the rows
+    else:  # the last block ends at the end of the rows, and overlaps the previous block
         inner = block.nested()
         inner.add(LetIndex("first", "min", size("k"), depth - lanes))
         transpose(inner, size("first"), lanes)

@@ -20,7 +20,7 @@ class View:
 
     Attributes:
         room: Elements that may be read from the start of a row, including padding; None if unknown.
-        local: The first axis counts from the start of the present chunk of time, not of the sequence.
+        local: True if the first axis counts from the start of the present chunk of time, not of the sequence.
     """
 
     buffer: Buffer
@@ -132,7 +132,7 @@ class View:
         return replace(self, strides=tuple(full), shape=tuple(shape), room=self.room if keeps_rows else None)
 
     def lies_at(self, other: View) -> bool:
-        """True if two views of one shape have the same elements of memory."""
+        """True if two views of one shape have each element at the same address."""
         return (self.buffer, self.offset, self.strides) == (other.buffer, other.offset, other.strides)
 
     def first_axis(self, position: Index) -> View:
@@ -192,7 +192,7 @@ def view_through(node: Node, source: View) -> View | None:
 
 
 def parts_of(node: Node, whole: View) -> list[View]:
-    """Return the places of the operands of a concatenation in its memory."""
+    """Return the operands of a concatenation as views of its memory ``whole``."""
     axis, offset, parts = node["axis"], 0, list[View]()
     for piece in node.operands:
         end = offset + piece.shape[axis]
@@ -204,19 +204,19 @@ def parts_of(node: Node, whole: View) -> list[View]:
 
 
 def written_at(node: Node, view: View, is_computed: Callable[[Node], bool]) -> tuple[Node, View]:
-    """Return the value that transposes and reshapes reorder to ``node``, and the place at which it lies in ``view``.
+    """Return the value that transposes and reshapes reorder to ``node``, and its location if ``node`` is at ``view``.
 
     Args:
         node: The reordered value.
-        view: Its place.
-        is_computed: True for values at which to stop.
+        view: Location of ``node``.
+        is_computed: Function that is True for values at which to stop.
     """
     *_, last = places_of_sources(node, view, is_computed)
     return last
 
 
 def places_of_sources(node: Node, view: View, is_computed: Callable[[Node], bool]) -> Iterator[tuple[Node, View]]:
-    """Yield ``node``, and the values that transposes and reshapes reorder to it, with their places in ``view``."""
+    """Yield ``node`` and the values that transposes and reshapes reorder to it, with their locations in ``view``."""
     yield node, view
     while not is_computed(node) and node.op in ("transpose", "reshape"):
         before = node.operands[0]

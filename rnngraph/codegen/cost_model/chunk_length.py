@@ -11,15 +11,17 @@ from ..analysis.kernel_fusion import FusedKernels
 from ..machine.target import Target
 from .register_tiles import OPEN_ROWS
 
-MAX_CHUNK = 1 << 30  # steps of a chunk that has all steps; fits in 32 bits
+MAX_CHUNK = 1 << 30
+"""Steps of a chunk that has all steps of any sequence. The number fits in 32 bits."""
 ROWS_OF_A_CHUNK = 128
+"""Rows of a chunk. With fewer, reloading weights takes too much time; with more, temporaries leave the cache."""
 
 
 @dataclass(frozen=True)
 class TimeChunk:
     """Chunk of a time axis of ``length`` steps: ``steps`` steps from ``start``, at most ``longest``.
 
-    With ``reverse``, the last chunk comes first, and in it the last step.
+    With ``reverse``, the last chunk runs first, and within each chunk the last step.
     """
 
     length: Dim
@@ -34,7 +36,7 @@ class TimeChunk:
 
     @property
     def estimated_steps(self) -> int:
-        """Number of steps that estimates assume."""
+        """Number of steps that cost estimates assume."""
         return OPEN_ROWS if self.longest >= MAX_CHUNK else self.longest
 
 
@@ -50,7 +52,7 @@ def chunk_length(
         fused: Kernels of the loop.
         leaving: Values that outlive the chunk.
         length: Number of steps of the loop.
-        maximum: Maximum steps whose temporaries fit in memory.
+        maximum: Maximum steps whose temporaries fit in memory; None without a limit.
     """
     temporaries = [node for node in fused.stored if node.op != "scan" and node not in leaving and node.tensor.rank > 1]
     if not temporaries:
@@ -73,6 +75,6 @@ def _has_weights(node: Node) -> bool:
 
 
 def _rows(node: Node) -> int:
-    """Return the number of rows of one step; an assumed number for symbolic sizes."""
+    """Return the number of rows of one step, with ``OPEN_ROWS`` for each symbolic size."""
     open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
     return max(1, evaluate(product(node.shape[1:-1]), open_sizes))

@@ -1,8 +1,8 @@
 """Interleaving: steps of independent scans run alternately in one loop, so that each hides the other's latency.
 
-A step of few units waits for the previous step much longer than it keeps the processor busy. Scans hide each other's
-latency if they do not depend on each other within a chunk of time. Examples are branches, both directions, and the
-layers of a stack, each of which lags its input by one chunk.
+A step of few units waits for the previous step much longer than it keeps the processor busy. Scans that do not depend
+on each other within a chunk of time hide each other's latency. Examples are branches, both directions, and the layers
+of a stack, each of which runs one chunk behind the previous layer.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from .register_tiles import FMA_LATENCY, OPEN_ROWS, accumulators, lanes_for
 from .work_sharing import LONG_OPS, ONE_WORKER, WorkSharing, per_chunk_overhead
 
 MAX_LAG = 12
-"""Maximum chunks by which a kernel runs behind the first one. As many iterations are unrolled in front of the loop."""
+"""Maximum chunks by which a kernel runs behind the first one. The loop's prologue has as many unrolled iterations."""
 PAYS = 1.1
 """Minimum estimated speedup for interleaving."""
 MAX_BUSY = 2.0
-"""Maximum busy time of interleaved scans, as a multiple of the longest latency."""
+"""Maximum busy time of interleaved scans together, as a multiple of the longest latency of a scan."""
 LONG_LATENCY, DIVISION_LATENCY, MEMORY_LATENCY = 70.0, 13.0, 12.0
-"""Latency in cycles of a polynomial, a division, and a load after a store."""
+"""Latency in cycles of an elementary function, a division, and a load after a store."""
 LOADED_BYTES = 64.0
 """Bytes of weights per cycle that multiply-adds of a single row load from L1."""
 CACHE_SHARE = 0.875
@@ -48,9 +48,9 @@ overhead.
 """
 
 Phase = tuple[int, int]
-"""Number of chunks by which a kernel runs behind the first one, and its position in an iteration.
+"""Number of chunks by which a kernel runs behind the first kernel, and the kernel's position in an iteration.
 
-Batches of interleaved scans have odd positions, and other kernels have even ones.
+Batches of interleaved scans have odd positions, and other kernels have even positions.
 """
 
 
@@ -58,7 +58,8 @@ class LoopKernels(NamedTuple):
     """Kernels of a loop over chunks of time.
 
     Attributes:
-        needs: Dependencies between its kernels within a chunk.
+        kernels: Kernels, in order.
+        needs: Dependencies between the kernels within a chunk.
         longest: Maximum steps of a chunk without interleaving.
     """
 
@@ -74,7 +75,7 @@ class InterleavingPlan:
     Attributes:
         phases: Phases of the kernels of each loop.
         steps: Steps of a chunk.
-        depths: For each loop, the number of buffers for a chunk's values.
+        depths: For each loop, the number of chunks whose values have buffers at the same time.
         by_statement: Positions of scans that are interleaved statement by statement.
         gains: Estimated speedups, by position.
     """
@@ -97,7 +98,7 @@ class StepCost:
 
     Attributes:
         waits: Latency in cycles from the carries to their next values.
-        busy: Cycles in which the processor's units are busy.
+        busy: Cycles in which the processor's execution units are busy.
         weight_bytes: Bytes of weights that the step reads.
     """
 
@@ -109,8 +110,8 @@ class StepCost:
 def may_pay(target: Target, scans: Sequence[Node]) -> bool:
     """True if some of these scans are probably faster if interleaved.
 
-    Interleaving saves nothing on in-order processors; processors without vectors count as in-order. Scans that save or
-    recompute blocks of steps are not interleaved.
+    Interleaving saves nothing on in-order processors, such as those without vectors. Scans that save or recompute
+    blocks of steps are not interleaved.
     """
     if any((scan.get("keeps"), scan.get("blocks")) != (None, None) for scan in scans):
         return False
@@ -178,6 +179,7 @@ def step_cost(target: Target, scan: Node) -> StepCost:
 
 
 def _latency(target: Target, node: Node) -> float:
+    """Return the latency of an op in cycles."""
     row = OPS[node.op]
     if node.op in MATRIX_PRODUCTS:
         depth, width = node.operands[1].shape[-2:]
@@ -189,11 +191,12 @@ def _latency(target: Target, node: Node) -> float:
 
 
 def _extent(dim: Dim) -> int:
+    """Return a size, or ``OPEN_ROWS`` for a symbolic size."""
     return dim if isinstance(dim, int) else OPEN_ROWS
 
 
 def _batches(target: Target, costs: Mapping[Node, StepCost]) -> list[list[Node]]:
-    """Group consecutive scans to interleave: latency-bound ones that fit together in L1."""
+    """Return groups of consecutive scans to interleave: latency-bound scans whose weights fit together in L1."""
     batches: list[list[Node]] = []
     for scan in costs:
         wider = [costs[item] for item in (*(batches[-1] if batches else ()), scan)]
@@ -226,7 +229,7 @@ def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping
 
 
 def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
-    """Return the minimum number of buffers for a chunk's values so that none is overwritten before it is read."""
+    """Return the minimum number of buffers with which no chunk's value is overwritten before it is read."""
     depth = 1
     for (lag, place), needed in zip(phases, needs, strict=True):
         for lag_before, place_before in (phases[number] for number in needed):

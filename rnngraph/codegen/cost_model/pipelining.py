@@ -13,7 +13,7 @@ from .work_sharing import Partition
 BUFFER_DEPTH = 3
 """Number of buffers for a stage's values (multi-buffering)."""
 ROUNDS = 8
-"""Number of chunks into which a sequence is divided, if their length allows. With fewer, stages idle at both ends."""
+"""Number of chunks into which a sequence is divided, if ``MIN_STEPS`` allows. With fewer, stages idle at both ends."""
 MIN_STEPS, MAX_STEPS = 12, 48
 """Minimum and maximum steps of a chunk. The minimum is raised to avoid remainder tiles of products, or if each chunk
 has an overhead. The maximum is raised if a single worker's chunks are longer.
@@ -21,11 +21,11 @@ has an overhead. The maximum is raised if a single worker's chunks are longer.
 CLAIM_CYCLES = 2000.0
 """Cycles to claim a task, including the transfer of its data from the core that ran the previous chunk."""
 CLAIMS = 4.0
-"""Preferred minimum ratio between the cycles of a task and those of its claim."""
+"""Minimum ratio between the cycles of a task and those of its claim, if ``max_steps`` allows."""
 PAYS = 0.85
 """Maximum ratio between the time of a pipeline and that of one worker."""
 FAR_CYCLES = 3000.0
-"""Additional cycles of a barrier between distant cores, for which split kernels are compared with a pipeline."""
+"""Additional cycles of a barrier between distant cores, assumed when a pipeline is compared with split kernels."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class PipelinePlan:
     """Pipeline whose stages are consecutive kernels of one loop.
 
     Attributes:
-        stages: First and last kernel of each stage.
+        stages: Index of each stage's first kernel, and of the kernel after its last one.
         costs: Cycles of each stage for one time step.
-        grain: Number of steps of which a chunk's length is a multiple.
+        grain: Number of steps that divides the length of each chunk.
         max_steps: Maximum steps of a chunk.
         gain: Speedup over one worker.
     """
@@ -47,7 +47,7 @@ class PipelinePlan:
     gain: float
 
     def estimate(self, partition: Partition) -> Partition:
-        """Return the cost of a kernel within the pipeline, from its cost on one worker."""
+        """Return the estimate for a kernel within the pipeline, from its estimate for one worker."""
         return Partition(None, partition.serial_cycles / self.gain, partition.serial_cycles)
 
 
@@ -100,7 +100,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[int]:
-    """Return candidates for the grain of chunks, in steps.
+    """Return candidates for the grain of chunks, in steps: one, or two if the doubled grain may save overhead.
 
     Args:
         kernels: Costs of the loop's kernels.
@@ -109,6 +109,7 @@ def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[i
     """
 
     def rest(steps: int) -> float:
+        """Return the cycles per step of remainder tiles."""
         return sum(kernel.cycles * (steps % kernel.tile_steps) / steps for kernel in kernels)
 
     grain = min(range(MIN_STEPS, 2 * MIN_STEPS), key=lambda steps: (rest(steps), steps))
@@ -125,11 +126,12 @@ def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, work
 
 
 def _merge_into_stages(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
-    """Merge kernels into stages, as long as a stage costs at most three quarters of a worker's share."""
+    """Merge neighbouring kernels into stages, as long as a stage costs at most three quarters of a worker's share."""
     limit = 0.75 * sum(costs) / workers
     stages = [(number, number + 1) for number in range(len(costs))]
 
     def excess(place: int) -> tuple[float, float]:
+        """Return the cycles by which a merged stage exceeds the limit, and its cycles. Tiny stages always merge."""
         one, other = (sum(costs[first:last]) for first, last in stages[place : place + 2])
         return (0.0 if min(one, other) < limit / 50 else max(0.0, one + other - limit)), one + other
 
@@ -142,7 +144,13 @@ def _merge_into_stages(costs: Sequence[float], workers: int) -> list[tuple[int, 
 
 
 def _makespan(costs: Sequence[float], chunks: int, workers: int) -> float:
-    """Return the makespan of a pipeline in which each stage waits for the previous one."""
+    """Return the makespan of a pipeline: the cycles until all stages have run all chunks.
+
+    Args:
+        costs: Cycles of each stage for one chunk.
+        chunks: Number of chunks.
+        workers: Number of workers.
+    """
     done, idle, now = [0] * len(costs), workers, 0.0
     running: list[tuple[float, int]] = []
     at: set[int] = set()

@@ -1,15 +1,15 @@
 """Shapes of register tiles, chosen by a small model of the processor.
 
-A tile has rows x columns vector accumulators; a column is one block of lanes of one gate. The cost of a step of k is
-the maximum of three times:
+A tile has rows x columns vector accumulators. A column is one block of lanes of one gate. The estimated time of a step
+of k is the maximum of three times:
 
-- its multiply-adds, at two per cycle;
-- its loads, a broadcast for each row and a vector for each column, at two per cycle, or at the rate of L2 if a panel
+- the multiply-adds, at two per cycle;
+- the loads, a broadcast for each row and a vector for each column, at two per cycle, or at the rate of L2 if a panel
   exceeds L1;
 - the latency of a multiply-add, on which the next step of k depends.
 
-Tiles that would spill registers are not considered. Among tiles of similar cost, one whose height divides the rows is
-preferred, because remainder tiles double the compile time.
+Tiles that would spill registers are not considered. Among tiles of similar cost, a tile whose height divides the number
+of rows is preferred, because remainder tiles double the compile time.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ OVERHEAD = 0.5  # cycles per step of k for the loop, and for work that does not 
 MAX_SLOWDOWN = 1.03  # maximum slowdown accepted for less code
 MIN_SPLIT, MAX_SPLIT = 8, 64  # a sum is split in two for 8 to 64 steps of k and at most 64 columns
 SUM_BLOCK = 512  # steps of k per partial sum of floats, which limits rounding errors
-TRANSPOSED_TOGETHER = 4  # k per block of float32 that a tile transposes while loading
+TRANSPOSED_TOGETHER = 4  # steps of k in a block of float32 that a tile transposes while loading
 LARGE = 16  # maximum sums of a tile that may have one step of k per iteration
 OPEN_ROWS = 64  # assumed value of a symbolic number of rows
-OPEN_DEPTH = 256  # assumed value of a symbolic number of k
+OPEN_DEPTH = 256  # assumed value of a symbolic number of steps of k
 SIGNED_DOT_REGISTERS = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
-"""Registers that a dot product of signed bytes needs for intermediate values, by the name of its instructions. On
-Cortex-M, only six registers remain for a tile, because the dot product uses integer registers.
+"""Registers that a dot product of signed bytes needs for intermediate values, by the name of its instructions.
+
+With ``smlad``, on Cortex-M, only six registers remain for a tile, because the dot product uses integer registers.
 """
 
 
@@ -55,13 +56,14 @@ class ProductShape:
     """Shape of the products of one kernel.
 
     Attributes:
-        gates: Gates of a unit. Each has a separate column in a tile.
-        blocks: Blocks of units, one vector each.
+        gates: Gates of a unit. Each gate has a separate column in a tile.
+        blocks: Blocks of units. Each block is one vector.
         rows: Number of rows, which may be symbolic.
         depth: Maximum steps of k.
         parts: Number of parts of each left operand, which are multiplied separately.
-        accumulators: Partial sums of each product.
-        groups: Group sizes of weights that are packed already. Tiles of a single row prefer multiples of them as width.
+        accumulators: Partial sums of each result.
+        groups: Group sizes, in vectors, of weights that are packed already. Tiles of one row prefer widths that are
+            multiples of a group size.
     """
 
     gates: int
@@ -74,6 +76,7 @@ class ProductShape:
 
     @property
     def row_count(self) -> int:
+        """Number of rows, with ``OPEN_ROWS`` for a symbolic number."""
         return self.rows if isinstance(self.rows, int) else OPEN_ROWS
 
     def sums(self, height: int, width: int) -> tuple[int, int]:
@@ -87,7 +90,7 @@ def for_signed_bytes(target: Target) -> Target:
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Return the number of lanes per vector, from the narrowest float type, and not many more than the number of units.
+    """Return the number of lanes per vector, by the narrowest float type: less than twice the number of units.
 
     A single row of symbolic width uses scalars, because a remainder vector would cost more code than it gains.
     """
@@ -107,9 +110,9 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
 
 
 def accumulators(target: Target, depth: Dim, width: Dim) -> int:
-    """Return the number of partial sums of a product, from its ``depth`` and ``width`` alone.
+    """Return the number of partial sums of each result of a product, from its ``depth`` and ``width`` alone.
 
-    A multiply-add waits for the previous one of its sum, and a row of few units has few other sums to compute
+    A multiply-add waits for the previous multiply-add of its sum, and a row of few units has few other sums to compute
     meanwhile. But more partial sums leave registers for fewer rows of a tile. This costs more with few registers, or if
     weights exceed L1 and are reloaded for each tile.
     """
@@ -119,7 +122,7 @@ def accumulators(target: Target, depth: Dim, width: Dim) -> int:
 
 
 def sum_block(depth: Dim, dtype: str) -> int:
-    """Return the number of k per partial sum, from the depth and dtype alone; 0 for a single sum."""
+    """Return the steps of k per partial sum, from the depth and dtype alone; 0 if the whole sum is one."""
     return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
 
 
@@ -128,7 +131,7 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
     if rows == 1:  # weights are memory operands of instructions
         return columns * accumulators + 2 <= target.registers
     operand_registers = _operand_registers(target, rows, columns)
-    if not target.takes_operands_from_memory:  # an iteration loads the operands of all accumulators first
+    if not target.takes_operands_from_memory:  # an iteration first loads the operands of all its partial sums
         operand_registers *= accumulators
     return rows * columns * accumulators + operand_registers <= target.registers
 
@@ -136,7 +139,7 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
 def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
     """Return the cycles of one step of k in a tile.
 
-    ``reread`` is the number of bytes read between two reads of the same weights.
+    ``reread`` is the number of bytes that are read between two reads of the same weights, which L1 must hold.
     """
     streamed = 0.0 if target.fits_first_cache(reread) else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
@@ -144,7 +147,7 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulato
 
 
 def tile_shape(target: Target, product: ProductShape) -> TileShape:
-    """Return the tile with the lowest estimated cost, or a similar cost and less code."""
+    """Return the tile of the lowest estimated cost, or of a similar cost and less code."""
     return cheapest(target, product)[0]
 
 
@@ -155,7 +158,7 @@ def cycles_of_row(target: Target, product: ProductShape) -> float:
 
 @lru_cache(maxsize=4096)
 def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
-    """Return the tile of ``tile_shape``, and the lowest cost: cycles per step of k over all rows and blocks."""
+    """Return the tile of ``tile_shape``, and the lowest cost: the cycles of a step of k for all rows and blocks."""
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(product.row_count, target.registers) + 1):
         for width in range(1, product.blocks + 1):
@@ -225,9 +228,9 @@ def _smaller_tile(target: Target, product: ProductShape, tile: TileShape) -> Til
 
 
 def _narrowed(target: Target, product: ProductShape, tile: TileShape) -> TileShape:
-    """Return the tile of a single row with the fewest blocks among similarly fast ones.
+    """Return the tile of a single row with the least code among similarly fast tiles.
 
-    Widths that ``groups`` divide come first.
+    Widths that are multiples of all ``groups`` come first.
     """
 
     def cycles(width: int) -> float:
@@ -239,7 +242,7 @@ def _narrowed(target: Target, product: ProductShape, tile: TileShape) -> TileSha
 
 
 def _cycles(target: Target, product: ProductShape, height: int, width: int) -> float:
-    """Return the cycles per step of k over all rows and blocks, in tiles of ``height`` x ``width``."""
+    """Return the cycles of a step of k for all rows and blocks, in tiles of ``height`` x ``width``."""
     tiles, blocks = balanced(product.row_count, height), product.blocks
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
     vector_bytes = target.vector_bits // 8

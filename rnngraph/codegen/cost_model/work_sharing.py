@@ -19,16 +19,19 @@ from .chunk_length import TimeChunk
 from .register_tiles import OPEN_DEPTH, OPEN_ROWS, PER_CYCLE, ProductShape, cheapest, lanes_for
 
 BARRIER_CYCLES = 500.0
-"""Cycles of a barrier on cores that share a cache: about 0.15 microseconds. On other cores, a barrier takes several
-times as long, but there, measurement decides between one and several workers.
+"""Cycles of a barrier on cores that share a cache: about 0.15 microseconds.
+
+On cores without a common cache, a barrier takes several times as long. There, measured times decide between one and
+several workers.
 """
 NEARER = 0.8
-"""Maximum ratio of costs at which an axis replaces one that comes earlier in ``_axes``.
+"""Maximum ratio of costs at which an axis is preferred to an axis that comes earlier in ``_axes``.
 
-Other kernels are split along the earlier axis. Along another axis, a worker reads values from other cores' caches.
+Other kernels are split along the earlier axis. If a kernel is split along another axis, its workers read values from
+other cores' caches.
 """
 SUM_BYTES = 12.0
-"""Bytes per cycle at which a chunk of time loads and stores sums, which may be in the cache of another worker."""
+"""Bytes per cycle at which a chunk of time loads and stores sums, which may be in another core's cache."""
 LONG_OPS = 12.0
 """Cycles per vector of an elementary function. Random ops take five times as long, and other ops one cycle."""
 
@@ -39,7 +42,7 @@ class Workers:
 
     Attributes:
         parts: Number of parts into which a kernel is split, and maximum number of workers.
-        rowwise: Test for kernels with independent rows, which are split by rows; None if there are none.
+        rowwise: Test for kernels with independent rows, which are split by rows; None if no kernel is split so.
     """
 
     parts: int = 1
@@ -57,7 +60,7 @@ class Partition:
         axis: Axis of the kernel's shape; None if one worker computes everything.
         cycles: Cycles until all parts are done.
         serial_cycles: Cycles of one worker.
-        by_rows: Each worker reads only values that it wrote itself, or that are shared.
+        by_rows: True if each worker reads only values that it wrote itself, or that all workers may read.
         barriers: Number of barriers included in ``cycles``.
     """
 
@@ -91,7 +94,7 @@ class Work:
     shared: Dim = 0
 
     def with_kernel(self, partition: Partition, times: Dim = 1) -> Work:
-        """Return the total with the cost of a kernel, barriers included, that runs ``times`` times."""
+        """Return the total with the cost of a kernel that runs ``times`` times, barriers included."""
         serial, shared = round(partition.serial_cycles), round(partition.cycles)
         return Work(self.serial + times * serial, self.shared + times * shared)
 
@@ -105,12 +108,14 @@ class Work:
 
 @dataclass(frozen=True)
 class WorkSharing:
-    """Chooses how workers split the kernels of a region.
+    """Choice of how workers split the kernels of a region.
 
     Attributes:
-        time: Chunk in which the region runs, if any.
-        in_scan: The kernels are those of a scan's step. Sums of outer products are not split there, because a step
-            clears them first, without a barrier in between.
+        target: The processor.
+        workers: Number and kind of workers.
+        time: Chunk of time in which the region runs; None outside of loops over time.
+        in_scan: True for the kernels of a scan's step. There, sums of outer products are not split, because there is no
+            barrier after a step has cleared them.
     """
 
     target: Target
@@ -134,6 +139,7 @@ class WorkSharing:
         return self._partition(kernel, rowwise is not None and rowwise.kernel(kernel))
 
     def _partition(self, kernel: Kernel, by_rows: bool) -> Partition:
+        """Return the partition by rows, or the fastest one."""
         parts = self.workers.parts
         if parts == 1:
             return SERIAL
@@ -193,15 +199,18 @@ class WorkSharing:
         return self._cycles(kernel, shape, [self._extent(shape, axis) for axis in range(len(shape))])
 
     def _extent(self, shape: Shape, axis: int) -> int:
+        """Return the size of an axis, with assumed values of symbolic sizes."""
         dim = shape[axis]
         if self.time is not None and self.time.is_axis(shape, axis):
             return self.time.estimated_steps
         return dim if isinstance(dim, int) else OPEN_ROWS
 
     def _lanes(self, kernel: Kernel, shape: Shape) -> int:
+        """Return the number of lanes of a kernel's vectors."""
         return lanes_for(self.target, kernel.members, shape[-1] if shape else 1)
 
     def _cycles(self, kernel: Kernel, shape: Shape, extents: Sequence[int]) -> float:
+        """Return the cycles of one part of a kernel, whose sizes are ``extents``."""
         if 0 in extents:
             return 0.0
         lanes = self._lanes(kernel, shape)
@@ -230,6 +239,7 @@ def per_chunk_overhead(kernel: Kernel) -> float:
 
 
 def _shape(kernel: Kernel) -> Shape:
+    """Return the shape over which a kernel iterates."""
     return (
         kernel.first.operands[0].shape
         if kernel.kind in ("reduce", "overlap_add")
@@ -240,35 +250,38 @@ def _shape(kernel: Kernel) -> Shape:
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
     """Return the axes along which a kernel can be split: rows first, then units, then time steps.
 
-    Scans are split by rows or units. Along the same axis, a worker reads values that it wrote itself.
+    Scans are split by rows or units. Kernels that are split along the same axis read values that their worker wrote.
     """
     last = len(shape) - 1
     if kernel.kind in ("reduce", "fused_reduce"):
         axes = {axis for node in kernel.members for axis in node.get("axes", ())}
         kept_axes = [axis for axis in range(last) if axis not in axes]
         return [*reversed(kept_axes), *([last] if last not in axes else [])]
-    if kernel.kind == "overlap_add":  # the axes before that of the windows
+    if kernel.kind == "overlap_add":  # the axes before the axis along which windows overlap
         return range(kernel.first["axis"])[::-1]
     if kernel.kind != "fused":
         return ()
     if any(map(is_tile_product, kernel.members)):
         return range(last - 1)
-    if any(map(is_batched_product, kernel.members)):  # matrices first, because each part packs the ones that it reads
+    if any(map(is_batched_product, kernel.members)):  # by matrices first, because each part packs the matrices it reads
         return range(last + 1)
     outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]
     return [*(axis for axis in outer if axis), *(axis for axis in outer if not axis)]
 
 
 def _gates(products: Sequence[Node]) -> int:
+    """Return the number of sums per unit: of products that no other product continues."""
     starts = {node.operands[2] for node in products if len(node.operands) == 3}
     return max(1, sum(node not in starts for node in products))
 
 
 def _depth(node: Node) -> int:
+    """Return the number of steps of k of a product, with ``OPEN_DEPTH`` for a symbolic number."""
     depth = node.operands[0].shape[-1]
     return depth if isinstance(depth, int) else OPEN_DEPTH
 
 
 def _vector_cycles(node: Node) -> float:
+    """Return the cycles of an op for one vector."""
     row = OPS[node.op]
     return 5 * LONG_OPS if row.cost == DRAW else LONG_OPS if row.is_long else 1.0

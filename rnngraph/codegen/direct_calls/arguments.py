@@ -9,7 +9,7 @@ YES, NO = "i1 1", "i1 0"
 
 
 def matches_record() -> str:
-    """Return the LLVM text of a predicate: a value is an array with the shape and the dtype object of a record."""
+    """Return the LLVM text of a predicate that is true for an array with the shape and the dtype object of a record."""
     f = ObjectBuilder()
     f.return_unless(f.has_type("%value", Api.ARRAY), NO)
     axes = f.value(f"sext i32 {f.field('%value', AXES, 'i32')} to i64", "axes")
@@ -23,9 +23,9 @@ def matches_record() -> str:
 
 
 def fits() -> str:
-    """Return the LLVM text of a predicate: a value is a valid feed.
+    """Return the LLVM text of a predicate that is true for a valid value of a feed.
 
-    It must be an array with the feed's shape and dtype, or a number within the range of the feed's float type.
+    The value must be an array with the feed's shape and dtype, or a number within the range of the feed's float type.
     """
     f = ObjectBuilder()
     with f.when(f.value("call i1 @alike(ptr %feed, ptr %value)", "array")):
@@ -48,9 +48,9 @@ def fits() -> str:
 
 
 def from_mapping() -> str:
-    """Return the LLVM text of a function that takes the feeds from a dict, and references to them.
+    """Return the LLVM text of a function that reads the feeds from a dict, with a new reference to each.
 
-    It returns true if the dict has no other items.
+    The function returns true if the dict has no other items.
     """
     f = ObjectBuilder()
 
@@ -81,9 +81,9 @@ def from_mapping() -> str:
 
 
 def from_keyword() -> str:
-    """Return the LLVM text of a function that takes a feed from a keyword argument, and a reference to it.
+    """Return the LLVM text of a function that reads a feed from a keyword argument, with a new reference to it.
 
-    It returns true if the keyword is the name of a feed that is still missing.
+    The function returns true if the keyword is the name of a feed that is still missing.
     """
     f = ObjectBuilder()
     with f.loop("%count") as number:
@@ -103,8 +103,8 @@ def arguments() -> str:
 
     Feeds are passed as keyword arguments or in one mapping, and are stored by their index in the plan. The function
     returns false if there are other arguments, or a duplicate feed. An exception from comparing keys may remain set.
-    The function takes a reference to each feed as soon as it reads the feed, even if the call is passed on. Comparing
-    keys may run users' code, which could remove the feed from the mapping.
+    The function increments a feed's reference count as soon as it reads the feed, even if the call is then passed on.
+    Comparing keys may run users' code, which could remove the feed from the mapping.
     """
     f = ObjectBuilder()
     count, feeds = f.entry("%plan", Plan.FEEDS), f.entry("%plan", Plan.FEED_LIST, "ptr")
@@ -132,7 +132,7 @@ def arguments() -> str:
 
 
 def writable() -> str:
-    """Return the LLVM text of a predicate: a result can be copied to an array of the caller."""
+    """Return the LLVM text of a predicate that is true if a result can be copied to an array of the caller."""
     f = ObjectBuilder()
     f.return_unless(f.value("call i1 @alike(ptr %record, ptr %array)", "alike"), NO)
     flags = f.value(f"and i32 {f.field('%array', FLAGS, 'i32')}, {PLAIN | WRITABLE}", "flags")
@@ -142,7 +142,7 @@ def writable() -> str:
 
 
 def is_separate() -> str:
-    """Return the LLVM text of a predicate: the ``last`` of the ``out`` arrays so far does not overlap the others."""
+    """Return the LLVM text of a predicate that is true if ``out`` array number ``last`` overlaps no other so far."""
     f = ObjectBuilder()
 
     def extent(array: str, number: str) -> tuple[str, str]:
@@ -165,10 +165,10 @@ def is_separate() -> str:
 
 
 def outs() -> str:
-    """Return the LLVM text of a function that takes the caller's ``out`` arrays, and references to them.
+    """Return the LLVM text of a function that reads the caller's ``out`` arrays, with a new reference to each.
 
-    It returns false unless all arrays are present and none overlap. It holds a reference to each mapping or sequence
-    while it reads its entries.
+    The function returns false unless all arrays are present and none overlap. It keeps each mapping or sequence alive
+    while it reads the entries.
     """
     f = ObjectBuilder()
     kind, count = f.entry("%node", Node.KIND), f.entry("%node", Node.COUNT)

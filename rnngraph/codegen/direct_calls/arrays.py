@@ -59,7 +59,7 @@ def feed() -> str:
 
 
 def within() -> str:
-    """Return the LLVM text of a predicate: the values of a feed are within their bounds."""
+    """Return the LLVM text of a predicate that is true if all values of a feed are within their bounds."""
     f = ObjectBuilder()
     checked, item = f.entry("%feed", Record.CHECKED), f.entry("%feed", Record.ITEM)
     f.return_if(f.icmp("eq", "i64", checked, FREE), YES)
@@ -95,7 +95,7 @@ def within() -> str:
 def make_arrays() -> str:
     """Return the LLVM text of a function that makes the result arrays that the caller did not pass as ``out``.
 
-    It returns false if that fails.
+    The function returns false if it cannot make an array.
     """
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
@@ -126,7 +126,7 @@ def build() -> str:
     maker, keys, parts = (f.entry("%node", word, "ptr") for word in (Node.MAKER, Node.KEYS, Node.PARTS))
 
     def part(number: str, owner: str) -> str:
-        """Write code that makes an item of the structure. If that fails, the code releases the ``owner``."""
+        """Write code that makes an item of the structure. If it cannot be made, the code releases the ``owner``."""
         result = f.value(f"call ptr @build(ptr {f.entry(parts, number, 'ptr')}, ptr %leaves)", "made")
         with f.when(f.is_null(result)):
             f.decref(owner)

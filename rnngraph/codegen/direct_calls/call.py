@@ -11,7 +11,7 @@ _MAX_ON_STACK = 2 * MAX_ITEMS
 
 
 def guarded() -> str:
-    """Return the LLVM text of a predicate: all guards of a plan hold."""
+    """Return the LLVM text of a predicate that is true if each guarded word of a plan has its required value."""
     f = ObjectBuilder()
     guards = f.entry("%plan", Plan.GUARD_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.GUARDS)) as number:
@@ -23,7 +23,7 @@ def guarded() -> str:
 
 
 def all_fit() -> str:
-    """Return the LLVM text of a predicate: all required feeds are present, and all feeds are valid."""
+    """Return the LLVM text of a predicate that is true if all required feeds are present, and all feeds are valid."""
     f = ObjectBuilder()
     feeds, needed = f.entry("%plan", Plan.FEED_LIST, "ptr"), f.entry("%plan", Plan.NEEDED)
     with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
@@ -41,7 +41,7 @@ def all_fit() -> str:
 def fill() -> str:
     """Return the LLVM text of a function that copies feeds, or writes their addresses into the argument block.
 
-    It returns false if a value is out of bounds.
+    The function returns false if a value is out of bounds.
     """
     f = ObjectBuilder()
     feeds = f.entry("%plan", Plan.FEED_LIST, "ptr")
@@ -98,7 +98,7 @@ def draw_seed() -> str:
 
 
 def compute() -> str:
-    """Return the LLVM text of a function that runs the entry. During long calls, it releases the GIL."""
+    """Return the LLVM text of a function that runs the entry. During long calls, the function releases the GIL."""
     f = ObjectBuilder()
     entry, releases = f.entry("%plan", Plan.ENTRY, "ptr"), f.entry("%plan", Plan.RELEASES)
     with f.when(f.icmp("eq", "i64", releases, 0)):
@@ -114,9 +114,9 @@ def compute() -> str:
 def attempt() -> str:
     """Return the LLVM text of a function that runs a call by a plan, and returns the call's result.
 
-    It returns null without an exception, and has no effects, if the call must be passed on. It returns null with an
-    exception if users' code raised one. The structure of result arrays is made before the entry runs, so that nothing
-    can fail afterwards. Guards are checked last, because making objects may run users' code.
+    If the call does not match the plan, the function returns null without an exception, and has no effects. If users'
+    code raised an exception, it returns null with that exception. The structure of result arrays is made before the
+    entry runs, so that nothing can fail afterwards. Guards are checked last, because making objects may run user code.
     """
     f = ObjectBuilder()
     values, fresh, out_at = f.alloca(MAX_ITEMS), f.alloca(MAX_ITEMS), f.alloca(1)
@@ -200,9 +200,9 @@ def call_python() -> str:
 
 
 def call_method() -> str:
-    """Return the LLVM text of a function that calls a method: by its object's plan if possible, else in Python.
+    """Return the LLVM text of a function that calls a method by the plan of its object, or else in Python.
 
-    Its parameter ``trampoline`` points to the method's two words of the table.
+    The parameter ``trampoline`` points to the method's two words of the table.
     """
     f = ObjectBuilder()
     attribute, function = f.entry("%trampoline", 0, "ptr"), f.entry("%trampoline", 1, "ptr")
@@ -233,7 +233,7 @@ def call_method() -> str:
 def try_call() -> str:
     """Return the LLVM text of a function of (plan, mapping of feeds, ``out``) that Python code calls.
 
-    It returns None for a call that does not match the plan.
+    The function returns None for a call that does not match the plan.
     """
     f = ObjectBuilder()
     plan_holder, out = f.entry("%arguments", 0, "ptr"), f.entry("%arguments", 2, "ptr")

@@ -14,15 +14,15 @@ TYPE = -8
 class ObjectBuilder(IRBuilder):
     """Builder of a function that reads objects and arrays, and calls functions of Python's C API.
 
-    The addresses of these functions are in the table that ``direct_begin`` receives.
+    The addresses of the functions are in the table that ``direct_begin`` receives.
     """
 
     def api(self, word: Api, kind: str = "ptr") -> str:
-        """Write a load of a word of the table, and return its name."""
+        """Write a load of a word of the table. Return the name of the loaded value."""
         return self.entry("@api", word, kind, word.name.lower())
 
     def call(self, function: Api, arguments: str = "", kind: str = "ptr") -> str:
-        """Write a call of a function of the table, and return the name of its result, of type ``kind``."""
+        """Write a call of a function of the table. Return the name of the result, which has type ``kind``."""
         return self.value(f"call {kind} {self.api(function)}({arguments})", function.name.lower())
 
     def act(self, function: Api, arguments: str = "") -> None:
@@ -38,14 +38,17 @@ class ObjectBuilder(IRBuilder):
         self.act(Api.Py_DecRef, f"ptr {value}")
 
     def field(self, value: str, offset: int, kind: str = "ptr") -> str:
-        """Write a load of an object's field, ``offset`` bytes after its header, and return its name."""
+        """Write a load of an object's field, ``offset`` bytes after the header. Return the name of the loaded value."""
         place = self.value(f"add i64 {self.api(Api.HEAD, 'i64')}, {offset}", "offset")
         return self.value(f"load {kind}, ptr {self.moved(value, place)}", "field")
 
     def has_type(self, value: str, kind: Api | str) -> str:
-        """Write a test whether an object has a type, which is in the table or at an address, and return its name."""
+        """Write a test whether an object has a type. Return the name of the result.
+
+        ``kind`` is the type's word in the table, or the name of its address.
+        """
         return self.icmp("eq", "ptr", self.field(value, TYPE), self.api(kind) if isinstance(kind, Api) else kind)
 
     def record(self, records: str, number: str) -> str:
-        """Write the computation of the address of a record in a list, and return its name."""
+        """Write the computation of the address of a record in a list. Return the name of the address."""
         return self.place(records, self.value(f"mul i64 {number}, {len(Record)}", "words"))

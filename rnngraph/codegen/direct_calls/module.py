@@ -40,8 +40,8 @@ _PARTS = (
 def direct_calls_text(target: Target) -> str:
     """Return the LLVM text of the module for direct calls.
 
-    - ``direct_begin`` receives the table.
-    - Trampolines are methods with keywords (``METH_FASTCALL``).
+    - ``direct_begin`` receives the table of words ``Api``.
+    - ``direct_trampoline_0`` and so on are methods with keywords (``METH_FASTCALL``).
     - ``direct_try`` is a function of (tuple with a plan, mapping of feeds, ``out``). It returns None for a call that
       does not match the plan.
     """

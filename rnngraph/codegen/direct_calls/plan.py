@@ -47,9 +47,9 @@ class Api(IntEnum):
     PyEval_RestoreThread = auto()
     PyArray_NewFromDescr = auto()
     TRAMPOLINE = auto()
-    """The first word of the trampolines, which have two words each.
+    """First of the words of trampolines. Each trampoline has two words.
 
-    They are the name of the attribute with an object's plan or None, and the Python function of the method.
+    They are the name of the attribute that is an object's plan, or None, and the Python function of the method.
     """
 
 
@@ -57,7 +57,7 @@ API_WORDS = Api.TRAMPOLINE + 2 * TRAMPOLINES
 
 
 class Plan(IntEnum):
-    """Words of a plan, which is an array in a tuple. The tuple's other items keep alive what the plan refers to."""
+    """Words of a plan, which is an array in a tuple. The tuple's other items keep alive the objects of the plan."""
 
     ENTRY = 0
     FIRST_BLOCK = auto()
@@ -71,18 +71,18 @@ class Plan(IntEnum):
     BUSY = auto()
     """Address of a word that is 1 while a call runs."""
     WEIGHTS = auto()
-    """Object that must stay alive during a call. It is alive if the guards hold."""
+    """Object that must stay alive during a call. It is alive while each guarded word has its required value."""
     GUARDS = auto()
     GUARD_LIST = auto()
     """Guards of two words each: the address of a word, and its required value."""
     FEEDS = auto()
     NEEDED = auto()
-    """Number of required feeds, which come first."""
+    """Number of required feeds, which precede the optional feeds."""
     FEED_LIST = auto()
     RESULTS = auto()
     RESULT_LIST = auto()
     STRUCTURE = auto()
-    """Address of the node for the whole result."""
+    """Address of the node of the result's structure that contains all others."""
     DRAW = auto()
     """Function that returns 64 random bits; 0 if no seed is drawn."""
     GENERATOR = auto()
@@ -94,7 +94,7 @@ class Plan(IntEnum):
 
 
 class Record(IntEnum):
-    """Words of the record of a feed or a result. Results have no use for those from ``NAME`` on."""
+    """Words of the record of a feed or a result. Records of results do not use the words from ``NAME`` on."""
 
     DTYPE = 0
     AXES = auto()
@@ -124,13 +124,13 @@ class Node(IntEnum):
     COUNT = auto()
     """Number of entries; for a leaf, the index of its result."""
     MAKER = auto()
-    """Constructor: of a mapping, without arguments; of a sequence, from a tuple. 0 for a plain tuple."""
+    """Constructor of the container, 0 for a plain tuple. A mapping's has no arguments; a sequence's gets a tuple."""
     KEYS = auto()
     """Address of the list of a mapping's keys."""
     PARTS = auto()
     """Address of the list of the entries' nodes."""
     CONTAINER = auto()
-    """Type of tuple that callers may pass as ``out``; 0 if they may not."""
+    """Type of the tuple that callers may pass as ``out``; 0 if a tuple is not accepted."""
 
 
 LEAF, MAPPING, SEQUENCE = range(3)
@@ -141,7 +141,7 @@ FREE, RANGE, SHARE = range(3)
 DATA, AXES, SHAPE, STRIDES, DESCR, FLAGS = 0, 8, 16, 24, 40, 48
 """Offsets of an array's fields after its header, as in ``PyArrayObject_fields`` of NumPy's ``ndarraytypes.h``.
 
-They are part of NumPy's ABI.
+These offsets are part of NumPy's ABI.
 """
 PLAIN, WRITABLE = 0x101, 0x400
 """Flags of arrays: C-contiguous and aligned; writable."""

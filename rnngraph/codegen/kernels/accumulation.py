@@ -24,9 +24,9 @@ from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, absolute
 
 
 def scatter_add(region: Region, block: Block, node: Node) -> None:
-    """Write the addition of each row of the updates to the row of the table that its index selects.
+    """Write the addition of each row of the updates to the row of the table that an index selects.
 
-    The table starts as zeros. In a region that runs in chunks of time, rows are added to its current value.
+    The table starts as zeros. In a region that runs in chunks of time, rows are added to the table's current value.
     """
     indices, updates = node.operands
     rank = indices.tensor.rank
@@ -79,6 +79,8 @@ def _add(region: Region, block: Block, node: Node, at: Coordinates) -> None:
 
 
 def _clear(region: Region, block: Block, node: Node) -> None:
+    """Write stores of zeros to a table."""
+
     def units(inner: Block, strip: Strip, at: Coordinates) -> None:
         for view in region.memory.stores[node]:
             ValueEmitter(inner, region.memory.views).store(Literal(0.0, node.dtype, strip.lanes), view, at)
@@ -125,7 +127,15 @@ def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | N
 
 
 def _add_window(region: Region, block: Block, node: Node, leading: Coordinates, trailing: Coordinates) -> None:
-    """Write the addition of one window. The axis of its entries is between ``leading`` and ``trailing`` coordinates."""
+    """Write the addition of one window.
+
+    Args:
+        region: Context of the kernel.
+        block: Block to which statements are added.
+        node: The ``overlap_add``.
+        leading: Coordinates before the axis of a window's entries.
+        trailing: Coordinates after that axis.
+    """
     windows, axis, stores = node.operands[0], node["axis"], region.memory.stores[node]
     by_window = ValueEmitter(block, region.memory.views).within(block, (*leading, *trailing))
 

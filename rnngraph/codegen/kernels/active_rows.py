@@ -1,7 +1,7 @@
 """Active rows of a mask ``t < length``: tables that list them by step, and loops over them.
 
-Rows are sorted by length, longest first, so that the active rows of any step are the first ones. If workers share the
-rows, each part is sorted separately.
+Rows are sorted by length, longest first, so that the active rows of a step are the first rows. If workers share the
+rows, the rows of each worker are sorted separately.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from .values import Coordinate, Time, ValueEmitter
 class MaskTable:
     """Tables of one mask, which are filled in each call.
 
-    ``lengths``, ``order`` and ``counts`` are None if all rows are active for the whole span.
+    ``lengths``, ``order`` and ``counts`` are None if kernels compute all rows at each step of the span.
 
     Attributes:
-        span: Number of steps, from the first, with an active row.
+        mask: The mask.
+        span: Number of steps, from the first one, at which some row is active.
         parts: Number of parts into which rows are split.
-        lengths: int64 number of steps for which each row is active.
-        order: Rows of one part after another, longest first.
+        lengths: Number of steps at which each row is active, int64 [rows].
+        order: Indices of rows, part by part, the longest rows of a part first.
         counts: Number of active rows for each part and step.
     """
 
@@ -42,6 +43,7 @@ class MaskTable:
 
     @property
     def by_rows(self) -> bool:
+        """True if kernels compute only the active rows of a step."""
         return self.counts is not None
 
     def row(self, block: Block, position: Index) -> Index:
@@ -50,12 +52,12 @@ class MaskTable:
         return block.bounded_index("row", self.mask.rows, block.load("row", self.order, position, 1))
 
     def length_of(self, block: Block, row: Index) -> Index:
-        """Return the number of steps for which a row is active."""
+        """Return the number of steps at which a row is active."""
         assert self.lengths is not None
         return block.bounded_index("limit", self.mask.length + 1, block.load("limit", self.lengths, row, 1))
 
     def is_active(self, block: Block, step: Index, row: Index) -> Operand:
-        """Return True if a row is active at a step."""
+        """Return a bool value: True if a row is active at a step."""
         assert self.lengths is not None
         now = block.let("index", (), "int64", 1, index=step)
         return block.let("less", [now, block.load("limit", self.lengths, row, 1)], "bool", 1)
@@ -63,21 +65,25 @@ class MaskTable:
 
 @dataclass(frozen=True)
 class ActiveSteps:
-    """Steps of a chunk that have an active row. ``name`` is the name of the size with their number."""
+    """Steps of a chunk at which some row is active. ``name`` names the size that counts them."""
 
     table: MaskTable
     name: str
 
     @property
     def size(self) -> Index:
+        """Number of these steps."""
         return size(self.name)
 
 
 @dataclass(frozen=True)
 class ActiveRows:
-    """Rows that a kernel computes: the active ones; or if ``ended``, the others.
+    """Rows that a kernel computes.
 
-    ``step`` is the step that the kernel computes; None if its first axis is time.
+    Attributes:
+        table: Tables of the mask.
+        step: Step that the kernel computes; None if its first axis is time.
+        ended: False for the active rows, True for the rows that have ended.
     """
 
     table: MaskTable
@@ -87,7 +93,7 @@ class ActiveRows:
     def cuts(self, shape: Shape, axis: int) -> bool:
         """True for the row axis: the axis after time, or in a single step the axis before the last.
 
-        The size alone does not identify the axis, because others may have the same size.
+        The size alone does not identify the axis, because other axes may have the same size.
         """
         return axis == (1 if self.step is None else len(shape) - 2) and shape[axis] == self.table.mask.rows
 
@@ -98,10 +104,13 @@ class ActiveRows:
         share: WorkerSlice | None,
         body: Callable[[Block, WorkerSlice, Index, Index], None],
     ) -> None:
-        """Write ``body`` for each worker's part of the active rows.
+        """Write ``body`` for each worker's part of the rows.
 
-        The last two arguments of ``body`` are a range of positions in the table's ``order``. With a ``share``, only
-        that part is visited.
+        Args:
+            block: Block to which statements are added.
+            at: Coordinates, of which the first is the step if the kernel's first axis is time.
+            share: The only part to visit; None for all parts.
+            body: Function of (block, part, first position, end), with positions in the table's ``order``.
         """
         table, step = self.table, self.step
         if step is None:
@@ -115,7 +124,7 @@ class ActiveRows:
             count = inner.load("count", table.counts, (table.mask.length + 1) * own.part + here, 1)
             limit = low + inner.bounded_index("count", table.mask.rows + 1, count)
             first, stop = (limit, high) if self.ended else (low, limit)
-            if share is not None and table.parts == 1:  # a share of the active rows, not of all rows
+            if share is not None and table.parts == 1:  # one table for all workers: split the rows that are left
                 begin, end = share.range(inner, stop - first)
                 first, stop = first + begin, first + end
             body(inner, own, first, stop)
@@ -129,7 +138,7 @@ class ActiveRows:
 
 
 def value_of(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
-    """Write the computation of a row's length. Return the length."""
+    """Write the computation of a row's length. Return the length as an index."""
     at: tuple[Coordinate, ...] = (*(0,) * (mask.lengths.tensor.rank - 2), row, 0)
     return block.bounded_index("limit", mask.length + 1, ValueEmitter(block, views).value(mask.lengths, at))
 
@@ -147,7 +156,7 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
 def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
     """Write a counting sort of a part's rows by length.
 
-    ``cursor`` is scratch memory with the size of ``counts``.
+    ``cursor`` is scratch memory of the size of ``counts``. It has the next free position for each length.
     """
     lengths, order, counts = table.lengths, table.order, table.counts
     assert lengths is not None

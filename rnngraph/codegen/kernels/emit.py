@@ -29,7 +29,7 @@ from .sparse_products import sparse_product
 
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
-    """Write the loop nest of one kernel, in slices for several workers, or for the first one.
+    """Write the loop nest of one kernel, in slices for several workers, or for the first worker alone.
 
     Nothing is written if the kernel's values have no elements.
     """
@@ -44,7 +44,7 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
 
 
 def origin_of(nodes: Sequence[Node]) -> Where | None:
-    """Return the source line of nodes that a kernel computes. A product, which takes longest, comes first."""
+    """Return the source line for a kernel that computes ``nodes``: that of a product, which takes longest, if any."""
     products = [node for node in nodes if node.op in (*MATRIX_PRODUCTS, "outer_sum")]
     every = (*products, *nodes, *(item for node in nodes for item in node.operands))
     return next((node.where for node in every if node.where is not None), None)
@@ -65,6 +65,7 @@ def _tiles(region: Region, block: Block, plan: KernelPlan, products: ProductPlan
 
 
 def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
+    """Write the loop nest of a kernel, or of the slice ``share`` of it."""
     kernel = plan.kernel
     match kernel.kind:
         case "fused" if plan.sparse is not None:

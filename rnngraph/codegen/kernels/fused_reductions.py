@@ -2,7 +2,7 @@
 
 The outermost loops run over axes that no reduction folds. The next loops run over the axes that some reduction folds,
 except for the last axis. The innermost loop runs over the vectors of a row. Each reduction combines values in the
-order of ``reductions``, so that it has the bits of a separate pass.
+order of the module ``reductions``, so that its bits are those of a separate kernel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter
 
 ROWS_TOGETHER = 4
-"""Number of adjacent rows whose sums across lanes share instructions."""
+"""Number of adjacent rows whose vectors are summed across lanes together, by shared instructions."""
 
 
 def fused_reductions(region: Region, block: Block, kernel: Kernel, share: WorkerSlice | None = None) -> None:
@@ -32,7 +32,7 @@ def fused_reductions(region: Region, block: Block, kernel: Kernel, share: Worker
 
 @dataclass(frozen=True)
 class _Fold:
-    """One reduction of the pass. ``last`` is the last axis of its operand."""
+    """One reduction of the kernel. ``last`` is the last axis of the reduction's operand."""
 
     node: Node
     last: int
@@ -59,10 +59,11 @@ class _Fold:
         return [*vectors, *([self._neutral(1)] if len(full) < len(strips) else [])]
 
     def _neutral(self, lanes: int) -> Operand:
+        """Return the neutral element of the reduction as a vector."""
         return Literal(neutral_of(self.node), self.node.dtype, lanes)
 
     def with_row(self, emitter: ValueEmitter, carried: Sequence[Operand], at: Sequence[Coordinates]) -> list[Operand]:
-        """Return the accumulators after one more row."""
+        """Return the accumulators after one more row, whose strips are at the coordinates ``at``."""
         accumulators = [*carried]
         vectors = len(accumulators) - 1 if accumulators[-1].lanes == 1 and len(accumulators) > 1 else len(accumulators)
         for number, place in enumerate(at):
@@ -73,7 +74,7 @@ class _Fold:
         return accumulators
 
     def total(self, block: Block, carried: Sequence[Operand]) -> Operand:
-        """Return the sum of all accumulators: vectors by halves, then across lanes, then single units."""
+        """Return the combination of all accumulators: vectors in pairs, then across lanes, then single units."""
         units = [item for item in carried if item.lanes == 1]
         vector = self._one_vector(block, carried)
         if vector is None:
@@ -82,7 +83,7 @@ class _Fold:
         return self._combine(block, total, units[0]) if units else total
 
     def joined(self, block: Block, carried: list[Operand]) -> list[Operand]:
-        """Combine a row's vectors to one, if the last axis is folded, so that adjacent rows need fewer registers."""
+        """Combine a row's vectors to one vector, if the last axis is folded, so that the row needs fewer registers."""
         vector = self._one_vector(block, carried) if self.is_over_units else None
         return carried if vector is None else [vector]
 
@@ -92,6 +93,7 @@ class _Fold:
         return block.let("across", vectors, self.node.dtype, len(rows), combine=combining_op(self.node))
 
     def _one_vector(self, block: Block, carried: Sequence[Operand]) -> Operand | None:
+        """Combine the vectors among accumulators in pairs; None if there is no vector."""
         vectors = [item for item in carried if item.lanes > 1]
         while len(vectors) > 1:
             half = len(vectors) // 2
@@ -100,10 +102,21 @@ class _Fold:
         return vectors[0] if vectors else None
 
     def _combine(self, block: Block, one: Operand, other: Operand) -> Operand:
+        """Combine two values by the reduction's op."""
         return block.let(combining_op(self.node), [one, other], self.node.dtype, one.lanes)
 
 
 class _Pass:
+    """Writer of a kernel with reductions.
+
+    Attributes:
+        rows: Axes, other than the last, that some reduction folds.
+        outer: Axes, other than the last, that no reduction folds.
+        values: Elementwise values that the kernel computes.
+        stored: Values that the kernel also stores.
+        several: Number of adjacent rows that are computed together.
+    """
+
     def __init__(self, region: Region, kernel: Kernel, share: WorkerSlice | None) -> None:
         self.region, self.shape, self.share = region, kernel.shape, share
         self.last = len(kernel.shape) - 1
@@ -117,7 +130,7 @@ class _Pass:
         self.several = self._rows_together()
 
     def _rows_together(self) -> int:
-        """Return the number of adjacent rows whose reductions over units share instructions."""
+        """Return the number of adjacent rows that are computed together: ``ROWS_TOGETHER``, or 1 if impossible."""
         axis, width = self.last - 1, self.shape[-1]
         if axis < 0 or self.lanes < ROWS_TOGETHER or not isinstance(width, int) or width % self.lanes:
             return 1
@@ -127,6 +140,7 @@ class _Pass:
         return ROWS_TOGETHER if any(fold.is_over_units and not fold.rows for fold in self.folds) else 1
 
     def emit(self, block: Block) -> None:
+        """Write the kernel."""
         members = set(self.values)
         everywhere = ValueEmitter(block, self.region.memory.views, computed=members.__contains__)
         origin: list[Coordinate] = [0] * len(self.shape)
@@ -149,8 +163,8 @@ class _Pass:
     def _strips(self, block: Block) -> Iterator[tuple[Block, list[Strip]]]:
         """Yield the strips of a row in groups that are computed together.
 
-        If a reduction folds the last axis, there is one group: all whole vectors, and then the remaining units one by
-        one.
+        If a reduction folds the last axis, there is one group: all whole vectors, and then the remaining units, as
+        scalars.
         """
         width, lanes = self.shape[-1], self.lanes
         if not any(fold.is_over_units for fold in self.folds):
@@ -186,6 +200,19 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> list[Operand]:
+        """Write loops over the rows along ``axes``.
+
+        Args:
+            emitter: Emitter of values in the surrounding block.
+            at: Coordinates of the surrounding loops.
+            axes: Axes over which the loops run.
+            strips: Strips of a row.
+            carrying: Reductions whose accumulators the loops carry. All other reductions are stored for each row.
+            carried: Accumulators of ``carrying`` before the loops.
+
+        Returns:
+            Accumulators of ``carrying`` after the loops.
+        """
         if not axes:
             carried, folded = self._row(emitter, at, strips, carrying, carried)
             for fold, own in folded.items():
@@ -217,7 +244,7 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> list[Operand]:
-        """Write adjacent rows together with their reductions over units."""
+        """Write ``several`` adjacent rows, whose reductions over units share instructions. Return as ``_over``."""
         axis, of_rows = self.last - 1, list[dict[_Fold, list[Operand]]]()
         for number in range(self.several):
             place = [*at[:axis], first + number, *at[axis + 1 :]]

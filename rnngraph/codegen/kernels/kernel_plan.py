@@ -21,12 +21,19 @@ from .active_rows import ActiveRows, ActiveSteps
 from .product_plan import ProductPlan, plan_products, plan_sparse
 from .region import Region
 
-MIN_PACKED, MAX_PACKED = 64, 512  # rows of k in a block, for each of which the result is loaded and stored once
+MIN_PACKED, MAX_PACKED = 64, 512
+"""Limits of the steps of k in a packed block. For each block, the result is loaded and stored once."""
 
 
 @dataclass(frozen=True)
 class OuterSumPlan:
-    """Tiling of a sum of outer products. ``max_depth`` is the maximum number of rows of k in a packed block."""
+    """Tiling of a sum of outer products.
+
+    Attributes:
+        tile: Shape of the tiles.
+        lanes: Lanes of a vector.
+        max_depth: Maximum steps of k in a packed block.
+    """
 
     tile: TileShape
     lanes: int
@@ -40,10 +47,11 @@ class KernelPlan:
     Attributes:
         partition: Division between workers.
         lanes: Lanes of a vector.
-        products: Register tiles of the kernel's products, unless a matrix unit computes them.
-        outer_sum: Register tiles of a sum of outer products.
-        sparse: Layout of the blocks of a product that skips zeros. If there are few zeros, ``products`` is used.
-        active: Steps and rows that are computed, if a mask excludes others.
+        products: Register tiles of the kernel's products; None without products, or if a matrix unit computes them.
+        outer_sum: Register tiles of a sum of outer products; None for other kernels.
+        sparse: Layout of the blocks of a product that skips zeros; None for other products. If there are few zeros,
+            ``products`` is used.
+        active: Steps and rows that are computed; None if no mask excludes any.
         reads: Buffers that the kernel reads.
         writes: Buffers that the kernel writes.
     """
@@ -68,7 +76,7 @@ class KernelPlan:
 
 def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
     """Return the plan of a kernel whose values have their memory in the region."""
-    # Workers split a vector of rows at any row, so its elements are computed one by one.
+    # Workers may split a vector at any row, so that its elements are computed as scalars.
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
     if any(node.op in MATRIX_PRODUCTS and not is_tile_product(node) for node in kernel.members):
@@ -103,7 +111,7 @@ def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
     """Return the values in memory that nodes read, directly or through inlined values."""
     visited, values = set(members), dict[Node, None]()
     pending = [item for node in members for item in node.operands]
-    for node in pending:  # the list grows during the loop
+    for node in pending:  # the loop appends to the list
         if node in visited:
             continue
         visited.add(node)
@@ -130,6 +138,6 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
-    """Return the number of rows of k in a packed block, with which the left panel fits in half of L2."""
+    """Return the steps of k in a packed block with which the left panel fits in half of L2, within the limits."""
     rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
     return max(MIN_PACKED, min(MAX_PACKED, rows // 16 * 16))

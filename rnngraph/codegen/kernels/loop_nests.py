@@ -22,7 +22,10 @@ class WorkerSlice:
     axis: int
 
     def range(self, block: Block, extent: Index, grain: int = 1) -> tuple[Index, Index]:
-        """Return the first index of this part, and the end. Parts are multiples of ``grain``."""
+        """Return the part's first index along an axis of size ``extent``, and its end. Both are multiples of ``grain``.
+
+        The end of the last part is ``extent``.
+        """
         grains = -(-extent // grain) if isinstance(extent, int) else extent
         if grain > 1 and not isinstance(extent, int):
             grains = block.let_index("share", "divide", extent + (grain - 1), grain)
@@ -113,7 +116,7 @@ def strips(
         block: Block to which the loops are added. The yielded blocks are the loops' bodies.
         width: Number of units; None for one scalar.
         lanes: Units of a full vector.
-        share: Slice of the full vectors for one worker. The last worker also takes the remainder.
+        share: Slice of the full vectors for one worker. The last slice also has the remainder.
     """
     if share is not None:
         yield from _sliced_strips(block, width, lanes, share)
@@ -159,6 +162,7 @@ def strip_groups(
 
 
 def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSlice) -> Iterator[tuple[Block, Strip]]:
+    """Yield the strips of a worker's slice, as ``strips`` does."""
     assert isinstance(width, int)
     full = width // lanes
     low, high = share.range(block, full)
@@ -193,9 +197,9 @@ def groups(
         width: Number of units, which may be symbolic.
         lanes: Units of a vector.
         blocks: Vectors of a full group.
-        masked: True if the last vector must not access lanes after the last unit. With a symbolic width, it never does.
-        share: Part of the groups of a fixed width. The last part also has the remainder.
-        parity: Traversal direction: with 1, the full groups of a fixed width run from last to first.
+        masked: True if the last vector must not access lanes after the last unit. A symbolic width is always masked.
+        share: Slice of the groups for one worker, if the width is fixed. The last slice also has the remainder.
+        parity: Traversal direction, if the width is fixed: 0 from the first full group to the last, 1 in reverse.
     """
     if not isinstance(width, int):
         assert share is None, "columns are cut between workers where their number is known"

@@ -45,8 +45,8 @@ class Tiles:
     def emit(self) -> None:
         """Write all tiles.
 
-        The outer loop is over groups of blocks, so that the weights of a group stay in cache for all rows. Loops over
-        the ``outside`` axes of the plan contain it.
+        The loop over groups of blocks contains the loops over rows, so that the weights of a group stay in cache. Only
+        loops over the plan's ``outside`` axes contain the loop over groups.
         """
         share = self.share if self.units_shared else None
 
@@ -64,7 +64,7 @@ class Tiles:
     def _rows(self, block: Block, outer: list[Coordinate], vectors: VectorGroup) -> None:
         """Write the tiles over all rows for one group of vectors of units.
 
-        ``outer`` has the coordinates of the axes whose loops are outside of those over groups.
+        ``outer`` has the coordinates of the loops that contain the loop over groups.
         """
         axis = self.plan.row_axis
         looped = (axis, *self.plan.outside, *([0] if self.plan.merges else []))
@@ -86,7 +86,7 @@ class Tiles:
         over_axes(self.region, block, self.shape, inside, outer, tiles, self.share)
 
     def _pack(self, block: Block, matrix: list[Coordinate], vectors: VectorGroup) -> None:
-        """Write the packing of computed right operands. ``matrix`` has the leading coordinates."""
+        """Write the packing of computed right operands for a group. ``matrix`` has the leading coordinates."""
         for contraction in self.plan.contractions:
             if contraction.widened:
                 self.right_operands.widen(block, contraction, vectors, self._panels[contraction])
@@ -96,6 +96,7 @@ class Tiles:
     def _pack_columns(
         self, block: Block, contraction: Contraction, matrix: list[Coordinate], vectors: VectorGroup
     ) -> None:
+        """Write the packing of one contraction's right operands, whose lanes may be strided."""
         start, valid = vectors
         panel, base = self._panels[contraction]
         views, lanes = [self.memory.views[node.operands[1]] for node in contraction.products[0]], self.lanes
@@ -122,7 +123,7 @@ class Tiles:
 
     @cached_property
     def _panels(self) -> dict[Contraction, tuple[Buffer, Index]]:
-        """Buffers for packed right operands, with the first index of this worker's part."""
+        """By contraction: scratch buffer for packed right operands, with the first index of this worker's part."""
         panels: dict[Contraction, tuple[Buffer, Index]] = {}
         for contraction in self.plan.contractions:
             if contraction.in_scratch:
@@ -134,7 +135,7 @@ class Tiles:
         return panels
 
     def _tile(self, block: Block, rows: TileRows, others: Sequence[Coordinate], vectors: VectorGroup) -> None:
-        """Write one tile. ``others`` are coordinates that all rows share."""
+        """Write one tile and its epilogue. ``others`` are coordinates that all rows of the tile share."""
         start, valid = vectors
         strips = tuple(Strip(start + number * self.lanes, self.lanes, limit) for number, limit in enumerate(valid))
         emitter = ValueEmitter(
@@ -152,7 +153,7 @@ class Tiles:
         self.epilogue.emit(emitter, rows, strips, cells)
 
     def _join_parts(self, emitter: ValueEmitter, cells: list[list[Coordinates]], done: set[Node]) -> None:
-        """Write the computation of values that depend only on products in ``done``, which frees registers of sums."""
+        """Write the computation of values whose products are all in ``done``, which frees registers of sums."""
         sources: dict[Node, set[Node]] = {node: {node} for node in self.plan.products}
         for node in self.kernel.members:
             if node in sources or node.shape != self.shape:
@@ -172,6 +173,16 @@ class Tiles:
         vectors: VectorGroup,
         ahead: Index | None,
     ) -> None:
+        """Write the register tile of one contraction, joined with the previous tile where possible.
+
+        Args:
+            emitter: Emitter of values in the tile's block.
+            contraction: The products.
+            rows: Coordinates of each row, without units.
+            cells: Coordinates of each row and vector.
+            vectors: Vectors of units.
+            ahead: Distance in elements from the weights to those that the tile prefetches; None for no prefetch.
+        """
         block, lanes, first_left = emitter.block, self.lanes, contraction.lefts[0]
         results, starts, lefts = list[tuple[Value, ...]](), list[tuple[Operand, ...]](), []
         for outer, row in zip(rows, cells, strict=True):
@@ -193,7 +204,7 @@ class Tiles:
         right = operands.columns(contraction, tuple(rows[0][:-1]), vectors, packed)
         scales = operands.scales(contraction.products[0], rows, vectors)
         every = [node for products in contraction.products for node in products]
-        # A step of k multiplies one word of a row. A vector of 4-bit weights has two steps.
+        # A step of k multiplies one 32-bit word of a row. A lane of 4-bit weights has the weights of two steps.
         dot_width = min(contraction.dot_width, MAX_DOT_WIDTH)
         tile = Contract(
             tuple(results),
@@ -225,9 +236,9 @@ class Tiles:
             block.add(tile)
 
     def _destination(self, cells: Sequence[Sequence[Coordinates]]) -> Destination | None:
-        """Return the memory of a tile's results if it is probably in no cache, so that stores would wait for it.
+        """Return the memory of a tile's results, to be prefetched; None if L2 probably holds it.
 
-        A tile stores all its results at once. If they miss L2, loads of the next tile's operands wait for them.
+        A tile stores all its results at once. If the stores miss L2, loads of the next tile's operands wait for them.
         """
         target, lanes = self.region.target, self.lanes
         if len(cells) == 1 or self.region.time is not None or not target.has_second_cache:
@@ -246,7 +257,7 @@ class Tiles:
         return Destination(tuple(lines), pitch) if isinstance(pitch, int) and not others else None
 
     def _conditions(self, contraction: Contraction, row: Sequence[Coordinate]) -> tuple[Condition, ...]:
-        """Return the condition under which the rows of a tile are not padding with zeros, which adds nothing."""
+        """Return the condition under which a tile's left operands are not zeros of padding; empty if there is none."""
         left, *others = contraction.lefts
         if others or len(left.shape) != len(self.shape):
             return ()
@@ -268,10 +279,10 @@ class Tiles:
     def _prefetch_distances(
         self, block: Block, rows: TileRows, others: Sequence[Coordinate]
     ) -> dict[Contraction, Index]:
-        """Return, by contraction, the distance from a tile's weights to those that the tile prefetches.
+        """Return, by contraction, the distance in elements from a tile's weights to those that the tile prefetches.
 
-        If the weights do not fit in L2, each tile of rows prefetches a share of the next group's weights. Otherwise,
-        the result is empty.
+        If the weights exceed a quarter of L2, each tile of rows prefetches a share of the next group's weights.
+        Otherwise, the result is empty.
         """
         if rows.count == 1 or not self._are_fetched:
             return {}
@@ -291,7 +302,7 @@ class Tiles:
 
     @property
     def _traversal_direction(self) -> Index:
-        """Traversal direction of groups of blocks.
+        """Traversal direction of groups of blocks: 0 from the first group, 1 from the last.
 
         For weights that exceed L1, consecutive steps alternate the direction, so that half of the weights are cached.
         """
@@ -299,11 +310,12 @@ class Tiles:
 
     @property
     def _are_fetched(self) -> bool:
-        """True if tiles of several rows prefetch the weights of the next group."""
+        """True if tiles of several rows prefetch the weights of the next group, because L2 may not hold all weights."""
         return self.region.target.prefetches and self._weight_bytes >= self.region.target.second_cache // 4
 
     @property
     def _weight_bytes(self) -> int:
+        """Bytes of all panels that are packed before calls."""
         return sum(panel.bytes for panel in self._packed_ahead.values())
 
     @cached_property
@@ -332,7 +344,7 @@ class Tiles:
         return before + rows.first
 
     def _continue_private_sums(self, products: Sequence[Node]) -> bool:
-        """True if the sums that these products continue have no other reader, and k is large enough for fusion."""
+        """True if only ``products`` read the sums that they continue, and k is large enough for fusing the loops."""
         depth = products[0].operands[0].shape[-1]
         if isinstance(depth, int) and depth < MIN_FUSED_K:
             return False

@@ -1,7 +1,7 @@
 """Kernels of one product that a matrix unit computes, matrix by matrix.
 
-The unit reads whole tiles of words. A word has two bfloat16 numbers, of k and k + 1. Kernels therefore round and pack
-both factors first.
+The unit reads whole tiles of 32-bit words. A word has two bfloat16 values, of k and k + 1. Kernels therefore round and
+pack both factors first.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .region import Region, over_axes
 from .values import Coordinate, Coordinates, ValueEmitter, absolute, aligned, place
 
 K = 2 * TILE_WORDS
-"""Number of k that a step of the unit multiplies."""
+"""Steps of k that one instruction of the unit multiplies."""
 _ZERO = Literal(0, "int32", TILE_WORDS)
 
 
 class TileKernel:
-    """Writer of a product that a matrix unit computes. The value to which the product is added is added last."""
+    """Writer of a product that a matrix unit computes. If the product is added to a value, the sum follows it."""
 
     def __init__(self, region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
         self.region, self.memory, self.block, self.share = region, region.memory, block, share
@@ -37,6 +37,7 @@ class TileKernel:
         (self.depth,) = _known(self.node.operands[0].shape[-1:])
 
     def emit(self) -> None:
+        """Write the products of all matrices."""
         leading = range(len(self.shape) - 2)
         over_axes(self.region, self.block, self.shape, leading, [0] * len(self.shape), self._matrix, self.share)
 
@@ -60,7 +61,7 @@ class TileKernel:
             loop(block, "i", self.rows, lambda inner, row: self._row(inner, (*matrix, row), sums, views))
 
     def _factors(self, matrix: Coordinates) -> tuple[Factor, Factor]:
-        """Return the left factor of a matrix product, and the right one transposed."""
+        """Return the left factor and the transposed right factor of the product at leading coordinates."""
         left, right = self.node.operands[:2]
 
         def start(view: View) -> Place:
@@ -89,7 +90,7 @@ class TileKernel:
     # Memory --------------------------------------------------------------------------------------
 
     def _takes_tiles(self, view: View) -> bool:
-        """True if the matrix unit can store its tiles directly to a view, because the value consists of whole tiles."""
+        """True if the matrix unit can store its tiles directly to a view, which consists of whole tiles."""
         whole = self.rows % TILE_ROWS == 0 and self.columns % TILE_WORDS == 0
         return whole and not self.starts and view.strides[-2:] == (self.columns, 1)
 
@@ -100,9 +101,11 @@ class TileKernel:
 
     @cached_property
     def _sums(self) -> Place:
+        """Scratch memory for the sums of one matrix."""
         return self._scratch("sums", "float32", tiles(self.rows, TILE_ROWS) * TILE_ROWS * self._pitch)
 
     def _scratch(self, name: str, dtype: str, room: int) -> tuple[Buffer, Index]:
+        """Return a scratch buffer of ``room`` elements for each worker, and the first index of this worker's part."""
         parts, part = (1, 0) if self.share is None else (self.share.parts, self.share.part)
         return self.memory.scratch(name, dtype, room * parts), part * room
 
@@ -112,7 +115,7 @@ def _known(dims: tuple[Dim, ...]) -> list[int]:
     return [int(str(dim)) for dim in dims]
 
 
-# Factors in words of two numbers ----------------------------------------------------------------
+# Factors in words of two values -----------------------------------------------------------------
 
 
 def tiles(size: int, of_tile: int) -> int:
@@ -125,11 +128,11 @@ class Factor:
     """Left factor, or transposed right factor, of a product: rows of k, in float32.
 
     Attributes:
-        place: Buffer, and index of the first number.
+        place: Buffer, and index of the first element.
         rows: Number of rows.
         row_stride: Elements between rows.
-        depth: Number of k.
-        stride: Elements between consecutive k.
+        depth: Steps of k.
+        stride: Elements between consecutive steps of k.
     """
 
     place: Place
@@ -151,7 +154,7 @@ def pack(block: Block, factor: Factor, target: Place, by_words: bool) -> None:
         block: Block to which statements are added.
         factor: The factor.
         target: Buffer, and index of the first word.
-        by_words: Pack as [k / 2, rows], as for a right factor, instead of [rows, k / 2].
+        by_words: True to pack as [k / 2, rows], as for a right factor; False for [rows, k / 2].
     """
     height, width = tiles(factor.rows, TILE_ROWS) * TILE_ROWS, tiles(factor.depth, K) * TILE_WORDS
     buffer, first = target
@@ -179,7 +182,7 @@ def pack(block: Block, factor: Factor, target: Place, by_words: bool) -> None:
 
 
 def _rows(block: Block, factor: Factor, offset: Index, rows: int, depth: int) -> list[Operand]:
-    """Read a tile as 16 rows of 16 words. Only ``rows`` rows and ``depth`` numbers of a row exist; others are 0."""
+    """Read a tile as 16 rows of 16 words. Only ``rows`` rows and ``depth`` values of a row exist; others are 0."""
     vectors: list[Operand] = []
     for row in range(TILE_ROWS):
         if row >= rows:
@@ -209,7 +212,7 @@ def _columns(block: Block, factor: Factor, offset: Index, rows: int, depth: int)
 
 
 def _numbers(block: Block, factor: Factor, offset: Index, stride: Index, count: int) -> Operand:
-    """Load 16 numbers, of which ``count`` exist. Others are 0."""
+    """Load 16 values, of which ``count`` exist. The others are 0."""
     if count <= 0:
         return Literal(0.0, "float32", TILE_WORDS)
     buffer, first = factor.place

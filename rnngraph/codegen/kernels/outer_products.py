@@ -1,9 +1,9 @@
 """Sums of outer products over rows: the gradients of weights.
 
 The result is divided into register tiles; k runs over time and batch. Both operands are packed, one block of k after
-another, so that a tile reads them sequentially: the left operand, with its pieces concatenated, as [tile][k][row], and
-the right one as [k][lanes] for each group of columns. If each step has one row, contiguous pieces of the left operand
-are read in place.
+another, so that a tile reads them sequentially. The left operand is packed, with its pieces concatenated, as
+[tile][k][row]. The right operand is packed as [k][lanes] for each group of columns. If each step has one row,
+contiguous pieces of the left operand are read in place.
 
 The result stays in memory, and each block of k and chunk of time adds to it. Steps are added one by one in the loop's
 direction, so that the order of summation does not depend on the division into blocks and chunks.
@@ -44,7 +44,7 @@ from .region import Region
 from .values import Strip, ValueEmitter, place
 
 Body = Callable[[Block, list[Index], Index], None]
-"""Function that writes the code for one k, from its leading coordinates and its index in the block."""
+"""Function (block, coordinates of a step of k, its index in the block of k) that writes the code of the step."""
 
 
 WriteKernel = Callable[[Block, Callable[[Block], None]], Call | None]
@@ -55,6 +55,7 @@ It returns the call, which may be repeated with other arguments; None if the sta
 
 
 def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
+    """Add statements to a block directly: the default ``WriteKernel``."""
     emit(block)
 
 
@@ -74,6 +75,7 @@ def add_outer_sum(
 
 
 def clear(region: Region, block: Block, node: Node) -> None:
+    """Write stores of zeros to the result of a sum of outer products."""
     lanes = lanes_for(region.target, [node], node.shape[-1])
 
     def row(inner: Block, i: Index) -> None:
@@ -103,6 +105,7 @@ class _Tiles:
 
 
 def _tiles(rows: int, max_height: int) -> list[_Tiles]:
+    """Divide rows into tiles of at most ``max_height`` rows, one item for each height."""
     tiles, first = [], 0
     for height, number in balanced(rows, max_height):
         tiles.append(_Tiles(first, height, first := first + height * number))
@@ -110,6 +113,18 @@ def _tiles(rows: int, max_height: int) -> list[_Tiles]:
 
 
 class _Sum:
+    """Writer of a sum of outer products.
+
+    Attributes:
+        left: Pieces of the left operand, restricted to the chunk of time.
+        right: Pieces of the right operand, restricted to the chunk of time.
+        leading: Sizes of the axes over which k runs.
+        axis: Axis of ``leading`` along which k is divided into blocks.
+        inner: Product of the sizes after ``axis``.
+        is_far: True if L2 may not hold the result, so that tiles prefetch it.
+        pitch: Elements of the left panel for each row.
+    """
+
     def __init__(self, region: Region, plan: KernelPlan, kernel: WriteKernel, share: WorkerSlice | None) -> None:
         assert plan.outer_sum is not None
         node, memory = plan.kernel.first, region.memory
@@ -122,9 +137,8 @@ class _Sum:
         self.is_far = self.rows * int(str(node.shape[1])) * ITEM_BYTES[node.dtype] > region.target.second_cache // 4
         parts = 1 if share is None else share.parts
         self._cut()
-        spare_rows = (
-            0 if region.active is None else 1
-        )  # rows that have ended are packed, and overwritten by the next row
+        # an ended row is packed, too, and overwritten by the next active row
+        spare_rows = 0 if region.active is None else 1
         max_rows = self.max_depth + spare_rows
         self.tiles = _tiles(self.rows, self.tile.rows)
         self.pitch = max_rows + -(-self.lanes // self.tiles[-1].height)  # room for whole vectors after the tile
@@ -161,10 +175,12 @@ class _Sum:
     # Blocks of k ---------------------------------------------------------------------------------
 
     def emit(self, block: Block) -> None:
+        """Write the addition of all blocks of k."""
         if 0 not in self.leading:  # otherwise, the sum is empty
             self._outer(block, [])
 
     def _outer(self, block: Block, at: list[Index]) -> None:
+        """Write the loops over the axes before ``axis``, and over the blocks along ``axis``."""
         axis = len(at)
         extent = self.leading[axis]
         if axis < self.axis:
@@ -204,7 +220,7 @@ class _Sum:
             offset = 0
             for view in self.right:
                 column: Index = offset
-                if len(self.right) > 1:  # names instead of numbers, so that all pieces share a function
+                if len(self.right) > 1:  # variables instead of constants, so that all pieces share a function
                     column = block.let_index("column", "max", offset, 0)
                     view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
 
@@ -235,7 +251,7 @@ class _Sum:
         return TileArguments(buffers, indices, (left.rows, left.stride, *layouts, forms, aliases))
 
     def _each_row(self, block: Block, ks: KBlock, body: Body) -> Index:
-        """Write ``body`` for each k of a block, in order. Return the number of k."""
+        """Write ``body`` for each step of k of a block, in order. Return the number of steps."""
         last = self.region.reverse
         if self.region.active is not None:
             return self._each_active(block, ks, body, self.region.active.table)
@@ -287,9 +303,9 @@ class _Sum:
         return self.left_base + row * self.pitch
 
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
-        """Write the packing of one k of the left operand, in whole vectors.
+        """Write the packing of one step of k of the left operand, in whole vectors.
 
-        Elements beyond a tile's rows are overwritten by the next k of the tile, or lie after the tile.
+        A vector may extend beyond the tile's rows. The next step then overwrites the excess, or it lies after the tile.
         """
         first = 0
         for view in self.left:
@@ -301,7 +317,17 @@ class _Sum:
     def _pack_piece(
         self, block: Block, view: View, source: Index, number: Index, first: int, width: int, tiles: _Tiles
     ) -> None:
-        """Write the packing of one k of a piece, whose rows start at ``first``."""
+        """Write the packing of one step of k of a piece, for tiles of one height.
+
+        Args:
+            block: Block to which statements are added.
+            view: The piece.
+            source: Element of the piece's first row.
+            number: Index of the step within the block of k.
+            first: First row of the piece in the left operand.
+            width: Rows of the piece.
+            tiles: The tiles.
+        """
         assert self.left_panel is not None
         panel, height, lanes = self.left_panel, tiles.height, self.lanes
 
@@ -314,7 +340,7 @@ class _Sum:
 
         end, reach = first + width, -(-height // lanes) * lanes
         row = tiles.first + max(0, first - tiles.first) // height * height
-        if row < min(first, tiles.stop):  # the first tile also has rows of the previous piece
+        if row < min(first, tiles.stop):  # the first tile begins with rows of the previous piece
             copy(block, row, first - row, min(row + height, end) - first, width)
             row += height
         last = min(tiles.stop, end - reach + height)
@@ -326,6 +352,7 @@ class _Sum:
             copy(block, rest, 0, min(height, end - rest), end - rest)
 
     def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
+        """Write the copy of one vector of a piece to a panel. Lanes from ``valid`` on are not loaded."""
         limit = valid if valid < self.lanes else None
         value = Value(block.fresh("packed"), self.node.dtype, self.lanes)
         block.add(Load(value, view.buffer, source, limit, view.strides[-1]))
@@ -334,7 +361,7 @@ class _Sum:
     # Tiles ---------------------------------------------------------------------------------------
 
     def _columns(self, block: Block, ks: KBlock, left: LeftOperand, view: View, column: Index) -> None:
-        """Write the tiles over one piece of the right operand, for one group of columns after another."""
+        """Write the tiles of one piece of the right operand: for each group of columns, its packing and its tiles."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         for inner, (start, valid) in groups(block, width, lanes, self.tile.blocks, True, self.share):
 
@@ -355,7 +382,7 @@ class _Sum:
             self._rows(inner, left, column + start, valid, depth)
 
     def _rows(self, block: Block, left: LeftOperand, start: Index, valid: Sequence[Valid], depth: Index) -> None:
-        """Write the tiles over one group of columns, for one height of tiles after another."""
+        """Write the tiles of one group of columns: a loop for each height of tiles."""
         for tiles in _tiles(left.rows, self.tile.rows):
 
             def body(inner: Block, row: Index, height: int = tiles.height) -> None:
@@ -366,6 +393,7 @@ class _Sum:
     def _tile(
         self, block: Block, left: LeftOperand, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim
     ) -> None:
+        """Write one tile: load the result, add the products of ``depth`` steps of k, and store the result."""
         node, lanes = self.node, self.lanes
         emitter = ValueEmitter(block, {node: self.region.memory.stores[node][0]})
         cells = [

@@ -26,7 +26,10 @@ def elementwise(
     computed: Callable[[Node], bool],
     share: WorkerSlice | None = None,
 ) -> None:
-    """Write loops that compute and store ``nodes`` at all positions of ``shape``, row by row and strip by strip."""
+    """Write loops that compute and store ``nodes`` at all positions of ``shape``, row by row and strip by strip.
+
+    ``computed`` is True for values that the loops compute, and False for values that they read.
+    """
     units = share if share is not None and share.axis == len(shape) - 1 else None
     whole = ValueEmitter(block, region.memory.views, computed=computed)
 
@@ -45,7 +48,7 @@ def elementwise(
 
 
 def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write copies of the operands of a concatenation to their parts of the result, unless they were written there."""
+    """Write copies of a concatenation's operands to the result, except for operands that are part of it already."""
     memory = region.memory
     places = zip(*(parts_of(node, view) for view in memory.stores[node]), strict=True)
     for piece, parts in zip(node.operands, places, strict=True):
@@ -71,7 +74,10 @@ def _dense(view: View, shape: Shape) -> View | None:
 
 
 def _copy_reshaped(region: Region, block: Block, node: Node, view: View) -> None:
-    """Write a copy of a reshape whose source is in memory, over a shape that strides of source and target express."""
+    """Write a copy of a reshape whose source is in memory.
+
+    The loops run over a shape in which strides express both the source and the result.
+    """
     source = node.operands[0]
     stored, shape = region.memory.views[source], node.shape
     if stored.reshape(shape) is None:

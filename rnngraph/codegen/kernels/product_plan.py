@@ -43,8 +43,9 @@ Below it, the code of additional tile heights costs more than it saves.
 MAX_LANES = 8
 """Maximum columns of a sparse block. Pruned nets often have blocks of 8 units, and a wider vector would merge two."""
 TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
-"""Relative costs for integers: of tiles per vector of weights, of a sparse block, and of each row of activations that
-the block multiplies, including loads and stores of sums.
+"""Relative costs of integer products, including loads and stores of sums.
+
+They are the costs of a dense tile for one vector of weights, of a sparse block, and of each product of the block.
 """
 
 
@@ -53,12 +54,12 @@ class Contraction:
     """Matrix products of the same rows and depth, which one loop over k computes.
 
     Attributes:
-        lefts: Left operands: one, or several that are the narrow parts of one.
+        lefts: Left operands: one value, or the several narrow parts of one value.
         products: For each left operand, its products.
-        dot_width: Number of k that a step multiplies.
-        accumulators: Partial sums of each sum.
-        packed: Right operands that the call computes or receives are packed before tiles read them.
-        widened: Columns of narrow weights are converted to floats before tiles read them.
+        dot_width: Values of consecutive k that a step multiplies.
+        accumulators: Partial sums of each result.
+        packed: True if right operands that the call computes or receives are packed before tiles read them.
+        widened: True if columns of narrow weights are converted to floats before tiles read them.
     """
 
     lefts: tuple[Node, ...]
@@ -79,13 +80,13 @@ class ProductPlan:
     """Register tiles of the products of a kernel.
 
     Attributes:
-        contractions: Contractions, in an order in which each can continue the sums of earlier ones.
+        contractions: Contractions, ordered so that each can continue the sums of earlier contractions.
         tile: Shape of the tiles.
         group: Vectors of units in a group of packed weights.
         row_axis: Axis along which tiles run; None if there is one row.
         masked: True if some memory has no padding after the last unit, so that lanes beyond it must be masked.
-        by_matrix: True if each matrix has its own right operand.
-        overlaps: True if tiles of several heights cover an open number of rows, and the last ones may overlap.
+        by_matrix: True if each left matrix is multiplied by a different right matrix, as in a batched product.
+        overlaps: True if tiles of several heights cover a symbolic number of rows, and the last tiles may overlap.
         outside: Axes whose loops contain the loop over groups of units.
         merges: True if tiles run over the rows of all steps of a chunk, step by step.
     """
@@ -116,6 +117,7 @@ class ProductPlan:
 
     @property
     def products(self) -> list[Node]:
+        """All products, by contraction and left operand."""
         return [node for item in self.contractions for products in item.products for node in products]
 
 
@@ -157,7 +159,7 @@ def plan_products(
     merges = is_whole and _merges_steps(region, kernel, axis, product)
     tile = tile_shape(target, replace(product, rows=OPEN_ROWS)) if merges else tile
     if by_matrix and isinstance(rows, int) and rows:
-        # with one tile of rows, matrices are read once and need not stay in cache
+        # if one tile has all rows, each matrix is read once and need not stay in cache
         whole = tile_shape(target, replace(product, depth=0))
         tile = whole if whole.rows >= rows else tile
         transposing = transposing_tile(region.target, rows, split)
@@ -188,7 +190,7 @@ def plan_products(
 def _merges_steps(region: Region, kernel: Kernel, axis: int | None, product: ProductShape) -> bool:
     """True if tiles over the rows of all steps are faster than tiles over the rows of one step.
 
-    Tiles of few rows are bound by reading weights, if L1 does not hold a group of them.
+    Reading weights bounds the speed of tiles of few rows, if a group of weights exceeds L1.
     """
     if len(kernel.shape) != 3 or axis != 1 or not region.is_time(kernel.shape, 0) or not isinstance(product.rows, int):
         return False
@@ -206,10 +208,10 @@ def _outer_axes(shape: Shape, axis: int | None) -> tuple[int, ...]:
 def _outside(
     region: Region, kernel: Kernel, products: Sequence[Node], axis: int | None, columns: int
 ) -> tuple[int, ...]:
-    """Return the axes whose loops are outside of the loop over groups of units.
+    """Return the axes whose loops contain the loop over groups of units.
 
-    All axes are outside if L1 holds all weights. The first axis is outside if L2 holds the rows of one of its
-    positions, and reading all weights for each position moves less than reading all rows for each group.
+    If L1 holds all weights, these are all axes. If L2 holds the rows of one position of the first axis, it is the first
+    axis, provided that reading all weights for each position moves fewer bytes than reading all rows for each group.
     """
     if region.time is not None or len(kernel.shape) < 3:
         return ()
@@ -225,11 +227,12 @@ def _outside(
 
 
 def _bytes(nodes: Set[Node]) -> int:
+    """Return the bytes of values, with ``OPEN_ROWS`` for symbolic sizes."""
     return sum(node.tensor.bytes_at(OPEN_ROWS) for node in nodes)
 
 
 def _is_open_beside_known(region: Region, kernel: Kernel, axis: int) -> bool:
-    """True if an axis has an open number of rows, and tiles could run along an axis of a known number."""
+    """True if an axis has a symbolic number of rows, and another axis has several rows, of a fixed number."""
     extents = [region.extent(kernel.shape, number) for number in range(len(kernel.shape) - 1)]
     return not isinstance(extents[axis], int) and region.time is None and bool(_axes_of_several_rows(extents))
 
@@ -254,7 +257,7 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
 def _widens(region: Region, kernel: Kernel, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
     """True if narrow weights that several tiles of rows multiply as floats are converted once, and not by each tile.
 
-    With an open number of steps, each call decides by it.
+    If the number of steps is symbolic, the result is True, and each call decides by the number of rows.
     """
     right = product.operands[1]
     if lanes == 1 or right.dtype not in NARROW or dot_width_of(product) > 1:
@@ -275,7 +278,7 @@ def _is_transposed(region: Region, contraction: Contraction) -> bool:
 
 
 def dot_width_of(product: Node) -> int:
-    """Return the number of k that a step of a product multiplies: several if both operands are narrow."""
+    """Return how many values of consecutive k a step of a product multiplies: several if both operands are narrow."""
     if product.op == "block_matmul":
         return 32 // int(product["bits"])
     return DOT_WIDTH[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1
@@ -297,7 +300,7 @@ def _sums_per_result(target: Target, product: Node) -> int:
 def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int:
     """Return the number of sums per unit and row that are in registers at the same time.
 
-    These are the sums that no other product continues; with narrow numbers, the sums of the largest contraction.
+    These are the sums that no other product continues; with narrow operands, the sums of the largest contraction.
     """
     first = [item.products[0] for item in contractions]
     narrow = max((len(nodes) for nodes in first if dot_width_of(nodes[0]) > 1), default=0)
@@ -307,10 +310,11 @@ def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int
 
 
 def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int | None:
-    """Return the axis whose rows form tiles: the last one with several rows, else the last symbolic one.
+    """Return the axis whose rows form tiles; None if there is a single row.
 
-    Outside of loops over time, it is the last of both, because its rows are adjacent. Tiles along it skip the padding
-    of other axes. For batched products, it is the row axis of the matrices. None if there is a single row.
+    In a loop over time, the axis is the last one of a fixed size above 1, or else the last symbolic axis. Outside of
+    loops, it is whichever of both comes last: its rows are adjacent, and tiles skip the padding of other axes. For
+    batched products, it is the row axis of the matrices.
     """
     if any(map(is_batched_product, products)):
         last = len(kernel.shape) - 2
@@ -324,14 +328,15 @@ def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int |
 
 
 def _axes_of_several_rows(extents: Sequence[Dim]) -> list[int]:
+    """Return the axes of a fixed size above 1."""
     return [axis for axis, extent in enumerate(extents) if isinstance(extent, int) and extent > 1]
 
 
 def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> tuple[Contraction, ...]:
-    """Group products of the same rows into contractions. Each continues only sums of earlier ones."""
+    """Group products of the same rows into contractions. Each continues only sums of earlier contractions."""
     views, in_phase, members = region.memory.views, set(products), set(kernel.members)
     outside = {item for node in members for item in node.operands if item not in members}
-    after: dict[Node, int] = dict.fromkeys(outside, 0)  # length of the chain of products of which a value is the sum
+    after: dict[Node, int] = dict.fromkeys(outside, 0)  # number of chained products that a value sums
     for node in topological(products, known=outside):
         summed = starts_of(node) if node in in_phase else node.operands
         after[node] = (node in in_phase) + max(map(after.__getitem__, summed), default=0)
@@ -346,7 +351,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
     merged: dict[object, list[list[Node]]] = {}
     for (number, *rest), nodes in groups.items():
         rights = tuple(views[node.operands[1]] for node in nodes)
-        narrow = dot_width_of(nodes[0]) > 1 and nodes[0].op == "matmul"  # the narrow parts of a row
+        narrow = dot_width_of(nodes[0]) > 1 and nodes[0].op == "matmul"  # lefts may be narrow parts of one value
         merged.setdefault((number, rights) if narrow else (number, *rest), []).append(nodes)
     contractions = []
     for items in merged.values():
@@ -395,9 +400,8 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
     touched = [view for node in kernel.members for view in memory.stores.get(node, ())]
     members = set(kernel.members)
     for node in kernel.members:
-        for position, operand in enumerate(
-            node.operands
-        ):  # by position, because one value may be left operand and start
+        # by position, because one value may be both the left operand and the start
+        for position, operand in enumerate(node.operands):
             view = memory.views.get(operand)
             if operand in members:
                 continue
@@ -413,12 +417,12 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
 def plan_sparse(
     region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
 ) -> SparseLayout | None:
-    """Return the division of a product's weights into blocks; None if the weights are not packed before calls.
+    """Return the division of a product's weights into sparse blocks; None if the weights are not packed before calls.
 
     Args:
         region: Context of the kernel.
         kernel: Kernel of the product.
-        products: Plan of its tiles, whose order of summation blocks have, too.
+        products: Plan of the dense tiles, whose order of summation the blocks keep.
         lanes: Lanes of the vectors by which workers split columns.
         partition: Division between workers.
     """

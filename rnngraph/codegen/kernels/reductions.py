@@ -25,7 +25,7 @@ HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1,
 
 
 def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates, before: Operand) -> Operand:
-    """Write one step of a reduction, which combines ``before`` with the value of ``source`` at a position."""
+    """Return ``before`` combined, by the reduction ``node``, with the value of ``source`` at the coordinates ``at``."""
     if node.get("fused") and source.op == "mul":
         factors = [
             emitter.spread(emitter.value(item, aligned(item.shape, at)), before.lanes) for item in source.operands
@@ -36,7 +36,7 @@ def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates,
 
 
 def interleaved_vectors(full: int) -> int:
-    """Return the number of vector accumulators for a row of ``full`` vectors. Several hide the latency of additions."""
+    """Return the number of vector accumulators for a row of ``full`` vectors: several, to hide the latency of ops."""
     return 4 if full >= 4 else min(full, 2)
 
 
@@ -85,6 +85,7 @@ class _Reduction:
         self.units = _Units(node, source, self.op, self.neutral, lanes, self._read, self._with_value)
 
     def emit(self) -> None:
+        """Write the reduction at all positions of the kept axes."""
         shape, kept, origin = self.source.shape, self.kept, [0] * (self.last + 1)
         is_several = kept and self.units_kept
         count = _side_by_side(self.region, self.source, kept[-1], self.lanes) if is_several else 1
@@ -100,6 +101,7 @@ class _Reduction:
     # Coordinates ---------------------------------------------------------------------------------
 
     def _result_at(self, at: list[Coordinate]) -> Coordinates:
+        """Return the coordinates in the result."""
         axes = range(self.last + 1)
         if self.node["keepdims"]:
             return tuple(0 if axis in self.axes else at[axis] for axis in axes)
@@ -116,7 +118,7 @@ class _Reduction:
         return place
 
     def _reduce_at(self, inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
-        """Write the reduction for one position of the kept axes, or for several ``rows`` of the last one."""
+        """Write the reduction for one position of the kept axes, or for several ``rows`` of the last kept axis."""
         if not self.units_kept:
             result = self._result_at(at)
             start = self._start(inner, result, 1)
@@ -166,12 +168,17 @@ class _Reduction:
         remaining: list[int],
         starts: Sequence[Operand],
     ) -> list[Operand]:
-        """Write the reduction along the ``remaining`` axes, in order, once for each initial value in ``starts``.
+        """Write the reduction along the ``remaining`` axes, in order. Return one value for each of ``starts``.
 
-        ``here`` has the row and units of each result.
+        Args:
+            inner: Block to which statements are added.
+            at: Coordinates of the surrounding loops.
+            here: Row and units of each result. A row of None is that of ``at``.
+            remaining: Reduced axes, without the last axis, over which no surrounding loop runs.
+            starts: Initial value of each result.
         """
         region, shape = self.region, self.source.shape
-        # The first axis is reduced by the loop below, because it may be time, in chunks.
+        # The loop below reduces the first axis, because it may be the time axis of a chunk.
         if self.last in self.axes and 0 not in remaining:
             total = self.units.all(self.everywhere.within(inner), at, remaining)
             return [inner.let(self.op, [starts[0], total], self.node.dtype, 1)]
@@ -194,13 +201,14 @@ class _Reduction:
         return folds(inner, starts, extent, 1, iterate)
 
     def _with_value(self, emitter: ValueEmitter, at: Coordinates, before: Operand) -> Operand:
+        """Return ``before`` combined with the source at ``at``, unless that row has ended."""
         if self.region.active is None or 0 not in self.axes:
             return with_value(emitter, self.node, self.source, at, before)
         value = self._read(emitter, at, before.lanes)
         return emitter.block.let(self.op, [before, value], self.node.dtype, before.lanes)
 
     def _read(self, emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
-        """Return the value to combine; for a row that has ended, the neutral element."""
+        """Return the source's value at ``at``; for a row that has ended, the neutral element."""
         value, active = emitter.spread(emitter.value(self.source, at), lanes), self.region.active
         if active is None or 0 not in self.axes:
             return value
@@ -215,7 +223,7 @@ class _Reduction:
 
 
 def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
-    """Return the number of rows that are reduced concurrently, because they read a common operand.
+    """Return the number of rows along ``axis`` that are reduced concurrently: several if they share an operand.
 
     An example is a depthwise convolution, whose kernel is then loaded once for several steps.
     """
@@ -242,8 +250,17 @@ def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
 class _Units:
     """Writer of a reduction over the last axis, in several vector accumulators to hide latency.
 
-    The number of accumulators depends on the shape alone. Units that do not fill a vector are reduced one by one or,
+    The number of accumulators depends on the shape alone. Units that do not fill a vector are reduced as scalars or,
     for a symbolic width, as a masked vector.
+
+    Attributes:
+        node: The reduction.
+        source: Operand of the reduction.
+        op: Binary op by which values are combined.
+        neutral: Neutral element of ``op``.
+        lanes: Units of a vector.
+        read: Function (emitter, coordinates, lanes) that returns a value of the source.
+        with_value: Function (emitter, coordinates, before) that returns ``before`` combined with a value of the source.
     """
 
     node: Node
@@ -272,6 +289,7 @@ class _Units:
         return accumulators[0] if len(accumulators) == 1 else self._fold(block, accumulators[0], accumulators[1])
 
     def _fold(self, block: Block, x: Operand, y: Operand) -> Operand:
+        """Combine two values."""
         return block.let(self.op, [x, y], self.node.dtype, x.lanes)
 
     def _full(self) -> int:
@@ -288,11 +306,13 @@ class _Units:
         return self.lanes > 1 and not isinstance(self.source.shape[-1], int)
 
     def _count(self) -> int:
+        """Return the number of vector accumulators."""
         return 4 if self._is_open() else interleaved_vectors(self._full())
 
     def _over(
         self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int], carried: Sequence[Operand]
     ) -> list[Operand]:
+        """Write loops over ``axes`` and the last axis. Return the accumulators after them."""
         if not axes:
             return self._row(emitter.within(emitter.block, tuple(at[:-1])), at, carried)
         axis, rest = axes[0], axes[1:]
@@ -303,6 +323,7 @@ class _Units:
         return folds(emitter.block, carried, self.source.shape[axis], 1, iterate)
 
     def _row(self, emitter: ValueEmitter, at: list[Coordinate], carried: Sequence[Operand]) -> list[Operand]:
+        """Write the reduction of one row. Return the accumulators after it: vectors, and a scalar for single units."""
         block, lanes, count, full = emitter.block, self.lanes, self._count(), self._full()
 
         def element(nested: Block, strip: Coordinate, before: Operand) -> Operand:

@@ -23,10 +23,10 @@ class Region:
     """Context in which a kernel runs.
 
     Attributes:
-        time: Chunk in which the region runs, if its first axis is time.
-        active: Rows that are computed, if a mask excludes others.
-        has_static_lengths: All lengths of loops are known at compile time. Calls are then short and may have few rows.
-        parity: Parity of the iteration of the loop over steps; 0 outside of one.
+        time: Chunk of time in which the region runs; None outside of loops over chunks.
+        active: Rows that are computed; None if no mask excludes any.
+        has_static_lengths: True if all lengths of loops are ints. Calls are then short and may have few rows.
+        parity: Parity of the step of the surrounding loop over steps; 0 if there is none.
     """
 
     target: Target
@@ -62,7 +62,7 @@ class Region:
         return index
 
     def within(self, steps: Index, active: ActiveRows | None) -> Region:
-        """Return the region restricted to a number of steps and the ``active`` rows."""
+        """Return the region restricted to the first ``steps`` steps of the chunk, and to the ``active`` rows."""
         assert self.time is not None
         return replace(self, time=replace(self.time, steps=steps), active=active)
 
@@ -83,9 +83,9 @@ def over_axes(
         block: Block to which the loops are added.
         shape: Shape of the kernel.
         axes: Axes to loop over.
-        at: Coordinates, which the loops fill in.
-        body: Writes the code at coordinates.
-        share: Part of an axis for one worker.
+        at: Coordinates on all axes. Those on ``axes`` are replaced by the loops' variables.
+        body: Function that writes the code at coordinates.
+        share: Part of an axis for one worker; None for all of it.
     """
     if not axes:
         body(block, at)

@@ -25,8 +25,8 @@ class Columns:
         places: Buffer and index of each column at k = 0.
         right_stride: Elements between steps of k.
         lane_stride: Elements between units.
-        valid: Number of units of each column that are in bounds.
-        prefetched: Buffer and index of the first column in a panel, if tiles read converted copies; else None.
+        valid: Number of units of each column that are in bounds; None if all are.
+        prefetched: Buffer and index of the first column in the panel, if tiles read converted copies; else None.
     """
 
     places: tuple[Place, ...]
@@ -64,7 +64,7 @@ class RightOperands:
             contraction: Products of the tile.
             matrix: Leading coordinates, which select a matrix of batched products.
             vectors: Units of the tile.
-            packed: Buffer and index to which the call has packed or converted the columns, if it has.
+            packed: Buffer and index to which the call has packed or converted the columns; None if it has not.
         """
         (start, valid), lanes = vectors, self.lanes
         blocks = len(valid)
@@ -143,7 +143,7 @@ class RightOperands:
             for gate in gates
             for number in range(blocks)
         )
-        # A step multiplies one word of a row: all k of a lane, or half of them if weights have 4 bits.
+        # A step multiplies one 32-bit word of a row: all weights of a lane, or half of them if they have 4 bits.
         right_stride = panel.gates * in_group * of_vector * panel.elements_per_lane // dot_width
         return Columns(places, right_stride, 1, (None,) * len(places))
 

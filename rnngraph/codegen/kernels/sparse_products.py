@@ -1,8 +1,8 @@
 """Products that skip blocks of zero weights.
 
-The sums of a row are in memory. A loop over the nonzero blocks adds each to the sums of its columns. Blocks are in
-order of k, so that consecutive ones add to different sums, without waiting for each other. Several rows share a loop.
-If the weights have few zeros, tiles compute the product.
+The sums of a row are in memory. A loop over the nonzero blocks adds the products of each block to the sums of its
+columns. Blocks are in order of k, so that consecutive blocks add to different sums, without waiting for each other.
+Several rows share a loop. If the weights have few zeros, tiles compute the product.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_ROWS = 4
 def sparse_product(
     region: Region, block: Block, plan: KernelPlan, layout: SparseLayout, share: WorkerSlice | None
 ) -> None:
-    """Write a kernel's product both by blocks and by tiles. At run time, the packed weights determine which runs."""
+    """Write a kernel's product both by blocks and by tiles. At run time, the packed weights select one of the two."""
     memory = region.memory
     panel = memory.panels.sparse.panel(memory.views[plan.kernel.first.operands[1]], layout)
     is_dense = block.read_index("dense", panel.numbers, DENSE)
@@ -47,8 +47,9 @@ class _Sums:
     Attributes:
         node: The product.
         at: Coordinates of the row.
-        accumulators: First index of each partial sum.
-        total: First index of the total, if partial sums restart after some k; else None.
+        buffer: Buffer of the sums.
+        accumulators: Index of the first column's sum, for each accumulator.
+        total: Index of the first column's total, if partial sums restart after a segment of k; else None.
     """
 
     node: Node
@@ -83,11 +84,12 @@ class _Blocks:
         return None if axis is None or (active is not None and active.cuts(self.shape, axis)) else axis
 
     def emit(self, block: Block) -> None:
+        """Write the products of all rows."""
         axes = [axis for axis in range(len(self.shape) - 1) if axis != self.axis]
         over_axes(self.region, block, self.shape, axes, [0] * len(self.shape), self._tiles, self.share)
 
     def _tiles(self, block: Block, at: list[Coordinate]) -> None:
-        """Write all rows, several at a time, then the remaining ones one by one."""
+        """Write loops over all rows along the row axis: several rows at a time, then single rows."""
         axis, together = self.axis, self.together
         if axis is None:
             self._rows(block, [at])
@@ -130,9 +132,11 @@ class _Blocks:
             yield _Sums(node, tuple(at[:-1]), buffer, accumulators, total)
 
     def _strips(self, block: Block) -> Iterator[tuple[Block, Strip]]:
+        """Yield the strips of a row that this worker computes."""
         return strips(block, self.shape[-1], self.plan.lanes, self.units)
 
     def _begin(self, block: Block, sums: _Sums, strip: Strip) -> None:
+        """Write the initialisation of a strip of a row's sums."""
         node, (first, *others) = sums.node, sums.accumulators
         zero: Operand = Literal(0 if node.dtype == "int32" else 0.0, node.dtype, strip.lanes)
         value = zero
@@ -147,6 +151,7 @@ class _Blocks:
             block.add(Store(nothing, sums.buffer, sums.total + strip.start, strip.valid))
 
     def _end(self, block: Block, sums: _Sums, strip: Strip) -> None:
+        """Write the store of a strip of a row's results."""
         node = sums.node
         first, *others = (
             block.load(label_of(node), sums.buffer, place_of_sum + strip.start, strip.lanes, strip.valid)
@@ -184,8 +189,8 @@ class _Blocks:
         steps = -(-height // layout.dot_width)
         split = layout.accumulators if steps > 1 else 1
         lefts = [self._left_row(sums) for sums in rows]
-        # Loads limit a single row, so its operands are broadcast from registers. For several rows, or widened weights,
-        # the shuffles for that would take longer.
+        # Loads limit the speed of a single row, so its operands are broadcast from a register. For several rows, or
+        # widened weights, the shuffles for these broadcasts would take longer than loads.
         alone = len(rows) == 1 and panel.blocks.dtype == rows[0].node.dtype and lefts[0][2] == 1
         spread = alone and layout.lanes > 1 and steps > split == 1
         for number in range(split):
@@ -213,7 +218,7 @@ class _Blocks:
                 block.add(Store(after, *target))
 
     def _left_row(self, sums: _Sums) -> tuple[Buffer, Index, Index]:
-        """Return the memory of a row of the left operand, and the stride of its elements."""
+        """Return the buffer and index of a row of the left operand, and the stride of its elements."""
         left = sums.node.operands[0]
         view = self.memory.views[left]
         index, _, _ = place(view, (*aligned(left.shape[:-1], sums.at), 0))

@@ -24,20 +24,23 @@ from .region import Region
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned
 
 HEIGHT_STEP = 2
-"""Difference between the heights of tiles over an open number of rows: at most one row fewer is computed twice."""
+"""Difference between consecutive heights of tiles over a symbolic number of rows.
+
+At most this number of rows, minus one, is computed twice.
+"""
 MAX_REMAINDER = 8
 """Maximum rows of a remainder tile, because each smaller height needs separate code."""
 
 MIDDLE_HEIGHT = 4
-"""Rows of the tiles between the highest ones and single rows, which wait for their own sums."""
+"""Rows of the tiles between the highest tiles and single rows. A single row waits for the latency of its own sums."""
 
 
 class RowRange(NamedTuple):
     """Rows that tiles of one height compute.
 
     Attributes:
-        active: Number of active rows, which come first; others are not stored. None if all are active.
-        last: First row of the last tile, which overlaps the one before; None if tiles do not overlap.
+        active: Number of active rows, which come first. Other rows are not stored. None if all rows are active.
+        last: First row of the last tile, which overlaps the tile before; None if tiles do not overlap.
     """
 
     begin: Index
@@ -54,8 +57,8 @@ class TileLoops:
         region: Region of the kernel.
         kernel: The kernel.
         plan: Its register tiles.
-        share: Part of the work of one worker.
-        tile: Writes one tile.
+        share: Part of the kernel for one worker; None for all of it.
+        tile: Function that writes one tile.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ class TileLoops:
     def _active_rows(self, active: ActiveRows, block: Block, at: list[Coordinate]) -> None:
         """Write the tiles over the active rows.
 
-        The last tile may have more rows than are left. It then computes the last row repeatedly, and stores it once.
+        If the last tile has more rows than are left, it computes the last row repeatedly, and stores it once.
         """
         share = self.share if self.rows_shared else None
 
@@ -129,7 +132,7 @@ class TileLoops:
     ) -> None:
         """Write the tiles over a fixed number of rows, with heights as equal as possible.
 
-        Parts differ by at most one row.
+        The parts of workers differ by at most one row.
         """
 
         def tiles_of(inner: Block, begin: Index, rows: int) -> None:
@@ -158,14 +161,14 @@ class TileLoops:
         return any(view.buffer in written for item in outside if (view := self.memory.views.get(item)) is not None)
 
     def _overlapping(self, block: Block, at: list[Coordinate], begin: Index, end: Index) -> None:
-        """Write tiles of several heights over an open number of rows. The last tile may compute rows again.
+        """Write tiles of several heights over a symbolic number of rows. The last tile may compute rows again.
 
-        A height is used as long as the remaining rows exceed the next smaller one.
+        Tiles of one height follow each other as long as the remaining rows exceed the next smaller height.
         """
         extent, heights = end - begin, [*dict.fromkeys((*range(self.height, 1, -HEIGHT_STEP), 1))]
         for height, smaller in pairwise([*heights, 0]):
             count = block.let_index("rows", "floor", end - begin + (height - smaller - 1), height)
-            if height > 1:  # no tile has more rows than there are
+            if height > 1:  # a tile must not have more rows than there are in all
                 fits = block.let_index("fits", "min", block.let_index("fits", "divide", extent, height), 1)
                 count = count * fits
             tiles = RowRange(begin, begin + count, height, last=end - height if height > 1 else None)
@@ -173,7 +176,7 @@ class TileLoops:
             begin = block.let_index("next", "min", begin + count, end)
 
     def _remainder_tiles(self, block: Block, at: list[Coordinate], begin: Index, end: Index) -> None:
-        """Write the remainder tiles, one for each height. Calls with few rows may run only these."""
+        """Write the remainder tiles, one for each height. Calls with few rows may run remainder tiles only."""
         maximum = min(self.height, MAX_REMAINDER)
         if self.height > maximum:
             whole = begin + block.let_index("whole", "floor", end - begin, maximum)
@@ -196,7 +199,7 @@ class TileLoops:
             def coordinates(inner: Block, number: Index) -> list[Coordinate]:
                 index = row + number
                 if active is not None and self.region.active is not None:
-                    if number != 0:  # do not read ended rows, whose memory may have denormals, which are slow
+                    if number != 0:  # do not read ended rows: their memory may contain denormals, which are slow
                         index = inner.let_index("active", "min", index, active - 1)
                     index = self.region.active.table.row(inner, index)
                 if self.plan.merges:
@@ -211,7 +214,7 @@ class TileLoops:
 
 
 MAX_UNROLLED = 64
-"""Maximum number of instructions, as estimated, of an epilogue that is unrolled over a tile's rows."""
+"""Maximum estimated number of instructions of an epilogue that is unrolled over a tile's rows."""
 FUNCTION_INSTRUCTIONS = 25
 """Estimated number of instructions of an elementary function."""
 
@@ -221,9 +224,10 @@ class TileRows:
     """Rows of a register tile.
 
     Attributes:
-        at: Function that returns the coordinates of a row, without its units, from its number in the tile.
+        count: Number of rows.
+        at: Function (block, index of a row in the tile) that returns the coordinates of the row, without units.
         first: Index of the tile's first row among all rows.
-        active: Number of active rows, which come first; rows after them are not stored. None if all are active.
+        active: Number of active rows, which come first. Other rows are not stored. None if all rows are active.
     """
 
     count: int
@@ -235,9 +239,9 @@ class TileRows:
 class Epilogue:
     """Elementwise ops of a kernel that follow its products.
 
-    A long epilogue is a loop over the tile's rows, which reads their sums from memory. Unrolled over all rows, it would
-    be most of a kernel's code and compile time. Storing the sums costs little: there are not enough registers for all
-    sums and the epilogue's operands, so that most sums are spilled in any case.
+    A long epilogue is a loop over the tile's rows, which reads the sums of a row from memory. Unrolled over all rows,
+    it would be most of a kernel's code and compile time. Storing the sums costs little: the registers do not suffice
+    for all sums and the epilogue's operands, so that most sums are spilled in any case.
     """
 
     def __init__(self, region: Region, plan: KernelPlan, share: WorkerSlice | None) -> None:
@@ -252,10 +256,10 @@ class Epilogue:
         """Write the epilogue.
 
         Args:
-            emitter: Writer of values, which has the sums of all elements.
+            emitter: Emitter of values, which has all sums in registers.
             rows: Rows of the tile.
-            strips: Units of a row of the tile.
-            cells: Coordinates of all elements, by row.
+            strips: Strips of a row of the tile.
+            cells: For each row, the coordinates of all strips.
         """
         if self._loops(rows.count, len(strips)):
             self._loop(emitter, rows, strips, cells)
@@ -282,6 +286,7 @@ class Epilogue:
     # Loop over rows -------------------------------------------------------------------------------
 
     def _loops(self, rows: int, blocks: int) -> bool:
+        """True if the epilogue is a loop over rows."""
         sums, cost = self._sums_and_cost
         same_dtype = len({node.dtype for node in sums}) == 1  # so that one buffer can hold all sums
         return self.plan.parts == 1 and same_dtype and rows > 1 and cost * rows * blocks > MAX_UNROLLED
@@ -289,6 +294,7 @@ class Epilogue:
     def _loop(
         self, emitter: ValueEmitter, rows: TileRows, strips: tuple[Strip, ...], cells: Sequence[Sequence[Coordinates]]
     ) -> None:
+        """Write the stores of all sums, and the loop over rows that reads them."""
         block = emitter.block
 
         def places(row: Sequence[Coordinates], number: Index) -> Iterator[tuple[tuple[Node, Coordinates], Index]]:
@@ -332,10 +338,12 @@ class Epilogue:
         return read_products, cost
 
     def _is_computed(self, node: Node) -> bool:
+        """True if the epilogue computes a value instead of loading it."""
         return node in self.members or node not in self.memory.views
 
     @cached_property
     def _sums(self) -> list[Node]:
+        """Products whose sums the epilogue reads."""
         read_products, _ = self._sums_and_cost
         return [node for node in self.kernel.members if node in read_products]
 
@@ -351,5 +359,6 @@ class Epilogue:
 
     @cached_property
     def _memory(self) -> Buffer:
+        """Scratch buffer for the sums of one tile of each worker."""
         parts = 1 if self.share is None else self.share.parts
         return self.memory.scratch("sums", self._sums[0].dtype, self.tile.rows * self._pitch * parts)

@@ -21,10 +21,14 @@ from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Val
 
 @dataclass(frozen=True)
 class Strip:
-    """Vector of ``lanes`` units from ``start``, of which ``valid`` exist.
+    """Vector of units along an axis.
 
-    ``spacing`` is the distance between units. In the source of a view, it may differ from 1, because views may skip or
-    reverse units.
+    Attributes:
+        start: First unit.
+        lanes: Number of units.
+        valid: Number of units that exist; None if all do.
+        spacing: Distance between units. In the source of a view, it may differ from 1, because views may skip or
+            reverse units.
     """
 
     start: Index
@@ -46,12 +50,13 @@ Coordinates = tuple[Coordinate, ...]
 
 
 def absolute(coordinate: Coordinate) -> Index:
+    """Return a coordinate other than a strip as an index; for a step, its index in the whole sequence."""
     assert not isinstance(coordinate, Strip)
     return coordinate.absolute if isinstance(coordinate, Time) else coordinate
 
 
 def is_emitted(node: Node) -> bool:
-    """True for ops that readers compute on the fly: all but reductions, products and scans."""
+    """True for ops that readers can compute on the fly: views, index arithmetic, gathers and elementwise ops."""
     if node.op == "constant":
         return not node.tensor.rank
     return is_view(node) or node.op in ("iota", "dimension", "gather") or OPS[node.op].kind == "elementwise"
@@ -64,10 +69,10 @@ class ValueEmitter:
     Attributes:
         views: Values in memory.
         in_registers: Values that other code has computed, such as accumulators.
-        known: Values that this writer has computed.
-        computed: Predicate of nodes that are computed even if they are in memory.
-        at: Coordinates that are known in the block.
-        outer: Writer of the enclosing block, to which loop invariants are added.
+        known: Values that this emitter has computed.
+        computed: Function that is True for nodes that are computed even if they are in memory.
+        at: Coordinates that the loops around the block fix.
+        outer: Emitter of the enclosing block, to which loop invariants are added; None for the outermost block.
     """
 
     block: Block
@@ -79,11 +84,11 @@ class ValueEmitter:
     outer: ValueEmitter | None = None
 
     def within(self, block: Block, at: Coordinates = ()) -> ValueEmitter:
-        """Return a writer for an inner block, in which the coordinates ``at`` are known in addition."""
+        """Return an emitter for an inner block, around which loops also fix the coordinates ``at``."""
         return ValueEmitter(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
 
     def branch(self, block: Block) -> ValueEmitter:
-        """Return a writer for an inner block that can use this writer's values, but not the other way round."""
+        """Return an emitter for an inner block. It can use the values of this emitter, but not the reverse."""
         return replace(self, block=block, known=dict(self.known))
 
     def value(self, node: Node, at: Coordinates) -> Operand:
@@ -115,21 +120,22 @@ class ValueEmitter:
         return result
 
     def knows(self, at: Coordinates) -> bool:
+        """True if all coordinates are constants, or fixed by the loops around the block."""
         return all(isinstance(coordinate, int) or coordinate in self.at for coordinate in at)
 
     def _computed(self, node: Node, at: Coordinates) -> Operand | None:
-        """Return a value that needs no statements, at any coordinates; else None."""
-        return self._available(node, aligned(node.shape, at))  # equal positions have equal keys
+        """Return the value of ``node`` at ``at`` if it needs no statements; else None."""
+        return self._available(node, aligned(node.shape, at))  # equal positions have equal aligned coordinates
 
     def _available(self, node: Node, place: Coordinates) -> Operand | None:
-        """Return a value that needs no statements; None for others. ``place`` is a result of ``aligned``."""
+        """Return the value of ``node`` at aligned coordinates if it needs no statements; else None."""
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
         key = (node, place)
         return self.in_registers.get(key) or self.known.get(key)
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
-        """Return the values, with coordinates, that ``_compute`` needs first."""
+        """Return the values, with coordinates, that must be computed before ``node``."""
         if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension"):
             return []
         if node.op == "gather":
@@ -142,6 +148,7 @@ class ValueEmitter:
     # Memory --------------------------------------------------------------------------------------
 
     def _load(self, node: Node, view: View, at: Coordinates) -> Value:
+        """Load the value of a node from a view. A value that does not vary along the strip is a scalar."""
         name = label_of(node)
         index, unit, stride = place(view, at)
         if unit is None or stride == 0:
@@ -150,6 +157,7 @@ class ValueEmitter:
         return self.block.load(name, view.buffer, index, unit.lanes, valid, stride)
 
     def store(self, value: Operand, view: View, at: Coordinates) -> None:
+        """Store a value to a view."""
         index, unit, stride = place(view, at)
         if unit is None:
             self.block.statements.append(Store(value, view.buffer, index, origin=self.block.origin))
@@ -163,6 +171,7 @@ class ValueEmitter:
     # Computation ---------------------------------------------------------------------------------
 
     def _compute(self, node: Node, at: Coordinates) -> Operand:
+        """Write the computation of a node whose operands are available."""
         if node.op == "iota":
             return self._index(at[0])
         if node.op == "dimension":
@@ -182,6 +191,7 @@ class ValueEmitter:
         return self.block.let(node.op, spread, node.dtype, lanes, comment=node.name, **attributes)
 
     def spread(self, value: Operand, lanes: int) -> Operand:
+        """Broadcast a scalar to ``lanes`` lanes."""
         if value.lanes == lanes:
             return value
         if isinstance(value, Literal):
@@ -189,6 +199,7 @@ class ValueEmitter:
         return self.block.let("splat", [value], value.dtype, lanes)
 
     def _index(self, coordinate: Coordinate) -> Operand:
+        """Return a coordinate as an int64 value: the result of an ``iota``."""
         if isinstance(coordinate, Strip) and coordinate.lanes > 1:
             if coordinate.spacing == 1:
                 return self.block.let("unit", (), "int64", coordinate.lanes, index=coordinate.start)
@@ -201,6 +212,7 @@ class ValueEmitter:
         return self.block.let("index", (), "int64", 1, index=index)
 
     def _gather(self, node: Node, at: Coordinates) -> Operand:
+        """Return the entry of a table at an index that is computed at run time."""
         table, indices = node.operands
         rank = indices.tensor.rank
         position = self.value(indices, at[:rank])
@@ -225,7 +237,10 @@ def _has_room(view: View, unit: Strip, at: Coordinates) -> bool:
 
 
 def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
-    """Return the (index, strip, stride of lanes) of a view at coordinates."""
+    """Return the index in a view's buffer, the strip and the stride of its lanes, at coordinates.
+
+    If the coordinates have no strip of several lanes, the strip is None and the stride 0.
+    """
     index: Index = view.offset
     unit: Strip | None = None
     stride: Index = 0
@@ -243,7 +258,7 @@ def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
 
 
 def aligned(shape: Shape, at: Coordinates) -> Coordinates:
-    """Return the coordinates in an operand of this shape. Axes of size 1 are broadcast, and therefore read at 0."""
+    """Return the coordinates in an operand of ``shape``. Axes of size 1 are broadcast, and therefore read at 0."""
     own = at[len(at) - len(shape) :]
     if 1 not in shape:
         return own
@@ -278,7 +293,10 @@ def through(node: Node, at: Coordinates) -> Coordinates:
 
 
 def _of_split_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate:
-    """Return the coordinate on an axis of size ``extent`` that a reshape splits. Remove its parts from ``parts``."""
+    """Return the coordinate on an axis of size ``extent`` that a reshape splits.
+
+    ``parts`` has the sizes and coordinates of the axes after the split. The axes that form this axis are removed.
+    """
     whole, position = parts.pop(0)
     while whole != extent:
         dim, coordinate = parts.pop(0)

@@ -1,10 +1,10 @@
 """Conversions for which LLVM would call a library on some processors.
 
-Those between 64-bit integers and floats use 32-bit instructions. Results are those of the instructions of other
-processors. Integers are rounded to the nearest float, ties to even. Floats are rounded towards zero and saturate; NaN
-becomes 0. There is one function on scalars for each pair of types.
+Conversions between 64-bit integers and floats use 32-bit instructions. Their results are those of processors that have
+such instructions. Integers are rounded to the nearest float, ties to even. Floats are rounded towards zero and
+saturate; NaN becomes 0. There is one function on scalars for each pair of types.
 
-Those between float32 and the bits of a float16 work on vectors, and do not depend on the mode for denormal numbers.
+Conversions between float32 and the bits of a float16 work on vectors, and do not depend on the mode for denormals.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def wide_of_float(b: Instructions, x: Handle) -> Handle:
 def _to_f32(b: Instructions, arguments: Sequence[Handle]) -> Handle:
     """Write the function that converts an ``i64`` to float32, rounding once.
 
-    It rounds the 32 highest bits. The last of them is first set to 1 if any lower bit is 1.
+    The function rounds the 32 highest bits, the last of which is first set to 1 if any lower bit is 1.
     """
     x = arguments[0]
     zero = b.constant(0, x)
@@ -99,7 +99,7 @@ def float_of_half(b: Instructions, x: Handle) -> Handle:
     magnitude = b.shl(b.and_(word, b.constant(0x7FFF, word)), 13)
     normal = b.iadd(magnitude, b.constant(_REBIAS << 23, word))
     infinite = b.iadd(magnitude, b.constant(2 * _REBIAS << 23, word))
-    # A denormal number is the difference of two numbers with the exponent of the smallest normal number.
+    # A denormal is the difference of two floats with the exponent of the smallest normal number.
     start = b.constant(_REBIAS + 1 << 23, word)
     difference = b.bits(b.sub(b.from_bits(b.iadd(magnitude, start)), b.from_bits(start)))
     is_infinite = b.compare("sge", magnitude, b.constant(_HALF_INFINITE << 13, word))

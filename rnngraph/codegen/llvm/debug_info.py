@@ -1,8 +1,8 @@
 """Metadata of debug builds: lines, layers and phases, for ``gdb``, ``perf`` and ``objdump``.
 
 A layer in a phase appears as an inlined function. For example, an instruction of a kernel has the script's line in the
-function ``encoder/cell_0 forward``, inlined in ``scan2``. Code that several layers share has the names of all of them,
-and the line of the first. Instructions are the same with and without metadata.
+function ``encoder/cell_0 forward``, inlined in ``scan2``. Code that several layers share has the names of all layers,
+and the line of the first one. Instructions are the same with and without metadata.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..loop_ir.origins import Origins, layers_text
 DEFINITION = re.compile(r'(define .*?@"?([\w.$-]+)"?\(.*\).*?) \{$')
 _CALL = re.compile(r"\bcall .*?@([\w.$-]+)\(")
 MAX_COLUMN = 65535
-"""Maximum number of a column in LLVM. Lines whose origins have a larger number get the origins of their function."""
+"""Maximum column in LLVM's metadata. Lines whose origins have a larger number get the origins of their function."""
 
 
 def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None, own: Origins = ()) -> StageText:
@@ -25,9 +25,9 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
 
     Args:
         text: Text of the module.
-        numbered: Receives a number for the origins of each line. Locations have it as their column, which identifies
-            the origins in assembly.
-        own: Origins of functions that have no origins, and are not called from code that has origins.
+        numbered: Dictionary to which a number is added for the origins of each line. The number becomes the column of
+            locations, which identifies the origins in assembly. None for locations without a column.
+        own: Origins of functions without origins that no code with origins calls.
     """
     lines = _with_origins_of_callers(text.lines, own)
     writer = _Metadata(lines, numbered)
@@ -46,7 +46,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
 
 
 def _with_origins_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
-    """Give lines of functions without origins the origins of all calls of the function."""
+    """Return the lines, in which functions without origins have the origins of all their calls."""
     lines = list(lines)
     known: set[str] = set()
     callers: dict[str, dict[str, None]] = {}
@@ -111,14 +111,14 @@ class _Metadata:
         ]
 
     def function(self, name: str, origins: Origins) -> str:
-        """Add the node of a function, at the line of the function's first origin."""
+        """Add the node of a function, at the line of the function's first origin. Return the node's name."""
         file, line = (origins[0].file, origins[0].line) if origins else (self.file, 0)
         number = self._subprogram(name, file, line)
         self.functions[number] = file, line
         return number
 
     def place(self, function: str, origins: Origins) -> str:
-        """Add the node of a location in a function."""
+        """Add the node of a location in a function. Return the node's name."""
         if not origins:  # the code belongs to no line of a script
             return self._node(f"!DILocation(line: {self.functions[function][1]}, scope: {function})")
         first = origins[0]
@@ -133,16 +133,19 @@ class _Metadata:
         return self._node(f"!DILocation(line: {first.line}, {column}scope: {layer}, inlinedAt: {around})")
 
     def _column(self, origins: Origins) -> str:
+        """Return the field with the column of a location; empty if columns are not numbered."""
         if self.numbered is None:
             return ""
         number = self.numbered.setdefault(origins, len(self.numbered) + 1)
         return f"column: {number if number <= MAX_COLUMN else 0}, "
 
     def text(self) -> list[str]:
+        """Return the lines with all metadata."""
         named = [f"!llvm.dbg.cu = !{{{self.unit}}}", f"!llvm.module.flags = !{{{', '.join(self.flags)}}}"]
         return [*named, *(f"!{number} = {node}" for number, node in enumerate(self.nodes))]
 
     def _subprogram(self, name: str, file: str, line: int) -> str:
+        """Add the node of a function, or of a layer that appears as one. Return the node's name."""
         where = self._file(file)
         return self._distinct(
             f"DISubprogram(name: {_quoted(name)}, scope: {where}, file: {where}, line: {line}, type: {self.type}, "
@@ -151,18 +154,22 @@ class _Metadata:
         )
 
     def _file(self, path: str, separate_folder: bool = True) -> str:
-        """Add a file's node. ``separate_folder`` stores the folder in a separate field, as line tables require."""
+        """Add a file's node. Return the node's name.
+
+        ``separate_folder`` stores the folder in a separate field, as line tables require.
+        """
         folder, name = os.path.split(path if path.startswith("<") else os.path.abspath(path)) if path else ("", "")
         if not separate_folder:
             folder, name = "", f"{folder}/{name}"
         return self._node(f"!DIFile(filename: {_quoted(name or 'script')}, directory: {_quoted(folder)})")
 
     def _distinct(self, node: str) -> str:
+        """Add a node that is not shared. Return the node's name."""
         self.nodes.append(f"distinct !{node}")
         return f"!{len(self.nodes) - 1}"
 
     def _node(self, text: str, key: str = "") -> str:
-        """Add a node. Nodes with equal text are shared if their keys are equal."""
+        """Add a node. Return the node's name. Nodes with equal text are shared if their keys are equal."""
         if text + key not in self.numbers:
             self.nodes.append(text)
             self.numbers[text + key] = f"!{len(self.nodes) - 1}"

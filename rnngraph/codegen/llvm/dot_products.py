@@ -1,8 +1,8 @@
-"""Step of a register tile: a multiply-add of floats, or a dot product of narrow numbers; narrow weights are unpacked.
+"""Step of a register tile: a multiply-add of floats, or a dot product of narrow values; narrow weights are unpacked.
 
 Each implementation has three functions: one prepares an activation, one prepares a vector of weights, and one adds
 their product to a sum. A tile therefore prepares each operand only once. Products of bytes are exact, so that all
-implementations give the same numbers.
+implementations have the same results.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ..machine.target import Target
 from .instructions import Handle, Instructions, vector_type
 
 Parts = tuple[Handle, ...]
-"""Precomputed parts of one operand."""
+"""Prepared operand, as one or several values."""
 Add = Callable[[Instructions, Parts, Parts, Handle], Handle]
 
 MIN_LANES = 4
-"""Number of lanes of the smallest vector. Fewer lanes use a part of it."""
+"""Number of 32-bit lanes of the smallest vector. Fewer lanes use a part of that vector."""
 SIGN = {4: "llvm.x86.ssse3.psign.b.128", 8: "llvm.x86.avx2.psign.b"}
 MADDUBS = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw"}
 MADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
@@ -32,9 +32,9 @@ class DotInstructions(NamedTuple):
     """Instructions for one step of a product.
 
     Attributes:
-        left: Prepares an activation, or a word of narrow ones, which is the same in all lanes.
-        right: Prepares weights.
-        add: Returns the sum plus the products of the prepared operands.
+        left: Function that prepares an activation, or a word of narrow activations, broadcast to all lanes.
+        right: Function that prepares a vector of weights.
+        add: Function (builder, left, right, sum) that returns the sum plus the products of the prepared operands.
     """
 
     left: Callable[[Instructions, Handle], Parts]
@@ -43,15 +43,15 @@ class DotInstructions(NamedTuple):
 
 
 def dot_product(target: Target, dtype: str) -> DotInstructions:
-    """Return the instructions for narrow activations.
+    """Return the instructions for narrow activations of a dtype.
 
-    For ``bfloat16`` and ``uint8`` this is a single instruction, and for ``int8`` the target's fastest sequence.
+    For ``bfloat16`` and ``uint8``, a step is a single instruction; for ``int8``, the target's fastest sequence.
     """
     return SIGNED[target.signed_dots] if dtype == "int8" else ACCUMULATED
 
 
 def block_product(target: Target, scales: BlockScales) -> DotInstructions:
-    """Return the instructions for weights in blocks and int8 activations. With a ``zero``, weights are uint8."""
+    """Return the instructions for weights in blocks and int8 activations. Weights with a ``zero`` are unsigned."""
     if scales.zero and "int8" in target.dots:
         return WEIGHTS_FIRST
     if scales.bits == 4 and target.signed_dots == "maddubs":
@@ -60,10 +60,12 @@ def block_product(target: Target, scales: BlockScales) -> DotInstructions:
 
 
 def _unprepared(b: Instructions, x: Handle) -> Parts:
+    """Return an operand that needs no preparation."""
     return (x,)
 
 
 def _multiply_add(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """Write a multiply-add of floats."""
     return b.fma(left[0], right[0], total)
 
 
@@ -84,14 +86,14 @@ def _weights_first(b: Instructions, left: Parts, right: Parts, total: Handle) ->
 
 
 def bfloat16_words(b: Instructions, one: Handle, other: Handle, interleaved: bool) -> Handle:
-    """Write the rounding of two vectors to bfloat16, and return a vector of words of two numbers.
+    """Write the rounding of two vectors to bfloat16. Return a vector of words, each with two bfloat16 values.
 
     Args:
         b: Writer of instructions.
         one: The first vector, of 16 floats.
         other: The second vector, of 16 floats.
-        interleaved: Each word has one number of each vector. Otherwise, the words with numbers of the first vector
-            precede those of the second.
+        interleaved: True if each word has one value of each vector. False if the words of the first vector precede
+            those of the second.
     """
     name = "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
     joined = _call(b, name, Handle("", "bfloat", 32), other, one)
@@ -110,7 +112,7 @@ def _sdot(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
 
 
 def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Apply ``add`` to sums that may have fewer lanes than the processor's smallest vector, in a part of one."""
+    """Apply ``add`` to sums of fewer lanes than the processor's smallest vector, as a part of such a vector."""
     words, weights, wide = (b.wider(item, MIN_LANES) for item in (*left, *right, total))
     return _first_lanes(b, add(b, (words,), (weights,), wide), total.lanes)
 
@@ -130,6 +132,7 @@ def _call(b: Instructions, name: str, like: Handle, *arguments: Handle) -> Handl
 
 
 def _bitcast(b: Instructions, x: Handle, element: str, lanes: int) -> Handle:
+    """Reinterpret the bits of a value as ``lanes`` elements."""
     return b.emit(f"bitcast {x.type} {x.text} to {vector_type(element, lanes)}", element, lanes)
 
 
@@ -137,12 +140,13 @@ def _bitcast(b: Instructions, x: Handle, element: str, lanes: int) -> Handle:
 
 
 def _bytes(b: Instructions, x: Handle) -> Parts:
+    """Return words as a vector of bytes, at least as long as the smallest vector."""
     x = x if x.lanes >= MIN_LANES else b.wider(x, MIN_LANES)
     return (_bitcast(b, x, "i8", 4 * x.lanes),)
 
 
 def _magnitudes(b: Instructions, x: Handle) -> Parts:
-    """Return the magnitudes of weights as unsigned bytes, and the weights, whose signs are applied to activations."""
+    """Return the magnitudes of weights as unsigned bytes, and the weights, whose signs activations take over."""
     (weights,) = _bytes(b, x)
     return b.intrinsic("abs", weights, weights, Handle("false", "i1", 1)), weights
 
@@ -150,7 +154,8 @@ def _magnitudes(b: Instructions, x: Handle) -> Parts:
 def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
     """Write code for SSSE3 or AVX2, which adds pairs of products of unsigned and signed bytes in 16 bits.
 
-    The sum of two products of 127 fits. -128 could overflow, but ``narrow_products`` never produces it.
+    The sum of two products of magnitude 127 * 127 fits. A weight of -128 could overflow, but quantization to
+    -127..127 never produces it.
     """
     (words,), (magnitudes, weights) = left, right
     lanes = words.lanes // 4
@@ -164,6 +169,7 @@ def _small_byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle)
 
 
 def _unsigned_by_signed(b: Instructions, unsigned: Handle, signed: Handle, total: Handle) -> Handle:
+    """Return the total plus the sums of four products of unsigned and signed bytes per lane."""
     lanes = signed.lanes // 4
     pairs = _call(b, MADDUBS[lanes], Handle("", "i16", 2 * lanes), unsigned, signed)
     sums = _call(b, MADDWD[lanes], Handle("", "i32", lanes), pairs, b.constant(1, pairs))
@@ -178,7 +184,7 @@ def _even_and_odd(b: Instructions, x: Handle) -> Parts:
 
 
 def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names: Mapping[int, str] = MADDWD) -> Handle:
-    """Write code for SSE2, AVX-512BW or WebAssembly, which adds pairs of products of 16-bit numbers in 32 bits."""
+    """Write code for SSE2, AVX-512BW or WebAssembly, which adds pairs of products of 16-bit integers in 32 bits."""
     for x, y in zip(left, right, strict=True):
         sums = _call(b, names[x.lanes // 2], Handle("", "i32", x.lanes // 2), x, y)
         total = b.iadd(total, _first_lanes(b, sums, total.lanes))
@@ -186,22 +192,25 @@ def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names
 
 
 def _even_and_odd_of_a_word(b: Instructions, x: Handle) -> Parts:
+    """Return bytes 0 and 2 of a word, and bytes 1 and 3, each extended to 16 bits, by instructions of Cortex-M."""
     odd = b.intrinsic("fshr", x, x, x, b.constant(8, x))
     return _call(b, "llvm.arm.sxtb16", x, x), _call(b, "llvm.arm.sxtb16", odd, odd)
 
 
 def _word_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write SMLAD of Cortex-M, which adds the products of two pairs of 16-bit numbers."""
+    """Write SMLAD of Cortex-M, which adds the products of two pairs of 16-bit integers."""
     for x, y in zip(left, right, strict=True):
         total = _call(b, "llvm.arm.smlad", total, x, y, total)
     return total
 
 
 def _each_byte(b: Instructions, x: Handle) -> Parts:
+    """Return the four bytes of each word, each extended to 32 bits."""
     return tuple(b.ashr(b.shl(x, 24 - 8 * number), 24) for number in range(4))
 
 
 def _one_by_one(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """Write one 32-bit product and one addition for each byte."""
     for x, y in zip(left, right, strict=True):
         total = b.iadd(total, b.imul(x, y))
     return total
@@ -223,7 +232,7 @@ SIGNED = {
 
 
 def widened(b: Instructions, weights: Handle) -> Handle:
-    """Convert int8 or bfloat16 weights to float32; return other weights as they are."""
+    """Convert int8 or bfloat16 weights to float32. Other weights are returned unchanged."""
     if weights.element == "i8":
         return b.convert("sitofp", weights, "f32")
     if weights.element == "bf16":
@@ -232,5 +241,5 @@ def widened(b: Instructions, weights: Handle) -> Handle:
 
 
 def four_bits_of_each_byte(b: Instructions, weights: Handle, upper: int) -> Handle:
-    """Unpack int4 weights: return the lower or the upper 4 bits of each byte."""
+    """Unpack 4-bit weights: return the lower (``upper`` = 0) or the upper 4 bits of each byte."""
     return b.and_(b.lshr(weights, 4) if upper else weights, b.constant(0x0F0F0F0F, weights))

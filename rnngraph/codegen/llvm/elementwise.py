@@ -113,6 +113,7 @@ def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> 
 
 
 def _is_constant(x: Handle) -> bool:
+    """True for a literal."""
     return not x.text.startswith("%")
 
 
@@ -123,6 +124,7 @@ def _is_constant_nan(x: Handle) -> bool:
 
 
 def _sign(b: Instructions, x: Handle, floating: bool) -> Handle:
+    """Write the sign: -1, 0 or 1, or a NaN unchanged."""
     zero, one = b.constant(0, x), b.constant(1, x)
     less, more = ("olt", "ogt") if floating else ("slt", "sgt")
     positive = b.select(b.compare(more, x, zero), one, x)  # zero and NaN are unchanged
@@ -130,6 +132,7 @@ def _sign(b: Instructions, x: Handle, floating: bool) -> Handle:
 
 
 def _cast(b: Instructions, x: Handle, element: str) -> Handle:
+    """Write a conversion between element types, as ``ir.numbers.narrow`` defines it."""
     was, now = x.element, element
     if was == now:
         return x
@@ -162,7 +165,7 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
 def _saturate(b: Instructions, x: Handle, element: str) -> Handle:
     """Write a saturating conversion of a float to a narrow integer type. NaN becomes the maximum.
 
-    LLVM would do its own saturating conversion lane by lane.
+    LLVM's saturating conversion to such types would be compiled lane by lane.
     """
     low, high = narrow.LIMITS["uint8" if element == "u8" else "int8"]
     minimum, maximum = b.constant(low, x), b.constant(high, x)
@@ -189,12 +192,14 @@ def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
 
 
 def _rotate(b: Instructions, x: Handle, count: int) -> Handle:
+    """Rotate the bits of 32-bit words to the left."""
     return b.intrinsic("fshl", x, x, x, b.constant(count, x))
 
 
 def _threefry(
     b: Instructions, key: tuple[Handle, Handle], x: tuple[Handle, Handle], rounds: int
 ) -> tuple[Handle, Handle]:
+    """Write ``rounds`` rounds of Threefry-2x32."""
     parity = b.xor(
         b.xor(key[0], key[1]),
         b.constant(random.PARITY - (1 << 32) if random.PARITY >> 31 else random.PARITY, key[0]),
@@ -212,10 +217,12 @@ def _threefry(
 
 
 def _words(b: Instructions, x: Handle) -> tuple[Handle, Handle]:
+    """Return the lower and the upper 32 bits of 64-bit integers."""
     return b.convert("trunc", x, "i32"), b.convert("trunc", b.lshr(x, 32), "i32")
 
 
 def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
+    """Return the key of random numbers, 64 bits, for (seed, step, row, word of the site)."""
     seed, step, row, site_word = x
     step_word = b.convert("trunc", step, "i32")
     key = _threefry(b, _words(b, seed), (site_word, step_word), random.KEY_ROUNDS)
@@ -226,6 +233,7 @@ def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
 
 
 def random_uniform(b: Instructions, key: Handle, unit: Handle) -> Handle:
+    """Return the uniform random float in [0, 1) of a key and a unit."""
     unit_word = b.convert("trunc", unit, "i32")
     word, _ = _threefry(b, _words(b, key), (unit_word, b.constant(0, unit_word)), random.UNIT_ROUNDS)
     return b.mul(b.convert("uitofp", b.lshr(word, 8), "f32"), b.literal(2.0**-24, "f32", word.lanes))

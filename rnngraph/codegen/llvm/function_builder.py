@@ -23,7 +23,7 @@ class FunctionBuilder:
         known: Results of index arithmetic that are available, one dictionary for each enclosing scope.
         own: Origins of the function as a whole.
         origins: Origins of the current statement.
-        marks: Lines at which the origins change.
+        marks: Numbers of the lines at which the origins change, with the new origins.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class FunctionBuilder:
         starts: Sequence[Handle],
         iteration: Callable[[str, Sequence[Handle]], Sequence[Handle]],
     ) -> list[Handle]:
-        """Write a loop that tests after each iteration whether there is another one, and before the first one.
+        """Write a loop that tests its condition once before the loop, and then after each iteration.
 
         Args:
             name: Name of the variable.
-            bounds: First number, limit and step of the variable.
-            starts: Values that the first iteration gets.
-            iteration: Writes an iteration, and returns the values for the next one.
+            bounds: First value, limit and step of the variable.
+            starts: Carried values before the first iteration.
+            iteration: Function (variable, carried values) that writes an iteration, and returns the next values.
 
         Returns:
             The values after the last iteration.
@@ -127,7 +127,7 @@ class FunctionBuilder:
             self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
         self.start(body)
         place = len(self.lines)
-        self.lines.extend("" for _ in range(1 + len(starts)))  # phis, once the last block of the body is known
+        self.lines.extend("" for _ in range(1 + len(starts)))  # room for phis, which name the last block of the body
         carried = [handle._replace(text=f"%{name}.{number}.{place}") for place, handle in enumerate(starts)]
         self.known.append({})
         nexts = iteration(variable, carried)
@@ -172,7 +172,7 @@ class FunctionBuilder:
         return total
 
     def _floor(self, floor: Floor) -> str:
-        """Write a division by a constant, which LLVM compiles to other instructions. Operands are never negative."""
+        """Write a division by a constant, which LLVM compiles to a multiplication. Operands are never negative."""
         return self.combine("udiv", self.index(floor.dim), self._number(floor.by))
 
     def _number(self, number: int) -> str:
@@ -188,11 +188,11 @@ class FunctionBuilder:
         return str(number)
 
     def combine(self, op: str, a: str, b: str) -> str:
-        """Write ``a op b`` in index arithmetic, unless its result is available in this scope."""
+        """Return ``a op b`` in index arithmetic. A result that is available in this scope is reused."""
         return self.once(f"{op} {self.index_kind} {a}, {b}", self.index_kind, "i")
 
     def once(self, instruction: str, element: str, name: str) -> str:
-        """Write an instruction without side effects, unless its result is available in this scope."""
+        """Return the result of an instruction without side effects. A result that is available is reused."""
         for scope in self.known:
             if instruction in scope:
                 return scope[instruction]
@@ -200,7 +200,7 @@ class FunctionBuilder:
         return text
 
     def holds(self, condition: Condition) -> Handle:
-        """Write the test of a condition."""
+        """Write the test of a condition. Return the result."""
         index, b = self.index(condition[0]), self.b
         low = b.emit(f"icmp sle {self.index_kind} {self.index(condition[1])}, {index}", "i1", 1, "from")
         high = b.emit(f"icmp slt {self.index_kind} {index}, {self.index(condition[2])}", "i1", 1, "below")
@@ -217,8 +217,8 @@ class FunctionBuilder:
         address.
 
         LLVM's loop strength reduction tries to share sums between all pointers of a loop. That takes a quarter of the
-        compile time, and gains nothing where instructions can have addresses as complex as on x86. On such processors
-        the variable part is frozen.
+        compile time, and gains nothing if instructions have addresses as complex as on x86. For such processors, the
+        variable part is frozen, so that LLVM does not see a sum.
         """
         constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
         kind = LLVM_TYPES[memory_element(buffer.dtype)]
@@ -237,8 +237,8 @@ class FunctionBuilder:
             kind: LLVM type of the elements.
             pointer: The original pointer.
             offset: Number of elements.
-            onward: The pointer moves upward within its buffer, so that the address does not wrap. On WebAssembly, this
-                allows LLVM to make an offset part of a load; elsewhere it has no effect.
+            onward: True if the pointer moves upward within its buffer, so that the address does not wrap. On
+                WebAssembly, LLVM can then make the offset part of a load; elsewhere, there is no effect.
         """
         flag = " nuw" if onward and self.index_kind == "i32" else ""
         return self.once(f"getelementptr{flag} {kind}, ptr {pointer}, {self.index_kind} {offset}", "i64", "at")
@@ -254,6 +254,7 @@ class FunctionBuilder:
         return self._sized(Handle(self.index(valid), self.index_kind, 1), "i32")
 
     def _sized(self, x: Handle, element: str) -> Handle:
+        """Convert an integer to another width."""
         if x.element == element:
             return x
         return self.b.convert("sext" if element == "i64" else "trunc", x, element)
@@ -261,7 +262,7 @@ class FunctionBuilder:
     def fixed(self, pointer: str) -> str:
         """Return a pointer that LLVM's passes for loops do not rewrite.
 
-        On WebAssembly they would add an addition to each load, because they cannot prove that sums do not wrap.
+        On WebAssembly, the passes would add an addition to each load, because they cannot prove that sums do not wrap.
         """
         return self.frozen(pointer) if self.target.triple.startswith("wasm") else pointer
 
@@ -270,7 +271,7 @@ class FunctionBuilder:
         return self.once(f"freeze ptr {pointer}", "i64", "at")
 
     def let_index(self, let: LetIndex) -> None:
-        """Compute a size, and bind it to its name."""
+        """Write the computation of a size, and bind the result to the size's name."""
         b, kind = self.b, self.index_kind
         if let.op == "read":
             assert let.source is not None

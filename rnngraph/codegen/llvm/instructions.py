@@ -26,8 +26,8 @@ LLVM_TYPES = {
 }
 """LLVM types of elements.
 
-A bfloat16 is an integer with its bits, because LLVM calls a library for ``bfloat`` on some processors. ``bfloat`` is
-only the operand type of dot products.
+A bfloat16 is represented by its bits as an integer, because LLVM calls a library for ``bfloat`` on some processors.
+``bfloat`` is only the operand type of dot products.
 """
 SUFFIXES = {
     "f32": "f32",
@@ -43,7 +43,7 @@ SUFFIXES = {
 
 
 _LONG = 16
-"""Number of float32 lanes from which on LLVM takes long to compile a shuffle."""
+"""Minimum number of float32 lanes at which LLVM takes long to compile a shuffle."""
 
 
 class Handle(NamedTuple):
@@ -55,15 +55,18 @@ class Handle(NamedTuple):
 
     @property
     def type(self) -> str:
+        """LLVM type."""
         return vector_type(self.element, self.lanes)
 
 
 def vector_type(element: str, lanes: int) -> str:
+    """Return the LLVM type of a vector; of a scalar for one lane."""
     scalar = LLVM_TYPES[element]
     return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
 
 
 def element_of(dtype: str) -> str:
+    """Return the element type of handles for a dtype, a key of ``LLVM_TYPES``."""
     return "i1" if dtype == "bool" else SHORT_NAMES[dtype]
 
 
@@ -86,12 +89,12 @@ class Instructions(IRBuilder):
     """Builder of instructions on typed handles, including vectors.
 
     Attributes:
-        has_fma: Whether the target has a fused multiply-add.
-        has_estimates: Whether the target has estimates of reciprocals, to 14 bits.
-        has_scale: Whether the target scales by a power of two in one instruction.
+        has_fma: True if the target has a fused multiply-add.
+        has_estimates: True if the target has estimates of reciprocals, to 14 bits.
+        has_scale: True if the target scales by a power of two in one instruction.
         absent: Missing operations, as in ``Target``.
         intrinsics: Declarations of intrinsics that the module needs, by name.
-        helpers: Functions that the module needs, by name.
+        helpers: Text of functions that the module needs, by name.
     """
 
     def __init__(
@@ -107,12 +110,14 @@ class Instructions(IRBuilder):
         super().__init__(lines)
         self.has_fma, self.has_estimates, self.has_scale, self.absent = has_fma, has_estimates, has_scale, absent
         self.intrinsics, self.helpers = intrinsics, {} if helpers is None else helpers
-        self.pairs_of: dict[str, Handle] = {}  # shuffled floats as doubles, by the name of the floats
+        self.pairs_of: dict[str, Handle] = {}  # pairs of floats as doubles, by the name of the vector of floats
 
     def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
+        """Write an instruction. Return the handle of the result."""
         return Handle(self.value(text, name), element, lanes)
 
     def intrinsic(self, name: str, result: Handle | tuple[str, int], *arguments: Handle, overload: str = "") -> Handle:
+        """Write a call of ``llvm.<name>``. ``result`` has the type of the result."""
         element, lanes = (result.element, result.lanes) if isinstance(result, Handle) else result
         full = f"llvm.{name}.{overload or overload_suffix(element, lanes)}"
         kinds = ", ".join(item.type for item in arguments)
@@ -134,7 +139,7 @@ class Instructions(IRBuilder):
         arguments: Sequence[Handle],
         body: Callable[[Instructions, Sequence[Handle]], Handle],
     ) -> Handle:
-        """Write a call of an internal function. Its ``body`` is written once per module."""
+        """Write a call of an internal function, whose ``body`` is written once per module."""
         kind = vector_type(*result)
         if name not in self.helpers:
             inner = Instructions(
@@ -157,15 +162,15 @@ class Instructions(IRBuilder):
     def repeat(
         self, start: Sequence[Handle], body: Callable[[Sequence[Handle]], tuple[Sequence[Handle], Handle]]
     ) -> list[Handle]:
-        """Write a loop that runs at least once, and return its final values.
+        """Write a loop that runs at least once. Return the final values.
 
         A loop ends the current basic block. It is allowed only in a ``helper``, because no other code refers to the
         blocks of a helper.
 
         Args:
             start: Initial values.
-            body: Writes an iteration, and returns the next values and a mask. The loop continues while any lane of the
-                mask is true.
+            body: Function that writes an iteration, and returns the next values and a mask. The loop continues while
+                any lane of the mask is true.
         """
         self.count += 1
         before, turn, after = (f"{name}.{self.count}" for name in ("before", "turn", "after"))
@@ -198,12 +203,15 @@ class Instructions(IRBuilder):
     # Constants and types -------------------------------------------------------------------------
 
     def dtype_of(self, x: Handle) -> str:
+        """Return the dtype of a float."""
         return "float32" if x.element == "f32" else "float64"
 
     def constant(self, value: float, like: Handle) -> Handle:
+        """Return a constant of the type of ``like``."""
         return self.literal(value, like.element, like.lanes)
 
     def literal(self, value: float, element: str, lanes: int) -> Handle:
+        """Return a constant that is equal in all lanes."""
         if element in ("f32", "f64"):
             text = float_text(float(value), element)
         elif element == "i1":
@@ -237,14 +245,13 @@ class Instructions(IRBuilder):
         return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
 
     def wider(self, x: Handle, lanes: int) -> Handle:
-        """Return a vector of ``lanes`` lanes, which repeats the lanes of ``x``."""
+        """Return a longer vector of ``lanes`` lanes, which repeats the lanes of ``x``."""
         return self.splat(x, lanes) if x.lanes == 1 else self.shuffle(x, x, [lane % x.lanes for lane in range(lanes)])
 
     def reciprocal_estimate(self, x: Handle) -> Handle | None:
-        """Write an estimate of 1/x for float32, and return it; None if the target has none.
+        """Return an estimate of 1/x for float32; None for float64, or if the target has no estimates.
 
-        For float64 there is none, because it would need three corrections. Fewer than four lanes use a part of a
-        vector of four.
+        For float64, an estimate would need three corrections. Fewer than four lanes use a part of a vector of four.
         """
         if not self.has_estimates or x.element != "f32":
             return None
@@ -254,7 +261,7 @@ class Instructions(IRBuilder):
         return self._estimate(x)
 
     def scale(self, x: Handle, exponent: Handle) -> Handle | None:
-        """Write x·2^exponent, for an exponent that is an integral float. None if the target has no such instruction."""
+        """Return x·2^exponent, for an integral float as exponent; None if the target has no such instruction."""
         if not self.has_scale:
             return None
         least = 4 if x.element == "f32" else 2
@@ -266,7 +273,7 @@ class Instructions(IRBuilder):
     def _scale(self, x: Handle, exponent: Handle) -> Handle:
         kind, bits = ("ps", 32) if x.element == "f32" else ("pd", 64)
         name, mask = f"llvm.x86.avx512.mask.scalef.{kind}.{bits * x.lanes}", f"i{max(8, x.lanes)}"
-        is_whole = bits * x.lanes == 512  # only the widest has a rounding mode; 4 is the current mode
+        is_whole = bits * x.lanes == 512  # only the widest vector has an operand for rounding; 4 is the current mode
         types = [x.type, x.type, x.type, mask, *(["i32"] * is_whole)]
         self.intrinsics[name] = f"declare {x.type} @{name}({', '.join(types)})"
         values = [x.text, exponent.text, "zeroinitializer", "-1", *(["4"] * is_whole)]
@@ -274,6 +281,7 @@ class Instructions(IRBuilder):
         return self.emit(f"call {x.type} @{name}({operands})", x.element, x.lanes, "scale")
 
     def _estimate(self, x: Handle) -> Handle:
+        """Write a call of the instruction for ``reciprocal_estimate``."""
         name = f"llvm.x86.avx512.rcp14.ps.{32 * x.lanes}"
         mask = f"i{max(8, x.lanes)}"
         self.intrinsics[name] = f"declare {x.type} @{name}({x.type}, {x.type}, {mask})"
@@ -292,13 +300,14 @@ class Instructions(IRBuilder):
     def round_even(self, x: Handle) -> Handle:
         if "rounding" not in self.absent:
             return self.intrinsic("roundeven", x, x)
-        # This float and all larger ones are integral. Adding it to a smaller number rounds that to an integer.
+        # ``whole`` and all larger floats are integral. Adding it to a smaller float rounds that float to an integer.
         whole = self.constant(2.0**23 if x.element == "f32" else 2.0**52, x)
         magnitude = self.abs(x)
         rounded = self.copysign(self.sub(self.add(magnitude, whole), whole), x)
         return self.select(self.compare("olt", magnitude, whole), rounded, x)
 
     def compare(self, op: str, x: Handle, y: Handle) -> Handle:
+        """Write a comparison by LLVM's name of it, such as ``olt``. Return a mask."""
         kind = "fcmp" if x.element in ("f32", "f64") else "icmp"
         return self.emit(f"{kind} {op} {x.type} {x.text}, {y.text}", "i1", x.lanes, "is")
 
@@ -309,12 +318,15 @@ class Instructions(IRBuilder):
     # Conversions ---------------------------------------------------------------------------------
 
     def convert(self, op: str, x: Handle, element: str) -> Handle:
+        """Write a conversion by LLVM's name of it, such as ``sitofp``."""
         return self.emit(f"{op} {x.type} {x.text} to {vector_type(element, x.lanes)}", element, x.lanes, op)
 
     def bits(self, x: Handle) -> Handle:
+        """Return the bits of floats as integers."""
         return self.convert("bitcast", x, "i32" if x.element == "f32" else "i64")
 
     def from_bits(self, x: Handle) -> Handle:
+        """Return the floats with the given bits."""
         return self.convert("bitcast", x, "f32" if x.element == "i32" else "f64")
 
     # Integers and masks --------------------------------------------------------------------------
@@ -385,7 +397,7 @@ class Instructions(IRBuilder):
         return Handle(f"<{bits}>", "i1", lanes)
 
     def shuffle(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
-        """Return the lanes of the concatenation of two vectors in this ``order``."""
+        """Return the lanes with indices ``order`` of the concatenation of two vectors."""
         if x.element == "f32" and x.lanes == len(order) == _LONG and _moves_pairs(order):
             return self._shuffle_pairs(x, y, [place // 2 for place in order[::2]])
         places = ", ".join(f"i32 {place}" for place in order)
@@ -407,7 +419,7 @@ class Instructions(IRBuilder):
     def halves(self, x: Handle) -> tuple[Handle, Handle]:
         """Return the lower and the upper half of the lanes."""
         half = x.lanes // 2
-        if half == 1:  # a vector of one lane is not a scalar
+        if half == 1:  # LLVM's type of a scalar is not that of a vector of one lane
             return self.extract(x, 0), self.extract(x, 1)
         return self.shuffle(x, x, range(half)), self.shuffle(x, x, range(half, x.lanes))
 
@@ -423,6 +435,7 @@ class Instructions(IRBuilder):
         return Handle(whole, results[0].element, x.lanes)
 
     def extract(self, x: Handle, lane: int) -> Handle:
+        """Return one lane as a scalar."""
         if x.lanes == 1:
             return x
         return self.emit(f"extractelement {x.type} {x.text}, i64 {lane}", x.element, 1, "lane")
@@ -433,4 +446,5 @@ def _moves_pairs(order: Sequence[int]) -> bool:
 
 
 def overload_suffix(element: str, lanes: int) -> str:
+    """Return the suffix of an intrinsic's name for a type, such as ``v8f32``."""
     return SUFFIXES[element] if lanes == 1 else f"v{lanes}{SUFFIXES[element]}"

@@ -25,9 +25,9 @@ def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int
     """Return assembly text with a comment wherever the origin of instructions changes.
 
     Args:
-        debug_text: Text of the debug build, with metadata.
         assembly: Assembly text of the debug build.
-        numbered: Numbers that ``with_debug_info`` gave to origins, which are the columns of locations.
+        debug_text: LLVM text of the debug build, with metadata.
+        numbered: Numbers of origins from ``with_debug_info``, which are the columns of locations.
     """
     of_column, own = {number: origins for origins, number in numbered.items()}, _own_origins(debug_text)
     lines: list[StageLine] = []
@@ -60,7 +60,7 @@ def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int
 
 
 def _own_origins(debug_text: StageText) -> dict[str, Origins]:
-    """Return by function the origins of code that belongs to no single kernel, such as the function's return."""
+    """Return, by function, the origins of code that belongs to no single kernel, such as the function's return."""
     origins_by_name: dict[str, Origins] = {}
     name = ""
     for line, origins in debug_text.lines:

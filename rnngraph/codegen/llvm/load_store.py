@@ -11,7 +11,7 @@ from .instructions import LLVM_TYPES, Handle, element_of, memory_element, overlo
 def read(
     builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: Valid, stride: Index, name: str
 ) -> Handle:
-    """Write a load. Invalid lanes become 0, and their memory is not accessed."""
+    """Write a load of a scalar or vector. Lanes from ``valid`` on become 0, and their memory is not accessed."""
     b, element, size = builder.b, memory_element(dtype), ITEM_BYTES[dtype]
     kind = vector_type(element, lanes)
     if lanes == 1 or (stride == 1 and valid is None):
@@ -30,7 +30,7 @@ def read(
 
 
 def load(builder: FunctionBuilder, statement: Load) -> None:
-    """Write a load of an element or of contiguous lanes, or a gather. A byte that is not 0 is a true bool."""
+    """Write a load of an element, of contiguous lanes, or of lanes with a stride. Any nonzero byte is a true bool."""
     b, value = builder.b, statement.value
     name = value.name.rpartition(".")[0] or value.name
     pointer = builder.address(statement.buffer, statement.index)
@@ -41,7 +41,7 @@ def load(builder: FunctionBuilder, statement: Load) -> None:
 
 
 def store(builder: FunctionBuilder, statement: Store) -> None:
-    """Write a store of an element or of contiguous lanes, or a scatter."""
+    """Write a store of an element, of contiguous lanes, or of lanes with a stride."""
     b, dtype = builder.b, statement.buffer.dtype
     value, pointer = builder.operand(statement.value), builder.address(statement.buffer, statement.index)
     if dtype == "bool":
@@ -65,7 +65,7 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
 
 
 def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, offset: int) -> str:
-    """Return the address of a row's element or of a column's first lane, at step ``k + offset``."""
+    """Return the address at step ``k + offset`` of an operand that begins at ``place`` and advances by ``stride``."""
     buffer, index = place
     kind = LLVM_TYPES[element_of(buffer.dtype)]
     constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index

@@ -57,7 +57,7 @@ def module_text(functions: Sequence[Function], entries: Sequence[Entry], target:
 def module_lines(
     functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str, with_origins: bool = True
 ) -> StageText:
-    """Return the lines of a module, with their origins if ``with_origins``."""
+    """Return the lines of a module. With ``with_origins``, each line has the origins of its statement."""
     intrinsics: dict[str, str] = {}
     helpers: dict[str, str] = {}
 
@@ -79,6 +79,7 @@ def module_lines(
 
 
 def _without_origins(text: str) -> list[StageLine]:
+    """Return the lines of a text, without origins."""
     return [*map(StageLine, text.split("\n"))]
 
 
@@ -122,8 +123,9 @@ class _FunctionWriter(FunctionBuilder):
     # Functions -----------------------------------------------------------------------------------
 
     def internal(self) -> list[StageLine]:
+        """Return the lines of a function that other functions of the module call."""
         function = self.function
-        # If a function has a barrier, other workers access its memory too.
+        # If a function has a barrier, other workers access its memory, too.
         serial = "" if has_barrier(function.body) else " noalias"
         parameters = [f"ptr{serial} %{buffer.name}" for buffer in function.buffers]
         parameters += [f"{self.index_kind} %{name}" for name in function.sizes]
@@ -134,7 +136,7 @@ class _FunctionWriter(FunctionBuilder):
         return self._lines([*head, f"define internal void @{function.name}({', '.join(parameters)}) #0 {{"], True)
 
     def _lines(self, head: Sequence[str], is_internal: bool) -> list[StageLine]:
-        """Return the lines of the whole function."""
+        """Return the lines of the function, whose first lines are ``head``."""
         if self.statement_origins is None:  # no origins are needed
             return [StageLine("\n".join([*head, "entry:", *self.lines, "  ret void", "}", ""]))]
         every = self.statement_origins.all
@@ -146,6 +148,7 @@ class _FunctionWriter(FunctionBuilder):
         return [*begin, *body, StageLine("  ret void", self.own), StageLine("}", self.own), StageLine("")]
 
     def entry(self, entry: Entry) -> list[StageLine]:
+        """Return the lines of a function that is called from outside."""
         self._slots = {name: number for number, name in enumerate(entry.slots)}
         self._places = entry.places
         kind = self.index_kind
@@ -176,7 +179,7 @@ class _FunctionWriter(FunctionBuilder):
         return self.once(moved, "i64", _plain(buffer.name))
 
     def _slot(self, name: str, kind: str) -> str:
-        """Load an entry's argument. It is loaded where it is needed, so that few are in registers."""
+        """Load an entry's argument, once per scope that needs it, so that few arguments occupy registers."""
         place = self.once(f"getelementptr i64, ptr %arguments, i64 {self._slots[name]}", "i64", "slot")
         return self.once(f"load {kind}, ptr {place}", "i64" if kind == "ptr" else kind, _plain(name))
 
@@ -335,6 +338,7 @@ class _FunctionWriter(FunctionBuilder):
         self.lines.append(f"  store i64 {now.text}, ptr {clock}")
 
     def _let(self, let: Let) -> None:
+        """Write the computation of a value."""
         b = self.b
         attributes = dict(let.attributes)
         element, lanes = element_of(let.value.dtype), let.value.lanes
@@ -363,8 +367,8 @@ class _FunctionWriter(FunctionBuilder):
 def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
     """Reduce all lanes of each of 2^n vectors, in an order that depends only on the number of lanes.
 
-    Each step combines the two halves of the lanes. Several vectors are first combined to one, which has a part of the
-    lanes of each; then each step combines the halves of all parts at once.
+    Each step combines the two halves of the lanes. Several vectors are first combined to one vector, which has some
+    lanes of each row; then each step combines the halves of all rows at once.
     """
     lanes = rows[0].lanes  # lanes of a vector that belong to one row
     while lanes > 1:
@@ -386,4 +390,5 @@ def _halves_combined(b: Instructions, op: str, one: Handle, other: Handle, half:
 
 
 def _plain(name: str) -> str:
+    """Return a name with underscores in place of all characters but letters and digits."""
     return "".join(character if character.isalnum() else "_" for character in name)

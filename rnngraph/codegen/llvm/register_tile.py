@@ -50,7 +50,7 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
 
 
 def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """Write the sums of several products, one after another, in a loop over the products' pointers."""
+    """Write the sums of a tile of chained products, in a loop over the products, which rotates their pointers."""
     bases, places = _shared_bases([(*left, *right) for left, right in tile.factors])
     pointers = [[Handle(builder.address(*place), "ptr", 1) for place in base] for base in zip(*bases, strict=True)]
     for own, condition in zip(pointers, tile.conditions, strict=False):
@@ -96,7 +96,10 @@ def _where(builder: FunctionBuilder, inside: Sequence[Handle], starts: Sums, pro
 
 
 def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Place]], list[tuple[int, int]]]:
-    """Return the base addresses of each product, and for each operand the index of its base and a constant offset."""
+    """Return distinct base addresses, and for each operand the index of its base and its distance from the base.
+
+    Operands share a base if their distance is the same constant in all products.
+    """
     bases: list[Sequence[Place]] = []
     places: list[tuple[int, int]] = []
     for place in zip(*products, strict=True):
@@ -131,6 +134,7 @@ def _product(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
 
 
 def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
+    """Write the sum of a result's partial sums, in order."""
     total, *others = accumulators
     for other in others:
         total = builder.b.add(total, other)
@@ -138,7 +142,7 @@ def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
 
 
 def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
-    """Write the sums over blocks of k, which are added in order."""
+    """Write the sums over each block of k, and their addition to the totals, in order."""
     _hoist_addresses(builder, tile)
     zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
     # -0.0 is the exact neutral element of addition
@@ -163,7 +167,7 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
 
 
 def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales, starts: Sums) -> Sums:
-    """Write the sums of products of bytes over blocks of k, which are multiplied by their scales and added in order."""
+    """Write the sums of products of bytes over each block of k, which are scaled and added to the totals, in order."""
     _hoist_addresses(builder, tile)
     for place in scales.places:
         builder.address(*place)
@@ -205,7 +209,7 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
 def _sum_over_k(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
     """Write the sum over k from ``first`` to ``last``, as an unrolled loop or without a loop.
 
-    ``rest`` is the number of narrow numbers after the last whole step.
+    ``rest`` is the number of narrow values of k after the last whole step.
     """
     unroll, steps = tile.unroll, last - first
     if not isinstance(steps, int):
@@ -222,7 +226,7 @@ def _sum_over_k(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Ind
 
 
 def _let_unique(builder: FunctionBuilder, let: LetIndex) -> Size:
-    """Write ``let`` under a unique name, and return that name as a size."""
+    """Write a computation of a size under a unique name. Return the size."""
     builder.b.count += 1
     builder.let_index(let := replace(let, name=f"{let.name}.{builder.b.count}"))
     return size(let.name)
@@ -249,14 +253,14 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
 
 
 def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
-    """Write a prefetch of the weights that are read next."""
+    """Write a prefetch of one cache line of the weights that a later tile reads."""
     buffer, index = tile.prefetched or tile.right[0]
     of_step = ALIGNMENT // ITEM_BYTES[buffer.dtype] // tile.unroll
     builder.b.prefetch(step_pointer(builder, (buffer, index + ahead), builder.index(k), of_step, 0))
 
 
 def _prefetch_row(builder: FunctionBuilder, destination: Destination, unroll: int, k: Index) -> None:
-    """Write prefetches of the row to which this iteration's share of the results goes."""
+    """Write prefetches, for writing, of one row of the results: each iteration over k prefetches another row."""
     for place in destination.lines:
         pointer = step_pointer(builder, place, builder.index(k), destination.pitch // unroll, 0)
         builder.b.prefetch(pointer, for_writing=True)
@@ -271,7 +275,10 @@ def _loop(
     starts: Sums,
     iterate: Callable[[Index, Sums], Sums],
 ) -> Sums:
-    """Write a loop that carries sums. ``iterate`` writes an iteration and returns the next sums."""
+    """Write a loop that carries sums. Return the sums after the loop.
+
+    ``iterate`` writes an iteration, and returns the next sums.
+    """
     lengths = [len(row) for row in starts]
 
     def rows_of(handles: Sequence[Handle]) -> Sums:
@@ -291,7 +298,7 @@ def _steps(
 ) -> Sums:
     """Write the steps ``first + offset`` for all ``offsets``, in order, for each accumulator.
 
-    ``rest`` is the number of narrow numbers in the last step, if that is not a whole one.
+    ``rest`` is the number of narrow values in the last step, if it is smaller than ``dot_width``; else 0.
     """
     b = builder.b
     sums = [list(row) for row in accumulators]
@@ -328,7 +335,7 @@ def _steps(
 
     for offset in offsets:
         strand = offset % tile.accumulators * len(columns)
-        # Keep the operand with fewer vectors in registers, and load the other one by one.
+        # Keep all vectors of the operand with fewer vectors in registers, and load one vector of the other at a time.
         if len(rows) > len(columns):
             weights = []
             for j in columns:
@@ -368,7 +375,7 @@ def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offs
 
 
 def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:
-    """Write a load of all k of a row as one vector, for a tile with few k.
+    """Write a load of all steps of k of a row as one vector, for a tile with few steps.
 
     The vector is frozen, because LLVM would otherwise turn each broadcast of a lane into a load.
     """
@@ -377,7 +384,7 @@ def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: i
 
 
 def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:
-    """Write a load of ``count`` narrow numbers as a 32-bit word, padded with zeros. It reads no memory beyond them."""
+    """Write a load of ``count`` narrow values as a 32-bit word, padded with zeros. No other memory is read."""
     b = builder.b
     if count == dot_width:
         return b.emit(f"load i32, ptr {pointer}, align {ITEM_BYTES[dtype]}", "i32", 1, "a")

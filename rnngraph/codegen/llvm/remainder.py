@@ -1,12 +1,12 @@
 """Remainder of a division of floats, exact for all operands: long division of significands.
 
 Both operands are split into a significand in [1, 2) and an exponent. Each iteration of a loop computes as many bits of
-the quotient as fit into a float. It scales the remainder by the corresponding power of two, and divides it by the
-divisor's significand. The nearest integer to the quotient is q. It then subtracts q times the divisor's significand.
+the quotient as fit into a float. An iteration scales the remainder by the corresponding power of two, and divides it by
+the divisor's significand. With q the integer nearest to that quotient, it subtracts q times the divisor's significand.
 
-All results are exact. The remainder is a multiple of u, the unit in the last place of the significand. Its magnitude
-is at most 5/8 of the divisor. Therefore it is a float. A fused multiply-add rounds the difference only once, which
-does not change it. Without a fused multiply-add, the divisor is split into two halves. q has so few bits that its
+All results are exact. The remainder is a multiple of u, the unit in the last place of the significand, and at most 5/8
+of the divisor in magnitude. Therefore the remainder is a float. A fused multiply-add rounds the difference only once,
+which does not change it. Without a fused multiply-add, the divisor is split into two halves. q has so few bits that its
 products with both halves are exact, and the difference after the first subtraction is less than 2^(fraction bits + 1)
 times u.
 """
@@ -54,9 +54,9 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
 
 
 def _significand_and_exponent(b: Instructions, x: Handle, f: Format) -> tuple[Handle, Handle]:
-    """Return the significand in [1, 2) and the exponent of a positive number.
+    """Return the significand in [1, 2) and the exponent of a nonnegative float.
 
-    The exponent of 0 is below all others.
+    The exponent of 0 is less than that of any other float.
     """
     raised = f.fraction_bits + 1
     is_subnormal = b.compare("olt", x, b.constant(f.smallest_normal, x))
@@ -76,7 +76,7 @@ def _low_bits(f: Format) -> int:
 
 
 def _bits_per_iteration(b: Instructions, f: Format) -> int:
-    """Return the number of bits of the quotient per iteration. The magnitude of q is less than twice 2^bits."""
+    """Return the bits of the quotient that an iteration computes. The magnitude of q is less than 2^(bits + 1)."""
     return f.fraction_bits - 3 if b.has_fma else f.fraction_bits - 2 - _low_bits(f)
 
 

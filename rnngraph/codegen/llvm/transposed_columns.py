@@ -1,8 +1,8 @@
 """Columns of a register tile in which k is contiguous: they are loaded row by row, and transposed in registers.
 
-Each lane of a vector belongs to a row. A load reads a piece of 16 bytes of a row, that is several k. Pieces are
-combined to vectors, which are transposed within 16 bytes, where shuffles are cheapest. No memory beyond the operands is
-read, and the products are the same as those of columns with contiguous lanes.
+Each lane of a vector belongs to a row. A load reads a piece of 16 bytes of a row, that is several steps of k. Pieces
+are combined to vectors, which are transposed within 16 bytes, where shuffles are cheapest. No memory beyond the
+operands is read, and the products are the same as those of columns with contiguous lanes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .load_store import read, step_pointer
 
 PIECE_BYTES = 16
 FROM_ONE_POINTER = 8
-"""Number of rows with addresses relative to one pointer. More would need registers for multiples of their distance."""
+"""Maximum rows with addresses relative to one pointer. More would need registers for multiples of the row distance."""
 
 
 def are_transposed(tile: Contract) -> bool:
@@ -26,7 +26,7 @@ def are_transposed(tile: Contract) -> bool:
 
 
 def read_together(tile: Contract) -> int:
-    """Return the number of k that a load reads."""
+    """Return the number of steps of k that a load reads."""
     first = tile.results[0][0]
     return min(PIECE_BYTES // ITEM_BYTES[first.dtype], first.lanes)
 
@@ -50,7 +50,7 @@ def transposed_columns(
 
 
 def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> list[str]:
-    """Return for each lane the address of its row at ``k + offset``."""
+    """Return, for each lane, the address of the lane's row at step ``k + offset``."""
     (buffer, index), valid, stride = tile.right[column], tile.valid[column], tile.lane_stride
     lanes = tile.results[0][0].lanes
     if isinstance(stride, int) and not isinstance(valid, Size):
@@ -72,7 +72,7 @@ def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str,
 
 
 def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
-    """Write the minimum of a lane's index and the last row's index, once per scope."""
+    """Return the minimum of a lane's index and the last row's index, computed once per scope."""
     key = ("lane", lane, last)
     for scope in builder.known:
         if key in scope:
@@ -84,7 +84,7 @@ def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
 
 
 def _concatenate(builder: FunctionBuilder, pieces: list[Handle]) -> Handle:
-    """Return the concatenation of pieces."""
+    """Return the concatenation of vectors, whose number is a power of two."""
     while len(pieces) > 1:
         wide = range(2 * pieces[0].lanes)
         pieces = [builder.b.shuffle(x, y, wide) for x, y in zip(pieces[::2], pieces[1::2], strict=True)]

@@ -9,13 +9,13 @@ Integers are not converted from floats: they are read from a float's bits, after
 The code is designed for fused multiply-add, but does not depend on it. If a target has none, ``fma`` becomes a product
 and a sum, and argument reduction remains exact, because the leading pieces of its constants are short.
 
-NaN gives NaN in all functions. Limits are applied by ``select(x > limit, limit, x)``, a single instruction on x86,
-which keeps an x that is NaN. If the caller's floating-point mode flushes denormal numbers, the functions flush them
-too; the bounds are for the default mode.
+All functions of NaN are NaN. Limits are applied by ``select(x > limit, limit, x)``, a single instruction on x86, which
+keeps an x that is NaN. If the caller's floating-point mode flushes denormals, the functions flush them, too. The bounds
+are for the default mode.
 
 Sources: W. J. Cody and W. Waite, *Software Manual for the Elementary Functions*, 1980 (argument reduction);
-J.-M. Muller, *Elementary Functions*, 3rd edition, 2016 (the rest); the intervals on which N. Juffa's public
-single-precision log, log1p and erf work. All polynomials are our own.
+J.-M. Muller, *Elementary Functions*, 3rd edition, 2016 (other methods); N. Juffa's public single-precision log, log1p
+and erf (intervals of their polynomials). All polynomials are our own.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def _quotient(b: VectorBuilder, numerator: Handle, denominator: Handle) -> Handl
 
     The sign of -0 may be lost. The denominator and its reciprocal must be normal.
 
-    The quotient is computed from an estimate of the reciprocal, with one correction by the remainder, whose error is
-    about the square of the estimate's error. A vector division would occupy its unit several times as long.
+    The quotient is computed from an estimate of the reciprocal, and corrected once by the remainder. The error is then
+    about the square of the estimate's error. A vector division would occupy the divider several times as long.
     """
     estimate = b.reciprocal_estimate(denominator)
     if estimate is None:
@@ -84,8 +84,8 @@ def expm1(b: VectorBuilder, x: Handle) -> Handle:
 def tanh(b: VectorBuilder, x: Handle) -> Handle:
     """Return the hyperbolic tangent for all x: e/(e + 1), where e = expm1(2|x|)/2, with the sign of x.
 
-    It needs one quotient. For small x, e equals |x| to first order, so that denormal numbers and zeros are unchanged.
-    The maximum of e is 1e17.
+    The function needs one quotient. For small x, e equals |x| to first order, so that denormals and zeros are
+    unchanged. The maximum of e is 1e17.
     """
     f = format_of(b, x)
     magnitude = at_most(b, b.abs(x), f.tanh_limit)
@@ -100,14 +100,14 @@ def tanh(b: VectorBuilder, x: Handle) -> Handle:
 def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
     """Return 1/(1 + exp(-x)) for all x, with a small relative error also for small and denormal results.
 
-    It is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. This needs one quotient, which rounds a
-    denormal result once, and neither |x| nor a selection between two formulas. c is 2^-64 in float32 and 2^-512 in
-    float64; the denominator is at most 2^87 or 2^565.
+    The result is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. This needs one quotient, which
+    rounds a denormal result once, and neither |x| nor a selection between two formulas. c is 2^-64 in float32 and
+    2^-512 in float64. The denominator is at most 2^87 or 2^565.
     """
     f = format_of(b, x)
     scaling = (f.bias + 1) // 2
     x = at_least(b, at_most(b, x, f.sigmoid_upper_limit), f.exp_limits[0])
-    # With the factor -1 the reduction adds instead of subtracting, so that no negation is needed.
+    # With the factor -1, the reduction adds instead of subtracting, so that no negation is needed.
     r, _, biased = reduce_exponent(b, x, -1.0, f.bias - scaling, f.ln2)
     c = b.constant(2.0**-scaling, like=x)
     return _quotient(b, c, b.fma(exp_of_remainder(b, r, -1.0, f), power_of_two(b, biased, f), c))
@@ -122,7 +122,7 @@ def _log_of_parts(b: VectorBuilder, fraction: Handle, exponent: Handle, f: Forma
 
 
 def _log_domain(b: VectorBuilder, argument: Handle, result: Handle) -> Handle:
-    """Return the ``result`` of log, replaced for some arguments: NaN below 0, -∞ at 0, ∞ at ∞, NaN at NaN."""
+    """Return ``result``, the logarithm of ``argument``, with its special values: NaN below 0, -∞ at 0, ∞ at ∞."""
     zero, infinity = b.constant(0.0, like=result), b.constant(float("inf"), like=result)
     result = b.select(b.compare("olt", argument, infinity), result, argument)
     pole, nan = b.constant(float("-inf"), like=result), b.constant(float("nan"), like=result)
@@ -131,10 +131,10 @@ def _log_domain(b: VectorBuilder, argument: Handle, result: Handle) -> Handle:
 
 
 def log(b: VectorBuilder, x: Handle) -> Handle:
-    """Return the natural logarithm for all x > 0, including denormal numbers: e·ln2 + log1p(m - 1), m in [2/3, 4/3).
+    """Return the natural logarithm for all x > 0, including denormals: e·ln2 + log1p(m - 1), m in [2/3, 4/3).
 
-    The relative error is small near 1, because the interval of m contains 1. log(±0) is -∞, and NaN for negative x.
-    No division is needed.
+    The relative error is small near 1, because the interval of m contains 1. The result is -∞ at ±0, and NaN for
+    negative x. No division is needed.
     """
     f = format_of(b, x)
     mantissa, exponent = significand(b, x)
@@ -190,8 +190,9 @@ def _sine_of_multiple(b: VectorBuilder, x: Handle, shift: float) -> Handle:
 def sin(b: VectorBuilder, x: Handle) -> Handle:
     """Return the sine. The error bound holds for |x| <= 1e5 (float32) or 1e6 (float64). NaN at ±∞; -0 at -0.
 
-    It uses Cody and Waite's reduction with π in pieces, and an odd polynomial on [-π/2, π/2]. For larger |x|, multiples
-    of π are not exact, and the absolute error grows with |x|, until the result is meaningless, though within [-1, 1].
+    The function uses Cody and Waite's reduction with π in pieces, and an odd polynomial on [-π/2, π/2]. For larger |x|,
+    multiples of π are not exact. The absolute error then grows with |x|, until the result is an arbitrary value in
+    [-1, 1].
     """
     sine = _sine_of_multiple(b, x, 0.0)
     return b.select(b.compare("oeq", x, b.constant(0.0, like=x)), x, sine)
@@ -203,10 +204,10 @@ def cos(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def atan(b: VectorBuilder, x: Handle) -> Handle:
-    """Return the arc tangent for all x: t + t³·a(t²) for t = |x| <= 1, else π/2 minus that for t = 1/|x|.
+    """Return the arc tangent for all x, by p(t) = t + t³·a(t²): p(|x|) if |x| <= 1, else π/2 - p(1/|x|), signed as x.
 
-    It needs one quotient, whose denominator is clamped to 2^64, where the result is π/2. For small x the result is x
-    itself, so that denormal numbers and zeros are unchanged.
+    The function needs one quotient, whose denominator is clamped to 2^64, where the result is π/2. For small x, the
+    result is x itself, so that denormals and zeros are unchanged.
     """
     f = format_of(b, x)
     one = b.constant(1.0, like=x)
@@ -223,7 +224,7 @@ def atan(b: VectorBuilder, x: Handle) -> Handle:
 def erf(b: VectorBuilder, x: Handle) -> Handle:
     """Return the error function for all x, with the sign of x: a + a·p(a²) for a = |x| < 1, else 1 - exp(l(a - 2)).
 
-    The polynomial l approximates log(erfc), which is smooth. In the result, its absolute error is multiplied by
+    The polynomial l approximates log(erfc), which is smooth. In the result, the absolute error of l is multiplied by
     erfc(a) <= 0.16.
     """
     f = format_of(b, x)

@@ -14,8 +14,8 @@ class VectorBuilder(Protocol):
 
     - Operations on floats round once, to nearest, ties to even, without flags that permit reassociation or exclude NaN.
     - ``fma(x, y, z)`` is x·y + z, rounded once if the target has a fused multiply-add.
-    - Integers have the width of their floats, and wrap. ``bits`` and ``from_bits`` reinterpret between the two.
-    - ``compare`` takes LLVM's names, such as "olt", and returns a mask for ``select``.
+    - Integers are as wide as floats, and wrap. ``bits`` reinterprets floats as integers, ``from_bits`` the reverse.
+    - ``compare`` takes LLVM's name of a comparison first, such as "olt". It returns a mask for ``select``.
     - Shift counts are Python integers.
     """
 
@@ -54,27 +54,30 @@ class VectorBuilder(Protocol):
     def lshr(self, x: Handle, count: int, /) -> Handle: ...
 
     def reciprocal_estimate(self, x: Handle, /) -> Handle | None:
-        """Return 1/x to within 2^-14, for a normal x with a normal reciprocal; None if a division is needed."""
+        """Return 1/x to within 2^-14, for a normal x with a normal reciprocal; None if the target has no estimates."""
         ...
 
     def scale(self, x: Handle, exponent: Handle, /) -> Handle | None:
-        """Return x·2^exponent for an exponent that is an integral float, rounded once.
+        """Return x·2^exponent, rounded once, for an exponent that is an integral float.
 
-        None if the target has no such instruction.
+        Return None if the target has no such instruction.
         """
         ...
 
 
 def format_of(b: VectorBuilder, x: Handle) -> Format:
+    """Return the constants for the type of a value."""
     return FORMATS[b.dtype_of(x)]
 
 
 def at_most(b: VectorBuilder, x: Handle, limit: float) -> Handle:
+    """Return min(x, limit), or NaN for NaN."""
     bound = b.constant(limit, like=x)
     return b.select(b.compare("ogt", x, bound), bound, x)
 
 
 def at_least(b: VectorBuilder, x: Handle, limit: float) -> Handle:
+    """Return max(x, limit), or NaN for NaN."""
     bound = b.constant(limit, like=x)
     return b.select(b.compare("olt", x, bound), bound, x)
 
@@ -89,7 +92,7 @@ def with_sign(b: VectorBuilder, magnitude: Handle, x: Handle) -> Handle:
 def polynomial(b: VectorBuilder, x: Handle, square: Handle, coefficients: tuple[float, ...]) -> Handle:
     """Return the value of a polynomial, by Horner's scheme in x² over pairs of coefficients.
 
-    It needs as many operations as Horner's scheme in x, with half the latency.
+    This scheme needs about as many operations as Horner's scheme in x, with half the latency.
     """
     constants = [b.constant(c, like=x) for c in coefficients]
     pairs = [b.fma(odd, x, even) for even, odd in zip(constants[0::2], constants[1::2], strict=False)]
@@ -105,9 +108,11 @@ def reduce_exponent(
 ) -> tuple[Handle, Handle, Handle]:
     """Reduce the argument of exp(factor·x) = 2^n · exp(factor·r) so that |factor·r| <= ln2/2 (Cody and Waite).
 
-    x must be bounded, and the factor a power of two or its negative. Return r, n as a float, and an integer whose low
-    bits are n + offset. The factor is applied to the constants, because to scale ln2 instead of x saves a
-    multiplication.
+    |x| must be so small that n fits into the low bits, and the factor must be ± a power of two. The constants, not x,
+    are scaled by the factor, which saves a multiplication.
+
+    Returns:
+        r, n as a float, and an integer whose low bits are n + offset.
     """
     f = format_of(b, x)
     magic = b.constant(f.magic + offset, like=x)
@@ -122,8 +127,8 @@ def reduce_exponent(
 def times_power_of_two(b: VectorBuilder, x: Handle, n: Handle, biased: Handle, f: Format) -> Handle:
     """Return x·2^n, rounded once, for x in [1/2, 2]. ``biased`` is an integer whose low bits are n + 2·bias.
 
-    If the target has no such instruction, x is multiplied by two powers of two, because 2^n itself may be out of range.
-    The first product is exact, so that a denormal result is rounded once.
+    If the target has no instruction for it, x is multiplied by two powers of two, because 2^n itself may be out of
+    range. The first product is exact, so that a denormal result is rounded once.
     """
     scaled = b.scale(x, n)
     if scaled is not None:
@@ -133,7 +138,7 @@ def times_power_of_two(b: VectorBuilder, x: Handle, n: Handle, biased: Handle, f
 
 
 def power_of_two(b: VectorBuilder, biased: Handle, f: Format) -> Handle:
-    """Return 2^n from an integer whose low bits are n + bias, from 1 to 2·bias. Its higher bits are shifted out."""
+    """Return 2^n from an integer whose low bits are n + bias, from 1 to 2·bias. Higher bits are shifted out."""
     return b.from_bits(b.shl(biased, f.fraction_bits))
 
 
@@ -143,7 +148,7 @@ def scaled(coefficients: tuple[float, ...], factor: float) -> tuple[float, ...]:
 
 
 def exp_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> Handle:
-    """Return exp(factor·r) for a reduced r. 1 is added last, so that nearly all error is from this rounding."""
+    """Return exp(factor·r) for a reduced r. 1 is added last, so that nearly all error is from rounding that sum."""
     h = polynomial(b, r, b.mul(r, r), scaled(f.exp, factor))
     return b.fma(r, h, b.constant(1.0, like=r))
 

@@ -23,7 +23,7 @@ Pair = tuple[Handle, Handle]
 
 
 def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
-    """Return x to the power of y for all numbers, with the special values of C and NumPy.
+    """Return x to the power of y for all floats, with the special values of C and NumPy.
 
     For negative x the result is NaN unless y is integral. x^0 and 1^y are 1, also if the other operand is NaN.
     """
@@ -43,7 +43,7 @@ def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
 
 
 def _clamp_exponent(b: VectorBuilder, y: Handle) -> Handle:
-    """Clamp the exponent, so that no product overflows. Beyond the limits the result is 0, 1 or infinite."""
+    """Clamp the exponent, so that no product overflows. Beyond the limits, a power is 0, 1 or infinite."""
     f = format_of(b, y)
     limit = 2.0 ** (2 * f.fraction_bits)
     return at_least(b, at_most(b, y, limit), -limit)
@@ -65,7 +65,7 @@ def _sum_of(b: VectorBuilder, larger: Handle, smaller: Handle) -> Pair:
 
 
 def _product(b: VectorBuilder, x: Handle, y: Handle) -> Pair:
-    """Return the product of two pairs, whose second float is nearly exact (Dekker 1971)."""
+    """Return the product of two floats as a pair, exact up to the rounding of the second float (Dekker 1971)."""
     product = b.mul(x, y)
     if b.has_fma:
         return product, b.fma(x, y, b.neg(product))
@@ -83,20 +83,22 @@ def _halves(b: VectorBuilder, x: Handle) -> Pair:
 
 
 def _product_of_pairs(b: VectorBuilder, x: Pair, y: Pair) -> Pair:
+    """Return the product of two pairs."""
     high, low = _product(b, x[0], y[0])
     return high, b.fma(x[0], y[1], b.fma(x[1], y[0], low))
 
 
 def _times(b: VectorBuilder, x: Pair, y: Handle) -> Pair:
+    """Return the product of a pair and a float."""
     high, low = _product(b, x[0], y)
     return high, b.fma(x[1], y, low)
 
 
 def _log_of(b: VectorBuilder, x: Handle) -> Pair:
-    """Return log(x) of a finite x > 0, with an error of about 2^-11 of the last place of one float.
+    """Return log(x) of a finite x > 0, with an error of about 2^-11 units in the last place of one float.
 
-    It is e·ln2 + 2 atanh(s), where s = (m - 1)/(m + 1) and |s| <= 1/5. The latter is s·(2 + s²·(2/3 + s²·p(s²))). Terms
-    up to s³ are pairs of floats; for the others, one float is enough.
+    The logarithm is e·ln2 + 2 atanh(s), where s = (m - 1)/(m + 1) and |s| <= 1/5. 2 atanh(s) is computed as
+    s·(2 + s²·(2/3 + s²·p(s²))). Terms up to s³ are pairs of floats; for the others, one float is enough.
     """
     f = format_of(b, x)
     one, two = b.constant(1.0, like=x), b.constant(2.0, like=x)
@@ -120,7 +122,7 @@ def _log_of(b: VectorBuilder, x: Handle) -> Pair:
 
 
 def _exp_of(b: VectorBuilder, x: Pair) -> Handle:
-    """Return e^x with one significant rounding, as 2^n·(1 + r + r²·q(r)), where 1 + r is an exact pair of floats."""
+    """Return e^x as 2^n·(1 + r + r²·q(r)), where 1 + r is an exact pair of floats, so that one rounding dominates."""
     f = format_of(b, x[0])
     one, zero = b.constant(1.0, like=x[0]), b.constant(0.0, like=x[0])
     clamped = at_least(b, at_most(b, x[0], f.exp_limits[1]), f.exp_limits[0])

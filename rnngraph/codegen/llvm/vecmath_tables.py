@@ -9,9 +9,9 @@ from ...support.records import dataclass
 class Format:
     """Floating-point type: its layout, constants of argument reduction, limits and coefficients.
 
-    - Beyond a limit the rounded result is constant (0, ±1 or infinity). Arguments are clamped to limits.
-    - Pieces add up to a constant. All but the last have so few bits that products with all multiples that occur are
-      exact.
+    - Beyond a limit, the rounded result is constant (0, ±1 or infinity). Arguments are clamped to limits.
+    - Pieces add up to a constant. All pieces but the last have so few bits that their products with all multipliers
+      that occur are exact.
     - Coefficients are in order of degree, the lowest first.
     """
 
@@ -41,7 +41,7 @@ class Format:
 
     @property
     def magic(self) -> float:
-        """Constant whose addition rounds a small number to an integer, which is in the low bits of the sum."""
+        """Constant whose addition rounds a small float to an integer, which is in the low bits of the sum."""
         return 1.5 * 2.0**self.fraction_bits
 
     @property

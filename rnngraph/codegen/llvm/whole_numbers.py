@@ -1,7 +1,7 @@
 """Quotients, remainders and powers of integers, as loops over bits.
 
 Some processors cannot divide integers, and none can divide vectors of integers. LLVM would call a library, or divide
-lane by lane. The loop has as many iterations as the longest quotient in a vector has bits.
+lane by lane. A loop has as many iterations as the longest quotient in a vector has bits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def remainder_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
 
 
 def power_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """Return x to the power of y, which wraps. For negative y it is 1 / x^-y rounded towards 0, and 0 where x is 0."""
+    """Return x to the power of y, which wraps. For negative y it is 1 / x^-y rounded towards 0, or 0 where x is 0."""
     return b.helper(f"power_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _power)
 
 
@@ -78,7 +78,7 @@ def _power(b: Instructions, operands: Sequence[Handle]) -> Handle:
     x, exponent = map(b.frozen, operands)
     zero, one = b.constant(0, x), b.constant(1, x)
     is_below = b.compare("slt", exponent, zero)
-    # For a negative exponent, only bases of 1 and -1 matter, and then only the parity of the exponent.
+    # For a negative exponent, the result is nonzero only for the bases 1 and -1, where only the parity matters.
     count = b.select(is_below, b.and_(exponent, one), exponent)
 
     def iterate(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:

@@ -18,7 +18,7 @@ AnyStatement: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Body:
-    """Inner statements of a statement, and the name of their loop variable, if any."""
+    """Inner statements of a statement, and the name of the loop variable that they may read, if any."""
 
     statements: tuple[AnyStatement, ...]
     var: str = ""
@@ -33,19 +33,24 @@ class Renaming:
     body: Callable[[Sequence[AnyStatement]], tuple[AnyStatement, ...]]
 
     def place(self, place: Place) -> Place:
+        """Replace the buffer and the index of a place."""
         return self.buffer(place[0]), self.index(place[1])
 
     def valid(self, valid: Valid) -> Valid:
+        """Replace a number of valid lanes."""
         return None if valid is None else self.index(valid)
 
     def condition(self, condition: Condition) -> Condition:
+        """Replace the index expressions of a condition."""
         index, low, high = map(self.index, condition)
         return index, low, high
 
     def destination(self, destination: Destination) -> Destination:
+        """Replace the places of a destination."""
         return replace(destination, lines=tuple(map(self.place, destination.lines)))
 
     def scales(self, scales: BlockScales) -> BlockScales:
+        """Replace the places of scales."""
         left, sums, right = (tuple(map(self.place, places)) for places in (scales.left, scales.sums, scales.right))
         return replace(scales, left=left, sums=sums, right=right, right_stride=self.index(scales.right_stride))
 
@@ -53,7 +58,7 @@ class Renaming:
 class Uses(NamedTuple):
     """Index expressions, buffers and bodies of a statement. Buffers passed to a function count as read and written.
 
-    ``prefetches`` are buffers whose content is not read.
+    ``prefetches`` are buffers that are prefetched, so that their content is not read.
     """
 
     indices: Sequence[Index] = ()
@@ -64,7 +69,7 @@ class Uses(NamedTuple):
 
 
 def sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Yield the index expressions that are not constants."""
+    """Yield the numbers of valid lanes that are given as index expressions, not as None."""
     return (item for item in valid if isinstance(item, Size))
 
 
@@ -72,10 +77,11 @@ def sizes_in(*valid: Valid) -> Iterator[Index]:
 class BaseStatement:
     """Base class of statements, with the methods that traversals need.
 
-    Subclasses must define both methods. The class is no ``ABC``, because ``isinstance`` is slow for these.
+    Subclasses must define ``uses`` and ``renamed``. The class is no ``ABC``, because ``isinstance`` of an ``ABC`` is
+    slow.
 
     Attributes:
-        origin: Line, layer and phase for which the statement computes. It does not affect the result.
+        origin: Line, layer and phase for which the statement computes. The origin does not affect the result.
         encloses: True if the statement has bodies, which ``uses`` returns.
         repeats: True if inner statements may run several times.
     """

@@ -22,6 +22,7 @@ class Block:
     origin: Where | None = None
 
     def fresh(self, name: str) -> str:
+        """Return a fresh name for a value."""
         count = self.counts.get(name, 0)
         self.counts[name] = count + 1
         return f"{name}.{count}"
@@ -31,11 +32,12 @@ class Block:
         return self.fresh(name).replace(".", "")
 
     def add(self, statement: Statement) -> None:
+        """Append a statement, with the current origin unless it has one."""
         is_known = statement.origin is not None or self.origin is None
         self.statements.append(statement if is_known else replace(statement, origin=self.origin))
 
     def nested(self) -> Block:
-        """Return a builder of an inner block, which shares the names."""
+        """Return a builder of an inner block, whose fresh names differ from those of this block."""
         return Block([], self.counts, self.origin)
 
     @contextmanager
@@ -75,19 +77,19 @@ class Block:
         return value
 
     def let_index(self, name: str, op: str, base: Index, factor: Index) -> Index:
-        """Add ``name = op(base, factor)`` in index arithmetic, under a fresh name. Return the name."""
+        """Add ``name = op(base, factor)`` in index arithmetic, under a fresh name. Return the name as an index."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, op, base, factor))
         return size(fresh)
 
     def read_index(self, name: str, buffer: Buffer, place: Index) -> Index:
-        """Add a load of a number that packing wrote, as a size under a fresh name. Return the name."""
+        """Add a load of an integer that packing wrote, as a size under a fresh name. Return the name as an index."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "read", 0, 1, self.load(name, buffer, place, 1)))
         return size(fresh)
 
     def bounded_index(self, name: str, below: Dim, value: Operand) -> Index:
-        """Add a conversion of a value to a size in 0..below-1, under a fresh name. Return the name."""
+        """Add a conversion of a value, clamped to 0..below-1, to a size under a fresh name. Return it as an index."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "of", 0, below, value))
         return size(fresh)

@@ -18,7 +18,7 @@ class Effects(NamedTuple):
 
 
 class CallEffects:
-    """Effects of statements that call ``functions``. Effects of a function are cached."""
+    """Effects of statements that may call ``functions``, whose effects are cached."""
 
     def __init__(self, functions: Iterable[Function]) -> None:
         self.functions: dict[str, Function] = {}
@@ -50,8 +50,9 @@ class CallEffects:
         return effects
 
     def _add(self, statements: Sequence[Statement], effects_: Effects) -> None:
+        """Add the effects of statements to ``effects_``."""
         for statement in statements:
-            if isinstance(statement, Tick):  # its counters are not shared between workers
+            if isinstance(statement, Tick):  # no effect: each worker has separate counters
                 continue
             uses = statement.uses()
             reads, writes, unready = uses.reads, uses.writes, uses.reads

@@ -12,7 +12,7 @@ from .nodes import Buffer, Contract, Statement
 
 
 def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
-    """Yield all statements in depth-first order, each before its inner ones."""
+    """Yield all statements in depth-first order, each before its inner statements."""
     for statement in statements:
         yield statement
         if statement.encloses:
@@ -21,7 +21,7 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
 
 
 def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
-    """Return the origins of all statements in the order of ``nested``, each tile's followed by those of its columns."""
+    """Return the origins of all statements in the order of ``nested``, each tile's before those of its columns."""
     origins: list[Where | None] = []
     for statement in nested(statements):
         origins.append(statement.origin)
@@ -35,8 +35,8 @@ class Function:
     """Function of the loop IR: its buffer parameters, size parameters and statements.
 
     Attributes:
-        other_origins: For each further layer that calls the function, the origins of the statements, as ``origins_in``
-            returns them.
+        other_origins: For each further layer that calls the function, the origins of all statements, as returned by
+            ``origins_in``.
     """
 
     name: str
@@ -47,11 +47,11 @@ class Function:
     other_origins: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
 
     def called_for(self, origin: Where | None) -> Function:
-        """Return the function with this origin added to all its statements."""
+        """Return the function with ``origin`` added to all its statements."""
         return self.with_origins((origin,) * len(origins_in(self.body)))
 
     def with_origins(self, origins: tuple[Where | None, ...]) -> Function:
-        """Return the function with these origins added to its statements."""
+        """Return the function with ``origins``, ordered as by ``origins_in``, added to its statements."""
         if origins in self.other_origins or origins == origins_in(self.body):
             return self
         return replace(self, other_origins=(*self.other_origins, origins))

@@ -2,8 +2,8 @@
 
 The check visits the entry's statements in order of execution, and keeps a record of the temporaries that are valid. It
 visits the body of a loop twice, to check values that one iteration leaves for the next. The check considers whole
-buffers: tests, which fill invalid memory with NaN, show that each element is written. Results must be written by some
-statement.
+buffers. That each element is written is shown by tests, which fill invalid memory with NaN. Some statement must write
+each result.
 
 If workers share an entry, all statements between two barriers may run concurrently, and must not use overlapping
 memory. Stages of a pipeline that share memory must wait for each other, as their planned dependencies say.
@@ -21,7 +21,7 @@ from .functions import Function
 from .nodes import Barrier, Buffer, Call, Pipeline, Statement
 
 Extent = tuple[int, int]
-"""Start and end of a temporary in bytes. Places with symbolic offsets follow, as consecutive numbers."""
+"""Start and end of a temporary, in bytes. Symbolic offsets are represented by consecutive numbers after all bytes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class LoopBuffers:
         sequences: Buffers with the values of all steps. Each chunk uses a different part.
         slots: Buffers with the values of ``depth`` chunks, in rotation.
         indices: Buffers with values that are the same for all chunks.
+        depth: Number of chunks whose values ``slots`` hold at the same time.
     """
 
     sequences: frozenset[Buffer]
@@ -40,7 +41,7 @@ class LoopBuffers:
     depth: int = 1
 
     def chunks_ahead(self, shared: Set[Buffer]) -> int | None:
-        """Return the maximum lead, in chunks, of a stage over others that use ``shared`` buffers; None for no limit."""
+        """Return the maximum lead, in chunks, of a stage over stages that also use ``shared``; None for no limit."""
         per_chunk = shared - self.sequences
         if not per_chunk:
             return None
@@ -60,9 +61,9 @@ def check_memory(
     Args:
         name: Name of the entry.
         statements: Statements of the entry.
-        functions: Functions that it calls.
-        extents: Places of its temporaries.
-        results: Memory that it must write.
+        functions: Functions that the statements call.
+        extents: Memory of the entry's temporaries.
+        results: Buffers that the entry must write.
         pipelines: Memory of each loop that is a pipeline, by the buffer with the states of its stages.
     """
     used = _Memory(name, extents, CallEffects(functions), has_barrier(statements), pipelines or {})
@@ -73,7 +74,7 @@ def check_memory(
 
 
 class _Memory:
-    """State of the temporaries at one point of execution. ``shared``: several workers may run the entry."""
+    """State of the temporaries at one point of execution. ``shared`` is True if several workers may run the entry."""
 
     def __init__(
         self,
@@ -89,13 +90,13 @@ class _Memory:
         self.written = set[Buffer]()  # all buffers ever written
 
     def walk(self, statements: Sequence[Statement]) -> None:
+        """Check statements, and update the state."""
         for statement in statements:
             uses = statement.uses()
             if isinstance(statement, Call):
                 effects = self.effects.of_call(statement)
-                arguments = dict.fromkeys(
-                    buffer for buffer, _ in statement.buffers
-                )  # in order, so that errors are reproducible
+                # in order, so that errors are reproducible
+                arguments = dict.fromkeys(buffer for buffer, _ in statement.buffers)
                 kinds = effects.unready, effects.reads | effects.writes, effects.writes
                 self._use(statement, *([buffer for buffer in arguments if buffer in kind] for kind in kinds))
             elif isinstance(statement, Barrier):
@@ -141,6 +142,7 @@ class _Memory:
                     self._fail(pipeline, f"has stages {before} and {later} that don't wait for each other over {names}")
 
     def _fail(self, statement: Statement, what: str) -> None:
+        """Raise ``VerifyError`` for a statement."""
         comment = statement.comment if isinstance(statement, Call) else ""
         raise VerifyError(f"the entry {self.name} {what}, at {type(statement).__name__} {comment}")
 

@@ -31,11 +31,11 @@ from .values import Value as Value
 
 @dataclass(frozen=True)
 class Load(BaseStatement):
-    """Load ``value`` from ``buffer[index]``. Lanes beyond ``valid`` become 0.
+    """Load ``value`` from ``buffer[index]``. Lanes from ``valid`` on become 0.
 
     Attributes:
         valid: Number of lanes to load, which may be symbolic; None for all.
-        stride: Elements between lanes. With more than 1, the load is a gather.
+        stride: Elements between lanes.
     """
 
     value: Value
@@ -54,7 +54,7 @@ class Load(BaseStatement):
 
 @dataclass(frozen=True)
 class Store(BaseStatement):
-    """Store ``value`` to ``buffer[index]``. Only ``valid`` lanes are written."""
+    """Store ``value`` to ``buffer[index]``. Only the first ``valid`` lanes are written; all if it is None."""
 
     value: Operand
     buffer: Buffer
@@ -88,8 +88,8 @@ class Prefetch(BaseStatement):
 class Let(BaseStatement):
     """Computation of a value: ``value = op(operands)``.
 
-    ``comment`` is the name of the graph node. The op ``shuffle`` selects lanes of two vectors by its attribute
-    ``order``.
+    ``comment`` is the name of the graph's node. The op ``shuffle`` selects the lanes ``order``, an attribute, of two
+    vectors.
     """
 
     value: Value
@@ -111,8 +111,8 @@ class LetIndex(BaseStatement):
     """Computation of a size: ``name = op(base, factor)``.
 
     The op is one of ``parity`` (``base & 1``), ``floor`` (``base`` rounded down to a multiple of ``factor``),
-    ``divide`` (rounded down), ``min``, ``max``, ``of`` (the integer scalar ``source``, clamped to 0..factor-1) and
-    ``read`` (``source``, a number that packing wrote).
+    ``divide`` (``base // factor``), ``min``, ``max``, ``of`` (the integer scalar ``source``, clamped to 0..factor-1)
+    and ``read`` (``source``, an integer that packing wrote).
     """
 
     name: str
@@ -172,7 +172,7 @@ class When(BaseStatement):
 
 @dataclass(frozen=True)
 class Fold(BaseStatement):
-    """Loop with carried values: an iteration replaces ``carried``, at first ``starts``, by ``nexts``.
+    """Loop with carried values. Before the first iteration, ``carried`` are ``starts``; after each one, ``nexts``.
 
     ``results`` are the values after the last iteration.
     """
@@ -219,8 +219,8 @@ class Call(BaseStatement):
 class Barrier(BaseStatement):
     """Barrier: ``worker`` waits until all ``workers`` have arrived, and sees their earlier writes.
 
-    Workers signal through the memory ``team``. With ``one_way``, the others wait for the first worker only, which does
-    not wait.
+    Workers signal through the memory ``team``. With ``one_way``, the first worker does not wait, and the others wait
+    for the first worker only.
     """
 
     team: Buffer
@@ -241,8 +241,8 @@ class PipelineStage:
     """Stage of a pipeline. One worker at a time runs the stage for a chunk.
 
     Attributes:
-        needs: Pairs of another stage, and the lead in chunks that it must have, which may be negative.
-        due: Time of its first chunk. Of the stages that can run, a worker claims the one with the earliest due time.
+        needs: Pairs of another stage and the lead in chunks, possibly negative, that the other stage must have.
+        due: Due time of the stage's first chunk. Of the stages that can run, a worker claims the earliest.
     """
 
     body: tuple[Statement, ...]
@@ -257,8 +257,8 @@ class Pipeline(BaseStatement):
     Workers claim stages concurrently.
 
     Attributes:
-        interval: Time between the due times of consecutive chunks.
-        states: Memory with one number for each stage, initially 0.
+        interval: Time between the due times of a stage's consecutive chunks.
+        states: Memory with one integer for each stage, initially 0.
     """
 
     var: str
@@ -287,7 +287,7 @@ class Pipeline(BaseStatement):
 class Tick(BaseStatement):
     """Timer: add the time since the last reading of ``clock`` to ``counters[slot]``, and 1 to the next element.
 
-    If ``slot`` is None, the clock is started. Each worker has its own clock and counters.
+    If ``slot`` is None, the clock is only read. Each worker has a separate clock and counters.
     """
 
     counters: Buffer

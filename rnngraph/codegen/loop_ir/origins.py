@@ -11,7 +11,7 @@ Origins = tuple[Where, ...]
 
 
 class StatementOrigins:
-    """Origins of a function's statements. ``all`` has each origin once, in order."""
+    """Origins of a function's statements. ``all`` has each origin once, in the order of statements."""
 
     def __init__(self, function: Function) -> None:
         rows = zip(origins_in(function.body), *function.other_origins, strict=True)
@@ -27,10 +27,11 @@ class StatementOrigins:
         )
 
     def of(self, statement: Statement) -> Origins:
+        """Return the origins of a statement."""
         return self._of[id(statement)]
 
     def columns(self, tile: Contract) -> tuple[Origins, ...]:
-        """Return the origins of each column of a tile, which may be a remainder tile."""
+        """Return the origins of each column of a tile."""
         return self._columns[id(tile.results)]
 
 

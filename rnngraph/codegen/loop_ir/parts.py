@@ -13,7 +13,8 @@ def independent_parts(statements: Sequence[Statement], computed: Collection[str]
     """Return groups of statements, in order. Statements of different groups share no computed buffer and no name.
 
     Args:
-        computed: Names of buffers that some of the statements write.
+        statements: Statements to divide.
+        computed: Names of the buffers with computed values. Groups may share other buffers.
     """
     keys: list[list[str]] = []
     for statement in statements:

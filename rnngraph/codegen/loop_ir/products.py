@@ -17,23 +17,24 @@ class Contract(BaseStatement):
     Attributes:
         left: (buffer, index) of each row; k advances by ``left_stride``.
         right: (buffer, index) of each column; k advances by ``right_stride``, and lanes by ``lane_stride``.
-        valid: Lanes of each column that are in bounds.
-        dot_width: Number of k that one step multiplies. A row has them as adjacent narrow numbers, and a panel in each
-            lane.
-        accumulators: Number of partial sums of each sum. Partial sum i adds the k with ``k % accumulators == i``. The
-            first begins with the start, and others with 0. They are added at the end, in order.
-        block: Number of k that are summed before they are added to the total, which limits rounding errors; 0 for a
+        valid: Number of lanes of each column that are in bounds; None if all are.
+        unroll: Steps of k per iteration of the loop.
+        dot_width: Values of consecutive k that one step multiplies. They are adjacent narrow values of a row, and
+            the narrow values in each lane of a column.
+        accumulators: Number of partial sums of each result. Partial sum i adds the steps with ``k % accumulators ==
+            i``. The first begins with the start, and the others with 0. They are added at the end, in order.
+        block: Steps of k that are summed before they are added to the total, which limits rounding errors; 0 for a
             single sum.
-        chained: Operands of further products with the same strides, depth and lanes. Each continues the sums of the
-            previous one.
-        spread: Load all k of a row as one vector, and broadcast them from the register.
-        ahead: Distance from the first column to the weights of the next tiles, which each iteration over k prefetches;
-            None for no prefetch.
+        chained: Operands of further products with the same strides, depth and lanes. Each product continues the sums
+            of the previous one.
+        spread: True to load all steps of k of a row as one vector, and broadcast its lanes from the register.
+        ahead: Distance in elements from the first column to the weights of the next tiles, which each iteration over k
+            prefetches; None for no prefetch.
         prefetched: Buffer and index from which ``ahead`` counts; None for those of the first column.
-        destination: Memory of the results, of which each iteration over k prefetches a row for writing; None for no
+        destination: Memory of the results, of which each iteration over k prefetches one row, for writing; None for no
             prefetch.
-        conditions: Condition of each product, in order. A product whose condition does not hold adds nothing. None, or
-            an empty tuple, if the product is always added.
+        conditions: Condition of each product, in order; None for a product that is always added. A product whose
+            condition does not hold adds nothing. If the tuple is empty, all products are added.
         scales: Scales of blocks of k, for weights in blocks; None if sums are not scaled.
         columns: Origin of each column, if a tile computes products of several lines.
     """
@@ -68,10 +69,11 @@ class Contract(BaseStatement):
 
     @property
     def _every_condition(self) -> tuple[Condition | None, ...]:
+        """Condition of each product, in order; None for a product that is always added."""
         return self.conditions or (None,) * len(self.factors)
 
     def then(self, other: Contract) -> Contract | None:
-        """Return one tile for this one and ``other``, if ``other`` continues these sums in the same way; else None."""
+        """Return one tile for this tile and ``other``, if ``other`` continues the sums with the same layout."""
         joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
         if self.conditions or other.conditions:
             joined = replace(joined, conditions=(*self._every_condition, *other._every_condition))
@@ -123,15 +125,15 @@ class Contract(BaseStatement):
 class TileProduct(BaseStatement):
     """Product of two matrices of bfloat16 in tiles of a matrix unit: ``sums = left * right``, in float32.
 
-    A tile of sums has 16 rows and 16 columns, and a step of the unit multiplies 32 k. Zeros pad matrices to whole
-    tiles. A word is a pair of numbers, of k and k + 1.
+    A tile of sums has 16 rows and 16 columns, and an instruction of the unit multiplies 32 steps of k. Zeros pad
+    matrices to whole tiles. A word is a pair of values, of k and k + 1.
 
     Attributes:
-        sums: Buffer of float32 and its first element, [16 rows, 16 columns].
+        sums: float32 buffer and first element, [16 rows, 16 columns].
         left: First word of the left matrix, [16 rows, 16 depth] words.
         right: First word of the right matrix, [16 depth, 16 columns] words.
         rows, columns: Number of tiles of sums.
-        depth: Number of steps of the unit.
+        depth: Number of instructions of the unit for one tile of sums: a 32nd of the steps of k, rounded up.
     """
 
     sums: Place

@@ -38,7 +38,7 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
 def renamed(
     statements: Sequence[Statement], buffers: Mapping[Buffer, Buffer] | None, names: Mapping[str, Index]
 ) -> tuple[Statement, ...]:
-    """Return statements with sizes replaced, and optionally buffers."""
+    """Return statements with the sizes ``names`` replaced, and the ``buffers``, unless they are None."""
     known: dict[Index, Index] = {}
     symbols = {old: new.symbol for old, new in names.items() if isinstance(new, Size) and new.symbol is not None}
     injective = len(set(symbols.values())) == len(names)
@@ -59,6 +59,7 @@ def renamed(
 
 
 def _unchanged(buffer: Buffer) -> Buffer:
+    """Return a buffer that is not replaced."""
     return buffer
 
 
@@ -66,7 +67,7 @@ _NO_WORK = ("comment", "origin", "columns")
 
 
 def work_of(function: Function) -> tuple[Any, ...]:
-    """Return a key that is equal for functions that differ only in comments, origins and names of values."""
+    """Return a key that is equal for two functions if they differ only in comments, origins and names of values."""
     numbers: dict[str, int] = {}
     plain = {str, int, Size, Buffer, type(None)}
 
@@ -79,7 +80,7 @@ def work_of(function: Function) -> tuple[Any, ...]:
         if kind is Value:
             return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
         if kind is Literal or not is_dataclass(item):
-            return repr(item)  # 0.0 and -0.0 are equal as numbers
+            return repr(item)  # as text, in which 0.0 and -0.0 differ
         return kind, *[key(part) for name, part in vars(item).items() if name not in _NO_WORK]
 
     return function.buffers, function.sizes, key(function.body)

@@ -10,9 +10,9 @@ from ...support.records import dataclass
 Index = Dim
 Place = tuple["Buffer", Index]  # buffer and index of an element
 Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
-"""Left operand of each row of a register tile, and right operand of each column."""
+"""Left operand of each row of a register tile, and right operand of each column, as places."""
 Condition = tuple[Index, Index, Index]
-"""(index, low, high), which holds if ``low <= index < high``."""
+"""Condition (index, low, high): true if ``low <= index < high``."""
 Valid = Index | None
 """Number of leading lanes of a vector that are in bounds; None if all are."""
 
@@ -49,8 +49,8 @@ class Destination:
     """Memory for the results of a register tile, which the tile prefetches.
 
     Attributes:
-        lines: (buffer, index) of each cache line of the first row.
-        pitch: Number of elements from one row to the next.
+        lines: (buffer, index) of each cache line of the tile's first row.
+        pitch: Elements from one row to the next.
     """
 
     lines: tuple[Place, ...]
@@ -70,8 +70,8 @@ class BlockScales:
         sums: (buffer, index) of the sums of the bytes of each row's blocks; b advances by 1.
         right: (buffer, index) of the scales of each column; b advances by ``right_stride``.
         zero: Byte that represents a weight of 0.
-        bits: Stored bits of a weight. If 4, a vector has the weights of two steps, the first in the lower bits of
-            bytes.
+        bits: Stored bits of a weight: 8 or 4. With 4, a vector has the weights of two steps; the lower bits of bytes
+            belong to the first step.
     """
 
     steps: int
@@ -85,4 +85,5 @@ class BlockScales:
 
     @property
     def places(self) -> tuple[Place, ...]:
+        """All places, in the order of rows, sums and columns."""
         return (*self.left, *self.sums, *self.right)

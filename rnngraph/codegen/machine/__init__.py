@@ -1,11 +1,11 @@
 """Processors, and compilation by LLVM. No other package imports llvmlite.
 
-It depends on no other part of the compiler, so that cached code runs without the compiler.
+The package depends on no other part of the compiler, so that cached code runs without the compiler.
 
 - ``target``: descriptions of processors.
 - ``alignment``: alignment of memory.
 - ``amx``: products on the matrix unit of x86-64 processors.
-- ``host``: what LLVM reports about this machine, which a file may hold.
+- ``host``: LLVM's report about this machine, which a file may cache.
 - ``engine``: compilation of LLVM text.
 - ``code``: machine code in memory.
 - ``elf``: reader of the sections of object files.

@@ -1,7 +1,8 @@
 """Products of bfloat16 matrices on AMX, the matrix unit of x86-64 processors.
 
-The unit has eight tiles, each of 16 rows of 64 bytes. One instruction multiplies a tile of 16 rows x 32 k by a tile of
-32 k x 16 columns. In the latter, pairs of k are adjacent. The product is added to a tile of 16 x 16 float32 sums.
+The unit has eight tiles, each of 16 rows of 64 bytes. One instruction multiplies a tile of 16 rows x 32 steps of k by a
+tile of 32 steps of k x 16 columns, in which pairs of k are adjacent. The product is added to a tile of 16 x 16 float32
+sums.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from itertools import product
 from .ir_builder import IRBuilder
 
 TILE_ROWS, TILE_WORDS = 16, 16
-"""Rows of a tile, and words of 4 bytes in a row. A word is a sum, or a pair of bfloat16 numbers."""
+"""Rows of a tile, and words of 4 bytes in a row. A word is a float32 sum, or a pair of bfloat16 values."""
 
 _TILES, _ROW_BYTES = 8, 4 * TILE_WORDS
 _CONFIGURATION = struct.pack(f"<2B14x{_TILES}H16x{_TILES}B8x", 1, 0, *(_ROW_BYTES,) * _TILES, *(TILE_ROWS,) * _TILES)
-"""Operand of ``ldtilecfg``: palette 1, and for each tile the bytes of a row and the number of rows."""
+"""Operand of ``ldtilecfg``: palette 1, then the bytes of a row for each tile, then the number of rows for each tile."""
 _LEFT, _RIGHT = (4, 5), (6, 7)
-"""Numbers of the tiles for operands. Tiles 0 to 3 hold the sums."""
+"""Numbers of the tiles for left and right operands. Tiles 0 to 3 are for sums."""
 
 _INTRINSICS = {
     "ldtilecfg": "ptr",
@@ -34,8 +35,8 @@ _INTRINSICS = {
 def tile_product_text(intrinsics: dict[str, str]) -> str:
     """Return the LLVM text of a function that multiplies two matrices, and add its declarations to ``intrinsics``.
 
-    It computes two by two tiles of sums at a time. If the number of tiles along an axis is odd, it computes the last
-    ones twice.
+    The function computes two by two tiles of sums at a time. If the number of tiles along an axis is odd, the last
+    tiles are computed twice.
     """
     for name, operands in _INTRINSICS.items():
         intrinsics[f"llvm.x86.{name}"] = f"declare void @llvm.x86.{name}({operands})"
@@ -72,11 +73,12 @@ def tile_product_text(intrinsics: dict[str, str]) -> str:
 
 
 def _unit(f: IRBuilder, name: str, operands: str) -> None:
+    """Write an instruction of the unit."""
     f.do(f"call void @llvm.x86.{name}({operands})")
 
 
 def _pairs(f: IRBuilder, count: str, name: str) -> AbstractContextManager[str]:
-    """Write a loop over pairs of tiles."""
+    """Write a loop over pairs of tiles. The context is the loop's body; its value is the index of the pair."""
     return f.loop(f.value(f"lshr i64 {f.plus(count, 1)}, 1", "pairs"), name)
 
 

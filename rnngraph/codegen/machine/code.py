@@ -40,12 +40,18 @@ class Code:
             self._of_llvm = MemoryObject(binary, target)
 
     def address(self, name: str) -> int:
+        """Return the address of a function.
+
+        Raises:
+            GraphError: The code has no function of this name.
+        """
         address = self._of_llvm.address(name) if self._loaded is None else self._loaded.addresses.get(name, 0)
         if not address:
             raise GraphError(f"the compiled code has no entry {name}")
         return address
 
     def entry(self, name: str) -> Native:
+        """Return an entry as a function. It must not be called after this object is freed."""
         native = _PROTOTYPE(self.address(name))
         native.code = self  # type: ignore[attr-defined]  # callers keep the code alive
         return native

@@ -33,7 +33,8 @@ def sections_of(binary: bytes) -> list[Section]:
 
     Raises:
         ValueError: It is not a 64-bit little-endian ELF object.
-        struct.error: The object is damaged. An IndexError has the same meaning.
+        struct.error: The object is damaged.
+        IndexError: The object is damaged.
     """
     if binary[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit ELF object")
@@ -48,5 +49,5 @@ def sections_of(binary: bytes) -> list[Section]:
 
 
 def text_at(strings: bytes, start: int) -> str:
-    """Return the text that starts at a position of a table of strings."""
+    """Return the text that starts at a position of a table of strings, and ends before the next zero byte."""
     return strings[start : strings.index(0, start)].decode("utf-8", "replace")

@@ -23,7 +23,7 @@ def _initialize() -> None:
 
 @lru_cache(maxsize=1)
 def _keep_places() -> None:
-    """Make LLVM give instructions that it adds, such as loads of constants, the line of the preceding instruction.
+    """Make LLVM assign the line of the preceding instruction to instructions that it adds, such as loads of constants.
 
     This is for debug builds. The option is global to the process, and can be set only once.
     """
@@ -48,8 +48,8 @@ def _machine(target: Target) -> llvm.TargetMachine:
 def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRef:
     """Return the verified module, with functions inlined on request.
 
-    Vectors, tiles, fused ops and the form of loops are already explicit, so that no pass pays. The O2 and O3 pipelines
-    double compile time and gain nothing at run time.
+    No other optimization runs, because vectors, tiles, fused ops and the form of loops are already explicit. LLVM's O2
+    and O3 pipelines would double the compile time, and make the code no faster.
 
     Args:
         text: LLVM text of the module.
@@ -131,9 +131,9 @@ _INTERNAL = re.compile(r'^(define internal [^\n]*?@"?([\w.]+)"?\([^\n]*) (#\d+[^
 def _inlining_single_calls(module: llvm.ModuleRef) -> str:
     """Add ``alwaysinline`` to internal functions that have a single call. Return the module's text.
 
-    A step of a small net costs as much as a few calls that fill and read an argument block. Both functions must be for
-    the same processor. No instruction between floats changes. The attribute is added as text, because older llvmlite
-    adds it to the result instead of the function.
+    A step of a small net takes only as long as a few calls that fill and read an argument block. Caller and callee must
+    be for the same processor. No floating-point instruction changes. The attribute is added as text, because older
+    llvmlite adds it to the result instead of the function.
     """
     functions = {function.name: function for function in module.functions if not function.is_declaration}
     callers: dict[str, list[str]] = {}
@@ -150,6 +150,7 @@ def _inlining_single_calls(module: llvm.ModuleRef) -> str:
             single.add(name)
 
     def marked(head: re.Match[str]) -> str:
+        """Return the head of a function, with the attribute if the function has a single call."""
         return f"{head[1]} alwaysinline {head[3]}" if head[2] in single else head[0]
 
     return _INTERNAL.sub(marked, str(module))

@@ -17,7 +17,7 @@ from ...support.system.processor import described_processor
 
 
 class HostFacts(NamedTuple):
-    """LLVM's triple of this process, its name and features of the processor, and its own version.
+    """LLVM's triple of this process, LLVM's name and features of the processor, and the version of LLVM.
 
     Features are in LLVM's syntax, such as ``+avx,-avx2``.
     """
@@ -57,9 +57,9 @@ def versions() -> tuple[str, str]:
 
 
 def identity() -> str:
-    """Return a digest of all that determines the facts; empty if it cannot be told without LLVM.
+    """Return a digest of all that determines the facts; empty if that is unknown without LLVM.
 
-    It includes the features that NumPy detects, because emulators have other ones than the system's description.
+    It includes the features that NumPy detects, because an emulator's differ from those that the system reports.
     """
     library = os.path.join(os.path.dirname(llvmlite.__file__), "binding", "libllvmlite.so")
     try:

@@ -28,7 +28,7 @@ class PackStage:
         parameters: Names of the parameters that it reads.
         slot: Slot of the memory for its results.
         bytes: Size of that memory.
-        key: Digest that is equal for stages of all entries that pack the same values; empty for the first stage, which
+        key: Digest that is equal for stages that pack the same values, of any entry; empty for the first stage, which
             combines all small parts.
     """
 
@@ -69,7 +69,7 @@ class Interface:
         parameters: For each parameter, its slot.
         unpacked: Parameters that the main function reads. Others are only packed.
         outputs: Results with their slots.
-        constants: Slots of constants, with the constants' arrays.
+        constants: Slots of constants, with the arrays.
         sizes: For each size that is known at run time, its slot.
         arena: Slot of the memory for temporaries.
         panels: Slot of the memory for packed weights.

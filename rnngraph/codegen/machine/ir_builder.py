@@ -17,7 +17,7 @@ class IRBuilder:
         allocas: Lines that allocate stack memory, in the entry block.
         count: Number of the last name.
         label: Name of the current basic block.
-        is_open: Whether the current block has no terminator yet.
+        is_open: True if the current block has no terminator yet.
     """
 
     def __init__(self, lines: list[str] | None = None) -> None:
@@ -56,9 +56,11 @@ class IRBuilder:
         return self.value(f"icmp {predicate} {kind} {one}, {other}", name)
 
     def negated(self, condition: str) -> str:
+        """Write the negation of an ``i1``, and return its name."""
         return self.value(f"xor i1 {condition}, true", "not")
 
     def is_null(self, pointer: str) -> str:
+        """Write the comparison of a pointer with null, and return the name of its ``i1``."""
         return self.icmp("eq", "ptr", pointer, "null", "none")
 
     def moved(self, pointer: str, count: int | str) -> str:
@@ -79,6 +81,7 @@ class IRBuilder:
         self.do(f"store {kind} {value}, ptr {self.place(pointer, index)}")
 
     def times(self, number: int | str, factor: int | str) -> int | str:
+        """Return a product, which is written only if it has no known value and is no operand."""
         if isinstance(number, int) and isinstance(factor, int):
             return number * factor
         if 0 in (number, factor):
@@ -88,6 +91,7 @@ class IRBuilder:
         return self.value(f"mul i64 {number}, {factor}", "times")
 
     def plus(self, number: int | str, other: int | str) -> int | str:
+        """Return a sum, which is written only if it has no known value and is no operand."""
         if isinstance(number, int) and isinstance(other, int):
             return number + other
         if 0 in (number, other):
@@ -95,15 +99,17 @@ class IRBuilder:
         return self.value(f"add i64 {number}, {other}", "plus")
 
     def load(self, kind: str, pointer: str, offset: int = 0) -> str:
+        """Write a load from ``offset`` bytes after a pointer, and return its name."""
         return self.value(f"load {kind}, ptr {self.moved(pointer, offset)}, align 8", "word")
 
     def store(self, kind: str, value: int | str, pointer: str, offset: int = 0) -> None:
+        """Write a store to ``offset`` bytes after a pointer."""
         self.do(f"store {kind} {value}, ptr {self.moved(pointer, offset)}, align 8")
 
     # Basic blocks --------------------------------------------------------------------------------
 
     def labels(self, *names: str) -> list[str]:
-        """Return fresh labels that share a number."""
+        """Return new labels, which share a number."""
         self.count += 1
         return [f"{name}.{self.count}" for name in names]
 
@@ -140,10 +146,12 @@ class IRBuilder:
         self.is_open = False
 
     def return_if(self, condition: str, value: str = "void") -> None:
+        """Return ``value`` if a condition is true, else continue."""
         with self.when(condition):
             self.ret(value)
 
     def return_unless(self, condition: str, value: str = "void") -> None:
+        """Return ``value`` if a condition is false, else continue."""
         following, leave = self.labels("next", "leave")
         self.branch_either(condition, following, leave)
         self.start(leave)
@@ -166,7 +174,7 @@ class IRBuilder:
         self.start(end)
 
     def either(self, kind: str, condition: str, then: Callable[[], str], other: Callable[[], str]) -> str:
-        """Write both branches of a condition. Each returns a value; return the name of the one that is chosen."""
+        """Write both branches of a condition, each by a function that returns a value. Return the chosen value."""
         labels = self.labels("then", "else", "end")
         self.branch_either(condition, labels[0], labels[1])
         entries: list[tuple[int | str, str]] = []
@@ -232,7 +240,7 @@ class IRBuilder:
         self._close_loop(head, before, place, carried, phis)
 
     def _carried(self, count: int) -> list[str]:
-        """Return fresh names of carried values."""
+        """Return new names of carried values."""
         return [f"%{label}" for label in self.labels(*(f"carried.{number}" for number in range(count)))]
 
     def _start_loop(self, head: str) -> str:
@@ -245,9 +253,9 @@ class IRBuilder:
     def _close_loop(
         self, head: str, before: str, place: int, names: Sequence[str], phis: Sequence[tuple[str, int | str, int | str]]
     ) -> None:
-        """Insert the phis of a loop into its first block, and branch back to that.
+        """Insert the phis of a loop into its first block, and branch back to that block.
 
-        ``phis`` has the type, the initial value and the next value of each.
+        ``phis`` has the type, the initial value and the next value of each carried value.
         """
         self.lines[place:place] = [
             f"  {name} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.label} ]"

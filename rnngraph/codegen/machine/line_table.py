@@ -18,7 +18,7 @@ _END, _SET_ADDRESS = 1, 2
 
 
 class Row(NamedTuple):
-    """Address in the code section from which on instructions belong to a line. Line 0 is an unknown line."""
+    """Address in the code section at which the instructions of a line start. Line 0 is an unknown line."""
 
     address: int
     file: str
@@ -78,11 +78,13 @@ class _Bytes:
         self.data, self.position = data, position
 
     def number(self, form: str) -> int:
+        """Read a number, in a format of the module ``struct``."""
         (value,) = struct.unpack_from(f"<{form}", self.data, self.position)
         self.position += struct.calcsize(f"<{form}")
         return int(value)
 
     def leb(self, signed: bool = False) -> int:
+        """Read a number of variable length, DWARF's LEB128."""
         value = shift = 0
         while True:
             byte = self.number("B")
@@ -92,6 +94,7 @@ class _Bytes:
                 return value - (1 << shift) if signed and byte & 64 else value
 
     def text(self) -> str:
+        """Read a text that ends with a zero byte."""
         value = text_at(self.data, self.position)
         self.position = self.data.index(0, self.position) + 1
         return value

@@ -1,7 +1,7 @@
 """Loading of object files into memory without LLVM, which takes longer to load than the rest of a cached call.
 
-It covers what LLVM writes for this package's functions on x86-64: code and constants, which refer to each other by
-their distances. LLVM loads all other objects.
+It loads objects that LLVM writes for this package's functions on x86-64: their code and constants refer to each other
+by relative addresses. LLVM loads all other objects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .elf import CONTENTS, IN_MEMORY, RELOCATION, RELOCATIONS, SYMBOL, SYMBOLS, 
 _MACHINE = b"\x3e\x00"
 """ELF's number of x86-64."""
 _DISTANCES = (2, 4)
-"""Kinds of relocations that are the distance of a symbol from the place, in 32 bits."""
+"""Kinds of relocations that write the distance from the relocation's place to a symbol, in 32 bits."""
 
 
 class LoadedObject(NamedTuple):

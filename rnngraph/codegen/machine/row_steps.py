@@ -25,9 +25,9 @@ JOB_WORDS = 8
 OUTER, INNER, SOURCE, SOURCE_ROW, SOURCE_OUTER, TARGET, TARGET_ROW, TARGET_OUTER, BY_TABLE = range(9)
 """Words of a copy.
 
-Each row has ``OUTER`` pieces of ``INNER`` bytes. Source and target have strides of rows and of pieces. If ``BY_TABLE``
-is 1, the rows of the table are those in ``ROWS``; otherwise they are the indices in the call. Results of an entry are
-contiguous, in as many rows as it ran, which determines their stride of pieces.
+Each row has ``OUTER`` pieces of ``INNER`` bytes. Source and target each have a stride of rows and a stride of pieces.
+If ``BY_TABLE`` is 1, the indices of a table's rows are in ``ROWS``; otherwise row i of the call is row i of the table.
+Results of an entry are contiguous, so that their stride of pieces depends on the number of rows that the entry ran.
 """
 MOVE_WORDS = 9
 
@@ -42,7 +42,7 @@ def row_steps_text(target: Target) -> str:
 
 
 def _move() -> str:
-    """Return the LLVM text of a function that copies rows from tables to the entry's memory, or back if ``back``."""
+    """Return the LLVM text of a function that copies rows from tables to an entry's memory, or back if ``back``."""
     f = IRBuilder()
     with f.loop("%number", "move") as number:
         move = f.place("%moves", f.value(f"mul i64 {number}, {MOVE_WORDS}", "words"))

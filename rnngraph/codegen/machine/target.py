@@ -58,15 +58,15 @@ class Target:
         features: Features of the processor, in LLVM's syntax.
         vector_bits: Width of a vector register.
         registers: Number of vector registers.
-        has_fma: Whether it has a fused multiply-add.
+        has_fma: True if the processor has a fused multiply-add.
         first_cache: Bytes of a core's L1 data cache.
         second_cache: Bytes of L2.
-        has_estimates: Whether code may use the reciprocal estimates of AVX-512, which differ between vendors. Not for
-            levels such as ``x86-64-v4``, which promise the same bits on all processors.
-        dots: Narrow types, of ``int8`` and ``bfloat16``, with instructions for dot products.
-        signed_dots: How signed bytes are multiplied and summed, a key of ``SIGNED`` in ``llvm/dot_products.py``; empty
-            if products of floats are as fast.
-        has_tiles: Whether products of bfloat16 matrices use AMX, if the system permits it.
+        has_estimates: True if code may use the reciprocal estimates of AVX-512, which differ between vendors. False for
+            levels such as ``x86-64-v4``, whose results have the same bits on all processors.
+        dots: Those of the dtypes ``int8`` and ``bfloat16`` for whose dot products the processor has instructions.
+        signed_dots: Implementation of dot products of signed bytes, a key of ``SIGNED`` in ``llvm/dot_products.py``;
+            empty if products of floats are as fast.
+        has_tiles: True if products of bfloat16 matrices use AMX, which the system must permit.
         pointer_bits: Width of addresses and of index arithmetic.
         relocation: LLVM's relocation model.
         abi: ABI of object files, if the triple does not determine it.
@@ -93,6 +93,7 @@ class Target:
     absent: tuple[str, ...] = ()
 
     def lanes(self, item_bytes: int) -> int:
+        """Return the number of elements of a vector; 1 if there are no vectors of such elements."""
         if item_bytes == 8 and "float64 vectors" in self.absent:
             return 1
         return max(1, self.vector_bits // 8 // item_bytes)
@@ -113,10 +114,12 @@ class Target:
 
     @property
     def is_x86_64(self) -> bool:
+        """True for 64-bit x86."""
         return self.triple.startswith(("x86_64", "amd64"))
 
     @property
     def is_arm64(self) -> bool:
+        """True for 64-bit ARM."""
         return self.triple.startswith(("aarch64", "arm64"))
 
     @property
@@ -254,7 +257,7 @@ A substring precedes those that it contains.
 
 
 def _suggestion(name: object) -> str:
-    """Return a text that suggests the targets which another tool's name may mean, for an error message."""
+    """Return a text for an error message, which suggests targets for another tool's name of a processor or system."""
     text, parts = str(name).lower(), []
     for theirs, ours in _SUGGESTIONS.items():
         if theirs in text:
@@ -282,7 +285,7 @@ def target_of(name: str | None) -> Target:
 
 
 def _process_triple() -> str:
-    """Return LLVM's triple for code that runs in this process."""
+    """Return LLVM's triple of code that runs in this process."""
     triple = host_facts().triple
     return f"{triple}-elf" if "-windows" in triple else triple
 

@@ -58,6 +58,7 @@ def _with_origins(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[Stage
 
 
 def _schedule_text(section: SectionPlan, group: GroupPlan) -> str:
+    """Return a description of when and by which workers a group runs."""
     if group.chunks is None:
         return "when parameters change" if group.prepared else "once"
     interleaving = section.interleaving
@@ -74,11 +75,13 @@ def _schedule_text(section: SectionPlan, group: GroupPlan) -> str:
 
 
 def _copy(copy: AnyCopyPlan, parts: int) -> Iterator[str]:
+    """Yield the lines of a copy."""
     workers = _workers(copy.partition, parts)
     yield f"  {copy.what}{': ' * bool(workers)}{workers}"
 
 
 def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
+    """Yield the lines of a scan, without those of its kernels."""
     node = scan.node
     yield f"  scan {label_of(node)} over {dim_text(node['length'])} steps{_origin_comment(node)}"
     for param, state in zip(node["body"].inputs, scan.states, strict=False):
@@ -94,6 +97,7 @@ def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
 
 
 def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
+    """Yield the lines of a kernel."""
     kernel = plan.kernel
     first = kernel.first
     written = next((node for node in reversed(kernel.members) if node.name), first)
@@ -110,6 +114,7 @@ def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
 
 
 def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
+    """Yield the lines that describe a kernel's tile, if it has one."""
     if plan.sparse is not None:
         heights = " or ".join(map(str, plan.sparse.heights))
         blocks = f"blocks of {heights} k x {plan.sparse.lanes} columns"
@@ -131,10 +136,12 @@ def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
 
 
 def _count_text(count: int, word: str) -> str:
+    """Return a number with a noun, which is in the plural unless the number is 1."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _workers(partition: Partition, parts: int) -> str:
+    """Return a description of a division between workers."""
     if parts == 1:
         return ""
     if partition.axis is None:
@@ -145,6 +152,7 @@ def _workers(partition: Partition, parts: int) -> str:
 
 
 def _rows(active: ActiveSteps | None, indent: str, each_row: bool = False) -> Iterator[str]:
+    """Yield the line of the mask that excludes ended rows, if any."""
     if active is not None:
         mask = active.table.mask
         which = "rows" if each_row or active.table.by_rows else "steps"
@@ -152,18 +160,20 @@ def _rows(active: ActiveSteps | None, indent: str, each_row: bool = False) -> It
 
 
 def _op_counts(nodes: Sequence[Node]) -> Iterator[str]:
-    """Yield a description of each op; equal descriptions once, with their number."""
+    """Yield the descriptions of ops; equal descriptions once, with their number."""
     counts = Counter(" ".join(dict.fromkeys([node.op, node.name.rpartition("/")[2]])).strip() for node in nodes)
     for text, count in counts.items():
         yield text if count == 1 else f"{count} {text}"
 
 
 def _origin_comment(*nodes: Node) -> str:
+    """Return a comment with the source lines of nodes."""
     where = next((str(node.where) for node in nodes if node.where), "")
     return f"  # {where}" if where else ""
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
+    """Return the lines of a long text."""
     glued = text.replace(" ", "\u00a0").replace(",\u00a0", ", ").replace(";\u00a0", "; ")
     lines = textwrap.wrap(glued, 110, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
     return [line.replace("\u00a0", " ") for line in lines]

@@ -29,7 +29,7 @@ def schedule(
 ) -> ScheduledEntry:
     """Return the entry of a graph whose sizes are known, except for lengths of scans.
 
-    The entry is split between ``parts`` workers whether that pays or not.
+    The entry is split between ``parts`` workers, even if that does not pay.
 
     Args:
         graph: The graph.

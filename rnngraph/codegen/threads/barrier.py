@@ -1,7 +1,7 @@
 """Barrier between the workers that run an entry together.
 
-All workers execute the same statements. A kernel is split into parts, of which worker w of n runs the parts w, w + n
-and so on, and a barrier follows. Therefore any number of workers gives the same bits; a single worker runs all parts.
+All workers execute the same statements. A kernel is split into parts: worker w of n runs the parts w, w + n and so on.
+A barrier follows. Any number of workers gives the same bits, because the parts do not depend on it.
 
 The workers of a call are a team. Its memory consists of lines of 64 bytes:
 
@@ -20,7 +20,10 @@ LINE = "[64 x i8]"
 
 
 def barrier_text(target: Target) -> str:
-    """Return the LLVM text of the function that waits until the first ``awaited`` workers have reached a barrier."""
+    """Return the LLVM text of the function that a worker calls when it reaches a barrier.
+
+    It waits until the first ``awaited`` workers have reached the same barrier.
+    """
     f = IRBuilder()
     f.return_if(f.icmp("eq", "i64", "%workers", 1))
     own_line = f.place("%team", f.value("add i64 %worker, 1", "line"), LINE)

@@ -1,8 +1,8 @@
 """LLVM text of dynamic scheduling: workers claim stages of a pipeline, one chunk at a time.
 
 The state of a stage is twice the number of its finished chunks, plus 1 while a worker runs it. A worker claims a stage
-by a compare-and-swap of its state. As states only grow, a satisfied dependency stays satisfied, and a state that has
-not changed proves that no other worker has claimed the stage.
+by a compare-and-swap of its state. As states only grow, a satisfied dependency stays satisfied, and an unchanged state
+proves that no other worker has claimed the stage.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..machine.target import Target
 from .spin_wait import write_spin
 
 NEVER = 1 << 62
-"""Later than any due time."""
+"""A number that is larger than any time at which a chunk is due."""
 NOTHING = -(1 << 40)
 """Required lead, in chunks, of a stage on which there is no dependency."""
 
@@ -53,13 +53,15 @@ def _can_claim() -> str:
 
 
 def _state(f: IRBuilder, stage: str) -> str:
+    """Write a load of the state of a stage, and return its name."""
     return f.value(f"load atomic i64, ptr {f.place('%states', stage)} acquire, align 8", "state")
 
 
 def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
     """Write the computation of the time at which a chunk of a stage is due, and return its name.
 
-    For the stage that the worker ran last it is a quarter interval earlier, because that stage's weights are in cache.
+    For the stage that the worker ran last, that time is a quarter interval earlier, because the stage's weights are in
+    the worker's cache.
     """
     habit = f.value("sdiv i64 %interval, 4", "habit")
     earlier = f.value(f"select i1 {f.icmp('eq', 'i64', stage, '%last')}, i64 {habit}, i64 0", "earlier")

@@ -12,8 +12,8 @@ class FloatingPointMode(NamedTuple):
     """Instructions of a processor that access its floating-point control register.
 
     Attributes:
-        declarations: Declarations of the LLVM intrinsics that read and write the register; none if there are none.
-        by_value: The intrinsics return and take the register's value. Otherwise they take an address in memory.
+        declarations: Declarations of the LLVM intrinsics that read and write the register; empty if LLVM has none.
+        by_value: True if the intrinsics return and take the register's value, instead of an address in memory.
     """
 
     declarations: tuple[str, ...] = ()

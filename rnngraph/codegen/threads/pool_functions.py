@@ -18,9 +18,9 @@ def pool_text(target: Target) -> str:
 
     - ``pool_serve`` is the endless loop of worker x. A worker without a job spins for a while, and then sleeps. It
       adopts the floating-point mode of the caller of a job.
-    - ``pool_share`` runs a job, which is in the job's line, on several workers, of which the caller is the first.
+    - ``pool_share`` runs a job, which is in the job's line, on several workers. The caller is the first worker.
 
-    Words 1 and 2 of the first line have the addresses of the system's functions that wait for a semaphore and post it.
+    Words 1 and 2 of the first line are the addresses of the system's functions that wait for a semaphore and post it.
     """
     declared = [pause(target)[1], *floating_point_mode(target).declarations]
     head = f'source_filename = "pool"\ntarget triple = "{target.triple}"\n'
@@ -38,13 +38,14 @@ class _Worker(NamedTuple):
 
 
 def _worker(f: IRBuilder, number: str) -> _Worker:
+    """Write the computation of the addresses of a worker's words."""
     offset = f.value(f"mul i64 {number}, {3 * 64}", "offset")
     slot = f.moved(f.moved("%pool", 64 * FIRST), offset)
     return _Worker(slot, f.moved(slot, 64), f.moved(slot, 72), f.moved(slot, 128))
 
 
 def _serve(target: Target) -> str:
-    """Return the LLVM text of a worker's endless loop, which polls for a job, and runs it. After a while it sleeps."""
+    """Return the LLVM text of a worker's endless loop, which polls for jobs and runs them. After a while it sleeps."""
     f = IRBuilder()
     job, own_state, wait = f.moved("%pool", 64 * JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
 
@@ -84,7 +85,7 @@ def _serve(target: Target) -> str:
 def _share(target: Target) -> str:
     """Return the LLVM text of the function with which a caller runs a job together with other workers.
 
-    It assigns the job to the workers, wakes those that sleep, runs the caller's part, and waits for the others.
+    It assigns the job to the workers, wakes those that sleep, runs the caller's share, and waits for the others.
     """
     f = IRBuilder()
     job = f.moved("%pool", 64 * JOB)

@@ -10,7 +10,7 @@ JOB_WORD = 8 * JOB
 FIRST = JOB + 1
 """Index of the first line of the first worker."""
 LINES = FIRST + 3 * MAX_WORKERS
-"""Lines of a pool's memory: those of a team, one for the job, and three for each worker.
+"""Number of lines of a pool's memory: those of a team, one for the job, and three for each worker.
 
 The lines of a worker hold the number of jobs assigned to it, the number of jobs that it has done, and its semaphore.
 """

@@ -15,7 +15,7 @@ class SemaphoreCalls(NamedTuple):
         result: LLVM type that both functions return.
         waits_with: Further arguments of the function that waits, each preceded by a comma.
         posts_with: Further arguments of the function that posts, each preceded by a comma.
-        by_handle: Memory holds a handle of the semaphore, not the semaphore itself.
+        by_handle: True if memory holds a handle of the semaphore, instead of the semaphore itself.
     """
 
     result: str = "i32"
@@ -32,6 +32,7 @@ class SemaphoreCalls(NamedTuple):
         self._call(f, function, semaphore, self.posts_with)
 
     def _call(self, f: IRBuilder, function: str, semaphore: str, others: str) -> None:
+        """Write a call of a semaphore function, with further arguments ``others``."""
         first = f.value(f"load ptr, ptr {semaphore}", "handle") if self.by_handle else semaphore
         f.value(f"call {self.result} {function}(ptr {first}{others})", "code")
 

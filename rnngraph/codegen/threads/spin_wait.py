@@ -12,8 +12,8 @@ SPINS = 4096
 def pause(target: Target) -> tuple[str, str]:
     """Return the instruction that delays a spin loop, and its declaration.
 
-    On ARM it is ``isb``, which empties the pipeline and takes about as long as ``pause`` of x86. ARM's ``yield`` does
-    nothing on most processors.
+    On ARM it is ``isb``, which empties the pipeline and takes about as long as x86's ``pause``. ARM's ``yield`` has no
+    effect on most processors.
     """
     if target.is_x86_64:
         return "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"

@@ -40,11 +40,12 @@ class EntryArguments:
     """Arguments of an entry, with the layout of each.
 
     Attributes:
+        items: All arguments, in order.
         strides: For each feed, the names of the sizes that hold its strides.
         replaced: For each output that overwrites the memory of an input, that input.
-        leaves: Views of feeds, parameters and constants.
+        leaves: Memory of feeds, parameters and constants.
         results: Memory of the results that kernels write directly.
-        late: Results that are copied at the end, in order.
+        late: Results that are copied after all kernels, in order, and their memory.
     """
 
     items: tuple[Argument, ...]
@@ -56,7 +57,7 @@ class EntryArguments:
 
     @property
     def late_values(self) -> set[Node]:
-        """Values that are copied after all fusion groups have run."""
+        """Values of the results that are copied after all kernels."""
         return {node for node, _ in self.late}
 
     @property
@@ -106,7 +107,7 @@ class _Arguments:
     def outputs(
         self, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]], views: Mapping[Node, View]
     ) -> tuple[dict[Node, list[View]], list[tuple[Node, View]]]:
-        """Return the memory of results that kernels write directly, and the results that are copied at the end."""
+        """Return the memory of results that kernels write directly, and of those that are copied after all kernels."""
         late: list[tuple[Node, View]] = []
         last: list[tuple[Node, View]] = []  # copied last, because they overwrite sources of other copies
         buffers = OutputBuffers(self.graph, fusion, users)
@@ -123,17 +124,20 @@ class _Arguments:
         return buffers.places, late + last
 
     def _add(self, name: str, kind: str, node: Node, value: np.ndarray | None = None) -> Argument:
+        """Add an argument with a new buffer for a node. ``value`` is the array of a constant."""
         buffer = Buffer(f"{_PREFIXES[kind]}{len(self.items)}_{label_of(node)}", node.dtype)
         argument = Argument(name, kind, node.dtype, node.shape, buffer, value)
         self.items.append(argument)
         return argument
 
     def _constant(self, node: Node, views: dict[Node, View]) -> None:
+        """Add the argument of a node that is a constant array, if it is one."""
         if node.op == "constant" and node.tensor.rank:
             argument = self._add(f"constant{len(self.items)}", "constant", node, node["value"])
             views[node] = View.contiguous(argument.buffer, node.shape)
 
     def _feed(self, node: Node) -> View:
+        """Add the argument of a feed, and return its view. A feed that an output overwrites is contiguous."""
         argument = self._add(str(node["label"]), "input", node)
         if "becomes" in dict(node.attributes):
             self.strides[argument.name] = ()

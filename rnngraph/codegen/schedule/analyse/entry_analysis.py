@@ -33,8 +33,10 @@ class ScanAnalysis:
     """Kernels of one step of a scan, with their partitions.
 
     Attributes:
+        fused: Kernels of a step.
+        sharing: Division between workers.
         blocks: Division into blocks, if any; a step is then a step of one block.
-        follows: Each block runs directly after the same block of the previous scan.
+        follows: True if each block runs directly after the same block of the previous scan.
     """
 
     fused: FusedKernels
@@ -53,10 +55,12 @@ class GroupAnalysis:
     """Fusion group, with the partitions of its kernels.
 
     Attributes:
+        kernels: Kernels of the group.
         partitions: Partitions of all kernels except scans.
+        scans: Analyses of the scans.
         longest: Maximum number of steps of a chunk, if the group is a loop over chunks of time.
-        is_first_short: If chunks have unequal lengths, the first is the short one.
-        pipeline: Pipeline for several workers, used instead of split kernels.
+        is_first_short: True if the first chunk may have fewer steps than the others, instead of the last.
+        pipeline: Pipeline in which several workers run whole kernels, instead of parts of each kernel.
     """
 
     kernels: GroupKernels
@@ -88,7 +92,7 @@ class EntryAnalysis:
         workers: Workers between which the entry is split.
         sections: Sections in order of execution.
         max_chunk: Maximum number of steps of a chunk of time.
-        has_static_lengths: Whether all lengths of loops are known at compile time.
+        has_static_lengths: True if all lengths of loops are known at compile time.
     """
 
     entry: EntryGraph
@@ -142,6 +146,7 @@ class _Analyst:
         self.work = Work()
 
     def sections(self) -> Iterable[SectionAnalysis]:
+        """Yield the sections in order of execution."""
         if self.workers.parts > 1:
             groups = [[item] for item in enumerate(self.entry.fusion.groups())]
         else:
@@ -184,16 +189,18 @@ class _Analyst:
         return plan_interleaving(self.target, loops, length)
 
     def _chunk_length(self, item: GroupKernels, length: Dim) -> int:
+        """Return the maximum number of steps of a chunk of a group's loop over time."""
         return chunk_length(self.target, item.fused, item.leaving, length, self.max_chunk)
 
     def _gains(self, item: GroupKernels) -> list[float]:
-        """Return for each kernel the speedup on one worker from interleaving."""
+        """Return for each kernel the speedup by interleaving on one worker, in an analysis for several workers."""
         plan = self._interleaving([item]) if self.workers.parts > 1 else None
         if plan is None:
             return [1.0] * len(item.fused.kernels)
         return [plan.gains.get(place, 1.0) for _, place in plan.phases[0]]
 
     def _group(self, item: GroupKernels, interleaving: InterleavingPlan | None) -> GroupAnalysis:
+        """Analyse a group of any kind."""
         if item.group.kind == PREPARED:
             return GroupAnalysis(item, dict.fromkeys(item.fused.kernels, SERIAL), {})
         if item.group.kind == PLAIN:
@@ -210,6 +217,7 @@ class _Analyst:
         return GroupAnalysis(item, partitions, {})
 
     def _time_loop(self, item: GroupKernels, interleaving: InterleavingPlan | None) -> GroupAnalysis:
+        """Analyse a group that is a loop over chunks of time."""
         kind, kernels = item.group.kind, item.fused.kernels
         assert kind.length is not None
         block = next((steps for kernel in kernels if (steps := kernel.first.get("blocks")) is not None), None)
@@ -235,7 +243,7 @@ class _Analyst:
     def _estimate_kernels(
         self, item: GroupKernels, time: TimeChunk, is_first_short: bool
     ) -> tuple[GroupAnalysis, list[StageCost]]:
-        """Return the partitions and the costs of a loop's kernels, in order."""
+        """Return the group with the partitions of a loop's kernels, and the costs of the kernels in order."""
         sharing, costs = WorkSharing(self.target, self.workers, time), list[StageCost]()
         partitions, scans = dict[Kernel, Partition](), dict[Kernel, ScanAnalysis]()
         for kernel in item.fused.kernels:
@@ -264,9 +272,9 @@ class _Analyst:
 
 
 def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
-    """Mark scans whose blocks run directly after those of the previous scan.
+    """Mark scans of which each block runs directly after the same block of the previous scan.
 
-    Such a scan finds the states of a block in the cache.
+    The results of the previous scan's block are then still in the cache.
     """
     for earlier, kernel in pairwise(kernels):
         one, other = scans.get(earlier), scans.get(kernel)

@@ -37,6 +37,7 @@ class EntryGraph:
 
     @staticmethod
     def of(graph: Graph) -> EntryGraph:
+        """Return a graph with its readers, fusion groups and arguments."""
         users, fusion = graph.users(), LoopFusion(graph)
         return EntryGraph(graph, users, fusion, arguments_of(graph, fusion, users))
 
@@ -47,7 +48,9 @@ class GroupKernels:
 
     Attributes:
         number: Index of the group.
-        nodes: Nodes of the group, with the pure indices that they read.
+        group: The group.
+        nodes: Nodes of the group, and the pure indices that these read.
+        fused: The kernels.
         leaving: Values that outlive the group.
     """
 
@@ -59,6 +62,7 @@ class GroupKernels:
 
     @property
     def scans(self) -> list[Node]:
+        """Scans of the group."""
         return scans_of(self.group)
 
     @cached_property
@@ -68,11 +72,12 @@ class GroupKernels:
 
 
 def scans_of(group: FusionGroup) -> list[Node]:
+    """Return the scans of a group."""
     return [node for node in group.nodes if node.op == "scan"]
 
 
 def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[Node]) -> GroupKernels:
-    """Divide a fusion group into kernels. The values ``in_memory`` are stored before it runs."""
+    """Divide a fusion group into kernels. The values ``in_memory`` are stored before the group runs."""
     number, group = numbered
     users, fusion, arguments = entry.users, entry.fusion, entry.arguments
     inside, outputs = set(group.nodes), {node for _, node in entry.graph.outputs} | arguments.late_values
@@ -129,7 +134,7 @@ def _views_of_results(
 def _must_copy(
     node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
 ) -> bool:
-    """True if a movement op must copy.
+    """True if a movement op must copy its operand.
 
     It must if strides cannot express it, or if it selects a step of a sequence that is computed in chunks.
     """
@@ -154,7 +159,7 @@ def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
 
 
 def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """True if each step of a loop reads a transpose with strided units, such as the keys of attention."""
+    """True for a transpose whose units are not adjacent, and which each step of a loop reads, as keys of attention."""
     order = node["order"]
     scans = [user for user in users[node] if user.op == "scan"]
     return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)
@@ -185,8 +190,9 @@ def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
 def _align_opposite(fusion: LoopFusion, target: Target) -> None:
     """Delay scans of one direction to the level of independent scans in the opposite direction.
 
-    If both read some values, the loop of one direction computes them and would come first; delaying its scans moves
-    them out of that loop. Values that depend on delayed scans move a level further.
+    If both directions read the same computed values, the loop of one direction computes them, and would run before the
+    other loop. If its scans are delayed, they move into a later loop, which can run together with the other one.
+    Values that depend on delayed scans are delayed too.
     """
     if any(node.get("blocks") is not None for node in fusion.graph.nodes):
         return  # a block's results are in memory only until the next block runs, so their readers cannot be delayed
@@ -212,6 +218,6 @@ def _align_opposite(fusion: LoopFusion, target: Target) -> None:
 
 
 def _is_opposite(one: FusionGroup, other: FusionGroup, later: int) -> bool:
-    """True if another group runs in the opposite direction, ``later`` levels later."""
+    """True if ``other`` is a loop over the same axis in the opposite direction, ``later`` levels after ``one``."""
     same_axis = one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
     return same_axis and other.level == one.level + later

@@ -1,8 +1,8 @@
 """Division of scans into blocks, along axes that steps do not mix.
 
-A block runs all its steps before the next block starts, so that its state stays in L1. Without blocks, each step
-reads and writes the state of all rows and heads, which may exceed L1. If a step has products, such as those of a chunk
-of steps, their factors and results should stay in L2.
+All steps of a block run before the next block starts, so that its state stays in L1. Without blocks, each step reads
+and writes the state of all rows and heads, which may exceed L1. If a step has products, such as those of a chunk of
+steps, their factors and results should stay in L2.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
 def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> tuple[list[UnmixedAxis], list[int]]:
     """Return axes to divide until factors and results of a block's products fit into L2, and the sizes of a block.
 
-    Each block reads right factors that are the same for all blocks again, such as weights. They must be small.
+    Right factors that are the same for all blocks, such as weights, must be small, because each block reads them again.
     """
     values = {item for node in products for item in (node, *node.operands) if item.op != "constant"}
     left, limit = sum(item.tensor.bytes_at(1) for item in values), target.second_cache // 2
@@ -154,9 +154,9 @@ def _axes_of_state(target: Target, scan: Node, state: Node) -> tuple[list[Unmixe
 
 
 def _width(target: Target, size: Dim, max_width: int) -> int:
-    """Return the largest width of a block, of whole vectors, that divides an axis; 0 if there is none.
+    """Return the largest width of a block, up to ``max_width``, that divides an axis; 0 if there is none.
 
-    It is at most ``max_width``.
+    A width consists of whole vectors.
     """
     lanes = target.lanes(4)
     widths = range(lanes, max_width + 1, lanes)
@@ -164,5 +164,5 @@ def _width(target: Target, size: Dim, max_width: int) -> int:
 
 
 def _count(size: Dim) -> int:
-    """Return a size to divide by, which is 1 for symbolic sizes and empty axes."""
+    """Return a size as a divisor, which is 1 for symbolic sizes and empty axes."""
     return max(1, size) if isinstance(size, int) else 1

@@ -1,7 +1,7 @@
 """Division of a scan between workers.
 
-One worker runs all steps, several share each step with barriers between its kernels, or each computes its own rows or
-blocks.
+One worker runs all steps, or several workers share each step with barriers between its kernels, or each worker runs
+all steps of some rows or blocks.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class ScanSharing:
 
     Attributes:
         estimate: Estimated cost of a step.
-        workers: Workers between which the kernels are split, each by its partition.
-        shared_axis: Index of the block axis that is split between workers. Each worker runs all steps of its own
-            blocks.
+        workers: Workers between which the kernels of a step are split.
+        partitions: Partitions of these kernels.
+        shared_axis: Index of the divided axis whose blocks are split between workers, if any. A worker runs all steps
+            of a block.
     """
 
     estimate: Partition
@@ -49,7 +50,7 @@ def waits_between(one: Partition, other: Partition | None) -> bool:
 
 
 def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a step's kernels between workers, unless the barriers would cost more than that saves.
+    """Split a step's kernels between workers, unless the barriers would take longer than that saves.
 
     If all kernels compute row by row, there are no barriers. Otherwise there are barriers before and after every
     kernel that does not.
@@ -85,4 +86,5 @@ def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequen
 
 
 def _count(size: Dim, width: int) -> int:
+    """Return the number of blocks along an axis; a typical number if the size is unknown."""
     return -(-size // width) if isinstance(size, int) else OPEN_ROWS

@@ -29,7 +29,7 @@ from .time_loop import add_loop, add_pipeline
 
 
 def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntry:
-    """Return an entry with all its functions, which measures the time of its parts if ``timed``."""
+    """Return an entry with all functions that it calls. It measures the time of its parts if ``timed``."""
     writer = EntryWriter(plan.memory.panels, plan.parts, Ticks(plan.parts) if timed else None)
     for section in plan.sections:
         with writer.block.at(section.origin):
@@ -41,6 +41,7 @@ def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntr
 
 
 def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
+    """Write a section of any kind."""
     for group in section.groups:
         for table in group.tables:
             write_table(writer, table)
@@ -82,6 +83,7 @@ def _write_loop(writer: EntryWriter, group: GroupPlan) -> None:
 
 
 def _time_loop(writer: EntryWriter, group: GroupPlan) -> TimeLoop:
+    """Return a group's loop over time, with writers of its scans and kernels."""
     scans = dict[int, ScanWriter]()
     for number, kernel in enumerate(group.kernels):
         if isinstance(kernel, ScanPlan):
@@ -102,7 +104,7 @@ def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter],
 
 
 def _following(group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> Iterator[ScanWriter]:
-    """Yield the scans whose blocks run directly after those of a scan."""
+    """Yield the scans of which each block runs directly after the same block of a scan."""
     for later in range(number + 1, len(group.kernels)):
         kernel = group.kernels[later]
         if not isinstance(kernel, ScanPlan) or not kernel.follows:

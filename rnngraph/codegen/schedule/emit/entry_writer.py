@@ -26,7 +26,7 @@ class EntryWriter:
         preparation: Block that runs on one worker when parameters change.
         unsynchronized: Kind of the kernels since the last barrier: "" for none, "rows", "serial" (on the first
             worker), or "other".
-        ticks: Timers of an entry that measures its parts.
+        ticks: Timers of a profiled entry.
     """
 
     def __init__(self, panels: Panels, parts: int, ticks: Ticks | None = None) -> None:
@@ -39,7 +39,7 @@ class EntryWriter:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """Within this context, added statements run when parameters change."""
+        """Within this context, statements are added to the preparation block."""
         self.is_preparing = True
         with self.into(self.preparation):
             yield
@@ -47,19 +47,24 @@ class EntryWriter:
 
     @contextmanager
     def timing(self, timed: Timed) -> Iterator[None]:
-        """Within this context, the time of calls is added to the slot of ``timed``."""
+        """Within this context, the time of added calls is counted in the slot of ``timed``."""
         outer, self._timed = self._timed, timed
         yield
         self._timed = outer
 
     def count(self, slot: int | None = None) -> None:
-        """Add the time since the last tick to a slot, by default that of the part being timed."""
+        """Write a tick, which adds the time since the last tick to a slot, by default that of the part being timed."""
         if self.ticks is not None and not self.is_preparing:
             counted_slot = slot if self._timed is None or slot is not None else self.ticks.of(self._timed)
             self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))
 
     def synchronize(self, by_rows: bool = False, serial: bool = False) -> None:
-        """Add a barrier before a kernel, if it may read or overwrite values that other workers still write or read."""
+        """Add a barrier before a kernel, if it may access values that other workers have accessed since the last one.
+
+        Args:
+            by_rows: The kernel computes each row from that row alone.
+            serial: The kernel runs on the first worker.
+        """
         if self.parts == 1 or self.is_preparing:
             return
         kind = "rows" if by_rows else "serial" if serial else "other"
@@ -68,6 +73,7 @@ class EntryWriter:
         self.unsynchronized = kind
 
     def barrier(self, one_way: bool = False) -> None:
+        """Add a barrier. If it is ``one_way``, the first worker does not wait, and the others wait only for it."""
         self.block.add(Barrier(TEAM, WORKER, WORKERS, one_way))
         if self.ticks is not None:
             self.count(self.ticks.wait)
@@ -121,7 +127,7 @@ class EntryWriter:
         return block.statements
 
     def captured_serial(self, emits: Sequence[Callable[[], None]]) -> list[list[Statement]]:
-        """Return for each of ``emits`` the statements that it writes for one worker."""
+        """Return for each of ``emits`` the statements that it writes for a part that runs on one worker."""
         parts, self.parts = self.parts, 1
         captured = [self.captured(emit) for emit in emits]
         self.parts = parts

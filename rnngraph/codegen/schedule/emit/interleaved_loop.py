@@ -2,10 +2,10 @@
 
 An iteration of the loop runs each kernel once, for the kernel's current chunk. The scan of a layer is one chunk behind
 the scan of the layer below. A kernel does nothing before its first chunk and after its last. The first iterations, in
-which some kernels have nothing to do yet, are written before the loop.
+which some kernels have no chunk yet, are written before the loop.
 
-One function alternates between steps of the interleaved scans, as long as all of them have steps. Then each scan runs
-its remaining steps.
+Interleaved scans are in one function, which alternates between their steps while all of them have steps left. Then it
+runs the remaining steps of each.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class TimeLoop:
     """Loop over chunks of time that is not written yet.
 
     Attributes:
+        group: Plan of the loop's fusion group.
         scans: Writers of scans, by index of the kernel.
-        run: Writes the kernel with an index, for the current chunk.
+        run: Function that writes the kernel with an index, for the current chunk.
     """
 
     group: GroupPlan
@@ -53,11 +54,13 @@ class TimeLoop:
 
     @property
     def plan(self) -> TimeLoopPlan:
+        """Plan of the loop."""
         assert self.group.loop is not None
         return self.group.loop
 
     @property
     def chunks(self) -> Chunks:
+        """Chunks of time."""
         return self.plan.chunks
 
 
@@ -68,7 +71,7 @@ class PlacedKernel:
     Attributes:
         loop: Loop to which the kernel belongs.
         number: Index in that loop.
-        phase: Lag in chunks, and position in an iteration.
+        phase: Number of chunks by which the kernel lags behind the loop, and its position in an iteration.
         lagged: The kernel's current chunk.
         statements: Statements for the chunk, if the kernel is not interleaved.
         effects: Effects on memory.
@@ -172,7 +175,7 @@ class _InterleavedLoop:
         self.writer.block.add(For(self.iteration, last * steps, stop, steps, tuple(self._iteration()), comment))
 
     def _iteration(self, number: int | None = None) -> Iterator[Statement]:
-        """Yield the statements of an iteration: of that with a ``number`` before the loop, or of any later one."""
+        """Yield the statements of an iteration of the loop, or of the iteration ``number``, which precedes the loop."""
         placed = [item for item in self.placed if number is None or item.phase[0] <= number]
         for lagged, depth in dict.fromkeys((item.lagged, self._depth(item.loop)) for item in placed):
             yield from self._head(lagged, depth)
@@ -191,6 +194,7 @@ class _InterleavedLoop:
                 yield from self._if_chunk_exists(item, self._zeros_of_ended(item))
 
     def _depth(self, item: TimeLoop) -> int:
+        """Return the number of buffers between which a loop alternates for the values of a chunk."""
         return next(depth for other, depth in zip(self.loops, self.plan.depths, strict=True) if other is item)
 
     def _head(self, chunks: Chunks, depth: int) -> list[Statement]:
@@ -231,7 +235,7 @@ class _InterleavedLoop:
         return _for_lagged_chunk(self._zeros[id(item)], item.loop.chunks, item.lagged)
 
     def _interleave(self, place: int, kernels: Sequence[PlacedKernel]) -> Iterator[Statement]:
-        """Yield interleaved scans: first the steps that all of them have, then the remaining steps of each."""
+        """Yield the statements of interleaved scans: alternating steps while all have steps, then remaining ones."""
         lengths = [_steps(item) for item in kernels]
         common, timed = lengths[0], self.timed[place]
         # Chunks with equal indices have equal lengths in all loops, unless steps without active rows are skipped.
@@ -285,10 +289,12 @@ def _for_lagged_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: C
 
 
 def _names(chunks: Chunks) -> tuple[str, ...]:
+    """Return the names of the sizes of a current chunk."""
     return chunks.chunk, chunks.steps, chunks.start, chunks.slot, *chunks.runs
 
 
 def _renamed(statements: Sequence[Statement], names: Mapping[str, Index]) -> tuple[Statement, ...]:
+    """Return statements in which indices replace named sizes."""
     return renamed(statements, None, names)
 
 
@@ -305,8 +311,7 @@ def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
 def check_order(placed: Sequence[PlacedKernel]) -> None:
     """Raise ``VerifyError`` unless kernels access shared memory in the order of loops that run one after another.
 
-    The check uses only the reads and writes of the kernels, not the reasons for their order. A failure is an internal
-    error.
+    The check uses only the reads and writes of the kernels. A failure is a bug of this package.
     """
     for one, other in combinations(placed, 2):
         (read, wrote, _), (read_by_other, wrote_by_other, _) = one.effects, other.effects
@@ -327,10 +332,12 @@ def check_order(placed: Sequence[PlacedKernel]) -> None:
 
 
 def _fail(one: PlacedKernel, other: PlacedKernel, common: set[Buffer]) -> None:
+    """Raise the error for two kernels that use the buffers ``common`` in a wrong order."""
     names = ", ".join(sorted(buffer.name for buffer in common))
     kernels = " and ".join(label_of(_first(item.loop.group.kernels[item.number])) for item in (one, other))
     raise VerifyError(f"a loop with interleaved scans changes the order in which {kernels} use {names}")
 
 
 def _first(kernel: KernelPlan | ScanPlan) -> Node:
+    """Return the first node of a kernel."""
     return kernel.node if isinstance(kernel, ScanPlan) else kernel.kernel.first

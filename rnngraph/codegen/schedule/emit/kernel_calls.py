@@ -113,7 +113,8 @@ def write_table(writer: EntryWriter, plan: TablePlan) -> None:
 def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comment: str) -> None:
     """Add the calls that compute a sum of outer products.
 
-    They share scratch memory. Each part packs its own operands, so that no barriers are needed between the calls.
+    The calls share scratch memory. Each part of the kernel packs the operands that it reads, so that no barriers are
+    needed between the calls.
     """
     node, axis, parts, block = plan.kernel.first, plan.partition.axis, region.workers.parts, writer.block
 

@@ -1,8 +1,8 @@
 """Packing of many weights in stages.
 
 Only one stage's parameters and intermediate values are in memory at a time. A stage is a part of packing that shares
-no computed value with the rest. Its result has its own slot, and a key that is equal in all entries that pack the
-same values.
+no computed value with other stages. Its result has a separate slot, and a key that is equal in all entries that pack
+the same values.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Part:
     """Statements that pack some of the weights, and are independent of the other statements.
 
     Attributes:
-        key: Digest that is equal for parts of all entries that pack the same values; empty for the first part.
+        key: Digest that is equal for parts that pack the same values, of any entry; empty for the first part.
         statements: Statements of the part.
         parameters: Names of the parameters that they read.
         results: Buffers that the main function reads, with their bytes.
@@ -122,7 +122,7 @@ def _if_in_range(number: int, statements: tuple[Statement, ...]) -> Statement:
 
 
 class _Keys:
-    """Keys of parts. Parts with equal keys compute the same values from parameters of the same names."""
+    """Function from parts to keys. Parts with equal keys compute the same values from parameters of the same names."""
 
     def __init__(self, plan: ScheduledEntry) -> None:
         self._functions = {function.name: function for function in plan.functions}
@@ -133,6 +133,7 @@ class _Keys:
         }
 
     def of(self, part: Part) -> str:
+        """Return the key of a part."""
         buffers = free(part.statements)[0]
         numbered = {
             buffer: Buffer(self._arguments.get(buffer, f"{number}"), buffer.dtype)
@@ -143,7 +144,7 @@ class _Keys:
         return _digest(self._work(Function("", (), (), body)), named)
 
     def _work(self, function: Function) -> tuple[object, ...]:
-        """Return a key of a function's work, in which digests of the called functions replace their names."""
+        """Return a value that is equal for functions that do the same work. It has digests of called functions."""
 
         def with_digests(statements: Sequence[Statement]) -> tuple[Statement, ...]:
             return tuple(
@@ -157,10 +158,12 @@ class _Keys:
         return work_of(replace(function, body=with_digests(function.body)))
 
     def _digest_of(self, name: str) -> str:
+        """Return a digest of the work of a function and of all functions that it calls."""
         if name not in self._digests:
             self._digests[name] = _digest(self._work(self._functions[name]))
         return self._digests[name]
 
 
 def _digest(*content: object) -> str:
+    """Return a digest of the text of some objects."""
     return hashlib.sha256(repr(content).encode()).hexdigest()

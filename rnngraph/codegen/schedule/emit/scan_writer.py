@@ -33,7 +33,7 @@ from .ticks import COPY, WAIT, WORK, StepTicks, Timed
 class ScanWriter:
     """Writer of a scan: its loop over steps, and the statements after the last step.
 
-    If ``is_sampled``, a profiled entry measures single steps, which is impossible for interleaved scans.
+    If ``is_sampled``, a profiled entry measures some single steps, which is impossible for interleaved scans.
     """
 
     def __init__(self, writer: EntryWriter, plan: ScanPlan, is_sampled: bool = True) -> None:
@@ -57,7 +57,7 @@ class ScanWriter:
     def run_from(self, first: Index, done: Index, timed: Timed) -> None:
         """Write a function with the steps of a chunk from ``first`` on.
 
-        The earlier steps are interleaved with those of other scans. The function's time is added to the slot ``timed``.
+        The earlier steps are interleaved with those of other scans. The function's time is counted in ``timed``.
         """
         block = Block(origin=self.node.where)
         loop(block, "s", self.layout.time.steps, lambda inner, s: self.add_step(inner, s, done), first)
@@ -78,7 +78,7 @@ class ScanWriter:
 
         Args:
             done: Number of steps of earlier chunks.
-            following: Writers of the scans whose blocks run directly after those of this scan.
+            following: Writers of the scans of which each block runs directly after the same block of this scan.
         """
         block, unroll = Block(origin=self.node.where), self.plan.step.unroll
         steps, blocks = self.layout.time.steps, self.layout.blocks
@@ -119,7 +119,7 @@ class ScanWriter:
     def _each_block(
         self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
     ) -> None:
-        """Write loops over the blocks of a scan, of which those along one axis may be divided between workers."""
+        """Write loops over the blocks of a scan. The loop along one axis may be divided between workers."""
         place = len(starts)
         if place == len(blocks.axes):
             body(block, starts)
@@ -170,7 +170,7 @@ class ScanWriter:
         def step(inner: Block, local: Index) -> None:
             at = Moment(local, time.start + local, block=self._block)
             rows = ActiveRows(table, at.absolute, ended=True) if by_rows else None
-            # The region is that of one step. Its first axis is rows, even if there are as many rows as steps.
+            # The region covers one step, so that its first axis is rows, even if there are as many rows as steps.
             region = Region(chunk.target, replace(memory, views={}), None, self.plan.sharing.workers, rows)
             for index, users in layout.results.items():
                 read = [user for user in users if user not in self.plan.unread]
@@ -191,6 +191,7 @@ class ScanWriter:
         self._copy(region, block, zeros, places, self.plan.step.copies.zeros[index - len(self.layout.states)])
 
     def _copy(self, region: Region, block: Block, node: Node, places: Sequence[View], partition: Partition) -> None:
+        """Write a copy of a value within a step."""
         if self.plan.sharing.estimate.by_rows and not partition.by_rows:
             raise VerifyError(f"one worker copies {label_of(node)}, in a scan without barriers between workers")
         copy_to(region, block, node, places, partition)
@@ -287,7 +288,7 @@ class ScanWriter:
         block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
     def _skipped_step(self, block: Block, views: Mapping[Node, View], at: Moment) -> None:
-        """Write a skipped step, which copies double-buffered carries and stores zeros as results."""
+        """Write what runs instead of a skipped step: copies of double-buffered carries, and zeros as results."""
         layout = self.layout
         region = Region(layout.chunk.target, layout.memory(views), None, self.plan.sharing.workers)
         carried = zip(layout.parts.carries, layout.states, self.plan.step.copies.carried, strict=True)
@@ -299,9 +300,10 @@ class ScanWriter:
             if places:
                 self._copy_zeros(region, block, index, places)
         if layout.overwrites_condition is None or layout.parts.blocks is not None:
-            self._waits.add(block)  # otherwise no later step runs, and no worker needs the parts of others
+            self._waits.add(block)  # in the other case no later step runs, so that no worker reads others' results
 
     def _step(self, block: Block, views: Mapping[Node, View], at: Moment, s: Index) -> None:
+        """Write a step that is not skipped."""
         plan, layout = self.plan, self.layout
         memory, early, late = layout.step(views, at)
         region = step_region(layout, plan.sharing, memory, at.absolute, at.slot)

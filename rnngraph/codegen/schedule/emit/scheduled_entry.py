@@ -22,13 +22,13 @@ from .ticks import Ticks
 
 @dataclass(frozen=True)
 class ScheduledEntry:
-    """Entry in the loop IR, with its plan. It contains all that code generation and the runtime need.
+    """Entry in the loop IR, with its plan: all that code generation and the runtime need.
 
     Attributes:
         entry_plan: Plan of the entry.
         functions: Functions that ``main`` and ``pack`` call.
         main: The entry.
-        pack: Packs parameters.
+        pack: The function that packs parameters.
         sizes: Names of the graph's sizes.
         ticks: Timers of a profiled entry.
     """
@@ -46,7 +46,7 @@ class ScheduledEntry:
 
     @property
     def strides(self) -> Mapping[str, tuple[str, ...]]:
-        """For each feed, the names of the sizes with its strides. The last axis is contiguous."""
+        """For each feed, the names of the sizes that hold its strides. The last axis is contiguous."""
         return self.entry_plan.entry.arguments.strides
 
     @property
@@ -70,7 +70,7 @@ class ScheduledEntry:
 
     @property
     def residual_bytes(self) -> Dim:
-        """Bytes of temporaries of all steps that one group saves for a later one, such as residuals of a derivative."""
+        """Bytes of the arena for values of all steps that one group saves for a later one, such as residuals."""
         return self.entry_plan.memory.residual_bytes
 
     @property
@@ -100,7 +100,7 @@ class ScheduledEntry:
 
     @property
     def read_arguments(self) -> list[Argument]:
-        """Arguments that the main function reads. Weights and constants that are only packed are not among them."""
+        """Arguments of the main function, without weights and constants that are only packed."""
         used = {slot for slot, _ in self.main.places.values()}
         return [item for item in self.arguments if item.buffer.name in used]
 

@@ -20,10 +20,10 @@ class StepPart(NamedTuple):
     """Kernel or copy in a step.
 
     Attributes:
-        computes: Values that it computes.
+        computes: Values that a kernel computes; none for a copy.
         number: Index among the profile slots of a step.
         partition: Division between workers.
-        emit: Writes its statements.
+        emit: Function that writes the statements.
     """
 
     computes: Sequence[Node]
@@ -34,7 +34,12 @@ class StepPart(NamedTuple):
 
 @dataclass(frozen=True)
 class StepWaits:
-    """Writer of the parts of a step, with barriers between them. ``waiting`` is the profile slot of barriers."""
+    """Writer of the parts of a step, with barriers between them.
+
+    Attributes:
+        sharing: Division of the scan between workers.
+        waiting: Index of the barriers among the profile slots of a step.
+    """
 
     sharing: ScanSharing
     waiting: int

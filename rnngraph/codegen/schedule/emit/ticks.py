@@ -1,7 +1,7 @@
 """Timers of a profiled entry.
 
 Each kernel, copy and barrier has a slot with the time that workers spend in it. A worker's time is divided without
-gaps: each tick adds the time since the worker's previous tick to the slot of what ran in between.
+gaps: each tick adds the time since the worker's previous tick to the slot of the part that ran in between.
 
 Ticks between the kernels of each step of a scan would slow down the scan. Therefore only every ``SAMPLED``th step is
 measured, with its own clock. The measured steps determine how the scan's time is divided between its kernels.
@@ -24,9 +24,9 @@ from ...loop_ir.worker_names import WORKER
 COUNTERS = Buffer("counters", "int64")
 """Memory of the slots of all workers."""
 LINE = 8
-"""Elements of a worker's slot, of which two are used: cycles, and number of times.
+"""Elements of a worker's slot, of which two are used: cycles, and number of ticks.
 
-It is a whole cache line, to avoid false sharing.
+A slot is a whole cache line, to avoid false sharing.
 """
 SAMPLED = 16
 
@@ -42,13 +42,13 @@ class Timed:
             ``wait`` for other workers, or ``rest``.
         nodes: Nodes that the part computes.
         text: Description.
-        plan: Plan of the kernel, if the part is one.
+        plan: Plan of the kernel, if the part is a kernel.
         memory: Memory of its values.
-        scan: Scan in whose steps it runs.
-        active: Steps and rows that it computes, if a mask excludes others.
-        whole: If the part is sampled, the slot of the scan whose time is divided.
+        scan: Scan in whose steps the part runs, if any.
+        active: Steps and rows that the part computes, if a mask excludes others.
+        whole: If only some steps are measured, the slot of the scan whose time is divided between its parts.
         owner: Node for which a value is copied.
-        chunked: Whether it runs once for each chunk of time.
+        chunked: True if the part runs once for each chunk of time.
     """
 
     kind: str
@@ -87,7 +87,7 @@ class Ticks:
         return len(self.timed) - 1
 
     def of(self, timed: Timed) -> int:
-        """Return the slot of a part. Equal parts share a slot."""
+        """Return the slot of a part, and add it if it is new."""
         key = timed.kind, timed.nodes, timed.text, timed.scan
         if key not in self._known:
             self._known[key] = self.add(timed)
@@ -106,13 +106,14 @@ class Ticks:
         return (slot * self.parts + worker) * LINE
 
     def _clock(self, sample: bool) -> Dim:
+        """Return the first element of a worker's clock: the separate one of sampled steps, if ``sample``."""
         return self.place(0, WORKER) + int(sample)
 
 
 class StepTicks:
     """Timers of one step of a scan.
 
-    Several scans may share a function. It adds ``base``, a size that the entry passes, to the numbers of its slots.
+    Several scans may share a function. It adds ``base``, a size that the entry passes, to its indices of slots.
     """
 
     def __init__(self, ticks: Ticks, whole: int, parts: list[Timed]) -> None:
@@ -126,7 +127,7 @@ class StepTicks:
         return LetIndex(self.base, "max", self.first, 0)
 
     def step(self, block: Block, number: Index) -> SampledStep:
-        """Start the timers of one step; ``number`` is its index in the chunk."""
+        """Write the start of the timers of one step; ``number`` is its index in the chunk."""
         even = block.let_index("sampled", "floor", number, SAMPLED)
         step = SampledStep(self, block, number - even)
         step.add(self.ticks.begin(True))
@@ -142,11 +143,12 @@ class SampledStep:
     offset: Index
 
     def add(self, tick: Tick) -> None:
+        """Write a tick that runs only if the step is sampled."""
         if self.offset == 0:
             self.block.add(tick)
         else:
             self.block.add(When(self.offset, 0, 1, (tick,)))
 
     def count(self, part: int) -> None:
-        """Add the time since the last tick to the slot of a part of the step."""
+        """Write a tick, which adds the time since the last tick to the slot of a part of the step."""
         self.add(self.of.ticks.count(size(self.of.base) + part, True))

@@ -1,7 +1,7 @@
 """Loops over chunks of time: sequential loops, and pipelines of stages that workers claim.
 
-A stage is a range of the loop's kernels, such as a layer's scan with its hoisted product. It runs its chunks in order,
-one at a time. Its results are multi-buffered, so that it can be ahead of its readers. There are no barriers: a worker
+A stage is a range of the loop's kernels, such as a layer's scan with its hoisted product. It runs one chunk after
+another. Its results have several buffers, so that it can be ahead of its readers. There are no barriers: a worker
 waits only if no stage can run its next chunk. If one worker is late or slow, the others do more of the work.
 """
 
@@ -77,7 +77,7 @@ def _shared_pipeline(
     needs: Sequence[Mapping[int, int]],
     states: Buffer,
 ) -> tuple[Statement, ...]:
-    """Return the pipeline for several workers. Its chunks are shorter for short sequences."""
+    """Return the statements of the pipeline for several workers. Its chunks are shorter for short sequences."""
     part, even, minimum, chunk_steps, number, before = (
         f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "number", "before")
     )
@@ -104,4 +104,5 @@ def _shared_pipeline(
 
 
 def joined(bodies: Sequence[Sequence[Statement]]) -> list[Statement]:
+    """Return the statements of several bodies in order."""
     return [statement for body in bodies for statement in body]

@@ -20,10 +20,12 @@ class Chunks:
     """Loop over chunks of at most ``longest`` time steps, backward if ``reverse``.
 
     Attributes:
+        number: Index of the loop's fusion group, which makes names of sizes unique.
+        length: Number of steps of the sequence.
         active: For each mask, the number of steps of the sequence with active rows, and the name of that number for
             the current chunk.
-        is_first_short: If chunks have unequal lengths, the first is the short one; otherwise the last.
-        lag: Number of chunks by which kernels with this chunk lag behind the loop.
+        is_first_short: True if the first chunk may have fewer steps than the others, instead of the last.
+        lag: Number of chunks by which the kernels that use these names lag behind the loop.
     """
 
     number: int
@@ -61,7 +63,7 @@ class Chunks:
 
     @property
     def slot(self) -> str:
-        """Name of the size that selects one of several buffers for the chunk's values."""
+        """Name of the size with the index of the buffer for the chunk's values, if there are several."""
         return self._name("buffer")
 
     @property
@@ -70,9 +72,11 @@ class Chunks:
         return tuple(self._lagging(name) for _, name in self.active)
 
     def _name(self, prefix: str) -> str:
+        """Return the name of a size of the current chunk."""
         return self._lagging(f"{prefix}{self.number}")
 
     def _lagging(self, name: str) -> str:
+        """Return the name of a size for kernels that lag behind the loop."""
         return f"{name}_{self.lag}" if self.lag else name
 
     def head(self, longest: Index) -> list[Statement]:
@@ -100,6 +104,7 @@ class Chunks:
         return f"{self.direction()}, {f'{steps} steps at a time' if steps < MAX_CHUNK else 'all steps at once'}"
 
     def direction(self) -> str:
+        """Return the direction of the loop as a text."""
         return "backward" if self.reverse else "forward"
 
 
@@ -120,7 +125,7 @@ def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], d
 def stage_needs(
     stages: Sequence[tuple[int, int]], needs: Sequence[Needs], memory: Memory, buffers: LoopBuffers
 ) -> tuple[Mapping[int, int], ...]:
-    """Return for each pipeline stage the stages for which it waits, and how many chunks ahead they must be.
+    """Return for each pipeline stage the stages for which it waits, and how many chunks ahead each of them must be.
 
     Args:
         stages: For each stage, the indices of its first kernel and of the kernel after its last.

@@ -18,7 +18,7 @@ BY_ROWS = Partition(0, 0.0, 0.0, by_rows=True)
 
 
 class Parity(NamedTuple):
-    """Parity of a position, and its name. It selects one of two locations of a double-buffered value."""
+    """Name of a size with the parity of a position, which selects one of two locations of a double-buffered value."""
 
     name: str
     position: Index
@@ -31,8 +31,8 @@ class CopyPlan:
     Attributes:
         what: Description.
         partition: Division between workers.
-        owner: Node for which the value is copied, if it is not the value itself.
-        parity: Parity on which the location depends.
+        owner: Node for which the value is copied, if not for itself.
+        parity: Parity on which the location depends, if any.
     """
 
     what: str
@@ -47,8 +47,8 @@ class CopyPlan:
 class RowwiseCopyPlan:
     """Copy of a carry whose rows have different numbers of steps.
 
-    Each row of ``value`` is copied to the location that belongs to the row's last step; or, if ``to`` is given, from
-    that location to that of position ``to``.
+    Each row of ``value`` is copied to the location after that row's last step. If ``to`` is given, each row is copied
+    from there to the location of position ``to``.
     """
 
     what: str

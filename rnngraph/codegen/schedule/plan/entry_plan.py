@@ -17,7 +17,8 @@ class MemoryPlan:
 
     Attributes:
         arena: Temporaries with their sizes.
-        panels: Values that are computed when parameters change. Emission adds the packed weights that tiles read.
+        panels: Values that are computed when parameters change. The third phase adds the packed weights that tiles
+            read.
         residual_bytes: Bytes of the arena for values of all steps that one group saves for a later one, such as
             residuals.
     """
@@ -31,7 +32,12 @@ class MemoryPlan:
 class EntryPlan:
     """Complete plan of an entry: order of execution, workers, and memory of each value.
 
-    ``parts`` is the number of parts of a kernel, and the maximum number of workers.
+    Attributes:
+        entry: Graph of the entry.
+        parts: Number of parts of a kernel, and maximum number of workers.
+        sections: Sections in order of execution.
+        memory: Memory of values.
+        work: Estimated cost.
     """
 
     entry: EntryGraph

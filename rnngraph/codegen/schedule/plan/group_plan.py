@@ -23,10 +23,11 @@ class TimeLoopPlan:
     """Plan of a loop over chunks of time.
 
     Attributes:
+        chunks: Chunks of time.
         buffers: Buffers of the loop's values.
-        pipeline: Pipeline for several workers, used instead of split kernels.
+        pipeline: Pipeline in which several workers run whole kernels, instead of parts of each kernel.
         states: Memory of the states of the pipeline's stages.
-        stage_needs: For each stage, the stages for which it waits, and how many chunks ahead they must be.
+        stage_needs: For each stage, the stages for which it waits, and how many chunks ahead each of them must be.
         phases: Phases of the kernels, if scans are interleaved.
     """
 
@@ -40,7 +41,9 @@ class TimeLoopPlan:
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """Plan of a fusion group, which runs when parameters change (``prepared``), once, or in a loop over time.
+    """Plan of a fusion group.
+
+    It runs when parameters change (``prepared``), once in each call, or in a loop over time (``loop``).
 
     Attributes:
         region: Region of all kernels except those in the steps of scans.
@@ -57,18 +60,22 @@ class GroupPlan:
 
     @property
     def chunks(self) -> Chunks | None:
+        """Chunks of the loop over time, if any."""
         return None if self.loop is None else self.loop.chunks
 
     @property
     def pipeline(self) -> PipelinePlan | None:
+        """Pipeline of the loop over time, if any."""
         return None if self.loop is None else self.loop.pipeline
 
     @property
     def phases(self) -> tuple[Phase, ...]:
+        """Phases of the kernels; empty unless scans are interleaved."""
         return () if self.loop is None else self.loop.phases
 
     @property
     def scans(self) -> list[ScanPlan]:
+        """Plans of the scans."""
         return [kernel for kernel in self.kernels if isinstance(kernel, ScanPlan)]
 
 
@@ -76,7 +83,7 @@ class GroupPlan:
 class SectionPlan:
     """Plans of groups that run as one: a single group, or several loops over time with interleaved scans.
 
-    ``origin`` is the origin of statements whose nodes have none.
+    ``origin`` is the origin of statements whose nodes have no origin.
     """
 
     groups: tuple[GroupPlan, ...]

@@ -40,17 +40,17 @@ from .scan_layout import ScanLayout
 from .scan_plan import ScanPlan, carried_states, final_views, initial_copies, plan_scan
 
 SHARED_BYTES = 32 << 20
-"""With at least this many bytes of parameters, all entries of a program share one copy of the packed weights."""
+"""Minimum bytes of parameters for which all entries of a program share one copy of the packed weights."""
 
 
 def plan_entry(analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout] = ()) -> EntryPlan:
-    """Return the plan of an entry."""
+    """Return the plan of an entry. It reuses layouts of packed parameters of another plan, if possible."""
     return _Planner(analysis, reused_layouts).plan()
 
 
 @dataclass(frozen=True)
 class _Slots:
-    """Buffers for a chunk's values: ``depth`` buffers of ``steps`` steps each, instead of one of ``longest`` steps."""
+    """Memory of a chunk's values: ``depth`` buffers of ``steps`` steps each, instead of one of ``longest`` steps."""
 
     depth: int
     steps: int
@@ -72,7 +72,7 @@ class _LaidOut:
 
 
 class _Planner:
-    """Planning of the sections of an analysis, in order."""
+    """Planner of the sections of an analysis, in order."""
 
     def __init__(self, analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout]) -> None:
         self.analysis, self.entry, self.target = analysis, analysis.entry, analysis.target
@@ -88,6 +88,7 @@ class _Planner:
         self.tables = RowTables(self.allocation, self.lengths, analysis.workers)
 
     def plan(self) -> EntryPlan:
+        """Return the plan of the entry."""
         sections = [self._section(item) for item in self.analysis.sections]
         region = self._region()
         late = [
@@ -105,6 +106,7 @@ class _Planner:
         return Region(self.target, memory, workers=self.analysis.workers, has_static_lengths=has_static_lengths)
 
     def _section(self, section: SectionAnalysis) -> SectionPlan:
+        """Plan a section of any kind."""
         origin = origin_of(section.groups[0].kernels.group.nodes)
         if section.interleaving is not None:
             plan = SectionPlan(tuple(self._plan_interleaved(section)), origin, section.interleaving)
@@ -116,6 +118,7 @@ class _Planner:
         return plan
 
     def _group(self, group: GroupAnalysis) -> GroupPlan:
+        """Plan a group without interleaved scans."""
         kind = group.kernels.group.kind
         if kind.prepared:
             return self._plan_prepared(group)
@@ -142,11 +145,13 @@ class _Planner:
 
     @staticmethod
     def _kernels(group: GroupAnalysis, region: Region) -> tuple[KernelPlan, ...]:
+        """Plan the kernels of a group, except scans."""
         return tuple(plan_kernel(region, kernel, partition) for kernel, partition in group.partitions.items())
 
     # Loops over time -----------------------------------------------------------------------------
 
     def _time_loop(self, group: GroupAnalysis) -> GroupPlan:
+        """Plan a group that is a loop over time."""
         pipeline, slots = group.pipeline, None
         if pipeline is not None:
             slots = _Slots(BUFFER_DEPTH, pipeline.max_steps, group.longest)
@@ -232,6 +237,7 @@ class _Planner:
         return GroupPlan(kernels, region, copies, laid_out.tables, loop=loop)
 
     def _scan(self, laid_out: _LaidOut, kernel: Kernel) -> ScanPlan:
+        """Plan a scan of a loop over time."""
         analysis, item, node = laid_out.analysis.scans[kernel], laid_out.analysis.kernels, kernel.first
         results: dict[int, list[Node]] = {}
         for user in self.entry.users[node]:
@@ -252,7 +258,7 @@ class _Planner:
         return replace(plan, follows=analysis.follows)
 
     def _allocate_step_value(self, value: Node, is_shared: bool) -> View:
-        """Allocate memory for a value of one step. If workers run different blocks, each worker has its own memory."""
+        """Allocate memory for a value of one step; for each worker separately, if workers run different blocks."""
         contiguous = value.op == "reshape"
         if not is_shared:
             return self.allocation.temporary(value, value.shape, contiguous)
@@ -260,7 +266,7 @@ class _Planner:
         return self.allocation.temporary(value, shape, contiguous).first_axis(WORKER)
 
     def _active(self, kernel: Kernel, active: Active) -> ActiveSteps | None:
-        """Return the active steps and rows of a kernel; None if it computes all."""
+        """Return the active steps and rows of a kernel; None if it computes all steps and rows."""
         mask = self.tables.mask_of(kernel)
         return None if mask is None else active.get(mask)
 

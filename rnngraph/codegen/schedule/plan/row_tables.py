@@ -1,6 +1,6 @@
 """Tables of active rows for a graph's length masks.
 
-Each table is planned with the first fusion group that needs it, and written before it.
+Each table is planned with the first fusion group that needs it, and written before that group runs.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class TablePlan:
     """Plan of one mask's table of active rows.
 
     Attributes:
+        table: The table.
         span: Name of the size with the number of steps that have active rows.
-        views: Memory of the operands.
+        views: Memory of the values from which the table is computed.
         cursor: Scratch memory, if rows are skipped individually.
         owner: Scan that needs the table.
     """
@@ -50,7 +51,7 @@ class RowTables:
         self.tables: dict[LengthMask, TablePlan] = {}
 
     def of_group(self, number: int, kernels: Sequence[Kernel]) -> tuple[Active, tuple[TablePlan, ...]]:
-        """Return the tables that the kernels of a group use, and plans of those that no earlier group used."""
+        """Return the tables that the kernels of a group use, and the plans of tables that no earlier group used."""
         known, active = len(self.tables), dict[LengthMask, ActiveSteps]()
         for kernel in kernels:
             mask = self.mask_of(kernel)
@@ -59,7 +60,7 @@ class RowTables:
         return active, tuple(self.tables.values())[known:]
 
     def mask_of(self, kernel: Kernel) -> LengthMask | None:
-        """Return the mask with which a kernel skips ended rows; None if it computes all rows."""
+        """Return the mask by which a kernel skips ended rows; None if it computes all rows."""
         first = kernel.first
         if first.op == "scan" or first in self.lengths.sums:
             return self.lengths.scans.get(first) or self.lengths.sums.get(first)
@@ -80,11 +81,13 @@ class RowTables:
         return True
 
     def _table(self, mask: LengthMask) -> MaskTable:
+        """Return the table of a mask, and plan it if it is new."""
         if mask not in self.tables:
             self.tables[mask] = self._planned(mask)
         return self.tables[mask].table
 
     def _planned(self, mask: LengthMask) -> TablePlan:
+        """Return the plan of a mask's table."""
         workers, span, views = self.workers, f"span_{len(self.tables)}", dict(self.allocation.views)
         scans = [node for node, other in self.lengths.scans.items() if other == mask]
         if mask.rows == 1 or not all(row_by_row(scan, mask) for scan in scans):

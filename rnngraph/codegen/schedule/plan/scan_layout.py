@@ -34,7 +34,7 @@ class Moment:
     Attributes:
         local: Index in the chunk.
         absolute: Index in the sequence.
-        slot: Parity of the step's number.
+        slot: Parity of the absolute index, which selects one of two locations of a double-buffered carry.
         block: Start of the current block along each divided axis.
     """
 
@@ -57,9 +57,9 @@ class StepMemory(NamedTuple):
 
     Attributes:
         memory: Memory of the step.
-        early: Inputs of the step, or views of them, that no kernel writes to their final locations. They are copied
-            before the step overwrites them.
-        late: Views of results, which are copied after the kernels.
+        early: Results that are inputs of the step, or views of inputs, with the locations to which they are copied
+            before the kernels, which may overwrite the inputs.
+        late: Results that are views of computed values, with the locations to which they are copied after the kernels.
     """
 
     memory: Memory
@@ -72,6 +72,7 @@ class ScanLayout:
     """Memory of a scan.
 
     Attributes:
+        node: The scan.
         fused: Kernels of a step.
         states: Memory of carries.
         results: For each result, by its index, the nodes that read it.
@@ -118,9 +119,9 @@ class ScanLayout:
 
     @cached_property
     def row_axis(self) -> int | None:
-        """Index of the divided axis with the rows of a mask, if each row can end at its own step; else None.
+        """Index of the divided axis with the rows of a mask, if a block can stop at its row's last step; else None.
 
-        That requires that each carry has the same location after any step, or is read only step by step.
+        Each carry must have the same location after any step, or be read only step by step.
         """
         if self.table is None or self.blocks is None:
             return None
@@ -206,7 +207,7 @@ class ScanLayout:
         return StepMemory(self.memory(views, stores), early, late)
 
     def memory(self, views: Mapping[Node, View], stores: Mapping[Node, Sequence[View]] | None = None) -> Memory:
-        """Return the chunk's memory with these views and stores in place of its own."""
+        """Return the chunk's memory, with ``views`` and ``stores`` instead of the views and stores of the chunk."""
         return replace(self.chunk.memory, views=views, stores=stores or {})
 
     def result_places(self, index: int, at: Moment) -> list[View]:
@@ -229,6 +230,7 @@ class ScanLayout:
         return view if self.blocks is None else self.blocks.view(node, view, at.block)
 
     def _add_views(self, views: dict[Node, View]) -> None:
+        """Add the views of those movement ops of a step whose operands have views."""
         for inner in self.body.nodes:
             if inner not in views and is_view(inner) and inner.operands[0] in views:
                 view = view_through(inner, views[inner.operands[0]])
@@ -242,5 +244,5 @@ def zeros_like(node: Node) -> Node:
 
 
 def _best(places: Sequence[View]) -> View:
-    """Return the location from which to read a value: a padded one, if there is any."""
+    """Return the location from which a value is read: one with padded rows, if there is any."""
     return next((view for view in places if view.room is not None), places[0])

@@ -35,10 +35,11 @@ class StepCopies:
     """Partitions of the copies in a step.
 
     Attributes:
-        early: Copies before the kernels, in the order of ``StepMemory``.
-        late: Copies after the kernels, in the order of ``StepMemory``.
-        carried: Copies of carries, if blocks of steps have initial values, carries are saved, or steps may be skipped.
-        zeros: Copies of zeros to results, if steps may be skipped or rows may have ended.
+        early: Partitions of the copies before the kernels, in the order of ``StepMemory``.
+        late: Partitions of the copies after the kernels, in the order of ``StepMemory``.
+        carried: Partitions of the copies of carries, if blocks of steps have initial values, carries are saved, or
+            steps may be skipped.
+        zeros: Partitions of the copies of zeros to results, if steps may be skipped or rows may have ended.
     """
 
     early: tuple[Partition, ...]
@@ -54,7 +55,7 @@ class StepPlan:
     Attributes:
         kernels: Kernels in order.
         unroll: Steps per iteration of the loop over steps.
-        memory: Memory of one step. That of other steps has the same layout.
+        memory: Memory of one step. The memory of other steps has the same layout.
     """
 
     kernels: tuple[KernelPlan, ...]
@@ -70,8 +71,8 @@ class ScanPlan:
     Attributes:
         tag: Suffix of names in the entry.
         unread: Values whose ended rows are never read.
-        final: Statements after the last step that determine where results are, or copy them there.
-        follows: Each block runs directly after the same block of the previous scan.
+        final: Copies of final carries after the last step, and the parities that select locations of final carries.
+        follows: True if each block runs directly after the same block of the previous scan.
     """
 
     layout: ScanLayout
@@ -84,6 +85,7 @@ class ScanPlan:
 
     @property
     def node(self) -> Node:
+        """The scan."""
         return self.layout.node
 
     @property
@@ -103,6 +105,7 @@ class ScanPlan:
 
     @property
     def comment(self) -> str:
+        """Description of the scan for the loop IR."""
         return f"scan {label_of(self.node)}  {self.node.where}"
 
 
@@ -117,7 +120,7 @@ def carried_states(
     fused: FusedKernels,
     blocks: ScanBlocks | None,
 ) -> tuple[State, ...]:
-    """Return the memory of carries: their history if all steps are stored, else in place or double-buffered.
+    """Return the memory of carries: the stored sequence of all steps if there is one, else in place or double-buffered.
 
     Args:
         allocation: Allocator of memory.
@@ -217,7 +220,7 @@ def _carry_at(state: State, position: Index, name: str) -> tuple[View, Parity | 
 
 
 def _final_copies(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[RowwiseCopyPlan | Parity]:
-    """Yield the copies, and the parities they need, that follow the last step."""
+    """Yield the copies of carries after the last step, and the parities that select locations of carries."""
     table = layout.table
     if table is None:
         if layout.alternates:
