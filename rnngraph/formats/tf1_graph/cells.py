@@ -11,7 +11,7 @@ from .source import Node
 from .translation import Translation, translates
 
 GATES = ("i", "cs", "f", "o", "ci", "co", "h")
-"""Outputs of a fused LSTM, in order."""
+"""Outputs of a fused LSTM, in the order of TensorFlow's op. ``cs`` is the next c, and ``co`` is tanh of it."""
 
 
 @translates("LSTMBlockCell")
@@ -25,7 +25,8 @@ def _lstm_cell(t: Translation, node: Node) -> list[str | None]:
 def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
     """Translate a fused LSTM layer to the outputs of all steps [time, batch, units].
 
-    The input with the longest row's length is ignored, because the graph itself sets steps after a row's end to 0.
+    The input ``seq_len_max``, the length of the longest row, is ignored, because other nodes of the graph set the
+    outputs after a row's end to 0.
     """
     _, x, c, h, *weights = (t.input(node, place) for place in range(9))
     frame = Frame(node.name, parent=t.home([x, c, h, *weights]), is_placed=True)
@@ -45,7 +46,7 @@ def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
 
 
 def _lstm(t: Translation, node: Node, x: str, c: str, h: str, weights: Sequence[str]) -> dict[str, str]:
-    """Translate one step of an LSTM. Return the names of the gates and the next states."""
+    """Translate one step of an LSTM. Return {output in ``GATES``: name of its value}."""
     kernel, wci, wcf, wco, bias = weights
     dtype = node.dtype("T") or "float32"
     both = t.emit("Concat", [x, h], axis=-1)

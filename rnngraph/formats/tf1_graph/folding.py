@@ -10,7 +10,7 @@ import numpy as np
 from ..onnx.core.known import constant_fold, is_constant_foldable, known
 
 MAX_ENTRIES = 1 << 12
-"""Maximum entries of a folded array. ONNX's reader folds larger ones."""
+"""Maximum entries of an array that is folded here. ONNX's reader folds larger arrays."""
 
 
 def _sum(array: np.ndarray, axes: np.ndarray | None = None, keepdims: int = 1, **_: Any) -> Any:
@@ -30,11 +30,11 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
         None if axes is None else tuple(axes), keepdims=bool(keepdims), dtype=array.dtype
     ),
 }
-"""NumPy functions of (inputs, attributes), by ONNX op. ``constant_fold`` has elementwise ops."""
+"""NumPy functions of (*inputs, **attributes), by ONNX op. ``constant_fold`` folds elementwise ops."""
 
 
 def folded(op: str, arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray | None:
-    """Return the result of a node with constant inputs; None if the node is not folded."""
+    """Return the result of a node with constant inputs; None for other ops, and for results that are too large."""
     if sum(array.size for array in arrays) > MAX_ENTRIES:
         return None
     if is_constant_foldable(op):

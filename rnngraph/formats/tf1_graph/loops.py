@@ -15,7 +15,7 @@ from .source import Node, Ref
 from .translation import PASSING, Translation, translates
 
 MAX_DEPTH = 10_000
-"""Maximum number of nodes in the search for a branch's condition."""
+"""Maximum number of nodes in the search for a branch's condition, so that a damaged graph ends the search."""
 
 
 @translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch")))
@@ -25,7 +25,7 @@ def _passing(t: Translation, node: Node) -> list[str | None]:
 
 
 def _propagate(t: Translation, node: Node) -> None:
-    """Propagate the contents of a tensor array to the output of a node that passes the array on."""
+    """Record that the output of an Enter, Identity or similar node is the same tensor array as its input."""
     for ref in node.inputs[:1]:
         if ref in t.sequences:
             for place in (0, 1):
@@ -129,7 +129,16 @@ def _close(t: Translation, frame: Frame) -> None:
 def _condition_after_step(
     condition: str, nodes: list[OnnxNode], following: dict[str, str]
 ) -> tuple[str, list[OnnxNode]]:
-    """Rewrite a loop condition to test the states after a step. Return (condition, its nodes)."""
+    """Rewrite a loop condition, which TensorFlow tests before a step, to test the next states after the step.
+
+    Args:
+        condition: Name of the condition in the loop.
+        nodes: Nodes of the loop.
+        following: Name of each state's next value, by the state's name.
+
+    Returns:
+        (name of the new condition, nodes that compute it).
+    """
     makers = {name: node for node in nodes for name in node.outputs}
     renamed, more = dict(following), list[OnnxNode]()
 
@@ -141,7 +150,7 @@ def _condition_after_step(
         if node is None:
             return False
         if depth > 100 or "body" in node.attributes:
-            raise UnreadableError("the condition of its loop depends on too many nodes")
+            raise UnreadableError(f"the condition of its loop depends on more than {MAX_DEPTH:,} nodes, the maximum")
         if not [item for item in node.inputs if moves(item, depth + 1)]:
             return False
         outputs = tuple(f"{item}/next~" for item in node.outputs)
@@ -212,7 +221,7 @@ def _entries(t: Translation, flow: Ref) -> str:
 
 
 def _counts_up(t: Translation, ref: Ref) -> bool:
-    """True if an index takes the values 0, 1, 2 and so on."""
+    """True if an index is 0 in the first step of a loop, and 1 more in each later step."""
     node = t.source.nodes[t.resolved(ref)[0]]
     if node.op == "Const":
         array = t.arrays.get(t.name((node.name, 0)))
@@ -224,7 +233,7 @@ def _counts_up(t: Translation, ref: Ref) -> bool:
 
 
 def _entry_written(t: Translation, merge: Node) -> str:
-    """Return the value that each step writes to its own entry of a tensor array."""
+    """Return the name of the value that each step writes to a tensor array, at the index of the step."""
     source = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if source.op != "TensorArrayWriteV3" or t.resolved(source.inputs[3]) != (merge.name, 0):
         raise UnreadableError(f"{source} must write one entry of the tensor array in each step, and do nothing else")
@@ -235,7 +244,7 @@ def _entry_written(t: Translation, merge: Node) -> str:
 
 
 def _is_counter(t: Translation, merge: Node) -> bool:
-    """True if a state takes the values 0, 1, 2 and so on."""
+    """True if a state is 0 in the first step of a loop, and 1 more in each later step."""
     first = t.arrays.get(t.name(t.source.nodes[_enter_of(t, merge)[0]].inputs[0]))
     add = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if first is None or first.size != 1 or int(first) != 0 or add.op not in ("Add", "AddV2"):

@@ -11,7 +11,7 @@ from .source import Node
 from .translation import Translation, translates
 
 END = (1 << 31) - 1
-"""Bound of a slice that exceeds every axis."""
+"""Bound of a slice that extends to the end of an axis: the largest 32-bit integer."""
 
 
 @translates("Reshape")
@@ -124,7 +124,7 @@ def _strided_slice(t: Translation, node: Node) -> str:
 
 
 class _Bounds:
-    """Bounds of slices: names of arrays [1], one for each axis."""
+    """Bounds of slices along several axes, from an input that is a vector with one bound for each axis."""
 
     def __init__(self, t: Translation, node: Node, number: int) -> None:
         self._t, self._name = t, t.input(node, number)
@@ -137,7 +137,7 @@ class _Bounds:
 
 
 def _next(t: Translation, begin: str) -> str:
-    """Return an index plus 1."""
+    """Return the name of an index plus 1, an end for slices of one entry. For the last entry, -1, it is ``END``."""
     known = t.arrays.get(begin)
     if known is not None:
         return t.constant([END if int(known[0]) == -1 else int(known[0]) + 1], "int64")
@@ -159,7 +159,7 @@ def _gather(t: Translation, node: Node) -> str:
 
 
 def _indices(t: Translation, node: Node) -> str:
-    """Return the name of a gather's indices. Unlike ONNX's, TensorFlow's must not be negative."""
+    """Return the name of a gather's indices. TensorFlow's must not be negative, whereas ONNX's may."""
     name = t.input(node, 1)
     known = t.arrays.get(name)
     if known is not None and (known < 0).any():

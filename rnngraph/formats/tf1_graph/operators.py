@@ -1,4 +1,4 @@
-"""Readers of ops that ONNX lacks, or whose translation depends on the operands' shapes."""
+"""Reads ops that ONNX lacks, or whose translation depends on the shapes of their operands."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _squared_difference(call: Call) -> Outputs:
 
 @reads("Select", domain=DOMAIN)
 def _select(call: Call) -> Outputs:
-    """Read Select. A 1-D condition selects rows."""
+    """Read Select. A 1-D condition selects whole rows of the operands."""
     condition, rank = call.input(0), call.rank(1)
     if call.rank(0) == 1 and rank > 1:
         condition = call.tensors.expand_dims(condition, list(range(1, rank)))

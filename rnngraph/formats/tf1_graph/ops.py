@@ -78,7 +78,7 @@ OWN = (
     "Relu6",
     "Sign",
 )
-"""Ops that keep TensorFlow's names, and that ``operators`` reads."""
+"""Ops that are written under their TensorFlow names in the domain ``DOMAIN``, which ``operators`` reads."""
 
 
 @translates(*SAME)
@@ -100,10 +100,10 @@ def _extreme(t: Translation, node: Node) -> str:
 
 
 def _longest_row(t: Translation, node: Node) -> str | None:
-    """Return the number of steps if a node is the bound min(steps, max(1, longest row)) of ``tf.nn.dynamic_rnn``.
+    """Return the number of steps for ``tf.nn.dynamic_rnn``'s loop bound min(steps, max(1, longest row)); else None.
 
-    Return None for other nodes. Rows that have ended copy their states and output zeros, so steps after the end of the
-    longest row change nothing. Without lengths, the longest row has all steps.
+    Rows that have ended copy their states and output zeros, so steps after the end of the longest row change nothing.
+    Without lengths, the longest row has all steps.
     """
     for steps, other in (node.inputs, node.inputs[::-1]):
         bound = t.source.nodes[t.resolved(other)[0]]
@@ -255,7 +255,7 @@ def _batch_matmul(t: Translation, node: Node) -> str:
 @translates("BiasAdd")
 def _bias_add(t: Translation, node: Node) -> str:
     if node.text("data_format", "NHWC") != "NHWC":
-        raise UnreadableError("its channels must be the last axis")
+        raise UnreadableError('its channels must be the last axis; declare it with data_format="NHWC"')
     return t.emit("Add", [t.input(node, 0), t.input(node, 1)], [node.name])
 
 

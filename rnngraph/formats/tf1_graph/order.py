@@ -14,8 +14,8 @@ class Frame:
     """While loop.
 
     Attributes:
-        merges: States of the loop.
-        parent: Enclosing loop, once it is known.
+        merges: Merge nodes of the loop, one for each state.
+        parent: Enclosing loop; None for an outermost loop, or before it is determined.
     """
 
     name: str
@@ -36,9 +36,12 @@ def is_state(node: Node, nodes: Mapping[str, Node]) -> bool:
 
 
 def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves: Iterable[str]) -> list[Node]:
-    """Return the nodes that outputs depend on.
+    """Return the nodes on which outputs depend, including the nodes of outputs.
 
     Args:
+        file: The file's name in errors.
+        nodes: All nodes, by name.
+        outputs: Names of nodes.
         leaves: Nodes whose inputs are not followed.
     """
     needed_nodes: dict[str, Node] = {}
@@ -55,7 +58,7 @@ def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves:
 
 
 def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]) -> dict[str, Frame]:
-    """Return the while loops, by the names of their Enter, Merge and Exit nodes."""
+    """Return the while loops among nodes, by the name of each of their Enter, Merge and Exit nodes."""
     frames: dict[str, Frame] = {}
     of_nodes: dict[str, Frame] = {}
     needed_nodes = list(needed_nodes)
@@ -86,7 +89,7 @@ def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]
 
 
 def in_order(file: str, needed_nodes: list[Node], frames: Mapping[str, Frame], leaves: Iterable[str]) -> list[Node]:
-    """Sort nodes topologically. An Exit node depends on all nodes of its loop."""
+    """Sort nodes topologically, where an Exit node counts as depending on all nodes of its loop."""
     by_name, ends = {node.name: node for node in needed_nodes}, set(leaves)
 
     def dependencies(node: Node) -> list[str]:

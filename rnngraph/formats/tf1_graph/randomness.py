@@ -1,4 +1,4 @@
-"""Removes dropout without effect: random numbers that do not change the result."""
+"""Removes dropout that drops nothing, so that its random numbers do not affect the result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from .translation import Translation
 
 
 def drops_nothing(t: Translation, op: str, inputs: Sequence[str]) -> str | None:
-    """Return the result of a node of uniform numbers u in [0, 1) if it is the same for all u; otherwise None.
+    """Return the name of a node's result if it is the same for all uniform random numbers u in [0, 1); else None.
 
-    ``floor(1 + u)`` is 1 (dropout by ``keep_prob``), ``u >= 0`` is True (dropout by ``rate``), and ``u * 1 + 0`` has
-    the distribution of u.
+    ``floor(1 + u)`` is 1 (dropout by ``keep_prob``), and ``u >= 0`` is True (dropout by ``rate``). ``u * 1 + 0`` and
+    ``1 + u`` are recorded as uniform, for the nodes that read them.
+
+    Args:
+        t: The translation.
+        op: Op of the node.
+        inputs: Names of the node's inputs.
+
+    Raises:
+        UnreadableError: The result depends on u.
     """
     if op == "Floor" and inputs[0] in t.is_from_one:
         return t.constant(1.0, "float32")

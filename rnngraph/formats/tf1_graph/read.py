@@ -31,7 +31,7 @@ from .source import Node, Source, ref_of, source_of
 from .translation import TABLE, Translation
 
 FILES = (cells, loops, moves, operators, ops)
-"""Python modules that register translations and readers of ops when they are imported."""
+"""Modules that register translations and readers of ops when they are imported."""
 OPSET = 13
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _FUNCTIONAL = ("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall")
@@ -54,13 +54,13 @@ def read_tf1_graph(
     Args:
         source: A frozen graph (``graph.pb``), the folder of a SavedModel, a ``.meta`` file in the folder of its
             checkpoint, or the bytes of a frozen graph.
-        outputs: Names of tensors, such as ``"softmax"`` or ``"logits:0"``. By default the signature's outputs, or in a
-            frozen graph all tensors that no other node reads.
+        outputs: Names of tensors, such as ``"softmax"`` or ``"logits:0"``. By default the signature's outputs; without
+            a signature, all tensors that no other node reads.
         fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and sizes of symbolic axes, ``{"x": {0: 1}}``.
         open: Names of axes, ``{"x": {0: "B", 1: "T"}}``; axes of one name have one size.
 
     Returns:
-        Net whose inputs have the placeholders' names, or the signature's.
+        Net whose inputs have the names in the signature or, without one, the placeholders' names.
 
     Raises:
         NotReadableError: Nodes have no counterpart; the error lists all of them.
@@ -76,7 +76,7 @@ def read_tf1_graph(
         raise not_readable(graph.name, unknown)
     t, problems = _translate(graph, needed_nodes, values)
     if any(ref_of(text) not in t.names for text in wanted.values()):
-        raise not_readable(graph.name, problems or ["its outputs are no tensors of numbers"])
+        raise not_readable(graph.name, problems or ["its outputs are not numeric tensors; name others with outputs="])
     model = _model(t, needed_nodes, wanted)
     return _read(model, axes, _requested_axes(graph, open, model))
 
@@ -111,7 +111,10 @@ def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
 def _translate(
     graph: Source, needed_nodes: list[Node], values: Mapping[str, np.ndarray]
 ) -> tuple[Translation, list[str]]:
-    """Return (translation, messages for unsupported nodes). Branches that are not taken may contain such nodes."""
+    """Translate nodes. Return (translation, problems of nodes that an output needs and that are not supported).
+
+    Branches that are not taken may contain unsupported nodes.
+    """
     frames = frames_of(graph.name, needed_nodes, graph.nodes)
     t = Translation(graph, frames, values)
     problems, exits, failed = list[str](), list[str](), set[str]()
@@ -136,7 +139,7 @@ def _hint(node: Node) -> str:
 
 
 def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
-    """Return {name of an output: tensor of the graph}."""
+    """Return {name of an output: name of the tensor in the graph}. Raises an error for names that do not exist."""
     if outputs is None:
         if graph.outputs:
             return dict(graph.outputs)
@@ -188,7 +191,7 @@ def _placeholder(graph: Source, name: Any) -> Node:
 
 
 def _requested_axes(graph: Source, open: Any, model: Model) -> Any:
-    """Return the requested symbolic axes by input, without placeholders that no output needs."""
+    """Return ``open`` by the names of the model's inputs, without placeholders that no output needs."""
     if not isinstance(open, Mapping):
         return open
     names, nodes = _names_of(graph), {name: _placeholder(graph, name).name for name in open}
@@ -197,7 +200,7 @@ def _requested_axes(graph: Source, open: Any, model: Model) -> Any:
 
 
 def _names_of(graph: Source) -> dict[str, str]:
-    """Return {placeholder: the signature's name}."""
+    """Return {placeholder: its name in the signature}."""
     return {ref_of(tensor)[0]: name for name, tensor in graph.inputs.items()}
 
 

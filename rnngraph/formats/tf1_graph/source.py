@@ -25,7 +25,7 @@ DTYPES: Mapping[int, str] = {
     for number, kind in tensors.DTYPES.items()
     if np.dtype(kind).kind != "c" and number != tensors.BFLOAT16
 }
-"""NumPy dtypes by ``DataType``. The numbers of reference types are higher by 100."""
+"""NumPy dtypes by TensorFlow's ``DataType``. Reference types have numbers that are higher by 100."""
 MAX_NODES = 1_000_000
 SERVING = "serving_default"
 M = TypeVar("M", bound=Message)
@@ -38,8 +38,8 @@ class Node:
     """Node of a graph.
 
     Attributes:
-        inputs: Operands.
-        controls: Control dependencies.
+        inputs: Operands: outputs of other nodes.
+        controls: Names of nodes on which the node depends without reading a value (control dependencies).
     """
 
     name: str
@@ -52,7 +52,7 @@ class Node:
         return f"node {shown(self.name)} ({self.op if self.op.isprintable() else shown(self.op)})"
 
     def dtype(self, key: str) -> str | None:
-        """Return the NumPy dtype of a type attribute; None without one."""
+        """Return the NumPy dtype that a type attribute names; None if the attribute is missing, or not numeric."""
         attribute = self.attributes.get(key)
         return None if attribute is None or attribute.type is None else DTYPES.get(attribute.type % 100)
 
@@ -82,9 +82,9 @@ class Source:
     """Graph with its variables and signature.
 
     Attributes:
-        variables: Arrays by name.
-        inputs: Tensors by the signature's names, if there is a signature.
-        outputs: Tensors by the signature's names, if there is a signature.
+        variables: The variables' arrays, by name.
+        inputs: Names of tensors, by their names in the signature; empty without a signature.
+        outputs: Names of tensors, by their names in the signature; empty without a signature.
     """
 
     name: str
@@ -165,7 +165,7 @@ def ref_of(text: str) -> Ref:
 
 
 def array_of(name: str, node: Node) -> np.ndarray:
-    """Return the array of a constant. Raises ``FileError``."""
+    """Return the array of a Const node. Raises ``FileError`` if it is damaged, or not numeric."""
     value = node.attributes.get("value")
     proto = value.tensor if value else None
     if proto is None or proto.dtype not in DTYPES:

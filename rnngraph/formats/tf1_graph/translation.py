@@ -18,9 +18,9 @@ from .source import Node, Ref, Source, array_of
 
 Translate = Callable[["Translation", Node], Any]
 TABLE: dict[str, Translate] = {}
-"""Translations by op. A translation returns the name of a value, or of each output."""
+"""Functions that translate a node, by op. A function returns the name of the node's value, or of each output."""
 DOMAIN = "tensorflow"
-"""ONNX domain of ops that only TensorFlow has."""
+"""ONNX domain of ops that only TensorFlow has, which ``operators`` reads."""
 
 
 def translates(*ops: str) -> Callable[[Translate], Translate]:
@@ -47,7 +47,7 @@ class Translation:
         self.homes: dict[str, Frame] = {}
         """Innermost loop that computes a value, by the value's name."""
         self.sequences: dict[Ref, str] = {}
-        """Values whose entries a tensor array contains, by the output that represents the array."""
+        """Name of the value whose entries a tensor array contains, by the output that represents the array."""
         self.is_uniform: set[str] = set()
         """Values that are uniform random numbers in [0, 1)."""
         self.is_from_one: set[str] = set()
@@ -61,7 +61,7 @@ class Translation:
     # Inputs -------------------------------------------------------------------------------------------
 
     def resolved(self, ref: Ref) -> Ref:
-        """Return the source of an output: skip Identity, Enter and Switch nodes."""
+        """Trace an output back through nodes that pass a value on, such as Identity, Enter and Switch."""
         for _ in range(len(self.source.nodes) + 1):
             node = self.source.nodes[ref[0]]
             hands_on = node.op in PASSING or (node.op == "Enter" and node.name not in self._carried)
@@ -71,10 +71,10 @@ class Translation:
         raise UnreadableError("its input depends on itself")
 
     def name(self, ref: Ref) -> str:
-        """Return the name of the ONNX value of an output."""
+        """Return the name of an output's ONNX value. Raises ``UnreadableError`` if it has none."""
         value = self.names.get(ref)
         if value is None:
-            raise UnreadableError(f"{shown(ref[0])} has no value that ops can read")
+            raise UnreadableError(f"its input {shown(ref[0])} is not a numeric tensor")
         return value
 
     def input(self, node: Node, number: int) -> str:
@@ -99,7 +99,7 @@ class Translation:
     # Writing ------------------------------------------------------------------------------------------
 
     def constant(self, array: Any, dtype: str | None = None) -> str:
-        """Store an array, and return its name."""
+        """Add a constant array to the model, and return its name."""
         return self.keep(np.asarray(array, dtype), self._new("constant"))
 
     def keep(self, array: np.ndarray, name: str) -> str:
@@ -117,7 +117,7 @@ class Translation:
     def emit(
         self, op: str, inputs: Sequence[str], outputs: Sequence[str] | None = None, domain: str = "", **attributes: Any
     ) -> str:
-        """Write a node, and return the name of its first output."""
+        """Write an ONNX node, and return the name of its first output. A node with constant inputs is folded."""
         if not domain and all(name in self.arrays for name in inputs):
             array = folded(op, [self.arrays[name] for name in inputs], attributes)
             if array is not None:
@@ -152,7 +152,7 @@ class Translation:
         return self.emit("Cast", [name], to=number_of_dtype(dtype))
 
     def int64(self, name: str) -> str:
-        """Cast ints to int64, the dtype of ONNX's sizes and indices."""
+        """Return the name of ints cast to int64, the dtype of ONNX's sizes and indices."""
         known = self.arrays.get(name)
         if known is not None and known.dtype == np.int64:
             return name
@@ -161,7 +161,7 @@ class Translation:
     # Translation of a node ----------------------------------------------------------------------------
 
     def translate(self, node: Node) -> None:
-        """Translate a node, and record its outputs. Raises ``UnreadableError``."""
+        """Translate a node, and record the names of its outputs. Raises ``UnreadableError`` for unsupported nodes."""
         self._node = node
         if node.name in self.fixed:
             self.names[node.name, 0] = self.keep(self.fixed[node.name], node.name)
@@ -194,4 +194,4 @@ PASSING = (
     "IdentityN",
     "TensorArrayIdentity",
 )
-"""Ops that pass their first input on unchanged."""
+"""Ops whose output is their first input, unchanged."""

@@ -1,6 +1,6 @@
-"""ATen's operators as torch's own functions, where name, arguments or results differ.
+"""Maps ATen's operators to torch's public functions, where the name, arguments or results differ.
 
-An operator that is not listed is torch's function or method of the same name, with the same arguments.
+An operator that is not listed here is computed by torch's function or method of the same name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .tracing.kinds import Function, Number
 
 Sizes = Sequence[int]
 Results = tuple[torch.Tensor | None, ...]
-"""Results of an operator; None for results that nothing reads."""
+"""Results of an operator; None for a result that no graph reads."""
 CHECKS = (
     "_assert_async",
     "_assert_scalar",
@@ -29,7 +29,7 @@ END = (1 << 63) - 1
 
 
 FUNCTIONS: dict[str, Function] = {}
-"""Torch functions by the names of the ATen operators that they compute."""
+"""Functions that compute ATen's operators with torch's public functions, by the operator's name."""
 
 
 def operator(*names: str) -> Callable[[Function], Function]:
@@ -43,7 +43,7 @@ def operator(*names: str) -> Callable[[Function], Function]:
 
 
 def function_of(name: str) -> Function | None:
-    """Return the torch function that computes an ATen operator; None if there is none."""
+    """Return the function that computes an ATen operator; None if neither this table nor torch has one."""
     places = (torch, torch.Tensor, functional)
     return FUNCTIONS.get(name) or next((getattr(place, name) for place in places if hasattr(place, name)), None)
 
@@ -270,9 +270,9 @@ def _scaled_dot_product(
 
 
 def _upsample(mode: str) -> Callable[..., torch.Tensor]:
-    """Return the function that resizes a tensor to sizes or by scale factors.
+    """Return the function that resizes a tensor with ``interpolate``, to sizes or by scale factors.
 
-    The argument ``align_corners`` of some modes stands between the sizes and the factors.
+    Some modes have an argument ``align_corners`` between the sizes and the factors.
     """
 
     def upsample(

@@ -19,9 +19,9 @@ GATES = {"lstm": 4, "gru": 3}
 
 
 def layers_of(nodes: Iterable[torch.fx.Node], weights: Mapping[str, nn.Parameter]) -> dict[str, nn.Module]:
-    """Return the recurrent layers of a graph by the names of their nodes. Nodes with the same weights share a layer.
+    """Return {name of a node: module} for the recurrent operators of a graph. Nodes with equal weights share a module.
 
-    Layers whose weights are computed are left out.
+    Operators whose weights are computed rather than parameters are left out.
 
     Args:
         nodes: Nodes of the graph.
@@ -50,7 +50,9 @@ def run_layer(layer: nn.Module, name: str, args: Sequence[Any]) -> Any:
     """Return the results of a recurrent operator.
 
     Args:
-        args: Arguments of the operator, the input and the states first.
+        layer: Module with the operator's weights.
+        name: Name of the operator.
+        args: Arguments of the operator: the input, the states, and others.
     """
     x, states = args[:2]
     is_lstm = name.startswith("lstm")
@@ -61,7 +63,7 @@ def run_layer(layer: nn.Module, name: str, args: Sequence[Any]) -> Any:
 
 
 def first_weight(layer: nn.Module) -> nn.Parameter:
-    """Return a layer's input kernel, which identifies the layer."""
+    """Return a layer's first parameter, the input kernel, by which the layer is identified."""
     weight: nn.Parameter = next(layer.parameters())
     return weight
 
@@ -76,7 +78,18 @@ def _layer(
     both: bool,
     batch_first: bool,
 ) -> nn.Module:
-    """Return a module with the weights of an operator: kernels, biases and projections, by layer and direction."""
+    """Return a module of recurrent layers with the weights of an operator.
+
+    Args:
+        name: Name of the operator, such as ``"lstm"``.
+        weights: Kernels, biases and projections, by layer and direction.
+        has_biases: True if the weights include biases.
+        count: Number of layers.
+        dropout: Dropout rate between layers.
+        training: True for training mode.
+        both: True for two directions.
+        batch_first: True if the input is [batch, time, width].
+    """
     options: dict[str, Any] = {"nonlinearity": name.removeprefix("rnn_")} if name.startswith("rnn") else {}
     if len(weights) // (count * (2 if both else 1)) in (3, 5):
         options["proj_size"] = weights[1].shape[1]

@@ -1,7 +1,7 @@
-"""Find outputs that depend on the length of a cut axis: a time axis that torch cuts to the longest row.
+"""Finds outputs that depend on the length of a cut axis: a time axis that torch cuts to the longest row.
 
-The reader keeps all steps of a cut axis. It runs the module once more, with each cut axis as an input with a symbolic
-size. The graph then shows which outputs depend on these sizes.
+The reader keeps all steps of a cut axis. It runs the module once more, with the rows of each cut axis as an input whose
+time has its own symbolic size. The graph then shows which outputs depend on these sizes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Start = Callable[[Sizes, CutAxes], Tracer]
 def axes_to_check(
     cuts: Collection[Cut], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes
 ) -> dict[int, frozenset[str]]:
-    """Return {number of a cut axis: outputs that depend on its length}. The set is empty if these are unknown.
+    """Return {index of a cut axis: outputs that depend on its length}. The set is empty if the outputs are not known.
 
     Args:
-        cuts: The cut axes, in the order of their numbers.
-        known: Facts about sizes from the last run.
+        cuts: The cut axes, in the order of the calls.
+        known: Numbers or other sizes that sizes equal, by name.
         start: Function that creates a tracer.
         run_once: Function that runs the module with a tracer.
         sizes: Sizes of the last run.
@@ -51,15 +51,15 @@ def _find_dependent(
     sizes: Sizes,
     checked: Collection[int],
 ) -> dict[int, frozenset[str]]:
-    """Run the module once. Return {number of an axis that is not in ``checked``: outputs that depend on it}.
+    """Run the module once. Return {index of a cut axis that is not in ``checked``: outputs that depend on its length}.
 
     Args:
         count: Number of cut axes.
-        known: Facts about sizes from the last run.
+        known: Numbers or other sizes that sizes equal, by name.
         start: Function that creates a tracer.
         run_once: Function that runs the module with a tracer.
         sizes: Sizes of the last run.
-        checked: Axes whose length is checked at run time.
+        checked: Indices of the cut axes whose length calls of the program check.
     """
     run_sizes = Sizes(sizes.examples, known)
     tracer = start(run_sizes, CutAxes(frozenset(checked), as_inputs=True))
@@ -102,7 +102,7 @@ def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
 def unchecked(
     script: Script, cuts: Sequence[Cut], checked: Mapping[int, frozenset[str]]
 ) -> list[tuple[str, Where | None]]:
-    """Return an error for each output that depends on the length of a cut axis without a run-time check."""
+    """Return (error, line) for each cut axis whose length affects an output, but that calls cannot check."""
     problems = []
     for number, outputs in checked.items():
         lengths, where = cuts[number].lengths, cuts[number].where
@@ -113,8 +113,8 @@ def unchecked(
         lost = sorted(outputs - reached) if outputs else [] if reached else list(script.outputs)
         if lost:
             text = (
-                f"{where}: pad_packed_sequence: output {', '.join(lost)} depends on the length of the longest row but "
-                "on no row, so that a call can't check the length; write total_length= in the module"
+                f"{where}: pad_packed_sequence: output {', '.join(lost)} depends on the length of the longest row, but "
+                "on no row itself, so that calls can't check the length; write total_length= in the module"
             )
             problems.append((text, where))
     return problems

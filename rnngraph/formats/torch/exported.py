@@ -1,4 +1,4 @@
-"""Exported programs of ``torch.export`` as modules: each node of the graph is a call of a torch function."""
+"""``Exported``: runs a program of ``torch.export`` as a module, in which each node is a call of a torch function."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .tracing.calls import TORCH, Arguments, Keywords, PlacedModule
 WHAT = "the exported program"
 _FILE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 _WITH_GRAPHS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
-"""Operators that only wrap a subgraph, and do not change the subgraph's results."""
+"""Operators that run a subgraph in another mode, which does not change the results."""
 
 
 class Exported(PlacedModule):
-    """The graph of an exported program. Its ``forward`` takes the program's inputs by name."""
+    """Module that runs the graph of an exported program. ``forward`` has one keyword argument for each input."""
 
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Exported(PlacedModule):
         self._buffers_by_path = dict(program.named_buffers())
         self.eval()
         self._layers = layers_of(self._graph.graph.nodes, self._weights())
-        """Recurrent layers by the names of their nodes."""
+        """Modules of recurrent layers, by the name of the node that calls the layer."""
         problems = [*self._problems()]
         if problems:
             raise not_readable(WHAT, problems)
@@ -71,7 +71,8 @@ class Exported(PlacedModule):
         specs = [item for item in self.program.graph_signature.input_specs if item.kind == InputKind.USER_INPUT]
         if len(flat) != len(specs):
             raise ArgumentError(
-                f"the example has {len(flat)} entries, but the exported program takes {len(specs)}; give one for each"
+                f"the example has {len(flat)} entries, but the exported program has {len(specs)} inputs; give one for "
+                "each input"
             )
         inputs = self.inputs
         tensors = {item.arg.name: tensor for item, tensor in zip(specs, flat, strict=True) if item.arg.name in inputs}
@@ -131,7 +132,7 @@ class Exported(PlacedModule):
             yield paths[id(first_weight(layer))].rpartition(".")[0], layer
 
     def _weights(self) -> dict[str, torch.nn.Parameter]:
-        """Return parameters by the names of their placeholders."""
+        """Return the program's parameters, by the name of their placeholder in the graph."""
         specs = self.program.graph_signature.input_specs
         return {
             item.arg.name: self._parameters_by_path[item.target] for item in specs if item.kind == InputKind.PARAMETER
@@ -197,10 +198,10 @@ class Exported(PlacedModule):
             if node.op == "output":
                 return arguments[0]
             values[node] = self._run_call(node, arguments, keywords)
-        raise AssertionError("a graph has no output; a node of kind output is required")
+        raise AssertionError("a graph of torch.export has no output node; this is a bug of rnngraph")
 
     def _run_call(self, node: torch.fx.Node, arguments: Arguments, keywords: Keywords) -> Any:
-        """Return the result of a node ``call_function``."""
+        """Return the result of a node of kind ``call_function``, which calls an operator or a Python function."""
         target = node.target
         if isinstance(target, torch._ops.HigherOrderOperator):
             if target.__name__ not in _WITH_GRAPHS:
@@ -220,7 +221,7 @@ class Exported(PlacedModule):
         return (function or target)(*arguments, **keywords)
 
     def _error(self, what: str) -> NotReadableError:
-        """Return an error with the source line and module of the current node."""
+        """Return the error ``what`` for the current node, with its source line and the path of its module."""
         where, inside = self.place()
         text = f"{what} ({inside})" if inside else what
         return not_readable(WHAT, [f"{where}: {text}" if where else text], where)

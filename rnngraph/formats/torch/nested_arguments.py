@@ -15,7 +15,7 @@ from ...support.errors import ArgumentError
 def named_arguments(
     forward: Callable[..., object], arguments: Sequence[object], keywords: Mapping[str, object]
 ) -> list[tuple[str, object]]:
-    """Return (name of ``forward``'s parameter, argument) pairs."""
+    """Return (name of ``forward``'s parameter, argument) pairs. Raises ``ArgumentError`` for too many arguments."""
     names: list[str] = []
     for parameter in inspect.signature(forward).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -24,7 +24,7 @@ def named_arguments(
             names.append(parameter.name)
     if len(arguments) > len(names):
         raise ArgumentError(
-            f"the example has {len(arguments)} entries, but forward takes {len(names)}; give as many or fewer"
+            f"the example has {len(arguments)} entries, but forward has {len(names)} arguments; give as many or fewer"
         )
     return [*zip(names, arguments, strict=False), *keywords.items()]
 

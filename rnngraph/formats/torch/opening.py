@@ -19,21 +19,21 @@ from ..steps import Step
 from .tracing.sizes import Sizes
 
 LONG_LOOP = 16
-"""Sizes from this one on are tested with a value less than twice the size. Unrolled loops of more steps are slow."""
+"""Sizes from this one on are tested with about 1.5 times the size, because longer unrolled loops are slow to read."""
 MAX_GROUPS = 16
-"""Maximum number of groups of sizes that are tried as equal."""
+"""Maximum number of groups of sizes that are tried as equal, because each needs runs of the module."""
 
 
 @dataclass
 class Settled:
-    """Result of the last run, after which the known sizes no longer change.
+    """Result of the last of several runs, in which no further size turned out to be fixed.
 
     Attributes:
-        script: Script of the last run.
-        known: Numbers or other sizes that sizes are equal to, by name.
-        times: Sizes that are numbers of time steps.
-        lines: Lines of the module that fixed sizes.
-        sizes: Sizes of the last run.
+        script: Script of the run.
+        known: Numbers or other sizes that sizes equal, by name.
+        times: Names of sizes that are numbers of time steps.
+        lines: Line of the module that fixed a size, by the size's name.
+        sizes: Sizes of the run.
     """
 
     script: Script
@@ -49,7 +49,7 @@ class Runs(Protocol):
     def run_until_stable(
         self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
     ) -> Settled:
-        """Run the module repeatedly until the known sizes no longer change."""
+        """Run the module repeatedly until no run shows that a further size is fixed."""
 
     def what(self) -> str:
         """Name of the module in errors."""
@@ -64,7 +64,15 @@ def opened(
 ) -> tuple[Settled, dict[str, int]]:
     """Make as many sizes symbolic as possible. Return (result, values of the sizes in the last run).
 
-    Raises ``NotReadableError`` with the responsible line if a requested axis cannot be symbolic.
+    Args:
+        runs: Runs of the module.
+        tensors: The module's inputs.
+        examples: Values of the sizes in the example.
+        known: Numbers or other sizes that sizes equal, by name, before the first run.
+        request: The caller's requests.
+
+    Raises:
+        NotReadableError: A requested axis cannot be symbolic. The error has the responsible line.
     """
     first: Settled | None = None
     for values in _examples(examples, request):
@@ -83,7 +91,7 @@ def opened(
 
 
 def _examples(examples: Mapping[str, int], request: AxisRequest) -> Iterator[Mapping[str, int]]:
-    """Yield values of sizes to run with: the example's, then other values for sizes that must be symbolic."""
+    """Yield values of sizes for runs: the example's, then other values of sizes that are requested as symbolic."""
     yield examples
     for more in (3, 0) if request.names else ():
         yield {name: 2 * count + more if name in request.names else count for name, count in examples.items()}
@@ -98,7 +106,7 @@ class _Opening:
         tensors: The module's inputs.
         examples: Values of the sizes.
         reason: Line that prevented the last size from being symbolic.
-        cache: Results of runs with the example's values, by the sizes that were known before the run.
+        cache: Results of runs with the example's values, by the known sizes before the run.
     """
 
     runs: Runs
@@ -127,7 +135,7 @@ class _Opening:
         return self.cache[key]
 
     def _most_symbolic(self, name: str, before: Settled) -> Settled:
-        """Return the result with a size symbolic, else equal to others, else fixed to a number."""
+        """Return the result with the size ``name`` symbolic; if that fails, equal to another size; else a number."""
         known, reason = before.known, None
         others = [
             other
@@ -154,11 +162,11 @@ class _Opening:
         return self._settled(known | {name: self.examples[name]}, {**before.lines, name: reason})
 
     def _last_axes(self) -> list[str]:
-        """Return the sizes of the last axes of inputs that may be sequences."""
+        """Return the names of the last axes' sizes, of inputs that may be sequences."""
         return [f"{name}_{tensor.dim() - 1}" for name, tensor in self.tensors.items() if tensor.dim() > 2]
 
     def _is_open(self, name: str, settled: Settled) -> bool:
-        """True if the script is the same with another value of the size.
+        """True if the script is the same with other values of the size.
 
         Larger values are tried first, including a multiple, because some modules need a divisible size. Smaller values
         follow, because some modules have a maximum size, such as a table of positions.
@@ -176,7 +184,7 @@ class _Opening:
         return False
 
     def _holds(self, changed: Mapping[str, int], settled: Settled) -> bool | None:
-        """True if the script is the same with other values of sizes; None if the module fails with these values."""
+        """True if the script is the same with the values ``changed`` of sizes; None if the module fails with them."""
         examples = {**self.examples, **changed}
         sizes = Sizes(examples, settled.known)
         for other, dim in settled.known.items():
@@ -219,13 +227,19 @@ def _first_difference(script: Script, other: Script) -> Where | None:
 
 
 def _literals(step: Step) -> tuple[Any, ...]:
-    """Return the operation and literals of a step, for comparison with another run's step."""
+    """Return the operation and literals of a step, by which it is compared with a step of another run."""
     _, names, operands = code_of(step)
     return repr(step.key), names, tuple("cell" if isinstance(item, int) else repr(item) for item in operands)
 
 
 def note_sizes(settled: Settled, tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> None:
-    """Record in the script the lines that fixed input axes, and the numbers that limit symbolic sizes."""
+    """Record in the script which lines fixed input axes, and which limits comparisons set to symbolic sizes.
+
+    Args:
+        settled: The result, whose script is changed.
+        tensors: The module's inputs, by name.
+        names: Names of sizes in the script, by their names in runs.
+    """
     script, sizes = settled.script, settled.sizes
     for name, tensor in tensors.items():
         for axis in range(tensor.dim() if name in script.inputs else 0):

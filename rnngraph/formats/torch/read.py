@@ -1,7 +1,7 @@
 """``read_torch``: reads a torch module as a ``Net``.
 
 The module runs on tensors without values until the set of fixed sizes no longer changes. Runs with other sizes then
-confirm that the script does not depend on those of the example.
+confirm that the script does not depend on the sizes of the example.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _REFUSED = (
     ("torch.ao.nn.quantized", "quantized weights", "give the module before it was quantized"),
     ("torch.jit", "TorchScript", "give the module that it was compiled from"),
 )
-"""Unsupported kinds of modules: (prefix of the class's Python module, description, remedy)."""
+"""Unsupported modules: (prefix of the Python module that defines the class, description, remedy)."""
 
 
 def _hint(module: object) -> str:
-    """Return advice for arguments that are not modules, such as a path or a ``state_dict``."""
+    """Return a remedy for an argument that is not a module: a path or a ``state_dict``; ``""`` for others."""
     if isinstance(module, str | PathLike):
         return "; make the module, and write module.load_state_dict(torch.load(path)) and module.eval()"
     if isinstance(module, Mapping):
@@ -44,8 +44,8 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
     or field names. Parameters have the module's paths; their arrays are copies.
 
     Dropout keeps the module's rate, and acts in the training graph only. Outputs of packed sequences have all steps of
-    the input, with 0 past the end of a row. torch cuts them to the longest row. If a result depends on its length, each
-    call of the program checks that the longest row has all steps.
+    the input, with 0 past the end of a row, whereas torch cuts them to the longest row. If a result depends on the
+    length of the longest row, each call of the program checks that this row has all steps.
 
     Args:
         module: The module. An exported program contains its own example. Its sizes are symbolic where it was exported
@@ -53,8 +53,8 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
             ``torch.export`` unrolled are rolled up.
         example: A tuple of ``forward``'s arguments, one tensor, or a dict by argument names. Only the shapes and dtypes
             of tensors count; other arguments, such as flags, are passed to ``forward`` unchanged.
-        open: ``{input: {axis: name}}``, axes that must stay symbolic, even if others must then be fixed. Axes with the
-            same name have the same size.
+        open: ``{input: {axis: name}}``, axes that must stay symbolic, even if other axes must then be fixed. Axes with
+            the same name have the same size.
         fixed: ``{input: {axis: size}}``, axes with a fixed size.
 
     Raises:
@@ -101,11 +101,11 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
 
 
 def _read_exported(program: Any, example: Any, open: Any, fixed: Any) -> Net:
-    """Read a program of ``torch.export``."""
+    """Read a program of ``torch.export``, by default with the example that it contains."""
     exported = import_module(".exported", __package__).Exported(program)
     arguments = program.example_inputs if example is None else _arguments(example)
     if arguments is None:
-        raise ArgumentError("the exported program holds no example of its inputs; write rg.read_torch(program, (x,))")
+        raise ArgumentError("the exported program has no example of its inputs; write rg.read_torch(program, (x,))")
     kind = import_module(".runs", __package__).Reader
     reader = kind(exported, (), exported.example(*arguments), exported.sizes(), open=open, fixed=fixed)
     net = Net(reader.script())
@@ -114,7 +114,7 @@ def _read_exported(program: Any, example: Any, open: Any, fixed: Any) -> Net:
 
 
 def _is_exported(module: object) -> bool:
-    """True for graphs that ``torch.export`` or TorchScript created, which call single operators instead of modules."""
+    """True for the graph of an exported program, which calls single operators instead of modules."""
     nodes = getattr(getattr(module, "graph", None), "nodes", ())
     if callable(nodes):  # In TorchScript's graphs, ``nodes`` is a method.
         return False

@@ -1,4 +1,4 @@
-"""``Reader``: runs a module on tensors without values until its sizes are known, and returns the script."""
+"""``Reader``: runs a module on tensors without values until no further size is fixed, and returns the script."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ HANDLER_FILES = (
     windows,
     writing,
 )
-"""Python modules that register handlers of torch's functions and modules when they are imported."""
+"""Modules that register handlers of torch's functions and modules when they are imported."""
 OTHER_DRAWS = 3
 """Runs that must produce the same script if a module draws numbers from Python's ``random``."""
 _SWITCH_OFF = "; it draws numbers from Python's random: pass the argument that turns this off, such as a ratio of 0"
 MAX_RUNS = 1000
-"""Maximum number of runs until the known sizes no longer change. Each run adds at least one known size."""
+"""Maximum number of runs until no further size is fixed. Each run but the last fixes at least one size."""
 
 
 class Reader:
@@ -109,21 +109,21 @@ class Reader:
             module: The module.
             arguments: Positional arguments of its ``forward``.
             keywords: Keyword arguments of its ``forward``.
-            known: Facts about sizes before the first run.
+            known: Numbers or other sizes that sizes equal, by name, before the first run.
             open: Argument ``open`` of ``read_torch``.
             fixed: Argument ``fixed`` of ``read_torch``.
         """
         self.module, self.arguments, self.keywords = module, arguments, keywords
         self.shared: frozenset[Hashable] = frozenset()
-        """Keys of parameters and modules that runs used more than once."""
+        """Keys in ``Tracer.uses`` of parameters and modules that a run used more than once."""
         self.names: dict[str, str] = {}
-        """Names of sizes in the script, by their names ``INPUT_AXIS`` during runs."""
+        """Names of sizes in the script, by their names ``INPUT_AXIS`` in runs."""
         self.draws = False
         """True if a run drew numbers from Python's ``random``."""
         self.warnings: dict[Warned, None] = {}
         """Distinct warnings of all runs, in order."""
         self.limits: dict[str, Limits] = {}
-        """Limits of symbolic sizes that the script checks, by name."""
+        """Limits of symbolic sizes that calls of the program check, by the size's name."""
         self.cut_axes = CutAxes()
         self.cuts: list[Cut] = []
         """Time axes that torch cuts to the longest row, in the last run."""
@@ -134,7 +134,7 @@ class Reader:
                 if isinstance(item, torch.Tensor):
                     self.tensors[input_name(leaf)] = item
         if not self.tensors:
-            raise ArgumentError("the example has no tensor of torch; give one for each tensor that forward takes")
+            raise ArgumentError("the example has no tensor of torch; give one for each tensor argument of forward")
         for name, tensor in self.tensors.items():
             if tensor.dtype not in INPUT_DTYPES:
                 names = ", ".join(INPUT_DTYPES.values())
@@ -155,7 +155,7 @@ class Reader:
         return script
 
     def _record_warning(self, text: str, where: Where | None, category: type[Warning]) -> None:
-        """Record a warning. Warnings that differ only in numbers between runs are recorded once."""
+        """Record a warning. Warnings that differ in numbers only are recorded once, since runs have different sizes."""
         where = self.module.place()[0] if isinstance(self.module, PlacedModule) else where
         if not any(
             (where, category) == warned[1:] and _without_digits(text) == _without_digits(warned[0])
@@ -185,7 +185,7 @@ class Reader:
         return settled.script
 
     def _check_reproducible(self, script: Script, known: Mapping[str, Dim]) -> None:
-        """Raise ``NotReadableError`` if runs with other random numbers from Python's ``random`` give another script."""
+        """Raise ``NotReadableError`` if runs with other draws from Python's ``random`` return another script."""
         texts = {
             script.text(),
             *(self.run_until_stable(self.examples, known).script.text() for _ in range(OTHER_DRAWS)),
@@ -196,12 +196,12 @@ class Reader:
     def run_until_stable(
         self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
     ) -> Settled:
-        """Run the module repeatedly until the known sizes no longer change.
+        """Run the module repeatedly until no run shows that a further size is fixed.
 
         Args:
             examples: Values of the sizes.
-            known: Facts about sizes before the first run.
-            lines: Lines of the module that fixed these sizes.
+            known: Numbers or other sizes that sizes equal, by name, before the first run.
+            lines: Line of the module that fixed a known size, by the size's name.
         """
         known_now, lines_now = dict(known), dict(lines or {})
         for _ in range(MAX_RUNS):
@@ -221,7 +221,7 @@ class Reader:
             self.cuts = tracer.cuts
             return Settled(script, known_now, [*tracer.times], lines_now, tracer.sizes)
         raise ArgumentError(
-            f"the module's symbolic sizes still change after {MAX_RUNS} runs; give an example of other sizes"
+            f"each of {MAX_RUNS} runs of the module fixed another symbolic size; give an example of other sizes"
         )
 
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
@@ -274,7 +274,7 @@ class Reader:
         if shared != self.shared and not tracer.problems:
             self.shared = shared
             raise SizesChanged  # Run again: parameters with several uses are declared outside of layers.
-        if tracer.undecided and not tracer.problems:  # No call fixed one of two axes, so fix one now.
+        if tracer.undecided and not tracer.problems:  # One of two axes must be fixed, but no call fixed either.
             tracer.fix_undecided()
         outputs = dict(named_results(result))
         for name, item in outputs.items():
@@ -352,7 +352,7 @@ class Reader:
 
 
 def _failure_of(error: Exception) -> str:
-    """Return the reason why the module's code failed, and the remedy."""
+    """Return the reason why the module's code raised an error, and the remedy."""
     if "TensorOptions" in str(error):
         return (
             "a constructor such as torch.LongTensor(x) needs the values of x; write x.long() or x.float(), or "
@@ -362,7 +362,7 @@ def _failure_of(error: Exception) -> str:
 
 
 def _line_of(error: BaseException) -> Where | None:
-    """Return the innermost line of the user's code in an error's traceback."""
+    """Return the innermost line of the user's code in an error's traceback; None if there is none."""
     line, traceback = None, error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame

@@ -157,7 +157,7 @@ def test_sizes_that_export_fixed_are_named() -> None:
     assert net.inputs["x"].shape == (2, 5, 3)
     with pytest.raises(rg.ArgumentError, match=r"x of the example has size 7 along axis 1, which torch\.export fixed"):
         rg.read_torch(program, (torch.randn(2, 7, 3),))
-    with pytest.raises(rg.ArgumentError, match="2 entries, but the exported program takes 1"):
+    with pytest.raises(rg.ArgumentError, match="2 entries, but the exported program has 1 inputs"):
         rg.read_torch(program, (x, x))
 
 

@@ -264,7 +264,7 @@ def test_slices_of_one_tensor_see_writes_through_others() -> None:
         (lambda x: torch.max(x, 1, out=(x[:, 0], x[:, 1].long())), "out= has several tensors"),
         (lambda x: x[:, 1:4:2].mul_(2), "axis of symbolic size"),
         (lambda x: x.reshape(-1).add_(1), "changed in place"),
-        (lambda x: x.__setitem__(x[:, :, 0].long(), 1.0), "computed positions"),
+        (lambda x: x.__setitem__(x[:, :, 0].long(), 1.0), "computed indices"),
         (lambda x: x.__setitem__(x > 0, x[0, :2, 0]), "depends on the mask.s values"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Torch functions that are computed by other torch functions, whose calls the tracer records.
+"""Handlers that compute torch functions by other torch functions, whose calls the tracer intercepts.
 
 - ``elements``: elementwise functions and products.
 - ``axes``: transposes, concatenations and windows.

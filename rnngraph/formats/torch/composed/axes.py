@@ -1,4 +1,4 @@
-"""Functions that transpose, concatenate, split and insert axes, and windows along an axis."""
+"""Functions that transpose, concatenate, split or insert axes, windows along an axis, and interpolation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..tracing.registry import composed
 
 @composed("unfold")
 def _unfold(x: torch.Tensor, dimension: int, size: int, step: int) -> torch.Tensor:
-    """Return windows along a new last axis: one slice of x for each entry of a window."""
+    """Return the windows of x along an axis, with their entries along a new last axis."""
     before, last = (slice(None),) * (dimension % x.dim()), x.size(dimension) - size + 1
     return torch.stack([x[(*before, slice(place, last + place, step))] for place in range(size)], -1)
 
@@ -145,7 +145,7 @@ def _slice_scatter(
 
 
 def with_each_nth(x: torch.Tensor, axis: int, start: int, step: int, value: Number | torch.Tensor) -> torch.Tensor:
-    """Return x with a number, or the entries of a tensor, written at start, start + step and so on."""
+    """Return x with a number or a tensor's entries written at start, start + step, … along an axis."""
     offset = torch.arange(x.size(axis)) - start
     hit = ((offset >= 0) & (offset % step == 0)).reshape(-1, *(1,) * (x.dim() - axis - 1))
     if isinstance(value, torch.Tensor):
@@ -179,6 +179,6 @@ def interpolate_entries(x: torch.Tensor, factor: int) -> torch.Tensor:
 
 
 def nearest(x: torch.Tensor, size: int) -> torch.Tensor:
-    """Return ``size`` entries along the last axis, each that of the nearest position, as ``interpolate`` does."""
+    """Return x with ``size`` entries along the last axis, each copied from the nearest position, as ``interpolate``."""
     places = torch.floor(torch.arange(size, dtype=torch.float32) * (x.size(-1) / size))
     return x.index_select(x.dim() - 1, places.long())

@@ -1,4 +1,4 @@
-"""Losses of modules that take labels, with torch's reductions. Some are losses of ``rg``, others are torch's only."""
+"""Losses of modules that have labels as inputs, with torch's reductions. Some are losses of ``rg``, others composed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def _reduced(x: torch.Tensor, reduction: str) -> torch.Tensor:
 
 
 def _reduced_by_weights(x: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
-    """Reduce weighted losses. The mean is divided by the sum of the weights."""
+    """Reduce weighted losses. The mean is the sum of the losses, divided by the sum of the weights."""
     if weight is None or reduction != "mean":
         return _reduced(x if weight is None else weight * x, reduction)
     return (weight * x).sum() / weight.sum()
 
 
 def _argument_of_caller(function: Function, name: str) -> object:
-    """Return an argument of a function on the call stack. Some functions of torch do not pass arguments on."""
+    """Return an argument of a function on the call stack, because some functions of torch do not pass it on."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back
@@ -146,7 +146,7 @@ def _with_logits(
 
 
 def _reduced_by_count(each: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
-    """Reduce weighted losses. The mean is divided by the number of losses, not by the weights."""
+    """Reduce weighted losses. The mean is the sum of the losses, divided by their number, not by the weights."""
     return _reduced(each if weight is None else weight * each, reduction)
 
 
@@ -201,9 +201,10 @@ def _nll_loss(
 def _of_classes(
     each: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None, ignore_index: int, reduction: str
 ) -> torch.Tensor:
-    """Weight losses by their classes, and reduce them. The mean is divided by the sum of the weights.
+    """Multiply losses by the weights of their targets' classes, and reduce them.
 
-    Losses of targets equal to ``ignore_index`` count as 0.
+    The mean is the sum of the losses, divided by the sum of the weights. Targets equal to ``ignore_index`` have weight
+    0.
     """
     counts = target != ignore_index
     shares = counts.to(each.dtype)
@@ -227,7 +228,9 @@ def _cross_entropy(
 ) -> Result:
     x, target = tracer.value(x), tracer.value(target)
     if label_smoothing or dtype_of(target) in FLOATS or len(shape_of(x)) < 2:
-        raise UnreadableError("its targets must be class indices, without label_smoothing; compute others by hand")
+        raise UnreadableError(
+            "its targets must be class indices, without label_smoothing; compute other losses from log_softmax"
+        )
     logits = tracer.by_torch(lambda scores: torch.movedim(scores, 1, -1), x)
     classes = tracer.by_torch(lambda labels: torch.where(labels != ignore_index, labels, 0), target)
     each = tracer.call(ours.sparse_softmax_cross_entropy, tracer.value(classes), tracer.value(logits), reduction="none")

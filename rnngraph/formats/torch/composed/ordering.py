@@ -1,4 +1,4 @@
-"""Functions that select entries by index, and sums along an axis."""
+"""Functions that select entries by index, and functions along an axis such as sums and extremes."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Handlers of torch functions and modules, which declare calls in a script.
+"""Handlers of torch functions and modules, which declare the calls of a traced module in a script.
 
 Handlers of functions: ``elementwise``, ``logic``, ``activations``, ``shapes``, ``slicing``, ``joining`` (and
-splitting), ``writing`` (in place), ``filling``, ``reductions`` and ``orders`` (also gathers and scatters). Handlers of
-layers: ``products``, ``layers``, ``windows``, ``attention``, ``recurrent`` and ``packed``. ``backend`` adapts the
+splitting), ``writing`` (in place), ``filling``, ``reductions`` and ``orders`` (sorting, gathers and scatters). Handlers
+of layers: ``products``, ``layers``, ``windows``, ``attention``, ``recurrent`` and ``packed``. ``backend`` adapts the
 tracer to ``formats.operators``.
 
-A file registers its handlers with ``reads`` and ``reads_module`` of ``tracing.registry``. No handler runs a module.
+A file registers its handlers with ``reads`` and ``reads_module`` of ``tracing.registry``. A handler of a module
+replaces ``forward``, which is then not run.
 """

@@ -33,7 +33,7 @@ _WITH_NUMBERS: dict[str, tuple[Function, dict[str, float]]] = {
     "softshrink": (ours.soft_shrink, {"lambd": 0.5}),
     "hardshrink": (ours.hard_shrink, {"lambd": 0.5}),
 }
-"""Activations with a parameter: (function of ``rg``, name of the parameter, torch's default)."""
+"""Activations with parameters: torch's name: (function of ``rg``, {name of a parameter: torch's default})."""
 
 
 def _with_number(function: Function, name: str, default_in_torch: float) -> Handler:

@@ -33,7 +33,7 @@ def attended(
     keep: float,
     is_zero: bool = True,
 ) -> tuple[Value, Value]:
-    """Return (attention output, weights).
+    """Declare dot-product attention, and return (output, weights).
 
     Args:
         tracer: The tracer.
@@ -43,7 +43,7 @@ def attended(
         masks: Masks of scores: bool, True for scores to keep, or floats that are added.
         scale: Factor of the scores; None for 1 / sqrt(width).
         keep: Keep probability of dropout on the weights.
-        is_zero: True for weights of 0 where all scores are masked; False for NaN.
+        is_zero: Weights of a query whose scores are all masked: True for 0, False for NaN.
     """
     b, script = TorchBackend(tracer), tracer.script
     width = tracer.sizes.fix(shape_of(query)[-1])
@@ -132,7 +132,12 @@ def _multihead(
 
 
 def _project(tracer: Tracer, module: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
-    """Declare a dense layer. Several uses of the module share the parameters."""
+    """Declare a projection of x by the module's weights, as a dense layer or, if the module is used again, a product.
+
+    Args:
+        part: Index of the projection in ``in_proj_weight``: 0 for the query, 1 for the key, 2 for the value.
+        name: Name of the projection.
+    """
     width = module.embed_dim
     own = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)[part]
     rows = slice(part * width, (part + 1) * width)
@@ -159,7 +164,10 @@ def _masks(
     queries: tuple[Dim, ...],
     keys: tuple[Dim, ...],
 ) -> list[Value]:
-    """Return masks for scores [batch, heads, queries, keys]. In torch's bool masks, True masks a score."""
+    """Return masks that broadcast with scores [batch, heads, queries, keys], with True for scores to keep.
+
+    In torch's bool masks, True masks a score.
+    """
     result = []
     for mask, is_padding in ((attn_mask, False), (key_padding_mask, True)):
         if mask is None:

@@ -23,15 +23,14 @@ from .backend import TorchBackend
 
 
 def _dtype(tracer: Tracer) -> str:
-    """Return the dtype of torch's result of the current call."""
+    """Return rnngraph's name of the dtype of torch's result of the current call."""
     return DTYPES[tracer.expected.dtype]
 
 
 def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | None = None) -> Value | Number:
-    """Return x as an operand of a binary function: a number if x is constant, otherwise a value.
+    """Return x as an operand of a binary function: a number if x is a constant tensor, otherwise a value.
 
-    Args:
-        shape: Shape of the other operand. If it is not the shape of the result, a constant does not become a number.
+    Unless ``shape``, that of the other operand, is the shape of the result, a constant x stays a tensor.
     """
     if isinstance(x, Extent | OpenFloat):
         return number_of(tracer, x, dtype)
@@ -54,7 +53,7 @@ def _shape(x: Argument) -> tuple[Dim, ...] | None:
 
 
 def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Value | Number, Value | Number]:
-    """Return both operands in one dtype. Their shapes are required to broadcast."""
+    """Return both operands of a binary function, cast to a dtype. Sizes that must be equal to broadcast are unified."""
     if isinstance(a, Repeated) and not isinstance(b, Value):
         a = tracer.value(a)
     if isinstance(b, Repeated) and not isinstance(a, Value):
@@ -69,7 +68,7 @@ def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Value | 
 
 
 def _constant_folded(tracer: Tracer, function: Function, a: Argument, b: Argument) -> Filled | None:
-    """Return the result of a function of constant tensors; None for other operands."""
+    """Return the result of a function of two constant tensors or numbers; None for other operands."""
     filled = [item for item in (a, b) if tracer.is_number(item)]
     others = [item for item in (a, b) if not tracer.is_number(item)]
     if not filled or any(
@@ -116,7 +115,7 @@ def _has_full_shape(tracer: Tracer, a: Argument) -> bool:
 
 
 def _moved_positions(tracer: Tracer, sign: str, a: Argument, b: Argument) -> Positions | None:
-    """Return the result of positions plus or times an int, as ``Positions``; None for other operands."""
+    """Return ``a sign b`` as ``Positions`` if one operand is ``Positions`` and the other an int; else None."""
     if not isinstance(b, int) or isinstance(b, bool | Extent):
         return None
     if not isinstance(a, Positions) or sign not in "+-*" or _dtype(tracer) != a.dtype:
@@ -209,12 +208,12 @@ for _name, _function in _SWAPPED.items():
 
 
 def of_pair_with_ties(function: Function) -> Handler:
-    """Return the handler of an extreme of two tensors. Equal operands get half of the gradient each."""
+    """Return the handler of ``maximum`` or ``minimum``, where each of two equal operands gets half of the gradient."""
     return lambda tracer, a, b: tracer.call(function, *pair(tracer, a, b, _dtype(tracer)), **ties(_dtype(tracer)))
 
 
 def ties(dtype: str) -> dict[str, str]:
-    """Return the option ``ties`` of extremes of two tensors of a dtype."""
+    """Return the option ``ties`` of ``rg.maximum`` for a dtype: halved gradients for floats, {} for other dtypes."""
     return {"ties": "both"} if dtype in FLOATS else {}
 
 
@@ -236,7 +235,8 @@ def unary(function: Function, theirs: Function) -> Handler:
     """Return the handler of an elementwise function.
 
     Args:
-        theirs: Torch's function, which folds constant tensors.
+        function: Function of ``rg``.
+        theirs: torch's function, which computes the result for constant tensors.
     """
 
     def read(tracer: Tracer, x: Argument) -> Result:
@@ -315,7 +315,7 @@ def _clamp(
 
 
 def limited(tracer: Tracer, x: Argument, low: Argument | None, high: Argument | None) -> Operand:
-    """Clamp x. At the limits, the gradient is 1."""
+    """Declare x clamped to [low, high]. Where x equals a limit, the gradient is 1."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
     limits = [None if limit is None else pair(tracer, x, limit, dtype)[1] for limit in (low, high)]
@@ -324,7 +324,7 @@ def limited(tracer: Tracer, x: Argument, low: Argument | None, high: Argument | 
 
 @reads("hardtanh")
 def _hardtanh(tracer: Tracer, x: Argument, min_val: Number = -1.0, max_val: Number = 1.0) -> Result:
-    """Clamp x. At the limits, the gradient is 0."""
+    """Declare x clamped to [min_val, max_val]. Where x equals a limit, the gradient is 0."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
     if (min_val, max_val) == (-1, 1):
@@ -343,7 +343,7 @@ def _where(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Res
 
 
 def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Operand:
-    """Select from a where the condition is True, from b elsewhere. All three operands broadcast."""
+    """Declare the entries of a where the condition is True, of b elsewhere. All three operands broadcast."""
     dtype = _dtype(tracer)
     shapes = [shape for shape in (_shape(item) for item in (condition, a, b)) if shape is not None]
     whole = tracer.sizes.broadcast(*shapes)
@@ -428,7 +428,7 @@ def _without_nan(
 
 @reads("lerp")
 def _lerp(tracer: Tracer, a: Argument, b: Argument, weight: Argument) -> Result:
-    """Interpolate from the nearer end, so that both ends and infinities are exact."""
+    """Declare linear interpolation, computed from the nearer end, so that both ends and infinities are exact."""
     dtype, operation = _dtype(tracer), tracer.script.operation
     first, second = pair(tracer, a, b, dtype)
     difference, share = operation("-", second, first), operand(tracer, weight, dtype)

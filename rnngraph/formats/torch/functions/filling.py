@@ -32,7 +32,7 @@ reads("ones")(_constant(1))
 
 
 def _constant_beside(number: Number) -> Handler:
-    """Return the handler of a method such as ``new_zeros``, which uses only the dtype of its tensor."""
+    """Return the handler of a method such as ``new_zeros``, whose result has the dtype of the method's tensor."""
 
     def read(tracer: Tracer, x: Operand, *sizes: Any, dtype: object = None, size: Sequence[int] = ()) -> Result:
         return Filled(number, tuple(sizes_of(sizes or (size,))), DTYPES[tracer.expected.dtype])
@@ -67,7 +67,7 @@ def _full(tracer: Tracer, size: Sequence[int], fill_value: Number, dtype: object
 
 
 def filled(tracer: Tracer, number: Number, shape: tuple[Dim, ...], dtype: str) -> Operand:
-    """Return a tensor filled with a number, which may depend on symbolic sizes."""
+    """Return a tensor filled with a number. Number and shape may depend on symbolic sizes."""
     if not isinstance(number, Extent | OpenFloat):
         return Filled(number, shape, dtype)
     value = number_of(tracer, number, dtype)

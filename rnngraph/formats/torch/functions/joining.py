@@ -40,10 +40,14 @@ def _cat(tracer: Tracer, tensors: Operands, dim: int = 0, *, axis: int | None = 
 
 
 def joined(tracer: Tracer, items: list[Entry], axis: int, shape: tuple[Dim, ...], dtype: str) -> Entry:
-    """Concatenate values along an axis.
+    """Return the concatenation of values along an axis.
 
     Args:
+        tracer: The tracer.
+        items: The values.
+        axis: The axis.
         shape: Shape of the result.
+        dtype: Dtype of the result.
     """
     if len(items) == 1:
         return items[0]
@@ -59,7 +63,7 @@ def joined(tracer: Tracer, items: list[Entry], axis: int, shape: tuple[Dim, ...]
 
 
 def _are_steps(tracer: Tracer, items: Sequence[Entry]) -> bool:
-    """True for results of one expression in all steps of a loop over an axis of symbolic size."""
+    """True if values are the results of one expression in each step of a loop over an axis of symbolic size."""
     values = [item for item in items if isinstance(item, Value)]
     if len(values) < len(items) or not isinstance(tracer.sizes.steps(len(items)), Size):
         return False
@@ -68,14 +72,17 @@ def _are_steps(tracer: Tracer, items: Sequence[Entry]) -> bool:
 
 
 def _merged_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) -> Operand:
-    """Return the steps [batch, width] of a loop side by side, [batch, time * width], as a reshaped stack."""
+    """Return the concatenation [batch, time * width] of a loop's steps [batch, width], as a reshaped stack.
+
+    Rolling up replaces a stack of all steps by a sequence.
+    """
     stack = of_steps(tracer, items, axis, dtype)
     shape = stack.shape
     return reshaped(tracer, stack, [*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]])
 
 
 def _as_stack(x: Entry, axis: int) -> Entry:
-    """Convert the result of ``expand_dims`` along this axis to a stack of one value. Other values are unchanged."""
+    """Convert the result of ``expand_dims`` along ``axis`` to a stack of one value. Other values are unchanged."""
     expanded = expanded_of(x)
     if expanded is None or expanded[1] != axis:
         return x
@@ -83,13 +90,13 @@ def _as_stack(x: Entry, axis: int) -> Entry:
 
 
 def _with_edges(tracer: Tracer, items: list[Entry], axis: int, dtype: str) -> Value | None:
-    """Return a padded value if the first or last items are constants; None otherwise."""
+    """Return a concatenation with constants at its ends as one padded value; None for other concatenations."""
     fixed = [item for item in items if isinstance(item, Filled) and isinstance(item.shape[axis], int)]
     middle = [number for number, item in enumerate(items) if item not in fixed]
     numbers = {item.number for item in fixed}
     is_window = all(isinstance(shape_of(item)[axis], int) for item in items)
     if len(shape_of(items[0])) < 3 or (is_window and not all(tracer.is_number(item) for item in fixed)):
-        return None  # Steps of loops concatenate input and state, whose initial value is constant: no padding.
+        return None  # A step of a loop concatenates input and state. The initial state is constant, but no padding.
     if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
         return None
     inner = [tracer.value(items[number], dtype) for number in middle]
@@ -148,7 +155,7 @@ def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Oper
 def _tensor_split(
     tracer: Tracer, x: Operand, sections: Extents = (), dim: int = 0, *, indices: Sequence[int] | None = None
 ) -> Result:
-    """Split at indices, or into a number of parts, the first of which may be longer by 1."""
+    """Split x at indices, or into a number of parts, of which the first ones may be longer by 1."""
     sections = sections if indices is None else indices
     axis = axis_of(len(shape_of(x)), dim)
     size = tracer.sizes.fix(shape_of(x)[axis])
@@ -252,12 +259,14 @@ def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant",
 
 
 def pad_circular(tracer: Tracer, x: Operand, padding: dict[int, tuple[int, int]]) -> Operand:
-    """Pad axes circularly, with the entries at the opposite end.
+    """Return x with axes padded by the entries of the opposite end.
 
     Args:
+        tracer: The tracer.
+        x: The value.
         padding: (before, after) by axis.
     """
     if any(count < 0 for pair in padding.values() for count in pair):
-        raise UnreadableError(f"a circular padding has negative counts {[*padding.values()]}; cut with a slice")
+        raise UnreadableError(f"circular padding has negative counts {[*padding.values()]}; remove entries by slicing")
     pairs = {axis: pair for axis, pair in sorted(padding.items()) if any(pair)}
     return tracer.call(padded, tracer.value(x), pairs, mode="wrap") if pairs else x

@@ -33,8 +33,8 @@ from .shapes import axis_of
 
 
 _BY_FREQUENCY = (
-    "scale_grad_by_freq=True divides the gradient of a row by the number of its ids in a batch; the net that was read "
-    "does not, and trains rows of frequent ids faster; leave it out to train both alike"
+    "scale_grad_by_freq=True divides a row's gradient by the number of its uses in a batch; the net that was read does "
+    "not, and so trains frequent rows faster; leave it out to train both alike"
 )
 
 
@@ -108,13 +108,13 @@ def _interpolate(
 @reads("repeat_interleave")
 def _interleave(tracer: Tracer, x: Operand, repeats: int, dim: int | None = None) -> Result:
     if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
-        raise UnreadableError("repeats must be a number, with a dim; its output shape depends on the data otherwise")
+        raise UnreadableError("repeats must be a number, and dim be given; otherwise the shape depends on the data")
     axis = axis_of(len(shape_of(x)), dim)
     return tracer.call(repeat, tracer.value(x), repeats, axis) if repeats != 1 else x
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the handler of adaptive pools. Dividing an axis into several windows fixes the axis's size."""
+    """Return the handler of adaptive pools. An axis that is divided into several windows gets a fixed size."""
 
     def pool(
         tracer: Tracer, x: Operand, output_size: int | Sequence[int | None], return_indices: bool = False
@@ -142,10 +142,11 @@ reads("adaptive_max_pool2d")(_adaptive(2, True))
 
 
 def _channel_dropout(function: Function, unbatched: int | None = None) -> Handler:
-    """Return the handler of dropout with one mask per channel.
+    """Return the handler of dropout that drops whole channels.
 
     Args:
-        unbatched: Rank of tensors without a batch axis.
+        function: torch's function.
+        unbatched: Rank of inputs without a batch axis, for functions that accept such inputs.
     """
 
     def read(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
@@ -236,7 +237,7 @@ def _by_parameters(
     bias: Operand | None,
     eps: float,
 ) -> Value:
-    """Declare batch normalization with shared parameters."""
+    """Declare batch normalization by the running statistics, with parameters that several calls share."""
     assert variance is not None
     arrays = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
     statistics = tracer.parameter(mean), tracer.parameter(variance)
@@ -246,7 +247,7 @@ def _by_parameters(
 def _of_channels(
     tracer: Tracer, x: Value, axes: list[int], weight: Operand | None, bias: Operand | None, eps: float
 ) -> Value:
-    """Declare normalization over axes, followed by a scale and a shift per channel."""
+    """Declare normalization of x [batch, channels, …] over axes, followed by a scale and a shift per channel."""
     trailing = len(shape_of(x)) - 2
 
     def spread(item: Operand) -> Value:
@@ -308,7 +309,7 @@ def _group_norm(
 def _of_groups(
     tracer: Tracer, x: Value, groups: int, weight: Operand | None, bias: Operand | None, eps: float
 ) -> Value:
-    """Declare group normalization."""
+    """Declare group normalization of x [batch, channels, …]."""
     affine = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
     return tracer.call(group_norm, x, groups, **affine, axis=1, epsilon=float(eps))
 

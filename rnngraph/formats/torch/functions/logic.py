@@ -31,7 +31,7 @@ def _comparison(sign: str) -> Handler:
 
 
 def _common(a: Argument, b: Argument) -> str:
-    """Return the dtype to which torch promotes the operands of a comparison."""
+    """Return rnngraph's name of the dtype to which torch promotes the operands of a comparison."""
 
     def as_torch(x: Argument) -> torch.Tensor | Number:
         if isinstance(x, Value | Lazy):
@@ -54,11 +54,11 @@ for _sign in _COMPARISONS:
 
 
 def _truth(tracer: Tracer, x: Entry, name: str) -> Entry:
-    """Convert a tensor to bool: x != 0."""
+    """Convert a tensor to bool, as x != 0. Raises ``UnreadableError`` if ``name`` is bitwise logic on integers."""
     if dtype_of(x) == "bool":
         return x
     if not name.startswith("logical"):
-        raise UnreadableError("bitwise logic on integers is not supported; use torch.logical_and and the like")
+        raise UnreadableError("bitwise logic on integers is not supported; convert to bool, or use torch.logical_and")
     return tracer.call(basic.not_equal, tracer.value(x), 0)
 
 

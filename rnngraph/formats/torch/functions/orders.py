@@ -119,7 +119,7 @@ def _nanmedian(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool
 
 
 def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, bool]) -> Value:
-    """Declare the index of the lower median of the entries that are not NaN."""
+    """Declare the index, in the sorted axis, of the lower median of the entries that are not NaN."""
     script = tracer.script
     is_there = tracer.call(basic.cast, tracer.call(basic.equal, x, x), "float64")
     last = script.operation("-", tracer.call(basic.reduce_sum, is_there, axis, keepdims=True), 1)
@@ -171,7 +171,7 @@ reads("nanquantile")(_quantile(orders.nanquantile))
 
 
 def _cumulative(function: Function) -> Handler:
-    """Return the handler of a cumulative function. Integer products wrap around, and need an axis of fixed size."""
+    """Return the handler of a cumulative function. Products of integers fix the size of the axis."""
 
     def read(tracer: Tracer, x: Operand, dim: int, dtype: object = None) -> Result:
         kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
@@ -190,7 +190,7 @@ reads("logcumsumexp")(_cumulative(cumulative.logcumsumexp))
 
 
 def _cumulative_extreme(function: Function) -> Handler:
-    """Return the handler of ``cummax`` or ``cummin``. The index is that of the last equal entry, or the last NaN."""
+    """Return the handler of ``cummax`` or ``cummin``. Among equal extremes, the last one's index is returned."""
 
     def read(tracer: Tracer, x: Operand, dim: int) -> Result:
         x = tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
@@ -213,7 +213,7 @@ reads("cummin")(_cumulative_extreme(cumulative.cummin))
 
 
 def _index(tracer: Tracer, x: Value, axis: int, index: Operand) -> Value:
-    """Return an index with the rank of x, broadcast to x's sizes along the axes other than ``axis``."""
+    """Return an index tensor as a value, checked to have x's rank, and x's sizes along the axes other than ``axis``."""
     for other, (have, want) in enumerate(zip(shape_of(x), shape_of(index), strict=True)):
         if other != axis:
             tracer.sizes.unify(have, want)
@@ -234,7 +234,11 @@ def _gather(tracer: Tracer, x: Operand, dim: int, index: Operand, *, sparse_grad
 
 
 def put_entries(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Argument, mode: str = "set") -> Value:
-    """Return x with a number, or the entries of a tensor, written at indices along an axis."""
+    """Return x with a number, or the entries of a tensor, written at indices along an axis.
+
+    Args:
+        mode: Mode of ``rg.put_along_axis``: ``"set"``, or a reduction of old and new entries.
+    """
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
     places = _index(tracer, x, axis, index)
@@ -279,7 +283,12 @@ def _scatter_reduce(
 
 
 def _put_slices(mode: str, negative: bool = False) -> Handler:
-    """Return the handler of ``index_add`` and kin, which write whole slices at indices along one axis."""
+    """Return the handler of functions such as ``index_add``, which write whole slices at indices along one axis.
+
+    Args:
+        mode: Mode of ``rg.put_along_axis``.
+        negative: True if negative indices are valid, and count from the end.
+    """
 
     def read(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Operand, *, alpha: Number = 1) -> Result:
         x = tracer.value(x)

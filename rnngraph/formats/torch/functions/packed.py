@@ -1,6 +1,6 @@
 """Handlers of packed sequences, which become rows with lengths.
 
-torch sorts the rows by length, and later restores their order. The script does not sort.
+torch sorts the rows by length, and later restores their order. The script leaves the rows in their original order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REASON = (
     "torch's pad_packed_sequence cuts time to the longest row, and a result depends on the number of steps; or write "
     "total_length= in the module"
 )
-"""Reason in the error of ``rg.ensure_longest``."""
+"""Reason that the script passes to ``rg.ensure_longest``, for errors of calls."""
 _COMPUTED = (
     "it cuts time to the longest row, on which a result depends, and computed lengths can't be checked; "
     "pack with lengths that are an input, or write total_length=x.size(1)"
@@ -111,11 +111,11 @@ def _unpack(
 
 
 def _cut_rows(tracer: Tracer, data: Packed, padding: float) -> Value | None:
-    """Return rows that torch cuts, with a run-time check or as an input; None to keep all steps unchecked."""
+    """Return the rows of a cut axis: with a run-time check of the length, or as an input; None if neither is needed."""
     number, axis, shape = len(tracer.cuts), 1 if data.batch_first else 0, shape_of(data.of)
     source, steps = source_of(data.lengths.tensor), tracer.sizes.value(shape[axis])
     fed = next((label for label, value in tracer.script.inputs.items() if value.tensor.node is source), None)
-    # Sequences with the same lengths share the size of the cut axis.
+    # Sequences that were packed with the same lengths share the size of the cut axis.
     size = tracer.cut_sizes.setdefault((id(source), steps), f"unpacked_{number}_steps")
     if number in tracer.cut_axes.checked:
         if fed is None:
@@ -133,11 +133,11 @@ def _cut_rows(tracer: Tracer, data: Packed, padding: float) -> Value | None:
 
 
 def _entries(shape: Sequence[Dim]) -> list[int | str]:
-    """Return a shape as the argument of ``rg.placeholder``: ints, and names of sizes."""
+    """Return a shape as the argument ``shape`` of ``rg.placeholder``: ints, and names of symbolic sizes."""
     dims = [dim.symbol if isinstance(dim, Size) else dim for dim in shape]
     entries = [dim for dim in dims if dim is not None]
     if len(entries) < len(dims):
-        raise UnreadableError("it has a size that is computed; unpack a sequence with the sizes of an input")
+        raise UnreadableError("it has an axis of computed size; unpack a sequence whose sizes are those of an input")
     return entries
 
 
@@ -154,7 +154,15 @@ def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
 
 
 def _pad_rows(tracer: Tracer, rows: Value, data: Packed, number: float, ends_in_zeros: bool) -> Value:
-    """Return the rows of a packed sequence with ``number`` in all steps past the end of a row."""
+    """Return the rows of a packed sequence with ``number`` in all steps past the end of a row.
+
+    Args:
+        tracer: The tracer.
+        rows: The rows, with all steps of the input.
+        data: The packed sequence.
+        number: The number.
+        ends_in_zeros: True if the steps past the end are known to be 0.
+    """
     if ends_in_zeros and not number:
         return rows
     shape = shape_of(rows)

@@ -48,13 +48,13 @@ def same_dtype(x: Value, weight: torch.Tensor) -> None:
 
 
 def layer_of(path: str) -> str:
-    """Return a layer's name from the path of its weight."""
+    """Return the name of a layer, from the path of its weight in the module."""
     layer, _, last = path.rpartition("/")
     return layer if layer and last in ("weight", "kernel") else path.removesuffix("weight").rstrip("_/") or "dense"
 
 
 def _kernel(tracer: Tracer, weight: torch.Tensor) -> Value:
-    """Declare the transpose of a shared weight."""
+    """Declare the transpose of a weight that several layers share, once for all."""
     key = "kernel", id(weight)
     if key not in tracer.cached:
         if any((kind, id(weight)) in tracer.shared for kind in ("plain", "table")):
@@ -88,7 +88,7 @@ def _matmul(tracer: Tracer, a: Operand, b: Operand) -> Result:
     rows, columns = shape_of(a), shape_of(b if isinstance(b, Lazy) else tracer.value(b))
     repeated = expanded_of(b.of) if isinstance(b, Repeated) else None
     if repeated and repeated[1] == 0 and shape_of(repeated[0]) == columns[1:] and rows[:1] == columns[:1]:
-        b, columns = repeated[0], columns[1:]  # Exported graphs broadcast the matrix along the batch; ``@`` does, too.
+        b, columns = repeated[0], columns[1:]  # Exported graphs broadcast the matrix along the batch, as ``@`` does.
     b = tracer.value(b)
     if len(columns) == 1:
         tracer.sizes.unify(rows[-1], columns[0])
@@ -129,7 +129,7 @@ def _outer(tracer: Tracer, a: Operand, b: Operand) -> Result:
 
 @reads("bilinear")
 def _bilinear(tracer: Tracer, a: Operand, b: Operand, weight: Operand, bias: Operand | None = None) -> Result:
-    """Declare a @ [width of a, units * width of b], followed by a dot product with b for each unit."""
+    """Declare a^T W b + bias: a @ [width of a, units * width of b], followed by a dot product with b for each unit."""
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("its weight is computed; it must be a parameter of the module")
     units, first, second = weight.shape

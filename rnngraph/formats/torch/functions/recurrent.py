@@ -1,7 +1,7 @@
 """Handlers of recurrent modules.
 
-``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells. Cells become drivers over one step, which
-``formats.rolling`` later rolls up.
+``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells. A call of ``nn.LSTMCell`` and similar
+modules becomes a driver over one step; ``formats.rolling`` later merges the drivers of all steps into one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .shapes import reshaped
 TorchState: TypeAlias = Operand | Sequence[Operand]
 """Initial state in torch's order: h, or (h, c)."""
 State: TypeAlias = Value | tuple[Value, Value]
-"""State of rnngraph's cells: h, or (c, h)."""
+"""State in the order of rnngraph's cells: h, or (c, h)."""
 Outputs: TypeAlias = Value | PackedSequence
 Final: TypeAlias = Stacked | Sorted | tuple[Stacked | Sorted, ...]
 """Final state in torch's order: h_n, or (h_n, c_n)."""
@@ -63,7 +63,7 @@ def _layers(
 
 
 class _LayerCall:
-    """Call of a recurrent module, which becomes a driver."""
+    """Declaration of a call of ``nn.RNN``, ``nn.LSTM`` or ``nn.GRU`` as a driver."""
 
     def __init__(self, tracer: Tracer, module: nn.RNNBase) -> None:
         self.tracer, self.module = tracer, module
@@ -74,7 +74,7 @@ class _LayerCall:
         self.scope = tracer.script.scope(path or type(module).__name__.lower())
 
     def results(self, x: Operand | PackedSequence, hx: TorchState | None) -> tuple[Outputs, Final]:
-        """Return (outputs, final states) in torch's order and layout."""
+        """Declare the driver for an input and initial states. Return (outputs, final states) in torch's layout."""
         tracer, packed = self.tracer, x if isinstance(x, PackedSequence) else None
         options: Keywords = {}
         time_major = not self.module.batch_first
@@ -112,7 +112,7 @@ class _LayerCall:
     # States ---------------------------------------------------------------------------------------
 
     def _initial(self, hx: TorchState | None, has_batch: bool, batch: Dim) -> list[State] | None:
-        """Return the initial state of each layer and direction, in torch's order; None for zeros."""
+        """Return the initial state of each layer and direction, in torch's order; None if all are zeros."""
         if hx is None:
             return None
         leaves = _leaves(hx, self.is_lstm)
@@ -140,7 +140,7 @@ class _LayerCall:
         return value if has_batch else tracer.value(reshaped(tracer, value, [1, *shape_of(value)]))
 
     def _final(self, states: Sequence[Value], has_batch: bool) -> Final:
-        """Return h_n, or (h_n, c_n)."""
+        """Return torch's final states, h_n or (h_n, c_n), from the states of each layer and direction."""
         fields = ("h", "c") if self.is_lstm else (None,)
         stacks = []
         for name in fields:
@@ -154,7 +154,7 @@ class _LayerCall:
     # Cells ----------------------------------------------------------------------------------------
 
     def _cell(self, layer: int, direction: int) -> tuple[Value, bool]:
-        """Return (cell, True if its parameters have no names yet)."""
+        """Return (cell of a layer and direction, True if it is declared now, so that its parameters need names)."""
         key = "cell", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key], False
@@ -168,7 +168,7 @@ class _LayerCall:
         return _arrays_of(self.tracer, self.module, f"_l{layer}" + ("_reverse" if direction else ""))
 
     def _cell_in_scope(self, layer: int, direction: int, place: str) -> Value:
-        """Return a layer's cell with its parameters in the scope ``place``, and with dropout of its output."""
+        """Return a layer's cell, with dropout of its output. Its parameters are recorded in the scope ``place``."""
         key = "placed", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key]
@@ -196,7 +196,13 @@ class _LayerCall:
         return cell
 
     def _run_driver(self, x: Value, initial: list[State] | None, options: Keywords) -> tuple[Value, list[Value]]:
-        """Return (outputs, final state of each layer and direction)."""
+        """Declare the driver, and return (outputs, final state of each layer and direction).
+
+        Args:
+            x: The input.
+            initial: Initial state of each layer and direction; None for zeros.
+            options: Further options of the driver.
+        """
         count = self.directions
         columns = [
             [self._cell_in_scope(layer, direction, place) for layer, place in enumerate(places)]
@@ -219,15 +225,15 @@ def _kind_of(module: nn.RNNBase | nn.RNNCellBase) -> CellKind:
 
 
 def _leaves(hx: TorchState, is_lstm: bool) -> list[Operand]:
-    """Return torch's state as a list: [h], or [h, c]."""
+    """Return a state in torch's order as a list: [h], or [h, c]. Raises ``UnreadableError`` for the wrong form."""
     is_pair = not isinstance(hx, Value | Lazy | torch.Tensor)
     if is_pair is not is_lstm:
-        raise UnreadableError("the initial state of an LSTM must be a tuple (h, c), that of other layers one tensor")
+        raise UnreadableError("the initial state of an LSTM must be a tuple (h, c), and of other layers one tensor")
     return [hx] if isinstance(hx, Value | Lazy | torch.Tensor) else [*hx]
 
 
 def _arrays_of(tracer: Tracer, module: nn.RNNBase | nn.RNNCellBase, suffix: str = "") -> dict[str, np.ndarray]:
-    """Return a layer's arrays by torch's names. Warn about arrays that other layers share."""
+    """Return a layer's arrays by torch's names. Warn about arrays that are used elsewhere, as the net copies them."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
     arrays = {name: array for name in names if (array := getattr(module, name + suffix, None)) is not None}
     key = id(module), suffix
@@ -257,7 +263,7 @@ def _sorted_rows(final: Stacked | Sorted, lengths: Operand) -> Sorted:
 
 
 def _field(state: Value, name: str) -> Value:
-    """Return the part ``name``, c or h, of an LSTM's state."""
+    """Return the field ``name``, c or h, of an LSTM's state."""
     assert isinstance(state.result, LSTMStateTuple)
     return next(part for part in state if part.path[-1] == name)
 
@@ -269,7 +275,7 @@ def _field(state: Value, name: str) -> Value:
 def _step(
     tracer: Tracer, module: nn.RNNCellBase, x: Operand, hx: TorchState | None = None
 ) -> Value | tuple[Value, ...]:
-    """Declare one step as a driver over one step, which is rolled up later."""
+    """Declare a call of a cell as a driver over one step, which is rolled up later."""
     is_lstm = isinstance(module, nn.LSTMCell)
     x = tracer.value(x)
     has_batch = len(shape_of(x)) == 2
@@ -295,7 +301,7 @@ def _step(
 
 
 def _cell_of(tracer: Tracer, module: nn.RNNCellBase) -> tuple[Value, str]:
-    """Return (cell of a module, scope of its driver)."""
+    """Return (cell of a module, scope of the driver that calls it), declared once for all calls of the module."""
     is_shared, key = tracer.use(module), ("cell", id(module))
     path = tracer.paths.get(id(module), "").replace(".", "/") or "rnn"
     scope = tracer.script.scope(path)

@@ -32,7 +32,7 @@ from .shapes import axis_of, reshaped
 
 
 def _axes(x: Operand, dim: Axes) -> int | tuple[int, ...] | None:
-    """Return sorted nonnegative axes: an int for one axis, None for all."""
+    """Return sorted nonnegative axes: an int for one axis, a tuple for several, None for all."""
     rank = len(shape_of(x))
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         return None
@@ -45,7 +45,7 @@ def _axes(x: Operand, dim: Axes) -> int | tuple[int, ...] | None:
 def reduced(
     tracer: Tracer, function: Function, x: Operand, dim: Axes, keepdim: bool, dtype: str | None = None
 ) -> Value:
-    """Declare a reduction over axes."""
+    """Declare a reduction of x, cast to ``dtype`` first unless that is None, over axes."""
     x = tracer.value(x, dtype)
     return tracer.call(function, x, *_axis_argument(_axes(x, dim)), **keepdims(keepdim))
 
@@ -55,7 +55,7 @@ def _axis_argument(axes: Axes) -> list[Axes]:
 
 
 def keepdims(keepdim: bool) -> dict[str, bool]:
-    """Return the option ``keepdims``, unless it is the default."""
+    """Return the option ``keepdims`` of reductions; {} for the default, False."""
     return {"keepdims": True} if keepdim else {}
 
 
@@ -155,9 +155,9 @@ def _norm(
     keepdim: bool = False,
     dtype: object = None,
 ) -> Result:
-    """Declare a norm of vectors, which may run along several axes."""
+    """Declare a norm of vectors, whose entries may lie along several axes."""
     if p not in ("fro", None) and not isinstance(p, int | float):
-        raise UnreadableError(f"p={p!r} is not supported; it must be a number or 'fro'")
+        raise UnreadableError(f"p={p!r} is not supported; give a number or 'fro'")
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     return _norm_of_vectors(tracer, x, 2 if p in ("fro", None) else p, dim, keepdim)
 
@@ -213,7 +213,7 @@ def _normalize(tracer: Tracer, x: Operand, p: float = 2.0, dim: int = 1, eps: fl
 
 
 def _numbers(tracer: Tracer, x: Operand) -> Value:
-    """Declare x, with bools as int32."""
+    """Return x as a value, with bools cast to int32."""
     return tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
 
 
@@ -250,7 +250,7 @@ def _argument_index(tracer: Tracer, x: Value, dim: int, keepdim: bool, function:
 
 
 def _entries(tracer: Tracer, x: Value, dim: int, keepdim: bool, index: Value) -> Value:
-    """Declare the entries of x at indices along an axis. Each gradient goes to the indexed entry only."""
+    """Declare the entries of x at indices along an axis. The gradient of a result goes to the indexed entry only."""
     axis = axis_of(len(shape_of(x)), dim)
     if keepdim:
         return tracer.call(take_along_axis, x, index, axis)

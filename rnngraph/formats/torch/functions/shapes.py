@@ -23,12 +23,12 @@ ALL = slice(None)
 
 
 def axis_of(rank: int, dim: int) -> int:
-    """Return a nonnegative axis."""
+    """Return ``dim`` as a nonnegative axis."""
     return int(dim) % rank if rank else 0
 
 
 def flat_arguments(args: Sequence[Any]) -> Sequence[Any]:
-    """Return arguments as one sequence, if they are passed one by one or as one list."""
+    """Return arguments as one sequence, whether they were passed one by one or as one list."""
     return args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
 
 
@@ -77,7 +77,7 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
 
 
 def _with_counts(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) -> list[Dim]:
-    """Return sizes in which the number of steps of an unrolled loop, such as ``len(outputs)``, is the axis's size."""
+    """Return target sizes in which the step count of an unrolled loop, as ``len(outputs)``, becomes the axis's size."""
     dims, whole = list(target), product(shape)
     names = whole.plain_symbols if isinstance(whole, Size) else ()
     for place, dim in enumerate(dims):
@@ -130,7 +130,7 @@ def _divide_shapes(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) 
 
 
 def sizes_of(args: Sequence[Any]) -> list[Dim]:
-    """Return sizes that are passed one by one or as one list."""
+    """Return sizes as a list of symbolic sizes and ints, whether they were passed one by one or as one list."""
     return [dim_of(entry) for entry in flat_arguments(args)]
 
 
@@ -225,7 +225,7 @@ def _entry_of_slice(tracer: Tracer, x: Operand, axis: int) -> Value | None:
 
 
 def permuted(tracer: Tracer, x: Operand, order: Sequence[int]) -> Operand:
-    """Return x with its axes in another order."""
+    """Return x with its axes in the order ``order``. Consecutive transposes are merged."""
     order = [axis_of(len(shape_of(x)), axis) for axis in order]
     if order == sorted(order):
         return x
@@ -288,7 +288,9 @@ def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
     """Return x broadcast along axes of size 1 and along new leading axes.
 
     Args:
-        wanted: Sizes; -1 for an unchanged one.
+        tracer: The tracer.
+        x: The value.
+        wanted: Sizes of the result; -1 for an unchanged size.
     """
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
     own = (1,) * (len(wanted) - len(shape)) + tuple(shape)

@@ -24,15 +24,15 @@ from ..tracing.values import Entry, Filled, Lazy, Positions, Sorted, Stacked, Wr
 from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
 
 MAX_TRIED = 200
-"""Values of a size for which a position is compared with the axis, enough for positions such as ``T//2 + T//3``."""
+"""Number of values of a size with which ``_is_inside`` compares a position and the axis, such as ``T//2 + T//3``."""
 
 
 Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]
-"""Selection along an axis: one entry, (start, stop, step), a slice that a call clamps, or a tensor of indices."""
+"""Selection along an axis: one entry, (start, stop, step), a slice whose bounds calls clamp, or indices."""
 
 
 def of_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) -> Stacked:
-    """Return the stacked values of a loop's steps. The new axis has the size of the axis along which the loop ran."""
+    """Return the values of a loop's steps, stacked along a new axis. Its size is that of the axis the loop ran over."""
     tracer.sizes.counts.add(len(items))
     inner, count = shape_of(items[0]), tracer.sizes.steps(len(items))
     tracer.on_time(count)
@@ -75,7 +75,7 @@ def _all_written(tracer: Tracer, x: Entry) -> Entry:
 
 
 def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
-    """Return a bound of a slice for the script. Near the end of a symbolic axis it is negative."""
+    """Return a bound of a slice for scripts: negative if its distance from a symbolic axis's end is a number."""
     if isinstance(place, int):
         return place if end == 0 or place != size else None
     difference = place - size
@@ -85,7 +85,7 @@ def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
 
 
 def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, step: int) -> Operand:
-    """Return a slice as a gather, for bounds that are symbolic."""
+    """Return a slice whose bounds are symbolic, as a gather."""
     count = stop - start
     if step != 1:
         raise UnreadableError("a slice has a step, and bounds that are symbolic sizes; leave out the step")
@@ -100,7 +100,7 @@ def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, s
 
 
 def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Operand:
-    """Return the entries of an axis at a tensor of indices, whose axes replace the axis."""
+    """Return the entries of an axis at a tensor of indices. The axes of the indices replace the axis."""
     return tracer.call(basic.gather, x, index, *([axis] if axis else []))
 
 
@@ -108,7 +108,8 @@ def place_in(tracer: Tracer, bound: int | None, size: Dim, otherwise: Dim) -> Di
     """Return a bound of a slice as a nonnegative position, clamped to the axis.
 
     Args:
-        bound: The bound, or None.
+        tracer: The tracer.
+        bound: The bound; None if the slice has none.
         size: Size of the axis.
         otherwise: Position for a bound of None.
     """
@@ -182,7 +183,7 @@ def _at_several(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Value:
 
 
 def _index_axes(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
-    """Return x[entries], with one entry per axis, and None for a new axis."""
+    """Return x[entries]. Each entry indexes one axis; None inserts a new axis."""
     axis, shape = 0, shape_of(x)
     plain: list[Entries] = []
     for entry in entries:
@@ -196,7 +197,7 @@ def _index_axes(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand
             stop = place_in(tracer, entry.stop, shape[axis], shape[axis])
             plain.append((start, stop, step))
         elif isinstance(entry, bool):
-            raise UnreadableError(f"it is indexed by {entry}; index with a number, or select with torch.where")
+            raise UnreadableError(f"it is indexed by {entry}; index with an int, or select with torch.where")
         elif isinstance(entry, int):
             place = dim_of(entry)
             size = shape[axis]
@@ -221,7 +222,12 @@ def _is_clamped(entry: Index, size: Dim) -> bool:
 
 
 def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: list[Entries]) -> Operand:
-    """Index axis by axis, unless the script can write the whole index at once."""
+    """Return x[entries], as one basic indexing if the script can write it so, otherwise axis by axis.
+
+    Args:
+        entries: The entries of the index.
+        plain: The entries as selections along each axis.
+    """
     only_adds = None in entries and all(entry is None or entry == ALL for entry in entries)
     if isinstance(x, Value) and not only_adds and all(isinstance(item, int | tuple) for item in plain):
         written = _written_index(tracer, x, entries, plain)
@@ -252,7 +258,7 @@ def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: lis
 
 
 def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Operand:
-    """Return the entry at a symbolic position, such as the middle of an axis."""
+    """Return the entry of an axis at a position that depends on symbolic sizes, such as the middle."""
     if not _is_inside(place, shape_of(x)[axis]):
         return entry_of(tracer, x, axis, tracer.sizes.fix(place))
     index = tracer.call(basic.reshape, number_of(tracer, place, "int64"), (1,))
@@ -260,7 +266,7 @@ def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Operand:
 
 
 def _is_inside(place: Size, size: Dim) -> bool:
-    """True if a position is within an axis for all values of the axis's only symbol."""
+    """True if a position is in bounds for an axis, for the first ``MAX_TRIED`` values of the axis's only symbol."""
     if not isinstance(size, Size) or size.symbols != place.symbols or len(place.symbols) != 1:
         return False
     counts = [dict.fromkeys(place.symbols, count) for count in range(1, MAX_TRIED)]
@@ -296,7 +302,7 @@ def _written_index(
 
 
 def entry_of(tracer: Tracer, x: Entry, axis: int, place: int) -> Entry:
-    """Return one entry of an axis, and remove the axis."""
+    """Return the entry of an axis at a constant position, without the axis."""
     shape = shape_of(x)
     tracer.sizes.take(shape[axis], place)
     if isinstance(x, Stacked) and axis == x.axis:
@@ -355,7 +361,11 @@ def _entries_at(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int
 
 
 def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: bool = True) -> Value:
-    """Convert negative indices to nonnegative ones. Indices that depend on inputs are checked at run time."""
+    """Return indices without negative ones, which count from the end. Calls check indices that depend on inputs.
+
+    Args:
+        negative: False if the indices cannot be negative.
+    """
     index = _as_integers(tracer, index)
     if index.step.key is basic.argmax:
         return index
@@ -394,7 +404,7 @@ def _narrow(tracer: Tracer, x: Operand, dim: int, start: int, length: int) -> Re
 
 
 def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Operand:
-    """Apply a permutation of rows by length: sort them, or restore their original order."""
+    """Return x with rows permuted by ``index``, which sorts them by length, or restores their original order."""
     shape, dtype = shape_of(x), dtype_of(x)
     if index.what == "order":
         return Sorted("rows", x, index.lengths, shape, dtype, axis)

@@ -78,11 +78,17 @@ def _channels_first(b: TorchBackend, x: Value, has_batch: bool) -> Value:
 def _run(
     b: TorchBackend, x: Value, windows: list[Window], counts: list[Dim], width: int | None, run: Callable[[], Value]
 ) -> Value:
-    """Return ``run``'s result for x [batch, *axes, channels]; a stand-in if two axes are symbolic.
+    """Return the result of ``run`` for x [batch, *axes, channels]; a stand-in if both of two axes are symbolic.
+
+    The script of a run with a stand-in is discarded, and a later layer may fix one of the axes.
 
     Args:
+        b: The backend.
+        x: The value.
+        windows: Window along each axis.
         counts: Sizes of the result's axes.
         width: Number of the result's channels; None for that of x.
+        run: Function that declares the operation.
     """
     tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
     written = written_axis(sizes, windows) if len(sizes) == 2 else None
@@ -126,7 +132,7 @@ def _operands(
     """Check a convolution's weight. Return (backend, x with channels last, True if x has a batch axis).
 
     Args:
-        place: Axis of the weight that is contracted with x's channels.
+        place: Axis of the weight with x's channels: 1, or 0 for a transposed convolution.
     """
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("its weight is computed; it must be a parameter of the module")
@@ -161,7 +167,7 @@ def _kernel(weight: torch.Tensor) -> np.ndarray:
 
 
 def _layer(b: TorchBackend, weight: torch.Tensor, bias: torch.Tensor | None, groups: int) -> Convolve[Value]:
-    """Return the 1-D convolution as a layer, for a weight with one use."""
+    """Return the 1-D convolution as a layer, which owns its kernel, for a weight that is used once."""
     scope = b.script.scope(layer_of(b.tracer.path_of(weight)))
     return owned(b, scope, None if bias is None else array_of(bias), groups)
 
@@ -174,7 +180,7 @@ def _shared_convolution(
     windows: list[Window],
     groups: int,
 ) -> Value:
-    """Convolve with a shared parameter in torch's layout."""
+    """Declare a convolution with a weight that several calls share, which stays a parameter in torch's layout."""
     declared = b.tracer.parameter(weight)
     shift = None if bias is None else b.tracer.value(bias)
     kernel = b.transpose(declared, (*range(2, weight.dim()), 1, 0))

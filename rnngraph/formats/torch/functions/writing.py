@@ -1,4 +1,4 @@
-"""Handlers of writes to slices. The result concatenates the entries before, the new entries, and the entries after."""
+"""Handlers of writes to slices. The result concatenates the entries before the slice, the new ones and those after."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def written(tracer: Tracer, x: Operand, entries: Sequence[Index], value: Argumen
     axis = places[0]
     entry = entries[axis]
     if not _is_place(entry) and not isinstance(entry, slice | list | torch.Tensor):
-        raise UnreadableError("values are written at computed positions; select with torch.where")
+        raise UnreadableError("values are written at computed indices; select with torch.where")
     if len(places) > 1:  # Write to the part along the first axis, then write that part to x.
         if isinstance(entry, list | torch.Tensor):
-            raise UnreadableError("values are written at lists of positions along several axes; write along one axis")
+            raise UnreadableError("values are written at lists of indices along several axes; write along one axis")
         inner = [*(ALL,) * axis, *([] if _is_place(entry) else [ALL]), *entries[axis + 1 :]]
         value = written(tracer, _read(tracer, x, axis, entry), inner, value)
     if isinstance(x, Filled | Written) and _is_place(entry) and not (isinstance(x, Written) and x.axis != axis):
@@ -79,7 +79,7 @@ def _bounds(tracer: Tracer, entry: Index, size: Dim) -> tuple[Dim, Dim]:
 
 
 def _set_entry(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Argument) -> Operand:
-    """Write an entry of a tensor that was created as a constant."""
+    """Return a constant tensor, of which some entries may have been written, with one entry written."""
     place %= tracer.sizes.value(x.shape[axis])
     whole = (*x.shape[:axis], *x.shape[axis + 1 :])
     value = _broadcast_value(tracer, value, whole, x.dtype)
@@ -101,7 +101,7 @@ def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argume
 
 
 def _set_several(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
-    """Write entries that are not adjacent: append them to x, then gather all entries in the new order."""
+    """Return x with entries written that are not adjacent: they are appended to x, and all entries are gathered."""
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     if not isinstance(size, int):
@@ -116,11 +116,11 @@ def _set_several(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Arg
 
 
 def _set_every_nth(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
-    """Write every n-th entry of an axis of symbolic size."""
+    """Return x with every n-th entry of an axis of symbolic size written."""
     shape, size = shape_of(x), shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
     if stop != size or not isinstance(start, int):
-        raise UnreadableError("entries of an axis of symbolic size are written; select with torch.where")
+        raise UnreadableError("it writes to several single entries of a symbolic axis; select with torch.where")
     step = int(entry.step)
     value = _broadcast_value(
         tracer, value, (*shape[:axis], ceil_divide(size - start, step), *shape[axis + 1 :]), dtype_of(x)
@@ -130,7 +130,7 @@ def _set_every_nth(tracer: Tracer, x: Operand, axis: int, entry: Index, value: A
 
 
 def _with_axis(tracer: Tracer, value: Argument, axis: int, rank: int) -> Operand:
-    """Insert an axis of size 1 into the value of one entry, unless broadcasting inserts it."""
+    """Return the value of one entry with an axis of size 1 for that entry, unless broadcasting inserts the axis."""
     if not isinstance(value, Value | Lazy):
         return value
     at = len(shape_of(value)) - (rank - 1 - axis)

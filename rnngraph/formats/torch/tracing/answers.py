@@ -1,4 +1,4 @@
-"""Handlers of torch functions that return no tensor, but shapes, dtypes and numbers."""
+"""Handlers of torch functions that return shapes, dtypes and numbers rather than tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _truth(tracer: Declaring, x: torch.Tensor) -> bool:
         raise SizesChanged
     before = len(tracer.problems)
     tracer.problem("the code branches on values of a tensor; select with torch.where, or branch on sizes")
-    # False if the problem was recorded before, so that a ``while`` loop on the condition ends.
+    # True the first time, and False if the problem was recorded before, so that a ``while`` loop on it ends.
     return tracer.problems[-1] not in tracer.problems[:before]
 
 

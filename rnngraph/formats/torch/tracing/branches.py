@@ -1,7 +1,8 @@
 """``Branches``: computes both sides of a branch on values, and selects between the results by ``torch.where``.
 
-A function that branches on values of a tensor is rewritten for the time of the reading. ``if test: y = a`` becomes two
-local functions, one for each side, whose variables are selected by ``test``. Tests that are plain Python stay branches.
+A function that branches on values of a tensor is rewritten while the module is read. ``if test: y = a`` becomes two
+local functions, one for each side, and ``test`` selects between the variables that they assign. A branch on a plain
+Python value stays a branch.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from .values import Filled
 Variables: TypeAlias = dict[str, Any]
 """Local variables of the module's code, by name."""
 HELPER = "_rnngraph_branches"
-"""Global name by which rewritten functions call a ``Branches``, and prefix of their own local names."""
+"""Global name by which rewritten functions call their ``Branches``, and prefix of names that rewriting adds."""
 _ABSENT = object()
-"""Value of a variable that a side does not assign."""
+"""Value of a variable that has none, because the running side has not assigned it."""
 
 
 class Branches:
-    """Rewritten functions of one module, and the calls that these functions make.
+    """Rewrites functions of one module, and provides the functions that the rewritten code calls.
 
     Attributes:
         problem: Function that records an error at the current line.
-        first_new: Number of the first memory that the running side allocated; None outside of branches.
+        first_new: Number of the first ``Memory`` that the running side allocated; None outside of branches.
     """
 
     ABSENT = _ABSENT
@@ -45,7 +46,7 @@ class Branches:
         self.first_new: int | None = None
         self._originals: list[tuple[FunctionType, CodeType]] = []
         self._tried: dict[int, CodeType] = {}
-        """Code objects before and after rewriting, by id, which are not rewritten again."""
+        """Code objects before and after rewriting, by id, so that none is rewritten twice."""
 
     # Rewriting ----------------------------------------------------------------------------------
 
@@ -81,23 +82,27 @@ class Branches:
     # Calls of rewritten functions ---------------------------------------------------------------
 
     def selects(self, test: object) -> bool:
-        """True if a test has no value before run time."""
+        """True if a test is a tensor without a value, so that both sides must run."""
         return isinstance(test, Traced) and not isinstance(test.value, Filled)
 
     def item(self, test: Any) -> Any:
-        """Return ``test.item()``; the tensor itself if its value does not exist yet."""
+        """Return ``test.item()``; the test itself if it is a tensor without a value."""
         return test if self.selects(test) else test.item()
 
     def truth(self, test: Any) -> Any:
-        """Return ``bool(test)``; the tensor itself if its value does not exist yet."""
+        """Return ``bool(test)``; the test itself if it is a tensor without a value."""
         return test if self.selects(test) else bool(test)
 
     def negated(self, test: Any) -> Any:
-        """Return ``not test``."""
+        """Return ``not test``, as a tensor if the test is a tensor without a value."""
         return torch.logical_not(test) if self.selects(test) else not test
 
     def joined(self, is_and: bool, *tests: Callable[[], Any]) -> Any:
-        """Return ``a and b``, or ``a or b``."""
+        """Return the conjunction of tests if ``is_and``, else the disjunction, as a tensor if a test has no value.
+
+        Args:
+            tests: Functions that return a test, because later tests may not be evaluated.
+        """
         result = tests[0]()
         for test in tests[1:]:
             if not self.selects(result) and bool(result) != is_and:
@@ -112,13 +117,19 @@ class Branches:
         return result
 
     def chosen(self, test: Any, first: Callable[[], Any], second: Callable[[], Any]) -> Any:
-        """Return ``first() if test else second()``."""
+        """Return ``first() if test else second()``; a selection of both if the test is a tensor without a value."""
         if not self.selects(test):
             return first() if test else second()
         return self.select(test, self.run(first, (), {}), self.run(second, (), {}))
 
     def run(self, side: Callable[..., Any], names: Sequence[str], variables: Mapping[str, Any]) -> Any:
-        """Run one side of a branch with copies of the variables that it assigns."""
+        """Run one side of a branch, and return its result.
+
+        Args:
+            side: Local function of the side.
+            names: Variables that the side assigns.
+            variables: Values of local variables before the branch.
+        """
         outer, self.first_new = self.first_new, Memory.count if self.first_new is None else self.first_new
         try:
             return side(**{name: variables[name] for name in names if name in variables})
@@ -126,12 +137,19 @@ class Branches:
             self.first_new = outer
 
     def variables(self, test: torch.Tensor, names: Sequence[str], first: Variables, second: Variables) -> list[Any]:
-        """Return the selected values of variables after both sides have run."""
+        """Return the values of variables after a branch, each selected from the values after both sides.
+
+        Args:
+            test: The test.
+            names: Names of the variables.
+            first: Variables after the side that runs if the test is true.
+            second: Variables after the other side.
+        """
         absent = _ABSENT
         return [self.select(test, first.get(name, absent), second.get(name, absent), name) for name in names]
 
     def select(self, test: torch.Tensor, a: Any, b: Any, name: str = "the result") -> Any:
-        """Return ``a`` where the test is true, ``b`` where it is false."""
+        """Return ``a`` where the test is true, else ``b``. Records a problem if it cannot select between them."""
         if a is b or b is _ABSENT:
             return a
         if a is _ABSENT:
@@ -177,14 +195,14 @@ def _text(item: object) -> str:
 # Source ---------------------------------------------------------------------------------------------
 
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.If, ast.For, ast.Pass, ast.Return)
-"""Statements that a side may contain. Others may change more than variables, so that both sides must not run."""
+"""Statements that a side may contain. Other statements may change more than variables, which forbids running both."""
 _REFUSED = (ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr, ast.Break, ast.Continue)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def _rewrite_code(function: FunctionType) -> CodeType | None:
-    """Return a function's code with selections in place of branches; None if its source can't be rewritten."""
+    """Return a function's code with selections in place of branches on values; None if it can't be rewritten."""
     code = function.__code__
     try:
         lines, start = inspect.getsourcelines(code)
@@ -296,7 +314,7 @@ else:
 
 
 class _Test(ast.NodeTransformer):
-    """Writes ``not``, ``and``, ``or``, ``bool()`` and ``.item()`` of a test as calls, for tensors without values."""
+    """Replaces ``not``, ``and``, ``or``, ``bool()`` and ``.item()`` in a test by calls that accept traced tensors."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
@@ -321,7 +339,7 @@ class _Test(ast.NodeTransformer):
 
 
 class _Choices(ast.NodeTransformer):
-    """Writes ``a if test else b`` as a selection."""
+    """Replaces ``a if test else b`` by a call that can select between both."""
 
     def __init__(self, writer: _Writer) -> None:
         self.writer = writer
@@ -338,7 +356,7 @@ class _Choices(ast.NodeTransformer):
 
 
 def _is_bound_to_its_function(expression: ast.expr) -> bool:
-    """True if an expression can't be moved into a lambda function."""
+    """True if an expression can't be moved into a lambda, because it has ``yield``, ``await`` or an assignment."""
     return any(isinstance(node, ast.NamedExpr | ast.Yield | ast.YieldFrom | ast.Await) for node in ast.walk(expression))
 
 
@@ -391,7 +409,7 @@ def _is_simple(statements: Sequence[ast.stmt]) -> bool:
 
 
 def _names(target: ast.expr) -> list[str]:
-    """Return the variables of an assignment; an empty list if it writes elsewhere."""
+    """Return the variables that an assignment's target names; [] if it also writes to attributes or entries."""
     if isinstance(target, ast.Name):
         return [target.id]
     if isinstance(target, ast.Tuple | ast.List):

@@ -1,4 +1,4 @@
-"""Facts about torch's functions and tensors, and about the frames that call them."""
+"""Names and arguments of torch's functions, lines of the module's code, and copies of tensors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _READER = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.runs"
 """Name of the Python module that runs the user's module. Stack frames outside of it belong to the reader's caller."""
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 _NOT_OF_MODULES = (TORCH, warnings.simplefilter.__code__.co_filename)
-"""Beginnings of files of frames that are not the module's: torch, and warnings, which 3.14 keeps elsewhere."""
+"""Prefixes of files whose frames are not the module's: torch, and ``warnings``, another file in Python 3.14."""
 
 
 class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]
@@ -54,7 +54,7 @@ def user_line_of_module() -> Where | None:
 
 
 Warned = tuple[str, Where | None, type[Warning]]
-"""A warning: its text, the line of the module's code, its category."""
+"""Warning: (text, line of the module's code, category)."""
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def first_line(error: BaseException) -> str:
 
 
 def what_failed(error: BaseException) -> str:
-    """Return torch's error message, or advice if the call failed because it needs the values of a tensor."""
+    """Return torch's error message; a remedy instead if the call failed because it needs the values of a tensor."""
     if "meta tensor" in str(error):
         return "it needs values that exist only at run time; index with a 1-D tensor, or select with torch.where"
     return first_line(error)
@@ -93,7 +93,7 @@ def memory_of(tensor: torch.Tensor) -> int:
 
 
 def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Function, Arguments, Keywords]:
-    """Convert a call of a method to a call of the function of the same name, if their orders of arguments differ."""
+    """Return (function, arguments, keywords) of a call. ``x.where(c, y)`` becomes ``torch.where(c, x, y)``."""
     if func == torch.Tensor.where:
         by_name = dict(zip(("self", "condition", "other"), args, strict=False)) | kwargs
         return torch.where, tuple(by_name[name] for name in ("condition", "self", "other")), {}

@@ -1,4 +1,4 @@
-"""Time axes that torch cuts to the longest row. The reader keeps all steps of the input."""
+"""``Cut``: a time axis that torch cuts to the longest row. The reader keeps all steps of the input."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Cut:
 
     Attributes:
         size: Name of the axis's size, if the axis is an input with a symbolic size.
-        lengths: Name of the input that holds the rows' lengths; None if the lengths are computed.
-        rows: Node of the rows, if a run-time check requires the longest row to have all steps.
+        lengths: Name of the input that has the rows' lengths; None if the lengths are computed.
+        rows: Node of the rows, if calls check that the longest row has all steps; else None.
         where: Source line that unpacks the rows.
     """
 
@@ -27,12 +27,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class CutAxes:
-    """Treatment of the axes that torch cuts. Axes are numbered in the order of the calls in a run.
+    """Treatment of the axes that torch cuts, which have indices in the order of the calls in a run.
 
     Attributes:
-        checked: Axes whose length is checked at run time.
-        as_inputs: True if the other axes are inputs with symbolic sizes, so that the graph shows which outputs depend
-            on them.
+        checked: Indices of the axes whose length calls of the program check.
+        as_inputs: True if the rows of the other axes become inputs with their own symbolic size of time, so that the
+            graph shows which outputs depend on these sizes.
     """
 
     checked: frozenset[int] = frozenset()

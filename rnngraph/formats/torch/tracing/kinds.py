@@ -1,4 +1,4 @@
-"""Types of the arguments of torch functions, and of the arguments and results of handlers."""
+"""Types of the arguments and results of handlers, and ``Declaring``, the interface of ``Tracer``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Index: TypeAlias = Any
 
 
 class Declaring(Protocol):
-    """Interface of ``Tracer``, for modules that ``Tracer`` itself imports."""
+    """Interface of ``Tracer``, for the modules of this package that ``tracer`` imports."""
 
     script: Script
     sizes: Sizes
@@ -61,7 +61,7 @@ class Declaring(Protocol):
         """Record that a size is a number of time steps."""
 
     def rewrites_branch(self) -> bool:
-        """Rewrite the function that branches on values now. Return False if that is impossible."""
+        """Rewrite the function that currently branches on values. Return False if that is impossible."""
 
     def problem(self, what: str) -> None:
-        """Record a problem: an operation that is not supported."""
+        """Record an unsupported operation as a problem, with the current line."""

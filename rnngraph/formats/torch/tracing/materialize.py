@@ -1,6 +1,6 @@
-"""Materializes lazy values in the script, and rounds values to dtypes of fewer bits.
+"""Declares lazy values in the script, and rounds values to dtypes of fewer bits.
 
-A symbolic size is computed from the positions along an axis of this size.
+A symbolic size as a number is computed at run time, from the positions along an axis of this size.
 """
 
 from __future__ import annotations
@@ -122,13 +122,13 @@ def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | f
 
 
 def _count(tracer: Declaring, name: str) -> Value:
-    """Declare a named symbolic size as a scalar. Named sizes are at least 1."""
+    """Declare a named symbolic size, which is at least 1, as a scalar: the last position along an axis, plus 1."""
     last = tracer.call(reduce_max, along(tracer, Size((((name,), 1),))))
     return tracer.script.operation("+", last, 1)
 
 
 def _declare_quotient(tracer: Declaring, floor: Floor) -> Value:
-    """Declare the floor quotient of a size, which may be 0. float64 is exact below 2**53."""
+    """Declare the floor quotient of a size, which may be 0, in float64, which is exact below 2**53."""
     part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
     quotient: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
     return quotient
@@ -167,7 +167,7 @@ def _filled(tracer: Declaring, lazy: Filled) -> Value:
         total = tracer.script.operation("+", total, number) if kind is float and number else total
     repeats = [dim if isinstance(dim, int) else 1 for dim in lazy.shape]
     if 0 in repeats:
-        raise RuntimeError("an empty tensor is not supported here; leave it out")
+        raise RuntimeError("an empty tensor is not supported in this operation; leave it out")
     return tracer.call(tile, total, repeats) if any(count > 1 for count in repeats) else total
 
 
@@ -197,9 +197,9 @@ def _positions(tracer: Declaring, lazy: Positions) -> Value:
 
 
 def _with_symbolic_shape(tracer: Declaring, value: Value, lazy: Stacked | Written) -> Value:
-    """Replace stacked steps by a stand-in whose time axis has the symbolic size that a driver would have.
+    """Return a stand-in for stacked steps, whose time axis has the symbolic size that a driver's outputs will have.
 
-    The stack itself has the example's number of steps. The script is rebuilt without the stand-in afterwards.
+    The stack itself has the example's number of steps. After rolling up, the script is rebuilt without the stand-in.
     """
     if value.result.type.shape == lazy.shape or value.path:
         return value
@@ -215,7 +215,7 @@ def _stacked(tracer: Declaring, items: list[Value], axis: int) -> Value:
 
 
 def _concatenate_written(tracer: Declaring, lazy: Written) -> Value:
-    """Concatenate the written entries and constant slices for the other entries."""
+    """Declare the concatenation of the written entries, and of constants for the entries between them."""
     ground, axis = lazy.ground, lazy.axis
     count = tracer.sizes.value(ground.shape[axis])
     rest = (*ground.shape[:axis], *ground.shape[axis + 1 :])
@@ -237,10 +237,12 @@ def _concatenate_written(tracer: Declaring, lazy: Written) -> Value:
 
 
 def rounded(tracer: Declaring, result: Any, expected: Any, is_moved: bool = False) -> Any:
-    """Round results to the dtype of torch's results, such as bfloat16, if the script computes them with more bits.
+    """Round results to the dtype of torch's results, such as bfloat16, if the script computes with more bits.
 
     Args:
-        is_moved: True for results that have only numbers of the operands, which need no rounding.
+        result: Nested values.
+        expected: torch's results.
+        is_moved: True if all numbers in the results are also in the operands, and so are already rounded.
     """
     if is_moved:
         return result
@@ -257,11 +259,11 @@ def rounded(tracer: Declaring, result: Any, expected: Any, is_moved: bool = Fals
 
 
 SUMS = frozenset(("add", "sub", "rsub", "__add__", "__radd__", "__sub__", "__rsub__", "pow", "__pow__"))
-"""Functions that round a number to the dtype of a tensor. Others compute with all bits of the number."""
+"""Functions in which torch rounds a number to the tensor's dtype first. Others compute with all bits of the number."""
 
 
 def rounded_numbers(name: str, args: Arguments, expected: Any) -> Arguments:
-    """Round the numbers among a call's arguments to the dtype of torch's result, where torch does."""
+    """Return a call's arguments, with numbers rounded to the dtype of torch's result if the function is in ``SUMS``."""
     if name not in SUMS or getattr(expected, "dtype", None) not in ROUNDED_DTYPES:
         return args
     return tuple(torch.tensor(item, dtype=expected.dtype).item() if type(item) is float else item for item in args)

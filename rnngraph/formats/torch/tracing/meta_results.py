@@ -21,7 +21,7 @@ POINTWISE = frozenset(
     | {"tanh", "sigmoid", "relu", "softplus", "silu", "gelu", "where"}
     | {f"__{side}{name}__" for side in ("", "r") for name in ("add", "sub", "mul", "truediv")}
 )
-"""Functions whose results on ``meta`` are cached: new tensors whose shape follows from operands' shapes and dtypes."""
+"""Functions whose results on ``meta`` are cached, as they depend on the operands' shapes, strides and dtypes only."""
 
 
 def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
@@ -54,7 +54,7 @@ def _description(item: object) -> tuple[Any, ...] | None:
 
 @lru_cache(4096)
 def _pointwise_result(function: Function, *described: Any) -> tuple[torch.Size, tuple[int, ...], torch.dtype]:
-    """Return the shape, strides and dtype of a result on ``meta``. ``_description`` describes the operands."""
+    """Return the shape, strides and dtype of a result on ``meta``, for operands with these ``_description``s."""
     operands = [
         torch.empty_strided(item[0], item[1], dtype=item[2], device="meta") if len(item) == 3 else item[1]
         for item in described
@@ -64,7 +64,7 @@ def _pointwise_result(function: Function, *described: Any) -> tuple[torch.Size, 
 
 
 def guessed_result(called: Any, args: Arguments, kwargs: Keywords) -> Any:
-    """Return torch's result on ``meta`` for an unsupported call, so that later calls can be read. None if torch fails.
+    """Return torch's result on ``meta`` for an unsupported call, so that later calls can be read; None for an error.
 
     Args:
         called: The function or module.
@@ -78,7 +78,13 @@ def guessed_result(called: Any, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def unknown_result(expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-    """Return a placeholder result whose tensors are ``Unknown``. Its structure is ``expected``'s, or one tensor."""
+    """Return a placeholder for the result of an unsupported call, whose tensors are ``Unknown``.
+
+    Args:
+        expected: Result whose nested structure the placeholder gets; None for one tensor.
+        args: Arguments of the call.
+        kwargs: Keyword arguments of the call.
+    """
     first = next((item for item in flat((args, kwargs)) if isinstance(item, torch.Tensor)), None)
 
     def unknown(item: Any) -> Any:

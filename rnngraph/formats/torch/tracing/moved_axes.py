@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def elementwise(script: Script, function: Function, x: object, *rest: object, **keywords: object) -> Value:
-    """Apply an elementwise function to the source of a transpose or added axis, then move the axes of the result."""
+    """Apply an elementwise function to the source of x, and redo x's transposes and added axes on the result."""
     inner, steps, _ = unviewed(x)
     if steps:
         return viewed(script, script.call(function, inner, *rest, **keywords), steps)
@@ -52,7 +52,7 @@ def unviewed(x: T, axis: int = -1) -> tuple[T | Value, list[Step], int]:
         axis: Axis of the value to follow, which reshapes must keep last; -1 for none.
 
     Returns:
-        (source of the value, steps from last to first, position of the axis in the source).
+        (source of the value, skipped steps from last to first, position of the axis in the source).
     """
     source: T | Value = x
     steps: list[Step] = []
@@ -71,7 +71,7 @@ def unviewed(x: T, axis: int = -1) -> tuple[T | Value, list[Step], int]:
 
 
 def _are_alike(steps: Sequence[Step], others: Sequence[Step]) -> bool:
-    """True if two lists of steps are the same transposes and reshapes, and the reshapes have sources of one shape."""
+    """True if two lists of skipped steps are the same transposes and reshapes, with sources of equal shapes."""
     if [(step.key, step.operands[1]) for step in steps] != [(step.key, step.operands[1]) for step in others]:
         return False
     return all(
@@ -86,7 +86,7 @@ def _keeps_channels(before: Value, after: Value, axis: int) -> bool:
 
 
 def viewed(script: Script, y: Value, steps: Sequence[Step]) -> Value:
-    """Apply the steps that ``unviewed`` looked through."""
+    """Return y with the steps that ``unviewed`` skipped applied to it. ``steps`` are in the order of ``unviewed``."""
     for step in reversed(steps):
         y = script.call(step.key, y, *step.operands[1:])
     return y

@@ -1,4 +1,4 @@
-"""Tables of torch functions that a ``Tracer`` treats specially, by name."""
+"""Tables of torch functions that ``Tracer`` treats differently from others, by name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ IN_PLACE = {
     "__iand__": "__and__",
     "__ior__": "__or__",
 }
-"""Out-of-place functions by the names of in-place methods and augmented assignments."""
+"""Out-of-place functions, by the names of the in-place methods and augmented assignments that compute the same."""
 OWN_INPUT = ("pad_sequence",)
-"""Functions whose argument ``input`` is not the first one."""
+"""Functions with an argument ``input`` that is not the first one, unlike in other functions."""
 NEEDS_VALUES = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__", "one_hot")
-"""Functions that read values, so that torch cannot compute their results' shapes on ``meta``."""
+"""Functions that read values, so that torch cannot compute the shapes of their results on ``meta``."""
 IGNORED = (
     "device",
     "layout",
@@ -81,7 +81,7 @@ MOVES = frozenset(
         "ones_like",
     )
 )
-"""Functions that move numbers, or fill with exact ones, so that results need no rounding to their operands' dtype."""
+"""Functions that only move numbers, or fill with exact numbers, so that their results need no rounding."""
 STEPWISE = (
     "linear",
     "relu",
@@ -104,7 +104,7 @@ STEPWISE = (
     "float",
     "contiguous",
 )
-"""Functions that compute each step separately, and so can be applied to the data of a packed sequence."""
+"""Functions that compute each step independently, and so can be applied to the data of a packed sequence."""
 FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor")
 """Functions that create tensors on a device."""
 _IMAGES = "not supported along two or more axes; use a convolution or a pool of one axis or two"
@@ -114,7 +114,7 @@ _MATRICES = "matrix inverses and decompositions are not supported; compute them 
 _BITS = "bitwise operations on integers are not supported; compute them before the module"
 _FUNCTION = "not supported; compute it before the module, or with functions that are supported"
 NOT_READ = "is not supported; compute it before the module, or with functions that are supported"
-"""Error message for functions without a specific reason."""
+"""Error message for functions that are not in ``REFUSED``."""
 DRAWN = (
     "rand",
     "randn",

@@ -1,6 +1,6 @@
-"""Python numbers that a module's code computes from symbolic sizes.
+"""``Extent`` and ``OpenFloat``: Python numbers that a module's code computes from symbolic sizes.
 
-Each number has the value of the example, and a symbolic expression that the script can compute.
+Each number has the value in the example, and a symbolic expression that the script can compute.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "/": operator.truediv,
 }
 MAX_DENOMINATOR = 2**16
-"""Maximum denominator of an exact fraction."""
+"""Maximum denominator of an exact fraction, so that a float with the same value has the same floor."""
 Ratio = tuple[Dim, int]
 """Fraction: (numerator, which is a size, and positive denominator)."""
 Open: TypeAlias = "Extent | OpenFloat"
@@ -34,12 +34,12 @@ Open: TypeAlias = "Extent | OpenFloat"
 
 
 def extent_of(sizes: Sizes, dim: Dim) -> int:
-    """Return a size as the module's code sees it."""
+    """Return a size for the module's code: an ``Extent`` if it is symbolic, else an int."""
     return Extent(sizes, dim) if isinstance(dim, Size) else dim
 
 
 def dim_of(number: Dim) -> Dim:
-    """Return the symbolic formula of a size, or a plain number itself."""
+    """Return the symbolic formula of an ``Extent``; any other number unchanged."""
     if isinstance(number, Size):
         return number
     return number.dim if isinstance(number, Extent) else int(number)
@@ -91,12 +91,12 @@ def _ratio(number: float) -> Ratio | None:
 
 
 def _is_exact(ratio: Ratio) -> bool:
-    """True if a float holds the fraction exactly: the denominator is a power of 2."""
+    """True if a float can represent the fraction exactly, because its denominator is a power of 2."""
     return ratio[1] & (ratio[1] - 1) == 0
 
 
 def _ratio_of_both(sign: str, a: Ratio | None, b: Ratio | None) -> Ratio | None:
-    """Return ``a sign b`` as a fraction; None if Python's rounded float might have another floor than the fraction."""
+    """Return ``a sign b`` as a fraction; None if Python's rounded result might have another floor than the fraction."""
     if a is None or b is None:
         return None
     if sign == "/":
@@ -144,7 +144,7 @@ class _Open:
 
 
 class Extent(_Open, int):
-    """Size in the module's code: an int with the example's value, and the symbolic formula."""
+    """Size in the module's code: an int with the value in the example, and a symbolic formula."""
 
     sizes: Sizes
     dim: Dim
@@ -234,15 +234,15 @@ class Extent(_Open, int):
 
 
 class LongestRow(Extent):
-    """Length of the longest row of a packed sequence. The reader assumes that this row has all steps of the input."""
+    """Length of the longest row of a packed sequence, which is assumed to be the number of steps of the input."""
 
 
 class OpenFloat(_Open, float):
     """Float that the module's code computes from symbolic sizes.
 
     Attributes:
-        sizes: Facts about the sizes.
-        ratio: The number as an exact fraction, if known.
+        sizes: Known equalities and limits of sizes.
+        ratio: The number as an exact fraction; None if it has none.
         expression: Name of the operator or function, and its operands.
     """
 

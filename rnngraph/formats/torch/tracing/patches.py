@@ -1,4 +1,4 @@
-"""Patches modules during a run: handlers replace ``forward``, and changes of states are undone afterwards."""
+"""Patches modules during a run: handlers replace ``forward``, and changes to attributes and tensors are undone."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Holder = dict[str, object]
 
 @contextmanager
 def kept_states(root: torch.nn.Module) -> Iterator[None]:
-    """After the block, restore all attributes and tensors that the modules changed within the block."""
+    """Undo all changes to the modules' attributes and tensors within the block when it ends."""
     modules = [*root.modules()]
     attributes: list[tuple[Holder, Holder]] = [(vars(module), dict(vars(module))) for module in modules]
     buffers: list[tuple[Holder, Holder]] = [(module._buffers, dict(module._buffers)) for module in modules]
@@ -76,7 +76,7 @@ def kept_states(root: torch.nn.Module) -> Iterator[None]:
 
 
 def _tensors(*holders: list[tuple[Holder, Holder]]) -> list[torch.Tensor]:
-    """Return the distinct tensors that are not parameters.
+    """Return the distinct tensors among attributes and buffers, except parameters.
 
     Tensors of ``torch.inference_mode`` are left out, because torch does not count the writes to these tensors.
     """

@@ -1,4 +1,4 @@
-"""Replaces functions that would lose a symbolic size: ``len``, ``int``, ``float`` and some of ``math``.
+"""Replaces functions that would convert a symbolic size to a number: ``len``, ``int``, ``float``, some of ``math``.
 
 Functions with a cache are replaced as well, because their caches contain sizes of earlier runs.
 """
@@ -27,7 +27,7 @@ Namespace: TypeAlias = dict[str, object]
 
 @contextmanager
 def open_numbers(root: torch.nn.Module) -> Iterator[None]:
-    """Within the block, let ``len``, ``int`` and others return symbolic sizes in the user's source files.
+    """Within the block, let ``len``, ``int``, ``float`` and ``math`` return symbolic numbers in the user's files.
 
     In these files ``len(x)`` is ``x.size(0)``, and ``int(n / 2)`` is ``n // 2``.
     """
@@ -48,11 +48,11 @@ def open_numbers(root: torch.nn.Module) -> Iterator[None]:
 
 
 def _replacements(names: Namespace, functions: list[FunctionType]) -> Namespace:
-    """Return the replacements in a file's namespace.
+    """Return replacements for names in a file's global namespace.
 
     Args:
         names: The namespace.
-        functions: All functions of the module, which may use the names.
+        functions: All functions of the read module, which may use the names.
     """
     replacements: Namespace = {name: ours for name, item in names.items() if (ours := _of_math(item))}
     if "len" not in names:
@@ -71,7 +71,10 @@ def _of_math(item: object) -> object:
 
 
 def _is_only_called(names: Namespace, kind: str, functions: list[FunctionType]) -> bool:
-    """True if a file's functions only call ``int`` or ``float``, and never use the class otherwise."""
+    """True if a file's functions use the class ``kind``, ``int`` or ``float``, only by calling it.
+
+    A function can replace it then, but not in ``isinstance(x, int)``.
+    """
     members = [vars(item).values() for item in names.values() if isinstance(item, type)]
     nearby = [item for item in (*functions, *names.values(), *chain(*members)) if isinstance(item, FunctionType)]
     if not any(_calls(function, kind) for function in nearby if function.__globals__ is names):
@@ -85,7 +88,7 @@ def _is_only_called(names: Namespace, kind: str, functions: list[FunctionType]) 
 
 
 def _calls(function: FunctionType, kind: str) -> list[bool]:
-    """Return a flag for each use of a global name in a function's bytecode: True if the use is a call."""
+    """Return one bool for each use of the global name ``kind`` in a function's bytecode: True if the use is a call."""
     return [
         step.opname == "LOAD_GLOBAL" and bool((step.arg or 0) & 1)
         for code in codes_in(function.__code__)

@@ -1,4 +1,4 @@
-"""Tables of the handlers that ``functions`` and ``composed`` register for torch's functions and modules."""
+"""Tables of the handlers of torch's functions and modules, which ``functions`` and ``composed`` fill."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Composed:
 HANDLERS: dict[str, Handler | Composed] = {}
 """Handlers of torch's functions and methods, by name."""
 MODULE_HANDLERS: dict[type[torch.nn.Module], Handler] = {}
-"""Handlers of modules that are read as a whole: functions of (tracer, module, *arguments of ``forward``)."""
+"""Handlers of modules whose ``forward`` is not run: functions of (tracer, module, *arguments of ``forward``)."""
 
 
 def reads(*names: str) -> Callable[[Handler], Handler]:

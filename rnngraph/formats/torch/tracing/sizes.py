@@ -1,4 +1,4 @@
-"""Facts about the symbolic sizes of a module's tensors during one run."""
+"""``Sizes``: known equalities and limits of the symbolic sizes of a module's tensors during one run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .calls import user_line_of_module
 
 
 class SizesChanged(BaseException):
-    """Signal that a symbolic size must be a number or equal another size, so that the module must run again."""
+    """Signal that a symbolic size turned out to be a number or another size, so that the module must run again."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Range of sizes for which the code takes the same branches as for the example, and the line of a comparison."""
+    """Range of a size in which the code takes the same branches as in the example, with the line of a comparison."""
 
     low: int = 1
     high: int | None = None
@@ -31,14 +31,14 @@ class Limits:
 
 
 class Sizes:
-    """Facts about the symbolic sizes during one run.
+    """Known equalities and limits of symbolic sizes during one run.
 
     Attributes:
-        examples: Values of the sizes in the example.
-        known: Numbers or other sizes that sizes are equal to, by name.
-        lines: Line of the module that fixed each known size, if there is one.
+        examples: Values of the sizes in the example, by name.
+        known: Numbers or other sizes that sizes equal, by name.
+        lines: Line of the module that fixed a known size, by name; None if there is none.
         unequal: Numbers that a size is assumed not to equal, with the line that compares them.
-        limits: Limits that comparisons with numbers set to a size.
+        limits: Limits that comparisons with numbers set to a size, by name.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Sizes:
         """Start a run.
 
         Args:
-            examples: Values of the sizes in the example.
-            known: Numbers or other sizes that sizes are equal to, by name.
-            lines: Line of the module that fixed each known size, if there is one.
+            examples: Values of the sizes in the example, by name.
+            known: Numbers or other sizes that sizes equal, by name.
+            lines: Line of the module that fixed a known size, by name; None if there is none.
             place: Function that returns the current line of the module.
         """
         self.examples = dict(examples)
@@ -64,11 +64,11 @@ class Sizes:
         self.place = place
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
-        """Step counts of unrolled loops. A count may later prove to be a symbolic size."""
+        """Step counts of unrolled loops, any of which may be the value of a symbolic size."""
         self.selected: dict[Dim, set[int]] = {}
-        """Indices of the single entries that the module selected, by the symbolic size of the axis."""
+        """Positions of single entries that the module selected along axes, by the axis's symbolic size."""
         self.selected_at: dict[str, Counter[Where | None]] = {}
-        """Number of single entries that each line selected, by the name of the axis's size."""
+        """Number of single entries that each line selected along axes, by the name of the axis's size."""
 
     def open(self, name: str) -> Dim:
         """Return the symbolic size of this name, or the known number or size that it equals."""
@@ -78,7 +78,7 @@ class Sizes:
         return dim
 
     def allows(self, values: Mapping[str, int]) -> bool:
-        """True if these values of sizes are within their limits."""
+        """True if all values of sizes, by name, are within the sizes' limits."""
         return all(limits.allow(values[name]) for name, limits in self.limits.items() if name in values)
 
     def value(self, dim: Dim) -> int:
@@ -93,7 +93,7 @@ class Sizes:
                 self.selected_at.setdefault(name, Counter())[self.place()] += 1
 
     def steps(self, count: int) -> Dim:
-        """Return the symbolic size of an axis whose entries a loop of ``count`` steps selected; else ``count``."""
+        """Return the symbolic size of which a loop of ``count`` steps selected every entry; ``count`` if none is."""
         for dim, places in self.selected.items():
             if len(places) == count == self.value(dim):
                 return dim
@@ -137,7 +137,7 @@ class Sizes:
         return self.lines.get(name)
 
     def unify(self, a: Dim, b: Dim) -> None:
-        """Require two sizes to be equal. Raises ``SizesChanged`` if that was not known."""
+        """Require two sizes to be equal. Raises ``SizesChanged`` if they were not known to be equal before."""
         if a == b or (isinstance(a, int) and isinstance(b, int)):
             return
         if {a, b} & self.counts and {a, b} & self.selected.keys() and self.value(a) == self.value(b):
@@ -198,7 +198,7 @@ class Sizes:
         self.close(names)
 
     def _limit(self, name: str, low: int, high: int | None) -> bool:
-        """Limit a size. Return False if only the example's value is left."""
+        """Limit a size to a range. Return False, without limiting it, if only the example's value would be left."""
         before = self.limits.get(name, Limits())
         highs = [number for number in (high, before.high) if number is not None]
         limits = Limits(max(low, before.low), min(highs, default=None), before.where or self.place())
@@ -209,7 +209,7 @@ class Sizes:
 
 
 class _ByExample:
-    """Policy for comparisons that formulas do not decide: compare the example's values, and fix the sizes."""
+    """Policy for comparisons whose result depends on the sizes: compare the example's values, and fix the sizes."""
 
     def __init__(self, sizes: Sizes) -> None:
         self._sizes = sizes
@@ -237,7 +237,7 @@ def _limit_of_comparison(relation: Relation, difference: Size, holds: bool) -> t
 
 
 def _pair(difference: Size) -> tuple[Dim, Dim] | None:
-    """Return (symbol, other size) with this difference; None if the difference contains no single symbol."""
+    """Return (symbol, other size) whose difference is ``difference``; None if it contains no symbol with factor 1."""
     for name in sorted(difference.plain_symbols):
         rest = size(name) - difference
         if name not in symbols_of(rest) and (isinstance(rest, int) or rest.symbol):

@@ -1,4 +1,4 @@
-"""Tensors without values, as a module's code sees them, their shapes, and writes in place through views."""
+"""``Traced``: a tensor without values for a module's code. Also shapes, nested arguments, and writes through views."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ INPUT_DTYPES = {
 }
 """``rg``'s names of the torch dtypes of inputs."""
 ROUNDED_DTYPES = {torch.bfloat16: "bfloat16"}
-"""Dtypes of tensors whose values are float32, and are rounded to the dtype after each call."""
+"""Dtypes that are computed in float32, and rounded to the dtype after each call: {torch's dtype: name for rounding}."""
 DTYPES = {**INPUT_DTYPES, **dict.fromkeys(ROUNDED_DTYPES, "float32")}
-"""``rg``'s names of the dtypes of values, by torch's dtype."""
+"""``rg``'s names of the dtypes in which values are computed, by torch's dtype."""
 TORCH_DTYPES = {name: dtype for dtype, name in INPUT_DTYPES.items()}
 """torch's dtypes by the names of ``rg``."""
 
 
 def is_rounded(item: object) -> bool:
-    """True unless an argument has more bits than the dtypes to which values are rounded."""
+    """False for an argument with more bits than the dtypes in ``ROUNDED_DTYPES``; True for all others."""
     return not isinstance(item, torch.Tensor) or item.dtype in ROUNDED_DTYPES or not item.dtype.is_floating_point
 
 
@@ -45,7 +45,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.number = Memory.count
-        """Place in the order of allocation."""
+        """Index in the order of allocation."""
         Memory.count += 1
         self.writes = 0
         """Number of writes in place so far."""
@@ -60,9 +60,9 @@ class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]  # without torc
     value: Value | Lazy
     memory: Memory
     writes: int
-    """Number of writes to the memory that ``value`` reflects."""
+    """Number of writes to the memory that ``value`` includes."""
     origin: View | None
-    """View of another tensor that this tensor is; None for other tensors."""
+    """How this tensor is a view of another; None if it is no view."""
 
     @staticmethod
     def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
@@ -81,7 +81,7 @@ class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]  # without torc
         self.memory, self.writes = other.memory, other.writes
 
     def write(self, value: Value | Lazy, where: Where | None) -> None:
-        """Replace the value: a write in place at the line ``where``."""
+        """Replace the value by a write in place at the line ``where``."""
         self.value, self.memory.where = value, where
         self.memory.writes += 1
         self.writes = self.memory.writes
@@ -113,7 +113,7 @@ def flat(item: object) -> list[Any]:
 
 
 def mapped(item: Any, function: Callable[[Any], Any]) -> Any:
-    """Return nested arguments with a function applied to each leaf; sizes become tuples."""
+    """Return nested arguments with a function applied to each leaf. A ``torch.Size`` becomes a tuple."""
     if isinstance(item, dict):
         return {key: mapped(part, function) for key, part in item.items()}
     if isinstance(item, slice):
@@ -140,14 +140,14 @@ Call = Callable[[str, Any, Arguments, Keywords], Any]
 
 @dataclass(frozen=True)
 class View:
-    """View of a tensor.
+    """How a tensor is a view of another tensor.
 
     Attributes:
-        whole: The tensor.
-        name: Name of the function that made the view.
+        whole: The other tensor.
+        name: Name of the function that returned the view.
         called: The function.
-        args: Its further arguments. For ``__getitem__``, the index.
-        keywords: Its keyword arguments.
+        args: Arguments of the function after ``whole``. For ``__getitem__``, the index.
+        keywords: Keyword arguments of the function.
     """
 
     whole: Traced
@@ -168,7 +168,7 @@ def view_of(result: object, name: str, called: Any, args: Arguments, keywords: K
 
 
 def is_part(part: object, whole: object, index: object) -> bool:
-    """True if ``part`` is the result of ``whole[index]``, with all later writes."""
+    """True if ``part`` is ``whole[index]``, and includes all later writes to ``whole``."""
     if not isinstance(part, Traced) or part.is_overwritten:
         return False
     view = part.origin
@@ -178,9 +178,13 @@ def is_part(part: object, whole: object, index: object) -> bool:
 
 
 def write(target: Traced, value: Value | Lazy, call: Call, sizes: Sizes, is_view: bool) -> None:
-    """Write a value into a tensor, and into the tensors of which it is a view.
+    """Write a value into a tensor, and into the tensors of which that tensor is a view.
 
     Args:
+        target: The tensor.
+        value: The value.
+        call: Function that declares calls.
+        sizes: Known equalities of sizes.
         is_view: True if the value is a view of the tensor itself, as by ``squeeze_``, so that no numbers change.
     """
     if is_view:
@@ -191,7 +195,7 @@ def write(target: Traced, value: Value | Lazy, call: Call, sizes: Sizes, is_view
 
 
 def write_through(part: Traced, call: Call, sizes: Sizes) -> None:
-    """Write a changed view into the tensor that it is a view of, and so on for views of views."""
+    """Write a changed view into the tensor of which it is a view, and so on if that is a view itself."""
     while (view := part.origin) is not None:
         whole = view.whole
         if whole.writes != part.writes - 1:

@@ -80,8 +80,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
 
         Args:
             root: The module.
-            sizes: Facts about symbolic sizes.
-            shared: Keys in ``uses`` of parameters and modules that earlier runs used more than once.
+            sizes: Known equalities and limits of symbolic sizes.
+            shared: Keys in ``uses`` of parameters and modules that an earlier run used more than once.
             keeps_filled: True to declare constant states as tensors instead of numbers, as loops need them.
             cut_axes: Treatment of axes that torch cuts to the longest row.
             must_open: Names of sizes that the caller requests as symbolic.
@@ -96,15 +96,15 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         self.problems: list[tuple[str, Where | None]] = []
         self.warnings: dict[Warned, None] = {}
         self.uses: dict[Hashable, int] = {}
-        """Number of uses of each parameter and module, by id or another key."""
+        """Number of uses of each parameter and module, by id or by another key that identifies it."""
         self.plain: set[int] = set()
-        """Ids of parameters that were used outside of layers, as plain tensors."""
+        """Ids of parameters that were used outside of layers, as operands of other functions."""
         self.cached: dict[Hashable, Value] = {}
         """Values that are declared only once, such as materialized lazy values, by key."""
         self.cut_sizes: dict[tuple[int, int], str] = {}
         """Names of cut axes' sizes, by (id of the lengths, number of steps)."""
         self.kernels: dict[Hashable, tuple[Value, Value | None]] = {}
-        """(kernel, bias) of projections with several uses."""
+        """(kernel, bias) of projections with several uses, by a key of the projection."""
         self.layer_arrays: dict[Hashable, dict[str, np.ndarray]] = {}
         """Arrays of recurrent layers and cells, by module, then by suffix of the name."""
         self.paths: dict[int, str] = {}
@@ -118,26 +118,26 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         self.running: list[torch.nn.Module] = []
         """The modules whose calls are running, outermost first."""
         self.native = 0
-        """Positive while torch itself computes values, as in a parametrization, and calls are not intercepted."""
+        """Positive while calls are not intercepted, because torch itself computes values, as in a parametrization."""
         self.expected: Any = None
-        """torch's result of the current call on ``meta``, for the shape and dtype."""
+        """torch's result of the current call on ``meta``, which has the shape and dtype of the result."""
         self.times: dict[str, None] = {}
         """Names of sizes that are numbers of time steps."""
         self.scanned: set[str] = set()
-        """Names of sizes on which numbers of steps of recurrences depend."""
+        """Names of sizes on which the number of steps of a recurrence depends."""
         self.wrote_numbers = False
         """True if a constant tensor that may be a loop's initial state was written as a number."""
         self.has_assumed = False
         """True if the script has stand-ins for stacked steps, which are valid only after a loop is rolled up."""
         self.branches = (branches or Branches()).reporting(self.problem)
         self.undecided: list[tuple[list[Dim], Where | None]] = []
-        """(sizes, line) of each pair of axes, one of which must have a fixed size."""
-        self.kept: list[object] = []  # keeps alive the objects whose ids are keys
+        """(two sizes, line) for each 2-D operation on symbolic axes, of which one must get a fixed size."""
+        self.kept: list[object] = []  # keeps the objects in memory whose ids are keys, so that ids stay unique
 
     # Running ------------------------------------------------------------------------------------
 
     def run(self, arguments: Arguments, keywords: Mapping[str, Any]) -> Any:
-        """Return the result of the module's ``forward``. Raises ``SizesChanged``."""
+        """Run the module's ``forward``, and return its result. Raises ``SizesChanged`` if it must run again."""
         call, tracer = torch.nn.Module.__call__, self
 
         def traced_call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -204,7 +204,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return result if out is None else self._overwrite(out, result)
 
     def _overwrite(self, target: Any, result: object, is_view: bool = False) -> Any:
-        """Write a result into a tensor, or make the tensor a view of itself, and return the tensor."""
+        """Write a result into a tensor, or if ``is_view``, make the tensor a view of itself. Return the tensor."""
         if isinstance(target, Traced) and isinstance(result, Traced):
             if self.branches.first_new is not None and target.memory.number < self.branches.first_new:
                 self.problem("a branch on values changes a tensor in place; compute a new tensor, as in y = y + 1")
@@ -265,7 +265,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return unknown_result(guessed_result(called, args, kwargs), args, kwargs)
 
     def _run_composed(self, composed: Composed, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-        """Return the result of a handler that calls other torch functions."""
+        """Return the result of a handler that calls other torch functions, with the shape and dtype of ``expected``."""
         with self:
             result = composed.function(*args, **kwargs)
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
@@ -282,7 +282,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return mapped(result, self.unwrap)
 
     def _on_steps(self, handler: Handler, packed: Packed, operands: Sequence[Any], keywords: Keywords) -> Packed:
-        """Apply a function that computes each step separately to the data of a packed sequence."""
+        """Apply a function that computes each step independently to the data of a packed sequence."""
         rows = self.value(handler(self, *(packed.of if item is packed else item for item in operands), **keywords))
         shape = (packed.shape[0], *shape_of(rows)[2:])
         return Packed(rows, packed.lengths, packed.batch_first, packed.is_sorted, shape, dtype_of(rows))
@@ -304,7 +304,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return result
 
     def _with_views(self, name: str, called: Any, result: Any, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-        """Return a result that is a view of the arguments of which torch's result is a view."""
+        """Return a result, recorded as a view of the argument of which torch's result is a view, if it is one."""
         owners = {memory_of(item): item for item in flat((args, kwargs)) if isinstance(item, Traced)}
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
             if isinstance(ours, Traced) and isinstance(theirs, torch.Tensor) and memory_of(theirs) in owners:
@@ -341,11 +341,11 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         if isinstance(item, Computable):
             item = self._materialize(item)
         if not isinstance(item, Value):
-            raise UnreadableError(NOT_VALUES.get(type(item), f"it takes a {type(item).__name__}; give a tensor"))
+            raise UnreadableError(NOT_VALUES.get(type(item), f"an operand is a {type(item).__name__}; give a tensor"))
         return self.cast(item, dtype) if dtype else item
 
     def is_number(self, item: object) -> TypeGuard[Filled]:
-        """True for a constant tensor that may be written as its number."""
+        """True for a constant tensor that the script may write as a number."""
         is_state = isinstance(item, Filled) and item.dtype.startswith("float") and len(item.shape) > 1
         self.wrote_numbers |= is_state
         return isinstance(item, Filled) and not (is_state and self.keeps_filled)
@@ -433,7 +433,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     # Errors -------------------------------------------------------------------------------------
 
     def rewrites_branch(self) -> bool:
-        """Rewrite the function that branches on values now. Return False if that is impossible."""
+        """Rewrite the function that currently branches on values. Return False if that is impossible."""
         return self.branches.rewrite(user_frame())
 
     def problem(self, what: str) -> None:

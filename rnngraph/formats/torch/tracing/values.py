@@ -12,7 +12,7 @@ from ...steps import Value
 
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """Tensor filled with one number, such as ``torch.zeros``."""
+    """Tensor that is filled with one number, such as the result of ``torch.zeros``."""
 
     number: float | int | bool
     shape: tuple[Dim, ...]
@@ -21,7 +21,7 @@ class Filled:
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """Arithmetic sequence ``start``, ``start + step``, …, such as ``torch.arange``."""
+    """1-D tensor of ``start``, ``start + step``, …, such as the result of ``torch.arange``."""
 
     count: Dim
     start: int
@@ -78,7 +78,7 @@ class Sorted:
 
     Attributes:
         what: ``"lengths"``, ``"order"`` (the sorting permutation), ``"back"`` (its inverse), ``"rows"`` or ``"empty"``.
-        of: The lengths, or the tensor of rows, in their original order.
+        of: The sorted value in its original order: the lengths, or the rows.
         lengths: The lengths in their original order.
         axis: Axis of the rows.
     """
@@ -96,7 +96,7 @@ class Packed:
     """Packed sequence.
 
     Attributes:
-        of: [batch, time, …], or [time, batch, …].
+        of: The unpacked rows [batch, time, …], or [time, batch, …].
         lengths: int [batch].
         is_sorted: True if the rows were sorted by length.
         ends_in_zeros: True if all entries past the end of a row are 0.
@@ -123,10 +123,10 @@ Computable = Filled | Positions | Repeated | Stacked | Written
 """Lazy values that can become values of the script."""
 Lazy = Computable | Sorted | Packed | Unknown
 Entry = Value | Lazy
-"""A value of the script, or a lazy one."""
+"""Value of the script, or lazy value."""
 NOT_VALUES: dict[type, str] = {
     Sorted: "its rows are sorted by length; restore their order first",
-    Packed: "it takes a packed sequence; unpack it with pad_packed_sequence first",
+    Packed: "its operand is a packed sequence; unpack it with pad_packed_sequence first",
 }
 """Error messages for lazy values that cannot be declared in a script."""
 
