@@ -6,11 +6,12 @@ The task is `examples/data/japanese_vowels.npz`: nine speakers, 270 utterances t
 has three layers of 100 units and a dense layer on the state of the last real step. It is trained on shuffled batches of
 32 with softmax cross-entropy, Adam at 1e-3 and gradients clipped to a global norm of 1. Coefficients are standardised
 by the training part: otherwise a dropped coefficient, 0, is up to 1.8 deviations from its mean, and dropout disturbs
-too much. Both sides start from the same distributions: kernels Glorot-uniform over one fused matrix for each cell,
-TensorFlow's biases. torch's second bias is redundant and stays at zero, except the one inside the GRU's reset.
+too much. Both sides draw initial values from the same distributions: kernels Glorot-uniform over one fused matrix for
+each cell, TensorFlow's biases. torch's second bias is redundant and stays at zero, except the one inside the GRU's
+reset.
 
-The result is the mean over seeds of the test accuracy after the last epoch; it does not choose an epoch. Seeds differ
-in initial values, order of examples and masks.
+The result is the mean over seeds of the test accuracy after the last epoch; no best epoch is chosen. Seeds determine
+initial values, order of examples and masks.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Net:
-    """Stack of equal cells, with dropout on each layer's input with this keep probability."""
+    """Stack of three equal cells, with dropout on the input of each layer."""
 
     cell: str
     keep_prob: float = 1.0
@@ -94,7 +95,7 @@ def ours(net: Net, data: Arrays, epochs: int, seed: int) -> float:
 
 
 def torch_net(torch: Any, net: Net, inputs: int) -> Any:
-    """Return the same stack as a torch module, from [batch, time, inputs] and lengths to logits."""
+    """Return a net as a torch module: a function of inputs [batch, time, inputs] and lengths that returns logits."""
 
     class Stack(torch.nn.Module):
         def __init__(self) -> None:
@@ -138,7 +139,7 @@ def torchs(net: Net, data: Arrays, epochs: int, seed: int) -> float:
 
 
 def percent(values: list[float]) -> str:
-    """Return the mean ± standard deviation over seeds as text."""
+    """Format the mean ± standard deviation of accuracies as percentages."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{100 * statistics.mean(values):.2f} ± {100 * spread:.2f}"
 

@@ -1,4 +1,4 @@
-"""Comparison of contenders' results; a peer with other results is left out with a warning."""
+"""Compares the results of contenders, and leaves out peers with different results, with a warning."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ import numpy as np
 from workloads import Call, Row
 
 CLOSE = 1e-4
-"""Tolerance relative to the largest output, the loss or the gradients' norm: float32 sums in other orders.
-"""
+"""Tolerance relative to the largest output, the loss or the gradients' norm, because contenders sum in other orders."""
 
 STEPS = 3
-"""Number of steps with carried state that are compared."""
+"""Number of calls of a stream before its state is compared."""
 
 
 def agreeing(
     row: Row, kind: str, own: Call, variants: Mapping[str, Sequence[Call]], modules: Mapping[str, ModuleType]
 ) -> dict[str, list[Call]]:
-    """Return each peer's variants of a call with the results of ``own``, which belongs to ``modules["rnngraph"]``.
+    """Return the variants of a call whose results agree with those of ``own``, by peer. Warn about others.
 
-    Every variant is called; streams keep the state after ``STEPS`` calls. A warning names those that differ.
+    Every variant is called; those of streams have run ``STEPS`` steps afterwards.
+
+    Args:
+        row: The workload.
+        kind: ``"inference"``, ``"training"`` or ``"one_step"``.
+        own: rnngraph's call.
+        variants: Variants of the call, by peer.
+        modules: Modules of the peers, and of rnngraph.
     """
     expected, same = _seen(row, kind, own, modules["rnngraph"]), {}
     for name, calls in variants.items():
@@ -41,7 +47,7 @@ def agreeing(
 
 
 def _seen(row: Row, kind: str, call: Call, module: Any) -> list[np.ndarray]:
-    """Return a contender's results in a form common to all.
+    """Call a contender, and return its results in a form that is the same for all contenders.
 
     For training, these are the loss and the norm of all gradients except the biases', since frameworks have one or two
     biases. The norm does not depend on the order of gates.
@@ -54,7 +60,7 @@ def _seen(row: Row, kind: str, call: Call, module: Any) -> list[np.ndarray]:
 
 
 def _difference(expected: list[np.ndarray], actual: list[np.ndarray]) -> float:
-    """Return the largest difference relative to the largest expected value; infinity for other shapes and for NaN."""
+    """Return the largest difference, relative to the largest expected value; infinity for unequal shapes and NaN."""
     worst = 0.0
     for mine, theirs in zip(expected, actual, strict=True):
         if mine.shape != theirs.shape or not (np.isfinite(mine).all() and np.isfinite(theirs).all()):

@@ -1,4 +1,4 @@
-"""Measure Python's overhead over native calls, on small programs whose native code takes well below a microsecond."""
+"""Measure how much longer calls from Python take than the native calls that they make, on very small programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNITS = 8
 
 
 def rows() -> Iterator[tuple[str, Call, Call]]:
-    """Yield a name, a call from Python, and the native call that it makes, also from Python."""
+    """Yield (name, a public call, the native call that it makes, through ctypes)."""
     x = rg.placeholder("x", (None, None, UNITS))
     outputs, state = rg.dynamic_rnn(rg.BasicLSTMCell(UNITS), x)
     loss = rg.reduce_mean(rg.square(outputs))
@@ -47,7 +47,7 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
 
 
 def _call_forms(call: Callable[..., Any], fed: np.ndarray) -> dict[str, Call]:
-    """Return calls with the feed as keyword or in a mapping, and with fresh results or the caller's arrays."""
+    """Return calls by name: with the feed as keyword or in a mapping, and with new results or the caller's arrays."""
     out, mapping = call(x=fed), {"x": fed}
     call(x=fed, out=out)
     return {
@@ -59,7 +59,7 @@ def _call_forms(call: Callable[..., Any], fed: np.ndarray) -> dict[str, Call]:
 
 
 def _with_a_knob(step: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
-    """Yield calls with a feed without a time axis: constant, and with a new value at each step."""
+    """Yield stream steps with a feed without a time axis: with a constant value, and with a new value at each step."""
     x, knob = rg.placeholder("x", (None, None, UNITS)), rg.placeholder("knob", ())
     program = rg.compile(rg.dynamic_rnn(rg.BasicLSTMCell(UNITS), x * knob)[0])
     stream = program.inference.stream(1)
@@ -70,7 +70,7 @@ def _with_a_knob(step: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
 
 
 def _trainer_steps(program: rg.Program, outputs: rg.Tensor, fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
-    """Yield calls of a trainer's step. The native call repeats the trainer's last one, with packing and update."""
+    """Yield calls of a trainer's step. The native call repeats the trainer's last native call, including the update."""
     kinds: dict[str, dict[str, Any]] = {
         "": {},
         ", seed=": {"seed": 3},
@@ -89,7 +89,7 @@ def _trainer_steps(program: rg.Program, outputs: rg.Tensor, fed: np.ndarray) -> 
 
 
 def _last_step(trainer: rg.Trainer) -> Call:
-    """Return the native call of a trainer's steps, which all were of one kind."""
+    """Return the native call of a trainer's last step."""
     (variant,) = trainer._stepper._variants.values()
     (memory,) = variant.native._memory.values()
     ((entry, _),) = variant._known._known.values()
@@ -104,7 +104,7 @@ def _last_step(trainer: rg.Trainer) -> Call:
 
 
 def _runs_of_sessions(fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
-    """Yield runs of TensorFlow 1.x programs that train, that fetch and feed their state, or that only compute."""
+    """Yield calls of ``session.run`` for TensorFlow 1.x: training steps, fetched and fed states, and inference."""
     x = tf.placeholder(tf.float32, [None, None, UNITS])
     cell = tf.nn.rnn_cell.BasicLSTMCell(UNITS)
     begin = cell.zero_state(1, tf.float32)
@@ -136,7 +136,7 @@ def _runs_of_sessions(fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
 
 
 def native_step(row: Row) -> Call:
-    """Return the native call of one step of a stream."""
+    """Return the native call of one step of a workload's stream."""
     program, feeds = ours.loaded(row, with_loss=False)
     return _native(program.inference.stream(row.batch)._compiled, program, feeds["x"], True)
 

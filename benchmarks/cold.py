@@ -1,6 +1,6 @@
-"""Measure one contender's first calls in this process, in seconds; ``groups.py`` starts a process for each figure.
+"""Measure the seconds of one contender's first calls in this process; ``groups.compiling`` starts a process for each.
 
-python benchmarks/cold.py rnngraph|jax ROW, with the row as JSON; it prints JSON.
+``python benchmarks/cold.py rnngraph|jax ROW`` reads the row as JSON, and prints JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _ours(fields: dict[str, object]) -> tuple[float, float]:
-    """Return the seconds from the declaration to the first results, and from these to the first gradients."""
+    """Return (seconds from the declaration to the first results, seconds from there to the first gradients)."""
     import ours
     from workloads import Row
 

@@ -5,10 +5,10 @@
     python benchmarks/completions.py URL --soak 10                         callers that come and go for ten minutes
     python benchmarks/completions.py --write model.gguf [--kind Q8_0]      a model for both: RWKV-7 with random weights
 
-URL is http://HOST:PORT of examples/completions_server or of any other server with /v1/completions and events, such as
-llama.cpp's ``llama-server -m model.gguf --parallel 16``. Give both the same weights. Prompts are random pieces of
-Shakespeare. In the soak test, some callers disconnect early. All complete texts are compared with those of the same
-request sent alone: ``lost`` counts requests without an end, ``changed`` those with another text.
+URL is http://HOST:PORT of examples/completions_server, or of any other server with /v1/completions and server-sent
+events, such as llama.cpp's ``llama-server -m model.gguf --parallel 16``. Give both servers the same weights. Prompts
+are random pieces of Shakespeare. In the soak test, some callers disconnect early. Each complete text is compared with
+the text for the same request sent alone: ``lost`` counts requests without an end, ``changed`` those with another text.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from rich.table import Table
 TEXT = Path(__file__).resolve().parents[1] / "examples" / "data" / "shakespeare.txt.gz"
 TIMEOUT_S = 120.0
 CLASSES = 16384
-"""Tokens of the model that ``--write`` writes."""
+"""Vocabulary size of the model that ``--write`` writes."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Response:
         begun: Time at which the request was sent, in seconds.
         times: Time of each event with text, in seconds.
         text: The whole text.
-        finish: Reason of the end; None if there was none.
+        finish: The server's reason for the end, such as ``"length"``; None if the response did not end.
         tokens: Number of tokens as the server counts them; None if it does not say.
         status: HTTP status.
     """
@@ -68,7 +68,7 @@ def model_of(url: str) -> str:
 
 
 def ask(url: str, body: dict[str, Any], leave_after: int | None = None) -> Response:
-    """Send a request and read its events; disconnect after ``leave_after`` of them."""
+    """Send a request and read its events; disconnect after ``leave_after`` events, if given."""
     response, connection = Response(time.perf_counter()), _connection(url)
     try:
         streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
@@ -107,7 +107,7 @@ def _events(lines: Any) -> Iterator[dict[str, Any]]:
 
 
 def prompts(count: int, seed: int) -> list[str]:
-    """Return random pieces of the text, of about ``count`` characters."""
+    """Return random pieces of Shakespeare, of about ``count`` characters each."""
     text, draw = gzip.decompress(TEXT.read_bytes()).decode("ascii"), random.Random(seed)
     return [
         text[(place := draw.randrange(len(text) - 2 * count)) : place + draw.randint(count // 2, 2 * count)]
@@ -143,13 +143,13 @@ def row_of(answers: list[Response], seconds: float) -> list[str]:
 
 
 def compare(urls: dict[str, str], options: argparse.Namespace, console: Console) -> None:
-    """Print a table for all servers and numbers of callers."""
+    """Measure each server with each number of callers, and print a table."""
     table = Table("server", title="Completions by events", title_justify="left")
     for column in ("callers", "tokens/s", "first token ms, 50 %", "99 %", "between ms, 50 %", "99 %", "lost"):
         table.add_column(column, justify="right")
     for callers in options.callers:
         for name, url in urls.items():
-            # Other prompts warm up the server, as some keep the states of prompts that they have answered.
+            # The warm-up has other prompts than the measurement, as some servers cache the states of answered prompts.
             load(url, callers, argparse.Namespace(**{**vars(options), "requests": callers}), 100 + callers)
             begun = time.perf_counter()
             answers = load(url, callers, options, callers)
@@ -185,12 +185,12 @@ class Soak:
         }
 
     def prepare(self, requests: int) -> None:
-        """Send each request alone."""
+        """Send each request alone, and store its text for the comparison."""
         for number in range(requests):
             self._alone[number] = ask(self._url, self._body(number)).text
 
     def run(self, seconds: float, callers: int, say: Callable[[str], None]) -> None:
-        """Run callers for some seconds."""
+        """Run ``callers`` callers for ``seconds`` seconds. ``say`` receives a line of progress now and then."""
         end = time.monotonic() + seconds
         threads = [threading.Thread(target=self._call, args=(seed, end)) for seed in range(callers)]
         for thread in threads:
@@ -221,7 +221,7 @@ class Soak:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Run the mode that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", metavar="URL", nargs="?")
     parser.add_argument("--write", metavar="MODEL.gguf", type=Path, help="write a model with random weights, and end")

@@ -3,8 +3,8 @@
     apt install llvm-19                    # llvm-mca; from version 16 on it knows the Neoverse V2
     python benchmarks/cycles.py [--mca llvm-mca-19] [--only TEXT]
 
-A loop is optimal if it takes no more cycles than its multiply-adds alone, without dependencies. All reads count as hits
-in L1, and the code before and after a loop is not counted: measure on a machine for these.
+A loop is optimal if it takes no more cycles than its multiply-adds alone would without dependencies. All reads count as
+hits in L1, and code before and after a loop is not counted; only a measurement on a machine shows these costs.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ import rnngraph as rg
 WANTED = 0.85
 TURNS = 200
 OTHER_ARITHMETIC = re.compile(r"^(v?(add|sub|mul|div)ps|f(add|sub|mul|div)|v(add|sub|mul|div)\.f32)\s", re.MULTILINE)
-"""Arithmetic that an epilogue has, but not a tile's loop over k."""
+"""Arithmetic instructions that occur in epilogues, but not in a tile's loop over k."""
 
 
 @dataclass(frozen=True)
 class Processor:
     """Processor that llvm-mca knows, which runs code for ``target``.
 
-    multiply_add: regular expression of multiply-add instructions, with a group for the accumulator register. alone:
-    instruction that adds to register {0}. sums: number of accumulators, enough that no instruction waits for another.
+    Attributes:
+        multiply_add: Regular expression of multiply-add instructions, with a group for the accumulator register.
+        alone: A multiply-add instruction that accumulates in register {0}.
+        sums: Number of accumulators, enough that no instruction waits for another.
     """
 
     name: str
@@ -117,7 +119,7 @@ def _assembly(net: Callable[[], rg.Tensor], target: str) -> str:
 
 
 def _peak(mca: str, processor: Processor) -> float:
-    """Return the maximum multiply-adds per cycle."""
+    """Return the maximum number of multiply-add instructions per cycle."""
     return processor.sums / _cycles(mca, processor, "\n".join(map(processor.alone.format, range(processor.sums))))
 
 
@@ -139,7 +141,7 @@ def inner_loops(assembly: str) -> Iterator[str]:
     """Yield the instructions of every innermost loop."""
     labels: dict[str, int] = {}
     lines: list[str] = []
-    last_head = 0  # loops that begin before it and end after it contain another loop
+    last_head = 0  # a loop that begins before this line and ends after it contains another loop
     for line in assembly.splitlines():
         text = line.split("#" if "%" in line else "//")[0].split("@ ")[0].strip()
         if re.fullmatch(r"[\w.$]+:", text):

@@ -3,12 +3,12 @@
     pip install '.[engines]'
     python benchmarks/engines.py [--workers 1 2] [--sequences N] [--rounds N] [--only NAME …] [--markdown]
 
-It prints three tables. The first is the program as it is sent to a worker: its bytes, the times to pickle and to load
-it, and its first call with and without compilation. The second has the sequences per second in this process by batch
-size. The third has, for every engine and number of workers, the time to the first result from a cold start, the
-sequences per second when it is warm, and the efficiency. The efficiency is that rate divided by the number of workers
-and by the rate of this process alone. Ray's actors end with each run, so that their rate includes their start. Parts
-have equal sizes, and every worker has one thread.
+It prints three tables. The first is about the program as it is sent to a worker: its bytes, the times to pickle and to
+load it, and its first call with and without compilation. The second has the sequences per second in this process, by
+batch size. The third has, for every engine and number of workers, the time to the first result from a cold start, the
+sequences per second once the workers are warm, and the efficiency: this rate, divided by the number of workers and by
+the rate of this process alone. Ray's actors end with each run, so their rate includes their start. Parts have equal
+sizes, and every worker has one thread.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ ENGINES: dict[str, tuple[str, Callable[[rg.Program, int], Any]]] = {
     "Ray, tasks": ("ray", lambda program, workers: ray(program, workers, actors=False)),
     "Ray, actors": ("ray", lambda program, workers: ray(program, workers, actors=True)),
 }
-"""Package that each engine needs, and the engine, by name."""
+"""(Package that the engine needs, context manager of the engine), by name."""
 
 
 # Measurements ----------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def travelling(folder: Path) -> list[tuple[str, str]]:
-    """Return rows about the program as it is sent to a worker."""
+    """Return table rows (quantity, figure) about the program as it is sent to a worker."""
     fresh, feeds = net(False), {"x": parts_of(PART)[0]["x"]}
     compiling = seconds(lambda: fresh.inference(feeds))
     program = net(folder)

@@ -4,11 +4,11 @@
     python benchmarks/estimators.py [--sets NAME …] [--seeds N] [--epochs N] [--only NAME …] [--markdown]
 
 Every contender is trained on the archive's training part and measured on its test part, on one core. The recurrent nets
-of both sides are the same: standardised features, one bidirectional GRU, a dense layer, Adam, the same batch size,
-epochs and learning rate. A second pair reads the mean of all outputs. aeon's classifiers have their defaults:
-MiniRocket with its linear classifier, and the nearest neighbour by dynamic time warping. Accuracies are means over
-seeds, with minimum and maximum; seconds are medians. A first fit of one epoch is not counted, so that cached code is
-available. Keras compiles each model with JAX, which its seconds include.
+of rnngraph and Keras are the same: standardised features, one bidirectional GRU, a dense layer, Adam, and the same
+batch size, epochs and learning rate. A second pair reads the mean of all outputs instead of the last states. aeon's
+classifiers have their defaults: MiniRocket with its linear classifier, and the nearest neighbour by dynamic time
+warping. Accuracies are means over seeds, with minimum and maximum; seconds are medians. A first fit of one epoch, which
+fills caches of code, is not counted. Keras compiles each model with JAX; its seconds include the compilation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ UNITS, BATCH, RATE = 64, 16, 3e-3
 
 
 class Part(NamedTuple):
-    """Part of a data set. X: a list of arrays [time, features]. y: labels."""
+    """Part of a data set: X, a list of arrays [time, features], and y, the labels."""
 
     X: list[np.ndarray]
     y: np.ndarray
@@ -45,7 +45,7 @@ Contender = Callable[[Part, Part, int, int], np.ndarray]
 
 
 def load(name: str) -> tuple[Part, Part]:
-    """Return a data set of aeon's package, whose arrays are [features, time]."""
+    """Return (training part, test part) of a data set in aeon's package, with arrays transposed to [time, features]."""
     from aeon.datasets import load_classification
 
     parts = []
@@ -77,7 +77,7 @@ def keras(train: Part, test: Part, seed: int, epochs: int) -> np.ndarray:
     steps = np.concatenate(train.X)
     mean, scale = steps.mean(0), steps.std(0)
     longest = max(len(item) for item in (*train.X, *test.X))
-    unlike = np.float32(1e6)  # fills the steps after a sequence's end
+    unlike = np.float32(1e6)  # fills the steps after a sequence's end, and occurs in no sequence
 
     def padded(part: Part) -> np.ndarray:
         return np.stack(
@@ -115,7 +115,7 @@ def dtw_neighbour(train: Part, test: Part, seed: int, epochs: int) -> np.ndarray
 
 
 def fitted(model: Any, train: Part, test: Part) -> np.ndarray:
-    """Return the test labels from one of aeon's classifiers."""
+    """Fit one of aeon's classifiers, and return its labels for the test part."""
 
     def own(part: Part) -> Any:
         items = [item.T.astype(np.float64) for item in part.X]
@@ -135,7 +135,7 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def measured(contender: Contender, train: Part, test: Part, seeds: int, epochs: int) -> tuple[list[float], list[float]]:
-    """Return accuracies, and seconds of fit and prediction together, one of each for each seed."""
+    """Return (test accuracy for each seed, seconds of fit and prediction for each seed)."""
     contender(train, test, 0, 1)
     accuracies, seconds = [], []
     for seed in range(seeds):
@@ -176,7 +176,7 @@ def main() -> None:
         for title in options.only or CONTENDERS:
             try:
                 accuracies, seconds = measured(CONTENDERS[title], train, test, options.seeds, options.epochs)
-            except ValueError:  # MiniRocket takes no sequences of different lengths
+            except ValueError:  # MiniRocket does not support sequences of different lengths
                 table.add_row(name, shape, title, "not offered", "", "")
                 continue
             spread = f"{min(accuracies):.3f} to {max(accuracies):.3f}"

@@ -1,10 +1,10 @@
-"""Measure the time to add gradients over processes, and compare it with the model of docs/many_machines.md.
+"""Measure the time to add gradients over MPI processes, and compare it with the model of docs/many_machines.md.
 
     mpiexec -n 2 python benchmarks/exchange.py [--shards 8] [--rounds 50]
 
-Rank 0 prints a line for each size of gradients. The model's parameters are measured between ranks 0 and 1 in the same
-run: the seconds of a message of 8 bytes, the bytes per second of a message of each size, and the speed at which one
-process adds two arrays of that size. Waiting processes spin, so run no more of them than the machine has cores.
+Rank 0 prints a line for each size of gradients. The model's parameters are measured in the same run: between ranks 0
+and 1, the seconds of a message of 8 bytes, and the bytes per second of a message of each size; and the speed at which
+one process adds two arrays of each size. Waiting processes spin, so run no more processes than the machine has cores.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
         levels = math.ceil(math.log2(processes))
         messages = 2 * levels * one_way
         mine = math.ceil(options.shards / processes)
-        additions = (math.ceil(mine / 2) + mine + levels) * one_sum  # every second leaf is copied, and so is the sum
+        additions = (math.ceil(mine / 2) + mine + levels) * one_sum  # every second leaf is copied, and the sum too
         if ranks.is_first:
             rate = f"{size / (one_way - latency) / 1e9:.1f}" if one_way > latency else ""
             print(
@@ -62,7 +62,7 @@ def added(tree: ShardTree, leaf: Packed, packing: Packing, total: Packed) -> Non
 
 
 def seconds(work: Callable[[], object], rounds: int) -> float:
-    """Return the median of rounds that begin at the same time in all processes."""
+    """Return the median seconds of ``work`` over rounds that begin at the same time in all processes."""
     times = []
     for _ in range(rounds):
         WORLD.Barrier()
@@ -73,7 +73,7 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
 
 
 def message_seconds(size: int, rounds: int) -> float:
-    """Return half of a message's round trip from rank 0 to 1 and back; the same value on all ranks."""
+    """Return half of the seconds of a message's round trip from rank 0 to 1 and back; the same value on all ranks."""
     array, took = np.zeros(size, np.uint8), 0.0
     if WORLD.Get_size() > 1:
         for _ in range(3):

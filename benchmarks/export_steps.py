@@ -1,4 +1,4 @@
-"""Measure steps of an exported net that C calls: median, 99.9 % and maximum of a million steps.
+"""Measure steps of an exported net that C calls: median, 99.9th percentile and maximum of a million steps.
 
     python benchmarks/export_steps.py [--steps 1000000] [--rounds 3] [--only LSTM] [--markdown]
 
@@ -41,7 +41,7 @@ def build(cell: str, inputs: int, units: int, folder: Path, compiler: str) -> Pa
 
 
 def measured(program: Path, steps: int, rounds: int) -> list[float]:
-    """Return the table's columns, medians over rounds or maxima, and the machine's longest pause."""
+    """Return the table's columns, medians over rounds (maxima for worst steps), and the machine's longest pause."""
     runs = []
     for _ in range(rounds):
         done = subprocess.run([program, str(steps)], check=True, capture_output=True, text=True)

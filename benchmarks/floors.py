@@ -1,6 +1,6 @@
-"""Lower bounds of times on this machine: a cell's operations at peak rates, and its weights at the read rate.
+"""Lower bounds (floors) of times on this machine: a cell's operations at peak rate, and its weights at the read rate.
 
-The rates are measured at each call. ``PRODUCTS`` leaves out the elementwise work.
+The rates are measured at each call. ``FLOOR`` includes the elementwise work, and ``PRODUCTS`` only matrix products.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from tails import KINDS, tail_seconds
 from workloads import Row
 
 MAX_FEW_STEPS = 16
-"""Number of steps below which the time to read the input's weights counts."""
+"""Maximum number of steps for which the time to read the input's weights counts; more steps amortise it."""
 
 
 FLOOR, PRODUCTS = "floor", "floor of products"
 
 
 def forward_seconds(row: Row) -> dict[str, float]:
-    """Return the floor of a forward pass: the input's products of all steps, then the steps.
+    """Return the floors of a forward pass, by name: the products with the inputs of all steps, then the steps.
 
     A step takes the time of its products and elementwise work, or the time to read its weights if that is longer.
     """
@@ -28,10 +28,10 @@ def forward_seconds(row: Row) -> dict[str, float]:
 
 
 def training_seconds(row: Row) -> dict[str, float]:
-    """Return the floor of training: three times the forward multiply-adds, without the gradient of the net's input.
+    """Return the floors of training, by name: about three times the forward multiply-adds.
 
-    It counts the forward part; the state's gradient back through every step, which reads the weights again; the
-    gradients of both kernels, each a product over all steps; and the gradient of the input of all layers except the
+    They count the forward pass; the state's gradient back through every step, which reads the weights again; the
+    gradients of both kernels, each a product over all steps; and the gradients of the inputs of all layers except the
     first.
     """
     floor = _Floor(row)
@@ -42,17 +42,17 @@ def training_seconds(row: Row) -> dict[str, float]:
 
 
 def matrices_seconds(count: int, rows: int, depth: int, columns: int) -> dict[str, float]:
-    """Return the floor of a batch of products: their multiply-adds, or their reads and writes if these take longer."""
+    """Return the floor of a batch of matrix products: multiply-adds, or memory traffic if that takes longer."""
     work = 2.0 * count * rows * depth * padded(columns) / machine.flops()
     moved = _stream_seconds(count * (rows * depth + depth * columns + rows * columns))
     return {FLOOR: max(work, moved), PRODUCTS: work}
 
 
 class _Floor:
-    """Seconds of one layer's parts in all directions, at the rates of this moment.
+    """Minimum seconds of the parts of one layer's work, in all directions, at the rates of this moment.
 
-    Directions are independent, so that they can run in turn, each with its weights in cache. Rows that have ended cost
-    nothing: a step takes the products of the other rows.
+    Directions are independent, so they can run in turn, each with its weights in cache. Rows that have ended cost
+    nothing: a step computes the products of the other rows.
     """
 
     def __init__(self, row: Row) -> None:
@@ -60,7 +60,7 @@ class _Floor:
         lengths = row.lengths()
         lengths = np.full(row.batch, row.time) if lengths is None else lengths
         self.running = (np.arange(row.time)[:, None] < lengths).sum(1)
-        """Number of rows that still run, by step."""
+        """Number of rows that have not ended, by step."""
         self.state_weights = row.products.state * padded(row.units) * row.hidden
         if row.projection:  # product with the output, once a step
             self.state_weights += padded(row.projection) * row.units
@@ -69,10 +69,10 @@ class _Floor:
         if row.cell in KINDS:
             forward, both = tail_seconds(row.cell), tail_seconds(row.cell, training=True)
         self.tails = {FLOOR: (forward, both - forward), PRODUCTS: (0.0, 0.0)}
-        """Seconds of a unit's elementwise work in a step, forward and backward; 0 if unknown."""
+        """(Forward, backward) seconds of a unit's elementwise work in a step, by floor; 0 where it is not counted."""
 
     def inputs(self, width: int) -> float:
-        """Return the seconds of products independent of the state; at few steps, reading their weights takes longer."""
+        """Return the seconds of the products with the inputs, or of reading their weights at few steps if longer."""
         row = self.row
         columns = row.products.inputs * width + row.products.between * row.units
         weights = padded(row.units) * columns
@@ -90,11 +90,11 @@ class _Floor:
 
 
 def _stream_seconds(weights: int) -> float:
-    """Return the seconds to read float32 weights repeatedly from the cache that can hold them."""
+    """Return the seconds to read float32 weights once, from the smallest cache that holds them."""
     return 4 * weights / machine.reads(4 * weights) if weights else 0.0
 
 
 def padded(columns: int) -> int:
-    """Return a kernel's columns, rounded up to whole vectors."""
+    """Return the number of a kernel's columns, rounded up to whole vectors."""
     lanes = machine.target().lanes(4)
     return -(-columns // lanes) * lanes

@@ -2,9 +2,9 @@
 
     python benchmarks/language_model.py [--seeds N] [--epochs N] [--only rnngraph|torch] [--json FILE]
 
-Both sides have the example's net, text, streams, windows, carried state, dropout, learning rate, clipping and
-distributions of initial values. The result is the mean over seeds of the bits per character of the held-out text after
-the last epoch.
+Both have the example's net, text, streams, windows, carried state, dropout, learning rate, clipping and distributions
+of initial values. The result is the mean over seeds of the bits per character of the held-out text, after the last
+epoch.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def ours(epochs: int, seed: int) -> float:
 
 
 def torch_net(torch: Any) -> Any:
-    """Return the same net as a torch module, from ids [batch, time] and states to (logits, states)."""
+    """Return the net as a torch module: a function of ids [batch, time] and states that returns (logits, states)."""
 
     class Model(torch.nn.Module):
         def __init__(self) -> None:

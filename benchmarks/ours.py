@@ -1,4 +1,4 @@
-"""rnngraph's side of every workload, with the same functions as a peer's module (see ``peers``)."""
+"""rnngraph's calls for every workload, by the same functions as in a peer's module (see ``peers``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import rnngraph as rg
 
 
 def inference(row: Row, threads: int = 1) -> list[Call]:
-    """Return calls with fresh results and with the caller's arrays."""
+    """Return two variants of an inference call: with new result arrays, and with the caller's."""
     compiled, feeds = loaded(row, with_loss=False, threads=threads)
     out = compiled.inference(feeds)
     return [lambda: compiled.inference(feeds), lambda: compiled.inference(feeds, out=out)]
@@ -26,7 +26,7 @@ def training(row: Row, threads: int = 1) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return one step of a stream, which keeps its state."""
+    """Return the call of one step of a stream, which keeps its state."""
     stream = stream_of(row)
     x = np.ascontiguousarray(row.batch_major()[:, 0])
     return [lambda: stream.step(x=x)]
@@ -38,7 +38,7 @@ def stream_of(row: Row) -> Any:
 
 
 def outputs(row: Row, result: Any) -> np.ndarray:
-    """Return the outputs of inference, [time, batch, directions × hidden]; for a step, of one step."""
+    """Return the outputs of inference, [time, batch, directions × hidden], or of one step, without time."""
     if row.bidirectional:
         return np.concatenate([result["fw"], result["bw"]], -1).transpose(1, 0, 2)
     return result[None] if result.ndim == 2 else result.transpose(1, 0, 2)
@@ -73,7 +73,14 @@ def cell(row: Row) -> Any:
 
 
 def program(row: Row, with_loss: bool, with_lengths: bool = False, **options: Any) -> rg.Program:
-    """Return the compiled program. The loss is the mean of all squared outputs. options: arguments of ``compile``."""
+    """Return the compiled program of a workload.
+
+    Args:
+        row: The workload.
+        with_loss: True for a loss, the mean of all squared outputs.
+        with_lengths: True for rows with lengths as an input.
+        options: Options of ``rg.compile``.
+    """
     lengths = rg.placeholder("n", (None,), "int64") if with_lengths else None
     declared = _declared(row, lengths)
     halves = list(declared.values()) if isinstance(declared, dict) else [declared]
@@ -83,7 +90,7 @@ def program(row: Row, with_loss: bool, with_lengths: bool = False, **options: An
 
 
 def _declared(row: Row, lengths: Any) -> Any:
-    """Return outputs, with the driver's forward and backward outputs separate."""
+    """Declare the net, and return its outputs; those of a bidirectional net's last layer as a pair."""
     if row.cell == "decode":
         first = rg.placeholder("first", (None, row.units))
         outputs, _, _ = rg.dynamic_decode(
@@ -105,7 +112,7 @@ def _declared(row: Row, lengths: Any) -> Any:
 
 
 def loaded(row: Row, with_loss: bool, **options: Any) -> tuple[rg.Program, dict[str, np.ndarray]]:
-    """Return the program with the workload's weights, and its feeds."""
+    """Return (program with the workload's weights, its feeds by name)."""
     lengths = row.lengths()
     compiled = program(row, with_loss, lengths is not None, **options)
     compiled.parameters.load(weights.as_parameters(row, compiled.parameters))
@@ -120,7 +127,7 @@ def loaded(row: Row, with_loss: bool, **options: Any) -> tuple[rg.Program, dict[
 
 
 def ended(row: Row, kind: str) -> dict[str, Call]:
-    """Return calls without lengths, and with lengths of several means: evenly spread from 1 on, and all equal."""
+    """Return calls by name: without lengths, and with lengths of several means, evenly spread or all equal."""
     cases: dict[str, np.ndarray | None] = {"rnngraph": None, "all 100 %": np.full(row.batch, row.time)}
     for share in (50, 25):
         cases[f"mean {share} %"] = spread_lengths(row, share)
@@ -138,13 +145,13 @@ def _with_lengths(row: Row, kind: str, lengths: np.ndarray | None) -> Call:
 
 
 def narrow(row: Row, **options: str) -> tuple[Call, np.ndarray]:
-    """Return a call with weights of one form, and its result."""
+    """Return (inference call with options of ``rg.compile`` such as ``weights="int8"``, its result)."""
     compiled, feeds = loaded(row, with_loss=False, **options)
     return lambda: compiled.inference(feeds), compiled.inference(feeds)
 
 
 def training_after_change(row: Row) -> Call:
-    """Return a training call with new parameters each time, so that packed copies of them are built again."""
+    """Return a training call that changes the parameters first, so that packed copies of them are rebuilt."""
     compiled, feeds = loaded(row, with_loss=True)
     parameters = compiled.parameters
 
@@ -156,7 +163,7 @@ def training_after_change(row: Row) -> Call:
 
 
 def train_step(row: Row) -> Call:
-    """Return a trainer's step: gradients, clipped by their norm, and Adam's update."""
+    """Return the call of a trainer's step: gradients, clipped by their norm, and Adam's update."""
     compiled, feeds = loaded(row, with_loss=True)
     trainer = rg.Trainer(compiled, rg.Adam(1e-3), clip_norm=1.0)
     return lambda: trainer.step(**feeds)

@@ -37,7 +37,7 @@ Ratios = Mapping[str, Mapping[str, float]]
 
 
 def ratios_of(table: Path) -> Ratios:
-    """Return the ratios of a table of inference or training, whose cells end in ``(1.43×)``."""
+    """Return the ratios in a CSV table of inference or training, whose cells end in ``(1.43×)``."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = [*csv.DictReader(file)]
     first = next(iter(rows[0]))
@@ -84,7 +84,7 @@ def draw(records: list[Record], file: Path) -> None:
     for cell, line in zip(cells, panels, strict=True):
         for axis, panel in zip(axes, line, strict=True):
             chosen = [record for record in records if record["cell"] == cell and record["axis"] == axis]
-            if not chosen:  # no record, in a run of some rows only
+            if not chosen:  # a run of selected rows may have no record here
                 panel.set_axis_off()
                 continue
             _panel(panel, sorted(chosen, key=lambda record: record["value"]))
@@ -137,12 +137,12 @@ def draw_engines(factors: Mapping[tuple[str, str], float], file: Path) -> None:
 
 
 def engines_of(records: list[Record]) -> dict[tuple[str, str], float]:
-    """Return the ratios in a run's records."""
+    """Return {(net, engine): ratio} from the records of a run."""
     return {(r["row"], r["engine"]): ratio(r["times"], "engine", "rnngraph") for r in records}
 
 
 def engines_in(table: Path) -> dict[tuple[str, str], float]:
-    """Return the ratios in a table of engines."""
+    """Return {(net, engine): ratio} from a CSV table of engines."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = [*csv.DictReader(file)]
     return {(row["workload"], row["its engine"]): float(row["times as long"].removesuffix("×")) for row in rows}
@@ -158,7 +158,7 @@ def _pyplot() -> Any:
 
 
 def _stacked(pyplot: Any, heights: list[int], size: tuple[float, float]) -> tuple[Any, Any]:
-    """Return a figure and its panels [panels, 1], one below the other, with heights by their numbers of rows."""
+    """Return (figure, panels [panels, 1]), with one panel below the other. ``heights`` are in rows."""
     ratios = {"height_ratios": heights, "sharex": True, "squeeze": False}
     return pyplot.subplots(len(heights), 1, figsize=size, layout="constrained", **ratios)
 

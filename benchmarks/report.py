@@ -1,4 +1,4 @@
-"""Results of runs: stored as JSON, merged over runs, and printed as Markdown tables."""
+"""Stores results of runs as JSON, merges them over runs, and prints them as tables."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from rich.table import Table
 MISSING = "not installed"
 
 PEERS = ("onnxruntime", "torch", "torch.compile", "jax", "tensorflow")
-"""Order of the peers' columns, after all others."""
+"""Order of the peers' columns, which follow all other columns."""
 
 Run = dict[str, Any]
-"""``machine``, ``limits``, ``versions`` by peer, ``rounds``, and ``records`` by group."""
+"""Result of a run in JSON: ``machine``, ``limits``, ``versions`` by peer, ``rounds``, and ``records`` by group."""
 
 
 def read(file: Path) -> list[Run]:
@@ -33,7 +33,7 @@ def append(file: Path, run: Run) -> None:
 
 
 def headlines(runs: list[Run]) -> list[str]:
-    """Return a line for each machine and set of peers, with the median of its limits."""
+    """Return one line for the runs on each machine with the same peers, with medians of the machine's limits."""
     alike: dict[str, list[Run]] = {}
     for run in runs:
         versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items()) or "no peers"
@@ -51,7 +51,7 @@ def _limits(runs: list[Run]) -> str:
 
 
 def records(runs: list[Run], group: Group) -> list[Record]:
-    """Return a group's records in the order in which their rows first appear; a row's last record counts."""
+    """Return a group's records, one for each row: the last one, in the order in which the rows first appear."""
     by_row: dict[str, Record] = {}
     for run in runs:
         for record in run["records"].get(group.name, ()):
@@ -72,7 +72,7 @@ def print_tables(runs: list[Run], console: Console) -> None:
 
 
 def write_tables(runs: list[Run], folder: Path) -> None:
-    """Write a CSV file for each group, from which pages take their tables."""
+    """Write a CSV file for each group, from which the tables of the documentation are generated."""
     folder.mkdir(parents=True, exist_ok=True)
     for group, rows in tables(runs):
         with (folder / f"{group.name}.csv").open("w", encoding="utf-8", newline="") as file:
@@ -82,7 +82,7 @@ def write_tables(runs: list[Run], folder: Path) -> None:
 def tables(runs: list[Run]) -> Iterator[tuple[Group, list[list[str]]]]:
     """Yield each group and its table, whose first row has the heads of columns.
 
-    A row that is in several runs shows the last figure of every peer in them.
+    A row that is in several runs has the last figure of every peer.
     """
     versions = {name: version for run in runs for name, version in run["versions"].items() if version != MISSING}
     for group in GROUPS:

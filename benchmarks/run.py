@@ -1,4 +1,4 @@
-"""Compare rnngraph with its peers and with the floor of this machine.
+"""Compare the times of rnngraph, of its peers, and of the floor (the minimum time on this machine).
 
     python benchmarks/run.py [--only GROUP] [--rounds N] [--target NAME] [--json FILE] [--csv FOLDER] [--picture FILE]
                              [ROW …]
@@ -8,8 +8,8 @@ threads, lengths, step, calls, pools, profile, compile, memory, recompute, recur
 --only, all except threads, large, engines and sweep. ROW: only rows whose name contains one of these. --target:
 measures inference, cells, training and onestep (code, floor and peers) for a processor with fewer features, such as
 x86-64-v3; onnxruntime and tract always use all features. All groups except threads run on one pinned core. Peers with
-other results are left out with a warning. Each round measures the machine's limits and every contender in turn.
-Shared machines change their speed from second to second, so ratios are taken within a round and their medians shown.
+different results are left out with a warning. Each round measures the machine's limits and every contender in turn.
+Shared machines change their speed from second to second, so ratios are computed within a round; tables show medians.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rich.console import Console
 
 ROUNDS = 9
 ON_REQUEST = ("sweep", "threads", "engines", "large")
-"""Groups that run only by name."""
+"""Groups that run only if ``--only`` names them."""
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""Measurement of a cell's elementwise work, without its matrix products, for the floor.
+"""Measures the elementwise work of a cell, without its matrix products, for the floor.
 
-In the cell's equations, one multiply-add of the unit's own state replaces each product. Functions and arithmetic stay
-the same, state and coefficients fit into L1, and there are enough rows that no step waits for the last one.
+In the cell's equations, a multiply-add of the unit's state replaces each matrix product. Functions and arithmetic stay
+the same, state and coefficients fit into L1, and there are enough rows that no step waits for the previous one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KINDS = ("RNN", "LSTM", "GRU", "GRU before", "peephole", "own peephole")
 
 
 class Tail(rg.Cell):
-    """Unit of a cell of ``kind``, without its matrix products."""
+    """Cell of one unit with the equations of ``kind``, without matrix products."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -76,7 +76,7 @@ def _least(call: Call) -> float:
 
 @lru_cache(maxsize=2 * len(KINDS))
 def _call(kind: str, training: bool) -> Callable[[int], object]:
-    """Return a call over a number of steps: it gives the last state, or the gradient of the first one."""
+    """Return a function that runs a number of steps, and returns the last state or, for training, the gradient."""
     cell = Tail(kind)
     first = rg.state_placeholder("first", cell)
     x = rg.placeholder("x", (ROWS, None, 1))

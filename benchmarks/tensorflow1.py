@@ -2,11 +2,12 @@
 
     python benchmarks/tensorflow1.py [PROGRAM …] [--tensorflow PYTHON] [--repeats 3]
 
-The programs are those of the tests: by default those of ``tests/fixtures/tensorflow_published.py`` and
-``tensorflow_repositories.py``, with ``all`` every one. Columns: number of names of ``tf`` that a program uses; largest
-difference of its fetches from TensorFlow's, relative to the largest number of the same fetch; CPU seconds of the first
-run, which compiles, and of the shortest later run, whose code is cached. With ``--tensorflow``, PYTHON runs them, too:
-one with TensorFlow 1.15.5, or with TensorFlow 2 and tf_keras, which can't run programs that need contrib.
+PROGRAM names programs of the tests: by default those of ``tests/fixtures/tensorflow_published.py`` and
+``tensorflow_repositories.py``; ``all`` selects every program. Columns: number of names of ``tf`` that a program uses;
+largest difference of its fetches from TensorFlow's, relative to the largest number of the same fetch; CPU seconds of
+the first run, which compiles, and of the shortest later run, whose code is cached. With ``--tensorflow``, the
+interpreter PYTHON runs the programs too. It must have TensorFlow 1.15.5, or TensorFlow 2 and tf_keras, which can't run
+programs that need contrib.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Named:
 
 
 def recorded(name: str, dtype: str) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
-    """Return the initial values of each session, and TensorFlow's fetches."""
+    """Return (initial values of the variables for each session, TensorFlow's fetches), as the tests recorded them."""
     sessions: dict[int, dict[str, np.ndarray]] = {}
     with np.load(FIXTURES / "tensorflow_programs" / f"{name}_{dtype}.npz") as file:
         for key in file.files:
@@ -75,7 +76,7 @@ def recorded(name: str, dtype: str) -> tuple[list[dict[str, np.ndarray]], np.nda
 
 
 def once(tf: Any, name: str, dtype: str) -> tuple[float, float]:
-    """Run once, and return (largest difference, CPU seconds)."""
+    """Run a program once, and return (largest relative difference from the recorded fetches, CPU seconds)."""
     values, expected = recorded(name, dtype)
     tf.reset_default_graph()
     with tempfile.TemporaryDirectory() as folder:
@@ -88,13 +89,13 @@ def once(tf: Any, name: str, dtype: str) -> tuple[float, float]:
 
 
 def measured(tf: Any, cases: list[list[str]], repeats: int) -> list[tuple[float, float, float]]:
-    """Return (largest difference, CPU seconds of the first run, least of the later ones) of each case."""
+    """Return (largest difference, CPU seconds of the first run, minimum of the later runs) of each case."""
     measurements = [[once(tf, name, dtype) for _ in range(1 + repeats)] for name, dtype in cases]
     return [(max(item for item, _ in runs), runs[0][1], min(item for _, item in runs[1:])) for runs in measurements]
 
 
 def of_tensorflow(python: str, cases: list[list[str]], repeats: int) -> dict[str, list[float]]:
-    """Run cases under TensorFlow in a process of its own. Leaves out those that it can't run."""
+    """Run cases under TensorFlow in another process, and return its results by case, without cases that fail."""
     command = [python, __file__, "--inside", json.dumps([cases, repeats])]
     # Keras 3 has none of TensorFlow 1's cells.
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
@@ -104,7 +105,7 @@ def of_tensorflow(python: str, cases: list[list[str]], repeats: int) -> dict[str
 
 
 def inside(task: str) -> None:
-    """Run in the process of TensorFlow: print the results as JSON, by program and dtype."""
+    """Run the cases in ``task`` in TensorFlow's process, and print the results as JSON, by program and dtype."""
     import tensorflow as tf
 
     cases, repeats = json.loads(task)
@@ -120,7 +121,7 @@ def inside(task: str) -> None:
 
 
 def main() -> None:
-    """Print the table."""
+    """Run the programs that the command line names, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("programs", nargs="*")
     parser.add_argument("--tensorflow", metavar="PYTHON")

@@ -1,4 +1,4 @@
-"""Interleaved rounds: each measures the machine's limits, then every contender in turn."""
+"""Measures contenders in interleaved rounds: each round measures the machine's limits, then every contender in turn."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def measure(
     pause: float = 0.0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Times:
-    """Return the seconds for a call by contender, one figure for each round, in which ``floors`` measures the machine.
+    """Return the seconds of a call in each round, by contender.
 
     Args:
         calls: Contenders by name.
-        floors: Seconds by name that no contender can beat.
-        rounds: Turns of each contender.
-        pause: Seconds before each turn, in which the threads of the contender before go to sleep.
-        clock: Clock in seconds. ``time.process_time`` leaves out the time of other processes.
+        floors: Function that measures the machine, and returns the minimum seconds of any contender, by name.
+        rounds: Number of rounds.
+        pause: Seconds before each turn, in which the threads of the previous contender go to sleep.
+        clock: Clock in seconds. ``time.process_time`` excludes the time of other processes.
     """
     times: Times = {name: [] for name in calls}
     repeats = {name: _repeats(call) for name, call in calls.items()}
@@ -47,7 +47,7 @@ def measure(
 
 
 def settled(call: Call, seconds: float = 1.5) -> Call:
-    """Return a call after a warm-up, in which code that still tests numbers of threads settles on one."""
+    """Return a call after a warm-up of ``seconds``, in which rnngraph chooses its number of threads."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         call()
@@ -55,7 +55,10 @@ def settled(call: Call, seconds: float = 1.5) -> Call:
 
 
 def fastest(*calls: Call) -> Call:
-    """Return the fastest of several variants of a call, after one call to warm up. A single one is not called."""
+    """Return the fastest of several variants of a call, each measured after a warm-up call.
+
+    A single variant is returned without calling it.
+    """
     if len(calls) == 1:
         return calls[0]
 
@@ -82,7 +85,7 @@ def median(times: Times, name: str) -> float:
 
 
 def spread(times: Times, name: str) -> float:
-    """Return the range over all rounds, relative to the median."""
+    """Return (maximum - minimum) / median over all rounds of a contender."""
     return (max(times[name]) - min(times[name])) / median(times, name)
 
 

@@ -1,4 +1,4 @@
-"""torch modules that start from the distributions of rnngraph's cells, so that trainings can be compared."""
+"""Initializes torch modules from the distributions of rnngraph's cells, so that trainings can be compared."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def initialize_recurrent(torch: Any, layer: Any) -> None:
-    """Initialise a torch layer like TensorFlow's cell, and keep at zero the bias that the cell lacks.
+    """Initialise a torch layer like TensorFlow's cell, with zeros, without gradients, for the bias that the cell lacks.
 
-    Kernels are Glorot-uniform over one fused matrix [inputs + units, gates × units]. torch has two biases that act as
-    their sum: the second stays at zero, except the one inside the GRU's reset, which rnngraph's cell has too.
+    Kernels are Glorot-uniform over one fused matrix [inputs + units, gates × units]. torch adds two biases, of which
+    the second stays at zero, except inside the GRU's reset, where rnngraph's cell has a second bias too.
     """
     kernel, recurrent = layer.weight_ih_l0.data, layer.weight_hh_l0.data
     inputs, units = kernel.shape[1], recurrent.shape[1]
@@ -40,6 +40,6 @@ def initialize_dense(torch: Any, layer: Any) -> None:
 
 
 def uniform(weights: Any, fans: int) -> None:
-    """Draw Glorot-uniform weights (Glorot & Bengio 2010). fans: inputs and outputs together."""
+    """Draw Glorot-uniform weights (Glorot & Bengio 2010) in place. ``fans`` is the number of inputs plus outputs."""
     limit = math.sqrt(6.0 / fans)
     weights.uniform_(-limit, limit)

@@ -1,4 +1,4 @@
-"""Weights of every workload, drawn once for all contenders, and their conversion to rnngraph's parameters."""
+"""Draws the weights of a workload, which all contenders share, and converts them to rnngraph's parameters."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ NORMS = ("input", "transform", "forget", "output", "state")
 def drawn(row: Row) -> list[Arrays]:
     """Return weights by layer and direction: W [width, gates × units], U [hidden, gates × units], b, and more.
 
-    Gates are in rnngraph's order. Biases have small letters. Some cells also have c, the bias inside a GRU's reset; P
-    [3, units], the peepholes i, f, o; R [units, projection], the projection; V and v, a first map of the input; G and S
-    [5, units], gains and shifts of ``NORMS``; A [units, 3 × units] and K [units, units], the weights of attention.
+    Gates are in rnngraph's order, and biases have small letters. Some cells have further arrays: c, the bias inside a
+    GRU's reset; P [3, units], the peepholes i, f, o; R [units, projection], the projection; V and v, a kernel and bias
+    applied to the input first; G and S [5, units], gains and shifts of ``NORMS``; A [units, 3 × units] and K [units,
+    units], the weights of attention.
     """
     generator, limit = np.random.default_rng(1), row.units**-0.5
     cells = []
@@ -83,7 +84,7 @@ def _shapes(row: Row, width: int) -> dict[str, tuple[int, ...]]:
 
 
 def as_parameters(row: Row, names: Iterable[str]) -> Arrays:
-    """Return the weights as the parameters of rnngraph's program, by these names."""
+    """Return the weights as the parameters of rnngraph's program, which have the names ``names``."""
     cells = [parameters(row, cell) for cell in drawn(row)]
     by_name = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Workloads: layers of a cell over [batch, time, inputs], and a cell that a user wrote."""
+"""Workloads of the benchmarks: layers of a cell over [batch, time, inputs], and a cell as a user would write it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Products:
-    """Counts of a cell's matrix products: with its input, with its state, and of units with units besides the state."""
+    """Numbers of a cell's matrix products: with the input, with the state, and of units by units with other values."""
 
     inputs: int
     state: int
@@ -30,7 +30,7 @@ CELLS_OF_LAYERS = {
     "peephole": Products(4, 4),
     "own peephole": Products(4, 4),
 }
-"""Cells that are also stacked. ``GRU`` resets after the product, as torch does."""
+"""Products of the cells that workloads also stack. ``GRU`` resets after the product, as torch's does."""
 
 VARIANTS = {
     "LayerNormBasicLSTM": Products(4, 4),
@@ -43,14 +43,14 @@ VARIANTS = {
     "MinimalRNN": Products(1, 1, between=1),
     "CFN": Products(3, 2),
 }
-"""Further cells, by name without ``Cell``, with one layer."""
+"""Products of further cells, by class name without ``Cell``, which workloads use with one layer."""
 
 ENTRIES = 64
 DRIVEN = {"attention": Products(3, 7), "decode": Products(0, 6)}
-"""GRUs of 128 units: one attends to a memory of 64 entries (Luong), the other is fed its own outputs.
+"""Products of GRUs of 128 units: one attends to a memory of 64 entries (Luong), the other is fed its own outputs.
 
-Scores and context are two products of a row with the memory, 2 · 64 · 128 multiply-adds, as many as one product of
-units with units.
+Scores and context, two products of a row with the memory, have 2 · 64 · 128 multiply-adds. They count as one product of
+units by units.
 """
 
 
@@ -58,8 +58,10 @@ units with units.
 class Row:
     """Workload: ``layers`` layers of a cell over [batch, time, inputs].
 
-    projection: size of an LSTM's projected output; 0: no projection. bidirectional: True for a forward and a backward
-    cell in each layer. ended: True if rows end early, as in ``lengths``.
+    Attributes:
+        projection: Width of an LSTM's projected output; 0 for no projection.
+        bidirectional: True for a forward and a backward cell in each layer.
+        ended: True if rows end early, at ``lengths``.
     """
 
     cell: str
@@ -156,7 +158,7 @@ CELLS = (
     *(Row(cell, 1, 1000, 64, 128) for cell in ("IndRNN", "SRU")),
     *(Row(cell, batch, 100, 64, 128) for cell in DRIVEN for batch in (1, 32)),
 )
-"""Cells of the group. IndRNN and SRU have no product with their state, so at one row the call's overhead counts."""
+"""Workloads of the group ``cells``. IndRNN and SRU lack products with the state, so call overhead counts at one row."""
 
 TRAINING = (
     Row("RNN", 1, 100, 40, 100, 3),
@@ -176,7 +178,7 @@ TRAINING = (
 )
 
 ONE_STEP = tuple(Row(cell, 1, 1, units, units) for cell in ("LSTM", "GRU") for units in (8, 16, 32, 64, 128))
-"""A stream's workload: one step with carried state in each call."""
+"""Workloads of streams: each call is one step with carried state."""
 
 STEP = (
     Row("LSTM", 1, 100, 128, 128),
@@ -185,7 +187,7 @@ STEP = (
     Row("LSTM", 32, 100, 256, 256, 3),
     Row("GRU", 32, 100, 256, 256, 3),
 )
-"""Nets of 100,000 parameters and more, for which the memory traffic of the update counts."""
+"""Workloads of a trainer's step: nets of 100,000 parameters and more, where the update's memory traffic counts."""
 
 COMPILE = (
     Row("RNN", 32, 100, 100, 100, 3),
@@ -202,26 +204,26 @@ LENGTHS = (
     Row("LSTM", 32, 100, 256, 256),
     Row("LSTM", 32, 100, 128, 128, bidirectional=True),
 )
-"""Batches whose rows end early."""
+"""Workloads with batches whose rows end early."""
 
 NARROW = (
     *(Row(cell, 1, 100, units, units) for cell in ("LSTM", "GRU") for units in (128, 256, 512, 1024)),
     Row("LSTM", 16, 100, 128, 128),
     Row("GRU", 32, 100, 256, 256),
 )
-"""One row, for which reading weights is the bound, and many rows, for which arithmetic is."""
+"""Workloads with narrow weights: one row, where reading weights is the bottleneck, and many, where arithmetic is."""
 
 QUANTIZED = (
     *(Row("LSTM", batch, 20, 100, 320) for batch in (1, 12, 16)),
     *(Row("LSTM", batch, 20, 128, 128) for batch in (1, 16)),
     *(Row("LSTM", batch, 16, 384, 384, layers=3, bidirectional=True) for batch in (1, 16)),
 )
-"""Cells for which onnxruntime's dynamic quantization has an operator."""
+"""Workloads with cells for which onnxruntime's dynamic quantization has an operator."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Row of the sweep: its coordinate on the axis that it belongs to."""
+    """Row of the sweep, with the axis that varies and the row's coordinate on it."""
 
     axis: str
     value: int
@@ -236,7 +238,7 @@ HIDDEN_ONE, HIDDEN_MANY = "hidden size, 1 row", "hidden size, 32 rows"
 
 
 def sweep() -> list[Point]:
-    """Return hidden sizes at one and at 32 rows, batches, and lengths, for an LSTM, a GRU and a simple RNN."""
+    """Return points over hidden sizes (at 1 and 32 rows), batches and lengths, for an LSTM, a GRU and a simple RNN."""
     points = []
     for cell in ("LSTM", "GRU", "RNN"):
         for axis, batch in ((HIDDEN_ONE, 1), (HIDDEN_MANY, 32)):

@@ -49,7 +49,7 @@ program = rg.compile({"logits": logits}, loss=loss, seed=0)
 
 
 def encode(text: str) -> Ids:
-    """Return the number of each character."""
+    """Return the index in `CHARACTERS` of each character of a text."""
     numbers = {character: number for number, character in enumerate(CHARACTERS)}
     return np.array([numbers[character] for character in text], np.int64)
 
@@ -77,7 +77,7 @@ def learning_rate(examples: dict[rg.Tensor, Ids], epochs: int) -> rg.Schedule:
 
 
 def compressed_bits(text: str, after: str) -> float:
-    """Return the bits per character that xz needs for `text` after it has compressed `after`."""
+    """Return the bits per character that xz needs for `text` if it has compressed `after` before."""
     sizes = [len(lzma.compress(seen.encode("ascii"), preset=9)) for seen in (after, after + text)]
     return 8 * (sizes[1] - sizes[0]) / len(text)
 

@@ -3,11 +3,11 @@
     python examples/dates.py            # half a minute
     python examples/dates.py --quick    # a few seconds, in CI
 
-The script generates its own examples: a day in words, such as "thursday 3 march 1977" or "12 aug 05", and the same day
-as 1977-03-03. A bidirectional GRU encodes the letters. A second GRU with attention to them writes ten characters and an
-end sign, each of which is its next input. In training, the correct character replaces its own with a probability that
-decreases (scheduled sampling); the inference graph has no such replacement. One declaration defines both graphs, and
-one native call writes a whole batch.
+The script generates its examples: a day in words, such as "thursday 3 march 1977" or "12 aug 05", and the same day as
+1977-03-03. A bidirectional GRU encodes the letters. A second GRU with attention to the encoded letters writes ten
+characters and an end sign, each of which is its next input. In training, the correct character replaces the written one
+with a probability that decreases (scheduled sampling); the inference graph has no such replacement. One declaration
+defines both graphs, and one native call writes a whole batch.
 """
 
 import argparse
@@ -55,7 +55,7 @@ teacher_prob = rg.placeholder("teacher_prob", shape=())
 
 
 class Writer(rg.Wrapper):
-    """A cell with a score for every character as its output."""
+    """Wrapper that converts a cell's output to a score for every character."""
 
     output_size = len(WRITTEN)
 
@@ -82,7 +82,7 @@ program = rg.compile({"characters": rg.argmax(scores), "steps": steps}, loss=los
 
 
 def examples(count: int, seed: int) -> tuple[list[str], list[str]]:
-    """Return random days, in words and in figures."""
+    """Return `count` random days: (in words, in figures)."""
     generator = np.random.default_rng(seed)
     words, figures = [], []
     for ordinal in generator.integers(FIRST.toordinal(), LAST.toordinal(), count):
@@ -98,7 +98,7 @@ def examples(count: int, seed: int) -> tuple[list[str], list[str]]:
 
 
 def numbers(words: list[str]) -> dict[str, NDArray[np.int64]]:
-    """Return the encoder's feeds: letters as numbers [batch, time], and the number of letters of each row [batch]."""
+    """Return the encoder's feeds: ids of letters [batch, time], and the number of letters of each row [batch]."""
     read = np.zeros((len(words), max(map(len, words))), np.int64)
     for row, word in zip(read, words, strict=True):
         row[: len(word)] = [LETTERS.index(letter) for letter in word]

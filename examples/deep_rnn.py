@@ -45,7 +45,7 @@ program = rg.compile({"logits": logits, "states": states}, loss=loss, seed=0)
 
 
 def load() -> tuple[Feeds, Feeds]:
-    """Return the feeds of the training and of the test utterances.
+    """Return (feeds of the training utterances, feeds of the test utterances).
 
     Coefficients are standardised over the training steps, so that a dropped coefficient, 0, is the mean.
     """
@@ -86,7 +86,7 @@ def train(console: Console, examples: Feeds) -> None:
 
 
 def accuracy(result: rg.Result, labels: NDArray[np.int64]) -> str:
-    """Return the share of utterances whose speaker has the highest score."""
+    """Format the share of utterances whose speaker has the highest score."""
     return f"{(result['logits'].argmax(axis=-1) == labels).mean():.1%}"
 
 
@@ -132,7 +132,7 @@ def median_seconds(call: Callable[[], object], repeats: int = 15) -> float:
 
 
 def show_difference(console: Console) -> None:
-    """Print the dropouts that inference drops, and the ops that only the training graph has."""
+    """Print the dropout layers that inference omits, and the ops that only the training graph has."""
     console.rule("What differs between the two graphs", align="left")
     for line in program.inference.show("graph").splitlines():
         if line.lstrip().startswith("#"):
@@ -172,7 +172,7 @@ def show_masks(console: Console, batch: Feeds, feeds: Feeds) -> None:
 
 
 def verdict(same: bool) -> str:
-    """Return a text: equal bit for bit, or different."""
+    """Return "equal bit for bit" or "different"."""
     return "the same bits" if same else "different"
 
 

@@ -7,8 +7,8 @@
 Each head of a layer carries a matrix of keys and values, which it decays and corrects at every character (Yang, Kautz
 and Hatamizadeh 2025). As in the paper, a short convolution precedes the recurrence; a norm for each head, a gate and a
 perceptron follow it. Both nets have about 240,000 parameters, learn from windows of the same text with carried state,
-and train for the same number of seconds. Sampling is a part of the net: ``rg.sample`` draws each character, which is
-the stream's next input.
+and train for the same number of seconds. The net includes sampling: ``rg.sample`` draws each character, which is the
+stream's next input.
 """
 
 import argparse
@@ -28,7 +28,7 @@ TEMPERATURE = 0.8
 
 
 def layer(x: rg.Tensor) -> rg.Tensor:
-    """Add the output of the recurrence to ``x``, then that of a perceptron for each position."""
+    """Return x plus the output of the recurrence, plus the output of a perceptron for each position."""
     h = rg.rms_norm(x)
     near = rg.conv1d(h, WIDTH, TAPS, activation="swish", groups=WIDTH)
     y, _ = rg.dynamic_rnn(rg.GatedDeltaNetCell(HEADS, HEAD_DIM), near)

@@ -59,7 +59,7 @@ program = rg.compile({"forecast": forecast}, loss=loss, seed=0)
 
 @dataclass(frozen=True)
 class Scale:
-    """Scaling to standardised square roots: sunspot numbers are counts, whose deviation grows with their root."""
+    """Scaling to standardised square roots, because the deviation of counts grows with their square root."""
 
     mean: float
     deviation: float
@@ -100,7 +100,7 @@ def following(values: Floats, origins: NDArray[np.int64]) -> Floats:
 
 
 def origins_within(first: int, last: int) -> NDArray[np.int64]:
-    """Return the forecast origins for which all forecast years lie in first..last-1."""
+    """Return the forecast origins for which all forecast years have indices from `first` to `last` - 1."""
     return np.arange(first - 1, last - AHEAD)
 
 
@@ -141,12 +141,12 @@ def intervals(drawn: Floats, scale: Scale) -> Floats:
 
 
 def root_mean_square(errors: Floats) -> str:
-    """Return the root mean square of errors as text."""
+    """Format the root mean square of errors."""
     return f"{np.sqrt((errors**2).mean()):.1f}"
 
 
 def coverage(ends: Floats, truth: Floats) -> str:
-    """Return the share of true values within the intervals as text."""
+    """Format the share of true values within the intervals."""
     return f"{((ends[0] <= truth) & (truth <= ends[1])).mean():.0%}"
 
 

@@ -41,7 +41,7 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 
 class Scored(rg.Wrapper):
-    """A cell with a score for every phoneme as its output."""
+    """Wrapper that converts a cell's output to a score for every phoneme."""
 
     output_size = PHONEMES
 
@@ -105,7 +105,7 @@ def load(checkpoint: Arrays) -> None:
 
 
 def pronounce(words: Sequence[str]) -> list[list[int]]:
-    """Return the phoneme numbers of lower-case words, from one native call."""
+    """Return the phoneme ids of each lower-case word, from one native call."""
     ids = [[letter_id(letter) for letter in word] + [END_OF_WORD] for word in words]
     padded = np.zeros((len(words), max(map(len, ids))), np.int64)
     for row, numbers in zip(padded, ids, strict=True):
@@ -116,7 +116,7 @@ def pronounce(words: Sequence[str]) -> list[list[int]]:
 
 
 def letter_id(letter: str) -> int:
-    """Return the number of a letter, after those of padding, unknown and end."""
+    """Return the id of a letter. The ids of padding, unknown letters and the end come before those of letters."""
     return ord(letter) - ord("a") + 3 if "a" <= letter <= "z" else UNKNOWN_LETTER
 
 

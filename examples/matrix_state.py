@@ -6,11 +6,11 @@ and Hoff 1960; as a recurrent layer, Schlag, Irie and Schmidhuber 2021, equation
     q, k, v, b = projections of x;  q and k of length 1;  b = sigmoid(b)
     S' = S + b k (v - k S);  output = q S'
 
-``rg.memory((keys, values))`` declares the matrix. In all else it is a cell like any other: it takes dropout, stacks,
-streams and has gradients.
+``rg.memory((keys, values))`` declares the matrix. In all other respects it is a cell like any other: it can be wrapped
+in dropout, stacked, streamed and trained.
 
-The task: the cell reads a few pairs of symbols, then the first symbols in another order, and must answer with the
-second ones. Run: python examples/matrix_state.py [--quick]
+The task: the cell reads a few pairs of symbols, then the first symbols in another order, and must answer each with the
+second symbol of its pair. Run: python examples/matrix_state.py [--quick]
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def compiled(cell: rg.Cell) -> rg.Program:
 
 
 def accuracy(program: rg.Program, feeds: dict[str, np.ndarray]) -> float:
-    """Return the share of correct answers of a stream that reads step by step."""
+    """Return the share of correct answers of a stream, which reads step by step."""
     x, y = feeds["x"], feeds["y"]
     stream = program.inference.stream(batch=len(x))
     steps = [stream.step(x=x[:, t])["logits"] for t in range(x.shape[1])]

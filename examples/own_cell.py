@@ -67,7 +67,7 @@ class TurningCell(rg.Cell):
 
 
 def declare(cell: rg.Cell) -> rg.Program:
-    """Return a program: the cell reads the rotations, and a dense layer computes the cosine after each one."""
+    """Return the program of a net: the cell reads rotations, and a dense layer computes the cosine after each."""
     x = rg.placeholder("x", shape=(None, None, FEATURES))
     cosines = rg.placeholder("cosines", shape=(None, None, 1))
     outputs, state = rg.dynamic_rnn(cell, x)
@@ -80,7 +80,7 @@ program = declare(TurningCell(UNITS))
 
 
 def turns(generator: np.random.Generator, rows: int, steps: int) -> dict[str, NDArray[np.float32]]:
-    """Return the feeds: a needle's rotations, and the cosines of its angle."""
+    """Return the feeds of `rows` sequences: a needle's rotations, and the cosines of its angle after each."""
     x = np.zeros((rows, steps, FEATURES), np.float32)
     x[:, 1:, 0] = generator.uniform(-1.0, 1.0, (rows, steps - 1))
     x[:, 0, 1] = 1.0
@@ -88,7 +88,7 @@ def turns(generator: np.random.Generator, rows: int, steps: int) -> dict[str, ND
 
 
 def train(cell: str, trained: rg.Program, console: Console) -> float:
-    """Train on new examples for each update, the same for all cells. Return the seconds."""
+    """Train on new examples for each update, which are the same for all cells. Return the seconds."""
     generator, began = np.random.default_rng(0), time.perf_counter()
     optimizer = rg.Adam(rg.CosineDecay(LEARNING_RATE, UPDATES))
     trainer = rg.Trainer(trained, optimizer=optimizer, clip_norm=CLIP_NORM)
@@ -142,7 +142,7 @@ def reference(
 
 
 def excerpt(text: str, wanted: str, size: int = 24) -> list[str]:
-    """Return the `size` consecutive lines that hold the most matches of the pattern `wanted`."""
+    """Return the `size` consecutive lines that contain the most matches of the pattern `wanted`."""
     lines = text.splitlines()
     hits = [len(re.findall(wanted, line)) for line in lines]
     starts = range(max(1, len(lines) - size + 1))

@@ -191,7 +191,7 @@ decode = lambda tokens: "".join(map(chr, tokens))
 NOT_SERVED = [
     ("program = 3", None, "program of .*s.py is of type int; it must be an rg.Program"),
     ("program = lambda weights: weights", None, "is a function that returns str; it must return an rg.Program"),
-    ("program = lambda: 3", None, "must take the kind of weights alone"),
+    ("program = lambda: 3", None, "must have one argument"),
     ("import nets; program = lambda kind: nets.net(weights=kind)", "int5", "--weights int5: .* is not offered"),
     ("program = None", None, "is of type NoneType"),
     ("", None, "has no program; a model is a script"),

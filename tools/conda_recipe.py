@@ -1,6 +1,6 @@
 """Write the recipe of a release for conda-forge: ``conda_recipe.py dist/rnngraph-0.2.0.tar.gz > recipe.yaml``.
 
-Everything that the recipe says comes from pyproject.toml and the archive.
+All fields of the recipe come from pyproject.toml and from the archive.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _lines(entries: list[str], indent: int) -> str:
 
 
 def _requirement(text: str) -> str:
-    """Return a pip requirement in conda's form: the name, a space and the versions."""
+    """Convert a requirement from pip's form to conda's: the name, a space and the versions."""
     name, versions = re.fullmatch(r"([\w.-]+)(.*)", text.replace(" ", "")).groups()  # type: ignore[union-attr]
     return f"{name.lower()} {versions}".strip()
 

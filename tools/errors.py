@@ -50,14 +50,14 @@ SAMPLES = {
     "instead": ("; write x",),
     "REMEDY": ("; give x",),
 }
-"""Sample values for different expressions in one message, by the last name of an expression."""
+"""Sample values, by the last name of an expression. Different expressions in one message get different values."""
 TEXTS = ("x", "y", "z", "u", "v", "w")
 """Sample values of expressions that are annotated as ``str``."""
 NUMBERS = ("3", "5", "7", "11", "13", "17", "19", "23")
 """Sample values of other expressions."""
 
 REASONS = ("UnreadableError", "Unreadable", "ForcedSizeError", "VerifyError", "error")
-"""Errors that need no remedy: reasons within a ``NotReadableError``, damaged files, and bugs of a pass."""
+"""Constructors of errors that need no remedy: reasons in a ``NotReadableError``, damaged files, bugs of a pass."""
 
 
 class Message(NamedTuple):
@@ -69,7 +69,7 @@ class Message(NamedTuple):
 
     @property
     def has_remedy(self) -> bool:
-        """True if the message has a remedy or the accepted values, or is of a kind that needs none."""
+        """True if the message has a remedy or the accepted values, or if errors of its class need no remedy."""
         if self.error in REASONS:
             return True
         text = self.text.lower()
@@ -108,7 +108,7 @@ def _name(function: ast.expr) -> str:
 
 
 def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, frozenset[str]]]:
-    """Yield the calls of a module in order of lines, each with the names and fields that are annotated as ``str``."""
+    """Yield (call, names and fields annotated as ``str`` there) for the calls of a module, in order of lines."""
     fields = {
         f".{item.target.id}"
         for node in ast.walk(tree)
@@ -141,10 +141,10 @@ def _is_text(annotation: ast.expr | None) -> bool:
 
 
 class Sampler:
-    """Sample values for the expressions of one message: one value for each different expression."""
+    """Replaces the expressions in one message by sample values, with equal values for equal expressions."""
 
     def __init__(self, texts: frozenset[str]) -> None:
-        """Begin a message. ``texts`` are names, and fields after a dot, that are annotated as ``str``."""
+        """Create a sampler for one message. ``texts`` are the names and fields that are annotated as ``str``."""
         self._texts = texts
         self._values: dict[str, str] = {}  # by source text
 

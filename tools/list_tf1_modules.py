@@ -4,7 +4,7 @@
 
 A RECORD is a wheel (``*.whl``), or the file ``RECORD`` of an installed package: ``tensorflow``, and
 ``tensorflow_estimator``, which contains ``tensorflow.estimator``. Only names of files are read. In the list, a module
-is one space further right than its package.
+is indented by one space more than its package.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOTS = {
     "tensorflow_core/python/keras/api/_v1/keras/": "keras.",
     "tensorflow_estimator/python/estimator/api/_v1/estimator/": "estimator.",
 }
-"""Folders whose modules ``tensorflow/__init__.py`` also offers without the folder in their names."""
+"""Folders whose modules ``tensorflow/__init__.py`` also exports under names without the folder."""
 
 
 def files_of(record: Path) -> list[str]:
@@ -31,7 +31,7 @@ def files_of(record: Path) -> list[str]:
 
 
 def modules_of(file: str) -> list[str]:
-    """Return the paths under ``tensorflow`` by which a file can be imported."""
+    """Return the module paths, without ``tensorflow``, under which a file can be imported."""
     if not file.endswith(".py"):
         return []
     stem = file.removesuffix(".py").removesuffix("__init__")
@@ -42,12 +42,12 @@ def modules_of(file: str) -> list[str]:
 
 
 def with_packages(paths: set[str]) -> set[str]:
-    """Add the packages that contain the paths."""
+    """Return module paths, and the paths of all packages that contain them."""
     return {".".join(path.split(".")[:length]) for path in paths for length in range(1, path.count(".") + 2)}
 
 
 def main(arguments: list[str]) -> None:
-    """Write the list."""
+    """Write the list of modules from the RECORDs that ``arguments`` name."""
     modules = {path for record in arguments for file in files_of(Path(record)) for path in modules_of(file)}
     paths = sorted(path.split(".") for path in with_packages(modules - {""}))
     TABLE.write_text("".join(" " * (len(path) - 1) + path[-1] + "\n" for path in paths))

@@ -1,8 +1,8 @@
-"""List the places that still lack an elementwise op: ``python tools/new_op.py sech``.
+"""List the places in the sources that do not mention a new elementwise op yet: ``python tools/new_op.py sech``.
 
-Each place is a file and a name in it. An op is known there if its name stands in the code of that name. The command
-reads text and imports nothing of the package, so it works while the op is only partly written. Exits with 1 if a place
-is missing. Places that only some ops need are listed last, with the condition.
+A place is a file and a name defined in it, whose definition must contain the op's name. The command reads text and
+imports nothing of the package, so it works while the op is only partly written. It exits with 1 if the op is missing
+from a place. Places that only some ops need are listed last, with the condition.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = "rnngraph/ir/elementwise_ops.py"
 INSTRUCTION, DIVISION, FUNCTION = "INSTRUCTION", "DIVISION", "FUNCTION"
-"""Names of costs in a row. A row's cost is its sixth argument."""
+"""Names of costs in an op's row, of which the cost is the sixth argument."""
 VECTOR_TESTS = "tests/codegen/llvm/test_vecmath.py"
 READ = r"\w\.{op}\b"
-"""A function of the declaration in a reader's table: ``basic.atan``."""
+"""Pattern of a function of ``declare`` in a reader's table, such as ``basic.atan``."""
 
 
 @dataclass(frozen=True)
 class Place:
     """Place in the sources that must mention an op.
 
-    path: the file, from the root of the checkout. name: the assignment or function in it; "" for the whole file.
-    instruction: what to write there. costs: the costs of ops that need it, as their rows name them. pattern: a regular
-    expression in which ``{op}`` is the op's name. condition: when the op needs it; "" for always. is_unary: True if
-    only ops of one operand need it.
+    Attributes:
+        path: The file, from the root of the checkout.
+        name: The assignment or function in the file; ``""`` for the whole file.
+        instruction: What to write there.
+        costs: Costs of the ops that need the place, as their rows name them.
+        pattern: Regular expression that the place must match, in which ``{op}`` is the op's name.
+        condition: When an op needs the place; ``""`` for always.
+        is_unary: True if only ops of one operand need the place.
     """
 
     path: str
@@ -47,7 +51,7 @@ class Place:
         return f"{where}: {self.instruction}" + (f" (if {self.condition})" if self.condition else "")
 
     def knows(self, op: str) -> bool:
-        """True if the op stands in the code of this place."""
+        """True if the code of this place mentions the op."""
         return re.search(self.pattern.format(op=re.escape(op)), code_of(self.path, self.name)) is not None
 
 
@@ -129,7 +133,7 @@ def _tree(path: str) -> tuple[str, ast.Module | None]:
 
 
 def code_of(path: str, name: str) -> str:
-    """Return the source of a top-level assignment or function, or the whole file for ""."""
+    """Return the source of a top-level assignment or function; of the whole file for ``""``."""
     text, tree = _tree(path)
     if not name:
         return text
@@ -144,7 +148,7 @@ def code_of(path: str, name: str) -> str:
 
 @cache
 def rows() -> dict[str, tuple[int, str]]:
-    """Return the number of operands and the cost's name for each elementwise op, from the text of its row."""
+    """Return {elementwise op: (number of operands, name of the cost)}, from the text of the rows."""
     _, tree = _tree(ROWS)
     assert tree is not None
     by_text = {}
@@ -160,7 +164,7 @@ def rows() -> dict[str, tuple[int, str]]:
 
 
 def missing(op: str, conditional: bool = False) -> Iterator[Place]:
-    """Yield the places that do not know an op: with ``conditional`` those with a condition, else the others."""
+    """Yield the places that do not mention an op: places with a condition if ``conditional``, else the others."""
     arity, cost = rows().get(op, (1, FUNCTION))  # an op without a row is assumed to be a vector function of one operand
     for place in PLACES:
         if place.is_unary and arity != 1:

@@ -1,7 +1,7 @@
 """Record the function bodies by which ONNX defines operators, in ``rnngraph/formats/onnx/function_bodies.json``.
 
-Only operators that rnngraph has no function for are recorded, and only bodies that don't depend on the node. Run it
-with a newer package onnx to record its bodies: ``python tools/record_function_bodies.py``.
+Only operators without a reader are recorded, and only bodies that don't depend on the node. Run it again with a newer
+package onnx to record that version's bodies: ``python tools/record_function_bodies.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FILE = Path(read.__file__).with_name("function_bodies.json")
 
 
 def bodies() -> dict[str, dict[str, str]]:
-    """Return function bodies by operator and version, each as the base64 text of a ``FunctionProto``."""
+    """Return {operator: {version: base64 text of a ``FunctionProto``}}."""
     by_operator: dict[str, dict[str, str]] = {}
     for schema in defs.get_all_schemas_with_history():
         if schema.domain or ("", schema.name) in OPS or not schema.has_function:

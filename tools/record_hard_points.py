@@ -4,9 +4,9 @@
     python tools/record_hard_points.py --differences FRAMEWORK [TEXT …]
     python tools/record_hard_points.py --page
 
-FRAMEWORK is torch, onnx, keras or tensorflow. Only expressions that contain one of the TEXTs are computed anew. The
-files in ``tests/hard_points/recorded`` are text, so that their diff can be read. TensorFlow's are recorded by
-TensorFlow 1.15 with Python 3.7, in which this script runs too.
+FRAMEWORK is torch, onnx, keras or tensorflow. If TEXTs are given, only expressions that contain one of them are
+recomputed. The files in ``tests/hard_points/recorded`` are text, so that diffs are readable. TensorFlow's file is
+recorded by TensorFlow 1.15 with Python 3.7, in which this script runs too.
 
 ``--differences`` computes the nets that rnngraph reads, and rewrites the list of entries that differ,
 ``tests/hard_points/differences``. Lines keep their reasons; a new line has the reason ``open``. ``--page`` updates the
@@ -29,7 +29,7 @@ from hard_points.recorded import FOLDER, records_of, text_of
 
 
 def record(framework: str, texts: List[str]) -> None:
-    """Record the framework's values of the entries that texts select, or of all."""
+    """Record the framework's values of the entries that ``texts`` select."""
     module = import_module("hard_points.by_" + framework)
     path = FOLDER / (framework + ".txt")
     known = records_of(path) if texts and path.exists() else {}
@@ -47,12 +47,12 @@ def record(framework: str, texts: List[str]) -> None:
 
 
 def is_chosen(entry: Entry, texts: List[str]) -> bool:
-    """True if the texts select an entry."""
+    """True if an entry's expression contains one of ``texts``, or if there are no texts."""
     return not texts or any(text in entry.case.expression for text in texts)
 
 
 def list_differences(framework: str, texts: List[str]) -> None:
-    """Rewrite the list of entries whose nets differ from the recorded values."""
+    """Rewrite the list of entries whose nets, as rnngraph reads them, differ from the recorded values."""
     doors = import_module("hard_points.doors")
     recorded, read = doors.Recorded(framework), import_module("hard_points.read_" + framework).read
     lines = ["# entry | arrays and places that differ, or refused | reason"]
@@ -65,7 +65,7 @@ def list_differences(framework: str, texts: List[str]) -> None:
 
 
 def write_page() -> None:
-    """Rewrite the table in the docs."""
+    """Update the table of ``docs/hard_points.md`` from the lists of differences."""
     doors, cases = import_module("hard_points.doors"), import_module("hard_points.cases")
     text = doors.page(sorted(path.stem for path in cases.FOLDER.glob("*.txt")))
     doors.PAGE.write_text(text, encoding="utf-8")
@@ -83,5 +83,5 @@ def main(arguments: List[str]) -> None:
 
 if __name__ == "__main__":
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # warnings of divisions by zero, which are intended here
+        warnings.simplefilter("ignore")  # hard points include divisions by zero
         main(sys.argv[1:])

@@ -24,7 +24,7 @@ sys.path.insert(0, FIXTURES)
 
 
 def record(path, version, programs):  # type: ignore[no-untyped-def]
-    """Write the results of programs, one a line. Return the number of programs that failed."""
+    """Write the results of programs to a JSON file, one a line. Return the number of programs that failed."""
     recorded, failed = {"tensorflow": version}, 0
     for name, program in programs.items():
         try:
@@ -49,7 +49,7 @@ SIGNED = {
 
 
 def signature(path):  # type: ignore[no-untyped-def]
-    """Return the arguments of a TensorFlow class as text; defaults that are functions are written as names."""
+    """Return the signature of a TensorFlow class as text, in which functions among the defaults are names."""
     import tensorflow as tf
 
     item = tf
@@ -95,7 +95,7 @@ def arguments():  # type: ignore[no-untyped-def]
 
 
 def main():  # type: ignore[no-untyped-def]
-    """Write the files."""
+    """Run all programs, and write the files that the tests read."""
     import tensorflow as tf
     import tensorflow_order
     import tensorflow_variables

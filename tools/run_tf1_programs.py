@@ -1,10 +1,10 @@
-"""Run a folder of TensorFlow 1.x scripts under ``rnngraph run --tf1``, and print which of them run to their end.
+"""Run a folder of TensorFlow 1.x scripts under ``rnngraph run --tf1``, and print which of them finish.
 
     python tools/run_tf1_programs.py FOLDER [--expected FILE] [--seconds 600]
 
-Every ``*.py`` of the folder whose name does not begin with ``_`` runs in a temporary copy of the folder, with which its
-output files are deleted. Each line of FILE has the name of a script that must run to its end. Texts that the script
-must print may follow, in their order, each after a tab. The exit code is 1 if one of these scripts fails or is missing.
+Every ``*.py`` of the folder whose name does not begin with ``_`` runs in a temporary copy of the folder, so its output
+files are deleted. Each line of FILE has the name of a script that must finish. Texts that the script must print may
+follow, in order, each after a tab. The exit code is 1 if one of these scripts fails or is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 def run(script: Path, seconds: float) -> tuple[str, str, float]:
-    """Run a script; return its error or an empty text, its output, and its seconds."""
+    """Run a script. Return (error message, or ``""``; output; seconds)."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(shutil.copytree(script.parent, Path(place) / "programs"))
@@ -34,7 +34,7 @@ def run(script: Path, seconds: float) -> tuple[str, str, float]:
 
 
 def lacking(printed: str, texts: list[str]) -> str:
-    """Return the first of ``texts`` that a script did not print in their order; an empty text if it printed all."""
+    """Return the first of ``texts`` that ``printed`` does not contain, in order; ``""`` if it contains all."""
     for text in texts:
         _, is_present, printed = printed.partition(text)
         if not is_present:
@@ -43,13 +43,13 @@ def lacking(printed: str, texts: list[str]) -> str:
 
 
 def expected_of(path: Path | None) -> dict[str, list[str]]:
-    """Return the expected texts by name of the script."""
+    """Return {name of a script: texts that it must print} from a file; {} without a file."""
     lines = [] if path is None else path.read_text().splitlines()
     return {name: texts for name, *texts in (line.split("\t") for line in lines if line.strip())}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run all scripts, and print a line for each."""
+    """Run all scripts of a folder, print a line for each, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--expected", type=Path, help="names of scripts that are to run whole, one a line")

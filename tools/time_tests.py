@@ -3,7 +3,7 @@
     python -m pytest -n auto -m "not exhaustive" --time-tests=times
     python tools/time_tests.py times
 
-Each timed function gets a new line; other lines stay. Functions whose cases are cheap in total have no line.
+Each test function of the run gets a new line; other lines stay. Functions whose cases are cheap in total have no line.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python tools/write_tf1_stubs.py
 
-Their names are built at run time from ``rnngraph/tf1/table/names.txt``; ``tests/tf1/test_table.py`` fails if a stub
-disagrees with the table.
+The modules' names are built at run time from ``rnngraph/tf1/table/names.txt``; ``tests/tf1/test_table.py`` fails if a
+stub differs from the table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent.parent / "rnngraph" / "tf1"
 
 
 def stubs() -> dict[Path, str]:
-    """Return the text of each stub."""
+    """Return {path of a stub: its text}."""
     entries = table()
     return {_file(path, entries): _stub(path, entries) for path in entries.members}
 
@@ -42,7 +42,7 @@ def _stub(path: str, entries: Table) -> str:
 
 
 def main() -> None:
-    """Write all stubs, and remove those of modules that no longer exist."""
+    """Write all stubs, and remove stubs of modules that no longer exist."""
     texts = stubs()
     for old in set(FOLDER.rglob("*.pyi")) - texts.keys():
         old.unlink()

@@ -1,4 +1,4 @@
-"""Groups that measure rnngraph alone: narrow weights, calls from Python, a trainer's step, and its memory."""
+"""Groups that measure rnngraph without peers: narrow weights, calls from Python, a trainer's step, and memory."""
 
 from __future__ import annotations
 

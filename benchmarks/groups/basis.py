@@ -1,4 +1,4 @@
-"""Records of groups and of a run's options, and the formatting of figures."""
+"""Types ``Group``, ``Record`` and ``Options``, and functions that format figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 Record = dict[str, Any]
-"""Row with its name, and ``times`` by contender or ``figures`` by name."""
+"""Result of a row: its name, and ``times`` by contender or ``figures`` by name."""
 
 OWN = "rnngraph"
 NATIVE = "native"
@@ -31,7 +31,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Group:
-    """Workloads of one kind. cells: a record's cells in order of columns; a peer's column begins with its name."""
+    """Measurements of one kind, with their table.
+
+    Attributes:
+        cells: Function from a record to its table cells by column, in order. A peer's column begins with its name.
+    """
 
     name: str
     title: str
@@ -40,7 +44,7 @@ class Group:
 
 
 def milliseconds(seconds: float) -> str:
-    """Return milliseconds with four significant digits, none of them below a tenth of a microsecond."""
+    """Format seconds as milliseconds with four significant digits, and at most four decimals."""
     value = seconds * 1e3
     return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}" if value >= 0.1 else f"{value:.4f}"
 

@@ -16,11 +16,11 @@ from workloads import CELLS, DRIVEN, INFERENCE, LENGTHS, ONE_STEP, TRAINING, Cal
 from .basis import NATIVE, OWN, Options, Record, factor, microseconds, milliseconds
 
 PAUSE = 0.05
-"""Seconds after which the threads of all peers are asleep."""
+"""Seconds after which the threads of all peers are asleep, so that they do not slow the next contender."""
 
 
 def beside(row: Row, options: Options, own: Call, kind: str) -> dict[str, Call]:
-    """Return ``own``, and the fastest variant of each peer that computes the same."""
+    """Return rnngraph's call ``own``, and the fastest variant of each peer whose results agree, by name."""
     modules = {OWN: ours, **options.peers}
     variants = {name: getattr(peer, kind)(row) for name, peer in options.peers.items()}
     if options.with_torch_compile and "torch" in options.peers and kind != "one_step":
@@ -112,7 +112,7 @@ def one_step_cells(record: Record) -> dict[str, str]:
 # Rows that end early ------------------------------------------------------------------------------
 
 ENDED = "mean 50 %"
-"""Lengths with which peers are timed."""
+"""Lengths with which peers are timed, out of those of ``ours.ended``."""
 
 
 def lengths(options: Options) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""Group that measures compilation, in processes of its own."""
+"""Group that measures first calls, which compile, each in a fresh process."""
 
 from __future__ import annotations
 
@@ -43,9 +43,12 @@ def _compile_row(row: Row, contenders: Sequence[str], rounds: int, bytecode: str
 
 
 def _first_calls(contender: str, row: Row, bytecode: str) -> dict[str, float]:
-    """Return the seconds of first calls in a process with an empty cache. rnngraph's also with the cache filled.
+    """Return the seconds of first calls in a fresh process with an empty cache; for rnngraph, also with a full cache.
 
-    bytecode: folder for Python's bytecode, so that installed modules are not compiled again.
+    Args:
+        contender: ``"rnngraph"`` or ``"jax"``.
+        row: The workload.
+        bytecode: Folder for Python's bytecode, so that installed modules are not compiled again.
     """
     with tempfile.TemporaryDirectory() as empty:
         places = {**os.environ, "HOME": empty, "XDG_CACHE_HOME": empty, "PYTHONPYCACHEPREFIX": bytecode}

@@ -38,7 +38,7 @@ class Convolution:
         return f"{shape}{f' g{self.groups}' * (self.groups > 1)}{' training' * self.training}"
 
     def seconds(self) -> dict[str, float]:
-        """Return the floor: the forward products, and for training as much again for the kernel's gradients."""
+        """Return the floor: the forward multiply-adds, and for training as many again for the kernel's gradients."""
         steps = self.batch * -(-self.time // self.strides)
         columns = self.groups * padded(self.filters // self.groups)
         if self.groups == self.inputs:

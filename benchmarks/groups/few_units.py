@@ -1,4 +1,4 @@
-"""Layers of few units with one row: scans that share a loop body, compared with scans that run in turn."""
+"""Group that compares scans that share a loop body with scans that run in turn, for layers of few units and one row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = 2000
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Compile every scan as a loop of its own within the block."""
+    """Within the block, compile every scan as a separate loop."""
     pays, interleaving.PAYS = interleaving.PAYS, math.inf
     yield
     interleaving.PAYS = pays

@@ -1,4 +1,4 @@
-"""Group that measures a language model of 12 RWKV-7 layers of 768 units: single tokens, and prompts of 64.
+"""Group that measures a language model of 12 RWKV-7 layers of 768 units: single tokens, and prompts of 64 tokens.
 
 It has 190 million weights. Figures are processor seconds for each token, which other processes do not affect. With
 ``--peers llama.cpp``, one row for each type of GGUF weights compares the same file in llama.cpp.
@@ -35,7 +35,7 @@ KINDS = {
 }
 IN_C = "C"
 MIN_CORRELATION = 0.98
-"""Minimum correlation of both sides' logits after a prompt. Activations of 8 bits keep it at 0.99 or more."""
+"""Minimum correlation of the logits of rnngraph and llama.cpp after a prompt. With 8-bit activations, it is 0.99."""
 
 
 def large(options: Options) -> Iterator[Record]:
@@ -66,7 +66,7 @@ def _in_our_kinds(options: Options) -> Iterator[Record]:
 
 
 def _beside_llama_cpp(options: Options, llama_cpp: ModuleType, kind: str) -> Iterator[Record]:
-    """Yield the rows of a file with weights of one type, which both sides run."""
+    """Yield the records of rnngraph and llama.cpp for one GGUF file with weights of type ``kind``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.gguf"
         gguf_net.write(path, kind, LAYERS, WIDTH, CLASSES)
@@ -90,7 +90,7 @@ def _beside_llama_cpp(options: Options, llama_cpp: ModuleType, kind: str) -> Ite
 
 
 def _check_like(own: np.ndarray, theirs: np.ndarray, kind: str) -> None:
-    """Warn if both sides' logits differ by more than rounding explains."""
+    """Warn if the logits of rnngraph and llama.cpp differ by more than rounding explains."""
     correlation = np.corrcoef(own, theirs)[0, 1]
     if not correlation > MIN_CORRELATION:
         warnings.warn(
@@ -99,7 +99,7 @@ def _check_like(own: np.ndarray, theirs: np.ndarray, kind: str) -> None:
 
 
 def _decode(stream: rg.Stream, program: rg.Program, kind: str) -> dict[str, Call]:
-    """Return a step of a stream, and C code that reads as many weights."""
+    """Return two calls by name: a step of a stream, and C code that multiplies by as many weights."""
     token = np.ones(1, np.int64)
     variants: dict[str, Call] = {OWN: lambda: stream.step(ids=token)}
     if weights.has(kind):

@@ -1,6 +1,6 @@
 """Group that compares CRNNs, which read a line of text in a picture, with onnxruntime and torch: processor seconds.
 
-Widths are open in our net and in the ONNX file, which torch writes. Weights are random.
+Widths are symbolic in rnngraph's net and in the ONNX file, which torch writes. Weights are random.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def pictures_cells(record: Record) -> dict[str, str]:
 
 
 def _net(row: Line) -> tuple[Any, rg.Program[Any], float]:
-    """Return a module, rnngraph's program of it, and the seconds of its first call, without a cache."""
+    """Return (torch module, rnngraph's program, seconds of the program's first call without cached code)."""
     import torch
 
     torch.manual_seed(0)

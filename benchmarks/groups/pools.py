@@ -1,4 +1,4 @@
-"""Group that compares steps of some of many streams with a stream of as many rows."""
+"""Group that compares a pool's step of some of its streams with a step of one stream with as many rows."""
 
 from __future__ import annotations
 

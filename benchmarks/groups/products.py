@@ -1,4 +1,4 @@
-"""Group that compares products of matrices with NumPy's and torch's, with the right operand as stored or transposed."""
+"""Group that compares products of matrices with NumPy's and torch's, with and without a transposed right operand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from .basis import OWN, Options, Record
 
 @dataclass(frozen=True)
 class Matrices:
-    """Product of [count, rows, depth] and [count, depth, columns]. ``turned``: stored as [count, columns, depth]."""
+    """Product of [count, rows, depth] and [count, depth, columns].
+
+    Attributes:
+        turned: True if the right operand is stored as [count, columns, depth], and so is transposed by the product.
+    """
 
     count: int
     rows: int
@@ -38,7 +42,7 @@ class Matrices:
         return left, right
 
     def seconds(self) -> dict[str, float]:
-        """Return the floor in seconds."""
+        """Return the floor in seconds, by name."""
         return matrices_seconds(self.count, self.rows, self.depth, self.columns)
 
 
@@ -57,7 +61,7 @@ def products(options: Options) -> Iterator[Record]:
 
 
 def ours(row: Matrices) -> list[Call]:
-    """Return calls with fresh results and with the caller's array."""
+    """Return two variants of a call: with a new result array, and with the caller's."""
     left, right = row.operands()
     a, b = rg.placeholder("a", left.shape), rg.placeholder("b", right.shape)
     inference = rg.compile(a @ (rg.transpose(b, (0, 2, 1)) if row.turned else b)).inference

@@ -1,4 +1,4 @@
-"""Group that measures profiles: their overhead, the error of their sums, and the time that no line accounts for."""
+"""Group that measures profiles: their overhead, the ratio of their sum to a call, and time without a source line."""
 
 from __future__ import annotations
 

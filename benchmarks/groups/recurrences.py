@@ -1,7 +1,7 @@
 """Group that compares recurrences with fused C, onnxruntime's LinearAttention and torch in chunks.
 
-With torch, loops over steps that ``rg.read_torch`` reads are compared with the same cells declared in rnngraph. States
-are matrices or diagonal. Figures are processor seconds, which other processes do not affect.
+If torch is installed, its loops over steps, as ``rg.read_torch`` reads them, are compared with the same cells declared
+in rnngraph. States are matrices or diagonal. Figures are processor seconds, which other processes do not affect.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def recurrences(options: Options) -> Iterator[Record]:
 
 
 def contenders(row: Row, installed: Container[str]) -> tuple[dict[str, Sequence[Call]], dict[str, float]]:
-    """Return variants of a call by name, and for training the bytes of rnngraph's temporaries.
+    """Return (variants of a call by contender, bytes of rnngraph's temporaries by variant for training).
 
     Args:
         row: The workload.
@@ -54,7 +54,7 @@ def contenders(row: Row, installed: Container[str]) -> tuple[dict[str, Sequence[
 
 
 def of_peers(row: Row, installed: Container[str]) -> dict[str, Sequence[Call]]:
-    """Return variants in onnxruntime (except for training) and in torch by chunks (except for single steps)."""
+    """Return variants by peer: onnxruntime, except for training, and torch by chunks, except for single steps."""
     variants: dict[str, Sequence[Call]] = {}
     if row.call != TRAINING and RUNTIME in installed and linear_attention.has(row):
         variants[RUNTIME] = getattr(linear_attention, row.call)(row)
@@ -67,7 +67,7 @@ def of_peers(row: Row, installed: Container[str]) -> dict[str, Sequence[Call]]:
 
 
 def _training(row: Row) -> tuple[dict[str, Sequence[Call]], dict[str, float]]:
-    """Return rnngraph's variants, step by step and for matrix states in chunks, with the bytes of their temporaries."""
+    """Return (rnngraph's variants: step by step and, for matrix states, in chunks; bytes of their temporaries)."""
     call, program = own.training(row)
     variants: dict[str, Sequence[Call]] = {OWN: [call]}
     figures = {OWN: float(program.training.memory(row.batch, row.time).arena)}

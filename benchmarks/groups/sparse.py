@@ -13,13 +13,17 @@ import rnngraph as rg
 from .basis import OWN, Options, Record, factor, microseconds
 
 DENSE, NOTHING = "dense", "nothing"
-"""Further rows: all weights, and weights that are all zero, which shows the cost independent of blocks."""
+"""Further contenders: dense weights, and weights that are all zero, which shows the cost independent of blocks."""
 BLOCK = (4, 8)
 
 
 @dataclass(frozen=True)
 class Sparse:
-    """Step of a GRU with as many inputs as units, and the share of its blocks that are not zero."""
+    """Step of a GRU with as many inputs as units.
+
+    Attributes:
+        density: Share of the weights' blocks that are not zero.
+    """
 
     units: int
     density: float
@@ -65,7 +69,7 @@ def _times(row: Sparse, rounds: int) -> Times:
 
 
 def _left(shape: tuple[int, ...], density: float, generator: np.random.Generator) -> np.ndarray:
-    """Return a mask of ``shape``: 1 in the blocks that are kept, 0 elsewhere."""
+    """Return a mask of ``shape``: 1 in a random share ``density`` of the blocks, 0 elsewhere."""
     rows, columns = BLOCK
     blocks = generator.random((-(-shape[0] // rows), -(-shape[1] // columns))) < density
     return np.repeat(np.repeat(blocks, rows, 0), columns, 1)[: shape[0], : shape[1]].astype(np.float32)

@@ -1,4 +1,4 @@
-"""A language model of RWKV-7 layers with random weights as a GGUF file, written by the package ``gguf``."""
+"""Writes a language model of RWKV-7 layers with random weights as a GGUF file, with the package ``gguf``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 HEAD, RANK = 64, 64
 KINDS = ("F32", "Q8_0", "Q4_0")
 WIDE = ("token_embd", "output.", "receptance", "key", "value", "time_mix_output")
-"""Parts of the names of matrices that llama.cpp stores in few bits."""
+"""Substrings of the names of matrices that llama.cpp quantizes."""
 
 
 def write(path: Path, kind: str, layers: int, width: int, classes: int, with_texts: bool = False) -> None:
@@ -24,7 +24,7 @@ def write(path: Path, kind: str, layers: int, width: int, classes: int, with_tex
         layers: Number of layers.
         width: Units of a layer.
         classes: Number of tokens.
-        with_texts: The file has a vocabulary, of the tokenizer ``rwkv``, so that servers can read texts.
+        with_texts: True to write a vocabulary of the tokenizer ``rwkv``, which servers need to read texts.
     """
     import gguf  # only needed with llama.cpp as a peer
 
@@ -59,7 +59,7 @@ def write(path: Path, kind: str, layers: int, width: int, classes: int, with_tex
 
 
 def texts_of_tokens(classes: int) -> list[str]:
-    """Return a text for each token: the end, printable characters of ASCII, then sequences of letters."""
+    """Return the text of each token: the end, the printable characters of ASCII, then sequences of letters."""
     characters = [chr(code) for code in range(32, 127) if chr(code) not in "\\'"]
     letters = ("".join(item) for size in (2, 3, 4) for item in product(ascii_lowercase, repeat=size))
     return [*islice(chain(["<end>", "\\n", "\\\\", "\\'"], characters, letters), classes)]

@@ -1,4 +1,4 @@
-"""A language model of RWKV-7 layers with random weights, from the library's own cells."""
+"""Declares a language model of RWKV-7 layers, with random weights, from rnngraph's cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEAD = 64
 
 
 class ChannelMix(rg.Cell):
-    """Second half of a layer: two products, around a squared relu, of the input mixed with that of the step before."""
+    """Channel mix of RWKV-7: two products around a squared relu, of the input mixed with the previous step's input."""
 
     def __init__(self, width: int, inner: int) -> None:
         self.width, self.inner = width, inner

@@ -1,4 +1,4 @@
-"""C code, ``block_products.c``, that multiplies a row by a given number of block-quantized weights."""
+"""Compiles and calls ``block_products.c``, which multiplies a row by a given number of block-quantized weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rnngraph.runtime.native.aligned_memory import aligned_bytes
 COMPILER = "cc"
 SOURCE = Path(__file__).parents[1] / "block_products.c"
 FUNCTIONS = {"int8_blocks": ("eight_bits", 9 * 64), "int4": ("four_bits", 5 * 64)}
-"""Function for each kind of weights, and bytes of a block of 16 columns."""
+"""(C function, bytes of a block of 16 columns), by kind of weights."""
 BLOCK, COLUMNS = 32, 16
 
 
@@ -42,7 +42,7 @@ def library() -> Any:
 
 
 def product(kind: str, weights: int, depth: int) -> Call:
-    """Return a product with about ``weights`` weights, in columns of ``depth``."""
+    """Return a call that computes a product with about ``weights`` weights, in columns of ``depth`` weights."""
     name, block_bytes = FUNCTIONS[kind]
     columns, blocks = weights // depth // COLUMNS * COLUMNS, depth // BLOCK
     panels = aligned_bytes(columns // COLUMNS * blocks * block_bytes + 80 * 64)  # the code prefetches beyond the end

@@ -1,4 +1,4 @@
-"""Trained nets of others, run by rnngraph and by their own engines: one file for each net or format.
+"""Published trained nets, run by rnngraph and by the engines that they were made for: one file for each net or format.
 
 ``fetch`` downloads them from the package index, ``model`` is the record of each, and ``checks`` compares.
 ``../real_nets.py`` is the command.
@@ -49,12 +49,11 @@ FAMILIES: Mapping[str, Callable[[], list[Model]]] = {
     "recurrences": recurrences.nets,
     "minimamba": recurrences.short_nets,
 }
-"""Function that builds each family's nets. Raises ``ImportError`` or ``NotFetchedError`` if something is missing.
-"""
+"""Functions that build a family's nets, by name. They raise ``ImportError`` or ``NotFetchedError`` if they can't."""
 
 
 def nets_of(families: Iterable[str], leave_out: Callable[[str], object]) -> Iterator[Model]:
-    """Yield the nets of families. leave_out: is called with a reason for each family that can't run here."""
+    """Yield the nets of families. ``leave_out`` is called with a reason for each family that can't run here."""
     for family in families:
         try:
             models = FAMILIES[family]()

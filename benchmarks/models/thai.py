@@ -1,6 +1,6 @@
-"""cutkum: finds the ends of words in Thai. A frozen graph of TensorFlow 1.x: a loop of three GRUs, and one of a layer.
+"""cutkum: finds the ends of words in Thai. A frozen graph of TensorFlow 1.x, with a loop of three GRUs.
 
-The engine is NumPy in float64, as TensorFlow 1.x runs on old versions of Python alone.
+The engine is NumPy in float64, because TensorFlow 1.x runs only on old versions of Python.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def nets() -> list[Model]:
 
 
 def _layer(parameters: Any, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the kernel and bias of a matrix product of the file. ``number`` counts products in order of execution."""
+    """Return (kernel, bias) of the file's matrix product with index ``number``, in order of execution."""
     name = "dense" if number == 0 else f"dense_{number}"
     arrays = [array for key, array in parameters.items() if key.split("/")[-2] == name]
     kernel, bias = sorted(arrays, key=lambda array: -array.ndim)

@@ -1,6 +1,6 @@
 """Modules of torch with their trained weights: an embedding of voices, diacritics, and text in pictures.
 
-Classes are those of the packages' files; ``rg.read_torch`` reads them as they are.
+The modules' classes come from the packages' source files, unchanged; ``rg.read_torch`` reads them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .model import Arrays, Model
 from .published import definitions
 
 UNEVEN = 1e-4
-"""Tolerance of a net that amplifies rounding errors: scores of its attention are sums of 512 numbers, up to 250."""
+"""Tolerance of a net whose attention amplifies rounding errors: its scores are sums of 512 products, up to 250."""
 
 Drawn = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
 def voices_nets() -> list[Model]:
-    """Return Resemblyzer: three LSTMs, whose last state is a voice's embedding. Its stream returns it at each step."""
+    """Return Resemblyzer: three LSTMs, whose last state is the embedding of a voice."""
     files = fetched("resemblyzer")
     constants = {"mel_n_channels": 40, "model_hidden_size": 256, "model_num_layers": 3, "model_embedding_size": 256}
     path = files["voice_encoder.py"]
@@ -51,7 +51,7 @@ def marks_nets() -> list[Model]:
 
 
 def lines_nets() -> list[Model]:
-    """Return nets that read text in a picture: convolutions, and a bidirectional recurrence over their columns."""
+    """Return nets that read text in a picture: convolutions, and a bidirectional recurrence over columns."""
     compact = fetched("legere")
     names = "ModelConfig", "DepthwiseSeparableBlock", "CompactCRNN"
     weights = _weights(compact["model.pt"])["model"]
@@ -72,7 +72,7 @@ def lines_nets() -> list[Model]:
 
 
 def _pictures(height: int) -> Drawn:
-    """Return a function that draws pictures of a height, twice as wide as the number of steps."""
+    """Return a function that draws random pictures of ``height`` rows, twice as wide as the number of steps."""
     return lambda draw, rows, steps: draw.standard_normal((rows, 1, height, 2 * steps)).astype(np.float32)
 
 
@@ -106,16 +106,16 @@ def of_module(
     what: str,
     last: bool = False,
 ) -> Model:
-    """Return the model of a module of one input.
+    """Return the model of a torch module with one input.
 
     Args:
         name: Name in the table.
         origin: Package, version and licence.
         module: The module.
-        drawn: Function from numbers of rows and steps to an input.
+        drawn: Function from a generator and numbers of rows and steps to a random input.
         tolerance: As in ``Model``.
         what: What a timed call computes.
-        last: True if results are those after the last step.
+        last: True if the module returns results after the last step only.
     """
     import torch
 

@@ -75,7 +75,7 @@ def _loaded(path: Path) -> Any:
 
 
 def _lines(example: Any) -> int:
-    """Return the number of lines that declare the net, between two comments, and that load its weights."""
+    """Return the number of lines in the example that declare the net and load its weights."""
     text = EXAMPLE.read_text().splitlines()
     begin = next(n for n, line in enumerate(text) if line.startswith("class Scored"))
     end = next(n for n, line in enumerate(text) if line.startswith("program = "))

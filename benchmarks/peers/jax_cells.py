@@ -1,4 +1,4 @@
-"""Cells in JAX: the computation that doesn't depend on the state, outside of the scan, and the step.
+"""Cells in JAX: the computation that doesn't depend on the state, which is hoisted out of the scan, and the step.
 
 ``GIVEN[cell](layer, x)`` computes the steps' inputs from [time, batch, width]: a tree of arrays whose first axis is
 time. For cells without an entry, it is the product with W plus b. ``STEPS[cell](layer, state, given)`` returns the
@@ -30,7 +30,7 @@ def zero_state(row: Row) -> tuple[jax.Array, ...]:
 
 
 WITH_MEMORY = ("LSTM", "peephole", "own peephole", "LayerNormBasicLSTM", "CoupledInputForgetGateLSTM", "NAS")
-"""Cells whose state is (c, h); that of others is one array."""
+"""Cells whose state is (c, h). The state of other cells is one array."""
 
 
 def _rnn(layer: Layer, state: Any, given: Any) -> Any:

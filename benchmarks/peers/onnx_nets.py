@@ -1,4 +1,4 @@
-"""Nets as ONNX models for several peers: one operator for each layer, and weights as initializers."""
+"""Builds workloads as ONNX models for several peers: one operator for each layer, and weights as initializers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from workloads import Row
 
 OPERATORS = {"RNN": "RNN", "LSTM": "LSTM", "GRU": "GRU", "GRU before": "GRU", "peephole": "LSTM"}
 ORDERS = {"RNN": (0,), "LSTM": (0, 3, 2, 1), "GRU": (1, 0, 2)}
-"""The operators' order of gates, as indices into rnngraph's."""
+"""Gates of ONNX's operators in order, as indices into rnngraph's order, by operator."""
 FORGET_BIAS = 1.0
-"""rnngraph's cells add it at run time; an operator includes it in its bias."""
+"""Forget bias that rnngraph's cells add at run time, and that is added to the bias of ONNX's operators."""
 
 
 def has(row: Row) -> bool:
-    """True if ONNX has an operator for it."""
+    """True if ONNX has an operator for a workload's cell."""
     return row.cell in OPERATORS and not row.projection
 
 
 def steps(row: Row) -> bool:
-    """True if ONNX has an operator for single steps with carried states."""
+    """True if ONNX's operator for a workload can run single steps with carried states."""
     return has(row) and not row.bidirectional and not row.ended
 
 
@@ -34,12 +34,12 @@ def feeds(row: Row) -> dict[str, np.ndarray]:
 
 
 def joined(output: np.ndarray) -> np.ndarray:
-    """Convert an operator's output [time, directions, batch, hidden] to one with concatenated directions."""
+    """Convert an operator's output [time, directions, batch, hidden] to [time, batch, directions * hidden]."""
     return np.concatenate(list(np.moveaxis(output, 1, 0)), -1)
 
 
 def model(row: Row, carried: bool) -> bytes:
-    """Return a model with the last layer's outputs. carried: True for states of every layer as inputs and outputs."""
+    """Return a workload as a serialized model. ``carried``: the states of all layers are inputs and outputs."""
     operator, kind = OPERATORS[row.cell], onnx.TensorProto.FLOAT
     cells, value = weights.drawn(row), helper.make_tensor_value_info
     state = [1, row.batch, row.units]
@@ -84,7 +84,7 @@ def _joined(row: Row, source: str, target: str) -> list[Any]:
 
 
 def _operands(row: Row, sides: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Return W, R, B and P of an operator, [directions, …]: rows, gates in its order, two concatenated biases."""
+    """Return W, R, B and P of an operator, [directions, …], with gates as rows in ONNX's order."""
     operands: dict[str, list[np.ndarray]] = {"W": [], "R": [], "B": []}
     for cell in sides:
         b, c = cell["b"].copy(), np.zeros_like(cell["b"])

@@ -1,7 +1,7 @@
 """Cells without a layer in torch, as a user of torch would write them.
 
-They run over time in a Python loop, with one product for the inputs and one for all gates. Inputs are [time, batch,
-width], and results (outputs, memory).
+They run over time in a Python loop, with one product for the inputs of all steps, and one product a step for all gates.
+The input is [time, batch, width], and results are (outputs, memory c).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Tensor = torch.Tensor
 
 
 class Loop(torch.nn.Module):
-    """One layer with its weights, each a parameter under its name."""
+    """Base of the cells: one layer, whose weights are parameters with the names of ``weights.drawn``."""
 
     def __init__(self, row: Row) -> None:
         super().__init__()

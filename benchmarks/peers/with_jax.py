@@ -62,7 +62,7 @@ def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
 
 
 def forward(row: Row, unroll: int) -> Function:
-    """Return a function for outputs [time, batch, hidden], with separate directions: a list of one or two arrays."""
+    """Return a function of weights and feeds that returns one array of outputs [time, batch, hidden] per direction."""
     unroll = min(unroll, row.time)
 
     def run(cells: Weights, feeds: dict[str, jax.Array]) -> list[jax.Array]:
@@ -83,10 +83,10 @@ def forward(row: Row, unroll: int) -> Function:
 def _side(
     row: Row, layer: dict[str, jax.Array], x: jax.Array, lengths: jax.Array | None, unroll: int, backward: bool
 ) -> jax.Array:
-    """Run a cell over time in one direction.
+    """Run a cell over time in one direction, and return its outputs.
 
-    Forward, steps after a row's end are computed and their outputs replaced by zeros, because no real step reads them.
-    Backward, the state stays zero until a row begins.
+    Forward, steps after a row's end are computed too, as no earlier step depends on them, and zeros replace their
+    outputs. Backward, the state stays zero until the row's last step.
     """
     running = None if lengths is None else (jnp.arange(row.time)[:, None] < lengths)[..., None]
 

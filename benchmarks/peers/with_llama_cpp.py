@@ -14,14 +14,14 @@ import peers
 
 VERSION = llama_cpp.__version__
 CONTEXT = 1 << 16
-"""Tokens of a sequence, after which a new one begins. The memory of a recurrent net doesn't grow with them."""
+"""Maximum tokens of a sequence, after which a new one begins. A recurrent net needs the same memory for any length."""
 
 
 class Model:
     """Net of a file, with one sequence."""
 
     def __init__(self, path: Path, prompt: int) -> None:
-        """Load a file. prompt: maximum number of tokens of a call."""
+        """Load a file. ``prompt`` is the maximum number of tokens of a call."""
         self._net = llama_cpp.Llama(
             os.fspath(path),
             n_ctx=CONTEXT,
@@ -36,7 +36,7 @@ class Model:
         self._position = 0
 
     def call(self, ids: np.ndarray, is_new: bool) -> Call:
-        """Return a call that runs ids, in a new sequence or after the earlier ones, and gives the last logits."""
+        """Return a call that runs ids, in a new sequence if ``is_new``, and returns the last token's logits."""
         tokens = (llama_cpp.llama_token * len(ids))(*map(int, ids))
 
         def run() -> np.ndarray:

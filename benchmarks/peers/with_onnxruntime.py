@@ -1,4 +1,4 @@
-"""onnxruntime: one operator for each layer, weights as initializers so that the runtime can pack them in advance."""
+"""onnxruntime: one operator for each layer, with weights as initializers, so that it can pack them when loading."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def quantized(row: Row) -> Call:
 
 
 def training(row: Row) -> list[Call]:
-    """Return nothing: the runtime has no derivatives."""
+    """Return no calls, because onnxruntime computes no gradients."""
     return []
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return steps with feeds and results as arrays, and with two bound buffers that alternate."""
+    """Return two variants of a step: with arrays as feeds and results, and with two bound buffers that alternate."""
     if not onnx_nets.steps(row):
         return []
     session = _session(row, carried=True)
@@ -67,7 +67,7 @@ def _with_arrays(session: Any, row: Row) -> Call:
 
 
 def _with_bound_buffers(session: Any, row: Row) -> Call:
-    """Return a step that reads the buffer which the last step wrote."""
+    """Return a step with two state buffers, where each step reads the buffer that the previous step wrote."""
     names, output = [item.name for item in session.get_inputs()[1:]], session.get_outputs()[0].name
     value = onnxruntime.OrtValue.ortvalue_from_numpy
     x, results = value(row.time_major()), value(np.zeros((1, 1, row.batch, row.units), np.float32))

@@ -23,7 +23,7 @@ def inference(row: Row) -> list[Call]:
 
 
 def training(row: Row) -> list[Call]:
-    """Return nothing: the runtime has no derivatives."""
+    """Return no calls, because OpenVINO computes no gradients."""
     return []
 
 

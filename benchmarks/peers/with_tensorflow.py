@@ -22,7 +22,7 @@ VERSION = tensorflow.__version__
 
 
 class ResetAfterCell(tf.nn.rnn_cell.RNNCell):
-    """GRU that resets after its product, unlike TensorFlow's: a product for the input and one for the state."""
+    """GRU that resets after the product, which TensorFlow's does not: one product for the input, one for the state."""
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return a step of the cell without a loop; its state is fetched and fed."""
+    """Return a step of the cell without a loop, whose state is fetched and fed back."""
     if row.cell not in CELLS or row.bidirectional or row.ended:
         return []
     graph = tf.Graph()
@@ -135,7 +135,7 @@ def _calls(row: Row, with_gradients: bool) -> list[Call]:
 
 
 def _over_time(row: Row, x: Any, lengths: Any) -> list[Any]:
-    """Return outputs, with separate directions."""
+    """Declare the layers, and return the outputs of the last layer, one for each direction."""
     options = {"sequence_length": lengths, "dtype": tf.float32, "time_major": True}
     if not row.bidirectional:
         cells = [CELLS[row.cell](row) for _ in range(row.layers)]
@@ -149,7 +149,7 @@ def _over_time(row: Row, x: Any, lengths: Any) -> list[Any]:
 
 
 def _session(graph: Any, row: Row) -> Any:
-    """Return a session whose variables hold the workload's weights. Variables are ordered by layer and direction."""
+    """Return a session in which the variables, in the order of layers and directions, have the workload's weights."""
     variables = tf.trainable_variables()
     config = tf.ConfigProto(intra_op_parallelism_threads=peers.THREADS, inter_op_parallelism_threads=1)
     session = tf.Session(graph=graph, config=config)
@@ -162,7 +162,7 @@ def _session(graph: Any, row: Row) -> Any:
 
 
 def _value(row: Row, cell: dict[str, np.ndarray], variable: Any) -> np.ndarray:
-    """Return the value of a cell's variable. Names and layouts are rnngraph's, except for the reset-after GRU."""
+    """Return the value of a cell's variable. Names and layouts equal rnngraph's, except for ``ResetAfterCell``."""
     name = variable.op.name.rsplit("_cell/", 1)[1]
     if row.cell != "GRU":
         return weights.parameters(row, cell)[name]

@@ -1,4 +1,4 @@
-"""torch: its own layers; cells without a layer run as an eager loop."""
+"""torch: ``nn.LSTM`` and similar layers; cells for which torch has no layer run as an eager loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 
 LAYERS = ("RNN", "LSTM", "GRU")
 FORGET_BIAS = 1.0
-"""rnngraph's cells add it at run time; a layer of torch includes it in its bias."""
+"""Forget bias that rnngraph's cells add at run time, and that is added to the bias of torch's layers."""
 
 
 def inference(row: Row) -> list[Call]:
@@ -34,7 +34,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return a layer over one step, and torch's cell for single steps."""
+    """Return two variants of a step: a layer over one step, and torch's cell for single steps."""
     if row.cell not in LAYERS or row.bidirectional or row.ended:
         return []
     layer, x = _layers(row).eval(), torch.from_numpy(row.time_major())
@@ -47,14 +47,14 @@ def one_step(row: Row) -> list[Call]:
 
 
 def matrices(left: np.ndarray, right: np.ndarray, turned: bool) -> Call:
-    """Return products of matrices, whose right operand may be transposed."""
+    """Return a call of ``torch.matmul``, with the right operand transposed if ``turned``."""
     a, b = torch.from_numpy(left), torch.from_numpy(right)
     out = torch.empty((*left.shape[:2], right.shape[1 if turned else 2]))
     return lambda: torch.bmm(a, b.transpose(1, 2) if turned else b, out=out)
 
 
 def convolution(row: Any, x: np.ndarray, kernel: np.ndarray) -> Call:
-    """Return a convolution on [batch, inputs, time], as torch has it, with the result in rnngraph's layout."""
+    """Return a call of ``conv1d`` on [batch, inputs, time], torch's layout, with a result in rnngraph's layout."""
     steps = -(-row.time // row.strides)
     missing = max((steps - 1) * row.strides + row.size - row.time, 0)
     channels_first = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 1)))
@@ -91,7 +91,7 @@ def _is_bias(name: str) -> bool:
 
 
 def compiled(row: Row, kind: str) -> list[Call]:
-    """Return a loop under ``torch.compile``, which takes most of a minute."""
+    """Return the calls of a loop under ``torch.compile``, whose compilation takes most of a minute."""
     if row.cell not in LOOPS:
         return []
     model = torch.compile(LOOPS[row.cell](row))
@@ -99,7 +99,7 @@ def compiled(row: Row, kind: str) -> list[Call]:
 
 
 def train_step(row: Row) -> Call:
-    """Return a step: gradients, clipped by their norm, and the fused form of Adam."""
+    """Return a training step: gradients, clipped by their norm, and fused Adam."""
     layers, data = _layers(row), torch.from_numpy(row.time_major())
     parameters = list(layers.parameters())
     optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
@@ -141,7 +141,7 @@ class Masked(torch.nn.Module):
 
 
 def _models(row: Row) -> list[torch.nn.Module]:
-    """Return models of inputs [time, batch, width]; their first result is the outputs."""
+    """Return variants of a module with input [time, batch, width], whose first result is the outputs."""
     if row.cell in LOOPS:
         return [LOOPS[row.cell](row)]
     if row.cell not in LAYERS:
@@ -163,7 +163,7 @@ def _layers(row: Row) -> torch.nn.Module:
 
 
 def _parameters(row: Row, cell: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the weights of a cell as rows, with the gates of an LSTM in the order i, f, j, o.
+    """Return a cell's weights in torch's layout, with gates as rows, and an LSTM's gates in the order i, f, j, o.
 
     Two biases count as their sum, except for the one inside a GRU's reset.
     """
@@ -203,7 +203,7 @@ def _with_gradients(model: torch.nn.Module, row: Row) -> Call:
 
 
 def _carrying(model: torch.nn.Module, x: Tensor) -> Call:
-    """Return steps of a layer, which gives (output, state), or of a cell, which gives its state."""
+    """Return a call that runs one step of a layer or cell, and keeps the state for the next."""
     state, is_layer = None, x.ndim == 3
 
     def call() -> object:

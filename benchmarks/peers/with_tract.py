@@ -25,7 +25,7 @@ def inference(row: Row) -> list[Call]:
 
 
 def training(row: Row) -> list[Call]:
-    """Return nothing: the runtime has no derivatives."""
+    """Return no calls, because tract computes no gradients."""
     return []
 
 

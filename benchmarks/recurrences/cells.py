@@ -1,4 +1,4 @@
-"""The recurrences over the parts of a raw input: rnngraph's own cells, and two that a user could write."""
+"""Declares each recurrence over the parts of a raw input, by rnngraph's cells, and two cells as users would write."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Inputs = Any
 
 
 def declared(row: Row, x: Any) -> tuple[Any, Inputs]:
-    """Return a row's cell and its inputs, which are computed from a raw input [batch, time, width]."""
+    """Return (cell of a workload, the cell's inputs, computed from a raw input x [batch, time, width])."""
     return KINDS[row.kind](row, *rg.split(x, list(row.widths()), 2))
 
 
 def _heads(row: Row, *parts: Any) -> list[Any]:
-    """Shape parts as [batch, time, heads, size]."""
+    """Reshape parts [batch, time, heads * size] to [batch, time, heads, size]."""
     return [rg.reshape(part, (None, None, row.heads, row.size)) for part in parts]
 
 
@@ -95,7 +95,7 @@ def _ssd(row: Row, *parts: Any) -> tuple[Any, Inputs]:
 
 
 class LRU(rg.Cell):
-    """Linear recurrent unit without weights around it, with separate real and imaginary parts."""
+    """Linear recurrent unit without input and output weights, with separate real and imaginary parts."""
 
     def __init__(self, row: Row) -> None:
         self.row = row

@@ -1,4 +1,4 @@
-"""Comparison of every contender with the equations in float64, before it is timed."""
+"""Compares every contender with the equations in float64, before it is timed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .equations import run
 from .rows import STEP, TRAINING, Row
 
 CLOSE = 1e-4
-"""Largest difference, over the largest number: float32, sums in other orders, hundreds of steps."""
+"""Tolerance relative to the largest value, for float32, other orders of summation, and hundreds of steps."""
 STEPS = 3
-"""Steps of a stream that are compared."""
+"""Number of steps of a stream that are compared."""
 
 
 def agreeing(row: Row, variants: Mapping[str, Sequence[Call]]) -> dict[str, list[Call]]:
-    """Return the calls, by contender, whose results agree with the equations, and warn of the others."""
+    """Return the calls whose results agree with the equations, by contender, and warn about the others."""
     expected, kept = reference(row), dict[str, list[Call]]()
     for name, calls in variants.items():
         for number, call in enumerate(calls, 1):
@@ -33,7 +33,7 @@ def agreeing(row: Row, variants: Mapping[str, Sequence[Call]]) -> dict[str, list
 
 
 def results(row: Row, call: Call) -> dict[str, np.ndarray]:
-    """Return copies of a contender's results: the loss and the gradients by name for training, else outputs."""
+    """Call a contender, and return copies of its results by name: loss and gradients for training, else outputs."""
     result: Any = call()
     if row.call == TRAINING:
         return {"loss": np.array(result[0])} | {name: np.array(values) for name, values in result[1].items()}
@@ -42,7 +42,7 @@ def results(row: Row, call: Call) -> dict[str, np.ndarray]:
 
 
 def reference(row: Row) -> dict[str, np.ndarray]:
-    """Return float64 outputs of NumPy; for training the loss, and all gradients if torch is installed."""
+    """Return the results of the equations in float64, by name. Gradients need torch; without it there are none."""
     x = row.inputs().astype(np.float64)
     parameters = {name: values.astype(np.float64) for name, values in row.parameters().items()}
     if row.call != TRAINING:

@@ -1,4 +1,4 @@
-"""Chunked forms in eager torch: matrix products within chunks of steps, and states from chunk to chunk one by one."""
+"""Chunked forms in eager torch: matrix products within chunks of steps, and a loop over chunks for the states."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ torch.set_num_threads(peers.THREADS)
 
 Tensor = torch.Tensor
 LENGTHS = (32, 64, 128)
-"""Steps of a chunk; the fastest length is timed."""
+"""Numbers of steps of a chunk, of which the fastest is timed."""
 LENGTHS_BY_CHANNEL = (16, 32)
-"""Steps of a chunk of RWKV-7, whose decays are strong: exp of their sums overflows over longer chunks."""
+"""Numbers of steps of a chunk for RWKV-7, whose decays are strong: exp of their sums overflows in longer chunks."""
 
 
 def has(row: Row) -> bool:
@@ -62,7 +62,7 @@ def _lengths(row: Row) -> tuple[int, ...]:
 
 
 def _chunks(part: Tensor, row: Row, length: int) -> Tensor:
-    """Shape a part [batch, time, width] as [batch, heads, chunks, length, width of a head]."""
+    """Reshape a part [batch, time, width] to [batch, heads, chunks, length, width of a head]."""
     batch, time, width = part.shape
     heads = 1 if row.kind == "SSD" and width == row.size != row.channels else row.heads
     return part.reshape(batch, time // length, length, heads, width // heads).permute(0, 3, 1, 2, 4)
@@ -73,13 +73,13 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def _decays(sums: Tensor) -> Tensor:
-    """Return products of a head's decays from each step to each later one, [.., length, length]; else 0."""
+    """Return the product of decays from each step to each later step, [.., length, length], with 0 elsewhere."""
     low = torch.ones(sums.shape[-2], sums.shape[-2], dtype=torch.bool).tril()
     return torch.where(low, sums - sums.transpose(-1, -2), -torch.inf).exp()
 
 
 def _between(decay: Tensor, added: Tensor, mixed: Tensor | None = None) -> Tensor:
-    """Return the states before each chunk: S = decay S - mixed S + added, chunk by chunk."""
+    """Return the states before each chunk, by a loop of S = decay S - mixed S + added over chunks."""
     state, states = torch.zeros_like(added[:, :, 0]), []
     for c in range(added.shape[2]):
         states.append(state)

@@ -1,4 +1,4 @@
-"""The recurrences as their papers define them, step by step in float64, with NumPy or torch.
+"""Defines the recurrences as their papers do, step by step in float64, with NumPy or torch.
 
 ``m`` is the module ``numpy`` or ``torch``: the functions used here have the same names and arguments in both.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from .rows import Row
 
 Step = Callable[[Any, Row, list[Any], Any, Mapping[str, Any]], tuple[Any, tuple[Any, ...]]]
-"""Function of module, row, parts of an input, states and parameters that returns the output and the next states."""
+"""Function of (module, row, parts of an input, states, parameters) that returns (output, next states)."""
 
 
 def run(m: Any, row: Row, x: Any, parameters: Mapping[str, Any]) -> Any:

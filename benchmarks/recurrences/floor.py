@@ -1,8 +1,8 @@
 """Lower bounds of times: the operations that a recurrence cannot avoid, at this machine's rates.
 
-The floor counts the multiply-adds on each number of a state, where a single product counts as one, and elementary
-functions. If reading inputs and writing outputs once takes longer, that is the floor. The floor of training includes no
-recomputation or reading of states.
+The floor counts elementary functions, and the multiply-adds on each element of a state, where a multiplication alone
+counts as one. If reading inputs and writing outputs once takes longer, that is the floor. The floor of training
+includes no recomputation or reading of states.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ON_STATES = {
     "RG-LRU": (2, 6),
     "LRU": (6, 12),
 }
-"""Multiply-adds on each number of the states in a step, for inference and for training."""
+"""(Inference, training) multiply-adds on each element of the states in a step, by recurrence."""
 
 FUNCTIONS = {
     "GLA": {"exp": 2, "log1p": 1},
@@ -37,11 +37,11 @@ FUNCTIONS = {
     "minGRU": {"sigmoid": 1},
     "RG-LRU": {"sigmoid": 2, "exp": 2, "sqrt": 1},
 }
-"""Elementary functions of a channel in a step; those of a head are left out."""
+"""Elementary functions of a channel in a step, by recurrence. Functions of a whole head are negligible."""
 
 
 def seconds(row: Row) -> dict[str, float]:
-    """Return the floor of a call, at the rates of this moment."""
+    """Return the floor of a call by name, at the machine's rates of this moment."""
     counts = ON_STATES[row.kind][row.call == TRAINING]
     numbers = row.channels * {"S6": STATES, "minGRU": 1, "RG-LRU": 1, "LRU": 1}.get(row.kind, row.size)
     steps = row.batch * (1 if row.call == STEP else row.time)

@@ -1,4 +1,4 @@
-"""The fused form in C: ``fused_recurrences.c``, compiled for a row's head size by this machine's C compiler."""
+"""Contender in C: ``fused_recurrences.c``, compiled for a row's head size by this machine's C compiler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPILER = "cc"
 FUNCTIONS = {"GLA": "gla", "GDN": "gdn", "SSD": "ssd", "S6": "s6"}
 SOURCE = Path(__file__).parents[1] / "fused_recurrences.c"
 LANES = 16
-"""Number of lanes of the longest vectors, to whose multiples buffers are rounded."""
+"""float32 lanes of the longest vectors. Sizes of buffers are rounded up to a multiple."""
 
 
 def has(row: Row) -> bool:
@@ -72,7 +72,7 @@ def _call(row: Row, fresh: bool) -> Call:
 
 
 def _constants(row: Row) -> list[np.ndarray]:
-    """Return the arrays that depend only on parameters, by channel."""
+    """Return the arrays, with one entry per channel, that are computed from the parameters before the call."""
     if row.kind != "S6":
         return []
     parameters = row.parameters()

@@ -1,7 +1,7 @@
 """onnxruntime's ``LinearAttention``: gated linear attention and gated DeltaNet, with elementwise nodes before it.
 
-The parts of the raw input are separate inputs, so that no time is spent on splitting. The operator is that of opset 27
-or onnxruntime's own in the domain com.microsoft: the faster one that a session supports.
+The parts of the raw input are separate inputs, so that no time is spent on splitting. The operator is that of ONNX's
+opset 27, or onnxruntime's in the domain com.microsoft: the faster of those that a session supports.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _sessions(row: Row, carried: bool) -> list[Any]:
 
 
 def model_of(row: Row, domain: str, carried: bool) -> bytes:
-    """Return the recurrence as a model. carried: True for the state as input and output."""
+    """Return the recurrence as a serialized model. If ``carried``, the state is an input and an output."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes: list[Any] = []

@@ -1,4 +1,4 @@
-"""rnngraph's side: one declaration, for whole sequences, single steps and gradients."""
+"""Contender rnngraph: one declaration for whole sequences, single steps and gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .rows import Row
 
 
 def program(row: Row, **options: Any) -> rg.Program:
-    """Return outputs, and the mean of their squares as the loss. options: arguments of ``compile``."""
+    """Return the program of a row, compiled with ``options``. The loss is the mean of squared outputs."""
     x = rg.placeholder("x", (None, None, sum(row.widths())))
     cell, inputs = declared(row, x)
     outputs, _ = rg.dynamic_rnn(cell, inputs)
@@ -36,7 +36,7 @@ def step(row: Row) -> Call:
 
 
 def training(row: Row, **options: Any) -> tuple[Call, rg.Program]:
-    """Return a call that gives the loss and the gradients by name, the input's among them; and its program."""
+    """Return (call that computes the loss and the gradients by name, including the input's; its program)."""
     compiled, x = program(row, **options), row.inputs()
 
     def call() -> tuple[float, dict[str, np.ndarray]]:

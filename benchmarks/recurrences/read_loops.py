@@ -1,6 +1,6 @@
-"""The recurrences as loops over steps in torch, as published modules write them, which ``rg.read_torch`` reads.
+"""Contender rnngraph with nets that ``rg.read_torch`` reads: loops over steps in torch, as published modules have them.
 
-A step indexes its inputs, updates the state, and appends its output to a list.
+A step indexes the inputs, updates the state, and appends its output to a list.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "S6": _s6,
     "minGRU": _min_gru,
 }
-"""Function from the loop and the parts of its raw input to the outputs, by kind of a row."""
+"""Functions of (loop, *parts of its raw input) that return the outputs, by kind of recurrence."""
 
 
 def has(row: Row) -> bool:

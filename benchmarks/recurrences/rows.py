@@ -1,4 +1,4 @@
-"""Workloads: a recurrence of some heads over raw inputs [batch, time, width], without weights of its own."""
+"""Workloads: recurrences of several heads over raw inputs [batch, time, width], without projections."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ INFERENCE, STEP, TRAINING = "inference", "step", "training"
 
 @dataclass(frozen=True)
 class Row:
-    """Recurrence with ``heads`` · ``size`` channels. A head with matrix states holds size × size numbers.
+    """Recurrence with ``heads`` · ``size`` channels. The matrix state of a head is [size, size].
 
-    call: inference, a step of a stream, or training (the loss and the gradients of the input and of parameters).
+    Attributes:
+        call: Inference, a step of a stream, or training (the loss and the gradients of the input and of parameters).
     """
 
     kind: str
@@ -97,7 +98,7 @@ def parts(x: np.ndarray, row: Row) -> list[np.ndarray]:
 
 
 def rows(words: Iterable[str] = ()) -> Iterator[Row]:
-    """Yield rows of 4 heads of 64, or of the heads that words name, such as ``4x48`` or ``GLA 3x40``."""
+    """Yield rows of 4 heads of size 64, or those that ``words`` select, such as ``4x48`` or ``GLA 3x40``."""
     sizes = dict.fromkeys((int(heads), int(size)) for word in words for heads, size in re.findall(r"(\d+)x(\d+)", word))
     for heads, size in sizes or [(HEADS, SIZE)]:
         for kind in KINDS:

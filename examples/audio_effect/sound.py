@@ -8,8 +8,8 @@ The circuit is the core of a distortion pedal: a gain, then two antiparallel dio
     C dv/dt = (u - v)/R - 2 I_s sinh(v / V)
 
 and is solved at 8 times the sampling rate by the trapezoidal rule, whose implicit equation Newton's method solves. The
-circuit is a cell without parameters, which rnngraph compiles like any other: a step takes about 0.2 µs for 16 sounds at
-once.
+circuit is a cell without parameters, which rnngraph compiles like any other cell: a step for 16 parallel sounds takes
+about 0.2 µs.
 """
 
 import wave
@@ -71,7 +71,7 @@ class Circuit(rg.Cell):
 
 
 def peaking(frequency: float, decibels: float, q: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return b and a of a biquad that raises or cuts around a frequency, in cycles a sample (Bristow-Johnson)."""
+    """Return b and a of a biquad that raises or cuts around a frequency, in cycles per sample (Bristow-Johnson)."""
     amplitude, angle = 10 ** (decibels / 40), 2 * np.pi * frequency
     width = np.sin(angle) / (2 * q)
     scale = 1 / (1 + width / amplitude)
@@ -96,7 +96,7 @@ def distorted(dry: Floats, drive: Floats) -> Floats:
 
 
 def resampled(sounds: Floats, samples: int) -> Floats:
-    """Return sounds at another sampling rate: their spectrum is truncated, or extended with zeros."""
+    """Return sounds resampled to `samples` samples: their spectrum is truncated, or extended with zeros."""
     return np.fft.irfft(np.fft.rfft(sounds), samples) * (samples / sounds.shape[1])
 
 

@@ -3,11 +3,11 @@
     python examples/audio_effect/train.py              # a quarter of an hour
     python examples/audio_effect/train.py --quick      # seconds, and then it sounds little like the circuit
 
-The net reads one sample and the position of a knob, the drive, and gives the distorted sample. It has 32 LSTM units and
-a dense layer, whose output is added to the sample (Wright, Damskägg & Välimäki 2019). The loss is the error-to-signal
-ratio (ESR): the error's energy divided by that of the circuit's sound, both with raised treble. A second term is the
-same ratio for the means. Training reads the sounds in consecutive windows of 1024 samples and carries the state between
-them.
+The net reads one sample and the position of a knob, the drive, and computes the distorted sample. It has 32 LSTM units
+and a dense layer, whose output is added to the sample (Wright, Damskägg & Välimäki 2019). The loss is the
+error-to-signal ratio (ESR): the error's energy divided by that of the circuit's sound, both with raised treble. A
+second term is the same ratio for the means. Training reads the sounds in consecutive windows of 1024 samples, and
+carries the state from window to window.
 
 It writes to `build/`, or to `--directory`: the program, the exported net, a dry sound that training did not use, and
 that sound distorted by the circuit and by the net. effect.c runs the net on WAV files; see README.md.
@@ -43,7 +43,7 @@ out = dry + rg.dense(outputs, 1)
 
 
 def emphasised(sound: rg.Tensor) -> rg.Tensor:
-    """Raise the treble, to which hearing is sensitive and where sounds have little energy."""
+    """Return a sound with raised treble, to which hearing is sensitive, and where sounds have little energy."""
     return sound[:, 1:] - EMPHASIS * sound[:, :-1]
 
 
@@ -65,7 +65,7 @@ Feeds = dict[str, NDArray[Any]]
 
 
 def examples(seed: int, count: int, seconds: float) -> Feeds:
-    """Return dry and wet sounds [count, samples, 1] and the drive of each [count, 1]."""
+    """Return feeds: dry and wet sounds [count, samples, 1], and the drive of each sound [count, 1]."""
     sounds = dry_sounds(seed, count, round(seconds * RATE))
     drives = np.random.default_rng(seed).uniform(0, 1, count)
     return {
@@ -81,7 +81,7 @@ def error_to_signal(wet: NDArray[Any], out: NDArray[Any]) -> float:
 
 
 def train(feeds: Feeds, held_out: Feeds, epochs: int, console: Console) -> None:
-    """Train, and keep the parameters of the epoch with the least error on the held-out sounds."""
+    """Train, and keep the parameters of the epoch with the smallest error on the held-out sounds."""
     windows = -(-feeds["dry"].shape[1] // WINDOW) * -(-len(feeds["dry"]) // BATCH)
     rate = rg.CosineDecay(LEARNING_RATE, epochs * windows, final=LEARNING_RATE / 50)
     trainer = rg.Trainer(program, rg.Adam(rate), clip_norm=CLIP_NORM)

@@ -4,10 +4,10 @@
     python examples/completions_server/characters.py --seconds 600
     python examples/completions_server/characters.py --quick              # seconds, and then it writes nonsense
 
-It writes ``characters.net``. A model for the server is a script like this one: it has ``program``, ``encode``, which
-gives the tokens of a text, and ``decode``, which gives the text of tokens. ``stop``, tokens that end a text, and
-``prefix``, a text with which all prompts begin, may be left out, as here, and so may ``input`` and ``output``, the
-names of the input for tokens and of the output with logits.
+It writes ``characters.net``. A model for the server is a script like this one. It defines ``program``, ``encode`` from
+a text to its tokens, and ``decode`` from tokens to their text. It may also define ``stop``, tokens that end a text;
+``prefix``, a text with which all prompts begin; and ``input`` and ``output``, the names of the input for tokens and of
+the output with logits.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ FILE = "characters.net"
 
 
 def encode(text: str) -> list[int]:
-    """Return the number of each character."""
+    """Return the tokens of a text: the index of each character in ``CHARACTERS``."""
     unknown = sorted({*text} - {*char_lm.CHARACTERS})
     if unknown:
-        raise ValueError(f"the model knows no {unknown[0]!r}; it knows {char_lm.CHARACTERS!r}")
+        raise ValueError(f"the model has no token for {unknown[0]!r}; it has tokens for {char_lm.CHARACTERS!r}")
     tokens: list[int] = char_lm.encode(text).tolist()
     return tokens
 
@@ -44,7 +44,7 @@ def decode(tokens: list[int]) -> str:
 def load(path: str | Path = FILE, weights: str = "float32") -> rg.Program:
     """Return the trained net of a file, or an untrained net if the file is missing."""
     if not Path(path).exists():
-        print(f"There is no {path}, so that this net is not trained: python {__file__}", file=sys.stderr)
+        print(f"{path} does not exist, so the net is untrained; train it with python {__file__}", file=sys.stderr)
         return rg.compile({"logits": delta_net_lm.logits}, seed=0, weights=weights)
     return rg.load(path, weights=weights)
 

@@ -1,4 +1,4 @@
-"""A GGUF file as a model for the server: the net, its vocabulary, and its tokenizer."""
+"""Reads a model for the server from a GGUF file: the net, its vocabulary, and its tokenizer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TOKENIZER, END = "tokenizer.ggml.model", "tokenizer.ggml.eos_token_id"
 
 
 class LongestMatch:
-    """Tokens of a text by longest match, as the tokenizer ``rwkv`` defines them."""
+    """Tokenizer that always chooses the longest matching token, as the tokenizer ``rwkv`` is defined."""
 
     def __init__(self, vocabulary: Sequence[bytes | str]) -> None:
-        """Index a vocabulary: each token's bytes, by token number. Tokens without bytes are never chosen."""
+        """Index a vocabulary, the bytes or text of each token by id. Empty tokens are never chosen."""
         self._numbers: dict[bytes, int] = {}
         for number, token in enumerate(vocabulary):
             self._numbers.setdefault(_bytes(token), number)
@@ -51,7 +51,7 @@ def _bytes(token: bytes | str) -> bytes:
 
 
 def names_of(file: Path, tokenizer: Path | None) -> dict[str, Any]:
-    """Return ``program``, ``encode``, ``decode`` and ``stop`` of a file.
+    """Return the names that a model's script defines, ``program``, ``encode``, ``decode`` and ``stop``, for a file.
 
     Args:
         file: A GGUF file of a recurrent net.
@@ -68,8 +68,8 @@ def names_of(file: Path, tokenizer: Path | None) -> dict[str, Any]:
         return {**names, "encode": lambda text: words.encode(text).ids, "decode": words.decode}
     if kind != "rwkv" or not vocabulary:
         raise SystemExit(
-            f"{file} has the tokenizer {kind}, whose merges this example does not know; give --tokenizer "
-            "tokenizer.json, from where the model comes from"
+            f"{file} has the tokenizer {kind}, which this example does not implement; give --tokenizer tokenizer.json, "
+            "the file of this name that is published with the model"
         )
 
     def decode(tokens: list[int]) -> str:

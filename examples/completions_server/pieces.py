@@ -1,4 +1,4 @@
-"""Text of a generation, assembled token by token: whole characters, up to the first stop string."""
+"""Assembles the text of a generation token by token: whole characters, up to the first stop string."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Decode = Callable[[list[int]], str]
 
 
 class Pieces:
-    """Converter from tokens to text that can be sent.
+    """Converter from tokens to text that can be sent at once.
 
     Text is held back while it ends in an incomplete character or in a possible beginning of a stop string.
 

@@ -1,4 +1,4 @@
-"""Requests and answers in the form of OpenAI's completions API, without a network: checks, then plain records."""
+"""Parses requests and builds answers in the form of OpenAI's completions API, independent of the network."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ class CompletionRequest:
         choices: Number of choices for each prompt.
         max_tokens: Maximum new tokens of a choice.
         sample: Arguments of ``rg.sample``; None for the largest logit.
-        seed: Number of the first choice, which selects its draws; the other choices have the next numbers.
+        seed: Seed of the first choice's draws. Each further choice has the next number as its seed.
         stops: Strings that end a choice.
-        is_stream: True to answer by events.
-        with_usage: True to end the events by a count of tokens.
+        is_stream: True to answer by server-sent events.
+        with_usage: True if the last event is a count of tokens.
     """
 
     prompts: list[list[int]]
@@ -123,15 +123,15 @@ def checked_request(
     prompts = _prompts(body.get("prompt"), encode, classes, limits, source)
     if len(prompts) * choices > limits.max_choices:
         raise RequestError(
-            f"{len(prompts)} prompts with n={choices} are {len(prompts) * choices} choices, and this server runs "
-            f"{limits.max_choices} of a request at most",
+            f"{len(prompts)} prompts with n={choices} are {len(prompts) * choices} choices, but a request may have at "
+            f"most {limits.max_choices}; send several requests",
             "n",
         )
     warmth = _number(body, "temperature", 1.0, float, 0, 2)
     share = _number(body, "top_p", 1.0, float, 0, 1)
     count = _number(body, "top_k", 0, int, 0, classes)
     if share == 0:
-        raise RequestError("top_p must be above 0; for the most probable token give temperature 0", "top_p")
+        raise RequestError("top_p must be above 0; for the most probable token, set temperature to 0", "top_p")
     seed = body.get("seed")
     seed = random.getrandbits(62) if seed is None else _number(body, "seed", 0, int, -SEEDS, SEEDS - 1)
     sample: dict[str, Any] = {"temperature": warmth}
@@ -188,7 +188,7 @@ def _stops(stop: Any) -> list[str]:
 def _prompts(
     prompt: Any, encode: Callable[[str], list[int]], classes: int, limits: Limits, source: str
 ) -> list[list[int]]:
-    """Return the tokens of each prompt: of a text, of several texts, of a list of tokens, or of several lists."""
+    """Return the tokens of each prompt. ``prompt`` is a text, a list of tokens, or a list of several of these."""
     is_one = isinstance(prompt, str) or (isinstance(prompt, list) and prompt and isinstance(prompt[0], int))
     several = [prompt] if is_one else prompt
     if not isinstance(several, list) or not several:
@@ -206,7 +206,7 @@ def _prompts(
             raise RequestError(f"tokens of a prompt must be integers from 0 to {classes - 1}", "prompt")
         if not 0 < len(tokens) <= limits.max_prompt:
             raise RequestError(
-                f"a prompt has {len(tokens)} tokens, and must have 1 to {limits.max_prompt}",
+                f"a prompt has {len(tokens)} tokens; it must have 1 to {limits.max_prompt}",
                 "prompt",
                 "context_length_exceeded" if tokens else None,
             )
@@ -232,7 +232,7 @@ class Answer:
         self.new_tokens = 0
 
     def event(self, index: int, text: str, finish: str | None = None) -> dict[str, Any]:
-        """Return a piece of a choice."""
+        """Return the event with the next text of a choice. ``finish`` is the reason if the choice ends."""
         return {**self._head, "choices": [_choice(index, text, finish)]}
 
     def usage_event(self) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class Answer:
         return {**self._head, "choices": [], "usage": self._usage()}
 
     def whole(self, texts: list[str], finishes: list[str]) -> dict[str, Any]:
-        """Return all choices at once."""
+        """Return the answer with the complete texts of all choices, and the reasons why they ended."""
         choices = [_choice(index, *item) for index, item in enumerate(zip(texts, finishes, strict=True))]
         return {**self._head, "choices": choices, "usage": self._usage()}
 

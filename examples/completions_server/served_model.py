@@ -1,4 +1,4 @@
-"""Model of the server: a net with its texts, from a script or from a GGUF file."""
+"""``Model``: the net that the server runs, with its tokenizer, from a script or from a GGUF file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Model:
         prefix: str = "",
         source: str = "the model",
     ) -> None:
-        """Read ``prefix``, with which all prompts begin, once."""
+        """Create a model, whose generator reads ``prefix``, the beginning of all prompts, once."""
         self.name, self.generator, self.encode, self.decode, self.stop = name, generator, encode, decode, stop
         self.source = source
         tokens = encode(prefix) if prefix else []
@@ -45,8 +45,8 @@ def model_of(file: Path, weights: str | None, name: str | None, tokenizer: Path 
 
     Args:
         file: The script or GGUF file.
-        weights: Kind of weights, for a script whose ``program`` is a function of it; None: float32.
-        name: Name of the model; None: that of the file.
+        weights: Kind of weights, for a script whose ``program`` is a function of the kind. None stands for float32.
+        name: Name of the model; None for the file's name.
         tokenizer: File ``tokenizer.json`` for a GGUF file.
         **options: Limits of the generator.
 
@@ -74,7 +74,7 @@ def _variables(script: Path) -> dict[str, Any]:
 
 
 def _program(file: Path, program: Any, weights: str | None) -> rg.Program:
-    """Return the program of a model with weights of a kind."""
+    """Return the program of a script or GGUF file, with weights of a kind. Exits if that is impossible."""
     if isinstance(program, rg.Program):
         if weights is not None and file.suffix == ".gguf":
             raise SystemExit(
@@ -95,7 +95,7 @@ def _program(file: Path, program: Any, weights: str | None) -> rg.Program:
     try:
         inspect.signature(program).bind("float32")
     except TypeError:
-        raise SystemExit(f"program of {file} must take the kind of weights alone: def program(weights): …") from None
+        raise SystemExit(f"program of {file} must have one argument, the kind: def program(weights): …") from None
     try:
         result = program(weights or "float32")
     except rg.ArgumentError as error:

@@ -40,13 +40,13 @@ RETRY_S = 1
 
 
 class Totals:
-    """Collector for the package ``prometheus_client`` of the numbers that a generator counts itself."""
+    """Collector of the package ``prometheus_client`` for the numbers that the generator counts."""
 
     def __init__(self, generator: rg.Generator) -> None:
         self._generator = generator
 
     def collect(self) -> Iterator[Any]:
-        """Yield each number under its name."""
+        """Yield a metric for each number."""
         core, generator = import_module("prometheus_client.core"), self._generator
         counts = generator.counts
         for name, text, number in (
@@ -63,7 +63,7 @@ class Totals:
 
 
 class Metrics:
-    """Counts and times of a server, in the text form of Prometheus."""
+    """Metrics of a server: counts and times, for Prometheus."""
 
     def __init__(self, generator: rg.Generator) -> None:
         prometheus = import_module("prometheus_client")
@@ -82,7 +82,7 @@ class Metrics:
         self._registry.register(Totals(generator))
 
     def text(self) -> bytes:
-        """Return all metrics."""
+        """Return all metrics in the text format of Prometheus."""
         return self._text(self._registry)
 
 
@@ -117,12 +117,12 @@ class Completion:
         return len(self._handles)
 
     def cancel(self) -> None:
-        """Free the slots of all choices that still run."""
+        """Cancel all running choices, which frees their slots."""
         for handle in self._handles:
             handle.cancel()
 
     async def texts(self, index: int) -> AsyncIterator[tuple[str, str | None]]:
-        """Yield (text, None) as the text of a choice comes, and at the end (text, reason)."""
+        """Yield (text, None) whenever a choice has new text, and at its end (last text, reason)."""
         handle, pieces = self._handles[index], Pieces(self._model.decode, self.request.stops)
         before, is_first = time.perf_counter(), True
         async for token in handle:
@@ -209,13 +209,13 @@ class Events:
 
 
 async def gone(receive: Any) -> None:
-    """Wait until the caller closes the connection."""
+    """Return once the caller has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def ended_before(work: Any, event: Any) -> bool:
-    """Run ``work`` until it ends, or until ``event`` does. Return True if the work ended."""
+    """Run ``work`` until it ends, or until ``event`` ends. Return True if the work ended first."""
     tasks = [asyncio.ensure_future(work), asyncio.ensure_future(event)]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -290,9 +290,7 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
         return responses.JSONResponse({"status": "ok" if is_running else "closing"}, 200 if is_running else 503)
 
     async def other(request: Any, error: Any) -> Any:
-        text = (
-            f"{request.method} {request.url.path} is not served here; there are POST /v1/completions and GET /v1/models"
-        )
+        text = f"{request.method} {request.url.path} does not exist; there are POST /v1/completions and GET /v1/models"
         return refusal(RequestError(text, status=error.status_code))
 
     async def failed(request: Any, error: Exception) -> Any:
@@ -327,7 +325,7 @@ async def body_of(request: Any, max_bytes: int) -> Any:
     except import_module("starlette.requests").ClientDisconnect:
         raise RequestError("the caller went away", status=499) from None
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are subclasses of ValueError
-        raise RequestError(f"the body is no JSON: {error}") from None
+        raise RequestError(f"the body is not valid JSON: {error}") from None
 
 
 def server_of(app: Any, model: Model, host: str, port: int, grace: float) -> Any:
@@ -335,7 +333,7 @@ def server_of(app: Any, model: Model, host: str, port: int, grace: float) -> Any
     uvicorn = import_module("uvicorn")
 
     class Server(uvicorn.Server):  # type: ignore[misc, name-defined]
-        """Server that closes the generator first, so that callers learn why their text ends."""
+        """Server that closes the generator before its connections, so that callers receive the reason of the end."""
 
         def handle_exit(self, sig: int, frame: Any) -> None:
             threading.Thread(target=model.generator.close, kwargs={"timeout": grace}, daemon=True).start()
@@ -399,7 +397,7 @@ def show(options: argparse.Namespace, model: Model, server: Any, console: Consol
 
 
 def main() -> None:
-    """Read the command line."""
+    """Run the command that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("role", nargs="?", choices=["serve", "show"], default="show")
     parser.add_argument("model", nargs="?", type=Path, default=CHARACTERS, help="script of a model, or a GGUF file")

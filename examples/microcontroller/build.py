@@ -37,12 +37,15 @@ FLAGS = (
 
 
 def level() -> str | None:
-    """Return a target of this machine without narrow multiply-add instructions, as on the microcontroller."""
+    """Return a target of this machine without narrow multiply-add instructions, which the microcontroller lacks too.
+
+    None if no such target is available.
+    """
     return "x86-64-v2" if platform.machine() in ("x86_64", "AMD64") else None
 
 
 def untrained(weights: str) -> rg.Program:
-    """Return a net of typical size for such processors: it reads the features of a frame and gives a probability."""
+    """Return an untrained net of typical size for such processors: from the features of a frame to a probability."""
     x = rg.placeholder("x", shape=(None, None, 20))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(24), x)
     return rg.compile({"y": rg.dense(outputs, 1, activation="sigmoid")}, seed=0, weights=weights, target=level())
@@ -51,7 +54,9 @@ def untrained(weights: str) -> rg.Program:
 def only(values: list[str], what: str) -> str:
     """Return the only input or output, which the image feeds or prints. Exit if there are several."""
     if len(values) != 1:
-        raise SystemExit(f"the image has room for one {what}, and the program has {', '.join(values) or 'none'}")
+        raise SystemExit(
+            f"the image supports a single {what}, but the program has {', '.join(values) or 'none'}; give another model"
+        )
     return values[0]
 
 

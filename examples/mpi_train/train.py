@@ -4,10 +4,10 @@
     mpiexec -n 4 python examples/mpi_train/train.py [--quick] [--shards N] [--checkpoint FILE]
 
 Every process runs this script, which declares the net and reads the data as for one process, and passes the
-communicator to the trainer. Each batch is cut into shards; each process computes its own shards and reads only their
-rows. The gradients of the shards are added in a fixed order. The digest printed at the end is therefore the same with
-1, 2, 3 or 8 processes, dropout included. Rank 0 validates, shows progress and writes the checkpoint, from which any
-number of processes can resume. The data: examples/data/README.md.
+communicator to the trainer. Each batch is cut into shards; each process computes some of the shards, and reads only
+their rows. The gradients of the shards are added in a fixed order. The digest of the parameters that is printed at the
+end is therefore the same with 1, 2, 3 or 8 processes, dropout included. Rank 0 validates, shows progress and writes the
+checkpoint, from which any number of processes can resume. The data: examples/data/README.md.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SPEAKERS, FEATURES, UNITS = 9, 12, 48
 
 
 def examples(part: str) -> dict[str, Any]:
-    """Return utterances as a list of sequences, with their speakers."""
+    """Return the feeds of a part of the data: utterances as a list of sequences, and their speakers."""
     with np.load(DATA) as data:
         sequences = [x[:steps] for x, steps in zip(data[f"{part}_x"], data[f"{part}_lengths"], strict=True)]
         return {"x": sequences, "y": data[f"{part}_labels"]}
 
 
 def declared() -> tuple[rg.Program, rg.Tensor]:
-    """Return the net, and its accuracy."""
+    """Return (program of the net, Tensor of its accuracy)."""
     x, lengths = rg.placeholder("x", (None, None, FEATURES)), rg.placeholder("lengths", (None,), "int64")
     y = rg.placeholder("y", (None,), "int64")
     cells = [rg.DropoutWrapper(rg.GRUCell(UNITS), output_keep_prob=0.7) for _ in range(2)]

@@ -4,10 +4,10 @@
     python examples/silero_vad/find_speech.py recording.wav
     python examples/silero_vad/find_speech.py --quick       # 15 s of speech from a Debian package
 
-silero-vad (MIT) gives the probability of speech every 32 ms. Its file is one step of the net, with 512 samples at 16
-kHz after the last 64 of the step before. A state [2, batch, 128] is both input and output. `states=` declares that the
-two belong together, so that a stream keeps the state, here and in C. Without a WAV file, the script uses recordings of
-the package `pocketsphinx-testdata` with pauses between them.
+silero-vad (MIT) computes the probability of speech every 32 ms. Its file is one step of the net, with 512 samples at 16
+kHz after the last 64 samples of the previous step. A state [2, batch, 128] is both input and output. `states=` declares
+that the two belong together, so that a stream keeps the state, here and in C. Without a WAV file, the script uses
+recordings of the package `pocketsphinx-testdata` with pauses between them.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import rnngraph as rg
 
 RATE, NEW, CONTEXT = 16_000, 512, 64
 BEGIN, END, PATIENCE = 0.5, 0.35, 4
-"""speech begins at a probability of BEGIN, and ends PATIENCE steps after it falls below END"""
+"""Speech begins at a probability of BEGIN, and ends PATIENCE steps after the probability falls below END."""
 RECORDINGS = Path("/usr/share/pocketsphinx/test/data/librivox")
 FILE = "silero_vad_16k_op15.onnx"
 
@@ -74,7 +74,7 @@ def write(file: Path, sound: Sound) -> None:
 
 
 def windows(sound: Sound) -> Iterator[Sound]:
-    """Yield the input of each step [1, 576]: the last samples of the step before, then the new ones."""
+    """Yield the input of each step [1, 576]: the last samples of the previous step, then the new samples."""
     padded = np.concatenate([np.zeros(CONTEXT, np.float32), sound])
     for start in range(0, len(sound) - NEW + 1, NEW):
         yield padded[None, start : start + CONTEXT + NEW]

@@ -47,7 +47,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of one training. accuracy: on the validation utterances. cpu: seconds of the worker's processor."""
+    """Result of one training: `accuracy` on the validation utterances, and `cpu`, the worker's processor seconds."""
 
     setting: Setting
     accuracy: float

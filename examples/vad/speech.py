@@ -1,4 +1,4 @@
-"""Speech from Debian packages, synthetic noise, labelled mixtures, and the features of frames.
+"""Reads speech from Debian packages, makes noise and labelled mixtures, and computes the features of frames.
 
 Speech: the wave files of `pocketsphinx-testdata` (four or more speakers at 16 kHz) and `alsa-utils` (one speaker at 48
 kHz). The energy of the clean recordings labels frames as speech; the net has to find them in mixtures.
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mixture:
-    """Labelled mixture. sound: [samples] in -1..1. speech: [frames], True for speech. ratio: speech to noise in dB."""
+    """Labelled mixture: sound [samples] in -1..1, speech [frames], True for speech, and speech-to-noise ratio in dB."""
 
     sound: Floats
     speech: NDArray[np.bool_]
@@ -36,7 +36,7 @@ class Mixture:
 
 
 def recordings() -> tuple[list[Floats], list[Floats]]:
-    """Return the training speech and the held-out speech; both are empty if the packages aren't installed."""
+    """Return (training recordings, held-out recordings); both are empty if the packages aren't installed."""
     data, alsa = RECORDINGS
     names = ["goforward", "numbers", "something", "tidigits/dhd.2934z"]
     files = [*data.glob("librivox/*.wav"), *data.glob("cards/*.wav"), *(data / f"{name}.raw" for name in names)]
@@ -72,13 +72,13 @@ def write(file: Path, sound: Floats) -> None:
 
 
 def frames(sound: Floats) -> Floats:
-    """Return the last 30 ms at the end of every 10 ms, [frames, FRAME]; the sound is padded with zeros at its start."""
+    """Return a frame [frames, FRAME] for every 10 ms: the last 30 ms. The sound is padded with zeros at its start."""
     padded = np.concatenate([np.zeros(FRAME - HOP), sound])
     return np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]
 
 
 def mel_bank() -> Floats:
-    """Return the weights of triangular bands [FFT / 2 + 1, BANDS], evenly apart on the mel scale."""
+    """Return the weights of triangular bands [FFT / 2 + 1, BANDS], evenly spaced on the mel scale."""
     mels = np.linspace(*(2595 * np.log10(1 + np.array([LOWEST_HERTZ, HIGHEST_HERTZ]) / 700)), BANDS + 2)
     corners = 700 * (10 ** (mels / 2595) - 1)
     hertz = np.arange(FFT // 2 + 1)[:, None] * RATE / FFT
@@ -100,14 +100,14 @@ def decibels(sound: Floats) -> Floats:
 
 
 def speaks(sound: Floats) -> NDArray[np.bool_]:
-    """Return a flag for each frame of a clean recording, True for speech: loud frames, and short gaps between them."""
+    """Return a bool for each frame of a clean recording, True for loud frames and for short gaps between them."""
     level = decibels(sound)
     loud = level > max(level.max() - BELOW_PEAK, np.quantile(level, SPEAKING) + ABOVE_FLOOR)
     return without_short(~without_short(~loud, SHORTEST_PAUSE), SHORTEST_WORD)
 
 
 def without_short(flags: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
-    """Return flags without runs of true ones that are shorter than `shortest`."""
+    """Return flags in which runs of True that are shorter than `shortest` are False."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     kept = flags.copy()
     for start, stop in edges.reshape(-1, 2):

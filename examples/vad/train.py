@@ -4,10 +4,10 @@
     python examples/vad/train.py              # two minutes
     python examples/vad/train.py --quick      # seconds, and then it hears badly
 
-Every 10 ms the net reads the energies of 24 mel bands of the last 30 ms and gives the probability of speech. It learns
-on mixtures of speech with white and pink noise, hum and babble, at ratios from 20 to -5 dB; the test uses other files.
-Dropout acts in the training graph alone. The baseline without a net is the frame's energy relative to the lowest of the
-last seconds.
+Every 10 ms the net reads the energies of 24 mel bands of the last 30 ms and computes the probability of speech. It is
+trained on mixtures of speech with white and pink noise, hum and babble, at ratios from 20 to -5 dB; the test uses other
+files. Dropout acts in the training graph only. The baseline without a net is the frame's energy, relative to the lowest
+energy of the last seconds.
 
 It writes to `build/`, or to `--directory`: the program; the exported net; noisy.wav, held-out mixtures of each noise at
 each ratio; noisy.txt, the times of speech in them. vad.c computes the same features from a WAV file and prints the
@@ -68,7 +68,7 @@ def train(examples: dict[str, NDArray[np.float32]], epochs: int, console: Consol
 
 
 def energy_over_noise(sound: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each frame's energy relative to the lowest of the last seconds, in dB; it uses no later frames."""
+    """Return each frame's energy relative to the lowest energy of the last seconds, in dB, without later frames."""
     # smoothed, since the energy of a single frame jumps
     level = np.convolve(decibels(sound), np.ones(5) / 5)[: len(sound) // HOP]
     padded = np.concatenate([np.full(LATELY - 1, level.max()), level])
@@ -94,7 +94,7 @@ def best_threshold(scores: NDArray[np.float64], truth: Flags) -> float:
 
 
 def report(judged: Sequence[Mixture], known: Sequence[Mixture], console: Console) -> None:
-    """Print accuracies of net and baseline by ratio and noise. known: mixtures for the baseline's threshold."""
+    """Print accuracies of net and baseline by ratio and noise. `known` are mixtures for the baseline's threshold."""
     probability = program.inference(bands=feeds(judged)["bands"])["probability"][..., 0].astype(np.float64)
     energy = np.stack([energy_over_noise(example.sound) for example in judged])
     truth = np.stack([example.speech for example in judged])
@@ -122,13 +122,13 @@ def report(judged: Sequence[Mixture], known: Sequence[Mixture], console: Console
 
 
 def spoken(speaking: Flags) -> str:
-    """Return the times of speech as text, as vad.c prints them."""
+    """Format the times of speech as vad.c prints them."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking.astype(np.int8), [0]])))
     return "".join(f"{start / 100:.2f} to {stop / 100:.2f}\n" for start, stop in edges.reshape(-1, 2))
 
 
 def listen(file: Path) -> Flags:
-    """Return a flag for each frame of a file, True for speech, from a stream that reads frame by frame."""
+    """Return a bool for each frame of a file, True for speech, from a stream that reads frame by frame."""
     stream = program.inference.stream(batch=1)
     return np.array([stream.step(bands=row[None])["probability"][0, 0] > 0.5 for row in features(read(file))])
 

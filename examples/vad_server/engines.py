@@ -1,7 +1,7 @@
-"""Voice detectors of rnngraph and of onnxruntime, and the number of callers that each serves in real time.
+"""Voice detectors by rnngraph and by onnxruntime, and a measurement of how many callers each serves in real time.
 
-A detector holds a stream for each caller: its last samples, and the state of the net. ``step`` takes a frame of 512
-samples from some callers and returns a probability for each.
+A detector has a stream for each caller: the caller's last samples, and the state of the net. ``step`` reads a frame of
+512 samples from each of some callers, and returns a probability for each.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def stand_in() -> rg.Program:
 
 
 def program(file: Path | None) -> rg.Program:
-    """Return the net of a file, whose streams carry its state; a substitute without a file."""
+    """Return the net of a file, whose streams carry the state. If there is no file, return the untrained net."""
     return stand_in() if file is None else find_speech.detector(file)
 
 
 class Detector:
-    """Detector for many callers: each window is the end of the caller's last frame and a new frame."""
+    """Detector for many callers. A window, the net's input, is the end of a caller's last frame and a new frame."""
 
     def __init__(self) -> None:
         self._before: dict[Any, Array] = {}
@@ -74,7 +74,7 @@ class Detector:
         self._closed(caller)
 
     def window(self, caller: Any, frame: Array) -> Array:
-        """Return the net's input for a caller's frame, and keep the end of the frame for the next one."""
+        """Return the window for a caller's frame, and keep the end of the frame for the next window."""
         window = np.concatenate([self._before[caller], frame])
         self._before[caller] = window[-CONTEXT:]
         return window
@@ -103,15 +103,18 @@ class Pool(Detector):
 
 
 class Onnxruntime(Detector):
-    """Detector on a single-threaded session of onnxruntime; callers' states are rows of an array.
+    """Detector on a single-threaded session of onnxruntime. The callers' states are rows of an array.
 
-    batched: True if a step is one run; otherwise each caller has a run of its own.
+    Args:
+        file: Silero's file.
+        batched: True to run all callers of a step as one batch, False to run each caller separately.
+        capacity: Number of rows at first.
     """
 
     def __init__(self, file: Path | None, batched: bool = True, capacity: int = 1024) -> None:
         super().__init__()
         if file is None or find_spec("onnxruntime") is None:
-            raise SystemExit("pip install onnxruntime, and pip install --no-deps silero-vad==6.2.3 for its file")
+            raise SystemExit("pip install onnxruntime; its file: pip install --no-deps silero-vad==6.2.3")
         onnxruntime = import_module("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -180,17 +183,20 @@ def largest_difference(file: Path | None, names: Sequence[str]) -> float:
 class Carried:
     """Result of a load test of a detector with a number of callers.
 
-    delays: seconds from the arrival of each frame to its answer. load: processor time divided by elapsed time.
+    Args:
+        callers: Number of callers.
+        delays: Seconds from the arrival of each frame to its answer.
+        load: Processor time divided by elapsed time.
     """
 
     def __init__(self, callers: int, delays: Sequence[float], load: float) -> None:
         self.callers, self.load = callers, load
         self.at_50, self.at_99, self.at_999 = np.percentile(np.array(delays) * 1e3, [50, 99, 99.9])
-        """Milliseconds."""
+        """Percentiles of the delays in milliseconds."""
 
     @property
     def in_real_time(self) -> bool:
-        """True if 99.9 % of the frames are answered before the caller's next one."""
+        """True if 99.9 % of the frames are answered before the caller's next frame."""
         return bool(self.at_999 < 1e3 * PERIOD)
 
 
@@ -212,7 +218,7 @@ def carried(detector: Detector, callers: int, seconds: float, max_batch: int, ma
 
     while done < frames:
         now, first = time.perf_counter(), due(done)
-        wanted = min(done + max_batch, done - done % callers + callers, frames)  # at most one frame of each caller
+        wanted = min(done + max_batch, done - done % callers + callers, frames)  # at most one frame from each caller
         until = min(first + max_wait, due(wanted - 1))
         if now < until:
             time.sleep(until - now)

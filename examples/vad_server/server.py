@@ -41,7 +41,7 @@ Answer = Callable[[Any, Array], Awaitable[float]]
 
 @contextlib.asynccontextmanager
 async def answering(detector: Detector, max_batch: int, max_wait: float) -> AsyncIterator[Answer]:
-    """Yield a function that answers frames; those that arrive within ``max_wait`` seconds are one batch."""
+    """Yield a function that answers frames. Frames that arrive within ``max_wait`` seconds are one batch."""
     if isinstance(detector, Pool):
         pool = detector.pool
 
@@ -83,7 +83,7 @@ async def answering(detector: Detector, max_batch: int, max_wait: float) -> Asyn
 async def run_server(
     detector: Detector, port: int, max_batch: int, max_wait: float, ready: asyncio.Event | None = None
 ) -> None:
-    """Serve until it is cancelled."""
+    """Serve on a port until the task is cancelled. ``ready`` is set once the port is bound."""
     serve = import_module("websockets.asyncio.server").serve
     closed = import_module("websockets.exceptions").ConnectionClosed
 
@@ -99,7 +99,7 @@ async def run_server(
             finally:
                 detector.close(caller)
 
-        # No pings: callers with late answers are to be measured, not disconnected.
+        # Without pings, because callers with late answers must be measured rather than disconnected.
         async with serve(listen, "127.0.0.1", port, compression=None, ping_interval=None):
             if ready is not None:
                 ready.set()
@@ -107,7 +107,7 @@ async def run_server(
 
 
 async def call(port: int, seconds: float, begin: float, delays: list[float]) -> None:
-    """Run a caller in real time, which sends a frame each period even if the last one has no answer yet."""
+    """Run a caller in real time, which sends a frame each period even if the last frame has no answer yet."""
     connect = import_module("websockets.asyncio.client").connect
     draw, sent, frames = np.random.default_rng(), list[float](), int(seconds / PERIOD)
     async with connect(f"ws://127.0.0.1:{port}", compression=None, ping_interval=None) as server:
@@ -135,7 +135,7 @@ async def load(port: int, callers: int, seconds: float) -> list[float]:
 
 
 def server_process(options: argparse.Namespace, engine: str, pipe: Any) -> None:
-    """Run a server in a process of its own until the pipe ends it; then send the processor seconds that it took."""
+    """Run a server, in a separate process, until the pipe ends it; then send the process's CPU seconds to the pipe."""
 
     async def control(server: asyncio.Task[None], ready: asyncio.Event) -> None:
         await ready.wait()
@@ -156,7 +156,7 @@ def server_process(options: argparse.Namespace, engine: str, pipe: Any) -> None:
 
 
 def measured(options: argparse.Namespace, engine: str, callers: int) -> tuple[list[float], float]:
-    """Run server and callers in two processes; return the delays and the server's processor seconds."""
+    """Run server and callers in two processes. Return (delays of answers, CPU seconds of the server)."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=server_process, args=(options, engine, there))
     process.start()
@@ -173,12 +173,12 @@ def measured(options: argparse.Namespace, engine: str, callers: int) -> tuple[li
 
 
 def batch_of(options: argparse.Namespace, engine: str) -> int:
-    """Return the maximum number of frames that an engine takes in one step."""
+    """Return the maximum number of frames in one step of an engine."""
     return 1 if engine == "onnxruntime" else int(options.max_batch)
 
 
 def table_of(title: str, *columns: str) -> Table:
-    """Return an empty table with columns for engine, callers and latencies, then these."""
+    """Return an empty table with columns for engine, callers and latencies, followed by ``columns``."""
     table = Table("engine", title=title, title_justify="left")
     for column in ("callers", "ms at 50 %", "99 %", "99.9 %", *columns):
         table.add_column(column, justify="right")
@@ -186,7 +186,7 @@ def table_of(title: str, *columns: str) -> Table:
 
 
 def latencies(delays: list[float]) -> list[str]:
-    """Return the latencies in milliseconds, as cells of a table."""
+    """Format the percentiles of delays in milliseconds, as cells of a table."""
     return [f"{value:.1f}" for value in np.percentile(np.array(delays) * 1e3, [50, 99, 99.9])]
 
 
@@ -241,7 +241,7 @@ def main() -> None:
     options.model = options.model or engines.silero()
     if options.model is None:
         console.print(
-            "No file of Silero's here (pip install --no-deps silero-vad==6.2.3): a net of its shape stands in"
+            "Silero's file is not installed (pip install --no-deps silero-vad==6.2.3): an untrained net is used"
         )
     options.engine = options.engine or (["rnngraph"] if options.role == "serve" else engines.installed(options.model))
     if options.quick:

@@ -5,8 +5,8 @@
     python -m http.server --directory build/web        # and open http://localhost:8000
     python examples/web/build.py --quick               # an untrained net, without a useful sound
 
-The model is any saved program that reads sound [batch, samples, 1] and gives sound; inputs without a time axis become
-sliders. It needs wasm-ld (Debian's package lld, or LLVM's).
+The model is any saved program whose input and output are sound [batch, samples, 1]; inputs without a time axis become
+sliders. Building needs wasm-ld (of Debian's package lld, or of LLVM).
 """
 
 import argparse

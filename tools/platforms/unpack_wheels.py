@@ -1,4 +1,4 @@
-"""Unpack all wheels of a folder into another one, as pip would install them, for another machine."""
+"""Unpack all wheels of a folder, as pip would install them, into a folder that is used on another machine."""
 
 from __future__ import annotations
 

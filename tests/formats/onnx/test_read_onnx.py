@@ -190,7 +190,7 @@ def test_a_fixed_input_settles_which_graph_is_taken() -> None:
 @pytest.mark.parametrize(
     ("fixed", "error", "text"),
     [
-        ({"rate": 1}, rg.NameLookupError, "no input 'rate'.*'sr'"),
+        ({"rate": 1}, rg.NameLookupError, "no input or size 'rate'.*'sr'"),
         ({"sr": [1, 2]}, rg.ShapeError, r"has shape \[2\]"),
         ({"sr": "16k"}, rg.DtypeError, "'sr'"),
         ({"time": 0}, rg.DtypeError, "of 1 or more"),

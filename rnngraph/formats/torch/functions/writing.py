@@ -120,7 +120,7 @@ def _set_every_nth(tracer: Tracer, x: Operand, axis: int, entry: Index, value: A
     shape, size = shape_of(x), shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
     if stop != size or not isinstance(start, int):
-        raise UnreadableError("it writes to several single entries of a symbolic axis; select with torch.where")
+        raise UnreadableError("it writes to several entries of an axis of symbolic size; select with torch.where")
     step = int(entry.step)
     value = _broadcast_value(
         tracer, value, (*shape[:axis], ceil_divide(size - start, step), *shape[axis + 1 :]), dtype_of(x)
