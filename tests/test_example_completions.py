@@ -447,15 +447,15 @@ def test_more_callers_than_may_wait_are_refused(running: Running) -> None:
 @pytest.mark.parametrize(
     ("body", "path", "method", "status", "words"),
     [
-        (b"{", "/v1/completions", "POST", 400, "no JSON"),
-        (b"\xff", "/v1/completions", "POST", 400, "no JSON"),
+        (b"{", "/v1/completions", "POST", 400, "not valid JSON"),
+        (b"\xff", "/v1/completions", "POST", 400, "not valid JSON"),
         (b"[]", "/v1/completions", "POST", 400, "JSON object"),
-        (b"[" * 100_000, "/v1/completions", "POST", 400, "no JSON"),
+        (b"[" * 100_000, "/v1/completions", "POST", 400, "not valid JSON"),
         (b"{" + b" " * (1 << 21), "/v1/completions", "POST", 413, "more than"),
         (b'{"model": "x", "prompt": "a"}', "/v1/completions", "POST", 404, "no model"),
         (b'{"model": "tiny", "prompt": "a", "echo": true}', "/v1/completions", "POST", 400, "not supported"),
-        (b"", "/v1/completions", "GET", 405, "not served here"),
-        (b"{}", "/v1/chat/completions", "POST", 404, "not served here"),
+        (b"", "/v1/completions", "GET", 405, "does not exist"),
+        (b"{}", "/v1/chat/completions", "POST", 404, "does not exist"),
         (b"", "/v1/models/x", "GET", 404, "no model"),
     ],
 )
