@@ -1,7 +1,7 @@
 """The graph IR that all other packages share: types and sizes, the table of ops, nodes and graphs.
 
-Read ``sizes``, ``types`` and ``node`` first. Then read ``ops``, the table with one row for each op, and
-``elementwise_ops``. The columns of a row come from these modules:
+Read ``sizes``, ``types`` and ``node`` first. Then read ``ops`` and ``elementwise_ops``, the table with one row for each
+op. The columns of a row come from these modules:
 
 - ``type_rules``: type inference;
 - ``attributes``: valid attribute values;
@@ -14,7 +14,7 @@ Then read ``graph`` and ``scan``, which names the parts of a loop. The other mod
 - ``interpreter`` defines what a graph computes, and ``verifier`` which graphs are valid;
 - ``printer`` and ``dot`` print a graph, and ``text`` parses the printed form;
 - ``build`` has small node builders;
-- ``axes`` answers queries about axes;
+- ``axes`` determines which axes are rows or time, and how axes map through a graph;
 - ``equal_sizes`` handles sizes whose equality is known only at run time.
 
 The IR depends neither on the declaration API nor on code generation.

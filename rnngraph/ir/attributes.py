@@ -13,9 +13,9 @@ from .sizes.polynomial import CLAMPED, Floor, floors_of
 from .types import DTYPES, FLOATS, KEEP_NARROW, NARROW, Dim, Size, TensorType, TupleType
 
 MAX_ELEMENTS = 1 << 40
-"""Maximum number of elements of a tensor, and the largest coefficient in a size.
+"""Maximum number of elements of a tensor, and of a coefficient in a size.
 
-In a file, symbolic sizes count as 1. At a call they have their run-time values.
+For a graph from a file, symbolic sizes count as 1. For a call, they have their run-time values.
 """
 
 MAX_AXES = 32
@@ -32,6 +32,7 @@ MAX_UNROLLED = 1024
 
 
 def is_int(value: Any) -> bool:
+    """True for an int that is not a bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -57,6 +58,7 @@ def divisor(value: Any, node: Node) -> bool:
 
 
 def length(value: Any, node: Node) -> bool:
+    """True for a valid number of steps: a formula, or a number up to ``MAX_STEPS``."""
     return dim(value, node) and (isinstance(value, Size) or value <= MAX_STEPS)
 
 
@@ -74,23 +76,23 @@ def cast_dtype(value: Any, node: Node) -> bool:
 
 
 def _is_dtype_of(value: str, node: Node) -> bool:
-    """True for a dtype that a node may have. Only parameters, and ops that move their numbers, may be narrow."""
+    """True for a dtype that a node may have. Only parameters, and the ops ``KEEP_NARROW``, may have a narrow dtype."""
     if value in NARROW and node.op in ("parameter", *KEEP_NARROW):
         return node.op == "parameter" or node.operands[0].dtype == value
     return cast_dtype(value, node) if node.op == "cast" else dtype(value, node)
 
 
 def within(value: Any, node: Node) -> bool:
-    """True for the name of a range that a call checks numbers against.
+    """True for the name of a range that each call checks for fed numbers.
 
-    ``labels`` and ``lengths`` are bounded by the last axis; the largest of ``longest`` lengths must equal its size.
-    ``rows`` are indices into an axis, and ``entries`` are indices that may count from the end.
+    ``labels`` and ``lengths`` are bounded by the size of the last axis. ``longest`` are lengths whose maximum must
+    equal that size. ``rows`` are indices into an axis, and ``entries`` are indices that may count from the end.
     """
     return value in ("entries", "rows") or (value in ("labels", "lengths", "longest") and node.tensor.rank > 0)
 
 
 def labels(value: Any, node: Node) -> bool:
-    """True for a valid kind of labels: class probabilities, or independent binary probabilities."""
+    """True for a valid kind of labels: ``classes``, probabilities along the last axis; ``truths``, each from 0 to 1."""
     is_known = value == "truths" or (value == "classes" and node.tensor.rank > 0)
     return is_known and node.operands[0].dtype in FLOATS
 
@@ -100,6 +102,7 @@ def axis(value: Any, node: Node) -> bool:
 
 
 def axes(value: Any, node: Node) -> bool:
+    """True for distinct axes of the first operand."""
     return isinstance(value, tuple) and all(axis(item, node) for item in value) and len(set(value)) == len(value)
 
 
@@ -124,13 +127,13 @@ def kind(value: Any, node: Node) -> bool:
     if not _is_dtype_of(value.dtype, node):
         return False
     elements = 1
-    for item in value.shape:  # every size is limited, even beside an axis of size 0, because sizes determine strides
+    for item in value.shape:  # sizes of 0 count as 1, because the other sizes determine strides
         elements *= max(1, _at_one(item))
     return elements <= MAX_ELEMENTS and len(value.shape) <= MAX_AXES
 
 
 def _at_one(dim: Dim) -> int:
-    """Return the value of a size with all symbols taken as 1, or an upper bound of it."""
+    """Return an upper bound of a size in which all symbols are 1."""
     if not isinstance(dim, Size):
         return dim
     total = 0
@@ -146,6 +149,7 @@ def limits(value: Any, node: Node) -> bool:
 
 
 def starts(value: Any, node: Node) -> bool:
+    """True for one size per axis of the first operand."""
     return shape(value, node) and len(value) == node.operands[0].tensor.rank
 
 
@@ -158,19 +162,23 @@ def stops(value: Any, node: Node) -> bool:
 
 
 def steps(value: Any, node: Node) -> bool:
+    """True for steps of a slice, each a positive number up to ``MAX_DIVISOR``."""
     return isinstance(value, tuple) and all(divisor(item, node) for item in value)
 
 
 def item(value: Any, node: Node) -> bool:
+    """True for the index of an item of the operand, which is a tuple."""
     source = node.operands[0].type
     return is_int(value) and isinstance(source, TupleType) and 0 <= value < len(source.items)
 
 
 def carries(value: Any, node: Node) -> bool:
+    """True for a valid number of carries of a scan."""
     return is_int(value) and 0 <= value <= min(len(node.operands), len(node["body"].outputs))
 
 
 def sequences(value: Any, node: Node) -> bool:
+    """True for a valid number of sequences of a scan."""
     return is_int(value) and 0 <= value <= len(node.operands) - node["carries"]
 
 

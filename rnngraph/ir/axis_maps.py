@@ -1,7 +1,7 @@
 """Axis maps: how an axis of an operand corresponds to the axes of an op's result.
 
-A position is an index along one axis. An entry of the result depends on an entry of an operand only if the maps of all
-axes of the operand allow the dependence. Sizes may be symbolic, so each map holds for all sizes.
+A position is an index along one axis. An element of the result depends on an element of an operand only if the maps of
+all axes of the operand allow it. Sizes may be symbolic, so that each map is valid for all sizes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Merged:
-    """Axis that a reshape merges or splits. In ``axes`` of the result, it lies between ``outer`` and ``inner``.
+    """Axis that a reshape merges with others or splits. ``axes`` are the axes of the result to which it maps.
 
-    Flatten ``axes`` of the result in row-major order. Position i of the flat axis reads position ``i // inner``, modulo
-    the operand's size.
+    If ``axes`` are flattened in row-major order, position i of the flat axis reads position ``i // inner``, modulo the
+    operand's size. ``outer`` is how often the positions of the operand's axis are repeated along the flat axis.
     """
 
     axes: tuple[int, ...]
@@ -69,8 +69,8 @@ class Overlapped:
 class Reduced:
     """Reduced axis, by a sum, a maximum or a minimum (``extreme``).
 
-    Axes of one node with the same ``number`` are reduced in lockstep, as in a contraction. Split into blocks along
-    these axes, the results combine by the same reduction.
+    Axes of one node with the same ``number`` are reduced together, as in a contraction. If they are split into blocks,
+    the results of the blocks are combined by the same reduction.
     """
 
     by: Literal["sum", "extreme"]

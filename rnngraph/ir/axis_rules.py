@@ -1,6 +1,6 @@
 """Rules by which ops map the axes of their operands to the result: the axis column of the table of ops.
 
-A rule takes a node, the index of an operand, and an axis of that operand.
+A rule is a function of a node, the index of an operand, and an axis of that operand. It returns the map of the axis.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ def _align(node: Node, number: int, axis: int) -> Fate:
 
 
 def _nothing(node: Node, number: int, axis: int) -> Fate:
+    """Return the map of an axis about which nothing is known."""
     return MIXED
 
 
 def _first_alone(node: Node, number: int, axis: int) -> Fate:
+    """Return the map of an axis of an op whose result has the axes of its first operand."""
     return Kept(axis) if number == 0 else MIXED
 
 
@@ -85,6 +87,7 @@ def _reduce_extreme(node: Node, number: int, axis: int) -> Fate:
 
 
 def _place_left(node: Node, axis: int) -> int:
+    """Return the axis of a reduction's result to which an axis that is not reduced maps."""
     return axis if node["keepdims"] else axis - sum(other < axis for other in node["axes"])
 
 
@@ -140,7 +143,7 @@ def _scan(node: Node, number: int, axis: int) -> Fate:
 
 def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
     """Return the map of an axis in a reshape from ``before`` to ``after``."""
-    if 0 in before:  # without entries, every map of equal axes is valid
+    if 0 in before:  # without elements, any map is valid
         return next((Kept(place) for place, dim in enumerate(after) if dim == before[axis]), MIXED)
     ahead = product(before[:axis])
     if before[axis] == 1:
@@ -211,7 +214,7 @@ def in_all(node: Node) -> Linear:
 
 
 def in_dividend(node: Node) -> Linear:
-    """Linearity of division: in the dividend for floats, and in nothing for integers, which truncate."""
+    """Linearity of division: in the dividend for floats, and in no operand for integers, whose division truncates."""
     return (frozenset({0}),) if node.dtype in FLOATS else ()
 
 
@@ -221,7 +224,7 @@ def as_numbers(node: Node) -> Linear:
 
 
 def of_product(node: Node) -> Linear:
-    """Linearity of matmul: in either factor, each jointly with the initial value of the sum."""
+    """Linearity of matmul: in each factor, jointly with the initial value of the sum."""
     start = range(2, len(node.operands))
     return frozenset({0, *start}), frozenset({1, *start})
 
@@ -237,7 +240,7 @@ def elementwise(linear: Callable[[Node], Linear] = never) -> AxisColumn:
 UNKNOWN = AxisColumn(_nothing, _everywhere, never)
 """Column of an op that may mix the positions of all axes."""
 LEAF = AxisColumn(_nothing, _everywhere, never)
-"""Column of an op without operands and with arbitrary entries."""
+"""Column of an op without operands, whose elements may all differ."""
 PART = AxisColumn(_nothing, _nowhere, never)
 """Column of ``get``, whose only operand is a tuple, which has no axes."""
 dimension = AxisColumn(_nothing, _nowhere, never)

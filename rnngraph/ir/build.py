@@ -9,11 +9,12 @@ from .types import Dim
 
 
 def number(value: float, like: Node) -> Node:
+    """Return a scalar constant of the dtype of ``like``."""
     return make("constant", value=np.asarray(value, like.dtype))
 
 
 def unbroadcast(adjoint: Node, to: Node) -> Node:
-    """Sum ``adjoint`` over the axes along which ``to`` was broadcast."""
+    """Return the sum of ``adjoint`` over the axes along which ``to`` was broadcast, in the shape of ``to``."""
     extra = adjoint.tensor.rank - to.tensor.rank
     axes = tuple(range(extra)) + tuple(
         axis + extra for axis, dim in enumerate(to.shape) if dim == 1 and adjoint.shape[axis + extra] != 1
@@ -24,10 +25,12 @@ def unbroadcast(adjoint: Node, to: Node) -> Node:
 
 
 def broadcast_to(node: Node, shape: tuple[Dim, ...]) -> Node:
+    """Return ``node`` broadcast to a shape; ``node`` itself if it has the shape."""
     return node if node.shape == shape else make("broadcast", node, shape=shape)
 
 
 def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
+    """Return zeros of a shape and of the dtype of ``like``."""
     return broadcast_to(number(0.0, like), shape)
 
 

@@ -1,7 +1,7 @@
 """Derivative rules (vector-Jacobian products), one for each op; the derivative column of the table of ops.
 
-A rule takes a node and the adjoint of its value. It returns one adjoint for each operand, of the operand's own shape,
-or None for an operand without a derivative. Scans have no rule: a pass differentiates them.
+A rule is a function of a node and the adjoint of its value. It returns for each operand an adjoint of the operand's
+shape, or None if there is no derivative. Scans have no rule, because a pass differentiates them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def adjoints(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _op(name: str, *operands: Node, **attributes: Any) -> Node:
+    """Return a new node."""
     return make(name, *operands, where=operands[0].where, **attributes)
 
 
@@ -38,6 +39,7 @@ def _unary(rule: Callable[[Node, Node, Node], Node]) -> Derivative:
 
 
 def nothing(node: Node, g: Node) -> OperandAdjoints:
+    """Return no adjoints, for an op without derivatives."""
     return (None,) * len(node.operands)
 
 
@@ -52,7 +54,7 @@ def _binary(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Deri
 
 
 def _extreme_rule(op: str) -> Derivative:
-    """Return the derivative rule of maximum or minimum. The selected operand gets the adjoint; at ties, the second."""
+    """Return the derivative rule of maximum or minimum. The selected operand gets the adjoint; the second, if equal."""
 
     def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
@@ -134,7 +136,7 @@ def reduce_sum(node: Node, g: Node) -> OperandAdjoints:
 
 
 def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
-    """Split the adjoint evenly among equal extremes, as TensorFlow does."""
+    """Divide the adjoint evenly between elements that equal the extreme, as TensorFlow does."""
     source, shape = node.operands[0], _keepdims_shape(node)
     value, kept = make("reshape", node, shape=shape), make("reshape", g, shape=shape)
     hit = _op("cast", _op("equal", source, value), dtype=source.dtype)
@@ -164,7 +166,7 @@ def slice(node: Node, g: Node) -> OperandAdjoints:
 def _among_zeros(g: Node, axis: int, place: Dim, dim: Dim) -> Node:
     """Return ``g`` at position ``place`` of an axis, with zeros at all other positions.
 
-    A select fuses with its readers, whereas a concat would store zeros as long as the sequence.
+    It is a select, which fuses with its readers. A concat would store zeros for the whole sequence.
     """
     at = make("iota", size=dim)
     hit = _op("equal", at, number(place, at) if isinstance(place, int) else make("dimension", size=place))

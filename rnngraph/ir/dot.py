@@ -1,11 +1,12 @@
 """Graphs in Graphviz's DOT language. Layers and loops are clusters, and carries are dashed edges.
 
-Some nodes have no box of their own, to keep the picture narrow:
+Some nodes have no separate box, so that the picture is narrow:
 
 - A scan is the cluster of its body. Its body's inputs are drawn as the scan's operands.
 - ``get`` is an edge, and a scalar constant is text in its reader's box.
-- A parameter is drawn beside its first reader.
-- Unused inputs are left out.
+- Unused inputs are not drawn.
+
+A parameter is drawn beside its first reader.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ _FILLS = {
     "random": "#f4c6d4",
     "carried": "#c9ead0",
 }
-"""Fill colour by kind of node or op; other boxes are white."""
+"""Fill colours of boxes by kind or op of the node. Other boxes are white."""
 
 WIDEST = 20
-"""Maximum characters of a line in the label of an output."""
+"""Maximum number of characters of a line in the label of an output."""
 
 _RECURRENT = "#b3261e"
 
@@ -88,7 +89,8 @@ class _Picture:
         self._outputs = outputs
         self._names = names_of(walk(nodes))
         self._stands_for: dict[Node, Node] = {}
-        """The node drawn for a node without a box: a scan's operand for a body's input, a body's output for ``get``."""
+        """For nodes without a box, the node that is drawn: a scan's operand for a body's input, a body's output for
+        ``get``."""
         self._first: dict[Node, Node] = {}
         """Initial value of each carry, by the body's input."""
         self._whole = _Cluster("")
@@ -110,7 +112,7 @@ class _Picture:
     # Placement -----------------------------------------------------------------------------------
 
     def _assign_clusters(self, nodes: Sequence[Node], scope: _Cluster, layer: str) -> None:
-        """Assign nodes of a scope to clusters, operands before users. ``layer`` is that of the enclosing cluster.
+        """Assign nodes of a scope to clusters, operands before users. ``layer`` is the layer of the enclosing cluster.
 
         Nested layers of one scope share the cluster of the outermost layer.
         """
@@ -158,7 +160,7 @@ class _Picture:
                 frame.boxes.append(item)
 
     def _source(self, node: Node) -> Node:
-        """Return the node that represents ``node`` in the drawing, such as the operand for a body input."""
+        """Return the node whose box represents ``node``, such as a scan's operand for a body's input."""
         while node in self._stands_for:
             node = self._stands_for[node]
         return node
@@ -225,12 +227,12 @@ class _Picture:
 
 
 def _layer_of(node: Node) -> tuple[str, str]:
-    """Return (layer, phase) of a node's source line."""
+    """Return the layer and the phase of a node's source line."""
     return (node.where.layer, node.where.phase) if node.where else ("", "forward")
 
 
 def _wrap_path(name: str) -> str:
-    """Wrap a path at its slashes, to keep its box narrow."""
+    """Wrap a path at its slashes, so that its box is narrow."""
     lines = [""]
     for part in re.findall(r"[^/]*/?", name):
         if lines[-1] and len(lines[-1]) + len(part) > WIDEST:
@@ -240,7 +242,7 @@ def _wrap_path(name: str) -> str:
 
 
 def _is_number(node: Node) -> bool:
-    """True for a scalar constant, or an array with one number everywhere."""
+    """True for a scalar constant, or a constant array whose elements are equal."""
     return is_literal(node) or (node.op == "broadcast" and is_literal(node.operands[0]))
 
 

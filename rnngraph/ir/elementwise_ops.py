@@ -62,8 +62,8 @@ elementwise("atan", 1, _FLOATS, value.plain(np.arctan), derivative.atan, FUNCTIO
 elementwise("erf", 1, _FLOATS, value.plain(value.erf), derivative.erf, FUNCTION, True)
 # Identity whose derivative is zero.
 elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivative.nothing, INSTRUCTION, True, in_all)
-# Value of the second operand; the adjoint goes to the first. ``split``, for inference, and ``autodiff`` replace the op
-# by its value.
+# The value is the second operand, and the adjoint goes to the first. ``split`` (for inference) and ``autodiff`` replace
+# the op by its value.
 elementwise(
     "straight_through",
     2,
@@ -101,19 +101,18 @@ elementwise(
     optional=("labels",),
     labels=may.labels,
 )
-# Integer division truncates; division by 0 returns 0.
+# Integer division truncates, and is 0 for a divisor of 0.
 elementwise("div", 2, _NUMBERS, value.plain(value.divide), derivative.div, DIVISION, False, in_dividend)
-# Exact remainder of x / y, with the sign of x. For integers, y = 0 returns 0.
+# Exact remainder of x / y, with the sign of x. For integers, the result is 0 if y is 0.
 elementwise("fmod", 2, _NUMBERS, value.plain(value.fmod), derivative.fmod, DIVISION, False)
-# Integers wrap. A negative integer exponent returns 1 / x^-y, truncated, and 0 for x = 0.
+# Integers wrap. For a negative integer exponent, the result is 1 / x^-y, truncated, and 0 if x is 0.
 elementwise("power", 2, _NUMBERS, value.plain(value.power), derivative.power, FUNCTION, False)
 # The magnitude of x with the sign bit of y, also for -0 and NaN.
 elementwise("copysign", 2, _FLOATS, value.plain(np.copysign), derivative.copysign, INSTRUCTION, True)
 elementwise("maximum", 2, _NUMBERS, value.plain(np.maximum), derivative.maximum, INSTRUCTION, True)
 elementwise("minimum", 2, _NUMBERS, value.plain(np.minimum), derivative.minimum, INSTRUCTION, True)
 # If ``within`` is present, a call checks that fed numbers are indices of the last axis, or of an axis of size
-# ``entries``.
-# ``reason`` is added to the error message.
+# ``entries``. ``reason`` is added to the error message.
 elementwise(
     "less",
     2,
@@ -152,7 +151,7 @@ elementwise(
     True,
     jointly((0, 2), (1, 2)),
 )
-# ``guards``: the select replaces padding past a row's end. Graphs without derivatives drop such a select.
+# ``guards``: the select replaces values after a row's end. Graphs without derivatives do not need such a select.
 elementwise(
     "select",
     3,

@@ -2,7 +2,7 @@
 
 Code is compiled with symbols replaced such that both sides of every equality are the same formula. Memory accesses then
 never depend on an unproved assumption. If the values of a call permit, one symbol is replaced by another; otherwise
-their values are compiled in.
+the values of both are constants in the code.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Equality:
 
     @property
     def symbols(self) -> frozenset[str]:
+        """Symbols of both sizes."""
         return symbols_of(self.have) | symbols_of(self.want)
 
     def holds(self, values: Mapping[str, Dim]) -> bool:
@@ -46,13 +47,13 @@ def equalities_of(graph: Graph) -> tuple[Equality, ...]:
 def settled(
     equalities: Sequence[Equality], likely: Mapping[str, Dim], sizes: Mapping[str, int], lengths: Collection[str]
 ) -> dict[str, Dim]:
-    """Return the values to compile in for symbols, so that every equality holds by construction.
+    """Return the values that replace symbols in compiled code, so that every equality holds by construction.
 
     Args:
         equalities: Equalities of the graph.
         likely: Result of ``likely_sizes``.
         sizes: Run-time value of each symbol.
-        lengths: Symbols to keep symbolic if possible.
+        lengths: Symbols that should not be replaced if possible.
 
     Raises:
         ValueError: The run-time values break an equality.
@@ -68,7 +69,7 @@ def settled(
     if all(item.holds(known | alike) for item in equalities):
         return known | alike
     involved = {name for item in equalities if not item.holds(known) for name in item.symbols} & sizes.keys()
-    for name in sorted(involved):  # compiling in one symbol may suffice: T if T must equal 2 * (T//2)
+    for name in sorted(involved):  # the value of one symbol may suffice, such as of T if T must equal 2 * (T//2)
         if all(item.holds({**known, name: sizes[name]}) for item in equalities):
             return {**known, name: sizes[name]}
     known |= {name: sizes[name] for name in sorted(involved)}
@@ -91,7 +92,7 @@ def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collecti
     Args:
         graph: Graph with the reshapes.
         equalities: Equalities of the graph.
-        lengths: Symbols that are replaced only if no other can be.
+        lengths: Symbols that are replaced only if no other symbol can be.
     """
     joined = _merged_sizes(graph)
     replacements: dict[str, Dim] = {}
@@ -123,7 +124,7 @@ def _merged_sizes(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
 
 
 def _factors(dim: Dim, joined: Mapping[Dim, tuple[Dim, ...]]) -> tuple[Dim, ...]:
-    """Return the factors of a size: merged axes if known, or else the symbols of its only term."""
+    """Return the factors of a size: the sizes of merged axes if known, or else the symbols of its only term."""
     parts = joined.get(dim)
     if parts is None and isinstance(dim, Size) and len(dim.terms) == 1:
         ((names, factor),) = dim.terms

@@ -45,7 +45,7 @@ def make(
 
     Raises:
         ValueError: The operands do not fit the op.
-        TypeError: The operands have dtypes that the op does not take.
+        TypeError: The op has no rule for the dtypes of the operands.
     """
     ordered = tuple(sorted(attributes.items()))
     inferred = OPS[op].infer([operand.type for operand in operands], attributes, unify)
@@ -59,7 +59,7 @@ def zero(dtype: str) -> Node:
 
 
 def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node) -> Iterator[Node]:
-    """Yield the conditions that ``condition`` implies, itself included."""
+    """Yield the conditions that ``condition`` implies, including itself."""
     pending, seen = [condition], set[Node]()
     while pending:
         node = source(pending.pop())
@@ -76,7 +76,7 @@ def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) ->
     operands = tuple(operands)
     if operands == node.operands:
         return node
-    # If the types of operands are equal, the inferred type is unchanged.
+    # If the operands have the same types as before, the inferred type is unchanged.
     if unify is unify_strict and all(map(_same_type, operands, node.operands)):
         return Node(node.op, operands, node.type, node.attributes, node.where, node.name)
     return make(node.op, *operands, where=node.where, name=node.name, unify=unify, **dict(node.attributes))
@@ -96,7 +96,7 @@ class Graph:
         nodes: All nodes in topological order, inputs included.
         outputs: Names and values of the outputs.
         comments: Notes for readers of the printed form, such as what a pass removed.
-        live: True if the graph is known to have no dead nodes other than inputs.
+        live: True if the graph is known to have no dead nodes, except inputs.
         simplified: True if the graph is known to be a fixed point of ``simplify``.
     """
 
@@ -126,9 +126,11 @@ class Graph:
         return Graph(name, inputs, nodes, outputs, comments, live=True)
 
     def output(self, name: str) -> Node:
+        """Return an output by name."""
         return next(node for key, node in self.outputs if key == name)
 
     def users(self) -> dict[Node, list[Node]]:
+        """Return the nodes that read each node."""
         table: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
             for operand in node.operands:
@@ -137,7 +139,7 @@ class Graph:
 
     @property
     def symbols(self) -> list[str]:
-        """Symbols in types and attributes, bodies included, in order of appearance."""
+        """Symbols in types and attributes, including bodies of scans, in order of appearance."""
         return list(self._symbols)
 
     @cached_property
@@ -145,7 +147,7 @@ class Graph:
         return dict.fromkeys(name for node in self.nodes for name in symbols_of_node(node))
 
     def read_inputs(self) -> tuple[Node, ...]:
-        """Return the inputs that nodes read, and the inputs whose shape determines a symbol that nodes need."""
+        """Return the inputs that nodes read, or whose shape determines a symbol that nodes need."""
         return self._read_inputs
 
     @cached_property
@@ -275,6 +277,7 @@ def with_body(scan: Node, operands: Sequence[Node], body: Graph) -> Node:
 
 
 def with_attributes(node: Node, **changes: Any) -> Node:
+    """Return ``node`` with changed attributes."""
     attributes = {**dict(node.attributes), **changes}
     return make(node.op, *node.operands, where=node.where, name=node.name, **attributes)
 

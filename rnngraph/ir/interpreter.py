@@ -1,4 +1,4 @@
-"""Reference interpreter: runs a graph in NumPy, node by node. It defines what the IR means."""
+"""Reference interpreter, which runs a graph in NumPy node by node. It defines what graphs compute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .types import Dim, TensorType, evaluate
 
 Arrays = Mapping[str, np.ndarray]
 Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]
-"""Callback that receives a node, the values of its operands, its value, and its step if it is in a scan."""
+"""Callback with a node, the values of its operands, its value, and the step if it is in a scan, else None."""
 
 
 def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
@@ -47,7 +47,7 @@ def interpret(
     Args:
         graph: Graph to run.
         feeds: An array for every input and parameter, by label.
-        wide: Compute in float64, whatever the graph's float dtype. Native code is compared with this reference.
+        wide: True to compute in float64 for any float dtype of the graph. Tests compare native code with these results.
         seen: Callback for every value once it is computed, inputs first. Scans and inputs of bodies are skipped.
         sizes: Values of symbols. By default, they are inferred from the shapes of the feeds.
     """
@@ -97,7 +97,7 @@ def _run(
                 seen(node, operands, value, step)
         reads.subtract(node.operands)
         for operand in node.operands:
-            if not reads[operand]:  # last use
+            if not reads[operand]:  # this was the last use
                 values.pop(operand, None)
     return [np.asarray(values[node]) for _, node in graph.outputs]
 
@@ -123,7 +123,7 @@ def _scan(
     carried, sequences, constants = split_inputs(node, operands)
     length, count = evaluate(node["length"], sizes), node["carries"]
     order = range(length - 1, -1, -1) if node["reverse"] else range(length)
-    skipped = [_zeros(inner, sizes, wide) for _, inner in body.outputs[count:]]  # what a skipped step emits
+    skipped = [_zeros(inner, sizes, wide) for _, inner in body.outputs[count:]]  # values that a skipped step emits
     emitted: list[list[np.ndarray]] = [[] for _ in skipped]
     when, keeps, blocks = node.get("when"), node.get("keeps"), node.get("blocks")
     initial, checkpoints = carried, list[Sequence[np.ndarray]]()

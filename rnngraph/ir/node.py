@@ -15,20 +15,20 @@ from .types import Dim, Shape, TensorType, Type
 
 Attributes = tuple[tuple[str, Any], ...]
 AttributeRule = Callable[[Any, "Node"], bool]
-"""Predicate of an attribute's value and its node: True if the value is valid. Type rules check shapes."""
+"""Function from an attribute's value and its node to True if the value is valid. Type rules check shapes."""
 
 OperandAdjoints = Sequence["Node | None"]
 Derivative = Callable[["Node", "Node"], OperandAdjoints]
 """Function from a node and the adjoint of its value to the adjoints of its operands."""
 
 Linear = Sequence[Set[int]]
-"""Sets of operand indices. An op is jointly linear in the operands of each set, with all other operands fixed."""
+"""Sets of operand indices. An op is jointly linear in the operands of each set if all other operands are constant."""
 
 INSTRUCTION, DIVISION, FUNCTION, DRAW = "instruction", "division", "function", "draw"
 """Cost classes of elementwise ops.
 
 ``INSTRUCTION`` is one or two vector instructions. ``DIVISION`` is one slow instruction: a division or a square root.
-``FUNCTION`` is a polynomial of ``vecmath``, and ``DRAW`` a random number.
+``FUNCTION`` is a polynomial of ``vecmath``. ``DRAW`` is a random number.
 """
 
 
@@ -38,8 +38,9 @@ class AxisColumn:
 
     Attributes:
         fate: Function from a node, an operand's index and an axis of the operand to the axis map.
-        by_place: Axes of the result along which entries depend on their position, and not only on the operands.
-        linear: Operands in which the op is linear.
+        by_place: Function from a node to the axes of the result along which elements depend on their position, and not
+            only on operands.
+        linear: Function from a node to the operands in which the op is linear.
     """
 
     fate: Callable[[Node, int, int], Fate]
@@ -184,10 +185,10 @@ def walk(nodes: Iterable[Node]) -> Iterator[Node]:
 
 
 def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node, ...]:
-    """Return ``roots`` and their transitive operands in topological order, operands first.
+    """Return ``roots`` and all nodes on which they depend in topological order, operands first.
 
-    Traversal stops at ``known`` nodes, which are left out. It is iterative, because graphs may be deeper than Python's
-    stack. A set or mapping of known nodes is not copied.
+    Traversal stops at ``known`` nodes, which are not returned. It is iterative, because graphs may be deeper than
+    Python's stack. A set or mapping of known nodes is not copied.
     """
     order: list[Node] = []
     known = known if isinstance(known, Set | Mapping) else set(known)
@@ -196,7 +197,7 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node
         stack: list[Node | None] = [root]
         while stack:
             node = stack.pop()
-            if node is None:  # all operands of the next node are done
+            if node is None:  # the operands of the next node have been visited
                 node = stack.pop()
                 assert node is not None
                 done.add(node)
@@ -212,7 +213,7 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node
 
 
 def dependents(roots: Iterable[Node], nodes: Iterable[Node]) -> set[Node]:
-    """Return the roots and all of ``nodes`` that depend on one. ``nodes`` must be in topological order."""
+    """Return the roots and all of ``nodes`` that depend on a root. ``nodes`` must be in topological order."""
     reached = set(roots)
     for node in nodes:
         if any(operand in reached for operand in node.operands):
@@ -221,7 +222,7 @@ def dependents(roots: Iterable[Node], nodes: Iterable[Node]) -> set[Node]:
 
 
 def is_scalar_broadcast(node: Node) -> bool:
-    """True for a value all of whose entries are one scalar, such as padding."""
+    """True for a scalar that is broadcast, such as padding."""
     return node.op == "broadcast" and not node.operands[0].tensor.rank
 
 
@@ -232,7 +233,7 @@ def moves_only_ones(transposed: Node) -> bool:
 
 
 def inverse_order(order: Sequence[int]) -> tuple[int, ...]:
-    """Return the order of axes by which a transpose undoes a transpose by ``order``."""
+    """Return the order of axes of the transpose that reverts a transpose with ``order``."""
     return tuple(order.index(axis) for axis in range(len(order)))
 
 
@@ -242,9 +243,9 @@ def permuted_bounds(part: Node, order: Sequence[int]) -> dict[str, Any]:
 
 
 def merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
-    """Return the axes of ``shape`` that each axis of ``merged`` merges; None if an axis is cut.
+    """Return for each axis of ``merged`` the axes of ``shape`` that it merges; None if an axis of ``shape`` is split.
 
-    An added axis of size 1 merges none.
+    An added axis of size 1 merges no axes.
     """
     groups, axis = list[list[int]](), 0
     for dim in merged:
@@ -262,7 +263,7 @@ def merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
 
 
 def is_batched_product(node: Node) -> bool:
-    """True for a product with a separate right matrix for each left one."""
+    """True for a product of batches of matrices, in which each left matrix has a separate right matrix."""
     return node.op == "matmul" and node.operands[1].tensor.rank > 2
 
 
@@ -273,7 +274,7 @@ def is_tile_product(node: Node) -> bool:
 
 @dataclass
 class Namer:
-    """Generator of unique names, which appends a counter to names in use."""
+    """Generator of unique names. It appends a number to a name that is in use."""
 
     used: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Table of ops, one row for each op. The set of ops is closed.
+"""Table of ops, with one row for each op. Users cannot add ops.
 
-The column ``evaluate`` defines the op's value: the interpreter runs it, and native code is tested against it. The rows
-of elementwise ops are in ``elementwise_ops``.
+The column ``evaluate`` defines the value of an op: the interpreter runs it, and tests compare native code with it. The
+rows of elementwise ops are in ``elementwise_ops``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .node import row
 from .numbers import evaluation as value
 
 MANY = 1 << 30
-"""Maximum arity of variadic ops."""
+"""Maximum number of operands of an op with any number of operands."""
 
 row("input", "leaf", 0, rule.typed, axes_of.LEAF, label=may.text, type=may.kind)
 row("parameter", "leaf", 0, rule.typed, axes_of.LEAF, label=may.text, type=may.kind)
@@ -52,8 +52,8 @@ row(
 
 # Operands are floats of one dtype, bfloat16 accumulated in float32, or 8-bit integers accumulated exactly in int32.
 # The right operand is one matrix, or a batch of float matrices with the same leading axes as the left operand.
-# ``sparse``: skip blocks of zeros of the right operand, where 0 times NaN is then 0. ``rounded``: both factors, of
-# float32, are rounded to bfloat16; subnormal numbers may count as 0, and the order of the sums is not defined.
+# ``sparse``: blocks of zeros of the right operand are skipped, so that there 0 times NaN is 0. ``rounded``: both
+# float32 factors are rounded to bfloat16. Subnormal numbers may count as 0, and the order of additions is undefined.
 row(
     "matmul",
     "contraction",
@@ -114,7 +114,7 @@ row(
     apart=may.positive,
 )
 
-# ``fused``: sum a product by fused multiply-adds, each rounded once.
+# ``fused``: the operand is a product, and is summed by fused multiply-adds, each of which rounds once.
 row(
     "reduce_sum",
     "reduction",
@@ -233,8 +233,8 @@ row(
     derivative.concat,
     axis=may.axis,
 )
-# Identity that changes the formulas of the result's sizes to equal ones. Each call checks the equality, and the
-# ``limits``, which are (size, minimum, maximum).
+# Identity whose result has other formulas for its sizes. Each call checks that the sizes are equal, and that they are
+# within the ``limits``, which are tuples (size, minimum, maximum).
 row(
     "ensure_shape",
     "movement",
@@ -249,7 +249,7 @@ row(
 )
 row("gather", "movement", 2, rule.gather, axes_of.gather, value.gather, derivative.gather)
 
-# In a declaration, the operands are the value and keep_prob. ``lower`` adds seed, step and row.
+# In a declaration, the operands are the value and keep_prob. ``lower`` adds the operands seed, step and row.
 row(
     "dropout",
     "structured",
@@ -267,7 +267,7 @@ row("noise", "structured", 1, rule.noise, axes_of.noise, random=True, until="low
 row("sample_noise", "structured", 1, rule.sample_noise, axes_of.noise, random=True, until="lower")
 # Identity that names an intermediate value; on request, ``lower`` makes the value an output.
 row("tap", "structured", 1, lambda types, attributes, unify: types[0], axes_of.elementwise(in_all), until="lower")
-# Operands: the value in the training graph, and in the inference graph. ``split`` selects one of them.
+# Operands: the value in the training graph, and the value in the inference graph. ``split`` selects one of them.
 row("by_graph", "structured", 2, rule.by_graph, axes_of.elementwise(in_all), until="split")
 # Operands: value, parameter, next value of the parameter. The result is the value. Each applied training step updates
 # the parameter.
@@ -284,7 +284,7 @@ row(
 # ``when``: index of a boolean input of the body, a carry or a step of a sequence. Where it is false, the step is
 # skipped: carries keep their values, and zeros are emitted.
 # ``keeps``: number of steps of a block. After the emitted values, the scan also returns each carry before every block.
-# ``blocks``: number of steps of a block. Every block starts from its own element of the initial values.
+# ``blocks``: number of steps of a block. Every block starts from another element of the initial values.
 row(
     "scan",
     "structured",

@@ -1,7 +1,7 @@
 """Printer of graphs. ``text.parser`` parses the printed form.
 
-``Graph`` imports this module, so its functions take nodes and outputs in place of a graph. ``networkx_graph`` converts
-a graph to networkx, and ``dot`` to Graphviz's DOT language.
+``Graph`` imports this module, so that its functions take nodes and outputs instead of a graph. ``networkx_graph``
+converts a graph to networkx. The module ``dot`` converts it to Graphviz's DOT language.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SCAN_WORDS = ("carry", "over", "with")
 
 
 class _Line(NamedTuple):
-    """Line of a printed graph, with its source line."""
+    """Line of a printed graph, with the source line to which it belongs."""
 
     text: str
     where: Where | None
@@ -50,7 +50,7 @@ def identifier(text: str) -> str:
 
 
 def names_of(nodes: Iterable[Node], literals: bool = False) -> dict[Node, str]:
-    """Return a unique name for every node: the user's name if any, else the op's.
+    """Return a unique name for every node: the user's name if there is one, else the name of the op.
 
     Args:
         nodes: Nodes of a graph, in the order of ``walk``.
@@ -68,6 +68,7 @@ def names_of(nodes: Iterable[Node], literals: bool = False) -> dict[Node, str]:
 
 
 def attribute_text(value: Any) -> str:
+    """Return the printed form of an attribute's value."""
     if isinstance(value, Size):
         return dim_text(value)
     if isinstance(value, tuple):
@@ -77,6 +78,7 @@ def attribute_text(value: Any) -> str:
 
 
 def constant_text(value: np.ndarray) -> str:
+    """Return the printed form of a constant's value."""
     first = value.flat[:1]
     if value.size > 1 and value.tobytes() == first.tobytes() * value.size:  # compared by bits, because -0.0 == 0.0
         return f"full({first.item()!r})"
@@ -95,6 +97,7 @@ def is_literal(node: Node) -> bool:
 
 
 def operand_text(node: Node, names: Mapping[Node, str]) -> str:
+    """Return the printed form of an operand: its name, or the value of a scalar constant."""
     if node not in names and is_literal(node):
         return f"{SHORT_NAMES[node.dtype]}({node['value'].item()!r})"
     return names[node]

@@ -4,7 +4,7 @@ A scan runs its body once for each step. The printed form and this module use th
 
     carry h = initial         ``Carry``: a value passed from step to step, which starts as ``initial``
     over x = sequence         ``Binding``: the body reads one step of a sequence
-    with w = value            ``Binding``: a loop invariant
+    with w = value            ``Binding``: a loop invariant, which all steps read
     next h = …                the next value of a carry; the scan returns the last one
     emit y = …                a value of each step; the scan stacks all of them along a new first axis
 """
@@ -52,11 +52,11 @@ class ScanParts:
         emits: Names and values that each step emits.
         length: Number of steps.
         reverse: True if the last step runs first.
-        when: Boolean input of the body, a carry or a step of a sequence. Steps where it is false are skipped. None if
-            all steps run.
-        unroll: Unroll factor, or None if undecided.
-        keeps: Steps per checkpoint. The scan also returns the carries before every block of so many steps.
-        blocks: Steps per block. Every block starts from its own initial values.
+        when: Boolean input of the body, a carry or one step of a sequence. Steps at which it is false are skipped. None
+            if all steps run.
+        unroll: Unroll factor; None if the compiler chooses it.
+        keeps: Number of steps of a block. The scan also returns the carries before every block, as checkpoints.
+        blocks: Number of steps of a block. Every block starts from other initial values.
     """
 
     carries: Sequence[Carry]
@@ -119,7 +119,7 @@ class ScanParts:
         Args:
             where: Line of the user's script.
             name: Name of the node.
-            make: Node constructor, for callers with their own rule for sizes that must be equal.
+            make: Node constructor, for callers with another rule for sizes that must be equal.
         """
         params = self.inputs
         optional: dict[str, Any] = {} if self.when is None else {"when": params.index(self.when)}
@@ -146,7 +146,7 @@ def split_inputs(scan: Node, items: Sequence[Item]) -> tuple[Sequence[Item], Seq
 
 
 def step_condition(scan: Node) -> Node | None:
-    """Return the boolean input of a scan's body that tells whether a step runs, or None if all steps run."""
+    """Return the boolean input of a scan's body that is true if a step runs; None if all steps run."""
     when = scan.get("when")
     return None if when is None else scan["body"].inputs[when]
 
@@ -157,7 +157,7 @@ def is_final(get: Node) -> bool:
 
 
 def is_kept(get: Node) -> bool:
-    """True if a ``get`` reads a carry's checkpoints, its values before each block of steps."""
+    """True if a ``get`` reads a carry's checkpoints, which are its values before each block of steps."""
     return get["index"] >= len(get.operands[0]["body"].outputs)
 
 
@@ -201,7 +201,7 @@ def scan_dependencies(nodes: Iterable[Node], scans: Collection[Node]) -> dict[No
 def ends_of_loop(scan: Node) -> set[Node]:
     """Return the nodes of a scan's body that only compute the condition of the next step.
 
-    The nodes lie between the reductions over all rows, which are included, and the condition. No other node reads them.
+    They are the reductions over all rows and the nodes between these and the condition. No other node reads them.
     """
     body, parts = scan["body"], ScanParts.of(scan)
     users = body.users()

@@ -1,7 +1,7 @@
-"""Type rules: which operands an op takes, and the dtype and shape of its value.
+"""Type rules: which operands are valid for an op, and the dtype and shape of its value.
 
-A rule takes operand types, attributes and a function ``unify`` that equates sizes. It raises ``ValueError`` or
-``TypeError`` with a message for users.
+A rule is a function of the operands' types, the attributes, and a function ``unify`` for sizes that must be equal. It
+returns the type of the value, or raises ``ValueError`` or ``TypeError`` with a message for users.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Infer = Callable[[Sequence[Any], Mapping[str, Any], Unify], Type]
 
 
 def broadcast_shapes(shapes: Sequence[Shape], unify: Unify) -> Shape:
-    """Return the broadcast shape, aligned at the last axes. Only a fixed 1 broadcasts; other sizes are unified."""
+    """Return the shape to which shapes broadcast, aligned at the last axes. Only a fixed 1 broadcasts."""
     if unify is unify_strict and all(shape == shapes[0] for shape in shapes):
         return shapes[0]
     rank = max(map(len, shapes))
@@ -53,6 +53,7 @@ def repeats_to(shapes: Sequence[Shape], shape: Shape, unify: Unify) -> bool:
 
 
 def _one_dtype(types: Sequence[TensorType]) -> str:
+    """Return the dtype that all operands have. Raise ``TypeError`` if they differ."""
     if any(item.dtype != types[0].dtype for item in types):
         dtypes = dict.fromkeys(item.dtype for item in types)
         raise TypeError(f"operands have different dtypes, {' and '.join(dtypes)}; convert one with rg.cast")
@@ -60,12 +61,15 @@ def _one_dtype(types: Sequence[TensorType]) -> str:
 
 
 def _needs(types: Sequence[TensorType], allowed: tuple[str, ...]) -> None:
+    """Raise ``TypeError`` unless the dtypes of all operands are allowed."""
     for item in types:
         if item.dtype not in allowed:
             raise TypeError(f"an operand is {item.dtype}; it must be {' or '.join(allowed)}")
 
 
 def elementwise(allowed: tuple[str, ...], result: str | None = None) -> Infer:
+    """Return the type rule of an elementwise op. ``result`` is the dtype of its value if not that of the operands."""
+
     def infer(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
         dtype = _one_dtype(types)
         _needs(types, allowed)
@@ -170,7 +174,7 @@ def parted(shape: Shape, axes: Sequence[int]) -> tuple[Shape, Shape]:
 
 
 def check_nonempty(shape: Shape, axes: Sequence[int]) -> None:
-    """Raise ``ValueError`` if a maximum or minimum over no elements would be read."""
+    """Raise ``ValueError`` if a maximum or minimum has elements, but no elements to choose from."""
     reduced, remaining = parted(shape, axes)
     if 0 in reduced and all(isinstance(dim, int) and dim for dim in remaining):
         raise ValueError(f"[{','.join(map(dim_text, shape))}] has no entries along {tuple(axes)} to choose from")

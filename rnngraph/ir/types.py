@@ -24,15 +24,16 @@ from .sizes.polynomial import whole_quotient as whole_quotient
 DTYPES = ("float32", "float64", "int32", "int64", "bool")
 """Dtypes of inputs, parameters and results."""
 NARROW = ("bfloat16", "int8", "uint8")
-"""Further dtypes of parameters, and of operands of matmuls that quantization passes introduce. In NumPy, bfloat16 is a
-rounded float32.
+"""Further dtypes of parameters, and of operands of matmuls that quantization passes introduce.
+
+In NumPy, a bfloat16 is represented by a rounded float32.
 """
 HALF = "float16"
 """Dtype of the scales of weights in blocks, which quantization passes introduce."""
 KEEP_NARROW = ("transpose", "reshape", "broadcast", "slice", "gather")
-"""Ops that move numbers of narrow parameters. Every other op reads them widened by a cast."""
+"""Ops that may read a narrow parameter directly, because they only move numbers. Before every other op, it is cast."""
 PARAMETER_ARRAYS = {"bfloat16": "uint16"}
-"""NumPy dtype of the array of a parameter whose dtype NumPy lacks. A bfloat16 is the upper 16 bits of a float32."""
+"""NumPy dtype of the arrays of parameters of a dtype that NumPy lacks. A bfloat16 is the upper half of a float32."""
 SHORT_NAMES = dict(
     zip((*DTYPES, *NARROW, HALF), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8", "f16"), strict=True)
 )
@@ -87,7 +88,7 @@ class TensorType:
 
 @dataclass(frozen=True, slots=True)
 class TupleType:
-    """Type of a scan: several tensors."""
+    """Type of a scan, whose value is a tuple of tensors."""
 
     items: tuple[TensorType, ...]
 
@@ -101,18 +102,18 @@ class TupleType:
 
 Type = TensorType | TupleType
 Unify = Callable[[Dim, Dim], Dim]
-"""Unifies two sizes that must be equal: returns the common size, or raises ``ValueError``."""
+"""Function from two sizes that must be equal to the common size. It raises ``ValueError`` if they cannot be equal."""
 
 
 def unify_strict(a: Dim, b: Dim) -> Dim:
-    """Return the size if both are equal, else raise ``ValueError``. Rule for finished graphs."""
+    """Return the size if both are equal, else raise ``ValueError``. This is the rule for finished graphs."""
     if a != b:
         raise ValueError(f"size {dim_text(a)} does not match size {dim_text(b)}")
     return a
 
 
 def unify_declared(a: Dim, b: Dim) -> Dim:
-    """Return one of two sizes, preferably a number. Rule during declaration."""
+    """Return one of two sizes, a number if possible. This is the rule during declaration."""
     if isinstance(a, int) and isinstance(b, int):
         return unify_strict(a, b)
     return b if isinstance(b, int) else a

@@ -1,4 +1,4 @@
-"""Verifier of graphs, which runs after every pass, and more strictly on graphs from files."""
+"""Verifier of graphs, which runs after every pass. For graphs from files, it checks further rules."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .types import KEEP_NARROW, NARROW, TensorType, TupleType, unify_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
 CREATED_BY_PASSES = ("block_matmul",)
-"""Ops that stored graphs lack. Only passes create them, while a program is compiled."""
+"""Ops that are not in stored graphs, because only passes create them while a program is compiled."""
 DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
 """Ops that ``lower`` replaces."""
 
 
 def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: set[Node] | None = None) -> Graph:
-    """Check the rules of the IR.
+    """Raise an error unless a graph obeys the rules of the IR.
 
     Args:
         graph: Graph to check.
@@ -38,10 +38,10 @@ def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: s
 
 
 def verify_stored(graph: Graph) -> Graph:
-    """Check a graph from an untrusted file.
+    """Raise an error unless a graph from an untrusted file obeys the rules of stored graphs.
 
-    Stored graphs obey the rules of all graphs, and further ones. Every attribute must be in the op's row and have a
-    valid value. Types must be within the size limits, and labels of inputs must be unique.
+    These are the rules of all graphs, and further rules: Every attribute must be in the op's row and have a valid
+    value. Types must be within the size limits, and labels of inputs must be unique.
 
     Returns:
         ``graph`` itself.
@@ -63,6 +63,7 @@ def verify_stored(graph: Graph) -> Graph:
 
 
 def _attributes(node: Node) -> None:
+    """Raise ``ValueError`` if a node of a stored graph has an op, an attribute or a type that is not allowed."""
     row, attributes = OPS[node.op], dict(node.attributes)
     missing = row.attributes.keys() - row.optional - attributes.keys()
     if missing or (unknown := attributes.keys() - row.attributes.keys()):
@@ -87,13 +88,14 @@ def _attributes(node: Node) -> None:
 
 
 def _rounding(node: Node) -> None:
-    """Check that a narrow value is only moved, or read as float32."""
+    """Raise ``ValueError`` unless values of narrow dtypes are only moved, or read through casts to float32."""
     narrow = next((item for item in node.operands if isinstance(item.type, TensorType) and item.dtype in NARROW), None)
     if narrow and node.op not in KEEP_NARROW and (node.op != "cast" or node.dtype != "float32"):
         raise ValueError(f"{node.op} {node.name} reads a {narrow.dtype}; it must be cast to float32 first")
 
 
 def _dropout(node: Node) -> None:
+    """Raise ``ValueError`` if a dropout has too few operands, or an invalid probability."""
     if len(node.operands) < OPS["dropout"].arity[1]:
         raise ValueError(f"dropout {node.name} has no seed, step and row")
     keep = node.operands[1]
@@ -102,6 +104,7 @@ def _dropout(node: Node) -> None:
 
 
 def _labels(graph: Graph) -> None:
+    """Raise ``ValueError`` if two inputs or two parameters have the same label."""
     seen: set[tuple[str, str]] = set()
     for node in graph.inputs:
         if (node.op, node["label"]) in seen:
@@ -110,13 +113,15 @@ def _labels(graph: Graph) -> None:
 
 
 def _text(graph: Graph) -> str:
+    """Return the printed form of a graph that may break rules."""
     try:
         return str(graph)
-    except Exception:  # the printer may rely on the broken rule
+    except Exception:  # the broken rule may be one on which the printer depends
         return f"graph {graph.name}, which can't be printed"
 
 
 def _verify(graph: Graph, forbid: tuple[str, ...], known: set[Node]) -> None:
+    """Raise ``ValueError`` if a graph, or a node that is not ``known``, breaks a rule. Add the nodes to ``known``."""
     seen: set[Node] = set()
     inputs = set(graph.inputs)
     for node in graph.nodes:
@@ -140,7 +145,7 @@ def _verify(graph: Graph, forbid: tuple[str, ...], known: set[Node]) -> None:
 
 
 def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
-    """Check a node on its own. The result is cached, because nodes are immutable."""
+    """Raise ``ValueError`` if a node, or a node of a scan's body that is not ``known``, breaks a rule."""
     row = OPS.get(node.op)
     if row is None:
         raise ValueError(f"{node.op} is not an op of the table")

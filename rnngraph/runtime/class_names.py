@@ -12,7 +12,7 @@ from ..ir.graph import Node
 from ..support.errors import ArgumentError, DtypeError, NameLookupError, ShapeError, did_you_mean, shown
 
 BARE = "output"
-"""Name of a bare Tensor, whose path is empty."""
+"""Name in files of an output that is a Tensor outside of a mapping, whose path is empty."""
 
 Label = str | int | float | bool
 Classes = Mapping[str, tuple[Label, ...]]
@@ -23,7 +23,7 @@ def class_names(classes: Any, outputs: Mapping[str, Node]) -> Classes:
     """Return the class names of outputs, validated.
 
     Args:
-        classes: Names by output path; the names themselves if there is one output; None for no names.
+        classes: Names by output path; a list of names if there is one output; None for no names.
         outputs: Nodes by path.
     """
     if classes is None:
@@ -45,6 +45,7 @@ def class_names(classes: Any, outputs: Mapping[str, Node]) -> Classes:
 
 
 def _labels(path: str, names: Any, output: Node) -> tuple[Label, ...]:
+    """Return the class names of one output, validated."""
     if isinstance(names, str | bytes | Mapping) or not isinstance(names, Sequence | np.ndarray):
         raise DtypeError(f"classes= of {path or 'the output'} must be a list of names, not {shown(names)}")
     items = names.tolist() if isinstance(names, np.ndarray) else [*names]

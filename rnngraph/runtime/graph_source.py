@@ -31,8 +31,8 @@ from .class_names import Classes, class_names
 
 TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED = "taps_inference", "taps_training", "taps_moved"
 TAPS = (TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED)
-"""Forms of a declaration with taps: for the inference graph, for the training graph, and with an input added to each
-tap, whose gradient is the tap's."""
+"""Forms of a declaration with taps: for the inference graph, for the training graph, and with an input that is added to
+each tap, so that the input's gradient is the tap's gradient."""
 
 
 Shape = tuple[int | str | None, ...]
@@ -42,7 +42,7 @@ class GraphSource(Protocol):
     """Source of a program's declaration, lowered for each purpose.
 
     Attributes:
-        structure: Nest of the outputs. Its leaves stand for tensors, and their type depends on the source.
+        structure: Nest of the outputs. The type of the leaves, one for each tensor, depends on the source.
         loss: The loss; None if the graphs have no output ``loss``.
         classes: Class names by output path.
         kept: Placeholders of states that streams carry, by the output that is their next value.
@@ -70,16 +70,16 @@ class GraphSource(Protocol):
     def stateful(self) -> Lowered:
         """Return the lowered outputs with states as inputs, for streams.
 
-        If there are kept states and no recurrence over a symbolic length, the graph is one step, and drivers keep no
-        state.
+        If there are kept states and no recurrence over a symbolic length, the graph is one step, and only the kept
+        states are states of the stream.
         """
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
-        """Return the lowered outputs and loss with states, for truncated backpropagation through time.
+        """Return the lowered outputs and loss with states as inputs, for truncated backpropagation through time.
 
         Args:
             states: Form of the states.
-            beside: Further declared nodes to output, by label.
+            beside: Further declared nodes that become outputs, by label.
 
         Raises:
             GraphError: A further node depends on something outside the program.
@@ -146,7 +146,7 @@ class DeclaredSource:
         return lowered
 
     def with_own_names(self) -> Lowered:
-        """Lower the declaration with its own parameter names, not those of another program."""
+        """Lower the declaration with the parameter names that it has without another program."""
         return lower(self._all, {})
 
     def tapped(self, form: str) -> Lowered | None:

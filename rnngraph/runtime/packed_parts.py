@@ -1,4 +1,4 @@
-"""Packed weights that the entries of a program share, and files from which later processes get them."""
+"""Packed weights that the entries of a program share, and files from which later processes read them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from ..storage.packed_files import PackedFiles
 
 MIN_BYTES = 16 << 20
-"""Minimum bytes of a file of packed weights. Packing fewer takes some milliseconds."""
+"""Minimum size of a file of packed weights, in bytes. Packing fewer bytes takes only some milliseconds."""
 
 
 class PackedParts:
-    """Cache of packed weights, by (sources, layout). Parts are freed when no entry uses them."""
+    """Cache of packed weights by the key of their stage. Parts are freed when no entry uses them."""
 
     def __init__(self) -> None:
         self._parts: WeakValueDictionary[tuple[str, int], np.ndarray] = WeakValueDictionary()
 
     def get(self, key: str, version: int) -> np.ndarray | None:
-        """Return the part that a stage with this key packed from this version of the parameters, or None."""
+        """Return what a stage with this key packed from this version of the parameters; None if it is not cached."""
         return self._parts.get((key, version)) if key else None
 
     def read(self, name: str, version: int, stored: np.ndarray | StoredArray) -> np.ndarray:
-        """Return the value of a parameter, which all entries that read it share."""
+        """Return the array of a parameter, which all entries that read the parameter share."""
         if not isinstance(stored, StoredArray):
             return stored
         array = self._parts.get((name, version))
@@ -37,7 +37,7 @@ class PackedParts:
         return array
 
     def add(self, key: str, version: int, part: np.ndarray) -> None:
-        """Add a part for others to share, if it has a key."""
+        """Add a part that other entries may share, unless its key is empty."""
         if key:
             self._parts[key, version] = part
 

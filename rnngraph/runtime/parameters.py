@@ -51,14 +51,14 @@ class _Value:
     """Current value of one parameter, shared by all programs that share the parameter.
 
     Attributes:
-        stored: The array, or its place in a file from which it was not read so far.
+        stored: The array, or its place in a file if it has not been read yet.
     """
 
     def __init__(self, stored: np.ndarray | StoredArray) -> None:
         self.stored = stored
 
     def read(self, stored: StoredArray) -> np.ndarray:
-        """Read an array from its file. It replaces the stored value, unless a change has replaced that meanwhile."""
+        """Read an array from its file, and store it, unless a change has replaced the stored value meanwhile."""
         array = stored.read()
         if self.stored is stored:
             self.stored = array
@@ -85,7 +85,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         other: Parameters | None = None,
         values: Mapping[str, np.ndarray | StoredArray] | None = None,
     ) -> None:
-        """Initialise the parameters. ``values`` has initial values by name; the others are drawn."""
+        """Initialise the parameters. ``values`` has initial values by name; other values are drawn."""
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}
@@ -118,7 +118,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         return self._changes.version
 
     def counter(self) -> Changes:
-        """Return the counter of changes, for callers that read it often."""
+        """Return the counter of changes."""
         return self._changes
 
     def slot(self, name: str) -> ParameterSpec:
@@ -159,6 +159,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
             raise self._no_longer(min(self._dropped))
 
     def _no_longer(self, name: str) -> GraphError:
+        """Return the error for access to a parameter that was dropped."""
         return GraphError(
             f"parameter {name} was dropped when the program was loaded with keep=False, as inference needs it in "
             "narrow numbers only; load with keep=True to train, edit or save"
@@ -167,7 +168,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         try:
             value = self._values[name]
-        except (KeyError, TypeError):  # not a name, or unhashable
+        except (KeyError, TypeError):  # an unknown name, or an unhashable object
             raise NameLookupError(
                 f"no parameter is named {shown(name)}"
                 f"{did_you_mean(name, self) or '; there are ' + (', '.join(self._values) or 'none')}"
@@ -194,6 +195,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         return "\n".join(["Parameters(", *lines, ")"])
 
     def _checked(self, name: str, value: Any) -> np.ndarray:
+        """Return a copy of a parameter's new value, validated and in the parameter's dtype."""
         current = self[name]
         array = array_of(value, f"parameter {name}: no array")
         if array.dtype.kind not in "fiub":
@@ -209,7 +211,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         """Replace arrays without checks or copies.
 
         Args:
-            changes: Arrays by name, of the right shapes and dtypes, which must not be written to while in use.
+            changes: Arrays by name, of the parameters' shapes and dtypes. They must not be written to while in use.
         """
         with self._changes.lock:
             for name, array in changes.items():
@@ -220,9 +222,9 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     @api
     @contextmanager
     def edit(self, name: str) -> Iterator[np.ndarray]:
-        """Context manager that yields a writable copy, and makes it the parameter's value if the block succeeds.
+        """Context manager that yields a writable copy, which becomes the parameter's value unless an error is raised.
 
-        After the block the array is read-only.
+        After the context the array is read-only.
         """
         array = np.array(self[name])
         try:
@@ -233,7 +235,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     @api
     def initialize(self, seed: int) -> None:
-        """Redraw all initial values. Each depends only on (seed, name)."""
+        """Draw all initial values again. Each value depends only on the seed and the parameter's name."""
         number = seed_number(seed)
         _reserve(self._slots)
         self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})
@@ -250,7 +252,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
             source: Mapping from name to array, or the path of an ``.npz`` or ``.safetensors`` file.
             rename: Mapping between the source's names and the parameters', in either direction, or a function from the
                 source's names to the parameters'.
-            strict: Require a value for every parameter, and no others.
+            strict: True to require a value for every parameter, and no other values.
         """
         flag(strict, "strict")
         loaded = _read(source)
@@ -273,13 +275,13 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz`` or ``.safetensors`` file, atomically."""
         _, arrays = self.snapshot()
-        from ..storage.array_file import write_arrays  # few write files
+        from ..storage.array_file import write_arrays  # rarely needed
 
         write_arrays(path, arrays, "parameters")
 
 
 def _new_names(rename: Any, arrays: Mapping[str, Any], ours: Collection[str], strict: bool) -> dict[str, str]:
-    """Return the parameter's name of each renamed array.
+    """Return the new name of each array that ``rename`` renames.
 
     If ``strict``, raise ``NameLookupError`` for entries of ``rename`` that match nothing.
     """
@@ -333,7 +335,7 @@ def _read(source: Any) -> dict[str, Any]:
         return dict(source)
     if not isinstance(source, str | os.PathLike):
         raise DtypeError(f"can't load parameters from {shown(source)}; give a mapping, .npz or .safetensors")
-    from ..storage.array_file import read_arrays  # few read files
+    from ..storage.array_file import read_arrays  # rarely needed
 
     return read_arrays(source, "parameters")
 

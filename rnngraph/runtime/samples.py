@@ -13,9 +13,9 @@ from ..passes.simplify import drop_dead
 from ..support.errors import NonFiniteError, Where
 
 FLAG = "nan:"
-"""Prefix of outputs of native code that callers don't see: truth values, True where a draw has NaN logits."""
+"""Prefix of the names of outputs that callers do not get: flags, which are True where a draw has NaN logits."""
 _MOVED = ("reshape", "transpose", "broadcast", "slice", "ensure_shape", "tap")
-"""Ops whose result has values of their operand only."""
+"""Ops whose result has only elements of the operand."""
 
 
 def samples_of(graph: Graph) -> dict[str, Where | None]:
@@ -25,9 +25,9 @@ def samples_of(graph: Graph) -> dict[str, Where | None]:
 
 
 def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
-    """Return a graph with a flag output for each draw that no other output shows, and the lines of the draws by flag.
+    """Return a graph with a flag output for each draw that no other output has as its value, and the draws' lines.
 
-    States of streams do not show draws, because callers do not get them with the results.
+    The lines are by name of the flag. States of streams do not count, because callers do not get them with the results.
     """
     if not has_draws(graph):
         return graph, {}
@@ -56,7 +56,7 @@ def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
 
 
 def _hidden(nodes: Iterable[Node], graph: Graph) -> list[Node]:
-    """Return the draws among ``nodes`` that no output of the graph shows at every step."""
+    """Return the draws among ``nodes`` whose samples of all steps are in no output of the graph."""
     shown = {_source(node, whole=True) for name, node in graph.outputs if not name.startswith((STATE, KEPT))}
     return [node for node in nodes if _is_draw(node) and node not in shown]
 
@@ -79,14 +79,14 @@ def _source(node: Node, whole: bool = False) -> Node | None:
     while True:
         if _is_draw(node):
             return node
-        # the filler replaces samples past a row's end and at masked steps
+        # such a select has the filler instead of samples after a row's end and at masked steps
         if node.op == "select" and _is_filler(node.operands[2]):
             node = node.operands[1]
         elif node.op in _MOVED and not (whole and node.op == "slice"):
             node = node.operands[0]
         elif node.op == "get" and node.operands[0].op == "scan":
             parts = ScanParts.of(node.operands[0])
-            if whole and node["index"] < len(parts.carries):  # a carry has the sample of the last step only
+            if whole and node["index"] < len(parts.carries):  # a final carry has only the sample of the last step
                 return None
             every = [*(carry.next for carry in parts.carries), *(value for _, value in parts.emits)]
             node = every[node["index"]]
@@ -95,7 +95,7 @@ def _source(node: Node, whole: bool = False) -> Node | None:
 
 
 def _is_filler(node: Node) -> bool:
-    """True for the results of rows that have ended: zeros, or the output of the last step."""
+    """True for a value that rows have after their end: zeros, or the output of their last step."""
     return node.op == "input" or (node.op == "constant" and not (node["value"] == -1).any())
 
 

@@ -1,7 +1,7 @@
 """Inference of the time axis and the row axis of values from symbolic sizes.
 
-A symbolic size has the same meaning everywhere in a graph. A fixed number may equal an unrelated width by coincidence,
-so each function documents where it trusts numbers.
+A symbolic size has the same meaning everywhere in a graph. A fixed number may equal an unrelated size by coincidence.
+Therefore each function documents whether it considers numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..types import Dim, Shape, Size, size, symbols_of
 
 
 def lengths_of(graph: Graph) -> set[str]:
-    """Return the symbols in the lengths of scans. They stay symbolic in compiled code; others become numbers."""
+    """Return the symbols in the lengths of scans. They may stay symbolic in compiled code."""
     return {name for node in _scans(graph) for name in symbols_of(node["length"])}
 
 
@@ -55,8 +55,8 @@ def state_rows(graph: Graph) -> set[Dim]:
 def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
     """Return the sizes that count rows in a graph without recurrence.
 
-    If the first or second axis of an input is time, the other one of the two counts rows. If no input has a time axis,
-    the first axis of each input counts rows. Fixed sizes then count only if no input has a symbolic first axis.
+    If one of the first two axes of an input is time, the other axis counts rows. If no input has a time axis, the first
+    axis of each input counts rows. Fixed sizes then count only if no input has a symbolic first axis.
     """
     axes = [(shape, axis_of_names(shape, times)) for shape in shapes]
     sequences = [(shape, axis) for shape, axis in axes if axis is not None]
@@ -67,10 +67,10 @@ def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
 
 
 def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
-    """Return the sizes that count the rows and the steps of a whole graph, each None if the graph has none.
+    """Return the size that counts the rows of a whole graph, and the size that counts its steps; None for no such size.
 
-    The row count is taken from the first scan whose row count is a number or a single symbol, or else from the inputs.
-    A fixed step count must also occur among the first two axes of an input.
+    The number of rows is that of the first scan for which it is a number or a single symbol, or else of the inputs. A
+    fixed number of steps must also be the size of one of the first two axes of an input.
     """
     fed = [node.shape for node in graph.inputs if node.op == "input"]
     scans = [ScanParts.of(node) for node in graph.nodes if node.op == "scan"]
@@ -86,6 +86,7 @@ def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
 
 
 def _scans(graph: Graph) -> list[Node]:
+    """Return the scans of a graph, without those in bodies of scans."""
     return [node for node in graph.walk() if node.op == "scan"]
 
 
@@ -115,8 +116,8 @@ def axis_of_sizes(shape: Shape, sizes: Set[Dim]) -> int | None:
 def time_axis_of_fed(shape: Shape, batch_axis: int | None, times: Set[str], declared: Set[Dim]) -> int | None:
     """Return the time axis of an input, or None.
 
-    It is the first axis whose size contains a symbol of ``times``. Failing that, an input with a batch axis may have an
-    axis of a ``declared`` length.
+    It is the first axis whose size contains a symbol of ``times``. If there is none, and the input has a batch axis, it
+    is the first other axis of a ``declared`` length.
     """
     others = [axis for axis in range(len(shape)) if axis != batch_axis]
     candidates = [axis for axis in others if counts(shape[axis], times)]
@@ -125,7 +126,7 @@ def time_axis_of_fed(shape: Shape, batch_axis: int | None, times: Set[str], decl
 
 
 def open_axis_of_fed(shape: Shape, batch_axis: int | None) -> int | None:
-    """Return the first axis, except for the batch axis, with a symbol that the batch size lacks; else None."""
+    """Return the first axis, except the batch axis, whose size has a symbol that is not in the batch size, or None."""
     if batch_axis is None:
         return None
     batch = symbols_of(shape[batch_axis])
@@ -163,9 +164,10 @@ class NodeAxes:
         self.batches -= {size for size in self.lengths if isinstance(size, Size)}
 
     def of(self, node: Node, in_loop: bool, forward: bool) -> tuple[int | None, int | None]:
-        """Return (row axis, time axis) of a node, each None if the node has none.
+        """Return the row axis and the time axis of a node; None for an axis that it does not have.
 
-        A fixed number is trusted only at the usual positions of rows and steps, and never in a gradient.
+        An axis whose size is a fixed number is considered only at the usual positions of rows and steps, and never in a
+        gradient.
         """
         if node.op in ("parameter", "outer_sum", "scatter_add"):
             return None, None
@@ -173,7 +175,7 @@ class NodeAxes:
         if not in_loop:
             steps = _usual_axis(shape, self.lengths, (0, 1) if forward and len(shape) > 2 else ())
             if steps == 0 and shape[0] in self.batches and shape[1:2] and shape[1] in self.lengths:
-                steps = 1  # either axis may count rows or steps; declarations put rows first
+                steps = 1  # both axes may count rows or steps; in declarations, rows are first
         usual = 1 if steps == 0 else 0
         return _usual_axis(shape, self.batches, (usual,) if forward or in_loop else ()), steps
 

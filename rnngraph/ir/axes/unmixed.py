@@ -1,7 +1,7 @@
 """Axes along which the steps of a loop are independent, and the loop's body for a block of their positions.
 
-In most recurrences the batch, the heads and the channels are independent axes. A loop can then run all steps of one
-position before it starts the next position. The state of each position stays in cache.
+In most recurrences the batch, the heads and the channels are independent axes. A loop can then run all steps for one
+position of such an axis before it starts the next position, so that the state of the position stays in cache.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UnmixedAxis:
 
 
 def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
-    """Return the axes of a scan along which each position is computed on its own, outermost first.
+    """Return the axes of a scan along which positions are independent, outermost first.
 
     Along such an axis, each step computes position i from position i alone. All carries and all outputs of the body
     have the axis.
@@ -80,12 +80,14 @@ class _Classes:
         self._parent: dict[Place, Place] = {}
 
     def root(self, place: Place) -> Place:
+        """Return the representative of a pair's class."""
         parent = self._parent.setdefault(place, place)
         while parent != place:
             place, parent = parent, self._parent[parent]
         return place
 
     def join(self, one: Place, other: Place) -> None:
+        """Merge the classes of two pairs."""
         self._parent[self.root(other)] = self.root(one)
 
     def members(self) -> dict[Place, list[Place]]:
@@ -128,6 +130,7 @@ def restricted(body: Graph, axes: Sequence[tuple[UnmixedAxis, int]]) -> tuple[Gr
 
 
 def _shape(node: Node, axes: Sequence[tuple[UnmixedAxis, int]]) -> Shape:
+    """Return the shape of a node's value in a block."""
     shape = [*node.shape]
     for axis, size in axes:
         if node in axis.places:

@@ -54,7 +54,7 @@ def keeps(node: Node, operand: Node, axis: int, place: int) -> bool:
 
 
 def is_alike(node: Node, axis: int) -> bool:
-    """True if the result is constant along ``axis``, such as after a broadcast."""
+    """True if the result is constant along ``axis``, as after a broadcast."""
     if axis in OPS[node.op].axes.by_place(node):
         return False
     return all(
@@ -71,7 +71,7 @@ def _axes_of(mapped: Fate) -> tuple[int, ...]:
 
 
 def adds_up(node: Node) -> bool:
-    """True if a value is a sum over the first axis, so that blocks can be accumulated.
+    """True if a value is a sum over the first axis of its operands, so that sums of blocks can be accumulated.
 
     Sums of vectors and matmuls are excluded, because they are computed in one pass.
     """
@@ -85,6 +85,7 @@ def adds_up(node: Node) -> bool:
 
 
 def _is_summed(node: Node, number: int) -> bool:
+    """True if a sum is over the first axis of an operand."""
     kind = node.operands[number].type
     if not isinstance(kind, TensorType) or not kind.rank:
         return False
@@ -131,4 +132,5 @@ def walk_axes(
 
 
 def _counted(shape: Shape, names: Set[str]) -> list[int]:
+    """Return the axes whose size contains one of the symbols ``names``."""
     return [axis for axis, dim in enumerate(shape) if counts(dim, names)]

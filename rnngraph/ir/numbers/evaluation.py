@@ -1,4 +1,4 @@
-"""Values of ops in NumPy, which define the ops: the ``evaluate`` column of the table."""
+"""Functions that return the values of ops in NumPy, and so define the ops: the column ``evaluate`` of the table."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
 
 
 def plain(function: Callable[..., Any]) -> Evaluate:
+    """Return the evaluation rule of an op without attributes, from a function of the operands' values."""
+
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
         with np.errstate(all="ignore"):
             return np.asarray(function(*arrays))
@@ -33,6 +35,7 @@ def erf(x: np.ndarray) -> np.ndarray:
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a / b. For integers, the quotient is truncated, and 0 if b is 0."""
     if a.dtype.kind == "f":
         return np.divide(a, b)
     divisor = _divisor(b)
@@ -45,11 +48,12 @@ def fmod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _divisor(b: np.ndarray) -> np.ndarray:
-    """Replace the divisors 0 and -1 by 1, which avoids errors and overflow in remainders."""
+    """Replace the divisors 0 and -1 by 1, so that remainders neither raise errors nor overflow."""
     return np.where((b == 0) | (b == -1), np.ones_like(b), b)
 
 
 def power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a to the power b. For a negative integer exponent, the result is 1 / a^-b, truncated."""
     if a.dtype.kind == "f":
         return np.power(a, b)
     inverse = np.where(np.abs(a) == 1, np.power(a, b & 1), np.zeros_like(a))
@@ -76,6 +80,8 @@ def outer_sum(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np
 
 
 def reduce(function: Callable[..., Any]) -> Evaluate:
+    """Return the evaluation rule of a reduction by a NumPy function."""
+
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
         with np.errstate(all="ignore"):
             value = function(arrays[0], axis=tuple(attributes["axes"]), keepdims=attributes["keepdims"])
@@ -85,6 +91,7 @@ def reduce(function: Callable[..., Any]) -> Evaluate:
 
 
 def part(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    """Return the value of the op ``slice``."""
     bounds = [*zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)]
     for (start, stop, _), dim in zip(bounds, arrays[0].shape, strict=True):
         if not 0 <= start <= stop <= dim:  # NumPy would wrap or clamp such bounds
@@ -134,8 +141,9 @@ def extreme(
 
     Args:
         function: ``np.max`` or ``np.min``.
-        of_none: Returns the identity element of a dtype, which is the result for no elements.
-        check_nonempty: Raises ``ValueError`` if there are no elements. Called if the node has ``nonempty``.
+        of_none: Function that returns the identity element of a dtype, which is the result if there are no elements.
+        check_nonempty: Function that raises ``ValueError`` if there are no elements. It is called if the node has
+            ``nonempty``.
     """
 
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
@@ -148,10 +156,12 @@ def extreme(
 
 
 def lowest(dtype: np.dtype[Any]) -> Any:
+    """Return the identity element of a maximum."""
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
 def highest(dtype: np.dtype[Any]) -> Any:
+    """Return the identity element of a minimum."""
     return np.inf if dtype.kind == "f" else np.iinfo(dtype).max
 
 

@@ -1,7 +1,7 @@
 """Casts to narrow dtypes and matmuls of narrow dtypes in NumPy.
 
-NumPy has no bfloat16, which is a float32 without its lower 16 bits. Here a rounded float32 represents a bfloat16, and
-a float16, too.
+NumPy has no bfloat16, which is a float32 without its lower 16 bits. Here, a bfloat16 or a float16 is represented by a
+rounded float32.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
 
 
 def bits_of_bfloat16(x: np.ndarray) -> np.ndarray:
-    """Return numbers, rounded to bfloat16, as uint16: the upper 16 bits of a float32."""
+    """Return the bits of numbers after rounding to bfloat16, as uint16: the upper 16 bits of a float32."""
     narrow = np.asarray(x, np.float32)
     wide = np.where(np.isnan(narrow), np.float32(np.nan), rounded_to_bfloat16(narrow))
     return (wide.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
@@ -79,7 +79,7 @@ def cast(x: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return ``left @ right``. Products of 8-bit integers are exact sums in int32; mixed operands widen to float."""
+    """Return ``left @ right``. For 8-bit integers the sums are exact, in int32; mixed operands become floats."""
     if left.dtype in (np.uint8, np.int8):
         left, right = left.astype(np.int32), right.astype(np.int32)
     with np.errstate(all="ignore"):

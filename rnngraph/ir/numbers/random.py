@@ -1,12 +1,12 @@
 """NumPy definition of the counter-based random number generator.
 
-A random number is a pure function of (seed, site, step, row, unit). Dropout masks therefore do not depend on threads,
-on how a batch is split, or on how a sequence is cut into chunks.
+A random number is a pure function of (seed, site, step, row, unit). A site is a place in the graph that draws random
+numbers. Dropout masks therefore do not depend on threads, or on how batches and sequences are divided.
 
 Threefry-2x32 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC'11) is applied three times.
-20 rounds over (site, step) under the seed derive a key, and 20 rounds over the row under that key the key of the row.
-Then 13 rounds over the unit, the fewest that pass BigCrush, give the word. Native code reproduces this definition bit
-for bit.
+First, 20 rounds on (site, step) with the seed as key give a key. Then 20 rounds on the row with that key give the row's
+key. At last, 13 rounds on the unit with the row's key give the random bits; 13 is the smallest number of rounds that
+passes BigCrush. Native code gives the same bits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sizes of axes: ints, or formulas of symbols such as ``T-1``, ``B*T`` and ``(T+1)//2``.
 
-Read ``polynomial`` first. The loop IR uses its formulas, too, for index arithmetic over loop variables and strides.
+Read ``polynomial`` first. The loop IR also uses these formulas for index arithmetic over loop variables and strides.
 ``arithmetic`` divides and compares sizes for the readers of other formats, with a policy for undecidable cases.
 ``table`` unifies sizes that must be equal, and ``text`` parses printed sizes. This package does not depend on tensors.
 """

@@ -1,7 +1,8 @@
 """Quotients, remainders and comparisons of symbolic sizes.
 
-Every symbol is at least 1. Statements that hold for all sizes are proved here. Undecidable ones go to the caller's
-policy: the ONNX reader's raises an error, and the torch reader's uses the sizes of the example inputs.
+Every symbol is at least 1. Statements that hold for all sizes are proved here. Statements that cannot be proved are
+decided by the caller's policy: that of the ONNX reader raises an error, and that of the torch reader uses the sizes of
+the example inputs.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any, Protocol
 from .polynomial import Dim, Floor, floor_divide, quotient, size, substitute, terms_of
 
 FAR = 1 << 53
-"""Bound that no size reaches. Numbers from here on count as infinite."""
+"""Bound that no size reaches. Larger numbers, and the bound, count as infinite."""
 MAX_TIMES = 4
-"""Maximum magnitude of the quotients that division with a remainder tries."""
+"""Maximum absolute value of the quotients that division with a remainder tries."""
 Relation = Callable[[Any, Any], bool]
-"""A comparison of ``operator``: ``eq``, ``ne``, ``lt``, ``le``, ``gt`` or ``ge``."""
+"""A comparison of the module ``operator``: ``eq``, ``ne``, ``lt``, ``le``, ``gt`` or ``ge``."""
 
 
 class Policy(Protocol):
@@ -37,16 +38,16 @@ class Arithmetic:
         self._policy = policy
 
     def divide(self, left: Dim, right: Dim) -> Dim:
-        """Return ``left // right``. Raises ``ZeroDivisionError``."""
+        """Return ``left // right``. Raise ``ZeroDivisionError`` if ``right`` is 0."""
         proved = divide(left, right)
         return self._policy.quotient(left, right) if proved is None else proved
 
     def remainder(self, left: Dim, right: Dim) -> Dim:
-        """Return ``left % right``. Raises ``ZeroDivisionError``."""
+        """Return ``left % right``. Raise ``ZeroDivisionError`` if ``right`` is 0."""
         return left - self.divide(left, right) * right
 
     def compare(self, relation: Relation, left: Dim, right: Dim) -> Any:
-        """True if ``relation(left, right)`` holds for all sizes. The policy decides where this varies."""
+        """True if ``relation(left, right)`` holds for all sizes. If it holds only for some, the policy decides."""
         proved = compare(relation, left, right)
         return self._policy.compare(relation, left, right) if proved is None else proved
 
@@ -77,7 +78,7 @@ def sign_of(dim: Dim) -> int | None:
 
 
 def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
-    """Return True if ``relation(left, right)`` holds for all sizes, False if for none, else None."""
+    """Return True if ``relation(left, right)`` holds for all sizes; False if it holds for no sizes; else None."""
     difference = left - right
     sign = sign_of(difference)
     if sign is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 CLAMPED = 1 << 30
-"""Bound on sizes for which ``least`` is exact, and the largest divisor in a size of a graph."""
+"""Bound on the sizes for which ``least`` is exact, and the largest divisor in a size of a graph."""
 Monomial = tuple[str, ...]
 """Sorted factors: symbols and floors."""
 
@@ -78,6 +78,7 @@ class Size:
 
     @property
     def symbols(self) -> frozenset[str]:
+        """All symbols, including those in floor divisions."""
         symbols: set[str] = set()
         for names, _ in self.terms:
             for name in names:
@@ -94,7 +95,7 @@ class Size:
 
     @property
     def symbol(self) -> str | None:
-        """The symbol, if the polynomial is a single symbol, else None."""
+        """The symbol if the polynomial is a single symbol, else None."""
         if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
             name = self.terms[0][0][0]
             return None if isinstance(name, Floor) else name
@@ -106,16 +107,19 @@ Shape = tuple[Dim, ...]
 
 
 def size(name: str) -> Size:
+    """Return the size that is a single symbol."""
     return Size((((name,), 1),))
 
 
 def terms_of(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    """Return the terms of a size; none for 0."""
     if isinstance(dim, Size):
         return dim.terms
     return (((), dim),) if dim else ()
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
+    """Return the sum of terms as a size."""
     totals: dict[Monomial, int] = {}
     for names, factor in terms:
         totals[names] = totals.get(names, 0) + factor
@@ -133,6 +137,7 @@ def _multiply(a: Dim, b: Dim) -> Dim:
 
 
 def symbols_of(dim: Dim) -> frozenset[str]:
+    """Return the symbols of a size; none for a number."""
     return dim.symbols if isinstance(dim, Size) else frozenset()
 
 
@@ -169,6 +174,7 @@ def _renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
+    """Return the number that a size is, given the values of its symbols."""
     result = substitute(dim, values)
     if isinstance(result, Size):
         missing = ", ".join(sorted(name for name in result.symbols if name not in values))
@@ -186,6 +192,7 @@ def floors_of(dim: Dim) -> Iterator[Floor]:
 
 
 def product(dims: Iterable[Dim]) -> Dim:
+    """Return the product of sizes; 1 for no sizes."""
     total: Dim = 1
     for dim in dims:
         total = total * dim
@@ -213,12 +220,12 @@ def quotient(dim: Dim, divisor: Dim) -> Dim | None:
 
 
 def _leading(dim: Dim) -> tuple[Monomial, int]:
-    """Return the leading term: the highest degree first, then the order of names."""
+    """Return the leading term: the first by names of the terms of highest degree."""
     return min(terms_of(dim), key=lambda term: (-len(term[0]), term[0]))
 
 
 def whole_quotient(dim: Dim, divisor: Dim) -> Dim | None:
-    """Return ``dim / divisor``, rounded down if only run-time values tell whether it is an integer.
+    """Return ``dim / divisor``, rounded down if it is an integer only for some values of symbols.
 
     The result is None if the symbols of the divisor are not factors of all terms, or if the quotient is never an
     integer.
@@ -247,9 +254,9 @@ def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], li
 
 
 def floor_divide(dim: Dim, by: int) -> Dim:
-    """Return ``dim // by``, normalized, for positive ``by``.
+    """Return ``dim // by`` for positive ``by``.
 
-    The result is normalized: multiples of ``by`` are split off, common divisors cancel, and nested floors merge.
+    The result is normalized: multiples of ``by`` are separate terms, common divisors cancel, and nested floors merge.
     """
     if not isinstance(dim, Size):
         return dim // by
@@ -283,6 +290,7 @@ def least(dim: Dim, bound: int) -> Dim:
 
 
 def dim_text(dim: Dim) -> str:
+    """Return the printed form of a size."""
     if not isinstance(dim, Size):
         return str(dim)
     text = ""

@@ -1,4 +1,4 @@
-"""Unification of sizes that must be equal."""
+"""Table of sizes that must be equal, by which symbols are replaced."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPEN = re.compile(r"_(\d+)_(\d+)")
 
 
 def open_size(serial: int, axis: int = 0) -> Size:
-    """Return the symbol of an unnamed size: axis ``axis`` of the declaration with number ``serial``."""
+    """Return the symbol of an unnamed size: that of axis ``axis`` of the declaration with number ``serial``."""
     return size(f"_{serial}_{axis}")
 
 
@@ -30,25 +30,26 @@ def declaration_order(name: str) -> tuple[str, int, int]:
 
 
 class SizeTable:
-    """Table of unified sizes: ``unify`` equates two sizes, and ``resolve`` replaces symbols."""
+    """Values of symbols that make sizes equal. ``unify`` adds a value, and ``resolve`` replaces symbols by values."""
 
     def __init__(self) -> None:
         self.known: dict[str, Dim] = {}
 
     def resolve(self, dim: Dim) -> Dim:
+        """Return a size with known symbols replaced by their values."""
         previous = None
         while dim != previous:
             previous, dim = dim, substitute(dim, self.known)
         return dim
 
     def unify(self, a: Dim, b: Dim, measured: bool = False) -> Dim:
-        """Unify two sizes.
+        """Make two sizes equal, by a value for a symbol.
 
         Args:
             a: A size.
             b: A size.
-            measured: True if ``b`` is the size of an array. Declared sizes T and n*T are not unified to n = 1, because
-                they are more likely a mistake.
+            measured: True if ``b`` is the size of an array. Otherwise T and n*T do not become equal by n = 1, because
+                it is more likely that the user has made a mistake.
 
         Returns:
             The common size.
@@ -69,10 +70,10 @@ class SizeTable:
         return self.resolve(a)
 
     def unify_all(self, pairs: Sequence[tuple[Dim, Dim]], measured: bool = False) -> int | None:
-        """Unify all pairs, in any order.
+        """Make the sizes of every pair equal, in any order.
 
         Returns:
-            The index of the first pair that cannot be unified, or None.
+            The index of the first pair that cannot become equal, or None.
         """
         pending = list(range(len(pairs)))
         while pending:
@@ -105,8 +106,7 @@ class SizeTable:
 def _solve(difference: Dim) -> tuple[str, Dim] | None:
     """Solve ``difference == 0`` for a symbol. Return the symbol and its value; None if impossible.
 
-    Candidates are symbols that occur alone in a term, with the coefficient 1 or -1. The latest declared candidate is
-    solved for.
+    Candidates are symbols that are a whole term with the coefficient 1 or -1. The latest declared candidate is chosen.
     """
     if not isinstance(difference, Size):
         return None
@@ -138,13 +138,13 @@ def _add_least(dim: Dim, scale: Fraction, total: dict[Monomial, Fraction]) -> No
         share = scale * factor
         if len(names) == 1 and isinstance(floor := names[0], Floor):
             _add_least(floor.dim - (floor.by - 1) if share > 0 else floor.dim, share / floor.by, total)
-        # Omit positive products with floors, which are at least 0.
+        # Positive products with floors are at least 0, and are left out.
         elif share < 0 or not any(isinstance(name, Floor) for name in names):
             total[names] = total.get(names, 0) + share
 
 
 def _multiples(a: Dim, b: Dim) -> bool:
-    """True if one size is a symbolic multiple of the other, so that they are equal only if the factor is 1."""
+    """True if one size is a multiple of the other, so that they are equal only if the factor is 1."""
     pairs = ((a, b), (b, a)) if a and b else ()
     return any(len(terms_of(by)) == 1 and quotient(dim, by) is not None for dim, by in pairs)  # T-1 may be 0
 

@@ -1,4 +1,4 @@
-"""Parser of sizes as printed, which are Python expressions."""
+"""Parser of printed sizes, which are Python expressions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .polynomial import Dim, floor_divide, size, terms_of
 
 TRIES = 9
 MAX_REPEATED = 200
-"""Maximum characters of an expression whose syntax tree is cached."""
+"""Maximum length of an expression whose syntax tree is cached."""
 _PARSING = fork_lock(LockLevel.LAST)
-"""Serializes ``ast.parse``. CPython shares its recursion counter among threads and may reject concurrent parses."""
+"""Lock of ``ast.parse``. CPython's threads share the recursion counter of parses, and concurrent parses may fail."""
 
 
 def syntax_of(text: str) -> ast.expr:
@@ -25,7 +25,7 @@ def _parsed(text: str) -> ast.expr:
         for _ in range(TRIES):
             try:
                 return ast.parse(text, mode="eval").body
-            except SystemError:  # other libraries' threads may parse without the lock
+            except SystemError:  # threads of other libraries may parse without the lock
                 continue
         return ast.parse(text, mode="eval").body
 
@@ -34,6 +34,7 @@ _repeated = lru_cache(maxsize=4096)(_parsed)  # equal layers have equal attribut
 
 
 def parse_dim(text: str) -> Dim:
+    """Return the size with a printed form."""
     return dim_of_syntax(syntax_of(text))
 
 
@@ -60,7 +61,7 @@ def dim_of_syntax(node: ast.expr) -> Dim:
                 result = result + other
             case ast.Sub():
                 result = result - other
-            case ast.Mult() if min(len(terms_of(result)), len(terms_of(other))) < 2:  # printed sizes are expanded
+            case ast.Mult() if min(len(terms_of(result)), len(terms_of(other))) < 2:  # no product of sums is printed
                 result = result * other
             case ast.FloorDiv() if isinstance(other, int) and other > 0:
                 result = floor_divide(result, other)

@@ -1,7 +1,7 @@
 """Complete form of a graph as text: the printed form plus all that storage must preserve.
 
-Every node keeps its name, label and source line, and every scalar constant has a line of its own. ``parse`` therefore
-restores the same nodes in the same order. Large arrays are stored in a separate table.
+It has the name, label and source line of every node, and a separate line for every scalar constant. Therefore ``parse``
+restores the same nodes in the same order. Large arrays are in a separate table.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ..graph import Graph, Node
 from ..printer import braces, constant_text, identifier, names_of, right_side, scan_inputs, scan_outputs
 
 MAX_WRITTEN = 16
-"""Maximum elements of a constant that is written as text."""
+"""Maximum number of elements of a constant that is written as text."""
 
 MAX_FILLED = 1 << 20
-"""Maximum elements of a constant that is written as ``full(…)``."""
+"""Maximum number of elements of a constant that is written as ``full(…)``."""
 
 
 def complete_text(graph: Graph, arrays: dict[str, np.ndarray]) -> str:
@@ -34,9 +34,10 @@ class _Writer:
         self.names = names_of(graph.walk(), literals=True)
         self.files: dict[str, int] = {}
         self.layers: dict[str, int] = {}
-        self.shown: dict[str, str] = {}  # displayed path by file, cached because it queries the file system
+        self.shown: dict[str, str] = {}  # displayed path by file, cached because computing it reads the file system
 
     def text(self) -> str:
+        """Return the complete form."""
         lines = list(self.lines(self.graph, "  "))
         head = [f"graph {identifier(self.graph.name)}", *(f"  file {file!r}" for file in self.files)]
         head += [f"  layer {layer!r}" for layer in self.layers]
@@ -44,6 +45,7 @@ class _Writer:
         return "\n".join([*head, *lines, *outputs]) + "\n"
 
     def lines(self, graph: Graph, indent: str) -> Iterator[str]:
+        """Yield the lines of the nodes of a graph, or of a body of a scan."""
         params = set() if graph is self.graph else set(graph.inputs)
         for node in graph.nodes:
             if node in params:
@@ -55,6 +57,7 @@ class _Writer:
                 yield from self.body(node, indent + "  ")
 
     def body(self, scan: Node, indent: str) -> Iterator[str]:
+        """Yield the lines of the inputs, nodes and outputs of a scan's body."""
         for word, node, operand in scan_inputs(scan):
             name, label = self.names[node], node["label"]
             more = braces([*([f"label={label!r}"] if label != name else []), *self.facts(node)])
@@ -66,7 +69,8 @@ class _Writer:
     def facts(self, node: Node) -> list[str]:
         """Return the attributes that only the complete form prints: the name and the source line.
 
-        Files and layers are indices into the header. The phase is not stored, because stored nodes are all forward.
+        Files and layers are indices into lists at the start of the text. The phase is not stored, because all stored
+        nodes are of the forward pass.
         """
         facts = [f"name={node.name!r}"] if node.name != self.names[node] else []
         if node.where is not None:
@@ -82,6 +86,7 @@ class _Writer:
         return facts
 
     def constant(self, node: Node) -> str:
+        """Return the text of a constant's value. A large array is added to the table of arrays."""
         value: np.ndarray = node["value"]
         text = constant_text(value) if value.size <= MAX_WRITTEN else ""
         if not text and value.size <= MAX_FILLED and _is_filled(value):
@@ -98,7 +103,7 @@ def _is_filled(value: np.ndarray) -> bool:
 
 
 def _odd_nan(value: np.ndarray) -> bool:
-    """True if a value contains a NaN with a payload that the parser would not restore."""
+    """True if a value contains a NaN whose bits the parser would not restore."""
     if value.dtype.kind != "f" or not np.isnan(value).any():
         return False
     plain = np.where(np.isnan(value), np.asarray(np.nan, value.dtype), value)

@@ -1,4 +1,4 @@
-"""Digest of the computation of a graph, regardless of names and source lines."""
+"""Digest of what a graph computes, independent of names and source lines."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ _FILE = re.compile(r"""(file|layer) ('.*'|".*")$""")
 _WORD_OR_COMMENT = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\s*#.*$""")
 
 MAX_SHOWN = 400
-"""Maximum characters of a line that an error quotes."""
+"""Maximum number of characters of a line that an error quotes."""
 
 MAX_FILLED = 1 << 28
-"""Maximum elements of a constant written as ``full(…)``."""
+"""Maximum number of elements of a constant written as ``full(…)``."""
 
 
 class ParseError(ValueError):
@@ -43,6 +43,7 @@ class ParseError(ValueError):
 
 
 def parse_type(text: str) -> TensorType:
+    """Return the tensor type with a printed form."""
     match = _TENSOR.match(text.strip())
     if not match or match[1] not in LONG_NAMES:
         raise ParseError(f"not a type: {text}")
@@ -89,7 +90,7 @@ def _bound(text: str, default: Dim) -> Dim:
 
 @contextmanager
 def _reading(line: str) -> Iterator[None]:
-    """Convert errors in the block to ``ParseError`` that quotes the line."""
+    """Within this context, errors become a ``ParseError`` that quotes the line."""
     line = line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"
     try:
         yield
@@ -113,7 +114,7 @@ _WRONG = (
 
 
 def _is_type(node: Node, text: str) -> bool:
-    """True if ``text`` is the type of ``node``. Sizes may be written differently."""
+    """True if ``text`` is the type of ``node``. Equal sizes may have different texts."""
     return str(node.type) == text or (isinstance(node.type, TensorType) and parse_type(text) == node.type)
 
 
@@ -130,6 +131,7 @@ class _Parser:
         self.nodes: dict[str, Node] = {}  # names in the scope being parsed
 
     def block(self, depth: int) -> Iterator[str]:
+        """Yield the next lines that are indented by at least ``depth`` spaces."""
         while self.position < len(self.lines):
             line = self.lines[self.position]
             if len(line) - len(line.lstrip()) < depth:
@@ -138,6 +140,7 @@ class _Parser:
             yield line.strip()
 
     def graph(self) -> Graph:
+        """Return the graph."""
         header = self.lines[0].split() if self.lines else []
         if len(header) != 2 or header[0] != "graph":
             raise ParseError("a printed graph begins with: graph NAME")
@@ -160,6 +163,7 @@ class _Parser:
         return Graph.of(header[1], outputs, inputs)
 
     def operand(self, text: str, nodes: Mapping[str, Node]) -> Node:
+        """Return the node with a name, or the scalar constant that a text such as ``f32(0.5)`` is."""
         literal = _LITERAL.match(text)
         if not literal:
             if text not in nodes:
@@ -171,6 +175,7 @@ class _Parser:
         return make("constant", value=np.asarray(value, LONG_NAMES[literal[1]]))
 
     def statement(self, line: str, depth: int) -> Node:
+        """Parse the line of a node, and the lines of the body if it is a scan."""
         with _reading(line):
             match = _LINE.match(line)
             if not match:
@@ -186,12 +191,13 @@ class _Parser:
         return node
 
     def define(self, name: str, node: Node) -> None:
+        """Add a node to the scope being parsed."""
         if name in self.nodes:
             raise ParseError(f"{name} is defined twice")
         self.nodes[name] = node
 
     def attributes(self, name: str, text: str) -> dict[str, Any]:
-        """Return keyword arguments of ``make``: attributes, name and source line."""
+        """Return keyword arguments for ``make``: attributes, name and source line."""
         attributes = {"name": name} | (_attributes(text.removesuffix("}")) if text else {})
         if not isinstance(attributes["name"], str):
             raise ParseError(f"not a name: {attributes['name']!r}")
@@ -221,6 +227,7 @@ class _Parser:
         return filled
 
     def right_side(self, name: str, op: str, rest: str, facts: dict[str, Any], kind: str, depth: int) -> Node:
+        """Return the node of a line, given the texts of its parts. ``facts`` are keyword arguments for ``make``."""
         if op == "constant":
             return make("constant", **facts, value=self.array(rest, parse_type(kind)))
         if op == "slice":
@@ -243,9 +250,10 @@ class _Parser:
         return make(op, *operands, **facts)
 
     def scan(self, facts: dict[str, Any], depth: int) -> Node:
+        """Parse the lines of a scan's body, and return the scan."""
         counts = dict.fromkeys(SCAN_WORDS, 0)
         operands, inputs, outputs = [], [], []
-        outer, self.nodes = self.nodes, {}  # the names of a body are a scope of their own
+        outer, self.nodes = self.nodes, {}  # names in a body are separate from those outside
         for line in self.block(depth):
             if match := _SCAN_OUTPUT.match(line):
                 with _reading(line):

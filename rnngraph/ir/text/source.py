@@ -13,10 +13,10 @@ _TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")
 
 
 def assigned_names(nodes: Iterable[Node], skipped: Collection[tuple[str, int]] = ()) -> dict[Node, str]:
-    """Return the names of variables to which source lines of the form ``name = …`` assign nodes.
+    """Return by node the name of the variable to which a source line of the form ``name = …`` assigns it.
 
-    The value of a line is the node that no other node of the line reads. Nodes with a name or a label, taps, and lines
-    without readable source are skipped.
+    The node that a line assigns is the one that no other node of the line reads. Nodes with a name or a label, taps,
+    and lines without readable source are skipped.
 
     Args:
         nodes: Nodes to name.

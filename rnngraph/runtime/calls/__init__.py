@@ -1,6 +1,6 @@
-"""Calls of native code: arrays in, arrays out. Depends on no programs.
+"""Calls of native code: arrays in, arrays out. This package does not depend on programs.
 
-- ``feed_names``: placeholders by the keys of a call.
+- ``feed_names``: names of placeholders by the keys of a call's feeds.
 - ``nested_feeds``: feeds that are nests.
 - ``feeds``: conversion and validation of fed arrays.
 - ``signatures``: names, shapes and dtypes of feeds.
@@ -10,7 +10,7 @@
 - ``prepared_call``: memory of the calls of one signature.
 - ``runner``: execution of prepared calls.
 - ``entry_blocks``: argument blocks for callers in any thread.
-- ``direct_call``: plans for calls in machine code alone.
+- ``direct_call``: plans of calls that machine code runs without Python code.
 - ``call_cache``: runners by signature.
 - ``non_finite``: search for the origin of a NaN or infinity.
 - ``random_feeds``: random inputs for timing.

@@ -22,7 +22,7 @@ class Prepared(Protocol):
 
     @property
     def is_current(self) -> bool:
-        """False once the number of threads has changed."""
+        """True until the number of threads changes."""
 
     def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
         """Return the call's results; None, with nothing done, if the call needs the slow path."""
@@ -32,12 +32,12 @@ Kept = TypeVar("Kept", bound=Prepared)
 
 
 class CallCache(Generic[Kept]):
-    """Cache of one graph's prepared calls, by the signatures of their feeds."""
+    """Cache of the prepared calls of a graph, by the signatures of their feeds."""
 
     def __init__(self, limit: int = MAX_SIGNATURES) -> None:
         """Make an empty cache of at most ``limit`` signatures."""
         self._calls: BoundedCache[Any, Kept] = BoundedCache(limit)
-        # The previous call. Most calls repeat its signature, and trying it is cheaper than a lookup.
+        # Used by the previous call. Most calls repeat its signature, and trying it is cheaper than a lookup.
         self.recent: Kept | None = None
         self._repeats = True
 
@@ -76,7 +76,7 @@ class CallCache(Generic[Kept]):
     ) -> tuple[Kept, Mapping[Any, Any]]:
         """Return the prepared call for these feeds, and the feeds in the form that it takes.
 
-        The form is the caller's own, or ``arrays`` if some feeds had to be converted.
+        These are the caller's feeds, or ``arrays`` if some feeds had to be converted.
 
         Args:
             feeds: Mapping of feeds, or None.

@@ -26,21 +26,21 @@ from .prepared_call import SEED, CallSpec, PreparedCall
 from .results import Result
 
 CALLS_UNTIL_DIRECT = 16
-"""Calls of one signature, with the same parameters, before direct calls begin."""
+"""Number of calls of one signature, with the same parameters, before direct calls begin."""
 CALLS_UNTIL_RENEWED = 2
-"""Calls after a change of the parameters before direct calls resume."""
+"""Number of calls after a change of the parameters before direct calls resume."""
 MAX_OWN_ARENA = 1 << 20
-"""Maximum size of an arena that a direct call keeps for itself, in bytes."""
+"""Maximum size of an arena that is reserved for one direct call, in bytes."""
 MIN_RELEASED_NS = 10_000
 """Minimum duration of a call that releases the GIL, in nanoseconds."""
 DirectPlan = tuple[Any, ...]
 """Words of a plan, and the objects that they refer to."""
 SEED_KEY: Any = object()
-"""Key in a mapping of feeds for a seed that replaces the drawn one: int64, 0-D."""
+"""Key in a mapping of feeds for a seed that is used instead of a drawn one: an int64 array without axes."""
 
 
 class NativeTime:
-    """Minimum duration of native code over some calls, in nanoseconds."""
+    """Timer of native code. ``shortest`` is the minimum duration over all calls, in nanoseconds."""
 
     def __init__(self) -> None:
         self.shortest = math.inf
@@ -70,8 +70,8 @@ class DirectMemory(NamedTuple):
     Attributes:
         blocks: One argument block, or two that alternate.
         also: Objects to keep alive, because the blocks hold their addresses.
-        side: Index of the next of two blocks; each call flips it.
-        optional: Targets of optional feeds, by name.
+        side: Memory of the index of the block for the next call, if there are two blocks; each call flips it.
+        optional: Arrays to which optional feeds are copied, by name.
     """
 
     blocks: Sequence[ArgumentBlock]
@@ -178,6 +178,7 @@ class DirectCall:
         return id(item)
 
     def _feed(self, call: PreparedCall, name: str, key: Any, high: int | None) -> list[int]:
+        """Return the words that describe a feed. ``high`` is the largest allowed integer, if it is checked."""
         feed, slots = call.spec.feeds[name], call.spec.entry.input_slots
         slot = slots[name][0] if name in slots else self._blocks[0].numbers.size - 1
         check = SHARE if name in call.spec.shares else FREE if high is None else RANGE
@@ -216,6 +217,7 @@ class DirectCall:
         leaves = iter(range(MAX_ITEMS))
 
         def join_parts(nest: Any, parts: list[int]) -> int:
+            """Return the address of the description of a container, given those of its parts."""
             kind: Any = type(nest)
             if isinstance(nest, dict):
                 return self._node(MAPPING, parts, self._object(Result), [self._object(key) for key in nest])
@@ -227,9 +229,11 @@ class DirectCall:
         return root
 
     def _leaf(self, number: int) -> int:
+        """Return the address of the description of a leaf."""
         return self._words(np.array([{Node.KIND: LEAF, Node.COUNT: number}.get(word, 0) for word in Node]))
 
     def _node(self, kind: int, parts: list[int], maker: int, keys: list[int], container: int = 0) -> int:
+        """Return the address of the description of a container; parameters are words of ``Node``."""
         words = {
             Node.KIND: kind,
             Node.COUNT: len(parts),

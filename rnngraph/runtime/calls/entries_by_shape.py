@@ -16,7 +16,7 @@ MAX_SHAPES = 1024
 
 
 class EntriesByShape:
-    """Native entries by shapes, as weak references. Entries that their graph has evicted are looked up again."""
+    """Native entries by shapes, as weak references. If the graph has evicted an entry, it is looked up again."""
 
     def __init__(self) -> None:
         self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[ShapeInstance]]] = BoundedCache(MAX_SHAPES)

@@ -1,4 +1,4 @@
-"""Argument blocks for concurrent calls, and a single call on one of them."""
+"""Argument blocks for concurrent calls, and a function that runs a single call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .runner import Runner
 class EntryBlocks:
     """Source of argument blocks for concurrent calls.
 
-    Each call in flight has its own block, with an arena from the entry's free list and the current weights.
+    Each running call has a separate block, with an arena from the entry's free list and the current weights.
     """
 
     is_shared = True
@@ -29,9 +29,11 @@ class EntryBlocks:
         self._is_large = spec.sized.result_bytes + spec.sized.arena_bytes >= LARGE
 
     def call(self, spec: CallSpec) -> PreparedCall:
+        """Return memory for another concurrent call."""
         return PreparedCall(spec)
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[ArgumentBlock, tuple[np.ndarray, Weights]]:
+        """Return the argument block for a filled call, with the arena and the weights to which it refers."""
         weights, block, entry, sized = self._weights(), call.block, self._entry, self._sized
         if block.version != weights.version:
             block.set_weights(weights)
@@ -43,6 +45,7 @@ class EntryBlocks:
         return block, (arena, weights)  # parameters may change, but these weights must live until the call ends
 
     def record_run(self, call: PreparedCall, arrays: list[Any] | None, context: tuple[np.ndarray, Weights]) -> None:
+        """Return the arena of a call that has run to the free list."""
         self._entry.give_back(context[0])
 
 

@@ -14,12 +14,12 @@ from .nested_feeds import names_under, spread
 
 
 def unknown_input(owner: str, name: str, names: Iterable[str], where: Where | None) -> NameLookupError:
-    """Return the error for a feed that ``owner`` does not take.
+    """Return the error for a feed that ``owner`` does not have.
 
     Args:
         owner: What was fed, such as "the training graph".
         name: Name of the feed.
-        names: Names that the owner takes.
+        names: Names of the owner's inputs.
         where: The caller's line.
     """
     taken = ", ".join(names) or "none"
@@ -33,7 +33,7 @@ MAX_KEYS = 64
 
 
 class FeedNames:
-    """Placeholders of a program, by every key that may name them in a call."""
+    """Placeholders of a program, by the keys under which calls may feed them."""
 
     def __init__(self, lowered: Lowered) -> None:
         self._lowered = lowered
@@ -52,7 +52,7 @@ class FeedNames:
         return name or key.name
 
     def pairs(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
-        """Return (name, value) of all feeds of a call's mapping and keywords."""
+        """Return (name, value) of all feeds in a call's mapping and keywords."""
         if feeds is not None and not isinstance(feeds, Mapping):
             raise StructureError(f"feeds come by keyword, or {_AS_MAPPING} {type(feeds).__name__}", where)
         for name in named:
@@ -62,7 +62,7 @@ class FeedNames:
         return [(self.name_of(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
 
     def with_input(self, array: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
-        """Return a call's keywords plus its positional array, which feeds the only input that has no keyword."""
+        """Return a call's keywords plus its positional array, under the name of the only input without a keyword."""
         left = [name for name in self.inputs if name not in named and name.partition(".")[0] not in named]
         if len(left) == 1:
             return {left[0]: array, **named}
@@ -93,10 +93,10 @@ class FeedNames:
 
 
 class KnownKeys:
-    """Cache of placeholders' names by the keys that earlier calls used."""
+    """Cache of the names of placeholders, by the keys that earlier calls used."""
 
     def __init__(self, feed_names: FeedNames, names: Iterable[str]) -> None:
-        """Make a cache that already contains the names themselves."""
+        """Make a cache that contains each name as a key."""
         self._feed_names = feed_names
         self._names: dict[Any, str] = {name: name for name in names}
 
@@ -114,7 +114,7 @@ class KnownKeys:
         return by_name if len(by_name) == len(feeds) + len(named) else None
 
     def others(self, names: Collection[str]) -> dict[str, Any]:
-        """Return the last key used for each placeholder, if it is not the name."""
+        """Return for each placeholder the last key that was used, unless that is the name."""
         return {name: key for key, name in self._names.items() if key is not name and name in names}
 
     def learn(self, feeds: Mapping[Any, Any], where: Where | None) -> None:

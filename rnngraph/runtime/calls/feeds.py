@@ -63,7 +63,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
 
 
 def _shapes_of_rows(value: Any) -> list[tuple[int, ...]]:
-    """Return the distinct shapes of a list's rows; an empty list if one is not array-like."""
+    """Return the distinct shapes of a list's rows; an empty list if a row is not array-like."""
     try:
         return [*dict.fromkeys(map(np.shape, value))] if isinstance(value, list | tuple) else []
     except (ValueError, TypeError, RuntimeError):
@@ -110,7 +110,7 @@ def _conversion(have: np.dtype[Any], wanted: np.dtype[Any]) -> str:
 
 
 def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:
-    """Return the value of every named size, from the shapes of arrays."""
+    """Return the value of every named size that the shapes of arrays determine. Raise an error for a contradiction."""
     table = SizeTable()
     axes = [(name, axis) for name, array in arrays.items() for axis in range(array.ndim)]
     pairs = [(kinds[name].shape[axis], arrays[name].shape[axis]) for name, axis in axes]

@@ -1,4 +1,4 @@
-"""Feeds that are nests: one name for all placeholders of a state (``rg.state_placeholder``)."""
+"""Feeds that are nests. One name feeds all placeholders of a state, as ``rg.state_placeholder`` makes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Tree = dict[str, Any]
 
 
 def names_under(name: str, names: Iterable[str]) -> list[str]:
-    """Return the placeholders of a nest: names that begin with ``name`` and a dot."""
+    """Return the names of a nest's placeholders, which begin with ``name`` and a dot."""
     return [item for item in names if item.startswith(f"{name}.")]
 
 
 def spread(name: str, nest: Any, names: Iterable[str], where: Where | None) -> dict[str, Any]:
-    """Return a nest's values by placeholder. Raise ``StructureError`` if its structure does not match."""
+    """Return a nest's values by placeholder name. Raise ``StructureError`` if the structure does not match."""
     tree = _tree(name, names)
     return dict(zip(flatten(tree), matched(tree, nest, f"feed {name}", where), strict=True))
 

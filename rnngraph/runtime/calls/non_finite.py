@@ -36,7 +36,7 @@ class NonFinite:
         index: Index of the element in the node's array.
         phase: ``"feed"``, ``"parameter"``, ``"forward"`` or ``"backward"``.
         where: The user's line.
-        name: Name of the feed, parameter or output, if it is one.
+        name: Name of the feed, parameter or output, if the node is one.
     """
 
     node: str
@@ -66,7 +66,7 @@ class NonFinite:
 def first_non_finite(
     graph: Graph, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int] | None = None
 ) -> NonFinite | None:
-    """Interpret a graph up to the origin of the first non-finite value; None without one.
+    """Return the first non-finite value of a graph, which is interpreted up to its origin; None if all are finite.
 
     Args:
         graph: The graph.
@@ -93,8 +93,8 @@ class _FindingError(Exception):
 class _Watch:
     """Observer of an interpreter run, which stops the run at the first non-finite value.
 
-    Values beyond a row's end are computed but not used. A non-finite value there counts only if it reaches a result, as
-    0 · inf does in a derivative.
+    Values at steps after a row's end are computed but not used. A non-finite value there is reported only if it makes a
+    result non-finite, as 0 · inf does in a derivative.
     """
 
     def __init__(self, graph: Graph, feeds: Mapping[str, np.ndarray]) -> None:
@@ -108,6 +108,7 @@ class _Watch:
         self.unused: NonFinite | None = None
 
     def see(self, node: Node, operands: Sequence[np.ndarray], value: np.ndarray, step: int | None) -> None:
+        """Stop the run if a node introduces a non-finite value that is used."""
         is_fed = node.op in ("input", "parameter")
         if node.dtype not in FLOATS or np.isfinite(value).all():
             return
@@ -123,7 +124,7 @@ class _Watch:
     def first_in_results(self, results: Mapping[str, np.ndarray]) -> NonFinite | None:
         """Return the first non-finite value in the results of a finished run; None if there is none.
 
-        An infinity in an output may be the user's own. In a loss or gradient, infinities are always reported.
+        An infinity in an output may come from the user's values. In a loss or gradient, infinities are always reported.
         """
         for name, node in self.graph.outputs:
             if node.dtype not in FLOATS:
@@ -190,7 +191,7 @@ def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.nda
 
 
 def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[Dim, np.ndarray]:
-    """Return the maximum length of each row over all loops that have the same declared length, by that length."""
+    """Return by declared length of loops the maximum length of each row over all loops of that declared length."""
     longest: dict[Dim, np.ndarray] = {}
     whole = {scan["length"] for scan in scans if scan not in lengths}
     for scan in scans:
@@ -206,7 +207,7 @@ def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[
 def _introduced_non_finite(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray | None:
     """Return a mask of NaNs and infinities that a node itself introduces; None if it cannot introduce any."""
     if OPS[node.op].kind not in ("elementwise", "contraction", "reduction"):
-        return None  # data movement computes nothing, and constants are the user's own
+        return None  # data movement computes nothing, and constants are values of the user
     was_nan = _depends_on_flagged(node, operands, [np.isnan(item) for item in operands], value.shape)
     was_not_finite = _depends_on_flagged(node, operands, [~np.isfinite(item) for item in operands], value.shape)
     return np.isnan(value) & ~was_nan | np.isinf(value) & ~was_not_finite
@@ -252,4 +253,5 @@ def _earliest(bad: np.ndarray, first: Sequence[int]) -> tuple[int, ...]:
 
 
 def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """Return a vector as an array of a rank, along one axis."""
     return values.reshape([-1 if position == axis else 1 for position in range(rank)])

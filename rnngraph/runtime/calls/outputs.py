@@ -37,15 +37,15 @@ class OutSpec:
         Args:
             structure: Structure of the outputs.
             kinds: Shape and dtype of each result, in the order of the leaves.
-            also: Names of outputs that calls need not return but that ``out=`` may hold.
+            also: Names of further outputs for which ``out=`` may have arrays, which calls may leave unused.
         """
         self._structure, self._kinds, self._also, self._count = structure, kinds, also, len(kinds)
         self._expected: _Nest | _Leaf | None = None  # built at the first use
 
     def checked(self, out: Any, where: Where | None) -> list[ndarray | None] | None:
-        """Return the array or None for each leaf of a valid ``out``; None without an ``out``.
+        """Return the array or None for each leaf of ``out``; None if ``out`` is None.
 
-        Raise an error that explains an invalid ``out``.
+        Raise an error if ``out`` is invalid.
         """
         if out is None:
             return None
@@ -65,7 +65,7 @@ class OutSpec:
     def arrays(self, out: Any) -> list[ndarray | None] | None:
         """Return the array of each leaf on the fast path; None if only ``checked`` can decide.
 
-        The arrays are validated at each call, because they may have been resized or made read-only in between.
+        The arrays are validated at each call, because they may have been resized or made read-only since the last one.
         """
         expected = self._expected
         if expected is None:
@@ -87,7 +87,7 @@ class OutSpec:
 
 
 def _arrays_by_output(structure: Any, out: Any, where: Where | None, also: Sequence[str]) -> dict[str, ndarray]:
-    """Return the arrays of ``out`` by output path."""
+    """Return the arrays of ``out`` by output path, validated."""
     bare = is_leaf(structure)
     if not bare and not isinstance(out, Mapping):
         raise StructureError("out= must have the structure of the outputs", where)
@@ -140,6 +140,7 @@ def _check_separate(arrays: Mapping[str, np.ndarray], where: Where | None) -> No
 
 
 def _expected(nest: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> _Nest | _Leaf:
+    """Return the structure of results with the number, shape and dtype of each leaf."""
     leaves: Iterator[_Leaf] = ((number, shape, np.dtype(dtype)) for number, (shape, dtype) in enumerate(kinds))
 
     def join_parts(item: Any, parts: list[Any]) -> _Nest:
@@ -160,7 +161,7 @@ def _can_receive(array: ndarray, leaf: _Leaf) -> bool:
 
 
 def _collect_arrays(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
-    """Store the arrays of ``out`` by leaf. Return the NumPy flags that all have; 0 if the structure differs."""
+    """Store the arrays of ``out`` by leaf. Return the NumPy flags that all arrays have; 0 if the structure differs."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]
     entries: Iterable[tuple[Any, Any]]

@@ -38,11 +38,12 @@ class CallSpec:
         feeds: Shapes and layouts of the feeds, by name.
         fixed: Arrays that all calls read in place, by name.
         structure: Structure of the results.
-        leaves: Names of the outputs, in the order of the structure. The argument block places other outputs.
-        seeded: The runner sets a seed.
+        leaves: Names of the returned outputs, in the order of the structure. The owner of the argument block sets the
+            memory of other outputs.
+        seeded: True if the runner sets a seed.
         ranges: Range checks of fed values.
         shares: Names of feeds that must be within (0, 1].
-        also: See ``OutSpec``.
+        also: Names of further outputs for which ``out=`` may have arrays, as in ``OutSpec``.
         copied: Maximum size of copied feeds, in bytes.
         feed_axes: Axis of length 1 that callers omit, by feed.
         result_axes: Axis of length 1 that callers omit, by result.
@@ -89,7 +90,7 @@ class CallInputs(NamedTuple):
     Attributes:
         names: Names of inputs by the keys of feeds.
         arrays: All inputs by name, including inputs that the caller does not feed.
-        seeded: The runner sets a seed.
+        seeded: True if the runner sets a seed.
     """
 
     names: Mapping[Any, str]
@@ -137,7 +138,7 @@ def with_omitted_axis(array: ndarray, axis: int | None) -> ndarray:
 
 
 class PreparedCall:
-    """Fixed memory for the calls of one signature. It serves one call at a time.
+    """Fixed memory for the calls of one signature. It can be used by one call at a time.
 
     Attributes:
         count: Number of feeds.
@@ -181,7 +182,7 @@ class PreparedCall:
             else:
                 self._large.append((leaf, maker(shape, dtype, f"the result {name}"), spec.entry.output_slots[name]))
                 self._memory.append(None)
-                takes.append(partial(self._fresh.pop, leaf, None))  # pop also drops the reference of this object
+                takes.append(partial(self._fresh.pop, leaf, None))  # so that this object no longer refers to the array
         self.flags = {name: memory.get(name, np.zeros(*spec.results[name])) for name in spec.flags}
         writer = ResultWriter(spec.structure, self._memory, takes)
         self.give, self.fill_into = writer.give, writer.fill_into
@@ -191,11 +192,11 @@ class PreparedCall:
 
     @cached_property
     def block(self) -> ArgumentBlock:
-        """The call's own argument block."""
+        """Argument block of this call."""
         return self.new_block()
 
     def new_block(self) -> ArgumentBlock:
-        """Return an argument block in which weights, arena and unreturned outputs are not set."""
+        """Return a new argument block for these calls, in which weights, arena and unreturned outputs are not set."""
         block = self.spec.entry.block()
         self.write(block)
         return block
@@ -216,7 +217,7 @@ class PreparedCall:
         block.owner = self
 
     def check(self, feeds: Mapping[Any, Any]) -> bool:
-        """Check the values of feeds after ``fill``. Return False if the slow path has a better error.
+        """Check the values of feeds after ``fill``. Return False if the slow path raises a better error.
 
         Copied feeds are checked in the copies, which no other thread can change. Raise ``ShapeError`` for values out of
         range.
@@ -237,7 +238,7 @@ class PreparedCall:
     def place(self, numbers: ndarray, feeds: Mapping[Any, Any], arrays: Sequence[Any] | None) -> None:
         """Write the addresses of large feeds and results into a block.
 
-        Results go to the caller's ``arrays``, by leaf, or to fresh arrays if native code cannot write to those.
+        Results are written to the caller's ``arrays``, by leaf, or to new arrays if native code cannot write to those.
         """
         for key, _, slot in self._pointed:
             array = feeds[key]
@@ -251,6 +252,7 @@ class PreparedCall:
             numbers[slot] = writable_address(array)
 
     def _may_write(self, array: ndarray, feeds: Mapping[Any, Any]) -> bool:
+        """True if native code can write a result to a caller's array."""
         read = self.read(feeds).values()
         return array.flags.num & PLAIN == PLAIN and not any(np.may_share_memory(array, other) for other in read)
 

@@ -46,15 +46,16 @@ def result_of(structure: Any, arrays: Sequence[Any]) -> Any:
 
 
 class ResultWriter:
-    """Builder of results from memory that later calls overwrite. It serves one call at a time."""
+    """Builder of results from memory that later calls overwrite. It can be used by one call at a time."""
 
     def __init__(self, structure: Any, memory: Sequence[np.ndarray | None], takes: Sequence[Callable[[], Any]]) -> None:
         """Prepare the building of results of one structure.
 
         Args:
             structure: Structure of the outputs.
-            memory: Array of each leaf; None for memory of the call's own.
-            takes: Function per leaf that returns an array for the caller; None if native code wrote to the caller's.
+            memory: Array of each leaf that later calls overwrite; None for a leaf in a new or the caller's array.
+            takes: For each leaf, a function that returns an array for the caller; None if native code wrote to the
+                caller's array.
         """
         self._leaves = [*zip(memory, takes, strict=True)]
         self.give = result_builder(structure, takes)
@@ -63,7 +64,7 @@ class ResultWriter:
         self._give_filled: Callable[[], Any] | None = None  # built when a call passes arrays
 
     def fill_into(self, arrays: list[Any]) -> Any:
-        """Return the results in the caller's ``arrays``. None stands for a new array."""
+        """Return the results in the caller's ``arrays``. For None, the result is a new array."""
         for number, (memory, take) in enumerate(self._leaves):
             array = arrays[number]
             if array is None:
@@ -85,7 +86,7 @@ class ResultWriter:
 def result_builder(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
     """Return a function that builds a nest of results from ``leaves``.
 
-    A deep structure is built bottom-up without recursion, because it may exceed Python's stack.
+    A deep structure is built bottom-up without recursion, which might exceed Python's stack.
     """
     remaining = iter(leaves)
     if height(structure) <= SHALLOW:
@@ -111,6 +112,7 @@ def result_builder(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
 
 
 def _shallow_builder(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
+    """Return a function that builds a nest of small depth by recursion."""
     entries = children(nest)
     if entries is None:
         return next(leaves)

@@ -1,7 +1,7 @@
 """Execution of native calls: fill, check, place, run, give.
 
-Inference, gradients, streams, pools and trainers differ in their argument blocks, with the weights, states and
-temporaries that these refer to. A ``BlockSource`` provides the blocks, and a ``Runner`` does the rest.
+Calls for inference, gradients, streams, pools and trainers differ in their argument blocks, and in the weights, states
+and temporaries to which these refer. A ``BlockSource`` provides the blocks, and a ``Runner`` does the rest.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Block(Protocol):
 
 
 class BlockSource(Protocol):
-    """Interface of an owner of weights, states and temporaries that provides argument blocks."""
+    """Interface of objects that own weights, states and temporaries, and provide argument blocks."""
 
     @property
     def is_shared(self) -> bool:
-        """True if several threads may run calls at once; else callers take turns."""
+        """True if several threads may run calls at once; otherwise calls run one after another."""
 
     def call(self, spec: CallSpec) -> PreparedCall:
         """Return memory for another concurrent call."""
@@ -76,7 +76,7 @@ class DirectSource(NamedTuple):
     """Factory of direct calls, which machine code executes without Python code.
 
     Attributes:
-        make: Function from the duration of calls to a direct call; None if the signature cannot be direct.
+        make: Function from the duration of calls to a direct call; it returns None if the signature cannot be direct.
         weights: Function that returns the current weights.
     """
 
@@ -99,8 +99,8 @@ class CommitGuard(NamedTuple):
 class Runner:
     """Runner of native calls whose feeds have one signature.
 
-    It enforces three rules. A runner for another number of threads declines calls. Values are checked after they are
-    copied. Ctrl-C is deferred while results are committed.
+    If the number of threads has changed, it declines calls. Values of feeds are checked after they are copied. Ctrl-C
+    is deferred while results are committed.
 
     Attributes:
         plan: Plan for direct calls; None until enough calls were made.
@@ -156,10 +156,10 @@ class Runner:
         """Return the results of a call; None, with nothing done, if the call needs the slow path.
 
         Args:
-            feeds: Feeds; None for feeds with unknown names.
+            feeds: Feeds by key; None if some keys are unknown, which needs the slow path.
             seed: Seed of the call; None to draw one.
             out: The caller's ``out=``.
-            arrays: Arrays by leaf from ``outs.checked``, in place of ``out``.
+            arrays: Arrays by leaf from ``outs.checked``, instead of ``out``.
             commit: Function called with the results directly after native code.
         """
         if feeds is None or self._parts != self._threads.parts:
@@ -235,7 +235,7 @@ class Runner:
         self._until_direct = 0 if self._direct_source is None else CALLS_UNTIL_DIRECT
 
     def _approach_direct(self, source: DirectSource, version: int | None) -> None:
-        """Count a call, and switch to direct calls after enough calls with one version of the weights."""
+        """Count a call, and make the direct call after enough calls with one version of the weights."""
         if self._direct is not None and version != self._version:
             self._version, self._until_direct = version, CALLS_UNTIL_RENEWED
         self._until_direct -= 1

@@ -22,7 +22,7 @@ PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 
 
 class Feed(NamedTuple):
-    """Shape and layout of a feed. ``strides`` is set only for arrays that are read in place with gaps."""
+    """Shape and layout of a feed. ``strides`` is set only for arrays with gaps that are read in place."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -81,7 +81,7 @@ def converted_key(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
 def is_plain(value: Any, declared: TensorType | None) -> bool:
     """True if a feed needs no conversion.
 
-    That is a plain ndarray of the declared dtype that is small or readable in place, or a number for a scalar.
+    It is a plain ndarray of the declared dtype that is small or can be read in place, or a number for a scalar.
     """
     if declared is None:
         return False
@@ -94,7 +94,7 @@ def is_plain(value: Any, declared: TensorType | None) -> bool:
 def plain_names(
     feeds: Mapping[Any, Any] | None, name_of: Callable[[Any], str], types: Mapping[str, TensorType]
 ) -> dict[Any, str] | None:
-    """Return the names of feeds by key; None if one needs conversion."""
+    """Return the names of feeds by key; None if a feed needs conversion."""
     if feeds is None:
         return None
     names = {key: name_of(key) for key in feeds}

@@ -40,7 +40,7 @@ class DirectCode:
         self.attempt: Callable[[Any, Any, Any], Any] = _nothing
 
     def install_fastcall(self, owner: type, name: str, attribute: str, signature: str) -> None:
-        """Register a method that machine code replaces once direct calls are available, or now if they are.
+        """Register a method that machine code replaces once direct calls are available; now if they already are.
 
         Args:
             owner: Class of the method.
@@ -68,6 +68,7 @@ class DirectCode:
         return self.attempt is not _nothing
 
     def _make(self, cache: Cache | None, result: type) -> None:
+        """Compile or load the machine code and install it, unless LLVM does not know the processor."""
         try:
             code = Code(_object(cache).binary, host())
         except RnnGraphError:  # LLVM does not detect the processor
@@ -91,12 +92,12 @@ class DirectCode:
             owner, name, _, signature = self._trampolines[number]
             method, definition = method_of(owner, name, code.address(f"{TRAMPOLINE}{number}"), signature)
             self._kept.append(definition)
-            if vars(owner)[name] is self._functions[number]:  # unless it was monkeypatched
+            if vars(owner)[name] is self._functions[number]:  # if a user has replaced the method, keep the user's
                 setattr(owner, name, method)
 
 
 def _nothing(owner: Any, feeds: Any, out: Any) -> None:
-    """Decline every call, in place of missing machine code."""
+    """Return None, which declines the call, while there is no machine code."""
 
 
 def _object(cache: Cache | None) -> ObjectCode:

@@ -32,6 +32,7 @@ def is_offered() -> bool:
 
 
 def _arrays_are_as_read() -> bool:
+    """True if NumPy arrays have the layout that machine code expects."""
     array = np.zeros((5, 7), np.float32)[:, 2:]
     place = id(array) + _head()
     axes = c_int32.from_address(place + AXES).value
@@ -52,6 +53,7 @@ def _head() -> int:
 
 
 def _word(place: int) -> int:
+    """Return the 8-byte word at an address."""
     return c_ssize_t.from_address(place).value
 
 
@@ -86,6 +88,7 @@ def _array_api() -> Any:
 
 
 def _address(name: str) -> int:
+    """Return the address of a CPython function."""
     return ctypes.cast(getattr(ctypes.pythonapi, name), c_void_p).value or 0
 
 

@@ -1,4 +1,4 @@
-"""Machine code of one graph. Independent of callers' feeds and results.
+"""Machine code of one graph. This package does not depend on the form of callers' feeds and results.
 
 - ``compile_options``: options of the compiler, with ``weight_options`` for number formats of weights.
 - ``object_cache``, ``object_file``: compiled code on disk.

@@ -11,26 +11,26 @@ from ...codegen.machine.code import Native
 from .worker_pool import POOL
 
 TRIALS = 2
-"""Consecutive shared calls in a trial, so that the second finds the workers awake; 0 shares all calls."""
+"""Number of consecutive shared calls in a trial. The second call finds the workers awake. 0 shares all calls."""
 MIN_BETWEEN_TRIALS, MAX_BETWEEN_TRIALS = 8, 512
-"""Calls between a failed trial and the next one.
+"""Number of calls between a failed trial and the next trial.
 
 The number doubles after each failure. Trials then cost little if sharing never pays, and a single unlucky trial is
 soon repeated.
 """
 BETWEEN_LOOKS = 128
-"""Shared calls between single-threaded ones, which update the reference time."""
+"""Number of shared calls between single-threaded calls, which update the reference time."""
 RECENT_CALLS = 5
 """Number of recent single-threaded calls whose median is the reference."""
 SLOW = 3
-"""Excess of slow over fast shared calls that ends sharing. A single slow call may only have woken a worker."""
+"""Number of slow minus fast shared calls that ends sharing. A single slow call may only have woken a worker."""
 
 
 class SharingPolicy:
     """Policy that decides from measured times whether worker threads share an entry's next call.
 
-    The cost of sharing depends on the machine and its load. Times are per estimated cycle, so that calls of all lengths
-    are comparable.
+    The cost of sharing depends on the machine and its load. Times are divided by estimated cycles, so that short and
+    long calls are comparable.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class SharingPolicy:
         self._rest, self._between, self._slow = 0, MIN_BETWEEN_TRIALS, 0
 
     def shares(self) -> bool:
-        """Return True if workers should share the next call."""
+        """True if workers should share the next call."""
         if self._shared_trials > 0 or not TRIALS:
             return True
         return self._shares and self._single_trials <= 0
@@ -60,10 +60,12 @@ class SharingPolicy:
             self._decide()
 
     def _typical_single(self) -> float:
+        """Return the median of recent single-threaded calls; infinity if there are none."""
         known = sorted(self._single)
         return known[(len(known) - 1) // 2] if known else math.inf
 
     def _decide(self) -> None:
+        """Decide after a call outside of a trial, or after the last call of a trial."""
         if self._best < math.inf:  # a trial has ended
             self._shares, self._best = self._best < self._typical_single(), math.inf
             self._slow, self._rest = 0, BETWEEN_LOOKS
@@ -79,6 +81,7 @@ class SharingPolicy:
             self._shared_trials = TRIALS
 
     def _fail(self) -> None:
+        """Set the number of calls until the next trial, after sharing was slower."""
         self._rest, self._between = self._between, min(2 * self._between, MAX_BETWEEN_TRIALS)
 
 

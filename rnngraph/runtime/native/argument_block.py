@@ -1,4 +1,4 @@
-"""Argument blocks of native code. A block is filled in once and used for many calls."""
+"""Argument blocks of native code. A block is filled once and used for many calls."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ UNREAD = -1
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameter values as native code reads them: slots of the argument block with the addresses of their arrays.
+    """Parameter values for native code: slots of the argument block, with the addresses of the parameters' arrays.
 
-    ``arrays`` keeps the arrays alive, with packed weights among them.
+    ``arrays`` keeps these arrays and packed weights alive.
     """
 
     version: int
@@ -34,7 +34,7 @@ class Weights:
 
 
 class ArgumentBlock:
-    """Argument block of native code. It serves one call at a time, and others keep its arrays alive.
+    """Argument block of native code, for one call at a time. It does not keep its arrays alive.
 
     Attributes:
         numbers: The writable slots, followed by the slot ``UNREAD``.
@@ -105,4 +105,4 @@ class ArgumentBlock:
 
 
 def _nothing() -> None:
-    """Do nothing, in place of a callable that is not set yet."""
+    """Do nothing. This function is called until native code is set."""

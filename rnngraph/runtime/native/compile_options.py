@@ -1,4 +1,4 @@
-"""Options of the compiler in one record, which compiling code receives instead of the program."""
+"""Options of the compiler in one record, which compiling code gets instead of the program."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...passes.quantization.reduced_weights import ReducedWeights
 
 MIN_CHUNK = 2
-"""Minimum steps of a chunk."""
+"""Minimum number of steps of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class CompileOptions:
         unroll: Steps per iteration of a loop, or ``"full"``.
         weights: Number formats of weights in inference.
         activations: Number format of activations in inference.
-        sparse: Inference skips zero blocks of weights.
+        sparse: True if inference skips zero blocks of weights.
         cache: Cache of compiled code on disk.
         threads: Number of threads per call, which users may change at any time.
         notices: Listeners for compilation.
         parameters: Names of all parameters, for the patterns of ``weights``.
-        direct_calls: CPython may call machine code directly.
+        direct_calls: True if CPython may call machine code directly.
         chunked: How training runs affine recurrences in chunks; None for step by step.
     """
 
@@ -61,11 +61,11 @@ class CompileOptions:
 
     @property
     def reduced(self) -> ReducedWeights | None:
-        """Return the pass that quantizes weights for inference; None if they stay float32."""
+        """Pass that quantizes weights for inference; None if all weights stay float32."""
         return reduction(self.weights, self.activations, self.target, self.parameters)
 
     def plain(self) -> ProgramOptions:
-        """Return the target, threads, cache and listeners, to pass on to another program."""
+        """Return only the target, threads, cache and listeners, for another program."""
         cache = self.cache or False
         return ProgramOptions(self.target.name, self.threads.count, cache=cache, notices=self.notices)
 
@@ -74,7 +74,7 @@ class CompileOptions:
 class ProgramOptions:
     """Options of ``compile`` and ``load`` before validation.
 
-    Attributes are as in ``CompileOptions``; the target has its name, and the cache may be a directory.
+    Attributes are as in ``CompileOptions``, but the target is a name, and the cache may be a directory.
     """
 
     target: str | None = None

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry
 
 Fixed = tuple[tuple[str, Dim | None], ...]
-"""Values compiled in for each named size: a number or another size; None for a size that is unused or left open."""
+"""For each named size, the number or size that compiled code uses instead; None if it is unused or stays symbolic."""
 CacheKey = tuple[tuple[str, ...], Fixed, bool, int, Recompute | None]
 """(outputs, sizes, is one step, parts of kernels, rematerialisation or None)."""
 MAX_ENTRIES = 32
-"""Maximum number of native entries of a graph. Each holds some 70 kB of code, and its packed weights."""
+"""Maximum number of native entries of a graph. An entry has some 70 kB of code, and packed weights."""
 MAX_SPECIAL = 4
-"""Maximum number of sizes with specialised code; further ones share generic code."""
+"""Maximum number of sets of sizes with specialised code. Further sets share generic code."""
 ADDRESSED = 1 << 47
 """Size of a process's address space, in bytes."""
 
@@ -75,10 +75,10 @@ class CompiledGraph(OptimizedGraph):
     ) -> NativeEntry:
         """Return native code for these outputs and sizes, from memory, from disk or compiled now.
 
-        The first few sizes and those compiled ahead get specialised code; further ones share generic code. The least
-        recently used entries are evicted. Callers keep the entries that they run alive.
+        The first few sets of sizes, and those compiled ahead, get specialised code. Further sets share generic code.
+        The least recently used entries are evicted, but remain valid while callers refer to them.
 
-        The code of an inference graph also computes a flag for each draw that the outputs do not show.
+        The code of an inference graph also computes a flag for each draw of a sample that the outputs do not show.
         """
         outputs = (*outputs, *self.flags(outputs))
         entry = self._entry(outputs, sizes, one_step, None if one_step else self._first_choice(), ahead)
@@ -89,26 +89,29 @@ class CompiledGraph(OptimizedGraph):
         return entry
 
     def flags(self, outputs: tuple[str, ...]) -> dict[str, Where | None]:
-        """Return the flags of draws that these outputs do not show, with their lines; none of a training graph."""
+        """Return the flags of draws that these outputs do not show, with their lines; empty for a training graph."""
         if self.kind != "inference":
             return {}
         return self._flags.get_or_make(outputs, lambda: with_flags(self.pruned(outputs))[1])
 
     def rematerialisation(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Recompute | None:
-        """Return the rule of recomputation at these sizes; None if all residuals are saved."""
+        """Return the rule of rematerialisation at these sizes; None if all residuals are saved."""
         first = self._first_choice()
         if self.recompute != AUTO:
             return first
         return self._for_memory(outputs, sizes, self._arena_bytes(outputs, sizes, first)) or first
 
     def _first_choice(self) -> Recompute | None:
-        """Return the rule of recomputation for gradients if memory suffices."""
+        """Return the rule of rematerialisation for gradients if memory suffices; None if all residuals are saved."""
         if self.recompute == AUTO:
             return Recompute(None)
         return None if self.recompute is None else Recompute(self.recompute)
 
     def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:
-        """Return the rule of recomputation if memory is scarce. ``kept`` is the arena size without recomputation."""
+        """Return the rule of rematerialisation if memory is scarce; None if memory suffices.
+
+        ``kept`` is the size of the arena under the rule for sufficient memory.
+        """
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not exceeds_share(bytes_without_recomputation := evaluate(kept, known)):
             return None
@@ -129,6 +132,7 @@ class CompiledGraph(OptimizedGraph):
         )
 
     def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], recompute: Recompute | None) -> Dim:
+        """Return the size of the arena under a rule of rematerialisation."""
         from ...codegen.compile import planned
 
         graph = self.sized(outputs, sizes, recompute=recompute)
@@ -142,6 +146,7 @@ class CompiledGraph(OptimizedGraph):
         recompute: Recompute | None,
         ahead: bool,
     ) -> NativeEntry:
+        """Return the entry under a rule of rematerialisation, and record its use."""
         entry = self._entries.get(self._key(outputs, sizes, one_step, recompute))
         if entry is None:
             with self._lock:
@@ -167,6 +172,7 @@ class CompiledGraph(OptimizedGraph):
     def _key(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, recompute: Recompute | None
     ) -> CacheKey:
+        """Return the key of an entry in the cache."""
         return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts, recompute
 
     def _load_or_compile(
@@ -177,6 +183,7 @@ class CompiledGraph(OptimizedGraph):
         recompute: Recompute | None,
         ahead: bool,
     ) -> NativeEntry:
+        """Return an entry that is not in the cache for exactly these sizes. The caller holds the lock."""
         likely_sizes = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not (ahead or one_step or self._key(outputs, sizes, one_step, recompute) in self._entries):
             sizes = self._shared_sizes(outputs, sizes, recompute)
@@ -199,9 +206,9 @@ class CompiledGraph(OptimizedGraph):
     def _shared_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], recompute: Recompute | None
     ) -> Mapping[str, int]:
-        """Return the sizes to compile in: all sizes at first, and fewer once enough specialised entries exist.
+        """Return the sizes that compiled code has as constants: all at first, fewer after enough specialised entries.
 
-        With several workers, all sizes are compiled in, because workers split kernels by a known number of rows.
+        With several workers, all sizes are constants, because workers split kernels by a known number of rows.
         """
         parts = self.options.threads.parts
         if parts > 1 or self.equalities(outputs)[0]:
@@ -217,7 +224,7 @@ class CompiledGraph(OptimizedGraph):
         return {name: value for name, value in sizes.items() if name in kept}
 
     def _fixed(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Fixed:
-        """Return the sizes that are compiled in."""
+        """Return for each named size what compiled code uses instead."""
         if self.equalities(outputs)[0]:
             return tuple(self.settled_sizes(outputs, sizes, self.left_open(outputs)).items())
         return tuple((name, sizes.get(name)) for name in self.fixed_names(outputs))
@@ -228,6 +235,7 @@ class CompiledGraph(OptimizedGraph):
             return [*self._entries.values()]
 
     def _name(self, one_step: bool) -> str:
+        """Return the name of an entry's main function."""
         return f"{self.kind}_step" if one_step else self.kind
 
     def _code(
@@ -238,6 +246,7 @@ class CompiledGraph(OptimizedGraph):
         recompute: Recompute | None,
         parts: int,
     ) -> ObjectCode:
+        """Return the code of an entry, from disk or compiled."""
         name, cache = self._name(one_step), self.options.cache
         if cache is None:
             return self._compiled(outputs, sizes, one_step, recompute, name, parts)

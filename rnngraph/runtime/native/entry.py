@@ -29,7 +29,7 @@ from .object_cache import Cache, key_of
 from .worker_pool import MIN_CYCLES, POOL
 
 MAX_SIZES = 1024
-"""Maximum number of run-time sizes whose shapes and byte counts an entry caches."""
+"""Maximum number of sets of run-time sizes for which an entry caches shapes and byte counts."""
 PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's temporaries"
 
 
@@ -49,12 +49,12 @@ class ShapeInstance:
 
 @dataclass(frozen=True)
 class EntryKey:
-    """Description of a compiled entry: outputs, known sizes and options.
+    """Description of a compiled entry: outputs, sizes known at compile time, and options.
 
     Attributes:
         parts: Parts into which kernels are split.
         name: Name of the main function.
-        recompute: Rule of rematerialisation, or None.
+        recompute: Rule of rematerialisation; None if all residuals are saved.
     """
 
     outputs: tuple[str, ...]
@@ -109,7 +109,7 @@ class NativeEntry:
     def weights(self, parameters: Parameters) -> Weights:
         """Return the current weights, which are packed once after each change.
 
-        Callers keep them alive until their call ends.
+        Callers must keep them alive until the call ends.
         """
         known = self._weights
         if known is not None and known.version == parameters.version:
@@ -127,7 +127,7 @@ class NativeEntry:
             return self._weights
 
     def weights_of(self, parameters: Parameters) -> Callable[[], Weights]:
-        """Return a function that returns the current weights. It costs a version check if nothing has changed."""
+        """Return a function that returns the current weights. If nothing has changed, it only compares versions."""
         word = parameters.counter().word
 
         def present() -> Weights:
@@ -144,7 +144,7 @@ class NativeEntry:
         return aligned_bytes(max(1, count), PACKED)
 
     def packed(self, version: int, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> Weights:
-        """Pack ``arrays`` into ``panels``."""
+        """Pack the parameters ``arrays`` into the memory ``panels``. Return the weights."""
         block = self.block()
         block.set_parameters(arrays, panels)
         self.pack(block)
@@ -154,7 +154,7 @@ class NativeEntry:
     def _packed_in_stages(
         self, version: int, stored: Mapping[str, np.ndarray | StoredArray], packing: Packing, packed: PackedParts
     ) -> Weights:
-        """Pack with the parameters of one stage at a time in memory. What another entry has packed is shared.
+        """Pack with the parameters of one stage at a time in memory. Parts that another entry has packed are shared.
 
         The largest stages run first, while few other results are in memory. Stages that an earlier process packed from
         the same file are read from the cache.
@@ -178,7 +178,7 @@ class NativeEntry:
                 self._pack(block.address, WORKER, WORKERS)
                 packed.add(stage.key, version, part)
                 filed.add(number, part)
-                del arrays  # free them before the arrays of the next stage are read
+                del arrays  # so that they are freed before the arrays of the next stage are read
             block.numbers[stage.slot] = address(part)
             parts.append(part)
         filed.write()
@@ -204,18 +204,18 @@ class NativeEntry:
                 meaning.append((stage.key, stage.bytes, sources))
         if self._cache is None or sum(sizes.values()) < MIN_BYTES:
             return FiledParts(None, "", {})
-        from ...storage.packed_files import PackedFiles  # few weights are large
+        from ...storage.packed_files import PackedFiles  # rarely needed, because few programs have large weights
 
         files = PackedFiles(self._cache.directory / "packed", self._cache)
         return FiledParts(files, key_of(self._target, meaning), sizes)
 
     def pack(self, block: ArgumentBlock) -> None:
-        """Pack the parameters that an argument block refers to."""
+        """Pack the parameters whose addresses are in an argument block."""
         if self.panel_bytes:
             self._pack(block.address, WORKER, WORKERS)
 
     def sized(self, sizes: Mapping[str, int]) -> ShapeInstance:
-        """Return the entry at these sizes: shapes of results, byte counts and run function."""
+        """Return the entry at these sizes, with shapes of results, byte counts and the function that runs it."""
         key = tuple(sizes.items())
         sized = self._sized.get(key)
         if sized is None:

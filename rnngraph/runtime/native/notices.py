@@ -1,4 +1,4 @@
-"""Notifications about compilation, which takes as long as thousands of steps."""
+"""Notifications about compilations, each of which takes as long as thousands of steps."""
 
 from __future__ import annotations
 

@@ -28,15 +28,15 @@ from .object_file import from_bytes, to_bytes
 
 MAX_BYTES = 256 << 20
 LOCKS = ".locks"
-"""Lock file; a locked byte marks a key that some process is compiling."""
+"""Name of the lock file. A locked byte marks a key that some process is compiling."""
 PAGES = ".pages"
-"""Counter file: its length is an upper bound on the pages of all other files, so that they need not be listed."""
+"""Name of a file whose length is an upper bound on the pages of all other files, so that these need not be listed."""
 LOCK_TIMEOUT_S = 60.0
 """Seconds that a process waits for another one to compile the same code, before it compiles the code itself."""
 _PAGE = 4096
 _OURS = re.compile(r"[0-9a-f]{64}\.(code|known)|\.[0-9a-f]{64}\.(code|known)\.[0-9a-f]{16}\.part")
 _CLOCK_NS = 2 * 10**9
-"""Resolution of file times, in nanoseconds. A file may change within it without getting a new time."""
+"""Resolution of file times, in nanoseconds. Two changes within this time may give a file the same time."""
 
 
 def _sources() -> str | None:
@@ -47,11 +47,11 @@ def _sources() -> str | None:
         return None
 
 
-def _digest_of(package: Path, rooms: Sequence[str]) -> str:
-    """Return a digest of the paths and contents of all sources in these folders."""
+def _digest_of(package: Path, names: Sequence[str]) -> str:
+    """Return a digest of the paths and contents of all sources in the folders ``names`` of a package."""
     paths: list[str] = []
-    folders = [folder for room in rooms if os.path.isdir(folder := os.path.join(package, room))]
-    for folder in folders:  # grows while iterated
+    folders = [folder for name in names if os.path.isdir(folder := os.path.join(package, name))]
+    for folder in folders:  # the list grows meanwhile
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
@@ -122,7 +122,7 @@ def _user_directory() -> Path | None:
 
 
 class Cache:
-    """Object code by key, and digests of large files that were verified. Safe for concurrent threads and processes.
+    """Cache of object code by key, and of digests of verified large files. Threads and processes may share it.
 
     Attributes:
         max_bytes: Maximum size of all files. The least recently used ones are evicted.
@@ -132,9 +132,9 @@ class Cache:
         self.directory, self.max_bytes = directory, max_bytes
 
     def problem(self, create: bool) -> str:
-        """Return the reason why the directory must not be used; empty if it may.
+        """Return the reason why the directory must not be used; empty if there is none.
 
-        ``create`` creates it and also reports other failures.
+        If ``create``, create the directory, and return other failures, too.
         """
         try:
             if create:
@@ -145,7 +145,7 @@ class Cache:
             return f"{error.strerror or error}" if create else ""
 
     def share_host_facts(self) -> None:
-        """Read what LLVM reports about this machine, which spares this process LLVM, or store it for later ones."""
+        """Read the facts that LLVM reported about this machine, so that LLVM is not loaded; or store them if absent."""
         if host.are_known() or not (identity := host.identity()):
             return
         name = f"{identity}.known"
@@ -156,7 +156,7 @@ class Cache:
         self._write(name, host.facts_text())
 
     def load(self, key: str) -> ObjectCode | None:
-        """Return the stored code; None if it is missing, damaged or not the user's own file."""
+        """Return the stored code; None if it is missing, damaged or in a file of another user."""
         with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
             return self._load(key, _check_directory(folder))
         return None
@@ -192,7 +192,7 @@ class Cache:
     @contextlib.contextmanager
     def compiling(self, key: str) -> Iterator[None]:
         """Context manager for compiling a key. It waits while another process compiles it, up to a timeout."""
-        from ...storage.locks import locked_byte  # code that is on disk needs none
+        from ...storage.locks import locked_byte  # not needed for code that is on disk
 
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
@@ -206,7 +206,7 @@ class Cache:
         name = f"{key}.code"
         data = _read(name, folder, self.max_bytes)
         code = None if data is None else from_bytes(key, data)
-        if code is None:  # remove it, because a file that replaces it would inherit its permissions
+        if code is None:  # remove the file, because a file that replaces it would inherit its permissions
             folder.remove(name)
         return code
 
@@ -225,7 +225,7 @@ def _check_directory(folder: PrivateDirectory) -> PrivateDirectory:
 
 
 def _read(name: str, folder: PrivateDirectory, max_bytes: int) -> bytes | None:
-    """Return the bytes of a regular file of the user's own; None for any other. Updates its time of use."""
+    """Return the bytes of a regular file that the user owns; None for another file. Update its time of use."""
     try:
         file = folder.open(name, os.O_RDONLY)
     except OSError as error:
@@ -264,7 +264,7 @@ def _add_to_counter(folder: PrivateDirectory, added: int) -> int:
 def _shrink(folder: PrivateDirectory, max_bytes: int) -> None:
     """Remove the least recently used files and leftovers of killed writers, if the total exceeds the limit.
 
-    An eighth is freed, so that not every addition to a full directory has to list it.
+    An eighth of the limit is freed, so that not every addition to a full directory has to list the files.
     """
     files = [(time, name, _pages(size)) for name, size, time in folder.sizes_and_times() if _OURS.fullmatch(name)]
     pages, max_pages = sum(size for _, _, size in files), max_bytes // _PAGE

@@ -19,7 +19,7 @@ _FORMULAS = ("arena_bytes", "cycles")
 
 
 def to_bytes(key: str, code: ObjectCode) -> bytes:
-    """Return a file's bytes. ``key`` identifies the code's inputs; readers must pass the same one."""
+    """Return the bytes of a file. ``key`` identifies what was compiled; readers must pass the same key."""
     interface = code.interface
     document = {item.name: getattr(interface, item.name) for item in fields(interface)}
     document["key"] = key
@@ -36,7 +36,7 @@ def to_bytes(key: str, code: ObjectCode) -> bytes:
 
 
 def from_bytes(key: str, data: bytes) -> ObjectCode | None:
-    """Return the code in ``data``; None if it is damaged or has another key."""
+    """Return the code in the bytes of a file; None if they are damaged or have another key."""
     try:
         arrays, document = unpacked(data, KIND, SHOWN)
         return _code(key, arrays, document)
@@ -64,10 +64,12 @@ def _code(key: str, arrays: Mapping[str, np.ndarray], document: dict[str, Any]) 
 
 
 def _from_dim(dim: Dim) -> Any:
+    """Return a size as JSON values."""
     return dim.terms if isinstance(dim, Size) else dim
 
 
 def _to_dim(value: Any) -> Dim:
+    """Return a size from JSON values."""
     if isinstance(value, int):
         return value
     return Size(tuple((tuple(map(_to_factor, names)), factor) for names, factor in value))
@@ -77,7 +79,7 @@ def _to_factor(text: str) -> str:
     """Parse a factor of a size: a name or a floor division."""
     if "//" not in text:
         return text
-    from ...ir.sizes.text import parse_dim  # few sizes are divided
+    from ...ir.sizes.text import parse_dim  # rarely needed, because few sizes have floor divisions
 
     dim = parse_dim(text)
     assert isinstance(dim, Size)

@@ -1,6 +1,6 @@
 """Lowered graph after its passes, with its inputs and the preconditions of its calls.
 
-Sizes are symbolic here, except in ``sized``, which returns the graph compiled for a call's sizes.
+Sizes are symbolic here, except in the graph that ``sized`` returns, which is compiled for the sizes of a call.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from .size_bounds import Bounds, bounds_of
 
 
 def tiled_sizes(graph: Graph) -> set[str]:
-    """Return the sizes that register tiles need as constants: rows and columns of sums of outer products."""
+    """Return the symbols that register tiles need as constants: rows and columns of sums of outer products."""
     dims = [dim for node in graph.walk() if node.op == "outer_sum" for dim in node.shape]
     return set().union(*map(symbols_of, dims))
 
 
 def open_sizes(graph: Graph) -> set[str]:
-    """Return the sizes that stay symbolic in compiled code: lengths and attended steps, unless tiles need them."""
+    """Return the symbols that may stay in compiled code: lengths and attended steps, unless tiles need constants."""
     return (lengths_of(graph) | attended_sizes(graph)) - tiled_sizes(graph)
 
 
 def ordered_sizes(graph: Graph) -> set[str]:
-    """Return the sizes that determine the order of summation, and hence rounding.
+    """Return the symbols that determine the order of summation, and hence rounding.
 
     These are the reduced last axes, whose number of vectors depends on a known size, and the depths and columns of
     matrix products.
@@ -56,9 +56,9 @@ def ordered_sizes(graph: Graph) -> set[str]:
 
 
 Equalities = tuple[tuple[Equality, ...], dict[str, Dim]]
-"""Sizes that must be equal at run time, and the likely values of names that follow."""
+"""Sizes that must be equal at run time, and likely values of symbols for which they are equal."""
 MAX_OUTPUTS = 64
-"""Maximum number of sets of outputs whose analyses a graph caches."""
+"""Maximum number of sets of outputs for which a graph caches analyses."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Changes:
         differentiated: Outputs whose gradients the caller supplies, in place of a loss.
         then: Final passes that change the outputs, such as from gradients to new parameters.
         first: Passes before the optimisation that change the computation but not the inputs.
-        rounded: The passes that affect rounding have already run on the lowered graph.
+        rounded: True if the passes that affect rounding have already run on the lowered graph.
     """
 
     wrt: tuple[str, ...] = ()
@@ -119,11 +119,11 @@ class OptimizedGraph:
     @cached_property
     def _optimization(self) -> tuple[Pass, ...]:
         """Passes that optimise the graph, in order."""
-        from ...passes.optimization import optimization  # code that is on disk needs none of it
+        from ...passes.optimization import optimization  # not needed for code that is on disk
 
         first, chunked = self.first, self.options.chunked
         if self._runs_chunks and chunked is not None and chunked.dtype != "float32":
-            from ...passes.quantization.round_factors import RoundFactors  # few train chunks of bfloat16
+            from ...passes.quantization.round_factors import RoundFactors  # rarely needed
 
             first = (*first, RoundFactors(self.options.target.has_tiles))
         last = optimization(self.options.unroll, self.reduced, self.rounded, bool(self.wrt), self.sparse)
@@ -223,7 +223,7 @@ class OptimizedGraph:
             outputs: Names of the outputs.
             sizes: Named sizes.
             one_step: True to fix lengths to 1 as well, for a single step.
-            recompute: Policy for rematerialising forward values in gradients; None to save residuals.
+            recompute: Rule for rematerialising forward values in gradients; None to save all residuals.
         """
         known = self.settled_sizes(outputs, sizes, self.left_open(outputs))
         graph = self._optimized_chunks(outputs, known) if self._runs_chunks else self.optimized(outputs)
@@ -233,13 +233,13 @@ class OptimizedGraph:
         if self.equalities(outputs)[0]:
             graph = Simplify()(graph)  # remove run-time equalities, which now hold by construction
         if one_step:
-            from ...passes.optimization import single_steps  # the passes have run, which imports the module
+            from ...passes.optimization import single_steps  # already imported, because the passes have run
 
             graph = single_steps(graph)
         return graph if recompute is None else run(graph, (recompute,), forbidden(self.kind))
 
     def _optimized_chunks(self, outputs: tuple[str, ...], known: Mapping[str, Dim]) -> Graph:
-        """Return the graph optimised for known lengths. Lengths that chunks divide need no steps that fill a chunk."""
+        """Return the graph optimised for known lengths. If whole chunks make a length, no steps fill the last chunk."""
         lengths = {name: known[name] for name in self.lengths(outputs) if name in known}
         if not lengths:
             return self.optimized(outputs)
@@ -287,7 +287,7 @@ class OptimizedGraph:
     def settled_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
     ) -> dict[str, Dim]:
-        """Return the number or size that compiled code uses in place of each symbolic size."""
+        """Return the number or size that compiled code uses instead of each symbolic size."""
         equalities, likely = self.equalities(outputs)
         own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
         try:

@@ -1,6 +1,6 @@
 """Symbols of in-memory code for Linux perf: a map of functions, or a jitdump with the script's lines.
 
-Running code has no debug information. A debug build with identical instructions provides it.
+Running code has no debug information. It comes from a debug build, whose instructions are the same.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class _Loaded:
     layers: dict[str, str]
 
     def title(self, function: Symbol) -> str:
+        """Return the name of a function with the layers that it computes."""
         layers = self.layers.get(function.name, "")
         return f"{function.name} {layers}".strip()
 
@@ -68,6 +69,7 @@ def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) 
 
 
 def _debug_build(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
+    """Compile the debug build of an entry."""
     from ...codegen.compile import debug_build  # slow to import, and not needed on a cache hit
 
     form = entry.key
@@ -79,6 +81,7 @@ def _debug_build(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
 
 
 def _symbols(loaded: list[_Loaded]) -> Iterator[str]:
+    """Yield the lines of the map of functions."""
     for item in loaded:
         for function in item.lines.functions:
             yield f"{item.base + function.address:x} {function.size:x} {item.title(function)}\n"
@@ -101,10 +104,12 @@ def _dumped(path: Path, loaded: list[_Loaded], machine: int) -> mmap:
 
 
 def _record(kind: int, content: bytes) -> bytes:
+    """Return a record of a jitdump."""
     return _RECORD.pack(kind, _RECORD.size + len(content), time.monotonic_ns()) + content
 
 
 def _lines_of(item: _Loaded, function: Symbol) -> bytes:
+    """Return the content of the record with a function's source lines."""
     rows = _rows_of(item.lines, function)
     places = [
         struct.pack("<QII", item.base + row.address, row.line, 0) + row.file.encode("utf-8", "replace") + b"\0"
@@ -114,12 +119,13 @@ def _lines_of(item: _Loaded, function: Symbol) -> bytes:
 
 
 def _rows_of(lines: ObjectLines, function: Symbol) -> list[Row]:
-    """Return the line table of a function. Instructions without a line have that of their predecessor."""
+    """Return the rows of a function's line table that have a line. An instruction has the line of the row before it."""
     end = function.address + function.size
     return [row for row in lines.rows if function.address <= row.address < end and row.line]
 
 
 def _code_of(item: _Loaded, function: Symbol, index: int) -> bytes:
+    """Return the content of the record with a function's code."""
     address = item.base + function.address
     head = struct.pack("<IIQQQQ", os.getpid(), threading.get_native_id(), address, address, function.size, index)
     code = ctypes.string_at(address, function.size)

@@ -14,9 +14,9 @@ from ...support.errors import ShapeError, Where
 from ...support.records import dataclass
 
 Places = tuple[tuple[str, tuple[int, ...]], ...]
-"""Feeds with some of their axes."""
+"""Names of feeds, each with some axes."""
 Part = tuple[tuple[Dim, Dim, int], ...]
-"""Slice as (start, stop, step) for each axis."""
+"""Slice of a feed: (start, stop, step) of each axis."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
 
 
 def _range(index: Node, outside: Mapping[Node, Node], low: Dim, stop: Dim, node: Node, text: str) -> list[Precondition]:
-    """Return the precondition that a fed ``index`` lies in ``low..stop - 1``; empty if it is not fed."""
+    """Return the precondition that a fed ``index`` is from ``low`` to ``stop - 1``; empty if it is not fed."""
     label, part = _source_feed(index, outside), _part_of_feed(index, outside)
     return [Precondition("range", stop - 1, low, label, node.where, text, part=part)] if label else []
 
@@ -120,10 +120,10 @@ _MOVED = ("reshape", "transpose", "broadcast", "cast", "ensure_shape", "reverse"
 
 
 def range_of(index: Node) -> tuple[Dim, Dim] | None:
-    """Return the (minimum, maximum) of an index, both attained; None if unknown.
+    """Return the minimum and the maximum of an index, if the index attains both; None if they are unknown.
 
-    A range that may be narrower than its operands suggest, such as ``positions - positions``, is unknown. Valid calls
-    are thus never refused.
+    They are unknown if the range may be narrower than the operands suggest, as for ``positions - positions``. A valid
+    call is therefore never refused.
     """
     if not isinstance(index.type, TensorType) or index.type.dtype not in INTEGERS:
         return None
@@ -147,7 +147,7 @@ def range_of(index: Node) -> tuple[Dim, Dim] | None:
 
 
 def _range_of_arithmetic(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> tuple[Dim, Dim] | None:
-    """Return the range of ``a op b``, where the range ``a`` or ``b`` is a single number; None if it is unknown."""
+    """Return the range of an op on two ranges, of which one is a single number; None if it is unknown."""
     if a is None or b is None or (a[0] != a[1] and b[0] != b[1]):
         return None
     if op == "add":
@@ -164,7 +164,7 @@ def _range_of_arithmetic(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] 
 
 
 def _axes_with_size(dim: Dim, graph: Graph) -> Places:
-    """Return the axes of feeds that determine a size, from the first feed with each of its names."""
+    """Return the axes of feeds that determine a size: for each of its symbols, the first axis that has the symbol."""
     inputs = [node for node in graph.inputs if node.op == "input"]
     first = {
         symbol: (str(node["label"]), axis)
@@ -202,7 +202,10 @@ def _differences(graph: Graph) -> dict[Size, Where | None]:
 
 
 def _source_feed(node: Node, outside: Mapping[Node, Node]) -> str | None:
-    """Return the integer feed whose values ``node`` has; None without one. ``outside`` maps body inputs to operands."""
+    """Return the name of the integer feed from which all values of ``node`` come; None if there is none.
+
+    ``outside`` maps inputs of loop bodies to the loops' operands.
+    """
     while True:
         if node in outside:
             node = outside[node]
@@ -213,7 +216,7 @@ def _source_feed(node: Node, outside: Mapping[Node, Node]) -> str | None:
 
 
 def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
-    """Return the slice of a feed that ``node`` reads; None for all of the feed."""
+    """Return the slice of a feed that ``node`` reads; None if it reads the whole feed."""
     part: Part | None = None
     while node.op != "input" or node in outside:
         if node in outside:

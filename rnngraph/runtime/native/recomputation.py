@@ -12,7 +12,7 @@ from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, Where, shown
 
 RecomputeOption = int | Literal["auto"] | None
-"""Steps per rematerialised block, ``"auto"`` to decide by the available memory, or None for never."""
+"""Number of steps of a rematerialised block; ``"auto"`` to decide by the available memory; None for no blocks."""
 AUTO: Literal["auto"] = "auto"
 SHARE = 4
 """For ``"auto"``: temporaries may use 1/SHARE of the available memory."""
@@ -39,7 +39,7 @@ def exceeds_share(arena_bytes: int) -> bool:
 
 
 def steps_of(lengths: Iterable[int]) -> int:
-    """Return the steps of a block: the square root of the maximum length, rounded to a power of two.
+    """Return the number of steps of a block: the square root of the maximum length, rounded to a power of two.
 
     The rounding limits the number of compiled variants.
     """

@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Choice:
-    """Selection of entries, such as a maximum: if there are results, there must be entries to select from.
+    """Selection of an entry for each result, such as a maximum. If there are results, there must be entries.
 
     Attributes:
         entries: Sizes of the axes from which an entry is selected.
@@ -59,7 +59,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds on the sizes of one graph's calls. ``dims`` are all sizes that occur."""
+    """Bounds on the sizes of a graph's calls. ``dims`` are all sizes that occur in the graph."""
 
     dims: tuple[Size, ...]
     upper_bounds: tuple[UpperBound, ...]
@@ -145,7 +145,7 @@ def _upper_bounds(graph: Graph) -> Iterator[UpperBound]:
 def _dims(node: Node) -> Iterator[Dim]:
     """Yield the sizes in a node's type and attributes."""
     pending: list[Any] = [shape for _, shape in _shapes(node)] + [value for _, value in node.attributes]
-    for value in pending:  # grows while iterated
+    for value in pending:  # the list grows meanwhile
         if isinstance(value, Size):
             yield value
         elif isinstance(value, tuple):
@@ -153,6 +153,7 @@ def _dims(node: Node) -> Iterator[Dim]:
 
 
 def _shapes(node: Node) -> Iterator[tuple[TensorType, Shape]]:
+    """Yield the type and the shape of each value of a node."""
     for item in node.type.items if isinstance(node.type, TupleType) else (node.type,):
         yield item, item.shape
 
@@ -168,7 +169,7 @@ def _is_sure(dims: Shape, limit: int) -> bool:
 
 
 def _of(dims: tuple[Dim, ...], sizes: Mapping[str, int]) -> str:
-    """Format the values of a product's sizes for an error."""
+    """Return a text with the values of a product's symbols, for an error."""
     names = sorted({name for dim in dims for name in symbols_of(dim)})
     text = " · ".join(dim_text(dim) for dim in dims)
     return f" = {text} at {', '.join(f'{name} = {sizes[name]}' for name in names)}" if names else ""

@@ -74,7 +74,7 @@ def _recurrences(graph: Graph) -> Iterator[str]:
 
 
 def purpose_and_law(single: Pass) -> tuple[str, str]:
-    """Return the purpose of a pass and its law, from the docstrings of its file and class."""
+    """Return the purpose of a pass and what it preserves (its law), from the docstrings of its file and class."""
     module = (sys.modules[type(single).__module__].__doc__ or "").partition("\n\n")[0]
     purpose = " ".join(module.split())
     law = " ".join((type(single).__doc__ or "").partition("Law:")[2].partition("\n\n")[0].split())
@@ -108,9 +108,9 @@ def change_of(compiled: CompiledGraph, name: str) -> PassChange:
 
 
 class NativeStages:
-    """Stages after the passes, such as loops, LLVM and assembly, at the sizes of the last call.
+    """Texts of the stages after the passes, such as loops, LLVM and assembly, at the sizes of the last call.
 
-    They show a debug build of the running code, whose instructions carry source lines. All of them share one plan.
+    They show a debug build of the running code, whose instructions have source lines. All stages have the same plan.
     """
 
     def __init__(self, compiled: CompiledGraph) -> None:

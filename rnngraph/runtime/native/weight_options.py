@@ -33,7 +33,7 @@ class Narrow:
 
     Attributes:
         kind: ``"float32"``, ``"bfloat16"``, ``"int8"``, ``"int8_blocks"`` or ``"int4"``.
-        force: Also convert weights that are too small to be faster, to save memory.
+        force: True to also convert weights that are too small to become faster, which saves memory.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Narrow:
 
 
 Weights = str | Narrow | Mapping[str, str | Narrow]
-"""Option as users write it."""
+"""Values of the option ``weights``."""
 WeightRules = tuple[tuple[str, Narrow], ...]
 """(name pattern, format) in order of priority."""
 FLOAT32: WeightRules = ((ANY, Narrow("float32")),)
@@ -65,6 +65,7 @@ def weight_rules(weights: Any) -> WeightRules:
 
 
 def _kind(value: Any, what: str) -> Narrow:
+    """Return a number format, validated. ``what`` is the option in errors."""
     return value if isinstance(value, Narrow) else Narrow(one_of(value, what, WEIGHTS))
 
 
@@ -101,6 +102,7 @@ def check_weights(rules: WeightRules, activations: str, lowered: Lowered) -> Non
 
 
 def _unmatched(pattern: str, earlier: WeightRules, names: Collection[str]) -> str:
+    """Return the text of the error for a pattern to which no parameter corresponds."""
     matches = matched(((pattern, Narrow("float32")),), names)
     if matches:
         return (
@@ -116,14 +118,14 @@ def reduction(rules: WeightRules, activations: str, target: Target, names: Itera
 
     Args:
         rules: Checked rules.
-        activations: Number format of activations in products with weights of this format.
+        activations: Number format of activations in products with weights of the same format.
         target: Processor that runs the products.
         names: Names of all parameters.
     """
     kinds = [narrow_kind(narrow, activations, target) for _, narrow in rules]
     if not any(kinds):
         return None
-    from ...passes.quantization.reduced_weights import ReducedWeights  # most nets have weights of float32
+    from ...passes.quantization.reduced_weights import ReducedWeights  # rarely needed
 
     rest = next((kind for (pattern, _), kind in zip(rules, kinds, strict=True) if pattern == ANY), None)
     numbers = matched(rules, names)
@@ -135,7 +137,7 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
     """Return the form of narrow weights on a target; None for float32."""
     if narrow.kind == "float32":
         return None
-    from ...passes.quantization.block_products import BITS  # most nets have weights of float32
+    from ...passes.quantization.block_products import BITS  # rarely needed
     from ...passes.quantization.reduced_weights import NarrowKind
 
     in_blocks, split = narrow.kind in BITS, narrow.kind not in (*BITS, activations)

@@ -1,7 +1,7 @@
 """Worker threads of the process, which run parts of native calls.
 
-While the pool is busy, other calls run single-threaded, with equal results. After a call, workers spin briefly for the
-next one and then sleep. The process exits without waiting for them, and a forked process starts without any.
+While the pool is busy, other calls run single-threaded, with equal results. After a call, workers poll briefly for the
+next call and then sleep. The process exits without waiting for workers, and a forked process starts without workers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...support.system import cores, semaphores
 from .aligned_memory import LINE, address, aligned_bytes
 
 MIN_CYCLES = 100_000
-"""Minimum cost of a shared call, in cycles. Waking a sleeping worker takes about half as long."""
+"""Minimum number of cycles of a shared call. Waking a sleeping worker takes about half as many."""
 
 
 @dataclass
@@ -30,7 +30,7 @@ class ThreadCount:
 
     Attributes:
         count: Requested threads.
-        parts: Parts into which kernels are split.
+        parts: Number of parts into which kernels are split.
         word: ``parts`` in memory that machine code reads.
     """
 
@@ -44,7 +44,7 @@ class ThreadCount:
 
 
 class Pool:
-    """Worker threads, and the memory through which they receive work. Serves one call at a time."""
+    """Worker threads, and the memory through which they get work. One call at a time can use them."""
 
     def __init__(self) -> None:
         self.offered = semaphores.are_offered()
@@ -60,7 +60,7 @@ class Pool:
         self._memory[:] = 0
 
     def run(self, entry: int, arguments: int | c_void_p, workers: int) -> bool:
-        """Run an entry on ``workers`` threads, the caller's included. Return False, with nothing done, if busy."""
+        """Run an entry on ``workers`` threads, including the caller's. Return False, with nothing done, if busy."""
         if not self._free.acquire(blocking=False):
             return False
         try:
@@ -76,7 +76,7 @@ class Pool:
     def _start(self, workers: int) -> None:
         """Start workers up to this number. The caller is worker 0."""
         if self._code is None:
-            from ...codegen.machine.engine import object_code  # one thread needs no pool
+            from ...codegen.machine.engine import object_code  # not needed for a single thread
             from ...codegen.threads.pool_functions import pool_text
 
             self._code = Code(object_code(pool_text(host()), host()), host())

@@ -14,7 +14,7 @@ from ...passes.chunks.timeline import Timeline
 from ...support.errors import GraphError, Where
 
 CONSTANT, STEPS, FINAL = "apart", "steps", "final"
-"""Relation of a value to time: constant over steps, one value per step, or available after the last step."""
+"""Relation of a value to time: constant over all steps, one value per step, or available after the last step."""
 BY_PLACE = (
     "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is no time, or "
     "compute steps from earlier ones only, as a causal convolution does"
@@ -54,7 +54,7 @@ def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], w
     Args:
         graph: The graph.
         labels: Labels of the inputs that are states.
-        kept: Labels of states kept by name, parts of which a loop may carry.
+        kept: Labels of states that are kept by name. A loop may carry parts of them.
         where: The user's line, for errors.
     """
     for node in graph.nodes:
@@ -75,7 +75,7 @@ def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], w
 
 
 def _is_of(node: Node, labels: Collection[str]) -> bool:
-    while node.op == "cast":  # rounds a narrow state
+    while node.op == "cast":  # a cast rounds a state of a narrow dtype
         node = node.operands[0]
     return node.op == "input" and node["label"] in labels
 

@@ -1,4 +1,4 @@
-"""Feeds without a time axis, which the streams of a pool keep between steps. Each stream has its own."""
+"""Feeds without a time axis, which a pool keeps between steps, separately for each stream."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class HeldFeeds:
 
     Attributes:
         defaults: Values of feeds that may be omitted.
-        sizes_are_known: False if a held feed has a size of its own.
+        sizes_are_known: True if the sizes of all held feeds are known before they are fed.
     """
 
     def __init__(self, graph: StepGraph) -> None:
@@ -38,13 +38,15 @@ class HeldFeeds:
         self.sizes_are_known = not self._own
 
     def _is_held(self, name: str) -> bool:
+        """True for a feed without a time axis."""
         return name in self._graph.types and name not in self._graph.per_step_feeds
 
     def _row_axis(self, name: str) -> int | None:
+        """Return the row axis of a feed; None if it has none."""
         return row_axis(self._graph.types[name].shape, self._graph.rows.names)
 
     def missing(self, feeds: Mapping[str, Any], begins: bool = True) -> list[str]:
-        """Return the required feeds that are missing. ``begins``: the stream starts from the initial state."""
+        """Return the required feeds that are missing, for a stream that starts from the initial state if ``begins``."""
         names = [*self._needed, *(self._begins if begins else ())]
         return [name for name in names if name not in feeds and name not in self.defaults]
 
@@ -63,7 +65,7 @@ class HeldFeeds:
                 raise unknown_input("a stream", name, types, where())
 
     def converted(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
-        """Return copies of one stream's feeds without a time axis, with a row axis of 1."""
+        """Return copies of the feeds without a time axis of one stream, with a row axis of size 1."""
         self.require_known(feeds, lambda: where)
         copies = {}
         for name, value in feeds.items():
@@ -78,7 +80,7 @@ class HeldFeeds:
         return copies
 
     def of_rows(self, feeds: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
-        """Return the feeds of several streams, from arrays with one row per stream. Others are shared."""
+        """Return the feeds of each stream, from arrays with one row per stream. Arrays without row axis are shared."""
         each: list[Arrays] = [{} for _ in range(count)]
         for name, value in feeds.items():
             axis = self._row_axis(name)
@@ -94,7 +96,7 @@ class HeldFeeds:
         return each
 
     def remaining(self, feeds: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
-        """Return the remaining entries of one stream's sequences, and True if they had a row axis."""
+        """Return the remaining entries of one stream's sequences with a row axis, and True if they already had it."""
         arrays, whole = {}, False
         for name, value in feeds.items():
             if self._graph.axes.feeds.get(name) is None:
@@ -119,10 +121,10 @@ class HeldFeeds:
         """Return what streams must have in common to step as one batch.
 
         Returns:
-            A key that is equal for such streams, their sizes other than rows, and their feeds without rows.
+            A key that is equal for such streams, their sizes other than rows, and their held feeds without row axis.
 
         Raises:
-            ShapeError: A size is known from a step's feeds only.
+            ShapeError: A size is known only from a step's feeds.
         """
         graph, rows = self._graph, self._graph.rows
         used = {name: held_feeds[name] for name in self._needed}

@@ -14,20 +14,21 @@ from ..native.preconditions import Precondition, check_preconditions
 
 
 class HeldInputs:
-    """Feeds that a stream keeps between calls. Feeding one again overwrites its array.
+    """Feeds that a stream keeps between calls. If such a feed is fed again, its array is overwritten.
 
     Attributes:
         arrays: The arrays, by name.
-        ranges: Range checks of all feeds, held ones included.
+        ranges: Range checks of all feeds, including held feeds.
     """
 
     def __init__(self, arrays: Mapping[str, ndarray], ranges: Sequence[Precondition]) -> None:
         self.arrays, self.ranges = arrays, ranges
 
     def take(self, feeds: Mapping[str, Any], call: PreparedCall, is_checked: bool = False) -> bool:
-        """Overwrite the arrays that a call feeds again: all of them, or none if one does not match.
+        """Overwrite the arrays of the held feeds of a call. If a feed does not match, overwrite none, and return False.
 
-        If ``is_checked``, the caller has checked the feeds with a time axis, and they are not read from ``call``.
+        If ``is_checked``, the caller has checked the feeds with a time axis. Otherwise, their copies in ``call`` are
+        checked here.
         """
         arrays, overwrites = self.arrays, []
         for name, value in feeds.items():
@@ -39,14 +40,14 @@ class HeldInputs:
                 elif kept.shape or type(value) not in NUMBERS.get(kept.dtype, ()):
                     return False
                 overwrites.append((name, kept, value))
-        if len(overwrites) + call.count != len(feeds):  # some fed name is unknown
+        if len(overwrites) + call.count != len(feeds):  # a name among the feeds is unknown
             return False
-        if self.ranges:  # check copies, which no other thread can change
+        if self.ranges:  # copies are checked, because no other thread can change them
             overwrites = [(name, kept, np.array(value, kept.dtype)) for name, kept, value in overwrites]
             per_call = {} if is_checked else call.read(feeds)
             inputs = {**arrays, **per_call, **{name: value for name, _, value in overwrites}}
             check_preconditions(self.ranges, inputs, call.spec.sized.sizes, None)
-        elif len(overwrites) > 1:  # convert all numbers before any overwrite, because a large one may raise
+        elif len(overwrites) > 1:  # all numbers are converted before any overwrite, because a conversion may fail
             overwrites = [
                 (name, kept, value if type(value) is ndarray else np.array(value, kept.dtype))
                 for name, kept, value in overwrites

@@ -17,7 +17,7 @@ from ...ir.types import Dim, Size
 
 
 def rows_are_independent(graph: Graph, names: Set[str]) -> bool:
-    """True if every value has at most one row axis, and each row depends only on the same row.
+    """True if every value has at most one row axis, and each row depends only on the same row of its operands.
 
     ``names`` are the sizes that count rows.
     """
@@ -25,12 +25,13 @@ def rows_are_independent(graph: Graph, names: Set[str]) -> bool:
 
 
 def row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
-    """Return the only axis whose size is the number of rows; None without one."""
+    """Return the only axis whose size is the number of rows; None if there is not exactly one such axis."""
     axis = _row_axis(shape, names)
     return None if axis is None or axis < 0 else axis
 
 
 def _keeps_rows_separate(node: Node, uses: Sequence[AxisUse], names: Set[str]) -> bool:
+    """True if a node has at most one row axis, and each row depends only on the same row of its operands."""
     if node.op == "scan":
         when = step_condition(node)
         is_for_all = when is None or not when.tensor.rank
@@ -45,7 +46,7 @@ def _keeps_rows_separate(node: Node, uses: Sequence[AxisUse], names: Set[str]) -
 
 
 def _row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
-    """Return the row axis; -1 without one; None if it is ambiguous or its size is derived from the number of rows."""
+    """Return the row axis; -1 if there is none; None if there are several, or a size is derived from the row count."""
     axes = [axis for axis, dim in enumerate(shape) if counts(dim, names)]
     if len(axes) > 1 or any(not isinstance(dim := shape[axis], Size) or dim.symbol not in names for axis in axes):
         return None

@@ -39,21 +39,21 @@ from .step_graph import StepGraph
 from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, step_each, step_tables
 
 MAX_TABLES = 64
-"""Maximum number of tables that a pool keeps, empty ones included."""
+"""Maximum number of tables that a pool keeps, including empty tables."""
 MIN_STREAMS = 16
-"""Initial rows of every table but the first."""
+"""Initial number of rows of every table except the first."""
 
 
 @api
 class StreamPool(Uncalled, Generic[ResultT]):
     """Streams of an inference graph that join and leave at any time, and step together.
 
-    A call steps the streams that have input, and its cost depends only on these. Threads may share a pool; its calls
-    are serialised.
+    A call steps only the streams that have input, and its cost depends only on them. Threads may share a pool, whose
+    calls run one after another.
     """
 
     def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, capacity: int) -> None:
-        """Make an empty pool. ``graph`` is the step graph of one row, and ``names`` are its feeds."""
+        """Make an empty pool. ``graph`` is the step graph of one row, and ``names`` has the names of its feeds."""
         self._graph, self._parameters, self._feed_names = graph, parameters, names
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._holding = HeldFeeds(graph)
@@ -70,7 +70,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         self._prepared: PreparedRows | None = None
         self._lock = fork_lock(LockLevel.RUN)
         self._serving: Serving | None = None
-        if not self._holding.missing({}):  # compile now, so that no stream has to wait
+        if not self._holding.missing({}):  # compiled now, so that no stream has to wait
             self._form.fresh(self._holding.defaults, None)
             self._table_for(self._holding.defaults, None)
         elif self._holding.sizes_are_known:
@@ -95,7 +95,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
             self._holding.require(arrays, state is None, where)
             states = self._form.initial(arrays, state, held_feeds.get(NUMBER), where)
             table = self._table_for(arrays, where)
-            if not table.has_room:  # the last call's list may keep unused handles alive
+            if not table.has_room:  # the list of the last call may keep handles alive that nothing else refers to
                 self._recent = self._prepared = None
             return StreamHandle(self, table, table.add(states, arrays), arrays)
 
@@ -188,7 +188,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return dict(zip(feeds, cast("list[ResultT]", results), strict=True))
 
     def _outcomes(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]]) -> list[ResultT | NonFiniteError]:
-        """Step streams once. Return the result of each, or the error of one that drew from NaN logits."""
+        """Step streams once. Return the result of each stream, or an error if it drew from NaN logits."""
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; pass arrays to step_rows", user_line())
@@ -298,7 +298,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return feeds_by_name
 
     def _changes(self, handles: Sequence[StreamHandle], feeds: Mapping[str, Any]) -> list[tuple[Rows, StreamTable]]:
-        """Return the streams' held feeds after an update, and the tables for them. Nothing is stored yet."""
+        """Return the held feeds of each stream after this call, and the table for them, without storing anything."""
         where = user_line()
         each = self._holding.of_rows(feeds, len(handles), where)
         holds = [{**handle._held_feeds, **new} for handle, new in zip(handles, each, strict=True)]
@@ -359,7 +359,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return table
 
     def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], tables: Sequence[StreamTable]) -> list[Any]:
-        """Step each stream once with checked feeds. The caller holds the lock. Returns what ``_outcomes`` does."""
+        """Step each stream once with checked feeds. Return what ``_outcomes`` returns. The caller holds the lock."""
         for table, count in Counter(tables).items():
             table.steps.make_room(count)
         for (handle, stream_fed), table in zip(fed, tables, strict=True):
@@ -422,14 +422,14 @@ class StreamPool(Uncalled, Generic[ResultT]):
         """
 
         async def answer() -> ResultT:
-            import asyncio  # takes as long to import as a quarter of this package
+            import asyncio  # slow to import: it takes a quarter as long as this package
 
             return await asyncio.wrap_future(self.submit(handle, feeds, *excess, **named))
 
         return answer()
 
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
-        """Run frames. Return the result of each, or the error to raise in its caller."""
+        """Run frames. Return for each the result, or the error that its caller gets."""
         outcomes: list[Any] = [ArgumentError("the stream was closed before this frame was run")] * len(frames)
         if WAITING:
             give_way()
@@ -439,7 +439,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
                 try:
                     if handle._table is not None:
                         tables[number] = self._settled(handle, fed)
-                except Exception as error:  # an earlier frame that changes held feeds was cancelled, or had other sizes
+                except Exception as error:  # such as after an earlier frame that changes held feeds was cancelled
                     outcomes[number] = error
             try:
                 results: list[Any] = self._run([frames[number][:2] for number in tables], [*tables.values()])

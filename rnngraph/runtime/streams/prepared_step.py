@@ -1,4 +1,4 @@
-"""Prepared calls for steps and chunks of a stream, with an argument block for each side of the states."""
+"""Prepared calls for steps and chunks of a stream, with an argument block for each of the two buffers of the states."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .step_graph import StepGraph
 class StateBlocks:
     """Argument blocks of a stream, one for each of its two state buffers.
 
-    Each block reads the states of its side and writes those of the other.
+    A block reads the states in its buffer, its side, and writes the next states to the other buffer.
 
     Attributes:
         left_out: Mask of the rows that the running call must leave unchanged; None if there are none.
@@ -52,6 +52,7 @@ class StateBlocks:
         self._renew()
 
     def call(self, spec: CallSpec) -> PreparedCall:
+        """Return memory for a call."""
         return self._call
 
     def _renew(self) -> None:
@@ -62,16 +63,18 @@ class StateBlocks:
         self._version = self._weights.version
 
     def weights(self) -> Weights:
-        """Return the weights that both blocks point to."""
+        """Return the weights to which both blocks refer."""
         return self._weights
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[ArgumentBlock, int]:
+        """Return the block that reads the present states, and its side."""
         if self._version != self._changes.value:
             self._renew()
         side = self._side.value
         return self.blocks[side], side
 
     def record_run(self, call: PreparedCall, arrays: list[Any] | None, side: int) -> None:
+        """Make the states that a call has written the present states."""
         if self.left_out is not None:
             results = dict(zip(self._spec.leaves, call.present(arrays), strict=True))
             self._restore_other_rows(self.left_out, {**results, **call.flags}, side)
@@ -105,28 +108,28 @@ class PreparedStep(Runner):
         Args:
             spec: Spec of the feeds that have a time axis.
             held_feeds: All feeds without a time axis.
-            keys: Other keys by which mappings may name feeds.
-            one_step: Calls are single steps, of which a subset of rows can run alone. In chunks, all rows are computed,
-                and some are then restored.
+            keys: Keys of feeds in mappings, other than names.
+            one_step: True for single steps, which can compute a subset of rows. In a chunk, all rows are computed, and
+                then the rows outside of the subset are restored.
         """
         options = graph.compiled.options
         self._parameters, self._states, self._graph, self._options = parameters, states, graph, options
         self._held_feeds, self._keys, self._one_step = held_feeds, keys, one_step
         self._blocks = blocks = StateBlocks(graph, parameters, spec, states)
-        # Check now, while code is being compiled anyway, and not during a step that a caller waits for.
+        # Checked now, because compiling takes time anyway, and not during a step for which a caller waits.
         self._may_be_direct = can_be_direct(blocks.call(spec), len(held_feeds.arrays)) and is_ready(options)
         direct = DirectSource(self._direct_call, blocks.weights) if self._may_be_direct else None
         super().__init__(spec, blocks, options.threads, optional=self._held_feeds, direct=direct)
 
     def set_key_aliases(self, keys: Mapping[str, Any]) -> None:
-        """Set the keys, besides names, with which mappings may feed placeholders."""
+        """Set the keys of placeholders in mappings, other than names."""
         if keys != self._keys:
             self._keys = keys
             self.forget_direct()
 
     def _direct_call(self, time: NativeTime) -> DirectCall:
         held_feeds, blocks, states = self._held_feeds.arrays, self._blocks, self._states
-        # kept feeds are converted before they are checked, so machine code skips those with a check
+        # held feeds are converted before they are checked, so machine code does not take held feeds with a check
         checked = {*self.spec.feeds, *(check.label for check in self._held_feeds.ranges)}
         optional = {name: array for name, array in held_feeds.items() if name not in checked}
         memory = DirectMemory(blocks.blocks, [states, *held_feeds.values(), blocks.arena], states.word, optional)
@@ -158,7 +161,7 @@ class PreparedStep(Runner):
 
     @cached_property
     def _some_rows(self) -> SomeRows | None:
-        """Steps of a subset of rows; None if all rows must be computed. Built on first use, as it compiles code."""
+        """Steps of a subset of rows; None if all rows must be computed. Made on first use, because code is compiled."""
         graph = self._graph
         if not self._one_step or not graph.rows.is_open:
             return None

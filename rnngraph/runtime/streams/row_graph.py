@@ -27,9 +27,9 @@ class RowPort:
     """Layout of one row in an array of a step.
 
     Attributes:
-        axis: Row axis in an array of several rows; None without one.
-        before: Sizes of the axes before the row axis; empty without one.
-        after: Sizes of the axes after the row axis; all sizes without one.
+        axis: Row axis in an array of several rows; None if the array has no row axis.
+        before: Sizes of the axes before the row axis; empty if there is no row axis.
+        after: Sizes of the axes after the row axis; all sizes if there is no row axis.
     """
 
     name: str
@@ -45,7 +45,7 @@ class RowPort:
 
     @property
     def pieces(self) -> int:
-        """Number of contiguous pieces that form one row of an array of several rows."""
+        """Number of contiguous pieces of memory that one row has in an array of several rows."""
         return math.prod(self.before)
 
     @property
@@ -53,7 +53,7 @@ class RowPort:
         return math.prod(self.after) * self.dtype.itemsize
 
     def rows(self, count: int) -> tuple[int, ...]:
-        """Return the shape of an array of several rows. Without a row axis, rows become the first axis."""
+        """Return the shape of an array of several rows. If there is no row axis, rows become the first axis."""
         return (*self.before, count, *self.after)
 
     def rows_first(self, array: np.ndarray) -> np.ndarray:
@@ -68,10 +68,10 @@ class RowPort:
 class RowGraph:
     """Graph of a step with states as inputs and outputs, for any number of rows.
 
-    Its code is single-threaded, because workers compute separate rows.
+    The code is single-threaded, because different workers compute different rows.
 
     Attributes:
-        names: Sizes that count rows; empty if their number is declared.
+        names: Symbols that count rows; empty if the number of rows is fixed.
         per_step: Inputs that are fed at each step.
     """
 
@@ -94,7 +94,7 @@ class RowGraph:
 
     @cached_property
     def is_open(self) -> bool:
-        """True if one entry computes any number of rows; otherwise each row runs alone."""
+        """True if one entry computes any number of rows; False if each row runs separately."""
         compiled, names, types = self.compiled, self.names, self.compiled.input_types()
         per_step = [types[name] for name in compiled.needed(self.outputs) if name in self._per_step]
         if not names or any(row_axis(kind.shape, names) is None for kind in per_step):

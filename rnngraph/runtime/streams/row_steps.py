@@ -1,8 +1,8 @@
 """Steps of selected rows of a table in one native call, which gathers inputs and scatters results.
 
-The cost depends only on the number of rows that are stepped, not on the tables' size or the rows' positions. If all
+The cost depends only on the number of rows that step, and not on the sizes of tables or the positions of rows. If all
 streams of a table step and their rows are adjacent, the entry reads states from the table itself. It writes the next
-states to a second table, which then replaces the first one.
+states to a second table, which then replaces the first table.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from .row_graph import RowPort
 from .step_graph import StepGraph
 
 MAX_IN_PLACE = 8
-"""Maximum argument blocks for steps of adjacent rows. One is for each first row and each of the two tables."""
+"""Maximum number of argument blocks for steps of adjacent rows: one for each first row, in each of the two tables."""
 MIN_ROWS = 4
-"""Minimum rows per worker. With fewer, reloading the weights costs more than the second worker saves."""
+"""Minimum number of rows per worker. With fewer, a second worker saves less time than it needs to load weights."""
 
 
 @lru_cache(maxsize=1)
 def _run_rows() -> tuple[Native, int]:
     """Compile the machine code that runs plans. Return it, and the function's address."""
-    from ...codegen.machine.engine import object_code  # LLVM: steps of all rows need none of it
+    from ...codegen.machine.engine import object_code  # slow to import, and not needed for steps of all rows
 
     code = Code(object_code(words.row_steps_text(host()), host()), host())
     return code.entry(words.RUN_ROWS), code.address(words.RUN_ROWS)
@@ -105,7 +105,7 @@ class RowSteps:
         self._plan = np.zeros(words.JOBS, np.int64)
         self._plan_address = c_void_p(address(self._plan))
         self.run_prepared: Callable[[], None] = self._run_alone
-        self._planned = 0, 0  # planned number of rows, and of rows per chunk
+        self._planned = 0, 0  # number of rows in the plan, and of rows per chunk
         self._tables: dict[str, np.ndarray] = {}
         self._spare: dict[str, np.ndarray] = {}  # second tables of the states; empty until they are needed
         self._side, self._is_placed = 0, True
@@ -113,7 +113,7 @@ class RowSteps:
         self._may_be_direct = self._is_open and all(map(_has_rows_first, self._ports()))
         self.rows = np.zeros(0, np.int64)
         self._named: np.ndarray | None = None
-        self._first: int | None = None  # first of the named rows, if they are adjacent
+        self._first: int | None = None  # first of the selected rows, if these are adjacent
         self.fed: dict[str, np.ndarray] = {}
         self.result_arrays: dict[str, np.ndarray] = {}
         self.make_room(1)
@@ -136,7 +136,7 @@ class RowSteps:
 
     def make_room(self, count: int) -> None:
         """Grow the buffers to at least ``count`` rows."""
-        self._named = None  # callers that need more room also write rows
+        self._named = None  # callers that need larger buffers also select rows
         if count <= len(self.rows):
             return
         self._direct.clear()
@@ -198,11 +198,11 @@ class RowSteps:
             check_samples(self.samples, names, [self.result_arrays[name][rows] for name in names])
 
     def run(self, count: int, is_whole: bool = False) -> None:
-        """Step the first ``count`` entries of ``rows``, which must be distinct, with the inputs in ``fed``.
+        """Step the first ``count`` selected rows, which must be distinct, with the inputs in ``fed``.
 
         Args:
             count: Number of rows.
-            is_whole: They are the rows of all streams of the table.
+            is_whole: True if these are the rows of all streams of the table.
         """
         weights = self.prepare(count, is_whole)
         self.run_prepared()
@@ -233,7 +233,7 @@ class RowSteps:
             plan[words.COUNT], plan[words.CHUNK] = self._planned = count, chunk
         if parts == 1:
             self.run_prepared = self._run_alone
-        else:  # if one thread ends up running all chunks, it uses the first job
+        else:  # if a single thread runs all chunks, it uses the first job
             entry = AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))
             self.run_prepared = partial(entry, address(plan), 0, 1)
         return weights
@@ -416,7 +416,7 @@ def _axis(graph: StepGraph, port: RowPort) -> int | None:
 
 
 def _copy_record(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.ndarray:
-    """Return the control record of a copy between a worker's buffer and a port's table or array.
+    """Return the description, for machine code, of a copy between a worker's buffer and a port's table or array.
 
     Args:
         by_table: True if the other end is a table, indexed by ``rows``.
@@ -428,5 +428,5 @@ def _copy_record(port: RowPort, side: int, array: np.ndarray, by_table: bool) ->
 
 
 def _set_copy_end(move: np.ndarray, side: int, array: np.ndarray, before: int) -> None:
-    """Write the source or the target of a copy. ``before``: the number of axes in front of the row axis."""
+    """Write the source or the target of a copy. ``before`` is the number of axes before the row axis."""
     move[side : side + 3] = address(array), array.strides[0], array.strides[before] if before else 0

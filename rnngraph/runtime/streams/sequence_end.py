@@ -15,7 +15,7 @@ from .step_graph import StepGraph
 
 
 class SequenceEnd:
-    """Computes the outputs that are due when a sequence ends."""
+    """Function that computes the outputs that are due when a sequence ends."""
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters

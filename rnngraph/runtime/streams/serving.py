@@ -1,4 +1,4 @@
-"""Request queue of a pool of streams, and the thread that runs requests in batches."""
+"""Queue of requests (frames) of a pool of streams, and the thread that runs them in batches."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Serving(Unindexed):
         """Start the thread.
 
         Args:
-            run: Steps streams, one frame each.
-            max_batch: Maximum streams in a batch.
+            run: Function that steps streams, one frame each.
+            max_batch: Maximum number of streams in a batch.
             max_wait: Maximum seconds that a frame waits for others while no batch runs.
         """
         self._step, self._process = run, os.getpid()
@@ -99,7 +99,7 @@ class Serving(Unindexed):
         """Accept no more frames, run the waiting ones, and end the thread.
 
         Args:
-            cancel: True: cancel waiting frames instead of running them.
+            cancel: True to cancel waiting frames instead of running them.
         """
         cancels = flag(cancel, "cancel")
         if self._process != os.getpid():
@@ -132,7 +132,7 @@ class Serving(Unindexed):
             pass
 
     def _serve_batch(self) -> bool:
-        """Run one batch. Return False when there are no more."""
+        """Run one batch. Return False if there is none, and serving has ended."""
         batch = self._next()
         if batch is None:
             return False
@@ -147,7 +147,7 @@ class Serving(Unindexed):
         return True
 
     def _next(self) -> list[Frame] | None:
-        """Return the next batch; None when there are no more."""
+        """Wait for the next batch, and return it; None if serving has ended and no frame waits."""
         with self._changed:
             while not self._is_due():
                 if not self._is_open and not self._ready:
@@ -172,7 +172,7 @@ class Serving(Unindexed):
     def _run(self, batch: Sequence[Frame]) -> None:
         begun = [frame for frame in batch if _begins(frame.future)]
         for frame, outcome in zip(begun, self._step(begun), strict=True):
-            # an error of a callback, or of a future that is already set, must not reach the other frames
+            # an error in a callback, or because a future already has a result, must not affect the other frames
             with suppress(BaseException):
                 if isinstance(outcome, BaseException):
                     frame.future.set_exception(outcome)
@@ -181,6 +181,7 @@ class Serving(Unindexed):
 
     @staticmethod
     def _refuse(frames: Iterable[Frame], why: str) -> None:
+        """Give the futures of frames an error."""
         for frame in frames:
             if _begins(frame.future):
                 with suppress(InvalidStateError):
@@ -200,6 +201,6 @@ _SERVING: WeakSet[Serving] = WeakSet()
 
 @atexit.register
 def _end() -> None:
-    """Stop all threads at exit, before the interpreter frees memory that native code uses."""
+    """Stop all threads when the interpreter exits, before it frees memory that native code uses."""
     for serving in list(_SERVING):
         serving.close(cancel=True)

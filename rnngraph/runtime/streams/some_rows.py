@@ -1,4 +1,4 @@
-"""Steps of a subset of a stream's rows, at the cost of these rows alone."""
+"""Steps of a subset of a stream's rows, which compute only these rows."""
 
 from __future__ import annotations
 

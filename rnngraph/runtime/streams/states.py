@@ -29,11 +29,11 @@ STATE = "stream's state"
 
 
 class States:
-    """States of a stream, double-buffered: the next step reads the side that a step wrote."""
+    """States of a stream in two buffers, the sides 0 and 1. A step reads one side and writes the other."""
 
     def __init__(self, arrays: Sequence[np.ndarray]) -> None:
         self.sides = [np.array(array, order="C") for array in arrays], [np.empty_like(array) for array in arrays]
-        self.word = c_int64(0)  # machine code changes it, too
+        self.word = c_int64(0)  # the side of the present states; machine code changes it, too
 
     @property
     def side(self) -> int:
@@ -42,7 +42,7 @@ class States:
 
     @property
     def present(self) -> list[np.ndarray]:
-        """Current states, not copied."""
+        """Present states, which are not copies."""
         return self.sides[self.word.value]
 
     def set(self, arrays: Sequence[np.ndarray]) -> None:
@@ -126,7 +126,7 @@ class StateForm:
         """Return the states of a stream that starts from ``state``: a nest, bytes, or None for the initial state.
 
         Args:
-            numbers: Numbers of the rows' streams that replace those of ``state``; None: its own.
+            numbers: Numbers of the rows' streams, which replace the numbers in ``state``; None to keep those.
         """
         if state is None:
             return self.fresh(held_feeds, where)
@@ -137,7 +137,7 @@ class StateForm:
         return arrays
 
     def fresh(self, held_feeds: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """Return the initial states, which may depend on feeds without a time axis. Do not write to them."""
+        """Return the initial states, which may depend on feeds without a time axis. Callers must not write to them."""
         initial, version = self._graph.initial, self._changes.version
         if self._same is not None and self._same[0] == version:
             return self._same[1]
@@ -170,7 +170,7 @@ class StateForm:
         return nests[0] if len(nests) == 1 else tuple(nests)
 
     def arrays(self, value: Any, where: Where | None) -> list[np.ndarray]:
-        """Return copies of the leaves of a caller's nest, in order, converted and checked."""
+        """Return converted and checked copies of the leaves of a caller's nest, in order."""
         value = value.nest if isinstance(value, GenerationState) else value
         leaves = matched(self._graph.states.named, value, "the stream's state", where)
         arrays_ = []

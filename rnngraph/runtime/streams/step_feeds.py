@@ -24,9 +24,9 @@ class Fed:
 
     Attributes:
         rows: Feeds by name, without a row axis.
-        whole: True if the feeds had a row axis of length 1; the results then have one too.
+        whole: True if the feeds had a row axis of length 1, which the results then have, too.
         held_feeds: Held feeds that change with this step.
-        table: The table of the stream.
+        table: Table in which the stream steps.
     """
 
     rows: Rows
@@ -67,7 +67,7 @@ class StepFeeds:
         return port.rows_first(value)
 
     def plain(self, steps: RowSteps, feeds: Any) -> Rows | None:
-        """Return the feeds if they need no conversion and no check, and no held feed changes; else None."""
+        """Return the feeds if they need no conversion and no check, and no held feed is among them; else None."""
         if steps.has_checks or type(feeds) is not dict or len(feeds) != len(self.names):
             return None
         for name, port in steps.inputs.items():
@@ -77,7 +77,7 @@ class StepFeeds:
         return feeds
 
     def of_stream(self, steps: RowSteps, feeds: Mapping[str, Any]) -> tuple[Rows, bool]:
-        """Convert and check one stream's feeds. Return them without a row axis, and True if there was one."""
+        """Convert and check one stream's feeds. Return them without a row axis, and True if they had one."""
         rows: Rows = {}
         forms = set[bool]()
         for name, value in feeds.items():
@@ -91,7 +91,7 @@ class StepFeeds:
         return rows, True in forms
 
     def _of_one(self, port: RowPort, value: Any) -> tuple[np.ndarray, bool]:
-        """Convert one array. Return it without a row axis, and True if there was one."""
+        """Convert one array. Return it without a row axis, and True if it had one."""
         if type(value) is np.ndarray and value.dtype == port.dtype and value.shape == port.shape:
             return value, False
         where, kind = user_line(), self._graph.types[port.name]

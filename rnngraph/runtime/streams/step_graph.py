@@ -1,7 +1,7 @@
 """Step graph: an inference graph with its states as inputs and outputs.
 
-If a step depends on neighbouring steps, or the rate is not 1, this is the graph of a chunk. Such a graph keeps the
-past entries that it needs among its states.
+If a step reads neighbouring steps of a sequence, or several entries, this is the graph of a chunk. The states of such a
+graph include the past entries that it reads.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from .causality import check_states, check_streamable
 from .row_graph import RowGraph
 
 MAX_TAILS = 64
-"""Maximum cached graphs of sequence ends, one for each combination of remaining entries."""
+"""Maximum number of cached graphs of sequence ends. There is one for each combination of remaining entries."""
 
 
 class Tail:
@@ -75,7 +75,7 @@ class Tail:
         return remaining
 
     def _remainders_by_entries(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
-        """Return an input's time axis, and the (length symbol, steps) for each possible number of entries left."""
+        """Return an input's time axis, and (length symbol, steps) by possible number of remaining entries."""
         stream_rate = self.timeline.stream_rate
         node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
         axis = axis_of_names(node.shape, stream_rate.lengths)
@@ -113,7 +113,7 @@ class Tail:
 
     @cached_property
     def _length_preconditions(self) -> list[Precondition]:
-        """Preconditions that depend only on sequence lengths."""
+        """Return the preconditions that depend only on lengths of sequences."""
         checks = preconditions_of(self.timeline.graph)
         return [
             check
@@ -122,7 +122,7 @@ class Tail:
         ]
 
     def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:
-        """Return the graph of the last outputs. ``rests``: the number of remaining entries, by length symbol.
+        """Return the graph of the last outputs. ``rests`` has the number of remaining entries by length symbol.
 
         Raises:
             GraphError: The end would change the results of earlier steps.
@@ -142,7 +142,8 @@ class StreamStates:
     Attributes:
         labels: Labels of all states, in order.
         types: Types of all states, by label.
-        structures: For each driver the nest of its states with their labels as leaves; last, the states kept by name.
+        structures: For each driver, the nest of its states, with labels as leaves; then the nest of the states that are
+            kept by name.
         named: Like ``structures``, with each state under its name.
         kept: Declarations of the states that are kept by name, by label.
     """
@@ -161,13 +162,13 @@ class StreamStates:
 
 @dataclass(frozen=True)
 class TimeAxes:
-    """Time axes of a stream's feeds and outputs, by name; None for one without.
+    """Time axes of a stream's feeds and outputs, by name; None for a feed or an output without a time axis.
 
     Attributes:
         feeds: Time axis of each feed.
         outputs: Time axis of each output.
         omitted: Time axis of each feed that has one entry a step, so that a single step omits the axis.
-        outputs_omitted: The outputs' axes that a single step omits.
+        outputs_omitted: Time axis of each output that has one entry a step, so that a single step omits the axis.
     """
 
     feeds: Mapping[str, int | None]
@@ -190,13 +191,13 @@ class StepGraph:
         flags: Names of the internal outputs that flag draws from NaN logits.
         types: Types of all feeds, including those that only the initial state reads.
         lengths: Names of the sizes that count steps.
-        per_step_feeds: Feeds that every step must get: sequences. If a step is a whole call, all feeds but scalars.
+        per_step_feeds: Feeds that every step must get: sequences. If a step is a whole call, all feeds except scalars.
         axes: Time axes of feeds and outputs.
         sizes: Sizes that the batch determines.
         held_feeds: Defaults of the feeds without a time axis.
         rate: Sequence entries per step.
         delay: Steps from the first one until its outputs are returned.
-        tail: Graphs of the ends of sequences; None if outputs are never late.
+        tail: Graphs of the ends of sequences; None if each step returns all outputs of its inputs.
         rows: The step for any number of rows.
     """
 
@@ -220,7 +221,7 @@ class StepGraph:
 
     @cached_property
     def row_axes(self) -> dict[str, int | None]:
-        """Row axis of each output and flag; None for an output without one."""
+        """Row axis of each output and flag; None for an output without a row axis."""
         return output_row_axes(self.compiled.pruned((*self.outputs, *self.flags)), self.sizes, self.batch)
 
     @cached_property
@@ -376,7 +377,7 @@ def _with_separate_axes(
 def _per_step_feeds(
     types: Mapping[str, TensorType], time_axis: Mapping[str, int | None] | None, only_initial: Sequence[str]
 ) -> frozenset[str]:
-    """Return the inputs that every step must be fed. ``time_axis`` is None if a step is a whole call."""
+    """Return the inputs that must be fed at every step. ``time_axis`` is None if a step is a whole call."""
     names = (name for name, kind in types.items() if (kind.rank if time_axis is None else time_axis[name] is not None))
     return frozenset(names).difference(only_initial)
 

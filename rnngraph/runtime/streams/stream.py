@@ -31,7 +31,7 @@ from .step_graph import StepGraph
 
 STATE_OF, HELD = "state/", "held/"
 COPIED = 256 << 10
-"""Maximum bytes of feeds that are copied, because a step's slice of a sequence is not contiguous."""
+"""Maximum size of a feed that is copied, in bytes. A step's slice of a sequence is often not contiguous."""
 
 
 @api
@@ -54,8 +54,8 @@ class Stream(Uncalled, Generic[ResultT]):
 
         Args:
             names: Names of the feeds.
-            reduced: Builds the pickled form from constructor arguments and arrays.
-            digest: Returns the digest of the net, which saved states must have.
+            reduced: Function that returns the pickled form from constructor arguments and arrays.
+            digest: Function that returns the digest of the net, which saved states must have.
         """
         self._reduced, self._digest = reduced, digest
         self._parameters, self._feed_names = parameters, names
@@ -191,9 +191,9 @@ class Stream(Uncalled, Generic[ResultT]):
             else prepared.run_rows(arrays, mask, None, out_arrays)
         )
         assert result is not None, "what was converted is what it was prepared for"
-        # Set here, so that a call that fails leaves the stream unchanged.
+        # Set after the call, so that a call that fails leaves the stream unchanged.
         self._held_feeds, self._states = held_feeds, states
-        if replaced:  # the other runners read the arrays that were kept before
+        if replaced:  # other runners refer to the previous arrays
             self._prepared_step = self._prepared_chunk = self._direct_step = self._direct_chunk = None
         if one_step:
             self._prepared_step, self._direct_step = prepared, prepared.plan
@@ -223,14 +223,14 @@ class Stream(Uncalled, Generic[ResultT]):
         )
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
-        """True if a feed is kept between calls and has no array of this shape yet."""
+        """True if a feed is held between calls, and has no array of this shape yet."""
         held = self._held_feeds.get(name)
         return name not in self._per_step_feeds and (held is None or held.shape != array.shape)
 
     def _checked(
         self, feeds: Mapping[str, np.ndarray], one_step: bool, where: Where | None
     ) -> tuple[States, NativeEntry, ShapeInstance]:
-        """Check the feeds together with the held ones. Return the states and the entry for them."""
+        """Check the feeds together with held feeds. Return the states, and the entry with its sizes."""
         axes = self._graph.axes.omitted if one_step else {}
         fed = {name: with_omitted_axis(array, axes.get(name)) for name, array in feeds.items()}
         arrays = {**self._held_feeds, **fed}
@@ -358,7 +358,7 @@ class Stream(Uncalled, Generic[ResultT]):
         return arrays | {HELD + name: array for name, array in self._held_feeds.items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
-        """Set the state and kept feeds from the arrays of ``__reduce__``, after checks.
+        """Set the state and held feeds from the arrays of ``__reduce__``, after checks.
 
         Errors are those of ``load_state_bytes``.
         """
@@ -377,7 +377,7 @@ class Stream(Uncalled, Generic[ResultT]):
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
-        """Return the current state, not copied."""
+        """Return the current state, without a copy."""
         return self._form.fresh(self._held_feeds, where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
@@ -437,7 +437,7 @@ class Stream(Uncalled, Generic[ResultT]):
 
 
 def save_with(stream: Stream[Any], path: str | os.PathLike[str], others: Mapping[str, np.ndarray]) -> None:
-    """Write the file of ``Stream.save`` with other arrays, which streams ignore."""
+    """Write the file of ``Stream.save`` with further arrays, which streams ignore when they read it."""
     SavedStream(stream._batch, {**stream._arrays(), **others}).write(path, stream._digest())
 
 

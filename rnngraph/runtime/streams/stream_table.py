@@ -20,13 +20,13 @@ PURPOSE = "the states of a pool's streams"
 
 
 class StreamTable:
-    """Table of streams: the states and kept feeds of each stream are a row."""
+    """Table of streams: a row has the states and held feeds of one stream."""
 
     def __init__(self, steps: RowSteps, capacity: int) -> None:
         self.steps, self.capacity = steps, 0
         self._tables: dict[str, np.ndarray] = {}
         self._free: list[int] = []  # free rows below _used
-        self._used = 0  # rows in use or freed; they are the first ones
+        self._used = 0  # number of rows that are or were in use; they are the first rows
         self._grow(capacity)
 
     def _grow(self, capacity: int) -> None:
@@ -66,7 +66,7 @@ class StreamTable:
     def remove(self, row: int) -> None:
         """Free a row.
 
-        A handle may be collected at any moment in any thread. This method therefore takes no lock and does nothing
+        Python may delete a handle at any moment in any thread. This method therefore takes no lock and does nothing
         else.
         """
         self._free.append(row)
@@ -111,7 +111,7 @@ class StreamTable:
         return results
 
     def results_at(self, place: int, leaves: Sequence[str], whole: bool) -> list[np.ndarray] | NonFiniteError:
-        """Return copies of one row's results of the last call, or the error if it drew from NaN logits."""
+        """Return copies of one row's results of the last call, or an error if the row drew from NaN logits."""
         steps = self.steps
         try:
             steps.check_draws(leaves, slice(place, place + 1))
@@ -127,7 +127,7 @@ class StreamTable:
 
 
 class StreamHandle(Telling):
-    """Handle of one stream of a pool, valid from ``open`` to ``close``. Dropping the handle closes the stream, too."""
+    """Handle of one stream of a pool, valid from ``open`` to ``close``. Deleting the handle closes the stream, too."""
 
     _instead = OF_HANDLES
     __slots__ = ("__weakref__", "_held_feeds", "_pool", "_row", "_table")
@@ -137,12 +137,12 @@ class StreamHandle(Telling):
         self._table: StreamTable | None = table  # None once closed
 
     def __del__(self) -> None:
-        table = getattr(self, "_table", None)  # missing if the constructor did not run
+        table = getattr(self, "_table", None)  # the attribute is missing if the constructor did not run
         if table is not None:
             table.remove(self._row)
 
     def close(self) -> None:
-        """End the stream, as ``pool.close(handle)`` does."""
+        """Close the stream, as ``pool.close(handle)`` does."""
         self._pool.close(self)
 
     def __repr__(self) -> str:
@@ -159,7 +159,7 @@ class RowBlocks:
     """Argument block for repeated steps of the same rows, in the table's own buffers.
 
     Attributes:
-        numbers: Empty, because tables do not move.
+        numbers: Empty, because no address changes from call to call.
         version: None, because machine code for streams does not compare the weights' version.
     """
 
@@ -195,7 +195,7 @@ class PreparedRows(Runner):
     """Runner of repeated steps of the same rows of a table, for feeds that need no conversion.
 
     Attributes:
-        of: The caller's key of the rows.
+        of: Key by which the caller recognises the rows.
     """
 
     def __init__(self, of: Any, table: StreamTable, rows: np.ndarray, structure: Any, leaves: Sequence[str]) -> None:
@@ -214,7 +214,7 @@ class PreparedRows(Runner):
 
     @property
     def has_memory(self) -> bool:
-        """False once the table has replaced its buffers by larger ones."""
+        """True until the table replaces its buffers by larger ones."""
         return self._steps.rows is self._memory
 
 
@@ -258,7 +258,7 @@ def step_tables(
 def step_each(
     tables: Sequence[StreamTable], frames: Sequence[tuple[int, Mapping[str, np.ndarray], bool]], leaves: Sequence[str]
 ) -> list[list[np.ndarray] | NonFiniteError]:
-    """Step streams of one or several tables, which have room. Return each one's results, or its error.
+    """Step streams of one or several tables, whose buffers have room. Return the results or the error of each stream.
 
     Args:
         tables: The table of each stream.
@@ -283,7 +283,7 @@ def step_each(
 
 
 def arrange(handles: Sequence[StreamHandle]) -> list[int]:
-    """Make the rows of a pool's streams adjacent, so that a step of them in the order of rows copies no states.
+    """Make the rows of a pool's streams adjacent, so that a step of all streams in the order of rows copies no states.
 
     Args:
         handles: Open handles of one pool. Streams move only if these are all of a table.
