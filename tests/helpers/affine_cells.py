@@ -13,7 +13,10 @@ HEADS, KEYS, VALUES = 2, 5, 3
 
 
 class MatrixCell(rg.Cell):
-    """Cell with a state of keys and values for each head, carried flat. ``widths``: widths of the input's parts."""
+    """Base of cells with a state [keys, values] for each head, carried flat.
+
+    A subclass defines ``widths``, the widths of the parts of a step's input, and ``rule``, the equations of the parts.
+    """
 
     heads, keys, values = HEADS, KEYS, VALUES
 

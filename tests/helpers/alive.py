@@ -1,4 +1,4 @@
-"""Checks that objects are freed. The slow garbage collector only runs if an object is left."""
+"""Checks that objects are freed. The garbage collector, which is slow, only runs if an object is still alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Check of the axis columns in the table of ops, by the values that ops compute."""
+"""Checks of the axis columns in the table of ops, which declare how axes of operands and results are related.
+
+Checks change operands, and compare the values that an op computes.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,14 @@ def _far_numbers(dtype: np.dtype) -> tuple[float, ...]:
 
 @dataclass
 class Proof:
-    """Node, values of its operands, and sizes of a call."""
+    """Node, values of the node's operands, and values of symbolic sizes. Methods check columns of the node's op."""
 
     node: Node
     arrays: Arrays
     sizes: Mapping[str, int]
 
     def value(self, arrays: Arrays | None = None) -> np.ndarray:
-        """Return the node's value, in training if that differs. ``arrays``: other values of the same shapes."""
+        """Return the node's value, in training if it differs there. ``arrays`` replaces the values of operands."""
         function, inputs = OPS[self.node.op].evaluate, self.arrays if arrays is None else arrays
         if function is None:
             feeds = {str(item["label"]): array for item, array in zip(self.node.operands, inputs, strict=True)}
@@ -53,7 +56,7 @@ class Proof:
     # Which entries read which ---------------------------------------------------------------------
 
     def readers(self, number: int, index: Index) -> np.ndarray:
-        """Return a mask of the result's entries that, by the column, may read an entry of an operand."""
+        """Return a mask of the result's entries that, according to the column, may read an entry of an operand."""
         shape = self.value().shape
         result = np.ones(shape, bool)
         for axis, place in enumerate(index):
@@ -124,7 +127,7 @@ class Proof:
         return results
 
     def check_parts(self, by: str, axes: Sequence[tuple[int, int]]) -> None:
-        """Check that the value is the sum, or the extreme, of the values over two halves of the reduced axes."""
+        """Check that the value is the sum, maximum or minimum of the values over two halves of the reduced axes."""
         values = []
         for part in range(2):
             arrays = [*self.arrays]
@@ -170,7 +173,7 @@ def _along(flags: np.ndarray, axis: int, shape: Index) -> np.ndarray:
 
 
 def _over(flags: np.ndarray, axes: Sequence[int], shape: Index) -> np.ndarray:
-    """Broadcast flags of the given axes to the shape."""
+    """Return flags of some axes, broadcast to a shape."""
     return np.broadcast_to(flags.reshape([dim if place in axes else 1 for place, dim in enumerate(shape)]), shape)
 
 

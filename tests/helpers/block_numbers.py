@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 BLOCKS = ("int8_blocks", "int4")
-"""Kinds of weights in blocks."""
+"""Forms of weights with one scale per block."""
 
 
 def in_halves(scales: np.ndarray) -> np.ndarray:
@@ -26,8 +26,8 @@ def weights_in_blocks(
 
     Args:
         matrix: Matrix to round.
-        form: Kind of weights.
-        stored: Returns scales as they are stored.
+        form: Form in ``BLOCKS``.
+        stored: Function from exact scales to scales as they are stored.
     """
     depth, width = matrix.shape
     padded = np.concatenate([matrix, np.zeros((-depth % 32, width), np.float32)]).reshape(-1, 32, width)

@@ -1,4 +1,4 @@
-"""Parts of the tests of prepared calls: a feature-rich program, feeds, and a record of calls on the slow path."""
+"""Program with many features, feeds for it, and its calls on the slow path, for tests of prepared calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rnngraph.runtime.calls.signatures import SMALL
 
 WIDTH, UNITS = 3, 7
 LONG = SMALL // (WIDTH * 4) + 1
-"""Minimum steps of one row whose feed and results are read and written in place."""
+"""Steps of one row from which on the feed is read, and results are written, without a copy."""
 Array = np.ndarray
 
 
@@ -41,7 +41,7 @@ def fed(rows: int = 2, steps: int = 5, seed: int = 0) -> dict[str, Any]:
 
 
 def general(call: Any, feeds: dict[str, Any], **options: Any) -> Any:
-    """Call on the slow path, which feeds in a mapping other than a dict take."""
+    """Return the result of a call on the slow path, which runs if feeds are in a mapping that is not a dict."""
     return call(MappingProxyType(feeds), **options)
 
 

@@ -33,7 +33,7 @@ is_there = all(map(shutil.which, ("chromium", "chromedriver")))
 
 
 class Browser:
-    """Browser, by the subset of the WebDriver protocol that tests need."""
+    """Running browser. Methods send commands of the WebDriver protocol."""
 
     def __init__(self, port: int, profile: Path, flags: tuple[str, ...] = ()) -> None:
         self.base = f"http://127.0.0.1:{port}"
@@ -68,7 +68,7 @@ class Browser:
         self.call("POST", f"{self.session}/actions", {"actions": [mouse]})
 
     def until(self, script: str) -> Any:
-        """Wait until a script returns a true value, and return it."""
+        """Wait until a script returns a true value, and return that value."""
         for _ in range(10 * SECONDS):
             if result := self.run(script):
                 return result
@@ -87,7 +87,7 @@ def free_port() -> int:
 
 @contextmanager
 def chromium(folder: Path, *flags: str) -> Iterator[Browser]:
-    """Start a browser with its profile in ``folder``. ``flags``: further flags of its command line."""
+    """Start a browser with its profile in ``folder``, and with ``flags`` on its command line."""
     port = free_port()
     driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     browser = None

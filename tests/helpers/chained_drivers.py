@@ -1,6 +1,6 @@
 """Random declarations in users' style: consecutive drivers with computed lengths, with reshapes and lookups in between.
 
-``declare_chain(seed)`` returns one, as the text that a user would write.
+``declare_chain(seed)`` returns such a declaration, with the text that a user would write.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LENGTHS = (
 
 
 class Chain(Generator):
-    """Generator of consecutive drivers. ``steps``: time axis of the current sequence."""
+    """Generator of consecutive drivers. ``steps`` is the size of the current sequence's time axis."""
 
     steps: Axis = "T"
 
@@ -69,7 +69,7 @@ class Chain(Generator):
     def one(self, value: Value) -> Value:
         """Add a driver, in one direction or in both. Return its outputs."""
         assert isinstance(value.width, int)
-        self.rows, self.apart = "B", True
+        self.rows, self.row_wise = "B", True
         options, number = self.length(value) + self.some_steps(), len(self.lines)
         if self.draw.random() < 0.5:
             forward, n = self.cell(value.width, 2)
@@ -107,5 +107,5 @@ class Chain(Generator):
 
 
 def declare_chain(seed: int) -> Declaration:
-    """Return the declaration of a seed."""
+    """Return the random declaration of a seed."""
     return Chain(random.Random(seed), seed).declaration()

@@ -31,7 +31,7 @@ def changed(data: bytes, seed: int) -> bytes:
 
 
 def check_changed_files(read: Callable[[bytes], Net], data: bytes, seeds: Iterable[int]) -> None:
-    """Read changed files. Each raises a documented error, or gives a net that can be written as a script."""
+    """Read changed files. Check that each raises a documented error, or is a net that can be written as a script."""
     for seed in seeds:
         try:
             net = read(changed(data, seed))

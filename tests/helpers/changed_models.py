@@ -12,7 +12,7 @@ NUMBERS = (-(2**63), -1_000_000_007, -2, -1, 0, 1, 2, 3, 7, 1 << 20, 2**31, 2**6
 
 
 def changed_model(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
-    """Return a copy with one to three changes."""
+    """Return a copy of a model with one to three random changes."""
     draw = np.random.default_rng(seed)
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -27,7 +27,7 @@ def _one(items: object, draw: np.random.Generator) -> object | None:
 
 
 def _graph(model: onnx.ModelProto, draw: np.random.Generator) -> onnx.GraphProto:
-    """Return the graph, or a graph within one of its nodes."""
+    """Return the model's graph, or a random graph that is an attribute of a node."""
     graphs = [model.graph]
     graphs += [entry.g for node in model.graph.node for entry in node.attribute if entry.HasField("g")]
     return graphs[int(draw.integers(len(graphs)))]

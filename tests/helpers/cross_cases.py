@@ -56,7 +56,7 @@ def _heads(dtype: str) -> dict[str, Any]:
 
 
 def _whole(dtype: str) -> dict[str, Any]:
-    """Declare integers of both widths, bools, tables, and lengths."""
+    """Declare int32 and int64 values, bools, tables, and lengths."""
     words = rg.placeholder("words", (None, None), "int64")
     lengths = rg.placeholder("n", (None,), "int64")
     outputs, state = rg.bidirectional_dynamic_rnn(
@@ -106,7 +106,7 @@ def _matrices(dtype: str) -> dict[str, Any]:
 
 
 def _front(dtype: str) -> dict[str, Any]:
-    """Declare windows, whose number is a quotient of sizes, before a driver."""
+    """Declare a driver over windows of the input. The number of windows is a quotient of sizes."""
     x = rg.placeholder("x", (None, None, 5), dtype)
     hidden = rg.conv1d(x, 20, 3, "same", strides=2, activation="tanh")
     hidden = rg.conv1d(hidden, 18, 2, (1, 0), strides=3) + rg.conv1d(hidden, 18, 3, "same", groups=2, strides=3)
@@ -116,7 +116,7 @@ def _front(dtype: str) -> dict[str, Any]:
 
 
 def _ahead(dtype: str) -> dict[str, Any]:
-    """Declare a net whose stream has a delay and takes several entries for each step."""
+    """Declare a net whose stream has a delay and reads several entries for each step."""
     x = rg.placeholder("x", (None, None, 3), dtype)
     padded = rg.pad(x, {1: (2, 2)}, "edge")
     hidden = rg.conv1d(rg.conv1d(padded, 7, 5, "valid", activation="tanh"), 9, 3, "same", strides=2)
@@ -143,7 +143,7 @@ CASES: dict[str, Case] = {
 
 
 def program(name: str, dtype: str = "float32", **options: Any) -> rg.Program:
-    """Return a case with changed parameters, because initial biases of 0 would hide mistakes."""
+    """Return the program of a case, with random parameters, because initial biases of 0 would hide mistakes."""
     compiled = rg.compile(CASES[name](dtype), seed=5, cache=False, **options)
     numbers = np.random.default_rng(6)
     for key, array in list(compiled.parameters.items()):

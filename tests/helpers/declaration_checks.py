@@ -47,7 +47,7 @@ def feeds_of(graph: Graph, arrays: Mapping[str, np.ndarray], program: rg.Program
 
 
 def inputs_of(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """Return those of the arrays that a graph reads."""
+    """Return the arrays that a graph reads, by name."""
     labels = {str(node["label"]) for node in graph.inputs}
     return {name: array for name, array in arrays.items() if name in labels}
 
@@ -57,7 +57,14 @@ def flat(result: Any) -> Arrays:
 
 
 def close(dtype: str, native: np.ndarray, wide: np.ndarray, narrow: np.ndarray | None = None) -> str:
-    """Return "" if ``native`` is as close to the float64 value as NumPy in the dtype, else a description."""
+    """Return a description of the difference, or "" if ``native`` is close to the value in float64.
+
+    Args:
+        dtype: Dtype of the declaration.
+        native: Value of native code.
+        wide: Value of the interpreter in float64.
+        narrow: Value of the interpreter in ``dtype``, whose error is allowed, too; or None.
+    """
     if native.shape != wide.shape:
         return f"shape {native.shape}, not {wide.shape}"
     if native.dtype.kind in "ib":
@@ -136,7 +143,7 @@ def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) 
 
 
 def check_gradients(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Compare native gradients with the interpreter's, and these with differences of the loss."""
+    """Compare native gradients with the interpreter's, and the interpreter's with finite differences of the loss."""
     if program.loss is None or not any(array.size for array in program.parameters.values()):
         return False
     graph = program.training.graph
@@ -161,14 +168,14 @@ def with_loss(loss: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def updates(program: rg.Program, arrays: Arrays) -> Arrays:
-    """Return the parameters that the declaration updates, after a step, by the interpreter."""
+    """Return the values that the interpreter computes for parameters that the declaration updates, after a step."""
     declared = program.parts.lowered.graph
     result = Split(training=True)(Graph.of("updates", list(updates_of(declared).items()), declared.inputs))
     return interpret(result, feeds_of(result, arrays, program), wide=True)
 
 
 def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Check that a trainer's step returns the loss of ``gradients`` and applies these, if the loss reads parameters."""
+    """Check that a trainer's step returns the loss, and applies the gradients, that ``program.training`` computes."""
     before = {name: array.copy() for name, array in program.parameters.items()}
     feeds = inputs_of(program.training.graph, arrays)
     loss, gradients = program.training.gradients(feeds, seed=7)
@@ -189,7 +196,7 @@ def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
 
 
 def check_without_dropout(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Check that all ways to compute the loss agree. Return False if the graphs differ or draw random numbers."""
+    """Compare the loss of both graphs with the interpreter. Return False if graphs differ by design."""
     random = any(OPS[node.op].random for node in program.training.graph.walk())
     differs = any(word in declaration.text() for word in ("by_graph", "batch_normalization"))
     if program.loss is None or random or differs:
@@ -207,7 +214,7 @@ def check_without_dropout(declaration: Declaration, program: rg.Program, arrays:
 
 
 def check_threads(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Check that two workers give the bits of one."""
+    """Check that two workers compute the same bits as one worker."""
     shared = declaration.compile(threads=2)
     feeds, trained = inputs_of(program.inference.graph, arrays), inputs_of(program.training.graph, arrays)
     evaluated = inputs_of(program.evaluation.graph, arrays) if program.loss is not None else {}
@@ -225,7 +232,7 @@ def check_threads(declaration: Declaration, program: rg.Program, arrays: Arrays)
 
 
 def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: Sequence[str]) -> None:
-    """Compare the interpreter's gradients by these inputs with differences of its loss."""
+    """Compare the interpreter's gradients with respect to inputs with finite differences of its loss."""
     feeds = {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in feeds.items()}
     exact = interpret(graph, feeds, wide=True)
     if not np.isfinite(exact["loss"]):
@@ -246,7 +253,7 @@ def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: S
 
 
 def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Compare taps in both graphs, and their gradients, with the interpreter and with differences."""
+    """Compare taps in both graphs, and gradients of taps, with the interpreter and with finite differences."""
     result = False
     for graphs, options in ((program.inference, {}), (program.training, {"seed": 7})):
         compiled = graphs._with_taps()
@@ -271,7 +278,7 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
 
 
 def check_samples(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Compare several draws of one call with the interpreter, each with its own seed."""
+    """Compare a call that draws several samples with calls of the interpreter, one for each sample's seed."""
     graph = program.training.graph
     drawn = flat(program.training(inputs_of(graph, arrays), seed=7, samples=2))
     for draw in range(2):
@@ -295,7 +302,7 @@ def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -
 
 
 def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Check that ``check`` finds a value whenever a result is not finite, also for feeds that overflow."""
+    """Check that ``program.check`` reports a value whenever a result is not finite, also for feeds that overflow."""
     scale = np.finfo(declaration.dtype).max ** 0.8
     floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.parts.lowered.keep_probs
     for inputs in (arrays, arrays | {name: (arrays[name] * scale).astype(declaration.dtype) for name in floats}):
@@ -349,7 +356,7 @@ def check_printed(declaration: Declaration, graph: Graph, check: str) -> None:
 
 
 def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Check that steps, chunks and the end have the whole call's bits. Return False if the graph can't be streamed."""
+    """Check that a stream in steps or chunks has the whole call's bits. Return False if there is no stream."""
     if not declaration.streams or all(node.op != "scan" for node in program.inference.graph.nodes):
         return False
     if any(sum("T" in str(axis) for axis in value.axes) > 1 for value in declaration.outputs.values()):
@@ -380,7 +387,7 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
 def cut(
     declaration: Declaration, arrays: Arrays, start: int, stop: int, only_sequences: bool = False
 ) -> dict[str, np.ndarray]:
-    """Return feeds between two entries of the time axis."""
+    """Return the feeds from step ``start`` to before step ``stop``."""
     results = {}
     for name, array in arrays.items():
         axes = list(declaration.feeds[name].axes)
@@ -434,7 +441,7 @@ def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
     separate = {
         name: list(v.axes).index("B")
         for name, v in declaration.outputs.items()
-        if v.apart and list(v.axes).count("B") == 1
+        if v.row_wise and list(v.axes).count("B") == 1
     }
     if not separate or f"({declaration.batch}," in declaration.lines[0] or declaration.batch < 2:
         return False

@@ -1,6 +1,6 @@
 """Random declarations, as the source text that a user would write, so that failures can be pasted and run.
 
-``declare(seed)`` draws one. It is a list of lines, from which ``shrunk`` removes those that a failure does not need.
+``declare(seed)`` draws a declaration, a list of lines. ``shrunk`` removes lines that a failure does not need.
 """
 
 from __future__ import annotations
@@ -91,14 +91,14 @@ class Value:
 
     Attributes:
         kind: ``float``, ``int`` or ``bool``.
-        apart: True if each row of the value depends on no other row.
-        fed: True for feeds, whose comparisons are equal in every precision.
+        row_wise: True if each row of the value depends on no other row.
+        fed: True for feeds, whose comparisons have the same result in every precision.
     """
 
     name: str
     axes: tuple[Axis, ...]
     kind: str = "float"
-    apart: bool = True
+    row_wise: bool = True
     fed: bool = False
 
     @property
@@ -121,7 +121,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Declaration:
-    """Declaration with everything that running it needs."""
+    """Lines of a declaration, and the sizes, feeds and options to run it with."""
 
     seed: int
     lines: tuple[str, ...]
@@ -181,7 +181,7 @@ class Declaration:
 
 
 class Generator:
-    """Generator of one declaration, line by line. ``draw``: a ``random.Random``, or hypothesis's replacement for it."""
+    """Generator of one declaration, line by line. ``draw`` is a ``random.Random``, or hypothesis's equivalent."""
 
     def __init__(self, draw: random.Random, seed: int) -> None:
         self.draw, self.seed = draw, seed
@@ -195,10 +195,10 @@ class Generator:
         self.batch_text = draw.choice(["None", "None", '"batch"', str(self.batch)])
         self.time_text = draw.choice(["None", "None", '"time"', str(self.time)])
         self.streams = True
-        self.states: list[tuple[str, str, Axis, bool]] = []  # (variable, its cell, rows, apart)
+        self.states: list[tuple[str, str, Axis, bool]] = []  # (variable, its cell, rows, row_wise)
         self.rows: Axis = "B"  # batch axis of the current driver
-        self.apart = True  # True if all its inputs have independent rows
-        # separate generator for taps and decoders, so that other declarations keep their draws
+        self.row_wise = True  # True if all inputs of the current driver are row-wise
+        # Taps and decoders were added later. A separate generator preserves the draws of declarations without them.
         self.more = random.Random(f"more of {seed}")
         self.flattens = random.Random(f"flattened of {seed}")
         self.products = random.Random(f"products of {seed}")
@@ -275,7 +275,7 @@ class Generator:
                 memory = self.placeholder((self.rows, self.draw.choice(SIZES)))
             if memory is None:
                 return self.cell(width, 3)
-            self.apart = self.apart and memory.apart
+            self.row_wise = self.row_wise and memory.row_wise
             text, out = f"own.CaptureCell({n}, {memory.name})", n
         elif depth > 2:
             text, out = f"rg.GRUCell({n})", n
@@ -310,7 +310,7 @@ class Generator:
         return name, out
 
     def gate(self) -> str:
-        """Return an activation of the gates, or none."""
+        """Return code of an argument with the activation of gates, or no code."""
         names = ["hard_sigmoid", "hard_sigmoid_keras3", "softsign", "sigmoid"]
         return f', recurrent_activation="{self.gates.choice(names)}"' if self.gates.random() < 0.2 else ""
 
@@ -328,7 +328,7 @@ class Generator:
         return f"rg.LSTMCell({n}{options}{activation})", out
 
     def attention(self, width: int, n: int, depth: int) -> tuple[str, int]:
-        """Return a wrapper that reads a memory of five entries for each row."""
+        """Return code of an attention wrapper over a memory of five entries for each row."""
         memory = self.placeholder(("B", 5, n))
         lengths = self.placeholder(("B",), "int", 5).name if self.chance(0.5) else "None"
         inner, out = self.cell(width + n, depth + 1)
@@ -343,7 +343,7 @@ class Generator:
         return f"rg.AttentionWrapper({inner}, {score}{options})", size
 
     def variant(self, n: int, activation: str, gates: str) -> tuple[str, int]:
-        """Return a cell of ``tf.contrib.rnn``."""
+        """Return code of a cell of ``tf.contrib.rnn``."""
         name = self.draw.choice(
             [
                 "LayerNormBasicLSTM",
@@ -434,7 +434,7 @@ class Generator:
         assert isinstance(width, int)
         options = ", time_major=True" if time_major else ""
         self.streams = self.streams and steps == "T"
-        self.rows, self.apart = rows, sequence.apart and rows == "B"
+        self.rows, self.row_wise = rows, sequence.row_wise and rows == "B"
         if rows in ("B", "T") and steps != "B" and self.chance(0.35):
             lengths = self.some(lambda v: v.fed and v.kind == "int" and v.axes == (rows,) and self.is_lengths(v, steps))
             lengths = lengths or self.placeholder((rows,), "int", steps)
@@ -458,12 +458,12 @@ class Generator:
             options += ", reverse=True"
             self.streams = False
         options += self.initial_state(cell, rows)
-        apart = self.apart
+        row_wise = self.row_wise
         if self.chance(0.1):
             options += f', scope="scope{number}"'
         self.lines.append(f"o{number}, s{number} = rg.dynamic_rnn({cell}, {sequence.name}{options})")
-        self.values.append(Value(f"o{number}", axes, apart=apart))
-        self.last_states(f"s{number}", cell, rows, apart)
+        self.values.append(Value(f"o{number}", axes, row_wise=row_wise))
+        self.last_states(f"s{number}", cell, rows, row_wise)
 
     def mask(self, rows: Axis, steps: Axis, time_major: bool) -> str:
         """Return a mask of running steps: a feed, or a comparison of a feed with 0."""
@@ -487,20 +487,20 @@ class Generator:
             if line.startswith(f"{value.name} = ")
         )
 
-    def last_states(self, name: str, cell: str, rows: Axis, apart: bool) -> None:
-        """Add the final states as values; the cell itself returns their widths."""
+    def last_states(self, name: str, cell: str, rows: Axis, row_wise: bool) -> None:
+        """Add the final states of a driver as values. Their widths are those that the cell declares."""
         probe = Declaration(self.seed, tuple(self.lines), {}, {}, self.batch, self.time, self.dtype)
         nest = probe.run()[name]
-        self.states.append((name, cell, rows, apart))
+        self.states.append((name, cell, rows, row_wise))
         for path, leaf in leaves(nest, name):
-            self.values.append(Value(path, (rows, leaf.width), apart=apart))
+            self.values.append(Value(path, (rows, leaf.width), row_wise=row_wise))
 
     def initial_state(self, cell: str, rows: Axis) -> str:
         if self.chance(0.25) and self.states:  # from an encoder to a decoder of the same kind
-            state, earlier, same, apart = self.draw.choice(self.states)
+            state, earlier, same, row_wise = self.draw.choice(self.states)
             probe = Declaration(self.seed, tuple(self.lines), {}, {}, self.batch, self.time, self.dtype).run()
             if same == rows and _shape_of(probe[earlier].state_size) == _shape_of(probe[cell].state_size):
-                self.apart = self.apart and apart
+                self.row_wise = self.row_wise and row_wise
                 return f", initial_state={state}"
         if self.chance(0.25) and rows in ("B", "T"):
             probe = Declaration(self.seed, tuple(self.lines), {}, {}, self.batch, self.time, self.dtype).run()
@@ -514,17 +514,17 @@ class Generator:
         forward, out_fw = self.cell(width, 1)
         backward, out_bw = self.cell(width, 1)
         backward = self.tapped(backward)
-        apart = self.apart
+        row_wise = self.row_wise
         number = len(self.lines)
         call = f"rg.bidirectional_dynamic_rnn({forward}, {backward}, {sequence.name}{options})"
         self.lines.append(f"(fw{number}, bw{number}), (sf{number}, sb{number}) = {call}")
         for name, out in ((f"fw{number}", out_fw), (f"bw{number}", out_bw)):
-            self.values.append(Value(name, (steps, rows, out) if time_major else (rows, steps, out), apart=apart))
-        self.last_states(f"sf{number}", forward, rows, apart)
-        self.last_states(f"sb{number}", backward, rows, apart)
+            self.values.append(Value(name, (steps, rows, out) if time_major else (rows, steps, out), row_wise=row_wise))
+        self.last_states(f"sf{number}", forward, rows, row_wise)
+        self.last_states(f"sb{number}", backward, rows, row_wise)
         if self.chance(0.6):
             axes: tuple[Axis, ...] = (steps, rows) if time_major else (rows, steps)
-            self.add(f"rg.concat([fw{number}, bw{number}], -1)", (*axes, out_fw + out_bw), apart=apart)
+            self.add(f"rg.concat([fw{number}, bw{number}], -1)", (*axes, out_fw + out_bw), row_wise=row_wise)
 
     def stack_bidirectional(
         self, sequence: Value, width: int, rows: Axis, steps: Axis, options: str, time_major: bool
@@ -536,29 +536,29 @@ class Generator:
             out = pair[0][1] + pair[1][1]
             for listed, (name, _) in zip(cells, pair, strict=True):
                 listed.append(name)
-        number, apart = len(self.lines), self.apart
+        number, row_wise = len(self.lines), self.row_wise
         forward, backward = (", ".join(listed) for listed in cells)
         call = f"rg.stack_bidirectional_dynamic_rnn([{forward}], [{backward}], {sequence.name}{options})"
         self.lines.append(f"o{number}, (s{number}, *_), _ = {call}")
         axes: tuple[Axis, ...] = (steps, rows, out) if time_major else (rows, steps, out)
-        self.values.append(Value(f"o{number}", axes, apart=apart))
-        self.last_states(f"s{number}", cells[0][0], rows, apart)
+        self.values.append(Value(f"o{number}", axes, row_wise=row_wise))
+        self.last_states(f"s{number}", cells[0][0], rows, row_wise)
 
     def static(self, width: int, rows: Axis) -> None:
         wanted = self.some(lambda v: v.kind == "float" and v.axes == (rows, width))
         if wanted is None and rows not in ("B", "T"):
             return
         first = wanted or self.placeholder((rows, width))
-        self.streams, self.apart = False, first.apart and rows == "B"
+        self.streams, self.row_wise = False, first.row_wise and rows == "B"
         cell, out = self.cell(width)
-        apart, number = self.apart, len(self.lines)
+        row_wise, number = self.row_wise, len(self.lines)
         inputs = self.draw.choice(["{0}", "{0}, rg.sin({0})", "{0}, {0} * 0.5, -{0}"]).format(first.name)
         self.lines.append(f"o{number}, s{number} = rg.static_rnn({cell}, [{inputs}])")
-        self.values.append(Value(f"o{number}[-1]", (rows, out), apart=apart))
-        self.last_states(f"s{number}", cell, rows, apart)
+        self.values.append(Value(f"o{number}[-1]", (rows, out), row_wise=row_wise))
+        self.last_states(f"s{number}", cell, rows, row_wise)
 
     def tapped(self, cell: str) -> str:
-        """Return code of the cell, sometimes with taps inside, or wrapped to run several times in each step."""
+        """Return code of a cell, which sometimes has taps, or runs several times in each step."""
         if self.gates.random() < 0.05:
             name, more = f"cell{len(self.lines)}", self.gates.choice(["1", "2", "2, reverse=True"])
             self.lines.append(f"{name} = own.Pondering({cell}, {more})")
@@ -573,7 +573,7 @@ class Generator:
 
     def decode(self) -> None:
         """Add a decoder that feeds its output back."""
-        self.rows, self.apart = "B", True
+        self.rows, self.row_wise = "B", True
         width: int = self.draw.choice(SIZES)
         steps: Axis = self.draw.choice(["T", 1, 2, 5])
         if self.more.random() < 0.4:
@@ -588,7 +588,7 @@ class Generator:
         limit = "None" if read is not None and (steps == "T" or self.chance(0.5)) else str(steps)
         if read is not None:
             options += f", inputs={read.name}"
-            self.apart = self.apart and read.apart
+            self.row_wise = self.row_wise and read.row_wise
         if limit == "T":  # no input determines the number of steps
             limit, steps = "4", 4
         if self.chance(0.35):
@@ -598,15 +598,15 @@ class Generator:
             first = self.add(f'rg.parameter("p{len(self.lines)}", ({width},), dtype="{self.dtype}")', (width,))
             self.values.pop()
         first = first or self.placeholder(("B", width))
-        self.apart = self.apart and first.apart
+        self.row_wise = self.row_wise and first.row_wise
         if self.chance(0.7):
             options += f", stop={self.stop()}"
         following, number = self.following(out, width, read), len(self.lines)
         call = f"rg.dynamic_decode({cell}, {first.name}, {following}, {limit}{options})"
         self.lines.append(f"o{number}, s{number}, n{number} = {call}")
-        self.values.append(Value(f"o{number}", ("B", steps, out), apart=self.apart))
-        self.last_states(f"s{number}", cell, "B", self.apart)
-        self.values.append(Value(f"n{number}", ("B",), "int", apart=self.apart))
+        self.values.append(Value(f"o{number}", ("B", steps, out), row_wise=self.row_wise))
+        self.last_states(f"s{number}", cell, "B", self.row_wise)
+        self.values.append(Value(f"n{number}", ("B",), "int", row_wise=self.row_wise))
 
     def step_inputs(self, steps: Axis) -> Value | None:
         if self.chance(0.5):
@@ -689,14 +689,14 @@ class Generator:
 
     def unary(self) -> None:
         x = self.float_value()
-        self.add(self.draw.choice(UNARY).format(x.name), x.axes, apart=x.apart)
+        self.add(self.draw.choice(UNARY).format(x.name), x.axes, row_wise=x.row_wise)
 
     def binary(self) -> None:
         a = self.float_value()
         b = self.some(lambda v: v.kind == "float" and _broadcast(a.axes, v.axes) == a.axes) or a
         pair = (a, b) if self.chance(0.5) else (b, a)
-        apart = a.apart and b.apart and (b.rank == a.rank or "B" not in b.axes)
-        self.add(self.draw.choice(BINARY).format(*(item.name for item in pair)), a.axes, apart=apart)
+        row_wise = a.row_wise and b.row_wise and (b.rank == a.rank or "B" not in b.axes)
+        self.add(self.draw.choice(BINARY).format(*(item.name for item in pair)), a.axes, row_wise=row_wise)
 
     def reduce(self) -> None:
         x = self.float_value()
@@ -708,7 +708,7 @@ class Generator:
         result = tuple(1 if a in axes else dim for a, dim in enumerate(x.axes) if keep or a not in axes)
         scale = " * 0.25" if kind == "sum" else ""
         text = f"rg.reduce_{kind}({x.name}, {axes[0] if len(axes) == 1 else axes}, keepdims={keep}){scale}"
-        self.add(text, result, apart=x.apart and all(_rowless(x.axes[a]) for a in axes))
+        self.add(text, result, row_wise=x.row_wise and all(_rowless(x.axes[a]) for a in axes))
 
     def along_time(self) -> None:
         x = self.some(lambda v: v.kind == "float" and v.axes[:2] == ("B", "T") and v.rank == 3)
@@ -719,37 +719,39 @@ class Generator:
                 options = self.draw.choice(["", ", exclusive=True", ", reverse=True", ", exclusive=True, reverse=True"])
                 self.streams = self.streams and x.axes[axis] in ("T", 1)
                 self.add(
-                    f"rg.cumsum({x.name}, {axis}{options}) * 0.25", x.axes, apart=x.apart and _rowless(x.axes[axis])
+                    f"rg.cumsum({x.name}, {axis}{options}) * 0.25",
+                    x.axes,
+                    row_wise=x.row_wise and _rowless(x.axes[axis]),
                 )
             return
         if self.chance(0.2):
             lengths = self.placeholder(("B",), "int", "T")
-            self.add(f"rg.reverse_sequence({x.name}, {lengths.name})", x.axes, apart=x.apart)
+            self.add(f"rg.reverse_sequence({x.name}, {lengths.name})", x.axes, row_wise=x.row_wise)
         elif self.chance(0.3):
             self.pool(x)
         elif isinstance(x.width, int):
             self.convolution(x, x.width)
 
     def convolution(self, x: Value, width: int) -> None:
-        n, size, apart = self.draw.choice(SIZES), self.draw.randint(1, 3), self.draw.randint(1, 3)
-        before = self.draw.randint(0, apart * (size - 1))
-        both = f"({before}, {apart * (size - 1) - before})"  # paddings that preserve the number of steps
+        n, size, dilation = self.draw.choice(SIZES), self.draw.randint(1, 3), self.draw.randint(1, 3)
+        before = self.draw.randint(0, dilation * (size - 1))
+        both = f"({before}, {dilation * (size - 1) - before})"  # paddings that preserve the number of steps
         padding = self.draw.choice(['"causal"', '"causal"', '"same"', both])
         stride = self.draw.choice([1, 1, 1, 2, 3])
-        options = f", {padding}" + (f", dilation={apart}" if apart > 1 else "")
+        options = f", {padding}" + (f", dilation={dilation}" if dilation > 1 else "")
         options += f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.3) else ""
         options += ", use_bias=False" if self.chance(0.2) else ""
         options += f", strides={stride}" if stride > 1 else ""
         if self.chance(0.25):
             n, options = width * self.draw.randint(1, 2), f"{options}, groups={width}"
         steps = x.axes[1] if stride == 1 else f"-(-({x.axes[1]})//{stride})"
-        self.add(f"rg.conv1d({x.name}, {n}, {size}{options})", (x.axes[0], steps, n), apart=x.apart)
+        self.add(f"rg.conv1d({x.name}, {n}, {size}{options})", (x.axes[0], steps, n), row_wise=x.row_wise)
 
     def pool(self, x: Value) -> None:
         kind, size, stride = self.draw.choice(["max", "average"]), self.draw.randint(1, 3), self.draw.randint(1, 3)
         steps = x.axes[1] if stride == 1 else f"-(-({x.axes[1]})//{stride})"
         text = f'rg.{kind}_pool1d({x.name}, {size}, {stride}, "same")'
-        self.add(text, (x.axes[0], steps, x.axes[2]), apart=x.apart)
+        self.add(text, (x.axes[0], steps, x.axes[2]), row_wise=x.row_wise)
 
     def random(self) -> None:
         """Add a random op of the training graph."""
@@ -757,12 +759,12 @@ class Generator:
         if not x.rank:
             return
         if self.chance(0.5):
-            self.add(f"rg.dropout({x.name}, {self.keep_prob()})", x.axes, apart=x.apart)
+            self.add(f"rg.dropout({x.name}, {self.keep_prob()})", x.axes, row_wise=x.row_wise)
             return
         noise = self.draw.choice(["rg.random_normal({0}) * 0.1", "{0} * rg.random_uniform({0}, 0.5, 1.5)"])
         inference = self.draw.choice([x.name, "0.5"])
         text = f"rg.by_graph(training={noise.format(x.name)}, inference={inference})"
-        self.add(text, x.axes, apart=x.apart)
+        self.add(text, x.axes, row_wise=x.row_wise)
 
     def softmax(self) -> None:
         x = self.float_value()
@@ -770,12 +772,12 @@ class Generator:
             return
         axis = self.draw.choice([x.rank - 1, x.rank - 1, self.draw.randrange(x.rank)])
         name = self.draw.choice(["softmax", "log_softmax"])
-        self.add(f"rg.{name}({x.name}, {axis})", x.axes, apart=x.apart and _rowless(x.axes[axis]))
+        self.add(f"rg.{name}({x.name}, {axis})", x.axes, row_wise=x.row_wise and _rowless(x.axes[axis]))
 
     def normalise(self) -> None:
         x = self.some(lambda v: v.kind == "float" and v.rank > 0 and isinstance(v.width, int) and v.width > 1)
         if x is not None:
-            self.add(f"rg.layer_norm({x.name}, epsilon=1e-2)", x.axes, apart=x.apart)
+            self.add(f"rg.layer_norm({x.name}, epsilon=1e-2)", x.axes, row_wise=x.row_wise)
 
     def dense(self) -> None:
         x = self.some(lambda v: v.kind == "float" and v.rank > 0 and isinstance(v.width, int))
@@ -784,11 +786,11 @@ class Generator:
         n = self.draw.choice(SIZES)
         if self.chance(0.4):
             assert isinstance(x.width, int)
-            self.add(f"{x.name} @ {self.right_operand(x.width, n)}", (*x.axes[:-1], n), apart=x.apart)
+            self.add(f"{x.name} @ {self.right_operand(x.width, n)}", (*x.axes[:-1], n), row_wise=x.row_wise)
             return
         options = f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.4) else ""
         options += ", use_bias=False" if self.chance(0.2) else ""
-        self.add(f"rg.dense({x.name}, {n}{options})", (*x.axes[:-1], n), apart=x.apart)
+        self.add(f"rg.dense({x.name}, {n}{options})", (*x.axes[:-1], n), row_wise=x.row_wise)
 
     def right_operand(self, depth: int, width: int) -> str:
         """Return a matrix [depth, width]: a parameter, a feed, or computed from one, possibly transposed."""
@@ -817,11 +819,11 @@ class Generator:
         ]
         parts = [a, *(self.draw.choice(matches) for _ in range(self.draw.randint(1, 2)))]
         names = ", ".join(item.name for item in parts)
-        apart = all(item.apart for item in parts) and _rowless(a.axes[axis])
+        row_wise = all(item.row_wise for item in parts) and _rowless(a.axes[axis])
         if self.chance(0.25) and all(item.axes == a.axes for item in parts):
             position = self.draw.randint(0, a.rank)
             axes = (*a.axes[:position], len(parts), *a.axes[position:])
-            self.add(f"rg.stack([{names}], {position})", axes, apart=apart)
+            self.add(f"rg.stack([{names}], {position})", axes, row_wise=row_wise)
             return
         total = _sum([item.axes[axis] for item in parts])
         if self.chance(0.15):
@@ -829,10 +831,10 @@ class Generator:
             self.add(
                 f"rg.tile({a.name}, {times})",
                 (*a.axes[:axis], _sum([a.axes[axis]] * 2), *a.axes[axis + 1 :]),
-                apart=a.apart and _rowless(a.axes[axis]),
+                row_wise=a.row_wise and _rowless(a.axes[axis]),
             )
             return
-        self.add(f"rg.concat([{names}], {axis})", (*a.axes[:axis], total, *a.axes[axis + 1 :]), apart=apart)
+        self.add(f"rg.concat([{names}], {axis})", (*a.axes[:axis], total, *a.axes[axis + 1 :]), row_wise=row_wise)
 
     def cut(self) -> None:
         x = self.some(lambda v: v.kind == "float" and v.rank > 0)
@@ -841,39 +843,39 @@ class Generator:
         axis = self.draw.randrange(x.rank)
         dim = x.axes[axis]
         have = Declaration(0, (), {}, {}, self.batch, self.time, "").size(dim)
-        before, after, apart = x.axes[:axis], x.axes[axis + 1 :], x.apart and _rowless(dim)
+        before, after, row_wise = x.axes[:axis], x.axes[axis + 1 :], x.row_wise and _rowless(dim)
         head = ":, " * axis
         roll = self.draw.random()
         if roll < 0.3:
             index = self.draw.choice([0, -1])
-            self.add(f"{x.name}[{head}{index}]", (*before, *after), apart=apart)
+            self.add(f"{x.name}[{head}{index}]", (*before, *after), row_wise=row_wise)
         elif roll < 0.45:
-            self.add(f"{x.name}[{head}::-1]", x.axes, apart=apart)
+            self.add(f"{x.name}[{head}::-1]", x.axes, row_wise=row_wise)
         elif roll < 0.6 and have > 1:
             bounds = self.draw.choice(["1:", ":-1"])
             new = dim - 1 if isinstance(dim, int) else f"({dim}-1)"
-            self.add(f"{x.name}[{head}{bounds}]", (*before, new, *after), apart=apart)
+            self.add(f"{x.name}[{head}{bounds}]", (*before, new, *after), row_wise=row_wise)
         elif isinstance(dim, str) and roll < 0.8:
             step = self.draw.choice([2, 3, -2])
-            self.add(f"{x.name}[{head}::{step}]", (*before, f"-(-({dim})//{abs(step)})", *after), apart=apart)
+            self.add(f"{x.name}[{head}::{step}]", (*before, f"-(-({dim})//{abs(step)})", *after), row_wise=row_wise)
         elif isinstance(dim, str):
             mode, most = self.draw.choice([("constant", 2), ("edge", 2), ("reflect", have - 1)])
             counts = [self.draw.randint(0, max(0, min(most, 2))) for _ in range(2)]
             new = f"({dim}+{sum(counts)})"
             text = f'rg.pad({x.name}, {{{axis}: ({counts[0]}, {counts[1]})}}, "{mode}")'
-            self.add(text, (*before, new, *after), apart=apart)
+            self.add(text, (*before, new, *after), row_wise=row_wise)
         elif isinstance(dim, int) and dim > 1 and roll < 0.75:
             start = self.draw.randrange(dim)
             stop = self.draw.randint(start + 1, dim)
-            self.add(f"{x.name}[{head}{start}:{stop}]", (*before, stop - start, *after), apart=x.apart)
+            self.add(f"{x.name}[{head}{start}:{stop}]", (*before, stop - start, *after), row_wise=x.row_wise)
         elif isinstance(dim, int) and dim > 1 and roll < 0.85:
-            self.add(f"{x.name}[{head}::2]", (*before, -(-dim // 2), *after), apart=x.apart)
+            self.add(f"{x.name}[{head}::2]", (*before, -(-dim // 2), *after), row_wise=x.row_wise)
         elif isinstance(dim, int) and dim > 1:
             first = self.draw.randint(1, dim - 1)
             number = len(self.lines)
             self.lines.append(f"a{number}, b{number} = rg.split({x.name}, [{first}, {dim - first}], {axis})")
             for name, part in ((f"a{number}", first), (f"b{number}", dim - first)):
-                self.values.append(Value(name, (*before, part, *after), apart=x.apart))
+                self.values.append(Value(name, (*before, part, *after), row_wise=x.row_wise))
 
     def move(self) -> None:
         x = self.float_value()
@@ -881,31 +883,33 @@ class Generator:
         if roll < 0.35 and x.rank > 1:
             order = list(range(x.rank))
             self.draw.shuffle(order)
-            self.add(f"rg.transpose({x.name}, {tuple(order)})", tuple(x.axes[a] for a in order), apart=x.apart)
+            self.add(f"rg.transpose({x.name}, {tuple(order)})", tuple(x.axes[a] for a in order), row_wise=x.row_wise)
         elif roll < 0.5:
             position = self.draw.randint(0, x.rank)
             if x.rank < 5:
                 self.add(
-                    f"rg.expand_dims({x.name}, {position})", (*x.axes[:position], 1, *x.axes[position:]), apart=x.apart
+                    f"rg.expand_dims({x.name}, {position})",
+                    (*x.axes[:position], 1, *x.axes[position:]),
+                    row_wise=x.row_wise,
                 )
         elif roll < 0.6 and 1 in x.axes:
-            self.add(f"rg.squeeze({x.name})", tuple(dim for dim in x.axes if dim != 1), apart=x.apart)
+            self.add(f"rg.squeeze({x.name})", tuple(dim for dim in x.axes if dim != 1), row_wise=x.row_wise)
         elif roll < 0.75 and x.rank >= 2:
             width = x.axes[-1]
             if isinstance(width, int):
                 rows = _product(x.axes[:-1])
-                self.add(f"rg.reshape({x.name}, (-1, {width}))", (rows, width), apart=False)
+                self.add(f"rg.reshape({x.name}, (-1, {width}))", (rows, width), row_wise=False)
         elif x.rank >= 1 and isinstance(x.width, int) and x.width % 3 == 0:
             kept = ", ".join(["None"] * (x.rank - 1))
             self.add(
                 f"rg.reshape({x.name}, ({kept}{', ' if kept else ''}3, {x.width // 3}))",
                 (*x.axes[:-1], 3, x.width // 3),
-                apart=x.apart,
+                row_wise=x.row_wise,
             )
         elif x.rank >= 3 and all(isinstance(dim, int) for dim in x.axes[-2:]):
             width = int(x.axes[-1]) * int(x.axes[-2])
             kept = ", ".join(["None"] * (x.rank - 2))
-            self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), apart=x.apart)
+            self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), row_wise=x.row_wise)
 
     def flatten(self) -> None:
         """Merge rows and steps into one axis, and add a placeholder whose equal size only a call can check."""
@@ -919,7 +923,7 @@ class Generator:
         flat = f"rg.reshape({x.name}, (-1, {x.width}))"
         if kind == "int":
             text = f"rg.sparse_softmax_cross_entropy(rg.reshape({name}, (-1,)), {flat})"
-            self.add(text, (), apart=False)
+            self.add(text, (), row_wise=False)
             return
         other = f"rg.reshape({name}, (-1, 1))"
         text = self.flattens.choice(
@@ -929,7 +933,7 @@ class Generator:
                 f"rg.where({other} > 0, {flat}, 0)",
             ]
         )
-        self.add(text, (_product(x.axes[:2]), x.width), apart=False)
+        self.add(text, (_product(x.axes[:2]), x.width), row_wise=False)
 
     def batch_norm(self) -> None:
         """Add batch normalization, which mixes rows in training, and uses averages in inference."""
@@ -937,10 +941,10 @@ class Generator:
         if x is None:
             return
         options = self.norms.choice(["", "", ", center=False", ", scale=False", ", momentum=0.5"])
-        self.add(f"rg.batch_normalization({x.name}, epsilon=0.1{options})", x.axes, apart=x.apart)
+        self.add(f"rg.batch_normalization({x.name}, epsilon=0.1{options})", x.axes, row_wise=x.row_wise)
 
     def matrices(self) -> None:
-        """Add batched matrix products, such as scores of attention, and ops on them."""
+        """Add batched matrix products, such as scores of attention, and ops on the products."""
         x = self.some(lambda v: v.kind == "float" and v.rank >= 3)
         if x is None:
             return
@@ -951,7 +955,7 @@ class Generator:
         )
         y = alike or x
         order = (*range(x.rank - 2), x.rank - 1, x.rank - 2)
-        apart = x.apart and y.apart and all(map(_rowless, (*x.axes[-2:], *y.axes[-2:])))
+        row_wise = x.row_wise and y.row_wise and all(map(_rowless, (*x.axes[-2:], *y.axes[-2:])))
         score = f"({x.name} @ rg.transpose({y.name}, {order})) * 0.2"
         text, axes = self.products.choice(
             [
@@ -967,7 +971,7 @@ class Generator:
                 ),
             ]
         )
-        self.add(text, axes, apart=apart)
+        self.add(text, axes, row_wise=row_wise)
 
     def integers(self) -> None:
         roll = self.draw.random()
@@ -979,7 +983,7 @@ class Generator:
                     f"rg.argmax({x.name}, {axis})",
                     (*x.axes[:axis], *x.axes[axis + 1 :]),
                     "int",
-                    apart=_rowless(x.axes[axis]),
+                    row_wise=_rowless(x.axes[axis]),
                 )
         elif roll < 0.6:
             axes = self.draw.choice([("B",), ("B", "T"), ("T",)])
@@ -991,28 +995,28 @@ class Generator:
                 self.lines.append(f'p{number} = rg.parameter("p{number}", {shape}, dtype="{self.dtype}")')
                 rows = axes if numbers else (*axes, n)
                 lookup = f"rg.gather(p{number}, {ids.name})" if numbers else f"rg.embedding({ids.name}, p{number})"
-                self.add(lookup, rows, apart="B" in axes)
+                self.add(lookup, rows, row_wise="B" in axes)
             else:
-                self.add(f'rg.one_hot({ids.name}, {depth}, "{self.dtype}")', (*axes, depth), apart="B" in axes)
+                self.add(f'rg.one_hot({ids.name}, {depth}, "{self.dtype}")', (*axes, depth), row_wise="B" in axes)
         elif roll < 0.8:
             x = self.some(lambda v: v.kind == "float" and v.axes[:2] == ("B", "T") and v.rank == 3)
             if x is not None:
                 lengths = self.placeholder(("B",), "int", "T")
-                self.add(f"rg.gather_last({x.name}, {lengths.name})", ("B", x.axes[2]), apart=x.apart)
+                self.add(f"rg.gather_last({x.name}, {lengths.name})", ("B", x.axes[2]), row_wise=x.row_wise)
         else:
             index = self.some(lambda v: v.kind == "int" and v.rank > 0)
             if index is not None:
-                self.add(f'rg.cast({index.name}, "{self.dtype}") * 0.1', index.axes, apart=index.apart)
+                self.add(f'rg.cast({index.name}, "{self.dtype}") * 0.1', index.axes, row_wise=index.row_wise)
 
     def choose(self) -> None:
         x = self.float_value()
         condition = self.some(lambda v: v.fed and v.kind == "float" and _broadcast(x.axes, v.axes) == x.axes)
         if condition is None:
             return
-        apart = x.apart and (condition.rank == x.rank or "B" not in condition.axes)
+        row_wise = x.row_wise and (condition.rank == x.rank or "B" not in condition.axes)
         test = self.draw.choice(["{0} > 0", "{0} <= 0.5", "rg.logical_not({0} < 0)", "rg.not_equal({0}, 0)"])
         chosen = self.draw.choice(["{0}, 0.5", "0, {0}", "{0}, -{0}"]).format(x.name)
-        self.add(f"rg.where({test.format(condition.name)}, {chosen})", x.axes, apart=apart)
+        self.add(f"rg.where({test.format(condition.name)}, {chosen})", x.axes, row_wise=row_wise)
 
     # Losses --------------------------------------------------------------------------------------
 
@@ -1077,7 +1081,7 @@ class Generator:
         if self.taps:
             for _ in range(self.more.randint(1, 2)):
                 seen = self.more.choice([value for value in self.values if not value.fed])
-                self.add(f'rg.tap("seen", {seen.name})', seen.axes, seen.kind, apart=seen.apart)
+                self.add(f'rg.tap("seen", {seen.name})', seen.axes, seen.kind, row_wise=seen.row_wise)
         if self.chance(0.6):
             self.loss()
         results = [value for value in self.values if not value.fed]
@@ -1094,12 +1098,12 @@ class Generator:
 
 
 def declare(seed: int) -> Declaration:
-    """Return the declaration of a seed."""
+    """Return the random declaration of a seed."""
     return Generator(random.Random(seed), seed).declaration()
 
 
 def shrunk(declaration: Declaration, fails: Callable[[Declaration], bool], tries: int = 400) -> Declaration:
-    """Return a subset of the lines that still fails. Lines are removed one at a time, from the last to the first."""
+    """Return a declaration of fewer lines that still fails. Lines are removed one by one from the end."""
     changed = True
     while changed and tries > 0:
         changed = False
@@ -1125,7 +1129,7 @@ def _declares(declaration: Declaration) -> bool:
 
 
 def _broadcast(a: tuple[Axis, ...], b: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
-    """Return the broadcast axes of ``a`` and ``b``, or None. Only 1 broadcasts."""
+    """Return the broadcast axes of ``a`` and ``b``; None if they do not broadcast. Only sizes of 1 broadcast."""
     if len(b) > len(a):
         return None
     tail = a[len(a) - len(b) :]
@@ -1149,7 +1153,7 @@ def _product(axes: tuple[Axis, ...]) -> Axis:
 
 
 def leaves(nest: Any, path: str) -> list[tuple[str, Any]]:
-    """Return (expression, Tensor) of every leaf of a nest."""
+    """Return (expression that selects the leaf from ``path``, leaf) for every leaf of a nest."""
     if isinstance(nest, dict):
         return [leaf for key, item in nest.items() for leaf in leaves(item, f"{path}[{key!r}]")]
     if isinstance(nest, tuple | list):
@@ -1169,7 +1173,7 @@ def _nest_text(sizes: Any, leaf: Callable[[int], str]) -> str:
 
 @dataclass
 class Tally:
-    """Counter of tried declarations, by their contents."""
+    """Counter of the declarations that were run, by the ops and options that they contain."""
 
     counts: dict[str, int] = field(default_factory=dict)
 

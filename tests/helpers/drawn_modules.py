@@ -13,7 +13,7 @@ import torch.nn.functional as F
 """
 EINOPS = "from einops import rearrange\n"
 HEADS = 2
-"""Heads of all blocks."""
+"""Number of heads of blocks with heads."""
 
 
 class Drawn:
@@ -21,8 +21,8 @@ class Drawn:
 
     Attributes:
         is_causal: True if no block reads later steps.
-        closes: True if a block fixes the number of steps.
-        skips_one: True if a block takes another branch for a single step.
+        closes: True if a block requires the number of steps of the example.
+        skips_one: True if a block executes another branch if there is a single step.
     """
 
     def __init__(self, seed: int, with_einops: bool) -> None:
@@ -80,7 +80,15 @@ def module_of(drawn: Drawn, folder: Path, name: str) -> Any:
 
 
 def _loop(d: Drawn, first: str, step: str, emitted: str, joined: str) -> None:
-    """Add a loop over steps. ``first``: initial state. ``step``: lines that read ``u`` and ``h``."""
+    """Add a loop over steps.
+
+    Args:
+        d: Module to which the loop is added.
+        first: Expression of the initial state.
+        step: Lines that compute the new state ``h`` from the step's input ``u`` and the state ``h``.
+        emitted: Expression of the output of a step.
+        joined: Expression of the sequence of outputs.
+    """
     kind = d.draw.choice(("range", "unbind", "transposed"))
     head = {
         "range": "for t in range(x.size(1)):\n    u = x[:, t]",
@@ -89,8 +97,6 @@ def _loop(d: Drawn, first: str, step: str, emitted: str, joined: str) -> None:
     }[kind]
     lines = "\n".join(f"    {line}" for line in step.strip().split("\n"))
     body = f"outputs = []\nh = {first}\n{head}\n{lines}\n    outputs.append({emitted})"
-    if kind == "unbind":
-        body = body.replace("for u in x.unbind(1):\n", "for u in x.unbind(1):\n")
     d.add(f"{body}\nx = {joined}")
 
 
@@ -324,7 +330,7 @@ def _shifted(d: Drawn) -> None:
 
 
 def _turned(d: Drawn) -> None:
-    """Add rotary positions."""
+    """Add rotary position embeddings."""
     d.add(
         f"angle = torch.arange(x.size(1))[:, None] * {d.parameter(d.width // 2)}\na, b = x.chunk(2, -1)\n"
         "x = torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)"

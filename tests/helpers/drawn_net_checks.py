@@ -1,4 +1,4 @@
-"""Comparison of drawn nets with torch: open sizes, values at other sizes, and streams."""
+"""Comparison of drawn nets with torch: which sizes are open, results for other sizes, and streams."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Outcome:
     """Result of a comparison.
 
     Attributes:
-        closed: Lines of the net's report for sizes that torch leaves open.
-        compared: Number of calls whose values were compared.
+        closed: Lines of the net's report about sizes that are fixed in the net, but not in torch.
+        compared: Number of calls whose results were compared.
         streamed: True if a stream was compared.
-        unstreamed: Error of a stream of a causal net.
+        unstreamed: Error that a causal net raises instead of a stream.
     """
 
     closed: list[str] = field(default_factory=list)
@@ -74,7 +74,7 @@ def drawn(seed: int) -> Net:
 
 
 def read(source: Net, folder: Path, seed: int) -> tuple[Any, rg.Net]:
-    """Return the module of a source and its net."""
+    """Write the module of a source, and return the module and the net that ``rg.read_torch`` returns for it."""
     import torch
 
     torch.manual_seed(seed)
@@ -132,7 +132,7 @@ def compare(source: Net, module: Any, net: rg.Net, seed: int) -> Outcome:
 
 
 def _compare(source: Net, actual: Any, wanted: dict[str, np.ndarray], true: dict[str, np.ndarray], what: str) -> None:
-    """Check that values differ from exact ones by little more than torch's own."""
+    """Check that values have an error of little more than torch's, compared with ``truth`` in float64."""
     assert actual.keys() == wanted.keys(), what
     for name, array in wanted.items():
         assert (actual[name].shape, actual[name].dtype) == (array.shape, array.dtype), (

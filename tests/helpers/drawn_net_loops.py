@@ -83,7 +83,7 @@ def loop(d: Net, first: str, step: str, emitted: str, width: int) -> None:
 
 
 def first_of(d: Net, *shape: int) -> str:
-    """Return an expression of an initial state with these sizes after the batch."""
+    """Return an expression of an initial state [batch, *shape]."""
     sizes = ", ".join(map(str, shape))
     rows = d.one("x.size(0)", "x.shape[0]", "len(x)")
     match d.one("zeros", "zeros", "zeros", "ones", "learned", "repeated", "full", "like", "computed"):
@@ -235,7 +235,7 @@ def _two_back(d: Net) -> None:
 
 
 def _counted(d: Net) -> None:
-    """Add a loop that reads the number of its step."""
+    """Add a loop whose steps read the step number."""
     n = d.width
     places = d.parameter(64, n)
     d.add(
@@ -254,7 +254,7 @@ def _counted(d: Net) -> None:
 
 
 def _both_ways(d: Net) -> None:
-    """Add a loop forth and a loop back."""
+    """Add a loop from the first to the last step, and a loop back."""
     n = d.next_width()
     a, b = d.layer(f"nn.GRUCell({d.width}, {n})"), d.layer(f"nn.GRUCell({d.width}, {n})")
     zeros = d.zeros("x.size(0)", n)
@@ -268,7 +268,7 @@ def _both_ways(d: Net) -> None:
 
 
 def _fed_back(d: Net) -> None:
-    """Add a loop whose cell reads its own last output."""
+    """Add a loop whose cell reads the output of the step before."""
     n = d.next_width()
     cell, out = d.layer(f"nn.LSTMCell({d.width + 3}, {n})"), d.linear(n, 3)
     zeros = d.zeros("x.size(0)", n)
@@ -278,7 +278,7 @@ def _fed_back(d: Net) -> None:
 
 
 def _stabilised(d: Net) -> None:
-    """Add a loop with exponential gates, whose state holds the maximum of their logarithms."""
+    """Add a loop with exponential gates, whose state contains the maximum of the gates' logarithms."""
     n = d.next_width()
     w = d.linear(d.width, 4 * n)
     step = (
@@ -303,7 +303,7 @@ def _oscillating(d: Net) -> None:
 
 
 def _solved(d: Net) -> None:
-    """Add a loop with a solver of several rounds in each step."""
+    """Add a loop whose steps integrate a differential equation in several rounds."""
     n = d.next_width()
     w, tau = d.linear(d.width + n, n), d.parameter(n)
     step = d.one(
@@ -315,7 +315,7 @@ def _solved(d: Net) -> None:
 
 
 def _every_other(d: Net) -> None:
-    """Add a loop whose steps alternate."""
+    """Add a loop that alternates between two cells."""
     n = d.next_width()
     a, b = d.layer(f"nn.GRUCell({d.width}, {n})"), d.layer(f"nn.GRUCell({d.width}, {n})")
     d.add(

@@ -7,7 +7,7 @@ from drawn_nets import HEADS, Net
 
 
 def _matrix(d: Net) -> None:
-    """Add a loop whose state is a matrix of each head: linear attention, retention or a delta rule."""
+    """Add a loop whose state is a matrix for each head: linear attention, retention or a delta rule."""
     n, k = d.next_width(), 3
     e = n // HEADS
     wk, wq, wv, wb = (
@@ -37,7 +37,7 @@ def _matrix(d: Net) -> None:
 
 
 def _selective(d: Net) -> None:
-    """Add a loop of a selective state space with a state of each channel."""
+    """Add a loop of a selective state space, which has a state for each channel."""
     n, s = d.width, 3
     wd, wb, a = d.linear(n, n), d.linear(n, 2 * s), d.parameter(n, s)
     step = (

@@ -168,7 +168,7 @@ def _temporal_block(d: Net) -> None:
 
 
 def _resampled(d: Net) -> None:
-    """Add a part at a lower rate."""
+    """Add a part that resamples or pools along time."""
     n = d.width
     down, up = (
         d.layer(f"nn.Conv1d({n}, {n}, 3, stride=2, padding=1)"),

@@ -19,11 +19,11 @@ from einops.layers.torch import Rearrange, Reduce
 """
 WIDTHS = (4, 6, 8)
 HEADS = 2
-"""Heads of all parts; every width is a multiple."""
+"""Number of heads of parts with heads. Every width is a multiple of it."""
 IDS = 11
-"""Words of embeddings."""
+"""Number of words of embeddings."""
 HEIGHT = 12
-"""Rows of pictures."""
+"""Height of pictures in pixels."""
 INDENT = "    "
 
 
@@ -31,11 +31,11 @@ class Net:
     """Source of a module whose parts map ``x`` [batch, time, width].
 
     Attributes:
-        draw: Random numbers.
-        width: Width of ``x``.
+        draw: Random number generator.
+        width: Width of ``x`` after the parts so far.
         is_double: True for float64.
-        form: Kind of the module's inputs.
-        skips: Numbers of steps for which the module takes another branch than for the example.
+        form: Name of the kind of inputs, a key of ``_FORMS``.
+        skips: Numbers of steps for which the module executes another branch than for the example.
     """
 
     def __init__(self, seed: int, parts: Sequence[Callable[[Net], None]], with_einops: bool = True) -> None:
@@ -71,7 +71,7 @@ class Net:
         self.add(f"x = {self.layer(f'{name}()')}(x)")
 
     def one(self, *texts: str) -> str:
-        """Draw one of several texts."""
+        """Return one of several texts at random."""
         return self.draw.choice(texts)
 
     def layer(self, text: str) -> str:
@@ -95,11 +95,11 @@ class Net:
         return self.draw.choice(WIDTHS)
 
     def like(self) -> str:
-        """Return options that give a new tensor the dtype of ``x``."""
+        """Return code of options with which a new tensor has the dtype of ``x``."""
         return self.one(*([] if self.is_double else ["", ""]), ", dtype=x.dtype", ", device=x.device, dtype=x.dtype")
 
     def zeros(self, *sizes: object) -> str:
-        """Return a call that creates zeros with the batch of ``x`` as the first of these sizes."""
+        """Return code that creates zeros of these sizes, the first of which is the batch size of ``x``."""
         text = ", ".join(map(str, sizes))
         return self.one(
             f"torch.zeros({text}{self.like()})", f"x.new_zeros({text})", f"torch.zeros(({text}){self.like()})"
@@ -112,7 +112,7 @@ class Net:
         return "\n\n".join([imports, *self.classes, _class("Drawn", self.inits, self.head, self.lines)])
 
     def module(self, folder: Path, name: str) -> Any:
-        """Write the file, import it, and create the module. Normalizations have statistics."""
+        """Write the file, import it, and create the module. Batch normalizations get random statistics."""
         import torch
 
         module = module_of(self, folder, name)
@@ -124,7 +124,7 @@ class Net:
         return module.double() if self.is_double else module
 
     def arguments(self, rows: int, steps: int, seed: int) -> tuple[Any, ...]:
-        """Return arguments of ``forward``. ``steps``: size of the axis of time; of pictures, a quarter of the width."""
+        """Return arguments of ``forward``. ``steps`` is the size of the time axis; a picture is 4 times as wide."""
         import torch
 
         generator = torch.Generator().manual_seed(seed)

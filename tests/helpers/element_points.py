@@ -12,13 +12,16 @@ _LARGE = (20, 80, 88.5, 89.2, 100, 300, 1e5, 1e10, 1e20, 1e30, 3.4028235e38, mat
 
 
 def signed_points(*without: float) -> np.ndarray:
-    """Return float32 numbers of both signs: zeros, small and large ones, infinities, NaN; some magnitudes left out."""
+    """Return float32 numbers of both signs: zeros, small and large numbers, infinities, and NaN.
+
+    Numbers of the magnitudes ``without`` are left out.
+    """
     magnitudes = [item for item in (*_SMALL, *_LARGE) if item not in without]
     return np.array(magnitudes + [-item for item in magnitudes], np.float32)
 
 
 def are_near(actual: Any, wanted: Any, relative: float, absolute: float) -> np.ndarray:
-    """Return a mask of the values that are equal, both NaN, or floats within an error."""
+    """Return a mask of the values that are equal, are both NaN, or differ by an allowed error."""
     with np.errstate(invalid="ignore"):
         near = (actual == wanted) | (np.isnan(actual) & np.isnan(wanted))
         if wanted.dtype.kind == "f":

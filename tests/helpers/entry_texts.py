@@ -3,9 +3,10 @@
     python tests/helpers/entry_texts.py compare CHECKOUT [--seeds N]    this checkout's text with another's
     python tests/helpers/entry_texts.py write FILE [--seeds N]          as JSON: {entry: its modules}
 
-Nets come from the generators of the random tests, and from a list of what these don't draw: targets, narrow weights,
-threads that share work, trainers, exports. Only public names are used, and the text is intercepted on its way to LLVM:
-the other checkout may be older and have other rooms. Only exports are compiled, and their files are compared, too.
+Nets come from the generators of the random tests, and from a list of features that the generators lack: targets, narrow
+weights, threads that share work, trainers, exports. Only public names are used, and the text is intercepted on its way
+to LLVM, because the other checkout may be older and have other packages. Only exports are compiled; their files are
+compared, too.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ Texts = dict[str, list[str]]
 
 
 _COMMENT = re.compile(r"(?m)^ *;.*\n")
-"""Comment line, such as one of the script."""
+"""Comment line of LLVM text, such as a line of the script."""
 
 
 class _TakenError(BaseException):
@@ -57,7 +58,7 @@ class _TakenError(BaseException):
 
 @contextmanager
 def _text_taken(texts: list[str], to_the_end: bool) -> Iterator[None]:
-    """Record every text for LLVM. ``to_the_end``: also compile it and finish the call."""
+    """Record every text for LLVM in ``texts``. With ``to_the_end``, also compile the text and finish the call."""
     original = llvm.parse_assembly
 
     def parse(text: str, *arguments: Any) -> Any:
@@ -80,7 +81,7 @@ def _text_taken(texts: list[str], to_the_end: bool) -> Iterator[None]:
 
 
 def drawn(name: str, declaration: Declaration) -> Iterator[Entry]:
-    """Yield every kind of call of a declaration."""
+    """Yield (name, call) for every kind of call of a declaration."""
     for kind in ("inference", "training", "gradients", "evaluate", "trainer", "stream", "process"):
 
         def call(kind: str = kind) -> None:
@@ -225,7 +226,7 @@ def texts_with(checkout: Path, seeds: int) -> Texts:
 
 
 def difference(here: Texts, there: Texts) -> str:
-    """Return a description of the entries that differ, with the first difference; empty if none."""
+    """Return a description of the entries that differ, with the first difference; empty if all are equal."""
     lines = [f"{name}: {'gone' if name in there else 'new'}" for name in sorted(here.keys() ^ there.keys())]
     differ = [name for name in here.keys() & there.keys() if here[name] != there[name]]
     lines += [f"{name}: differs" for name in sorted(differ)]

@@ -1,4 +1,4 @@
-"""C programs of examples, run with files that the examples wrote, have the results of Python."""
+"""Checks that the C programs of examples, run with files that the examples wrote, have Python's results."""
 
 from __future__ import annotations
 

@@ -204,13 +204,13 @@ for (const label of labels)
   }
 return { poor, overlaps, count: texts.length, pictured: frames.length };
 """
-"""Script that returns visible texts with a contrast below WCAG's level AA, and texts of pictures that overlap others or
-foreign boxes.
+"""Script that finds visible texts with a contrast below WCAG's level AA, and texts of pictures that overlap other texts
+or other boxes.
 """
 
 
 def check_legible(browser: Browser) -> dict[str, Any]:
-    """Check that visible texts are legible and do not overlap. Return numbers of texts."""
+    """Check that visible texts are legible and do not overlap. Return the script's result, with numbers of texts."""
     seen: dict[str, Any] = browser.run(LEGIBILITY)
     assert seen["poor"] == []
     assert seen["overlaps"] == []

@@ -40,7 +40,7 @@ def aligned(count: int) -> np.ndarray:
 class Instance:
     """One instance of a net that ``export`` wrote to a directory, used as C would use it.
 
-    ``odd``: offset of its memory from a cache line, in bytes.
+    ``odd`` is the offset of the instance's memory from a cache line, in bytes.
     """
 
     def __init__(
@@ -81,7 +81,10 @@ class Instance:
         return results
 
     def step_rows(self, states: np.ndarray, rows: list[int], **feeds: Any) -> dict[str, np.ndarray]:
-        """Step these rows of a table. Feeds and results have a leading axis of rows; None is a null pointer."""
+        """Step the instances ``rows`` of a table of states. Feeds and results have a first axis of rows.
+
+        A feed of None is a null pointer.
+        """
         many = [{**port, "shape": [len(rows), *port["shape"]]} for port in self.about["inputs"]]
         inputs: list[np.ndarray | None] = []
         for port in many:
@@ -174,7 +177,7 @@ class Sequence:
         return tuple(dim if isinstance(dim, int) else evaluate(parse_dim(dim), sizes) for dim in port["shape"])
 
     def sizes_of(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
-        """Return sizes by the axes of feeds; 1 for sizes without a feed."""
+        """Return the symbolic sizes of a call from the shapes of feeds; 1 for sizes that no feed has."""
         values = {size["name"]: size.get("fixed", 1) for size in self.about["sizes"]}
         for port in self.about["inputs"]:
             if port["name"] in feeds:
@@ -230,7 +233,7 @@ def pointer(array: np.ndarray | None) -> int | None:
 
 
 def flat(result: Any) -> dict[str, np.ndarray]:
-    """Return a Result's arrays by the names of an exported net."""
+    """Return the arrays of a ``Result`` by the names that an exported net has for them."""
     return dict(paths(dict(result)))
 
 

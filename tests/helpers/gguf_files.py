@@ -26,7 +26,7 @@ distribution of a vector.
 
 @dataclass
 class File:
-    """Bytes of a file, and its dequantized tensors."""
+    """GGUF file: its bytes, and its tensors after dequantization."""
 
     data: bytes
     arrays: dict[str, np.ndarray]
@@ -45,11 +45,11 @@ def gguf_file(
 
     Args:
         architecture: One of ``NETS``.
-        kind: Type of matrices.
-        seed: Seed of the numbers.
-        kinds: Types of tensors, by name, in place of ``kind``.
-        change: Function that changes the metadata and the numbers before they are written.
-        is_tied: Mamba's last product shares the table of the embedding.
+        kind: GGUF type of matrices, such as ``Q8_0``.
+        seed: Seed of the weights.
+        kinds: GGUF types of single tensors, by name, in place of ``kind``.
+        change: Function that changes the metadata and the weights before they are written.
+        is_tied: True if Mamba's last product shares the table of the embedding.
     """
     facts, tensors = NETS[architecture]
     generator = np.random.default_rng(seed)

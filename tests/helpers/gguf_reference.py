@@ -26,7 +26,7 @@ def silu(x: Array) -> Array:
 
 
 class _Net:
-    """State of one sequence. ``memory`` has values for the next step, by name."""
+    """Model with the state of one sequence. ``memory`` has values for the next step, by name."""
 
     def __init__(self, file: File, architecture: str) -> None:
         self.w = {name.removesuffix(".weight"): array for name, array in file.arrays.items()}

@@ -1,4 +1,4 @@
-"""Expected texts in files, without comments."""
+"""Type of checks of golden files, and printed IR without comments."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Memory between two protected pages, and programs whose arrays all lie in such memory.
 
-Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start``, the side
-of an array next to the protected page, and the names of cases. Prints ``ok NAME`` after each.
+Run as a script, in a process of its own, because one access out of bounds is a crash. Arguments: ``end`` or ``start``,
+the side of an array that is next to a protected page, and the names of cases. Prints ``ok NAME`` after each case.
 """
 
 from __future__ import annotations
@@ -241,9 +241,7 @@ def flattened(guard: Guard, size: int) -> None:
 
 
 def edges(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Run rows that end where an array ends, read in several ways: as a product's start, transposed, permuted, and
-    converted to narrower numbers.
-    """
+    """Run reads of rows that end where an array ends: by products, transposed, permuted, and converted to int32."""
     x, ids = rg.placeholder("x", (None, size), dtype), rg.placeholder("ids", (size,), "int64")
     square, table = rg.parameter("square", (size, size), dtype=dtype), rg.parameter("table", (size, 5), dtype=dtype)
     residual = rg.tanh(x @ square + x) @ square
@@ -279,7 +277,7 @@ def matrices(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Run convolutions over the edges of feeds, with and without strides, and pools of them."""
+    """Run convolutions over the edges of feeds, with and without strides, and pools of their results."""
     x = rg.placeholder("x", (None, None, size), dtype)
     front = rg.conv1d(x, size, 3, "same", strides=2) + rg.conv1d(x, size, 2, dilation=2, groups=size, strides=2)
     outputs = {
@@ -295,7 +293,7 @@ def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def late(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Run streams that store past inputs, take several entries for each step, and have a delay."""
+    """Run streams that store past inputs, read several entries for each step, and have a delay."""
     x = rg.placeholder("x", (None, None, size), dtype)
     front = rg.conv1d(x, size, 4, (1, 2), strides=2) + rg.dense(x[:, ::2], size, name="beside")
     outputs = {

@@ -1,8 +1,8 @@
 """Execution of random graphs as stored programs, between guard pages, and comparison with the interpreter.
 
-Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start`` (the side
-of an array next to the guard), the first number, the number of graphs, and ``empty`` for open sizes of 0. Prints ``ok
-NUMBER WHAT`` after each, and each problem as a line that begins with ``found``.
+Run as a script, in a process of its own, because one access out of bounds is a crash. Arguments: ``end`` or ``start``
+(the side of an array that is next to a guard page), the first seed, the number of graphs, and ``empty`` for symbolic
+sizes of 0. Prints ``ok SEED WHAT`` after each graph, and each problem as a line that begins with ``found``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rnngraph.support.errors import VerifyError
 
 
 def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return files that an attacker would write in place of a program's."""
+    """Return the files of a saved program with a graph that an attacker could have written."""
     constants: dict[str, np.ndarray] = {}
     document = json.loads(template["declaration.json"])
     outputs = [name for name, _ in hostile.graph.outputs]
@@ -92,12 +92,12 @@ def _close(ours: np.ndarray, theirs: np.ndarray, wide: np.ndarray) -> bool:
 
 
 class Run:
-    """One graph as a program. ``found``: problems. ``notes``: refusals and their reasons."""
+    """Execution of one graph as a program. ``found`` lists problems, ``notes`` refusals with their reasons."""
 
     def __init__(
         self, copy: Callable[[Any], np.ndarray], hostile: Hostile, files: Mapping[str, bytes], threads: int = 1
     ) -> None:
-        """Initialise from files. ``copy`` moves arrays to the memory from which native code reads them."""
+        """Load the program from files. ``copy`` copies a feed to guarded memory."""
         self.hostile = hostile
         self.found: list[str] = []
         self.notes: list[str] = []

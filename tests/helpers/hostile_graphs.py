@@ -39,7 +39,7 @@ UNARY = (
 BINARY = ("add", "sub", "mul", "maximum", "minimum", "straight_through")
 ROUNDED = ("div", "power")
 JUMPING = {"float": ("fmod", "copysign"), "int": ("fmod", "div", "power")}
-"""Discontinuous ops, whose operands must be exact; their results are exact."""
+"""Discontinuous ops. Their operands must be exact, so that rounding errors change no result; results are exact."""
 COMPARISONS = ("less", "less_equal", "equal", "not_equal")
 SPARSE = (8, 9, 16, 17, 33)
 """Sizes of weights with blocks of zeros."""
@@ -81,7 +81,7 @@ class Draw:
         return size(self.one(NAMES)) * (size(self.one(NAMES)) if self.chance(0.5) else 2)
 
     def fed_dim(self) -> Dim:
-        """Return an input's size, rarely one that can't be solved for. Zero becomes 1."""
+        """Return the size of an input's axis, rarely a size whose symbol can't be solved for. 0 becomes 1."""
         dim = self.dim() if self.chance(0.05) else size(self.one(NAMES)) if self.chance(0.6) else int(self.one(FIXED))
         return dim or 1
 
@@ -93,7 +93,7 @@ class Draw:
         return float(np.prod(np.maximum(counts, 1), dtype=float)) * self.steps <= LARGEST
 
     def pick(self, wanted: Callable[[Node], bool]) -> Node:
-        """Return one of the values, preferably a later one. Raise ``LookupError`` if none matches."""
+        """Return a value for which ``wanted`` is True, preferably a late one. Raise ``LookupError`` if none matches."""
         matching = [node for node in self.values if wanted(node)]
         if not matching:
             raise LookupError("no such value")
@@ -105,7 +105,7 @@ class Draw:
     # Nodes ---------------------------------------------------------------------------------------
 
     def node(self, op: str, *operands: Node, exact: bool = False, **attributes: Any) -> Node:
-        """Return a node with a line of its own that is small enough at the sizes of the call."""
+        """Return a node with a source line of its own. Raise ``ValueError`` if its value is larger than ``LARGEST``."""
         self.line[0] += 1
         made = make(op, *operands, where=Where("hostile.py", self.line[0]), name=f"v{self.line[0]}", **attributes)
         if isinstance(made.type, TensorType):
@@ -471,7 +471,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Hostile:
-    """Graph with its feeds."""
+    """Random graph with feeds and parameters."""
 
     seed: int
     graph: Graph
@@ -480,11 +480,11 @@ class Hostile:
 
 
 def draw(seed: int, is_empty: bool = False) -> Hostile:
-    """Return the graph with this number.
+    """Return the random graph of a seed.
 
     Args:
-        seed: Number of the graph.
-        is_empty: True if at least one of its open sizes is 0.
+        seed: Seed of the graph.
+        is_empty: True if at least one symbolic size is to be 0.
     """
     rng = np.random.default_rng(seed)
     sizes = {name: int(rng.choice((1, 2, 3, 5, 9, 1, 2, 3, 5, 9, 0))) for name in NAMES}

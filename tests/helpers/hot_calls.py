@@ -1,4 +1,4 @@
-"""Calls that are repeated until machine code runs them, and checks that no Python function ran."""
+"""Repetition of calls until machine code runs them directly, and checks that no Python function ran."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ TIMES = CALLS_UNTIL_DIRECT + 2 * CALLS_UNTIL_RENEWED
 
 
 def heated(call: Callable[[], object]) -> None:
-    """Repeat a call until the next ones may be direct."""
+    """Repeat a call until later calls may be direct."""
     for _ in range(TIMES):
         call()
 
 
 def frames(call: Callable[[], object]) -> int:
-    """Return the number of Python functions that a call enters: a minimum, as the garbage collector may add some."""
+    """Return the number of Python functions that a call enters: the minimum of several calls.
+
+    The garbage collector may add functions to a call.
+    """
     results: list[int] = []
 
     def count(frame: Any, event: str, argument: Any) -> None:
@@ -42,7 +45,7 @@ def frames(call: Callable[[], object]) -> int:
 
 @contextmanager
 def direct_only() -> Iterator[list[str]]:
-    """Check that Python runs no call within this block; the list records those that it did."""
+    """Check that Python runs no call within the block. The list records calls that Python ran."""
     ran: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for owner in (Runner, CallCache):

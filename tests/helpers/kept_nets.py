@@ -1,4 +1,4 @@
-"""Nets with states as inputs and outputs, and calls that pass the states themselves."""
+"""Nets with states as inputs and outputs, and calls that pass states from call to call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def partly_kept() -> Net:
 
 
 def behind_a_convolution() -> Net:
-    """Return a GRU with an outer state after a convolution over three inputs, which a stream stores, too."""
+    """Return a convolution over three steps, and a GRU whose state is an input. A stream stores the steps, too."""
     x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (1, None, 7))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(7), rg.conv1d(x, 6, 3), initial_state=h[0])
     return {"y": rg.dense(outputs, 3), "hn": state[None]}, {"hn": "h"}
@@ -57,7 +57,7 @@ SEQUENCES: Mapping[str, tuple[Callable[[], Net], int]] = {
     "partly kept": (partly_kept, 1),
     "behind a convolution": (behind_a_convolution, 1),
 }
-"""Nets over sequences, and the time axis of their inputs and outputs."""
+"""By name: function that returns a net over sequences, and the time axis of its inputs and outputs."""
 
 
 def one_step() -> Net:
@@ -95,7 +95,7 @@ STEPS: Mapping[str, tuple[Callable[[], Net], tuple[int, ...]]] = {
     "time of one": (time_of_one, (1, 5)),
     "restarts": (restarts, (4, 5)),
 }
-"""Nets whose calls are single steps, and the shape of a row's input."""
+"""By name: function that returns a net whose calls are single steps, and the shape of a row's input."""
 
 
 def compiled(net: Net) -> rg.Program:

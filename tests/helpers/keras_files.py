@@ -1,4 +1,4 @@
-"""The files that tests/fixtures/generate_keras.py wrote, and modified copies."""
+"""Access to the files that tests/fixtures/generate_keras.py wrote, and to modified copies."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def rewritten(data: bytes, change: Callable[[h5py.File], None]) -> bytes:
 
 
 def changed_within(name: str, seed: int) -> bytes:
-    """Return a file with one change: anywhere, or within a member of an archive, with a valid checksum."""
+    """Return a file with one random change: anywhere, or within an archive's member, with a valid checksum."""
     data = data_of(name)
     if data[:2] != b"PK" or seed % 4 == 0:
         return changed(data, seed)

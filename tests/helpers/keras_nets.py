@@ -15,7 +15,7 @@ Draw = np.random.Generator
 
 
 class RandomNet:
-    """Random net. ``keras``: the module, Keras 3 or ``tf_keras``."""
+    """Random net. ``keras`` is the module Keras 3 or ``tf_keras``."""
 
     def __init__(self, keras: Any, seed: int) -> None:
         self.keras, self.layers, self.draw = keras, keras.layers, np.random.default_rng(seed)
@@ -110,7 +110,7 @@ class RandomNet:
         return self.layers.DepthwiseConv1D(self.pick(1, 3), padding=padding, depth_multiplier=self.pick(1, 2))
 
     def spread(self) -> Any:
-        """Return a layer that increases the number of steps, or normalises over all of them."""
+        """Return a layer that increases the number of steps, or normalises over all steps."""
         if self.chance(0.3):
             return self.layers.GroupNormalization(-1, center=self.chance(0.7), scale=self.chance(0.7))
         options: dict[str, Any] = {"padding": self.pick("valid", "same"), "use_bias": self.chance(0.7)}

@@ -13,8 +13,8 @@ class WideNet(RandomNet):
     """Random net with rarer options.
 
     Attributes:
-        others: Further outputs, such as states.
-        pieces: Single layers and operations that were drawn, for a report.
+        others: Outputs in addition to the last layer's, such as states.
+        pieces: Names of the layers and operations that were drawn, for a report.
     """
 
     def __init__(self, keras: Any, seed: int) -> None:
@@ -60,7 +60,7 @@ class WideNet(RandomNet):
         return options
 
     def layer_options(self) -> dict[str, Any]:
-        """Return options of recurrent layers that cells lack."""
+        """Return options that recurrent layers have and cells lack."""
         options = self.common()
         if self.steps and self.chance(0.2):
             options["unroll"] = True
@@ -144,7 +144,7 @@ class WideNet(RandomNet):
         return y[0] if state else y
 
     def all_directions(self, x: Any) -> Any:
-        """Apply bidirectional layers whose states initialise others."""
+        """Apply bidirectional layers that start from the final states of other layers."""
         kind, units = self.kind(), self.size()
         first = self.layers.Bidirectional(self.plain(kind, units, return_sequences=True, return_state=True))
         y, *states = first(x)
@@ -185,7 +185,7 @@ class WideNet(RandomNet):
         return layer(x, mask=mask)
 
     def masked_again(self, x: Any) -> Any:
-        """Pad with zeros at the beginning or the end, and mask them."""
+        """Pad with zeros at the beginning or the end, and mask the zeros."""
         y = self.layers.ZeroPadding1D(self.pick(1, (2, 0), (0, 3)))(x)
         return self.recurrent()(self.layers.Masking(0.0)(y))
 
@@ -208,7 +208,7 @@ class WideNet(RandomNet):
         return layers.TimeDistributed(layers.Flatten())(y) if len(y.shape) == 4 else y
 
     def of_each_step(self, x: Any) -> Any:
-        """Treat each step as a short sequence."""
+        """Apply layers to each step as a sequence whose steps are the step's units."""
         layers, width = self.layers, x.shape[-1]
         y = layers.TimeDistributed(layers.Reshape((width, 1)))(x)
         inner = self.pick(

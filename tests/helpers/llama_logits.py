@@ -9,7 +9,7 @@ import numpy as np
 
 
 def llama_logits(data: bytes, ids: np.ndarray, by_steps: bool = False) -> np.ndarray:
-    """Return the logits [steps, vocabulary] of ids [steps]. ``by_steps``: one token for each call, as in decoding."""
+    """Return the logits [steps, vocabulary] of ids [steps]. ``by_steps`` evaluates one token per call."""
     from llama_cpp import Llama
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,14 @@
 """Script of each process of ``test_mpi.py``: ``python mpi_training.py TASK FOLDER``. Rank 0 writes the results.
 
-Tasks: ``steps`` of all nets in several forms; ``fits`` with windows, validation, early stopping and callbacks, the
-second half of one with another number of processes; ``wrong``: refusals; ``stopped``: a Ctrl-C of one process;
-``long``: a fit with a checkpoint at each update, to be killed; ``leaves``: a script that ends before the others, in the
-way of a third argument.
+Tasks:
+
+- ``steps``: steps of all nets in several forms.
+- ``fits``: fits with windows, validation, early stopping and callbacks. Half of one fit runs with another number of
+  processes.
+- ``wrong``: errors for wrong arguments.
+- ``stopped``: Ctrl-C of one process.
+- ``long``: a fit with a checkpoint at each update, to be killed.
+- ``leaves``: a process that ends before the others, as a third argument says.
 """
 
 from __future__ import annotations
@@ -135,7 +140,7 @@ def wrong(folder: Path) -> dict[str, Any]:
 
 
 def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[str, Any]:
-    """Run errors that happen on rank 1 alone, or on rank 0 alone, while the others continue."""
+    """Return the errors of all ranks if only rank 1, or only rank 0, makes a mistake."""
     rank, mine = WORLD.Get_rank(), examples(sharded_nets.classifier)
 
     def trainer(**options: Any) -> rg.Trainer:

@@ -20,8 +20,9 @@ def call_native(
     sizes: Mapping[str, int],
     results: Sequence[np.ndarray] | None = None,
 ) -> Arrays:
-    """Return the outputs by name. ``weights``: a program's, packed ones, or by name. ``results``: memory for the
-    outputs.
+    """Return the outputs of an entry by name.
+
+    ``weights`` are a program's parameters, packed weights, or arrays by name. ``results`` is memory for outputs.
     """
     if isinstance(weights, Parameters):
         weights = entry.weights(weights)

@@ -19,7 +19,7 @@ def undefined_symbols(binary: bytes) -> list[str]:
 
 
 def processor(binary: bytes) -> str:
-    """Return the file format and the format's number of the processor, as text."""
+    """Return the file format and the processor number in that format, as text."""
     if binary[:4] == b"\x7fELF":
         return f"ELF{32 * binary[4]} {_number(binary, 18, 2)}"
     if binary[:4] == b"\xcf\xfa\xed\xfe":
@@ -77,7 +77,7 @@ def _mach_o(binary: bytes) -> Iterator[str]:
             table, count, strings = (_number(binary, command + offset, 4) for offset in (8, 12, 16))
             for symbol in range(table, table + 16 * count, 16):
                 flags = binary[symbol + 4]
-                if not flags & 0xE0 and not flags & 0x0E and flags & 1:  # no debugging symbol, undefined, external
+                if not flags & 0xE0 and not flags & 0x0E and flags & 1:  # undefined and external, not for debugging
                     yield _text(binary, strings + _number(binary, symbol, 4))
         command += size
 

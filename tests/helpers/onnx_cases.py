@@ -1,4 +1,4 @@
-"""onnx's own tests of its operators, and the outcome of ``rg.read_onnx`` for one of them."""
+"""Tests of operators that the package onnx contains, and their outcome with ``rg.read_onnx``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import rnngraph as rg
 
 
 def cases_of(*modules: str) -> list[Any]:
-    """Return the cases that these of onnx's modules declare. Importing a module adds its cases to one list."""
+    """Return the cases that some of onnx's modules declare. Importing a module adds its cases to a list."""
     from onnx.backend.test.case import node
 
     for name in modules:

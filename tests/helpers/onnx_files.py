@@ -46,7 +46,7 @@ def attributes(node: Any) -> dict[str, Any]:
 
 
 def inputs_of(model: Any, feeds: Mapping[str, Any]) -> Arrays:
-    """Return those of the feeds that a file has as inputs."""
+    """Return the feeds that are inputs of a file, by name."""
     return {item.name: np.asarray(feeds[item.name]) for item in model.graph.input if item.name in feeds}
 
 

@@ -16,7 +16,7 @@ BATCH, TIME = "B", "T"
 
 @dataclass
 class Looped:
-    """Random model. ``shapes``: shapes of its inputs, with names for open sizes."""
+    """Random model. ``shapes`` has the shapes of the model's inputs, with names for symbolic sizes."""
 
     model: onnx.ModelProto
     shapes: Mapping[str, Sequence[Any]]

@@ -13,14 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 Array = np.ndarray
 Dims = list[tuple[int, str | None]]
-"""Axes: length, and the file's name of an open size, or None for a fixed one."""
+"""For each axis: its size, and the name of a symbolic size in the file, or None for a fixed size."""
 Make = Callable[[np.random.Generator, Sequence[int]], Array]
 OLDEST, NEWEST = 7, 22
 
 
 @dataclass
 class Case:
-    """One node. ``fed`` has generators of the inputs of calls, and ``held`` the arrays of the file, by name."""
+    """Node with inputs. ``fed`` has axes and a generator of each input of calls, ``held`` the arrays in the file."""
 
     op: str
     opset: int
@@ -32,7 +32,7 @@ class Case:
     outputs: int = 1
     tolerance: float = 2e-5
     before: list[Any] = field(default_factory=list)
-    """Nodes before the node."""
+    """Nodes that compute inputs of the node."""
 
     def feed(self, dims: Dims, make: Make) -> None:
         name = f"x{len(self.names)}"
@@ -88,7 +88,7 @@ def _typed(model: onnx.ModelProto) -> onnx.ModelProto:
     inferred = onnx.shape_inference.infer_shapes(model)
     for item, actual in zip(model.graph.output, inferred.graph.output, strict=True):
         item.type.CopyFrom(actual.type)
-        if not item.type.tensor_type.elem_type:  # onnx defines some ops by functions, without inference
+        if not item.type.tensor_type.elem_type:  # onnx defines some ops by functions, without type inference
             item.type.tensor_type.elem_type = model.graph.input[0].type.tensor_type.elem_type
         item.type.tensor_type.ClearField("shape")
     return model
@@ -116,7 +116,7 @@ class Draw:
         return float(np.float32(self.random.uniform(low, high)))
 
     def dims(self, low: int, high: int, share: float = 0.5, most: int = 4) -> Dims:
-        """Return axes, a share of which are open."""
+        """Return ``low`` to ``high`` random axes of sizes up to ``most``, a share of which are symbolic."""
         return [
             (self.whole(1, most), f"n{place}" if self.often(share) else None) for place in range(self.whole(low, high))
         ]
@@ -134,7 +134,7 @@ class Draw:
         return [int(axis) - (rank if self.often(0.3) else 0) for axis in chosen]
 
     def put(self, case: Case, dims: Dims, make: Make, fed: float = 0.6) -> None:
-        """Add an input, or an array of the file."""
+        """Add an input of calls, with probability ``fed``, or else an array in the file."""
         if self.often(fed) or any(name for _, name in dims):
             case.feed(dims, make)
         else:
@@ -481,7 +481,7 @@ def flatten(draw: Draw, op: str) -> Case:
 
 
 def _with_axes(draw: Draw, case: Case, axes: list[int], rank: int) -> Case:
-    """Return the case with axes, as an attribute or an input by its opset, some counted from the end."""
+    """Return the case with axes, some counted from the end: as an attribute or an input, depending on the opset."""
     if case.opset >= 11 and draw.often(0.3):
         axes = [axis - rank for axis in axes]
     if case.opset < 13:
@@ -972,7 +972,7 @@ def other_norm(draw: Draw, op: str) -> Case:
 
 
 def _windows(draw: Draw, case: Case, dims: Dims, spatial: int, kernels: Sequence[int], dilates: bool) -> None:
-    """Draw strides, dilations and paddings."""
+    """Draw strides, dilations and paddings of windows."""
     auto = draw.one(["NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"])
     if draw.often(0.5):
         case.attributes["strides"] = [draw.whole(1, 3) for _ in range(spatial)]

@@ -43,7 +43,7 @@ BOUNDED = ("Tanh", "Sigmoid", "ScaledTanh", "HardSigmoid", "Softsign")
 
 @dataclass
 class RandomNode:
-    """Node with its arrays by ONNX's names; None for a missing one."""
+    """Recurrent node with its arrays by ONNX's names, None for a missing array."""
 
     op: str
     attributes: dict[str, Any]
@@ -51,7 +51,7 @@ class RandomNode:
 
     @property
     def names(self) -> list[str]:
-        """Inputs in the operator's order, "" for a missing one."""
+        """Names of inputs in the operator's order, "" for a missing input."""
         order = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"][: 8 if self.op == "LSTM" else 6]
         names = [name if self.arrays.get(name) is not None else "" for name in order]
         while not names[-1]:

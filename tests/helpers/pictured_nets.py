@@ -64,7 +64,7 @@ def two_layers_both_ways() -> rg.Program:
 
 
 def decoder() -> rg.Program:
-    """Return an attentive decoder with a teacher in training."""
+    """Return a decoder with attention and teacher forcing in training."""
     memory = rg.placeholder("memory", shape=(None, None, 4))
     lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
     wanted = rg.placeholder("wanted", shape=(None, 5), dtype="int64")

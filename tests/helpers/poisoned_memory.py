@@ -1,4 +1,4 @@
-"""Entries that overwrite each temporary with NaN before its first use and after its last one.
+"""Entries that overwrite each temporary with NaN before its first use and after its last use.
 
 Results then reveal reads of uninitialised memory, and reads after the last use that the compiler assumes.
 """
@@ -76,7 +76,7 @@ class _Poisoner:
             here = {
                 buffer: span for buffer, span in self.spans.items() if inside[0] <= span[0] and span[1] <= inside[1]
             }
-            if statement.uses().bodies:  # buffers of a loop that live inside and outside of it
+            if statement.uses().bodies:  # the body of a loop fills buffers that live only inside of the loop
                 here = {buffer: span for buffer, span in here.items() if not (first <= span[0] and span[1] <= last)}
             for buffer, span in here.items():
                 if span[0] == first:
@@ -87,7 +87,7 @@ class _Poisoner:
                     yield from self._fill(buffer)
 
     def _after(self, statements: Sequence[Statement]) -> int:
-        """Return the number of the statement after these."""
+        """Return the index of the statement after ``statements``."""
         return self.count + leaves(statements)
 
     def _fill(self, buffer: Buffer) -> Iterator[Statement]:
@@ -103,7 +103,7 @@ def _within(span: tuple[int, int], outer: tuple[int, int]) -> bool:
 
 
 def leaves(statements: Sequence[Statement]) -> int:
-    """Return the number of statements that contain no others."""
+    """Return the number of statements that contain no statements."""
     return sum(not item.uses().bodies for item in nested(statements))
 
 

@@ -1,4 +1,4 @@
-"""A pool of streams has the bits of streams of one row each, in any order of opening, closing and stepping."""
+"""Check that a pool of streams has the bits of streams of one row each, opened, closed and stepped in any order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Alone:
-    """Feeds of one row of a declaration, step by step, and the results of its own stream."""
+    """One row of a declaration: the row's feeds, step by step, and the results of a stream of this row alone."""
 
     def __init__(self, declaration: Declaration, program: rg.Program, inputs: Arrays, row: int) -> None:
         self.declaration, stream = declaration, program.inference.stream()
@@ -81,7 +81,7 @@ def check_pool(declaration: Declaration, program: rg.Program, arrays: Arrays, se
     if not rows or not rows[0].fed:
         return False
     draw, pool = np.random.default_rng(seed), program.inference.streams(1)
-    live: dict[Any, list[int]] = {}  # row of the feeds and its next step, by handle
+    live: dict[Any, list[int]] = {}  # by handle: [row of the feeds, next step of the row]
     waiting = [row for row in range(len(rows)) for _ in range(2)]
     try:
         while live or waiting:
@@ -102,7 +102,11 @@ def check_pool(declaration: Declaration, program: rg.Program, arrays: Arrays, se
 
 
 def _step(declaration: Declaration, pool: Any, rows: list[Alone], live: dict[Any, list[int]], form: int) -> None:
-    """Step a pool. ``form`` 0: joined arrays; 1: each with a batch axis; 2: each without."""
+    """Step some streams of a pool, and check the results.
+
+    ``form`` is 0 for feeds of all streams joined in one array, 1 for one feed per stream with a batch axis, and 2 for
+    one feed per stream without a batch axis.
+    """
     if not live:
         return
     mine = [(rows[row], rows[row].fed[step], rows[row].given[step]) for row, step in live.values()]

@@ -44,8 +44,10 @@ def feeds(net: rg.Net, arguments: tuple[Any, ...]) -> dict[str, np.ndarray]:
 
 
 def check(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5, folder: Path | None = None) -> rg.Net:
-    """Read a module with the first arguments, and compare the results of all. ``folder``: save the net there, and load
-    it.
+    """Read a module with the first call's arguments, and compare the results of all calls.
+
+    Results are those of the net's program, and of a second program: from the net's script, or from a copy that was
+    saved in ``folder`` and loaded.
     """
     net = rg.read_torch(module, calls[0])
     program = net.program()

@@ -72,7 +72,7 @@ READY = [name for name in CELLS if name not in ("S6T", "RetNet")]
 
 
 class Peers:
-    """One step of each recurrence in torch: ``NAME(parts…, states…, parameters…)`` returns (output, states)."""
+    """One step of each recurrence in torch: method ``NAME(parts…, states…, parameters…)`` returns (output, states)."""
 
     def __init__(self, torch: Any) -> None:
         self.torch, self.F = torch, torch.nn.functional

@@ -14,7 +14,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def run(step: Callable[[Array, tuple[Array, ...]], tuple[Array, ...]], x: Array, state: tuple[Array, ...]) -> Array:
-    """Return the first state after each step: x [batch, time, inputs] gives [batch, time, units]."""
+    """Return the first state after each step [batch, time, units], for inputs x [batch, time, inputs]."""
     outputs = []
     for t in range(x.shape[1]):
         state = step(x[:, t], state)

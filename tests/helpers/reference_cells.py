@@ -62,7 +62,7 @@ class Variant:
         return pair(self.units, self.output) if self.memory else self.units
 
     def step(self, p: Mapping[str, Array], x: Array, state: Any, mask: Array | None) -> tuple[Array, Any]:
-        """Run one step. ``p``: the cell's parameters by inner name. ``mask``: of recurrent dropout, scaled."""
+        """Run one step. ``p`` has the cell's parameters by inner name; ``mask`` is a scaled recurrent dropout mask."""
         raise NotImplementedError
 
 

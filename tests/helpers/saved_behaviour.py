@@ -1,7 +1,7 @@
 """All results of a program, as arrays and texts that can be compared bit by bit.
 
-As a script, ``python saved_behaviour.py DIRECTORY FEEDS RESULT …``, it loads saved programs in a process without their
-declarations.
+``python saved_behaviour.py DIRECTORY FEEDS RESULT …`` loads saved programs in a process that does not declare them, and
+writes their results.
 """
 
 from __future__ import annotations

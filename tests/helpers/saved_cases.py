@@ -1,4 +1,4 @@
-"""Declarations of all kinds, to be saved, each with a program and its feeds."""
+"""Programs of all kinds, to be saved, each with feeds."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def stack_with_dropout() -> Case:
     outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
     logits = rg.dense(outputs[:, -1], 5)
     program = rg.compile({"logits": logits, "states": states}, loss=classes(logits, feeds), seed=11)
-    program.training({name: feeds[name] for name in ("x", "keep")})  # the generator of seeds has advanced
+    program.training({name: feeds[name] for name in ("x", "keep")})  # so that the generator of seeds advances
     return program, feeds
 
 

@@ -1,9 +1,9 @@
 """Selection of the tests that a default run omits, by the recorded cost of each.
 
-``tests/costs.txt`` has a line for each expensive test function: CPU seconds of one case, and its name. Of a function
-with many cases, as many as fit into ``BUDGET`` seconds run, evenly spaced; the others are ``exhaustive``. A function
-whose single case takes longer than ``MAX_SECONDS`` is ``slow``: ``.ci/run`` runs it after the default run. One longer
-than ``MAX_SLOW`` is ``exhaustive``.
+``tests/costs.txt`` has a line for each expensive test function: CPU seconds of one case, and the function's name. If a
+function has many cases, as many as fit into ``BUDGET`` seconds run, evenly spaced; all others are ``exhaustive``. A
+function whose single case takes longer than ``MAX_SECONDS`` is ``slow``: ``.ci/run`` runs it after the default run. If
+the case takes longer than ``MAX_SLOW``, the function is ``exhaustive``.
 
 Functions that are not in the file are cheap or new, and all their cases run. ``python -m pytest --time-tests=FOLDER``
 times tests, and ``python tools/time_tests.py FOLDER`` writes the file from the times.
@@ -54,7 +54,7 @@ def function_of(item: pytest.Item) -> str:
 
 
 def evenly_spaced(count: int, maximum: int) -> set[int]:
-    """Return at most ``maximum`` of the numbers below ``count``, including 0."""
+    """Return at most ``maximum`` evenly spaced numbers below ``count``, beginning with 0."""
     kept = min(count, maximum)
     return {number * count // kept for number in range(kept)}
 

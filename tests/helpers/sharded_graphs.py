@@ -1,4 +1,4 @@
-"""Checks that the shards of random declarations add up: in float64 by the interpreter, output by output."""
+"""Check that the outputs of a batch's shards combine to those of the whole batch, by the interpreter in float64."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def check_shards(declaration: Declaration, shards: int) -> Counter[str]:
-    """Count outputs that were compared, by kind, and those that are refused. Raise ``CheckError`` on a difference."""
+    """Compare outputs of a declaration's shards with the whole batch. Raise ``CheckError`` if one differs.
+
+    Returns:
+        Number of compared outputs by kind, and of outputs that were not compared, by reason.
+    """
     counted: Counter[str] = Counter()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -80,7 +84,7 @@ def _over_shards(
 
 
 def _values(graph: Graph, whole: Graph, part: Arrays, program: rg.Program) -> Mapping[str, np.ndarray]:
-    """Return outputs in float64. ``whole``: graph whose inputs determine the sizes."""
+    """Return the outputs of a graph for a shard, in float64. The inputs of ``whole`` determine symbolic sizes."""
     split = Split(training=True)(graph)
     feeds = feeds_of_part(split, part, program)
     sized = feeds_of_part(whole, part, program)

@@ -64,7 +64,7 @@ def tagger(dtype: str = "float32") -> Net:
 
 
 def forecaster(dtype: str = "float32") -> Net:
-    """Return a net with states across windows, time-major, with fed weights of rows."""
+    """Return a time-major net with states that are carried across windows, and a loss with fed weights of rows."""
     x, y = rg.placeholder("x", (None, None, 2), dtype), rg.placeholder("y", (None, None, 1), dtype)
     weight = rg.placeholder("weight", (None,), dtype)
     outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(6), x, time_major=True)

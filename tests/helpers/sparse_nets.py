@@ -13,11 +13,11 @@ from rnngraph.passes import sparse_products
 from rnngraph.passes.sparse_products import SparseProducts
 
 BLOCKS = ((4, 8), (8, 4), (16, 1), (1, 16), (1, 1))
-"""Shapes of zero blocks, rows and columns: rnngraph's, others', and single elements."""
+"""Shapes (rows, columns) of zero blocks: rnngraph's shape first, then other shapes, and single elements."""
 
 
 def zeroed(matrix: np.ndarray, density: float, block: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
-    """Return the matrix with a share of its blocks kept, and zeros of either sign elsewhere."""
+    """Return a matrix in which a share ``density`` of blocks is unchanged, and all others are zeros of either sign."""
     rows, columns = block
     left = generator.random((-(-matrix.shape[0] // rows), -(-matrix.shape[1] // columns))) < density
     left = np.repeat(np.repeat(left, rows, 0), columns, 1)[: matrix.shape[0], : matrix.shape[1]]

@@ -1,4 +1,4 @@
-"""Comparison of streams with whole calls, bit for bit, on random nets of windows, pads, slices and loops."""
+"""Comparison of streams with whole calls, bit for bit, for random nets of windows, pads, slices and loops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def leaves(nest: Any) -> list[np.ndarray]:
 
 
 def ran(stream: Any, x: np.ndarray, cuts: list[int]) -> tuple[list[Any], Any]:
-    """Return the results of chunks of these lengths, and the delayed results at the end."""
+    """Return (results of each chunk, delayed results at the end) of chunks with ``cuts`` steps."""
     rate, result, now = stream.rate, [], 0
     for cut in cuts:
         result.append(stream.process(x=x[:, now * rate : (now + cut) * rate]))
@@ -33,7 +33,7 @@ def ran(stream: Any, x: np.ndarray, cuts: list[int]) -> tuple[list[Any], Any]:
 
 
 def check(stream: Any, x: np.ndarray, cuts: list[int], whole: Any) -> None:
-    """Check that results have the bits of the whole call, after zeros of the delay."""
+    """Check that a stream's results are zeros for the delay, and then have the bits of the whole call."""
     chunks, end = ran(stream, x, cuts)
     for parts, last, expected in zip(zip(*map(leaves, chunks), strict=True), leaves(end), leaves(whole), strict=True):
         if expected.ndim == 2:
@@ -79,7 +79,7 @@ def check_lengths(program: Any, batch: int, lengths: Any) -> int:
 
 
 class Drawn:
-    """Random net of windows, pads, slices, recurrences and concatenations. ``text``: its layers."""
+    """Random net of windows, pads, slices, recurrences and concatenations. ``text`` names its layers."""
 
     def __init__(self, seed: int) -> None:
         self.draw, self.rate, self.text = Random(seed), 1, list[str]()
@@ -154,7 +154,7 @@ class Drawn:
         return self.draw.choice(joins)()
 
     def entries(self, x: rg.Tensor) -> rg.Tensor:
-        """Apply a function of single entries, in time-major order or not."""
+        """Apply a layer to single steps, in batch-major or time-major order."""
         if self.draw.random() < 0.5:
             return rg.relu(rg.dense(x, 6))
         return rg.transpose(rg.sigmoid(rg.transpose(x, (1, 0, 2))), (1, 0, 2))

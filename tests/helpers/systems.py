@@ -34,5 +34,5 @@ def needs(level: str) -> pytest.MarkDecorator:
 
 
 def levels(*names: str) -> list[Any]:
-    """Return levels of x86-64 as values of a parameter; the test is skipped with those that do not run here."""
+    """Return levels of x86-64 as values of a test's parameter. Levels that do not run on this machine are skipped."""
     return [pytest.param(name, marks=needs(name)) for name in names]

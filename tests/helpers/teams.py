@@ -1,8 +1,8 @@
 """Teams of workers in tests: all possible work is shared, and workers run one at a time between barriers.
 
-Each worker runs to its next barrier before another one starts. If a barrier is missing, it reads a value that is not
-written yet, or overwrites one that is still needed, in one order of workers or in the other. Pipelines likewise always
-run the first stage that may run, or always the last.
+Each worker runs to its next barrier before another worker starts. If a barrier is missing, a worker reads a value that
+is not written yet, or overwrites a value that is still needed, in one order of workers or in the other. Pipelines
+likewise always run the first stage that may run, or always the last.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ def in_turns_text(reverse: bool) -> str:
 def share_everything(
     monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_rows: int = 1, barrier_cycles: float = 0.0
 ) -> None:
-    """Share all calls among ``parts`` workers, however small they are, on machines with any number of cores.
+    """Share all calls among ``parts`` workers, however small the calls are, on machines with any number of cores.
 
-    ``barrier_cycles``: assumed cost of a barrier. With 0 every kernel is split; with more, small kernels run on one
-    worker.
+    ``barrier_cycles`` is the assumed cost of a barrier in cycles. With 0, every kernel is split. With more, small
+    kernels run on one worker.
     """
     for module in (sharing, scan_sharing):
         monkeypatch.setattr(module, "BARRIER_CYCLES", barrier_cycles)
@@ -107,7 +107,7 @@ def share_in_pipelines(
 
 
 def claim_in_order(target: Target, reverse: bool) -> str:
-    """Return code that always claims the last possible stage, or always the first."""
+    """Return code of a pipeline that always claims the first possible stage, or with ``reverse`` always the last."""
     order = "sub" if reverse else "add"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claim, "write_due", lambda f, stage, *_: f.value(f"{order} i64 0, {stage}", "due"))
@@ -164,11 +164,11 @@ def in_turns(
 
 
 def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check that workers give the bits of one worker in both orders, for all results including gradients."""
+    """Check that ``parts`` workers compute the bits of one worker, in both orders, for results and gradients."""
     program = declaration.compile()
     counters = {name: np.asarray(7 * (name == "seed"), np.int64) for name in ("seed", "first_row", "first_step")}
     looked_at = [(graphs, graphs.full_graph()) for graphs in (program.inference, program.training)]
-    if program.loss is not None:  # without gradients, buffers have other places
+    if program.loss is not None:  # without gradients, buffers have other offsets
         looked_at += [(graphs, graphs.compiled) for graphs in (program.evaluation, program.training)]
     for graphs, compiled in looked_at:
         names = tuple(name for name, _ in compiled.graph.outputs)

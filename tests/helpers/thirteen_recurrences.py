@@ -1,6 +1,6 @@
-"""Thirteen recurrences of 2024 to 2026 in few lines: nine ready cells over their parts, and four short cells.
+"""Thirteen recurrences of 2024 to 2026 in few lines: nine built-in cells and four short user-defined cells.
 
-``KINDS`` has a function for each, which returns the cell and its inputs from the parts of a raw input.
+``KINDS`` has a function for each, which returns the cell and the cell's inputs from the parts of a raw input.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HEADS = (H, D)
 
 
 class Own(rg.Cell):
-    """Cell of several parts, whose equation ``rule`` returns the output and the new states."""
+    """Cell whose input has several parts, and whose equations ``rule`` return the output and the new states."""
 
     output_size = W
 

@@ -18,7 +18,7 @@ def whole(high: int, *shape: int) -> Any:
 
 
 class Function(nn.Module):  # type: ignore[misc, name-defined]
-    """Function of modules and arguments as a module."""
+    """Module whose ``forward`` calls a function of inner modules and arguments."""
 
     def __init__(self, function: Callable[..., Any], *modules: Any) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ ACTIVATIONS = (
 
 @dataclass
 class Case:
-    """Case of a module. ``forward``: function of the module and its inputs. ``inputs``: each with its open axes."""
+    """Module with ``forward``, a function of the module and its inputs, and ``inputs``, each with its symbolic axes."""
 
     name: str
     forward: Callable[..., Any]
@@ -54,7 +54,7 @@ class _Module(nn.Module):
 
 
 def cases() -> list[Case]:
-    """Return all cases, with equal weights in each call."""
+    """Return all cases. Every call returns modules with the same weights."""
     torch.manual_seed(0)
     return [*_layers(), *_recurrent(), *_others()]
 

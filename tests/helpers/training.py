@@ -22,7 +22,7 @@ _object_code = lru_cache(maxsize=None)(code.object_code)
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Compile equal LLVM texts once, because compilation takes most of the time of these tests."""
+    """Compile equal LLVM texts once, because tests of training spend most of their time in compilation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code, "object_code", _object_code)
         yield
@@ -37,10 +37,9 @@ def network(
     keep_prob: float = 1.0,
     **options: Any,
 ) -> rg.Program:
-    """Return a network that predicts ``y`` [batch, time, 2] from ``x`` [batch, time, INPUTS], with ``n`` [batch] steps
-    in each row.
+    """Return a network that predicts ``y`` [batch, time, 2] from ``x`` [batch, time, INPUTS].
 
-    ``options``: of ``rg.compile``.
+    ``n`` [batch] has the number of steps of each row. ``options`` are those of ``rg.compile``.
     """
     x = rg.placeholder("x", (None, None, INPUTS), dtype)
     y = rg.placeholder("y", (None, None, 2), dtype)

@@ -1,6 +1,6 @@
 """Random cells by structure: delays, chains of delays, swaps, copies, several cycles, dead states.
 
-``declare_cell(seed)`` returns a declaration with one, with a driver, a loss and outputs, as a user would write it.
+``declare_cell(seed)`` returns a declaration with such a cell, a driver, a loss and outputs, as a user would write it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPS = (
 
 
 def wired(draw: random.Random, units: int) -> str:
-    """Return the text of a cell of ``units``."""
+    """Return the code of a random cell with ``units`` units."""
     names = [f"s{number}" for number in range(draw.randint(1, 5))]
     wires: dict[str, str] = {}
     for name in names:
@@ -45,7 +45,7 @@ def _wire(draw: random.Random, known: list[str]) -> str:
 
 
 def declare_cell(seed: int) -> Declaration:
-    """Return the declaration of a seed."""
+    """Return the random declaration of a seed."""
     draw = random.Random(seed)
     units, width = draw.choice(SIZES), draw.choice(SIZES)
     batch, time = draw.randint(1, 5), draw.randint(1, 7)

@@ -29,7 +29,7 @@ from rnngraph.support.attribute_hints import OF_NETS, OF_TENSORS
 from rnngraph.support.errors import Where
 
 SECONDS, ASLEEP = 60.0, 3600.0
-"""Limits after which a call counts as endless: CPU seconds, and seconds of inactivity."""
+"""Limits after which a call counts as endless: CPU seconds, and elapsed seconds, for calls that only wait."""
 MAX_CHARACTERS = 1000
 MODULES = (
     "contrib",
@@ -260,7 +260,7 @@ TRIED: dict[str, Callable[..., Any]] = {
     "index": lambda thing, key: thing[key],
     "entries": lambda thing: [*thing],
 }
-"""Common attempts with any object."""
+"""Operations that programs may try with any object, by name."""
 WORDS = (*OF_NETS, *OF_TENSORS, "logits", "outputs", "x", "keys", "items", "loss", "no_such_thing")
 
 GIVEN = (
@@ -278,7 +278,7 @@ GIVEN = (
     "History",
     "Profile",
 )
-"""Classes whose objects users only receive."""
+"""Classes whose objects users receive from functions, and do not create."""
 
 
 WEIGHTS = ("from_torch", "from_keras", "from_onnx", "from_cudnn", "to_torch", "to_keras", "to_onnx")
@@ -343,7 +343,7 @@ def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., An
 
 
 def _is_path(module: ModuleType) -> bool:
-    """Return True if programs import the module: its missing names raise errors with suggestions."""
+    """True for a module that programs import, and whose missing names raise errors with suggestions."""
     return module.__name__.split(".")[-1] in MODULES and "__all__" in vars(module)
 
 
@@ -766,7 +766,7 @@ class Call:
     def _parameters(self) -> list[inspect.Parameter]:
         try:
             return list(inspect.signature(self.function).parameters.values())
-        except ValueError:  # a built-in type
+        except ValueError:  # a built-in type, which has no signature
             kind = inspect.Parameter.POSITIONAL_ONLY
             return [inspect.Parameter("key", kind)] if self.name.endswith("__") else []
 
@@ -815,7 +815,7 @@ class NeverEndsError(BaseException):
 
 
 def finding(call: Call) -> str | None:
-    """Return a description of a call's misbehaviour, or None."""
+    """Return a description of a call's misbehaviour; None if the call succeeds or raises a proper error."""
 
     def end(*_: Any) -> None:
         raise NeverEndsError

@@ -74,7 +74,7 @@ def carried(state: Any) -> Any:
 
 
 def _driver(outputs: Tensor) -> Driver:
-    """Return the driver that computes these time-major outputs."""
+    """Return the driver that computes time-major ``outputs``."""
     driver: Driver = outputs.node.operands[0]["driver"]
     return driver
 
@@ -191,7 +191,7 @@ def _overrides_zero_state(cell: Cell) -> bool:
 
 
 def any_overrides_zero_state(cell: Any) -> bool:
-    """True if the program overrides ``zero_state`` of the cell or of an inner one."""
+    """True if the program overrides ``zero_state`` of the cell or of an inner cell."""
     pending = [cell]
     while pending:
         item = pending.pop()
@@ -228,7 +228,7 @@ class _Computed:
 
 
 class TfCell(Cell):
-    """Base of the cells of ``tf``: callable step by step, with lists of their variables."""
+    """Base of the cells of ``tf``, which can be called step by step, and list their variables."""
 
     __call__ = call_cell
     zero_state = zero_state

@@ -1,4 +1,4 @@
-"""``RNNCell``: base of cells that programs write, with ``call(inputs, state)`` and variables of their own."""
+"""``RNNCell``: base of cells that programs write, with ``call(inputs, state)`` and with variables."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Derived:
     function: Callable[[Sequence[Any]], Any]
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return the array.
+        """Return the placeholder's value in a run.
 
         Args:
             session: Session of the run.
@@ -301,7 +301,7 @@ class Graph(Order):
             self.all_variables()
 
     def shared_variable(self, full: str) -> Any:
-        """Return the variable that ``tf.get_variable`` finds by a full name, or None."""
+        """Return the variable that ``tf.get_variable`` finds by a full name; None if it finds none."""
         if full in self.shared or full in self.unshared:
             return self.shared.get(full)
         return self.by_name.get(full)

@@ -57,7 +57,7 @@ class Operation:
         return type(self).__name__
 
     def run(self, feed_dict: Any = None, session: Any = None) -> None:
-        """Run in a session, by default the entered one."""
+        """Run in a session, by default the entered session."""
         present_session(session).run(self, feed_dict)
 
     def needs(self) -> list[Tensor]:
@@ -83,7 +83,7 @@ class Operation:
         return f"<tf.Operation '{self.full}' type={self.type}>"
 
     def _no_operand(self, *_: Any) -> Any:
-        raise DtypeError(f"{self!r} is an operation, not a Tensor; run it, and compute with the variable")
+        raise DtypeError(f"{self!r} is an operation, not a Tensor; run it, and compute with Tensors or variables")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_operand
     __neg__ = __pow__ = __getitem__ = __matmul__ = __lt__ = __gt__ = _no_operand
@@ -148,7 +148,7 @@ def no_op(name: str | None = None) -> Operation:
 
 
 def runs_after_dependencies(target: Target) -> Target:
-    """Decorate a function that runs a cell: open ``tf.control_dependencies`` run before all steps, not within them.
+    """Decorate a function that runs a cell, so that control dependencies run before all steps, not within a step.
 
     Results of the function become ``TfTensor``s.
     """

@@ -121,7 +121,7 @@ BY_OPERANDS = PASSING | {"square", "log", "log1p", "abs", "sin", "cos", "matmul"
 
 
 def needed_by_gradients(loss: Node) -> list[Node]:
-    """Return the nodes that TensorFlow computes for the gradients of a loss. Often the loss is not among them."""
+    """Return the nodes whose values TensorFlow needs for the gradients of a loss. Often it does not need the loss."""
     needed: list[Node] = []
     pending, seen = [loss], set[Node]()
     while pending:

@@ -42,7 +42,7 @@ class Scatter(Operation):
         return [self.indices, self.updates]
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
-        """Return the value in a session, by default the entered one."""
+        """Run in a session, by default the entered session, and return the variable's new value."""
         return present_session(session).run(self, feed_dict)
 
     def writes(self) -> list[ParameterSpec]:

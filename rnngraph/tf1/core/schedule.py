@@ -1,8 +1,8 @@
 """Schedule of a run: the Tensors that each native call computes, and the operations between calls.
 
 Nodes that depend on an operation by ``tf.control_dependencies`` read variables after the operation ran. All other nodes
-read variables as early as possible, as in TensorFlow. Two training operations of one run, for example, both take
-gradients at the values from before the run.
+read variables as early as possible, as in TensorFlow. Two training operations of one run, for example, both compute
+gradients from the values from before the run.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Schedule:
         self.phases = [*self._phases()]
 
     def needs(self, item: Operation) -> list[Node]:
-        """Return the nodes whose values an operation takes as arguments."""
+        """Return the nodes whose values an operation receives as arguments."""
         if item in self.fused:
             return []
         return [tensor.node for tensor in (item.separated().needs() if isinstance(item, Step) else item.needs())]

@@ -27,7 +27,7 @@ MAX_RUNS = 1000
 
 
 class ConfigProto(types.SimpleNamespace):
-    """``tf.ConfigProto``: accepted and ignored; there is one device."""
+    """``tf.ConfigProto``, which has no effect, because there is one device."""
 
     @api
     def __init__(self, **options: Any) -> None:
@@ -37,7 +37,7 @@ class ConfigProto(types.SimpleNamespace):
 
 
 class GPUOptions(types.SimpleNamespace):
-    """``tf.GPUOptions``: accepted and ignored."""
+    """``tf.GPUOptions``, which has no effect."""
 
     @api
     def __init__(self, **options: Any) -> None:

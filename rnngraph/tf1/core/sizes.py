@@ -113,7 +113,7 @@ def _apply_slices(
     Args:
         x: Tensor to slice.
         index: The index.
-        take: Function that applies a slice to an axis. It returns None for a slice that remains.
+        take: Function that applies a slice to an axis, or returns None to leave the slice in the index.
     """
     named = [item for item in index if item is not None]
     if len([item for item in named if item is not Ellipsis]) > x.rank:
@@ -131,7 +131,7 @@ def _apply_slices(
 
 
 def _is_computed(item: slice, dim: Dim) -> bool:
-    """True if a bound of a slice is a size other than that of the axis."""
+    """True if a slice without a step has a symbolic bound other than the size ``dim`` of its axis."""
     start, stop = item.start, None if item.stop == dim else item.stop
     if item.step not in (None, 1) or not (isinstance(start, Size) or isinstance(stop, Size)):
         return False
@@ -192,7 +192,7 @@ def as_dim(item: Any) -> Dim:
 
 
 def anchored(value: Tensor, sizes: Any) -> Tensor:
-    """Return a Tensor that also reads the Tensors of its sizes, so that a run can compute them."""
+    """Return a Tensor that also reads the Tensors of its sizes, so that a run can compute the sizes."""
     counts, sources = get_default_graph().counts, list[Tensor]()
     for item in sizes if isinstance(sizes, list | tuple) else [sizes]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
@@ -206,7 +206,8 @@ def anchored(value: Tensor, sizes: Any) -> Tensor:
 def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     """Reshape x to ints, None, -1 and symbolic sizes.
 
-    A size that a run computes must be the only unknown size, or equal the size of the same axis of x. A run checks it.
+    A size that a run computes must be the only unknown size, or equal the size of the same axis of x, which a run
+    checks.
     """
     numbers = {placeholder.type.shape[0] for placeholder in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
@@ -230,7 +231,7 @@ def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
 
 
 def _as_if_equal(x: Tensor, sizes: Sequence[Any]) -> Tensor:
-    """Assume that the sizes before and after -1 are those of the outer and inner axes of x. A run checks this.
+    """Return x with the assertion that sizes before and after -1 equal those of the outer and inner axes of x.
 
     x is unchanged if the sizes divide its number of elements. Otherwise they may come from another placeholder, whose
     rows and steps have other symbols but are fed in equal numbers.
@@ -390,7 +391,7 @@ def _size_entries(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray 
 
 
 def _computed(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Return the elements of an op in ``FOLDED`` whose operands are plain numbers; None for others."""
+    """Return the elements of an op in ``FOLDED`` whose operands are plain numbers; None for other ops."""
     arrays = [part for part in parts if part is not None and all(isinstance(x, int | np.integer) for x in part.flat)]
     if node.op not in FOLDED or len(arrays) != len(node.operands):
         return None

@@ -1,8 +1,8 @@
 """Tensors of TensorFlow 1.x programs: the core's ``Tensor`` with ``eval``, ``get_shape``, ``op`` and so on.
 
 Functions of ``tf`` return ``TfTensor``s, and so do operators and functions of ``rg`` with a ``TfTensor`` operand.
-Results of plain Tensors stay plain. A ``TfTensor`` holds a node of the declaration and nothing else: it uses the
-current graph and session.
+Results of plain Tensors stay plain. A ``TfTensor`` stores only a node of the declaration, and uses the current graph
+and session.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
 
     Args:
         method: The operator of ``Tensor``.
-        converts: True if operands that are arrays and lists take the Tensor's dtype.
+        converts: True to convert operands that are arrays and lists to the Tensor's dtype.
     """
 
     def operate(self: TfTensor, *others: Any) -> Tensor:
@@ -95,7 +95,7 @@ class TfTensor(Tensor, propagates=True):
         return operation_of(self, self.node.op, [TfTensor(node) for node in self.node.operands])
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
-        """Return the value in a session, by default the entered one."""
+        """Return the value in a session, by default the entered session."""
         return present_session(session).run(self, feed_dict)
 
     def get_shape(self) -> TensorShape:

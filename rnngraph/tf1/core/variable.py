@@ -30,7 +30,7 @@ class Settable:
         raise NotImplementedError
 
     def eval(self, session: Any = None) -> Any:
-        """Return the value in a session, by default the entered one."""
+        """Return the value in a session, by default the entered session."""
         return present_session(session).run(self)
 
     def load(self, value: Any, session: Any = None) -> None:
@@ -227,7 +227,7 @@ class Assign(Operation):
         return [self.value]
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
-        """Return the value in a session, by default the entered one."""
+        """Run in a session, by default the entered session, and return the variable's new value."""
         return present_session(session).run(self, feed_dict)
 
     def writes(self) -> list[ParameterSpec]:

@@ -206,7 +206,7 @@ class Dataset(Structured):
         return self._derive(self.structure, elements, num_shards, index)
 
     def prefetch(self, buffer_size: Any) -> Dataset:
-        """Return the dataset itself: elements are computed when a run takes them."""
+        """Return the dataset itself: elements are computed when a run reads them."""
         return self
 
     def cache(self, filename: Any = "") -> Dataset:
@@ -247,7 +247,7 @@ class Dataset(Structured):
         return self._derive(self._result(function), elements)
 
     def _result(self, function: ElementFunction) -> Any:
-        """Return the structure of a function's results. A function of strings is called once to find it."""
+        """Return the structure of a function's results. For strings, call the function with the first element."""
         if function.is_plain:
             first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
             if first is None:

@@ -1,4 +1,4 @@
-"""``tf.data.Iterator``, from which runs take elements of datasets."""
+"""``tf.data.Iterator``, by which runs read elements of datasets."""
 
 from __future__ import annotations
 

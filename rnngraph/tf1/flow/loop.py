@@ -92,7 +92,7 @@ class Loop:
         Args:
             value: Result of the program's function.
             param: Parameter of the step for the variable.
-            place: Number or name of the variable in errors.
+            place: Index or name of the variable, for errors.
         """
         result = as_value(value, param.dtype, f"{self.what}: the next value of variable {place}")
         if result.dtype != param.dtype or not fits(result, param):

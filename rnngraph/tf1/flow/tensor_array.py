@@ -90,7 +90,7 @@ class TensorArray:
         return result
 
     def within_step(self) -> TensorArray:
-        """Return the array as a step of a loop receives it."""
+        """Return the array that a step of a loop receives: without changes, and with itself as ``origin``."""
         result = self.with_entries(replace(self.entries, changed=()))
         result.origin = result
         return result

@@ -206,7 +206,7 @@ def sparse_tensor_to_dense(
 
 
 def check_sparse(value: Any, what: str) -> Sparse:
-    """Return ``value`` as a sparse Tensor of ints. Raise ``DtypeError`` if it is not one."""
+    """Return ``value`` as a sparse Tensor of ints. Raise ``DtypeError`` for anything else."""
     if isinstance(value, SparseTensorValue):
         value = SparseTensor(*value)
     if not isinstance(value, Sparse):

@@ -19,7 +19,7 @@ from .sparse import Sparse, SparseTensor
 def sparse_tensor_dense_matmul(
     sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
 ) -> Tensor:
-    """Return the product of a sparse and a dense matrix. The sparse matrix is converted to a dense one."""
+    """Return the product of a sparse and a dense matrix. The sparse matrix is converted to a dense matrix first."""
     if not isinstance(sp_a, Sparse):
         raise DtypeError(f"sp_a of tf.sparse_tensor_dense_matmul must be a tf.SparseTensor, not {shown(sp_a)}")
     dense = functions.cast(as_tensor(sp_a.dense(0)), sp_a.dtype)

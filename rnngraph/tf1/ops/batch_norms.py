@@ -29,7 +29,7 @@ class Normalization:
         momentum: Decay of the moving averages.
         epsilon: Number added to the variance.
         collection: Name, or names, of the collections to which the update operations are added. With None, each run
-            that computes the output runs them.
+            that computes the output runs the operations.
         is_fused: True for the arithmetic of TensorFlow's fused kernel: the moving variance divides by n - 1, and
             inference subtracts the moving mean first.
     """

@@ -166,7 +166,7 @@ def assert_rank(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` unless a Tensor has this rank."""
+    """Raise ``ShapeError`` unless x has the rank ``rank``."""
     is_right = as_tensor(x).rank == int(rank)
     return _known(is_right, x, f"rank {rank}", message, name or "assert_rank")
 
@@ -180,7 +180,7 @@ def assert_rank_at_least(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` unless a Tensor has at least this rank."""
+    """Raise ``ShapeError`` if the rank of x is lower than ``rank``."""
     is_right = as_tensor(x).rank >= int(rank)
     return _known(is_right, x, f"rank at least {rank}", message, name or "assert_rank_at_least")
 
@@ -194,14 +194,14 @@ def assert_rank_in(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` unless a Tensor has one of these ranks."""
+    """Raise ``ShapeError`` unless the rank of x is in ``ranks``."""
     is_right = as_tensor(x).rank in [int(rank) for rank in ranks]
     return _known(is_right, x, f"a rank in {list(ranks)}", message, name or "assert_rank_in")
 
 
 @api
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` unless a Tensor has this dtype."""
+    """Raise ``DtypeError`` unless a Tensor has the dtype ``tf_type``."""
     if as_tensor(tensor).dtype != dtype_name(tf_type):
         raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must have dtype {dtype_name(tf_type)}".strip())
     return _nothing(name or "assert_type")

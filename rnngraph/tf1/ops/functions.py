@@ -280,7 +280,7 @@ def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
 def split(
     value: Any, num_or_size_splits: Any, axis: int = 0, num: int | None = None, name: str = "split"
 ) -> list[Tensor]:
-    """Split a tensor along an axis, into ``num_or_size_splits`` equal parts, or into parts of these sizes."""
+    """Split a tensor along an axis, into a number of equal parts, or into parts of given sizes."""
     if isinstance(value, int):
         raise DtypeError("tf.split has the tensor first and the axis third since TensorFlow 1.0; swap them")
     return functions.split(converted(value), num_or_size_splits, axis)
@@ -435,7 +435,7 @@ def converted(value: Any) -> Tensor:
 
 
 def _converted_together(values: Sequence[Any]) -> list[Any]:
-    """Return values, with numbers and lists converted to the dtype of a Tensor among them, if there is one."""
+    """Return values with numbers and lists converted to the dtype of the first Tensor. Without a Tensor, do nothing."""
     kinds = [value.dtype for value in values if isinstance(value, Tensor)]
     if not kinds:
         return [converted(value) for value in values]

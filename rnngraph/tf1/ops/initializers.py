@@ -117,13 +117,13 @@ def random_uniform_initializer(minval: Any = 0, maxval: Any = None, seed: Any = 
 
 @maker
 def random_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
-    """Return a normal initializer."""
+    """Return an initializer of normally distributed values."""
     return _within(random_normal, initializers.Normal, mean, stddev)
 
 
 @maker
 def truncated_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
-    """Return a truncated normal initializer: values beyond two deviations are redrawn."""
+    """Return an initializer of normally distributed values, of which those beyond two deviations are redrawn."""
     return _within(truncated_normal, initializers.TruncatedNormal, mean, stddev)
 
 

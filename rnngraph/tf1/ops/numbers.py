@@ -220,4 +220,4 @@ def linspace(start: float, stop: float, num: int, name: str | None = None) -> Te
     try:
         return constant(np.linspace(float(start), float(stop), num), "float32")
     except (TypeError, ValueError, OverflowError):
-        raise DtypeError(f"tf.linspace needs numbers, not {shown((start, stop))}") from None
+        raise DtypeError(f"start and stop of tf.linspace must be numbers, not {shown((start, stop))}") from None

@@ -18,42 +18,42 @@ from ...support.errors import ArgumentError, DtypeError, FileError, did_you_mean
 
 
 def double(number: int) -> Field:
-    """Return the field with a number, a double."""
+    """Return a field of type double with a field number."""
     return Field(number, Kind.DOUBLE)
 
 
 def doubles(number: int) -> Field:
-    """Return the field with a number, a list of doubles."""
+    """Return a repeated field of type double with a field number."""
     return Field(number, Kind.DOUBLE, True, is_packed=True)
 
 
 def integer(number: int) -> Field:
-    """Return the field with a number, an integer."""
+    """Return a field of an integer type with a field number."""
     return Field(number, Kind.INTEGER)
 
 
 def text(number: int) -> Field:
-    """Return the field with a number, a string."""
+    """Return a field of type string with a field number."""
     return Field(number, Kind.TEXT)
 
 
 def raw(number: int) -> Field:
-    """Return the field with a number, bytes."""
+    """Return a field of type bytes with a field number."""
     return Field(number, Kind.BYTES)
 
 
 def raws(number: int) -> Field:
-    """Return the field with a number, a list of bytes or strings."""
+    """Return a repeated field of bytes or strings with a field number."""
     return Field(number, Kind.BYTES, True)
 
 
 def message(number: int, kind: type[Message]) -> Field:
-    """Return the field with a number, a message of type ``kind``."""
+    """Return a field of message type ``kind`` with a field number."""
     return Field(number, Kind.MESSAGE, message=lambda: kind)
 
 
 def messages(number: int, kind: type[Message]) -> Field:
-    """Return the field with a number, a list of messages of type ``kind``."""
+    """Return a repeated field of message type ``kind`` with a field number."""
     return Field(number, Kind.MESSAGE, True, lambda: kind)
 
 

@@ -71,7 +71,7 @@ def _added(
 
 
 def _collect(summary: SummaryOp, collections: Any) -> None:
-    """Add a summary to the collections with these names."""
+    """Add a summary to each collection that the list ``collections`` names."""
     if not isinstance(collections, list | tuple | set):
         raise DtypeError(f"collections must be a list of names, not {shown(collections)}")
     for key in collections:

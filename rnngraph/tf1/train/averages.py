@@ -62,7 +62,7 @@ class ExponentialMovingAverage:
 
     @api
     def average(self, var: Any) -> Variable | None:
-        """Return the average of a variable; None if ``apply`` did not create one."""
+        """Return the average of a variable; None if ``apply`` created no average of it."""
         return self._averages.get(getattr(var, "full", ""))
 
     @api

@@ -343,7 +343,7 @@ def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
 
 
 class AggregationMethod:
-    """``tf.AggregationMethod``: accepted and ignored. Gradients are summed in one fixed order."""
+    """``tf.AggregationMethod``, which has no effect: gradients are summed in one fixed order."""
 
     @api
     def __init__(self) -> None:

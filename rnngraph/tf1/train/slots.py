@@ -74,7 +74,7 @@ class OptimizerState:
             self.powers[name] = float(power)
 
     def add_slots(self, rule: Rule, variable: Variable, name: str) -> None:
-        """Create the slots of a variable in the open variable scope, or reuse existing ones.
+        """Create the slots of a variable in the open variable scope, or reuse existing slots.
 
         Args:
             rule: Update rule, which names the slots and their initial values.

@@ -263,7 +263,7 @@ class SessionRunHook:
         """Called with a new session, whose variables have values."""
 
     def before_run(self, run_context: SessionRunContext) -> Any:
-        """Return ``SessionRunArgs`` of the hook's fetches, or None."""
+        """Return ``SessionRunArgs`` with the hook's fetches; None for no fetches."""
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Receive the values of the hook's fetches after a run."""

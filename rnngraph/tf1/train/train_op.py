@@ -31,7 +31,7 @@ MAX_FETCHES = 256
 
 
 class TrainOp(Step):
-    """``optimizer.apply_gradients``: one update of its variables.
+    """Result of ``optimizer.apply_gradients``. A run updates the variables once.
 
     Attributes:
         rule: The equations.
@@ -206,7 +206,7 @@ class TrainProgram:
         return self.version == self.op.graph.version and (fetches in self._reads or {*fetches.reads} <= {*self.places})
 
     def step(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """Run a step, and return the requested values."""
+        """Run a step, and return the values that ``fetches`` had before it."""
         needed = self._reads.get(fetches)
         if needed is None:
             nodes = [tensor.node for tensor in fetches.tensors.values()]

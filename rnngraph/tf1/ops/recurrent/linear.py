@@ -24,13 +24,13 @@ def linear(
     """Return the concatenated ``args`` times a ``kernel``, plus a ``bias``: variables of the open scope.
 
     Args:
-        args: A Tensor [batch, width], or a list of them.
+        args: A Tensor [batch, width], or a list of such Tensors.
     """
     return Linear(args, output_size, bias, bias_initializer, kernel_initializer)(args)
 
 
 class Linear:
-    """``core_rnn_cell._Linear``: the variables of `linear`, and a product that may run many times."""
+    """``core_rnn_cell._Linear``: variables of ``linear`` that several calls share."""
 
     @api
     def __init__(

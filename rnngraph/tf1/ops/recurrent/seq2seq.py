@@ -40,7 +40,7 @@ class _Mechanism:
         return self._scope
 
     def adapt(self, arguments: dict[str, Any]) -> None:
-        """Do nothing, because both classes take the same arguments."""
+        """Do nothing, because TensorFlow's and rnngraph's classes have the same arguments."""
 
     def take(self, arguments: dict[str, Any]) -> None:
         """Raise an error for arguments that rnngraph's attention lacks, and for a dtype other than the memory's.

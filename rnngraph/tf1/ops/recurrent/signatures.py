@@ -77,7 +77,7 @@ LAYER = ("name", "dtype")
 
 
 class Signed(Protocol):
-    """Interface of classes that ``constructor`` gives TensorFlow's constructor."""
+    """Interface of classes with a constructor from ``constructor``."""
 
     def adapt(self, arguments: dict[str, Any]) -> None:
         """Convert arguments to those of rnngraph's class."""
