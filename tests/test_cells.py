@@ -357,5 +357,5 @@ def test_bad_arguments(build: Callable[[], Any], error: type[Exception], words: 
 
 
 def test_intersection_errors_name_the_required_width() -> None:
-    with pytest.raises(rg.ShapeError, match=r"needs inputs of width 7, not 5; give it num_in_proj=7"):
+    with pytest.raises(rg.ShapeError, match=r"needs inputs of width 7, not 5; write num_in_proj=7"):
         declared(rg.IntersectionRNNCell(7), 5, "float32")

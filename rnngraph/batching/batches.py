@@ -23,7 +23,7 @@ ALL = slice(None)
 
 
 class Batch(NamedTuple):
-    """Examples that are run together: where they come from, and their row numbers."""
+    """Examples that run together: their source, and their row numbers in it."""
 
     examples: Batches
     rows: np.ndarray
@@ -181,7 +181,7 @@ class Batches:
             yield Batch(self, rows)
 
     def steps_of_epoch(self, number: int, first: int, warm_up: int) -> tuple[int | None, int]:
-        """Return (training steps of an epoch, those before batch ``first``)."""
+        """Return (training steps of an epoch, steps of the batches before ``first``)."""
         windows = [self.count_windows(rows, warm_up) for rows in self.order(number)]
         return sum(windows), sum(windows[:first])
 
@@ -214,7 +214,7 @@ class Batches:
         Args:
             rows: Row numbers of the batch.
             own: Selection of the rows to return.
-            longest_row: Another example whose length counts for the padding.
+            longest_row: Row number of a further example, to whose length the batch is also padded.
         """
         rows = np.asarray(rows, np.intp)
         padded = rows if longest_row is None else np.append(rows, longest_row)

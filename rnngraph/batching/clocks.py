@@ -19,7 +19,7 @@ class Clock:
     Attributes:
         name: Name of the size, or its text if the size has no single symbol.
         offset: Declared steps minus the size.
-        fixed: The size is a number.
+        fixed: True if the size is an int.
     """
 
     name: str

@@ -25,10 +25,10 @@ class Layout:
         batch_axis: Batch axis by placeholder; None without one.
         time_axis: Time axis by placeholder; None without one.
         defaults: Placeholders that need not be fed.
-        counts: Size that each placeholder of row lengths counts.
+        counts: Size of time that is the maximum of each placeholder of row lengths.
         graph: Kind of the graph, for messages.
-        only_run: The examples are not trained on. Then there may be no examples, examples without steps, and batches
-            of equal lengths only.
+        only_run: True for inference, in which there may be no examples, or examples without steps. Examples of a batch
+            then have equal lengths, unless lengths are fed.
     """
 
     types: Mapping[str, TensorType]

@@ -42,7 +42,7 @@ class PaddedRow:
         feeds: Arrays of the row, in a batch of one, or of copies if the batch size is declared.
         longest: Arrays of the longest row, in the same form.
         sequences: Axes of the arrays that have the clock.
-        example: Number of the row among all examples.
+        example: Index of the row among all examples.
         steps: Steps without padding.
         padded: Steps with padding.
     """
@@ -56,7 +56,7 @@ class PaddedRow:
 
     @property
     def further(self) -> int:
-        """Number of steps with twice the padding."""
+        """Number of steps if the padding is doubled."""
         return 2 * self.padded - self.steps
 
     @property

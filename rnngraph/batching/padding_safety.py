@@ -67,7 +67,7 @@ def unproven(
         graph: The graph.
         outputs: Names of the outputs to prove.
         clock: Name of the padded size of time.
-        counts: Sizes that each placeholder of row lengths counts.
+        counts: Size of time that each placeholder of row lengths measures.
         nonempty: Every row has at least one step, so that ``length - 1`` is a valid index.
     """
     lengths = {label: dim for label, dim in counts.items() if clock_of(dim).name == clock}
@@ -90,7 +90,7 @@ def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
 class _Walk:
     """Abstract interpretation of a graph and its scan bodies.
 
-    ``lengths`` is the size that the clock's row lengths count, by placeholder.
+    ``lengths`` is the size of time that each placeholder of the clock's row lengths measures.
     """
 
     def __init__(self, clock: str, lengths: Mapping[str, Dim], nonempty: bool) -> None:
@@ -371,6 +371,7 @@ class _Walk:
         return end.op == "select" and end.operands[2] is carry and self._ends(end.operands[0])
 
     def _emitted(self, item: Node, value: Value, own: bool) -> Value:
+        """Return the padding facts of an emitted sequence. ``own`` is True if the scan runs over the clock's steps."""
         if value is None or (own and value.axis is not None):
             return None
         if not own:

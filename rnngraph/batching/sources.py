@@ -118,7 +118,7 @@ class Reader:
 
 
 class EndedError(Exception):
-    """Exception at the end of an iterable of batches, of which ``drawn`` were drawn."""
+    """End of an iterable of batches, after ``drawn`` batches."""
 
     def __init__(self, drawn: int) -> None:
         super().__init__(drawn)
@@ -126,11 +126,11 @@ class EndedError(Exception):
 
 
 class Cursor:
-    """Access by number to the batches of an iterable, which keeps the last batch.
+    """Access to the batches of an iterable by index. The last batch is stored, so that it can be read again.
 
     Attributes:
         iterable: The iterable.
-        restarts: It can be iterated again; False for an iterator.
+        restarts: True if ``iterable`` can be iterated again; False for an iterator.
         drawn: Batches drawn in the current pass.
     """
 
@@ -143,11 +143,11 @@ class Cursor:
         self._last: Any = None
 
     def batch(self, passage: int, number: int, endless: bool, where: Where | None) -> Any:
-        """Return batch ``number`` of pass ``passage``.
+        """Return a batch. Earlier batches of the same pass need another pass, except for the last batch drawn.
 
         Args:
-            passage: Number of the pass.
-            number: Number of the batch in the pass, from 0.
+            passage: Index of the pass over the iterable.
+            number: Index of the batch in the pass, from 0.
             endless: After the last batch, restart the iterable.
             where: The user's line, for errors.
 
@@ -171,7 +171,7 @@ class Cursor:
             except StopIteration:
                 if not (endless and self.restarts and begun):
                     raise EndedError(self.drawn) from None
-                self._iterator, begun = iter(self.iterable), False  # an empty iterable then ends in the branch above
+                self._iterator, begun = iter(self.iterable), False  # ends an iterable without batches
                 continue
             self.drawn, begun = self.drawn + 1, True
         return self._last
@@ -252,7 +252,7 @@ class Iterated:
             raise error.within(f"batch {place + 1} of the iterator") from None
 
     def steps_of_epoch(self, number: int, first: int, warm_up: int) -> tuple[int | None, int]:
-        """Return (training steps of an epoch or None if unknown, those before batch ``first``)."""
+        """Return (training steps of an epoch, None if unknown; steps of the batches before ``first``)."""
         total = self._passed if self.steps_per_epoch is None else self.steps_per_epoch
         return (total if self.window is None and not warm_up else None), first
 

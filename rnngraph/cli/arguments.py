@@ -9,10 +9,10 @@ from typing import Any
 from .commands.file_kinds import fixed_input, opened_axis
 
 _FIXED = (
-    "the value of an input of a .onnx or .pb file on which its graph depends, or, as 'INPUT[AXIS]=NUMBER', the size of "
-    "an axis, of .keras and .h5 files, too; may be repeated"
+    "value of an input on which the graph of a .onnx or .pb file depends; 'INPUT[AXIS]=NUMBER' is the size of an axis, "
+    "also for .keras and .h5 files; may be repeated"
 )
-_OPEN = "a name for an axis, which then has any size, of .onnx, .pb, .keras and .h5 files; may be repeated"
+_OPEN = "name of an axis that may have any size, for .onnx, .pb, .keras and .h5 files; may be repeated"
 
 
 def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *former: str) -> None:
@@ -22,7 +22,7 @@ def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *forme
 
 def add_sizes(command: argparse.ArgumentParser) -> None:
     """Add the options ``--batch`` and ``--steps``, the sizes of timed calls."""
-    command.add_argument("--batch", type=positive, default=1, help="every open size but time (default 1)")
+    command.add_argument("--batch", type=positive, default=1, help="every symbolic size except time (default 1)")
     command.add_argument("--steps", type=positive, default=100, help="length of sequences (default 100)")
 
 
@@ -38,7 +38,9 @@ def add_open(command: argparse.ArgumentParser) -> None:
 
 def add_max_entries(command: argparse.ArgumentParser) -> None:
     """Add the option ``--max-entries``, which limits arrays and loops of a file."""
-    command.add_argument("--max-entries", type=positive, metavar="N", help="of an array or loop of the file (2**28)")
+    command.add_argument(
+        "--max-entries", type=positive, metavar="N", help="maximum entries of an array or loop (2**28)"
+    )
 
 
 def positive(text: str) -> int:

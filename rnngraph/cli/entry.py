@@ -49,9 +49,9 @@ SCRIPT_NAME = "graph_script"
 
 MIN_CALLS = 5
 
-_SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved or an imported one"
+_SCRIPT = "a Python file that defines a Program named program, or the directory of a saved or imported program"
 _FILE = "a .onnx, .keras, .h5, .gguf, .pb or .nam file, a SavedModel, or .json of RTNeural, AIDA-X or GuitarML"
-_PROFILED = "step: of the script's trainer, or of Adam"
+_PROFILED = "step: a step of the script's trainer, or of Adam without one"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,8 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     page = "write one page that shows a net from the script to instructions"
     _add_explore(commands.add_parser("explore", help=page))
     _add_export(commands.add_parser("export", help="write the inference graph as native files for C and others"))
-    _add_import(commands.add_parser("import", help="make a script with its weights of a net in another format"))
-    compare = "compare what was imported with the file's own engine, on random arrays"
+    _add_import(commands.add_parser("import", help="convert a net in another format to a script and weights"))
+    compare = "compare an imported net with the file's own engine, on random arrays"
     _add_verify(commands.add_parser("verify", help=compare))
     for command in commands.choices.values():
         command.set_defaults(parser=command)  # usage errors print the help of this command
@@ -116,10 +116,12 @@ def _add_show(show: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--stages", action="store_true", help="list the stages, in order")
     which.add_argument("--diff", metavar="PASS", help="what a pass changed")
-    show.add_argument("--layer", metavar="NAME", help="what belongs to a layer, by its name or the end of its path")
-    show.add_argument("--line", metavar="LINE", help="what comes from a line of a script: 39, or net.py:39")
-    add_output(show, "FILE", "where to write it as plain text (default: print it)")
-    show.add_argument("--no-pager", action="store_true", help="print it all, also where it is longer than the window")
+    show.add_argument("--layer", metavar="NAME", help="only what belongs to a layer: its name, or a part of its path")
+    show.add_argument("--line", metavar="LINE", help="only what comes from a line of a script: 39, or net.py:39")
+    add_output(show, "FILE", "file to write as plain text (default: print)")
+    show.add_argument(
+        "--no-pager", action="store_true", help="print the whole text, even if it is longer than the window"
+    )
     add_weights(show)
     show.set_defaults(command=_show)
 
@@ -135,7 +137,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 def _add_bench(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("script", type=Path, help=_SCRIPT)
     add_sizes(bench)
-    bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
+    bench.add_argument("--seconds", type=float, default=1.0, help="time to spend on each graph (default 1)")
     add_weights(bench)
     bench.set_defaults(command=_bench)
 
@@ -144,15 +146,15 @@ def _add_profile(profile: argparse.ArgumentParser) -> None:
     profile.add_argument("script", type=Path, help=_SCRIPT)
     profile.add_argument("--graph", choices=("inference", "training", "step"), default="inference", help=_PROFILED)
     add_sizes(profile)
-    profile.add_argument("--seconds", type=float, default=1.0, help="to spend on calls (default 1)")
-    add_output(profile, "FILE", "where to draw roofline and layers, as .svg or .png (default: nowhere)", "--plot")
+    profile.add_argument("--seconds", type=float, default=1.0, help="time to spend on calls (default 1)")
+    add_output(profile, "FILE", ".svg or .png file to draw roofline and layers in (default: none)", "--plot")
     add_weights(profile)
     profile.set_defaults(command=_profile)
 
 
 def _add_explore(explore: argparse.ArgumentParser) -> None:
     explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
-    add_output(explore, "PAGE", "where to (default: NAME.html, here)")
+    add_output(explore, "PAGE", "file to write (default: NAME.html)")
     add_weights(explore)
     add_fixed(explore)
     add_max_entries(explore)
@@ -163,27 +165,27 @@ def _add_explore(explore: argparse.ArgumentParser) -> None:
 
 def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("script", type=Path, help=_SCRIPT)
-    add_output(export, "FOLDER", "where to (default: NAME-export, here)", "--directory")
-    export.add_argument("--name", help="of the files and in C (default: the script's)")
+    add_output(export, "FOLDER", "directory to write (default: NAME-export)", "--directory")
+    export.add_argument("--name", help="name of files, and prefix in C (default: the script's name)")
     export.add_argument("--form", choices=("stream", "sequence"), default="stream", help="steps, or whole sequences")
-    export.add_argument("--batch", type=positive, help="rows (default: 1 of a stream, any number of sequences)")
+    export.add_argument("--batch", type=positive, help="rows (default: 1 for a stream, any number for sequences)")
     export.add_argument("--rows", type=positive, default=1, help="streams that step_rows steps at once (default 1)")
-    blocks = "steps that process computes at once (default: about 128 rows); fewer take less memory"
+    blocks = "steps that process computes at once (default: about 128 rows); fewer need less memory"
     export.add_argument("--max-block", type=positive, metavar="STEPS", help=blocks)
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
     add_weights(export)
     export.add_argument("--external", action="store_true", help="parameters in NAME.safetensors, given at run time")
     plugin = "streams for Linux, Windows and macOS at once, with a C++ class and a target of CMake"
     export.add_argument("--plugin", action="store_true", help=plugin)
-    export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
-    export.add_argument("--no-link", action="store_true", help="the object file only, no libraries made of it")
+    export.add_argument("--dispatch", action="store_true", help="code for x86-64-v2, v3 and v4, selected at run time")
+    export.add_argument("--no-link", action="store_true", help="write the object file only, no libraries")
     export.add_argument("--debug", action="store_true", help="the script's lines and layers for debuggers, as DWARF")
     export.set_defaults(command=_export)
 
 
 def _add_import(read: argparse.ArgumentParser) -> None:
     read.add_argument("script", type=Path, metavar="file", help=_FILE)
-    add_output(read, "FOLDER", "where to (default: NAME, here)")
+    add_output(read, "FOLDER", "directory to write (default: NAME)")
     add_fixed(read)
     add_open(read)
     add_max_entries(read)
@@ -193,9 +195,11 @@ def _add_import(read: argparse.ArgumentParser) -> None:
 def _add_verify(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("script", type=Path, metavar="folder", help="what import wrote, a script, or a saved program")
     verify.add_argument("file", type=Path, help=_FILE)
-    verify.add_argument("--tolerance", type=float, default=1e-4, help="of an output's scale (default 1e-4)")
+    verify.add_argument(
+        "--tolerance", type=float, default=1e-4, help="maximum difference, as a share of an output's scale (1e-4)"
+    )
     verify.add_argument("--batch", type=positive, action="append", help="rows to try; may be repeated")
-    verify.add_argument("--steps", type=positive, action="append", help="other open sizes to try; may be repeated")
+    verify.add_argument("--steps", type=positive, action="append", help="other symbolic sizes to try; may be repeated")
     add_fixed(verify)
     verify.set_defaults(command=_verify)
 

@@ -51,6 +51,7 @@ def batch_of(x: Any) -> Dim:
 
 
 def types_of(x: Any) -> tuple[TensorType, ...]:
+    """Return the type of each leaf of a step's input."""
     return (x.type,) if isinstance(x, Tensor) else tuple(leaf.type for leaf in flatten(x))
 
 
@@ -58,7 +59,7 @@ def check_outputs(cell: Any, output: Any, where: Where | None) -> list[Tensor]:
     """Return the leaves of a step's output.
 
     Raises:
-        ShapeError: A leaf has no batch axis, or other symbolic sizes.
+        ShapeError: A leaf has no batch axis, or a symbolic size after the batch.
     """
     for path, leaf in paths(output):
         if not leaf.rank or not all(isinstance(dim, int) for dim in leaf.type.shape[1:]):
@@ -91,11 +92,12 @@ def stored(value: Tensor, columns: Columns) -> Tensor:
 
 
 def unrounded(node: Node) -> Node:
-    """Return the value that ``stored`` rounded, or the node itself."""
+    """Return the value that ``stored`` rounded to ``node``; return ``node`` itself if it is no such result."""
     return node.operands[0].operands[0] if node.op == "cast" and node.operands[0].dtype in NARROW_STATES else node
 
 
 def _is_rounded(value: Tensor, dtype: str | None) -> bool:
+    """True if a value has been rounded to ``dtype`` already."""
     return value.node.op == "cast" and value.node.operands[0].dtype == dtype
 
 
@@ -114,7 +116,7 @@ def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[
         if columns.axes is None and (leaf.rank < 1 or leaf.type.shape[-1] != columns.width):
             raise ShapeError(
                 f"{cell!r} carries a state of width {columns.width}, not {shown(leaf)}{_at(leaf)}; give a state of "
-                "that width, or change what state() returns",
+                f"width {columns.width}, or change what state() returns",
                 where,
             )
         if columns.axes is not None and leaf.type.shape[1:] != columns.axes:
@@ -133,6 +135,7 @@ def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[
 
 
 def _at(leaf: Tensor) -> str:
+    """Return the line that computed a leaf, as text for errors; "" if there is none."""
     return "" if leaf.node.where is None else f", made at {leaf.node.where}"
 
 
@@ -152,7 +155,7 @@ def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
     if isinstance(batch_size, Tensor) or not is_int or not 0 < batch_size <= MAX_UNITS:
         raise DtypeError(
             f"zero_state needs a positive int as batch size, not {shown(batch_size)}; "
-            "a driver without initial_state starts from zeros of any batch"
+            "to start from zeros for any batch size, leave out the driver's initial_state"
         )
     kind = check_dtype(dtype)
     rows_of = [((int(batch_size), *leaf.row), leaf.type(1, kind).dtype) for leaf in leaves]

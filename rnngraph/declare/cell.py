@@ -24,7 +24,7 @@ from .tensor import Tensor, class_within, constant
 from .trace import MAX_LEVELS, Inputs, States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Any, Any], Any, tuple[Any, Any]]
-"""Generator that yields (inner cell, x, state), receives (output, new state), and returns such a pair of its own."""
+"""Generator of a step. It yields (inner cell, x, state), is sent (output, new state), and returns its own pair."""
 
 NestedInitialState = Generator["InnerCell", Any, Any]
 """Generator that yields inner cells, receives the leaves of their initial states, and returns a nest of them."""
@@ -207,6 +207,7 @@ class Wrapper(Cell):
 
 
 def _named_like(cell: Cell) -> Any:
+    """Return the namedtuple class of a cell's state; None if the state is not a namedtuple."""
     nest = public(cell)
     return type(nest) if hasattr(nest, "_fields") else None
 

@@ -76,7 +76,7 @@ def described(
 
     Args:
         outputs: Paths and nodes of the outputs.
-        settled: Resolves the full name of the layer in a source line.
+        settled: Function that returns a source line with its layer's full name.
         parameters: Full names of parameters.
     """
     nodes: list[tuple[str, dict[str, Any]]] = []
@@ -176,7 +176,7 @@ def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:
             yield name, f"  {name} = {next(graph.predecessors(name))}"
             continue
         operands = ", ".join(data["operands"])
-        if data["kind"] == "driver":  # constants and parameters belong to the cell
+        if data["kind"] == "driver":  # list its inputs, and only count the parameters, which belong to its cell
             labels = {item: graph.nodes[item]["label"] for item in data["operands"] if item in graph}
             operands = ", ".join(item for item, label in labels.items() if label != "parameter")
             operands += f" with {list(labels.values()).count('parameter')} parameters"

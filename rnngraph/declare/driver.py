@@ -59,7 +59,7 @@ class StepBody:
         next_states: Next values of ``states``.
         captured: Nodes outside the step that the step reads.
         emits: Further outputs of the step, and additional results of any shape.
-        last: States that are the outputs of masked steps. Empty: the outputs are 0.
+        last: States whose values masked steps output. Empty: masked steps output 0.
         nest: Structure of the cell's outputs; None for a single output.
     """
 
@@ -90,11 +90,11 @@ class Iteration:
     Attributes:
         length: Number of steps.
         reverse: True if the last step runs first.
-        when: Boolean state that is False for steps to skip. None: no step is skipped.
-        live: Boolean state that is True for rows that still run. None: all rows run.
+        when: Boolean state; a step is skipped if it is False. None: no step is skipped.
+        live: Boolean state, True for rows that have not stopped. None: no row stops early.
         time_major: True if the first axis of taps is time.
-        has_rows: True if the first axis of states, steps and the output counts rows, as in all cells. Otherwise, they
-            may have any shape.
+        has_rows: True if the first axis of a step's states, inputs and outputs is the batch, as in all cells. False:
+            they may have any shape.
     """
 
     length: Dim
@@ -106,7 +106,7 @@ class Iteration:
 
 
 class Rows(NamedTuple):
-    """Rows of a batch, and which of their steps count.
+    """Number of rows of a batch, and the steps of each row that count.
 
     Attributes:
         batch: Number of rows; 1 without rows.
@@ -121,7 +121,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StepNames:
-    """Parameters and random sites of a step. Lowering assigns their full names.
+    """Parameters and random sites (places that draw random numbers) of a step. Lowering assigns their full names.
 
     Attributes:
         parameters: Parameters and their paths.
@@ -140,7 +140,8 @@ class StepSource:
 
     Attributes:
         where: Line of the driver's declaration.
-        places: (file, line) of the driver and of the cells' creation, whose variables do not name values of the step.
+        places: (file, line) of the driver's call and of the cells' creation. Variables of these lines do not name
+            values of the step.
         variables: Names of values of the step: the local variables of the cells' steps.
         layers: Cells at their positions in the step, each with its layer.
     """
@@ -237,7 +238,7 @@ class TracedStep:
         carried: States, the cell's first.
         outputs: Outputs of the step, [batch, …], then additional results of any shape. At least one.
         nest: Structure of the cell's outputs; None for a single output.
-        last: Those of ``carried`` that are the outputs of masked steps.
+        last: Entries of ``carried`` whose values masked steps output.
         tensor_class: Class of the Tensors in the step, and of the driver's results.
     """
 

@@ -203,7 +203,7 @@ def draw(
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
     try:
         drawn = initializer(shape, generator)
-        refuse_mask(drawn, f"what the initializer of {name} gives", where)
+        refuse_mask(drawn, f"the array that the initializer of {name} returns", where)
         value = np.asarray(drawn, dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, RnnGraphError):

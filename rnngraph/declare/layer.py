@@ -43,7 +43,7 @@ class StepVariables:
         """Return the first variable of each value, once the step has returned."""
         names: dict[Node, str] = {}
         for name, value in ({} if self._frame is None else self._frame.f_locals).items():
-            node = value.node if hasattr(type(value), "node") else None  # a missing attribute is a costly error
+            node = value.node if hasattr(type(value), "node") else None  # AttributeErrors are slow
             if isinstance(node, Node):
                 names.setdefault(node, name)
         return names
@@ -72,7 +72,7 @@ def joined(*parts: str) -> str:
 def within(
     layer: str, cell: Where | None = None, driver: Where | None = None, variables: StepVariables | None = None
 ) -> Iterator[None]:
-    """Give nodes that the block builds a layer, and the line of ``cell`` if they have no line in the user's code."""
+    """Assign ``layer`` to nodes built in the block, and the line of ``cell`` to nodes without a line of the user."""
     token = _declaring.set(Declaring(layer, cell, driver, variables))
     try:
         yield

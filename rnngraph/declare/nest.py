@@ -44,7 +44,7 @@ def fold(
         StructureError: A nest contains itself.
     """
     results: list[Any] = []
-    pending: list[tuple[Any, int | None]] = [(nest, None)]  # with the number of entries, once these were pushed
+    pending: list[tuple[Any, int | None]] = [(nest, None)]  # (item, number of its entries; None: not pushed yet)
     inside: set[int] = set()
     while pending:
         item, count = pending.pop()
@@ -225,7 +225,7 @@ def _fitted(structure: Any, nest: Any, what: str, where: Where | None, at: Calla
 
 @dataclass(frozen=True)
 class _Leaf:
-    """Leaf of the structure that a whole nest matches."""
+    """Leaf of the structure that matches a nest as a whole."""
 
     leaf: Any
 

@@ -197,6 +197,7 @@ def stated(cell: Any) -> Any:
 
 @cache
 def tuple_type(name: str, fields: tuple[str, ...]) -> Any:
+    """Return a namedtuple class for a state, which suggests names in errors. Equal arguments return one class."""
     return telling(namedtuple(name, fields))
 
 

@@ -45,7 +45,7 @@ MAX_LEVELS = 4000
 
 @dataclass
 class Trace:
-    """Record of one driver's tracing of its cell. ``layer`` is the prefix of layer names in it."""
+    """Record of one driver's tracing of its cell. Names of all layers in the trace begin with ``layer``."""
 
     dtype: str
     where: Where | None

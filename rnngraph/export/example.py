@@ -21,7 +21,7 @@ TEXT_BYTES = 64
 """Bytes of memory for a number of the self-test while it is written, as array and text."""
 ROWS, OTHERS = 3, 5
 LENGTHS = (STEPS_TESTED, 17, 40, 100, 400, 1600)
-"""Numbers of steps to try, as graphs such as windows without padding need some."""
+"""Numbers of steps to try, because some graphs, such as windows without padding, need a minimum."""
 
 
 def stream_example(form: StreamForm, source: ExportSource, values: Arrays) -> Example:

@@ -31,7 +31,7 @@ Arrays = Mapping[str, np.ndarray]
 class ExportSource:
     """Source of an export: declaration, parameters and compile options.
 
-    ``held_weights`` returns text on how code of some options stores parameters; none if all are float32.
+    ``held_weights`` returns lines on how code with given options stores parameters; none if all are float32.
     """
 
     source: GraphSource

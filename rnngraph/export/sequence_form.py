@@ -74,7 +74,7 @@ def sequence_form(
     """Return a net of whole sequences for a target. ``batch`` is the number of rows; None: any number.
 
     Args:
-        values: All parameters of one moment, as another thread may be training them.
+        values: Consistent copy of all parameters, which another thread may be training.
 
     Raises:
         ShapeError: A size must be declared.
@@ -166,7 +166,7 @@ def _differences(about: OptimizedGraph, outputs: tuple[str, ...], in_c: Mapping[
 def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
     """Return the bounds on a call's sizes, by C names.
 
-    Of proportional numbers of elements, only the largest is kept.
+    If numbers of elements are proportional, only the bound of the largest is returned.
     """
     bounds = bounds_of(graph)
 

@@ -101,7 +101,7 @@ def stream_form(
     """Return a net that runs step by step, for a target.
 
     Args:
-        values: All parameters of one moment, as another thread may be training them.
+        values: Consistent copy of all parameters, which another thread may be training.
 
     Raises:
         GraphError: An operation can't run step by step; with its line.

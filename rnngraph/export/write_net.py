@@ -48,7 +48,7 @@ OTHER_LEVELS = {
     "x86-64-windows": ("x86-64-windows", "x86-64-v3-windows", "x86-64-v4-windows"),
     "x86-64-macos": ("x86-64-macos", "x86-64-v3-macos"),
 }
-"""Levels in one object, by the lowest."""
+"""Levels of x86-64 in one object with ``dispatch``, by the lowest level."""
 WEIGHTS = ("embedded", "external")
 FORMS = ("stream", "sequence")
 

@@ -7,6 +7,6 @@
 - ``input_specs``: descriptions of feeds; ``columns`` calls a graph with tables.
 - ``predict``: runs examples in batches, with the inputs of ``example_inputs``.
 - ``generation``: generates tokens, for one caller or many.
-- ``reports``: tables of costs and sensitivity; ``held_weights`` warns of kinds of weights without effect.
+- ``reports``: tables of costs and sensitivity; ``held_weights`` warns of weight formats that have no effect.
 - ``html_forms``: shows a program in a notebook; ``saved`` stores a program in files.
 """

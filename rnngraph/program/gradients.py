@@ -99,7 +99,7 @@ class GradientGraphs:
             parts, lowered = self._parts, self._lowered
             if any(name.startswith(TAP) for name in extra):
                 moved = parts.source.tapped(TAPS_MOVED)
-                assert moved is not None, "its types were looked at"
+                assert moved is not None, "``extra`` names taps, so there are taps"
                 lowered = moved.graph
             types = {name: parts.parameters.slot(name).type for name in self.trainable}
             return CompiledGraph(

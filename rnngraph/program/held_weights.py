@@ -1,4 +1,4 @@
-"""Weights that inference reads in narrow numbers, and the warning for a requested format that has no effect."""
+"""Weights that inference stores in narrow formats, and the warning for a requested format that has no effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..passes.held_weights import ParameterStorage
 
 Spelling = Callable[[str, Narrow], str]
-"""Formats a rule of ``weights=``, a pattern of names and a kind, as the user would write it."""
+"""Function that returns a rule of ``weights=``, a pattern of names and a kind, as the user would write it."""
 
 
 def _option(pattern: str, asked: Narrow) -> str:
@@ -27,7 +27,7 @@ def _forced(pattern: str, asked: Narrow) -> str:
 
 
 def narrow_parameters(graph: InferenceGraph, options: CompileOptions) -> list[str]:
-    """Return the names of parameters that all products read in narrow numbers."""
+    """Return the names of parameters that all products read in a narrow format."""
     if options.reduced is None:
         return []
     from ..passes.held_weights import held_weights  # imports the optimiser, rarely needed
@@ -51,7 +51,7 @@ def warn_of_kinds_without_effect(
     """
     if options.reduced is None:
         return
-    from ..passes.held_weights import ParameterStorage, held_text, held_weights  # most weights stay float32
+    from ..passes.held_weights import ParameterStorage, held_text, held_weights  # needed for narrow weights only
 
     unmultiplied = ParameterStorage(objections=("no product multiplies activations by it",))
     names, rules = options.parameters, options.weights

@@ -62,7 +62,7 @@ class InferenceGraph(CallableGraph[ResultT]):
 
     @cached_property
     def _types(self) -> dict[str, TensorType]:
-        return self.compiled.input_types()  # without inputs that only dropout read
+        return self.compiled.input_types()  # excludes inputs that only dropout reads
 
     def __call__(
         self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, out: Any = None, **named: Any
@@ -134,7 +134,7 @@ class InferenceGraph(CallableGraph[ResultT]):
             **named: As for a call.
 
         Raises:
-            GraphError: The program's code does not run on this machine, or its processor has no counter.
+            GraphError: The program's code does not run on this machine, or its processor has no cycle counter.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)

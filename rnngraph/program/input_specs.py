@@ -30,7 +30,7 @@ def output_specs(graph: Graph, shapes: Mapping[str, tuple[int | str | None, ...]
     Args:
         graph: The inference graph.
         shapes: Shapes of placeholders as they were declared; sizes that are named there keep their names.
-        bare: Name of an output without one.
+        bare: Name for the output of a declaration that is a single Tensor.
     """
     named = {dim for shape in shapes.values() for dim in shape if isinstance(dim, str)}
     specs = {}

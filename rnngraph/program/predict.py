@@ -41,7 +41,7 @@ def predict(
     batch_size: Any,
     where: Where | None,
 ) -> Any:
-    """Implement ``Program.predict``. Feeds of ``evaluation`` and ``training`` alone are ignored."""
+    """Implement ``Program.predict``. Feeds that only ``evaluation`` or ``training`` reads are ignored."""
     inputs = example_inputs(inference, evaluation, training)
     layout = layout_of(inputs, only_run=True)
     declared = _declared_batch(layout, where)
@@ -142,7 +142,7 @@ class Collected:
     def __init__(self, output: Output) -> None:
         self.output = output
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
-        self._purpose = f"what predict gives as {shown(output.name)}"
+        self._purpose = f"the output {shown(output.name)} of predict"
 
     def add_batch(self, rows: np.ndarray, values: np.ndarray, steps: Mapping[str, np.ndarray], left: int) -> None:
         """Add the results of a batch.
@@ -209,7 +209,7 @@ def _ordered(
     and small groups are filled up to powers of 2.
 
     Args:
-        aligned_clocks: Clocks that need one number of steps in a batch.
+        aligned_clocks: Clocks for which all rows of a batch must have the same number of steps.
     """
     keys = [known for clock, known in steps.items() if clock in aligned_clocks]
     others = [known for clock, known in steps.items() if clock not in aligned_clocks]

@@ -144,7 +144,7 @@ def load(
             saving raise ``GraphError``.
 
     Raises:
-        FileError: ``path`` is not a program, is damaged, or has a later version. Or its weights changed later.
+        FileError: ``path`` is not a program, is damaged, of a later version, or was changed after saving.
     """
     from .saved.save_load import read_program  # parser and file checks, rarely needed
 
@@ -166,10 +166,10 @@ def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> An
 
     Args:
         data: The bytes.
-        cache: As for ``compile``; None: as it was.
+        cache: As for ``compile``. None: the setting of the pickled object.
 
     Raises:
-        FileError: ``data`` is damaged, of another version, or something else.
+        FileError: ``data`` is damaged, of another version, or not from ``rg.dumps``.
     """
     from .saved.byte_form import from_bytes  # parser and file checks, rarely needed
 
@@ -386,7 +386,7 @@ class Program(Uncalled, Generic[ResultT, TrainedT]):
         self.parameters.initialize(seed)
 
     def with_outputs(self, outputs: Any) -> Program:
-        """Return a program of other outputs with this one's parameters and options."""
+        """Compile other outputs, with the parameters and options of this program."""
         known, parameters = shared(self)
         source = DeclaredSource(outputs, None, known)
         own = Parameters(source.lowered.slots, self.seed, parameters)
@@ -428,8 +428,8 @@ class Program(Uncalled, Generic[ResultT, TrainedT]):
         parameter explains its kind. Affine recurrences are listed at the end.
 
         Args:
-            sensitivity: Feeds of one call. Adds columns: how much the outputs change if only this layer is narrow, as
-                a root mean square over that of the outputs, and the loss if it is fed. Compiles once for each layer.
+            sensitivity: Feeds of one call. Adds columns: root mean square of the outputs' change if only this layer is
+                narrow, relative to that of the outputs, and the change of a fed loss. Compiles once for each layer.
                 Raises ``GraphError`` if no weight is narrow.
         """
         from .reports.sensitivity import sensitivities

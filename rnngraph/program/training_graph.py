@@ -320,7 +320,7 @@ class TrainingGraph(CallableGraph[ResultT]):
 
         Raises:
             ArgumentError: A placeholder in ``wrt`` has no gradient.
-            GraphError: The program's code does not run on this machine, or its processor has no counter.
+            GraphError: The program's code does not run on this machine, or its processor has no cycle counter.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -348,9 +348,9 @@ class TrainingGraph(CallableGraph[ResultT]):
     def _with_output_gradients(
         self, gradients: Any, feeds: Any, named: Mapping[str, Any]
     ) -> tuple[Any, Mapping[str, Any]]:
-        """Merge a call's feeds with gradients of outputs.
+        """Return (feeds, named feeds) of a call, merged with gradients of outputs.
 
-        Return an empty tuple if no prepared call accepts them.
+        If no prepared call can accept them, return ((), {}).
         """
         gradients_by_name = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.structure) else gradients
         together = named if feeds is None else feeds

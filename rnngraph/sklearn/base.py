@@ -148,7 +148,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             X: The sequences.
             y: The targets.
             sample_weight: A weight for each example, or None.
-            to_come: All targets that later calls may have, which create a new net; None to continue with the net.
+            to_come: All targets of this and later calls, for which a new net is made. None: continue with the fitted
+                net.
         """
         self._check_parameters()
         where = user_line()
@@ -190,6 +191,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return sequences
 
     def _of_inference(self, X: Any, name: str) -> np.ndarray:
+        """Return one output of the fitted net for X, as float64."""
         check_is_fitted(self)
         sequences = self._sequences(X, False, user_line())
         values = self.program_.predict({"x": sequences.values}, batch_size=self.batch_size)[name]
@@ -225,7 +227,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self._fitted_with = {name: getattr(self, name) for name in (*PARTS, "learning_rate")}
 
     def _continue(self, examples: Examples) -> None:
-        """Continue the present net with the present values of parameters that do not define it."""
+        """Keep the fitted net, and apply the current values of parameters that do not define a net."""
         for name in PARTS:
             mine, now = self._fitted_with[name], getattr(self, name)
             if mine is not now and mine != now:
@@ -236,7 +238,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 )
         if examples.weights is not None and WEIGHTS not in self.program_.inputs:
             raise ArgumentError(
-                "sample_weight needs a net whose first fit had it, too; give it from the first fit on, even as ones",
+                "sample_weight needs a net that was first fitted with weights; pass sample_weight to the first fit, "
+                "too, such as ones",
                 user_line(),
             )
         rate = self.learning_rate

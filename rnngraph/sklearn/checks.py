@@ -13,7 +13,7 @@ from sklearn.utils import class_weight, multiclass, validation
 from ..support.errors import ArgumentError, DtypeError, RnnGraphError, user_line
 
 NO_NUMBERS = ("could not convert string to float", "float() argument must be")
-REMEDY = "; give arrays of numbers, and of words their ids, as in array.astype(np.float32)"
+REMEDY = "; give arrays of numbers, such as ids of words, as in array.astype(np.float32)"
 MAX_MESSAGE = 600
 """Maximum characters of a message of scikit-learn, which may print a whole array."""
 

@@ -19,7 +19,7 @@ from .sequences import as_float32, scale_of, targets_of
 
 @api
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
-    """Classifier of sequences, with y of labels of any kind. ``classes_`` are all labels, sorted.
+    """Classifier of sequences. Labels y may have any type that can be sorted; ``classes_`` has all labels in order.
 
     Args:
         class_weight: ``balanced``, or a mapping from label to the weight of its loss.
@@ -147,7 +147,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
 @api
 class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
-    """Regressor of one or several numbers of a sequence, with y [examples] or [examples, outputs]."""
+    """Regressor that predicts one or several numbers for each sequence, with y [examples] or [examples, outputs]."""
 
     @api
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

@@ -98,7 +98,7 @@ def classifier(
 ) -> Program:
     """Compile a net with ``probabilities`` [batch, classes], trained with ``label`` [batch] of int64 indices.
 
-    ``weighted`` adds a ``weight`` [batch]. ``classes`` are labels of any kind.
+    ``weighted`` adds the input ``weight`` [batch]. ``classes`` are labels of any kind.
     """
     logits = dense(body.of(mean, scale), len(classes))
     loss = sparse_softmax_cross_entropy(placeholder(LABELS, (None,), "int64"), logits, _weights(weighted))
@@ -122,7 +122,8 @@ def regressor(
 ) -> Program:
     """Compile a net with a ``prediction`` [batch, outputs], trained with ``target`` of that shape.
 
-    The loss is the mean squared error in units of the targets' scale. ``weighted`` adds a ``weight`` [batch].
+    The loss is the mean squared error in units of the targets' scale. ``weighted`` adds the input ``weight``
+    [batch].
     """
     middle, unit = _kept("target/mean", targets.mean), _kept("target/scale", targets.scale)
     guess = dense(body.of(inputs.mean, inputs.scale), len(targets.mean))

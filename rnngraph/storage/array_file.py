@@ -126,7 +126,9 @@ def _npy(file: BinaryIO, member: zipfile.ZipInfo) -> np.ndarray:
     """Return the array of a zip member. The header is checked against the number of bytes."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"{member.filename} is of version {version[0]}.{version[1]} of NumPy's format")
+        raise ValueError(
+            f"{member.filename} has version {version[0]}.{version[1]} of NumPy's format, which is not supported"
+        )
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_fortran_order, dtype = read(file)
     if dtype.hasobject:

@@ -25,7 +25,7 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     except UnicodeEncodeError:
         encoded = b""
     if not encoded or b"\0" in encoded:
-        raise ArgumentError(f"{shown(text)} can't be a path; give that of a file or directory")
+        raise ArgumentError(f"{shown(text)} can't be a path; give the path of a file or directory")
     return Path(text)
 
 

@@ -101,6 +101,8 @@ class PackedFiles:
 
 
 class _Descriptor:
+    """Open file that ``contextlib.closing`` can close."""
+
     def __init__(self, number: int) -> None:
         self.number = number
 

@@ -72,10 +72,10 @@ class Field:
     Attributes:
         number: The field's number in the format.
         kind: Type of its values.
-        is_repeated: It holds a list or array.
+        is_repeated: True if the field holds a list or an array.
         message: Function that returns the class of nested messages.
-        is_packed: Repeated numbers are written as one packed field.
-        is_optional: A missing field is None, as opposed to 0 or empty.
+        is_packed: True if repeated numbers are written as one packed field.
+        is_optional: True if a missing field is None. False: it is 0 or empty.
     """
 
     number: int
@@ -122,7 +122,7 @@ def _is_described(value: Any) -> bool:
 
 
 def integer(number: int, optional: bool = False) -> Any:
-    """Declare a signed integer or enum. With ``optional``, a missing one is None."""
+    """Declare a signed integer or enum. With ``optional``, a missing field is None."""
     return _scalar(number, Kind.INTEGER, 0, optional)
 
 
@@ -152,7 +152,7 @@ def view(number: int) -> Any:
 
 
 def message(number: int, kind: Callable[[], type[Message]]) -> Any:
-    """Declare a nested message. A missing one is None."""
+    """Declare a nested message. A missing field is None."""
     return _described(Field(number, Kind.MESSAGE, message=kind, is_optional=True), default=None)
 
 
@@ -368,6 +368,7 @@ def _chunks(message: Message) -> tuple[list[Buffer], int]:
 
 
 def _one(field: Field, value: Any) -> tuple[list[Buffer], int]:
+    """Return the encoded field for one value, and its number of bytes."""
     kind = field.kind
     if kind is Kind.MESSAGE:
         inner, size = _chunks(value)
@@ -382,6 +383,7 @@ def _one(field: Field, value: Any) -> tuple[list[Buffer], int]:
 
 
 def _head(field: Field, wire: int, data: Buffer) -> tuple[list[Buffer], int]:
+    """Return the encoded head of a field (number, wire type, length) with its data, and the number of bytes."""
     head = varint(field.number << 3 | wire) + varint(len(data))
     return [head, data], len(head) + len(data)
 

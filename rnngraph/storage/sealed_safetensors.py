@@ -31,9 +31,9 @@ _DTYPES = {
     "U16": "<u2",
     "U8": "|u1",
 }
-"""NumPy's dtype of the bytes of each of safetensors' dtypes."""
+"""NumPy dtype of the stored bytes, by safetensors' dtype."""
 _CONVERTED = ("BF16", "BOOL")
-"""Safetensors' dtypes whose bytes are converted."""
+"""Safetensors' dtypes whose stored bytes are converted on reading."""
 
 
 def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: str) -> tuple[bytes | memoryview, ...]:
@@ -69,7 +69,7 @@ def arrays_in(raw: bytes) -> dict[str, np.ndarray]:
 
 
 def stored_arrays_in(file: StoredFile) -> dict[str, np.ndarray | StoredArray]:
-    """Return the arrays of a safetensors file by name, which stay in the file if their numbers are NumPy's.
+    """Return the arrays of a safetensors file by name. They stay in the file unless their bytes are converted.
 
     Raises:
         FileError: The file has changed since it was opened.
@@ -87,7 +87,7 @@ def stored_arrays_in(file: StoredFile) -> dict[str, np.ndarray | StoredArray]:
 
 
 _Tensor = tuple[str, str, tuple[int, ...], int, int]
-"""Name, safetensors' dtype, shape, and first and last position in the file."""
+"""Name, safetensors' dtype, shape, and begin and end in the file."""
 
 
 def _tensors(head: bytes | bytearray | memoryview, size: int) -> list[_Tensor]:
@@ -106,14 +106,14 @@ def _tensors(head: bytes | bytearray | memoryview, size: int) -> list[_Tensor]:
         end = stop
         tensors[name] = name, entry["dtype"], shape, begin + first, begin + stop
     if begin + end != size:
-        raise ValueError("there is more in it than its header describes")
+        raise ValueError("it has bytes that its header does not describe")
     return [tensors[name] for name in entries]
 
 
 def _place(name: str, entry: Any) -> tuple[int, int]:
     place = entry.get("data_offsets") if isinstance(entry, dict) else None
     if not isinstance(place, list) or len(place) != 2 or not all(type(item) is int for item in place):
-        raise ValueError(f"its header has no position of {name}")
+        raise ValueError(f"its header has no valid data_offsets of {name}")
     return place[0], place[1]
 
 

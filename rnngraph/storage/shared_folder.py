@@ -108,6 +108,7 @@ def _move_into(folder: Path, staging: Path, name: str, writer: Writer) -> None:
 def _refuse_others(
     folder: Path, listed: Digests, new: Mapping[str, str], stale: Collection[str], writer: Writer
 ) -> None:
+    """Raise ``FileError`` if a file to write or to remove is not an unchanged file of the manifest."""
     conflicts = [file for file in sorted({*new, *stale}) if not _is_own(folder / file, listed, new.get(file))]
     if not conflicts:
         return
@@ -115,7 +116,7 @@ def _refuse_others(
     more = f" and {len(conflicts) - _MAX_NAMED} more" if len(conflicts) > _MAX_NAMED else ""
     raise FileError(
         f"{names}{more} {'is' if len(conflicts) == 1 else 'are'} in the way: no {writer.what} wrote it, or it was "
-        "changed since. Nothing was written; move it away, or give a directory of its own"
+        "changed since. Nothing was written; move it away, or give a separate directory"
     )
 
 

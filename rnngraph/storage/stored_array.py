@@ -41,6 +41,7 @@ class StoredFile:
         os.close(self.descriptor)
 
     def _now(self) -> tuple[int, int]:
+        """Return the present size and time of modification of the file."""
         status = os.fstat(self.descriptor)
         return status.st_size, status.st_mtime_ns
 

@@ -133,13 +133,13 @@ POSITIONAL_HINTS = {
     "squeeze": "write several axes as one, as in squeeze(x, (1, 2))",
     "concat": "write the tensors as a list, as in concat([a, b], axis)",
     "stack": "write the tensors as a list, as in stack([a, b], axis)",
-    "gather": "write gather(table, indices), of the first axis",
+    "gather": "write gather(table, indices), which indexes the first axis",
     "maximum": "write maximum(maximum(a, b), c); over an axis it is reduce_max(x, axis)",
     "minimum": "write minimum(minimum(a, b), c); over an axis it is reduce_min(x, axis)",
     "one_hot": "write one_hot(indices, depth, dtype)",
     "placeholder": "write placeholder(name, shape, dtype)",
-    "constant": "write constant(value, dtype, name); a number is taken to the shape of what it meets",
-    "reverse_sequence": "write reverse_sequence(x, lengths), of x [batch, time, …]",
+    "constant": "write constant(value, dtype, name); a number broadcasts to any shape",
+    "reverse_sequence": "write reverse_sequence(x, lengths), for x [batch, time, …]",
     "embedding": "write embedding(ids, table), or embedding(ids, vocabulary, width)",
     "pad": "write pad(x, paddings, mode, value)",
 }
@@ -153,7 +153,9 @@ def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any
     try:
         bound = signature.bind(*arguments, **keywords).arguments
     except TypeError as error:
-        return CallError(f"{title} {_misfit(what, signature, arguments, keywords) or f'can not be called so: {error}'}")
+        return CallError(
+            f"{title} {_misfit(what, signature, arguments, keywords) or f'is called with wrong arguments: {error}'}"
+        )
     hints = _hints(inspect.unwrap(function))
     for name, value in bound.items():
         if name in IMPLICIT:  # the object may be half initialised

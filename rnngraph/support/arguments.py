@@ -44,7 +44,7 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
 
     Args:
         value: The name, 1 to ``MAX_CHARACTERS`` characters.
-        what: The named thing, for errors.
+        what: Description of what gets the name, for errors.
         where: The user's line, for errors.
         any_text: Also accept characters that cannot be printed, such as line ends.
     """

@@ -58,6 +58,7 @@ def give_way() -> None:
 
 
 def _before() -> None:
+    """Acquire all locks before a fork, in the order of their levels, until the timeout."""
     _FORKING.acquire()
     WAITING.append(1)
     end = monotonic() + FORK_TIMEOUT_S
@@ -70,6 +71,7 @@ def _before() -> None:
 
 
 def _after() -> None:
+    """Release the locks that ``_before`` acquired, in the parent and in the child."""
     for lock in _locked:
         lock.release()
     _locked.clear()

@@ -18,4 +18,4 @@ _OTHER_NAME = """
     std=reduce_std sum=reduce_sum take=gather var=reduce_var vstack=concat
 """
 NUMPY = {name: name for name in _SAME_NAME.split()} | dict(pair.split("=") for pair in _OTHER_NAME.split())
-"""Functions of Tensors, by the name of the NumPy function that computes the same."""
+"""Functions of Tensors, by the name of the equivalent NumPy function."""

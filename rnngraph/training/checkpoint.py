@@ -1,4 +1,4 @@
-"""Checkpoints of a trainer: all its state in a file, and back."""
+"""Checkpoints: write a trainer's state to a file, and restore it."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ class Checkpoint:
         return checksum
 
     def optimizer(self) -> Optimizer:
-        """Return the optimizer. Raise ``ArgumentError`` if this version has none of its name."""
+        """Return the optimizer. Raise ``ArgumentError`` if this version does not know its class."""
         return optimizer_from(self._text["optimizer"])
 
     def options(self) -> dict[str, Any]:
-        """Return the other arguments of a trainer, by name."""
+        """Return the arguments of the trainer besides the optimizer, by name."""
         text = self._text
         kept = {name: text[name] for name in ("clip_norm", "clip_value", "accumulate")}
         kept |= {"shards": text.get("shards"), "skip_non_finite": text.get("skip_non_finite", True)}
@@ -133,9 +133,8 @@ class Checkpoint:
             position = Position(**text["position"], best=_part(arrays, BEST), history=history)
         if text.get("loss") not in (None, _loss_fingerprint(program)):
             warn(
-                f"the loss of this program is computed otherwise than that of the trainer in {self._path}, though its "
-                "parameters are of the same shapes; if nothing was meant to change, load it into the program that it "
-                "was saved from",
+                f"the loss of this program differs from the loss of the trainer in {self._path}, though the parameters "
+                "have equal shapes; if you did not change the net, load the file into the program that was saved",
                 self._where,
             )
         program.parameters.load(self._parameters)
@@ -149,4 +148,5 @@ def _loss_fingerprint(program: Program) -> str:
 
 
 def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with ``prefix``, by the rest of the name."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

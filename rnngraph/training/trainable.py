@@ -23,7 +23,7 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
             raise DtypeError(f"only={shown(only)} must be names of parameters", where) from None
         for pattern in patterns:
             if not isinstance(pattern, str):
-                raise DtypeError(f"only={shown(only)} takes names of parameters, not {shown(pattern)}", where)
+                raise DtypeError(f"only={shown(only)} must be names of parameters, not {shown(pattern)}", where)
             if not any(is_named(name, pattern) for name in trainable):
                 is_frozen = any(is_named(name, pattern) for name in parameters)
                 what = "only parameters declared trainable=False" if is_frozen else "no parameter"

@@ -55,10 +55,10 @@ def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = Non
 
     Args:
         data: The bytes.
-        cache: As for ``compile``; None: as it was.
+        cache: As for ``compile``. None: the setting of the pickled program.
 
     Raises:
-        FileError: ``data`` is damaged, of another version, or something else.
+        FileError: ``data`` is damaged, of another version, or no pickled trainer.
     """
     where = user_line()
     if not isinstance(data, bytes | bytearray | memoryview):
@@ -96,7 +96,7 @@ class Trainer(StateView):
         recompute: As for ``program.training.gradients``: steps of a sequence to compute again to save memory.
 
     Raises:
-        GraphError: With ``shards``, a loss mixes rows in another way.
+        GraphError: ``shards`` is given, and the loss is not such a sum.
     """
 
     _instead, _program = OF_TRAINERS, "trainer.program"
@@ -163,8 +163,8 @@ class Trainer(StateView):
 
         Args:
             feeds: As in ``program.training``.
-            carry: Start from the final states of the last step, without gradient to it; at first from the declared
-                ones.
+            carry: Start from the final states of the previous step, to which no gradient passes. The first step starts
+                from the declared states.
             seed: Seed of masks; None: the next of the program's generator.
             fetch: Mapping of (nests of) declared Tensors, or paths of outputs. The step then returns (loss, fetched
                 arrays in this structure). Fetched values are those before the update.
@@ -193,7 +193,7 @@ class Trainer(StateView):
     def profile(
         self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
     ) -> Profile:
-        """Measure the time of steps with these feeds, by layer, kernel, pass and line. They change nothing.
+        """Measure the time of steps with these feeds, by layer, kernel, pass and line. The steps change no state.
 
         Args:
             feeds: As for ``step``.
@@ -201,7 +201,7 @@ class Trainer(StateView):
             seed: Seed of masks; None: 0.
 
         Raises:
-            GraphError: The code does not run here, or the processor has no counter.
+            GraphError: The code is for another processor, or this processor has no cycle counter.
         """
         from .steps.profiled_step import profile_step
 

@@ -59,7 +59,7 @@ def test_the_command_explains_the_memory(tmp_path: Path, capsys: pytest.CaptureF
     export = ["export", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--name", "net", "--no-link"]
     assert main(export) == 0
     said = capsys.readouterr().out
-    assert "of these bytes are for blocks of 128 steps at once; --max-block makes it less" in said
+    assert "of these bytes are for blocks of 128 steps at once; a smaller --max-block needs less" in said
     assert main([*export, "--max-block", "1"]) == 0
     least = capsys.readouterr().out
     size = int(least.split(" bytes of memory an instance")[0].split()[-1])

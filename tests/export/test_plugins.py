@@ -94,7 +94,7 @@ def test_objects_of_all_systems_have_no_undefined_symbols(tmp_path: Path, capsys
     export = ["export", str(tmp_path / "saved"), "--name", "fx", "-o", str(tmp_path / "fx")]
     assert main([*export, "--plugin", "--max-block", "1"]) == 0
     said = capsys.readouterr().out
-    assert "at run time the best of x86-64-windows, x86-64-v3-windows, x86-64-v4-windows is taken" in said
+    assert "at run time the best of x86-64-windows, x86-64-v3-windows, x86-64-v4-windows is selected" in said
     assert "the class fx::Net" in said
     objects = sorted((tmp_path / "fx").glob("*/fx.o*"))
     assert len(objects) == 4

@@ -383,7 +383,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         np.broadcast_to(np.float32(0), (10**6, 10**5, INPUTS)),
         {"batch_size": 2},
         rg.OutOfMemoryError,
-        "what predict gives as '",
+        "the output '",
     ),
     "lengths of batches": (iter([GOOD]), {"lengths": [3, 2]}, rg.ArgumentError, "give each batch its lengths"),
 }

@@ -277,7 +277,7 @@ TEXTS = np.full((4, 3, 2), "a")
     ],
 )
 def test_texts_and_objects_are_no_numbers(X: Any, match: str, fitted: SequenceClassifier) -> None:
-    wanted = rf"test_sklearn\.py:\d+: {match}.*; give arrays of numbers, and of words their ids, as in array\.astype"
+    wanted = rf"test_sklearn\.py:\d+: {match}.*; give arrays of numbers, such as ids of words, as in array\.astype"
     for call in (fitted.predict, lambda X: quick(epochs=1).fit(X, ["up", "down"] * 2)):
         with pytest.raises((rg.DtypeError, rg.ArgumentError), match=wanted):
             call(X)

@@ -247,7 +247,7 @@ def test_only_chosen_parameters_change(several: rg.Program, only: Any, trained: 
         ("c", rg.NameLookupError, "names no parameter; there are a, b"),
         (["a", "c*"], rg.NameLookupError, "names no parameter"),
         ("frozen", rg.NameLookupError, "declared trainable=False"),
-        ([3], rg.DtypeError, "takes names of parameters"),
+        ([3], rg.DtypeError, "must be names of parameters"),
         (3, rg.DtypeError, "must be names of parameters"),
         ("idle", rg.ArgumentError, "nothing to train"),
         ([], rg.ArgumentError, "nothing to train"),

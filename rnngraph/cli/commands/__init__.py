@@ -4,7 +4,7 @@
 - ``profile_net``: print a profile of calls.
 - ``explore_net``: write the explorer page of a script or file.
 - ``export_net``: write native files.
-- ``import_net``: convert a file of another format to a script; ``weight_files`` lists those of weights alone.
+- ``import_net``: convert a file of another format to a script; ``weight_files`` lists tensors of files without a net.
 - ``verify_net``: compare an imported net with the file's own engine.
 - ``file_kinds``: detection of file formats.
 - ``runtimes``: the engines of other formats.

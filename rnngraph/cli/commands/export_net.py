@@ -47,7 +47,7 @@ def _of_blocks(exported: Export) -> str:
     min_size = exported.state_size - exported.block_size
     return (
         f"{exported.block_size} of these bytes are for blocks of {exported.max_block} steps at once; "
-        f"--max-block makes it less, and with --max-block 1 an instance has {min_size}"
+        f"a smaller --max-block needs less, and --max-block 1 needs {min_size} for an instance"
     )
 
 
@@ -60,7 +60,7 @@ def _export_plugin(program: Program, options: argparse.Namespace) -> None:
     """Write a plugin's files and print the size and required processor of each platform's folder."""
     for option in ("batch", "target", "external", "dispatch", "no_link", "debug"):
         if getattr(options, option):
-            raise CommandError(f"--plugin has systems of its own; leave out --{option.replace('_', '-')}")
+            raise CommandError(f"--plugin exports for fixed systems; leave out --{option.replace('_', '-')}")
     if options.form != "stream" or options.rows != 1:
         raise CommandError("--plugin writes streams of one row; leave out --form and --rows")
     name = _name(options)

@@ -81,7 +81,7 @@ def kind_of(path: Path) -> str:
 
 
 def _entries(text: bytes) -> Any:
-    """Return a JSON object, or an empty tuple for damaged text, on which the reader has a better error."""
+    """Return a JSON object; an empty tuple for damaged text, for which the reader raises a better error."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ def opened_axis(text: str) -> tuple[str, dict[int, str]]:
 
 
 def by_input(parsed: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the values of repeated options by input; those of several axes of an input together."""
+    """Return the values of repeated options by input. Sizes of several axes of one input become one dict."""
     values: dict[str, Any] = {}
     for name, value in parsed:
         known = values.get(name)

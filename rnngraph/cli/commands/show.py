@@ -32,7 +32,9 @@ CONTEXT = 3
 CHANGED = "-+"
 """Marks of changed lines in a diff. Other lines are context."""
 
-NUMBERED = "# ~ is the same but for the numbers of names; - has the old numbers, all others the new"
+NUMBERED = (
+    "# ~ marks lines that are equal except for numbers in names; lines with - have the old numbers, all others the new"
+)
 GAP = "…"
 COMMENT_COLUMNS = 44
 """Columns reserved for comments on a terminal that is wide enough."""
@@ -106,7 +108,7 @@ def show_change(
 
 
 def _first_line(graph: CallableGraph, lines: Sequence[StageLine], wanted: str | None) -> str | None:
-    """Return the first line of the call that ``wanted`` continues. Any other line is returned unchanged."""
+    """Return the first line of a call over several lines, if ``wanted`` is a later one of them; else ``wanted``."""
     wheres = {where for item in lines for where in item.origins}
     is_known = wanted is None or any(_is_of_line(where, wanted) for where in wheres)
     if wanted is None or is_known or not isinstance(graph.parts.source, DeclaredSource):
@@ -233,7 +235,7 @@ def _changes(
 
 
 def _split_comment(text: str) -> tuple[str, str]:
-    """Split a line into code and comment. The comment is "" for lines that are only one of them."""
+    """Split a line into code and comment. A line without code or without a comment is returned with "" as comment."""
     code, mark, comment = text.rpartition("  # ")
     return (
         (code.rstrip(), f"# {comment}") if mark and code.strip(" +-~") and "'" not in comment else (text.rstrip(), "")

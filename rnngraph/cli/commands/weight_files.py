@@ -32,12 +32,12 @@ def weights_in(path: Path, begin: bytes) -> str | None:
     ``begin`` are the first bytes of the file.
     """
     if begin.startswith(ZIP) and _is_torchs(path):
-        return f"is a file of torch, which says how to make a module by its code alone; {_HOW}"
+        return f"is a file of torch, which describes a module only by Python code, and that is not run; {_HOW}"
     suffix = path.suffix.lower()
     if suffix in PICKLES and begin.startswith(b"\x80"):
-        return f"is a pickle of torch's, which says how to make a module by its code alone; {_HOW}"
+        return f"is a pickle of torch, which describes a module only by Python code, and that is not run; {_HOW}"
     if suffix == ".safetensors":
-        return f"holds weights alone, and does not say which net they are of; {_HOW}"
+        return f"holds only weights, and does not describe the net; {_HOW}"
     return None
 
 
@@ -57,7 +57,7 @@ def tensors_in(path: Path) -> list[Row] | str:
     try:
         torch: Any = import_module("torch")
     except ImportError:
-        return "torch is not installed, which could list its tensors"
+        return "torch, which could list the tensors, is not installed"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice for the file's author

@@ -81,12 +81,14 @@ class LSTMLike(Cell):
         return {"state": joined(memory(self.num_units), self.hidden)}
 
     def unpacked(self, state: Any) -> tuple[Tensor, Tensor]:
+        """Return (c, h) of a state."""
         if self.state_is_tuple:
             return state["c"], state["h"]
         c, h = split(state["state"], [self.num_units, self.hidden])
         return c, h
 
     def packed(self, c: Tensor, h: Tensor) -> Any:
+        """Return the state that consists of c and h."""
         return {"c": c, "h": h} if self.state_is_tuple else {"state": concat([c, h])}
 
 
@@ -200,7 +202,7 @@ class LSTMCell(LSTMLike):
         return h, self.packed(c, h)
 
     def _clipped(self, c: Tensor, bound: float) -> Tensor:
-        """Clamp the memory to ±bound. Outside of it, the gradient is 0."""
+        """Clamp the memory to ±bound. Outside these limits, the gradient is 0."""
         return clip(c, -bound, bound)
 
 
@@ -215,6 +217,7 @@ def checked_forget_bias(value: Any) -> float:
 
 
 def limit(value: float | None, what: str) -> float | None:
+    """Check a limit of clamping: a positive number, or None for no limit."""
     if value is None:
         return None
     if not number(value, what) > 0:
@@ -239,8 +242,8 @@ class GRUCell(Cell):
     c = a(x W + b + r (h R + b_R)).
 
     Parameters: ``gates/kernel`` [inputs + units, 2 units] with columns r, u, and ``gates/bias`` [2 units], initially 1.
-    The candidate has ``candidate/kernel`` and ``candidate/bias``. With ``reset_after=True`` it has
-    ``candidate/input_projection/*`` and ``candidate/hidden_projection/*`` instead. State: h [batch, units].
+    The candidate's parameters are ``candidate/kernel`` and ``candidate/bias``. With ``reset_after=True``, they are
+    ``candidate/input_projection/*`` and ``candidate/hidden_projection/*``. State: h [batch, units].
 
     Args:
         num_units: Width of the state.

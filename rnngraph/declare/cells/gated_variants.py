@@ -61,13 +61,13 @@ class IntersectionRNNCell(Cell):
 
         s' = gh s + (1 - gh) tanh(h);  output = gy x + (1 - gy) y_activation(y)
 
-    The gates are gh and gy = s(. + forget_bias). Parameters: ``kernel`` [2 units, 4 units] with columns gh, h, gy, y,
-    and ``bias`` [4 units]. State: [batch, units].
+    The gates gh and gy are s(column + forget_bias). Parameters: ``kernel`` [2 units, 4 units] with columns gh, h, gy,
+    y, and ``bias`` [4 units]. State: [batch, units].
 
     Args:
         num_units: Width of the state, and of the input unless it is projected.
-        num_in_proj: Equal to num_units: project inputs of another width by ``in_projection/kernel`` [inputs, units] and
-            ``in_projection/bias``.
+        num_in_proj: ``num_units``, to project inputs of another width by ``in_projection/kernel`` [inputs, units] and
+            ``in_projection/bias``. None: the input must be ``num_units`` wide.
         initializer: Initializer of the kernels.
         forget_bias: Added to the gates before their sigmoid.
         y_activation: Activation of y.
@@ -113,9 +113,10 @@ class IntersectionRNNCell(Cell):
         return gy * x + (1 - gy) * self.y_activation(y), {"s": s}
 
     def _projected(self, p: Scope, x: Tensor) -> Tensor:
+        """Project an input whose width is not ``num_units``."""
         n = self.num_units
         if self.num_in_proj is None:
-            raise ShapeError(f"{self!r} needs inputs of width {n}, not {x.width}; give it num_in_proj={n}", self.where)
+            raise ShapeError(f"{self!r} needs inputs of width {n}, not {x.width}; write num_in_proj={n}", self.where)
         kernel = p.kernel("in_projection/kernel", (x.width, n), self.initializer)
         return x @ kernel + p.bias("in_projection/bias", (n,))
 

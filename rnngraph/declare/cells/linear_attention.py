@@ -98,7 +98,7 @@ class GatedLinearAttentionCell(MatrixCell):
 
 
 class DeltaNetCell(MatrixCell):
-    """DeltaNet (Schlag et al. 2021; Yang et al. 2024): corrects the value at a key.
+    """DeltaNet (Schlag et al. 2021; Yang et al. 2024): each step corrects the value stored at a key.
 
         S' = S + beta k (v - k S);  output = q S'
 
@@ -183,7 +183,7 @@ class RWKV7Cell(MatrixCell):
     w = -exp(-1/2) sigmoid(·) and a = sigmoid(·). κ is k removal, scaled to length 1; then k = k (1 + (a - 1)
     replacement). Low-rank projections: w with tanh, a, and gate with sigmoid.
 
-    Parameters: ``mix/*`` [units] of r, w, k, v, a and g; ``r``, ``k``, ``v`` and ``output`` [units, units]; ``w/down``,
+    Parameters: ``mix/*`` [units], one per projection; ``r``, ``k``, ``v`` and ``output`` [units, units]; ``w/down``,
     ``w/up``, ``w/bias``, ``a/*`` likewise, ``gate/down``, ``gate/up``; ``removal``, ``replacement`` and ``bonus``
     [units]; ``group_norm/gamma`` and ``beta`` [units]; and ``in_projection/kernel`` [inputs, units] for an input of
     another width. State: x [batch, units], the input before, and S [batch, heads, head_dim, head_dim].
@@ -234,7 +234,7 @@ class RWKV7Cell(MatrixCell):
         return y @ p.kernel("output", (width, width)), {**new, "x": x}
 
     def _of_mixtures(self, p: Scope, mixed: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the parts of the recurrence, computed from the mixed inputs."""
+        """Return r, w, k, v, kappa and a by heads, computed from the mixed inputs."""
         width = self.output_size
         r, k, v = (mixed[name] @ p.kernel(name, (width, width)) for name in "rkv")
         w = low_rank(p, "w", mixed["w"], self.decay_rank, width, tanh) + p.bias("w/bias", (width,))

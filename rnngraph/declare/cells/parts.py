@@ -18,7 +18,7 @@ MIN_INITIAL_STEP, MAX_INITIAL_STEP, MIN_STEP = 1e-3, 1e-1, 1e-4
 
 
 class PartsCell(Cell):
-    """Base class of cells whose input is one Tensor to project, or the parts of a projection.
+    """Base class of cells that project one input Tensor to several parts, or read these parts as a dict or tuple.
 
     A subclass defines ``parts``, ``_projected`` and ``_recurrence``.
     """
@@ -60,7 +60,7 @@ class PartsCell(Cell):
 
 
 def product(p: Scope, x: Tensor, widths: Sequence[int], use_bias: bool = False) -> list[Tensor]:
-    """Multiply x by ``kernel``, add ``bias`` if there is one, and split the result."""
+    """Multiply x by ``kernel``, add ``bias`` if ``use_bias``, and split the result to ``widths``."""
     total = sum(widths)
     y = x @ p.kernel("kernel", (x.width, total))
     return split(y + p.bias("bias", (total,)) if use_bias else y, widths)
@@ -103,12 +103,12 @@ def read(state: Tensor, key: Tensor) -> Tensor:
 
 
 def log_of_uniform(low: float, high: float) -> Any:
-    """Return an initializer: the logarithm of numbers that are uniform on [low, high)."""
+    """Return an initializer that draws uniformly from [low, high), and returns the logarithms."""
     return lambda shape, generator: np.log(generator.uniform(low, high, shape))
 
 
 def inverse_softplus_of_steps(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-    """Initialize a bias whose softplus is a step size, log-uniform between the shortest and the longest."""
+    """Initialize a bias whose softplus is a step size: log-uniform in the initial range, and at least MIN_STEP."""
     low, high = math.log(MIN_INITIAL_STEP), math.log(MAX_INITIAL_STEP)
     steps = np.maximum(np.exp(generator.uniform(low, high, shape)), MIN_STEP)
     return steps + np.log(-np.expm1(-steps))

@@ -75,7 +75,7 @@ class LRUCell(Cell):
         self.r_min, self.r_max = number(r_min, "r_min"), number(r_max, "r_max")
         self.max_phase = number(max_phase, "max_phase")
         if not 0 <= self.r_min < self.r_max <= 1:
-            raise ArgumentError(f"r_min={r_min} and r_max={r_max} must be in order and within 0 and 1")
+            raise ArgumentError(f"r_min={r_min} and r_max={r_max} must satisfy 0 <= r_min < r_max <= 1")
 
     @property
     def output_size(self) -> int:
@@ -99,7 +99,7 @@ class LRUCell(Cell):
         return y + past, {"real": new_real, "imag": new_imag}
 
     def _squares(self) -> Any:
-        """Return evenly spaced squares of the initial absolute values, which fill the ring evenly."""
+        """Return the squares of the initial |Λ|, evenly spaced, so that Λ is spread over the ring uniformly by area."""
         low, high = self.r_min**2, self.r_max**2
         return low + (high - low) * (np.arange(self.state_dim) + 0.5) / self.state_dim
 

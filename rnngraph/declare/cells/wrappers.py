@@ -57,7 +57,7 @@ class DropoutWrapper(Wrapper):
     def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         columns = flatten(resolve(stated(self.cell)))
         dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
-        sites = {  # number sites before the inner cell runs, so that their names are in order
+        sites = {  # named before the sites of the inner cell, so that outer sites have lower numbers
             kind: iter([p.site(kind) for _ in range(count)])
             for kind, count in (("input", _count_floats(x)), ("state", dropped), ("output", 1))
             if not is_certain(self.keep[kind])
@@ -65,7 +65,7 @@ class DropoutWrapper(Wrapper):
         x = self._drop_each(sites, "input", x)
         output, new = yield p.cell(None, self.cell), x, state
         leaves = [self._drop_state(sites, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
-        if "output" in sites:  # the number of sites is known only now
+        if "output" in sites:  # only now is the number of outputs known
             sites["output"] = chain(sites["output"], iter([p.site("output") for _ in range(1, _count_floats(output))]))
         return self._drop_each(sites, "output", output), pack(new, leaves)
 
@@ -129,7 +129,7 @@ def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, combination: str) 
 class ResidualWrapper(Wrapper):
     """Residual connection: output = x + cell(x), with an unchanged state (Wu et al. 2016).
 
-    Several inputs are added to the outputs of the same structure, each to its own.
+    If the cell has several inputs, its outputs must have the same structure. Each input is added to its counterpart.
     """
 
     def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
@@ -177,9 +177,8 @@ class ZoneoutWrapper(Wrapper):
 
     In the training graph, a unit takes its new value with probability ``state_keep_prob``, drawn for each step, row and
     unit. Memory, such as an LSTM's c, is included. The inference graph computes the expected value, old +
-    state_keep_prob * (new - old). States that are not floats take their new value. As in
-    the paper, the output is the mixed state if the cell's output is one of its new states, such as an LSTM's h. All
-    other outputs are unchanged.
+    state_keep_prob * (new - old). States that are not floats take their new value. As in the paper, the output is the
+    mixed state if the cell's output is one of its new states, such as an LSTM's h. All other outputs are unchanged.
 
     Args:
         cell: Cell to wrap.

@@ -1,4 +1,4 @@
-"""Elementwise functions, reductions, and changes of shape. Each builds nodes of the op table."""
+"""Elementwise functions, reductions, and changes of shape."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])
 
 
-def _named(function: Function, name: str, text: str) -> Function:
+def _with_docstring(function: Function, name: str, text: str) -> Function:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = text
     return api(function)
@@ -33,7 +33,7 @@ def _unary(op: str, text: str, name: str = "") -> Callable[[Any], Tensor]:
     def function(x: Any) -> Tensor:
         return build(op, as_tensor(x))
 
-    return _named(function, name or op, text)
+    return _with_docstring(function, name or op, text)
 
 
 tanh = _unary("tanh", "Return the hyperbolic tangent, elementwise.")
@@ -75,7 +75,7 @@ def _binary(op: str, text: str, name: str = "") -> Callable[[Any, Any], Tensor]:
     def function(a: Any, b: Any) -> Tensor:
         return binary(op, a, b)
 
-    return _named(function, name or op, text)
+    return _with_docstring(function, name or op, text)
 
 
 logical_and = _binary("and", "Return a and b, elementwise, for bool tensors.", "logical_and")
@@ -177,7 +177,7 @@ def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def dimension(size: Dim, dtype: str) -> Tensor:
-    """Return a size as a scalar; a symbolic size has its value at run time."""
+    """Return a size as a scalar Tensor, whose value is known at run time if the size is symbolic."""
     if isinstance(size, int):
         return constant(size, dtype=dtype)
     return cast(build("dimension", size=size), dtype)
@@ -211,6 +211,7 @@ def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
 
 
 def _place_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdims: bool, name: str) -> Tensor:
+    """Return the index of the first entry that equals ``extreme`` of the axis, or of the first NaN."""
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
     size, other_dims = x.type.shape[position], (*x.type.shape[:position], *x.type.shape[position + 1 :])
@@ -239,7 +240,7 @@ def index_range(size: Dim, trailing: int) -> Tensor:
 def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
     """Join tensors along an existing ``axis``. Their other axes must be equal."""
     if isinstance(tensors, int):
-        raise DtypeError(f"concat takes Tensors first; write rg.concat([a, b], {tensors})")
+        raise DtypeError(f"concat needs Tensors first; write rg.concat([a, b], {tensors})")
     items = [as_tensor(item) for item in entries(tensors, "tensors")]
     if not items:
         raise ShapeError("concat needs at least one Tensor; got an empty list")
@@ -287,7 +288,7 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 
 @api
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """Remove the axes of length 1 in ``axis``, or all that are declared with 1. Each call checks symbolic sizes."""
+    """Remove the axes ``axis`` of length 1; None: all axes declared with 1. Each call checks symbolic sizes."""
     x = as_tensor(x)
     axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else axes_of(x, axis)
     for position in axes:

@@ -181,7 +181,7 @@ class Windows(WindowSizes):
 
 
 def _pair(padding: Any, where: Where | None) -> tuple[int, int]:
-    """Check a padding (before, after)."""
+    """Return a padding (before, after) after a check. Raise ``ArgumentError`` for anything else."""
     if not isinstance(padding, list | tuple) or len(padding) != 2:
         words = ", ".join(PADDINGS)
         raise ArgumentError(f"unknown padding={shown(padding)}; use one of {words}, or (before, after)", where)

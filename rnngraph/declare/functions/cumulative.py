@@ -157,7 +157,7 @@ def _cumulative(fold: _Fold, x: Any, axis: int, exclusive: bool, reverse: bool) 
     if isinstance(x.type.shape[position], int):
         return _fold_fixed_axis(fold, x, position, exclusive, reverse)
     line, kind = user_line(), x.dtype
-    # float64 represents these sums exactly; a product would not wrap as integers do
+    # float64 is exact for sums up to 2**53; products would lose digits where integers wrap
     if kind in INTEGERS and fold is not _PRODUCT:
         x = cast(x, "float64")
     steps, order, shape = _as_steps(fold.name, x, position, line)
@@ -194,7 +194,7 @@ def _rows_and_units(rest: tuple[Dim, ...]) -> tuple[Dim, int]:
 
 
 class Running(Cell):
-    """Result of a fold over all inputs so far; with ``exclusive``, without the current one."""
+    """Cell whose output is the fold over all inputs so far; with ``exclusive``, without the current input."""
 
     def __init__(self, width: int, fold: _Fold, dtype: str, exclusive: bool) -> None:
         self.width, self.fold, self.dtype, self.exclusive = width, fold, dtype, exclusive

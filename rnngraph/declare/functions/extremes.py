@@ -60,7 +60,7 @@ def _extreme(op: str, a: Any, b: Any, ties: str) -> Tensor:
     larger, smaller = (a, b) if op == "maximum" else (b, a)
     if ties == "first":
         return straight_through(build("select", larger >= smaller, a, b), value)
-    shared = build("select", build("equal", a, b), a * 0.5 + b * 0.5, a + b)  # a sum where an operand is NaN
+    shared = build("select", build("equal", a, b), a * 0.5 + b * 0.5, a + b)  # a + b is NaN where an operand is NaN
     chosen = build("select", smaller < larger, a, build("select", larger < smaller, b, shared))
     return straight_through(chosen, value)
 

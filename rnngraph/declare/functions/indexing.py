@@ -34,7 +34,10 @@ from .statistics import reduce_any, reduce_prod, selected
 
 MODES = ("set", "add", "multiply", "minimum", "maximum")
 NEAR = 32
-"""Minimum size that readers of other formats assume for a symbolic axis. Each call checks the size."""
+"""Maximum distance of a slice's bound from an end of a symbolic axis for which the bound is not clamped.
+
+Readers of other formats assume axes of at least this size. Each call checks the bound.
+"""
 
 
 @api
@@ -136,7 +139,7 @@ def _first_of(size: Dim, begin: Dim, first: int, end: Dim, last: int) -> Dim:
     """Return the smaller of the two clamped bounds of a slice."""
     if (first < 0) == (last < 0):
         return begin if first <= last else end
-    if first < 0:  # no position is after ``last`` if that is the end of the axis
+    if first < 0:  # ``begin`` is at most ``size``, so ``last`` needs no clamping
         return least(begin, last)
     return least(end, first)
 
@@ -262,7 +265,7 @@ def sums_at(x: Tensor, place: int, index: Tensor, values: Tensor) -> Tensor:
     Args:
         x: Tensor whose shape is that of the result.
         index: int64; indices beyond the axis select no entry.
-        values: Of the index's shape, or broadcasting with it; or a scalar.
+        values: Tensor that broadcasts with the index, or a scalar.
     """
     values = expand_dims(values, place + 1) if values.rank else values
     return reduce_sum(where(_index_mask(x, place, index), values, 0), place)
@@ -273,7 +276,7 @@ def _resolve_along(x: Any, indices: Any, axis: int, negative: bool, name: str) -
     x, index = as_tensor(x), as_tensor(indices)
     place = one_axis(x.rank, axis)
     if index.rank != x.rank:
-        raise ShapeError(f"{name} takes indices with as many axes as {x!r}, not {index!r}")
+        raise ShapeError(f"{name} needs indices with as many axes as {x!r}, not {index!r}")
     return x, place, cast(places_in(index, x, place, negative, name), "int64")
 
 

@@ -28,7 +28,7 @@ def owned(
     initializer: str | Initializer,
     trainable: bool = True,
 ) -> Tensor:
-    """Return a parameter of a layer, created by the first layer of a scope and shared by later ones."""
+    """Return a parameter of a layer. The first layer of a scope creates it, and later layers of the scope share it."""
     kind = TensorType(dtype, shape)
     spec = scope.specs.get(name)
     if spec is None:
@@ -86,7 +86,7 @@ def affine(
     names: tuple[str, ...],
     initializers: tuple[Any, ...] = (DEFAULT_INITIALIZER, "zeros"),
 ) -> Tensor:
-    """Build a dense layer whose kernel, and bias if there is one, have these names."""
+    """Build a dense layer. ``names`` names the kernel and, if there is a second name, the bias."""
     where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"dense needs a float Tensor, not {x!r}", where)

@@ -273,8 +273,8 @@ def binary_cross_entropies(
     """Return the binary cross-entropy of sigmoid(logits) for each element.
 
     Args:
-        pos_weight: Weight of the part of labels of 1. With None, infinite logits of the right sign lose nothing.
-        falling: softplus(-logits), if a front end defines another slope at 0.
+        pos_weight: Weight of the term of label 1. With None, the loss of an infinite logit of the right sign is 0.
+        falling: softplus(-logits), for front ends whose slope at 0 differs. None computes it.
     """
     if pos_weight is None:
         falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0

@@ -82,6 +82,7 @@ def _may_be_equal(have: Shape, want: Shape) -> bool:
 
 
 def _differ(a: Dim, b: Dim) -> bool:
+    """True if two sizes are fixed and not equal."""
     return isinstance(a, int) and isinstance(b, int) and a != b
 
 
@@ -95,7 +96,9 @@ def _check_sizes(x: Tensor, other: Shape) -> Tensor:
 
 
 def checked_constants(index: Tensor, size: Dim, axis: int, negative: bool, what: str) -> Tensor:
-    """Return an index whose constants are counted from the start of an axis. Other indices are unchanged.
+    """Return a constant index with negative entries counted from the end, after a check of its bounds.
+
+    An index that is not constant is returned unchanged.
 
     Args:
         index: The index.

@@ -252,8 +252,9 @@ class Normalization(NamedTuple):
         axis: Axis of the channels.
         momentum: Share of the old moving average.
         epsilon: Number added to the variance.
-        training: True: select by graph. False: both graphs use the moving averages, which nothing updates. A bool
-            scalar Tensor: both graphs use the batch's statistics where it is True, and nothing updates the averages.
+        training: True: the training graph uses the batch's statistics, and the inference graph the moving averages.
+            False: both graphs use the moving averages, which nothing updates. A bool scalar Tensor: both graphs use
+            the batch's statistics if it is True, and nothing updates the averages.
         subtracts_first: True if inference subtracts the moving mean before it scales, as in TensorFlow's fused kernel.
     """
 

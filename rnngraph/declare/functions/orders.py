@@ -40,7 +40,7 @@ from .rounding import floor
 from .statistics import reduce_any, selected
 
 MAX_ROUNDS = 128
-"""Maximum ``k`` for which ``top_k`` selects one entry per round."""
+"""Maximum ``k`` for which ``top_k`` selects one entry per round. Above it, all pairs are compared."""
 METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 

@@ -114,7 +114,7 @@ def slice_axis(x: Tensor, axis: int, start: Dim, stop: Dim, where: Where | None)
 def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
     """Return the padding before and after a sequence for ceil(steps / stride) windows.
 
-    If their sum is odd, one more goes after, as in TensorFlow.
+    If the sum of both is odd, the padding after is larger by one step, as in TensorFlow.
 
     Args:
         span: Number of steps from the first to the last entry of a window.
@@ -127,7 +127,7 @@ def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
     elif span + 1 >= stride:
         total = missing
     else:
-        total = missing * floor_divide(missing + stride, stride)  # a factor of 0 if it is negative, else of 1
+        total = missing * floor_divide(missing + stride, stride)  # times 0 if ``missing`` is negative, else 1
     before = floor_divide(total, 2)
     return before, total - before
 

@@ -129,7 +129,7 @@ def keep_tensor(keep_prob: KeepProb, dtype: str) -> Tensor:
 
 
 def salt_of(seed: Any) -> int:
-    """Return the number by which a user's ``seed`` changes the masks of a site."""
+    """Return the int for a user's ``seed`` that is hashed with the name of a random site; None is 0."""
     if seed is None:
         return 0
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):

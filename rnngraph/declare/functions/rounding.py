@@ -111,14 +111,14 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
 def reduce_precision(x: Any, dtype: str = "bfloat16") -> Tensor:
     """Round each number to the nearest one of a narrower dtype, ties to even. The result is float32.
 
-    Finite numbers beyond the largest one of the dtype become it. Gradients pass as if the function did not round.
+    Finite numbers beyond the dtype's range saturate. Gradients pass as if the function did not round.
 
     Args:
         x: float32 Tensor.
         dtype: ``"bfloat16"``, which keeps 8 of the 24 bits of precision.
 
     Raises:
-        ArgumentError: ``dtype`` is another one.
+        ArgumentError: ``dtype`` is not supported.
         DtypeError: x is not float32.
     """
     x = as_tensor(x)

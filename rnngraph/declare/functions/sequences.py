@@ -122,7 +122,7 @@ def time_axis(x: Tensor, axis: int, what: str) -> int:
 
 
 def source_of(x: Tensor) -> Node:
-    """Return the source of a chain of casts and reshapes."""
+    """Return the first node before ``x`` that is no cast, reshape or check of a shape."""
     node = x.node
     while node.op in ("reshape", "cast", "ensure_shape"):
         node = node.operands[0]

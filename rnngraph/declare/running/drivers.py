@@ -33,8 +33,8 @@ def dynamic_rnn(
 
     Args:
         cell: Cell to run.
-        inputs: float [batch, time, features], or [time, batch, features] with ``time_major``. For cells that take
-            others, a Tensor [batch, time, …] of any rank, or a tuple or dict of such Tensors, ints among them.
+        inputs: float [batch, time, features], or [time, batch, features] with ``time_major``. For cells with other
+            inputs, a Tensor [batch, time, …] of any rank, or a tuple or dict of such Tensors, ints among them.
         sequence_length: int [batch], each in 0..time. Beyond a row's length, the output is 0 and the state is
             unchanged.
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own initial state,
@@ -195,7 +195,7 @@ def static_rnn(
 
     Args:
         cell: Cell to run.
-        inputs: List of float Tensors [batch, features], one for each step. For cells that take others, a list of
+        inputs: List of float Tensors [batch, features], one for each step. For cells with other inputs, a list of
             tuples or dicts of Tensors [batch, …], all of one structure.
         initial_state: As for ``dynamic_rnn``.
         dtype: As for ``dynamic_rnn``.
@@ -206,7 +206,7 @@ def static_rnn(
         reverse: As for ``dynamic_rnn``.
 
     Returns:
-        (list of outputs, final state). An output has the structure of the cell's.
+        (list of outputs, final state). Each output has the structure of the cell's output.
     """
     where = user_line()
     name = scope_name(scope, "rnn", where)

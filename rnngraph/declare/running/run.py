@@ -104,7 +104,7 @@ class Run:
             what = f"{cell!r} needs inputs [batch, time, features], not {self.inputs!r} of rank {self.inputs.rank}"
             return ShapeError(f"{what}; {remedy}", self.where)
         else:
-            problem = f"inputs {self.inputs!r} of rank {self.inputs.rank}, of which a step takes {x!r}"
+            problem = f"inputs {self.inputs!r} of rank {self.inputs.rank}, and each step reads {x!r}"
         return type(error)(
             f"{cell!r} is given {problem}: {error.what}; most cells need one Tensor [batch, time, features]; {remedy}",
             self.where,

@@ -253,8 +253,9 @@ class AttentionWrapper(Wrapper):
         return attention if self.output_attention else output, {"cell_state": cell_state, "attention": attention}
 
     def _one(self, value: Any, what: str) -> Tensor:
+        """Check that a value, called ``what`` in errors, is one Tensor."""
         if not isinstance(value, Tensor):
-            raise DtypeError(f"AttentionWrapper needs {what} of {self.cell!r} that is one Tensor, not {shown(value)}")
+            raise DtypeError(f"AttentionWrapper around {self.cell!r} needs one Tensor as {what}, not {shown(value)}")
         return value
 
     def nested_initial_state(self, p: Scope) -> NestedInitialState:

@@ -77,7 +77,7 @@ def ctc_loss(
 
 
 class _Alignments(Cell):
-    """Log probabilities of all partial alignments, one step after another."""
+    """Cell that computes the log probabilities of all partial alignments, step by step."""
 
     def __init__(self, longest: int, blank_index: int, dtype: str, hit: Tensor, repeats: Tensor) -> None:
         self.longest, self.blank_index, self.dtype = longest, blank_index, dtype

@@ -34,7 +34,7 @@ NextInput = Callable[[Any, Any], Any]
 Stop = Callable[[Any], Tensor]
 
 _Carried = tuple[Tensor, Tensor, Tensor]
-"""A state of a step: its input of the step, its next value, and its initial value."""
+"""State of the loop: its Tensor in the step, its next value, and its initial value."""
 
 
 @api
@@ -62,7 +62,7 @@ def dynamic_decode(
         first_input: float [batch, width], or [width] for all rows. For cells that take several inputs, a tuple or dict
             of Tensors [batch, …], or [1, …] for all rows.
         next_input: Function of (output, x_t) that returns the next step's input, in the structure of ``first_input``.
-            ``output`` is the cell's at step t, and x_t is ``inputs[:, t]``, or None without ``inputs``.
+            ``output`` is the cell's output at step t, and x_t is ``inputs[:, t]``, or None without ``inputs``.
         max_steps: Maximum number of steps, an int. None: the length of ``inputs``.
         inputs: [batch, max_steps, …], or a tuple or dict of such Tensors.
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own, or zeros.
@@ -78,8 +78,8 @@ def dynamic_decode(
             ``rg.BeamSearch``: (words, scores, lengths).
 
     Returns:
-        (outputs [batch, max_steps, …], final state, lengths). Outputs have the structure of the cell's. lengths: int64
-        [batch], the number of steps of each row, including the step that stopped the row.
+        (outputs [batch, max_steps, …], final state, lengths). Outputs have the structure of the cell's output. lengths:
+        int64 [batch], the number of steps of each row, including the step that stopped the row.
 
     Raises:
         ShapeError: Shapes of the arguments, or of results of the functions, do not fit.
@@ -194,6 +194,7 @@ class _Decode:
         ]
 
     def _fits(self, rows: Dim, wanted: Dim, message: str) -> None:
+        """Unify two sizes. Raise ``ShapeError`` with ``message`` if they cannot be equal."""
         try:
             unify_declared(rows, wanted)
         except ValueError:

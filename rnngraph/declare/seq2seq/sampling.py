@@ -44,7 +44,7 @@ def sample(
     """Draw a class from softmax(logits / temperature), in the inference graph as well as in training.
 
     The draw is a function of ``seed``, the place of the call in the declaration, the step number, and the argument
-    ``number=`` of calls, by default 0. A call takes one int, or one for each row. A stream takes the number when it is
+    ``number=`` of calls, by default 0: one int, or one for each row. A stream's number is set when the stream is
     opened. The draw depends on nothing else, such as the row of a batch. A whole call, chunks, steps, pools
     and exported nets draw the same classes. Rows of one call with equal logits and numbers draw equal classes.
 
@@ -171,7 +171,7 @@ def _is_among(x: Tensor, count: int | Tensor) -> Tensor:
 
 def _is_probable(x: Tensor, share: float | Tensor) -> Tensor:
     """Return a mask of the most probable entries of the last axis whose probabilities reach ``share``."""
-    weights = exp(x)  # the largest logit is 0
+    weights = exp(x)  # x is shifted so that its maximum is 0
     wanted = share * reduce_sum(weights, -1, keepdims=True)
     if x.width <= MAX_COMPARED:
         above = where(expand_dims(x, -2) > expand_dims(x, -1), expand_dims(weights, -2), 0.0)
@@ -184,7 +184,7 @@ def _threshold(x: Tensor, holds: Any) -> Tensor:
 
     ``holds`` must be true for low thresholds and false above some value, e.g. "at least k entries are as large".
     """
-    finite = where(x > float("-inf"), x, 0.0)  # the largest is 0
+    finite = where(x > float("-inf"), x, 0.0)  # the maximum of x is 0
     low, high = reduce_min(finite, -1, keepdims=True), like(0.0, x)
     at_top = holds(high)
     for _ in range(ROUNDS):

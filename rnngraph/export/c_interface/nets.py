@@ -130,7 +130,7 @@ class ExportedStream(ExportedNet):
 
     Args:
         rate: Sequence entries in a step.
-        delay: Steps from the first one to its results.
+        delay: Steps from the inputs of a step to its results.
         owed: Outputs at the end of sequences.
         states: States.
         initial_inputs: Inputs of the initial state.

@@ -27,7 +27,7 @@ from .wrapper import CWrapper
 
 ABI_VERSION = 1
 LAST_ZEROS = 256
-"""Maximum bytes of a block of weights without zeros."""
+"""Bytes of trailing zeros that are kept. A block has at most this many bytes, and the last block may end in zeros."""
 
 
 def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = False) -> bytes:
@@ -167,7 +167,7 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
 
 
 def _without_end(part: bytes) -> bytes:
-    """Return packed weights without trailing zeros, rounded up to a block."""
+    """Return packed weights without the unused zeros at the end."""
     return part[: padded(len(part.rstrip(b"\0")) + LAST_ZEROS)]
 
 

@@ -17,9 +17,9 @@ from .sizes import Bounded
 from .wrapper import CallMemory, CWrapper
 
 WRONG_SIZES = 1
-"""Result of ``run`` if it does nothing."""
+"""Result of ``run`` for unsupported sizes, if it writes nothing."""
 SPARE_BITS = 4
-"""Bits by which an address is shifted to count elements of 8 bytes in half of memory."""
+"""Bits by which a count of elements is shorter than an address: elements have up to 8 bytes, in half of memory."""
 
 
 class SequenceWrapper(CWrapper[ExportedSequence]):

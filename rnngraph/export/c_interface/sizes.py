@@ -36,7 +36,7 @@ define internal i64 @product(i64 %a, i64 %b) #0 {{
   ret i64 %result
 }}
 """
-"""A multiplication within 64 bits, as some processors call a library for the upper half."""
+"""Saturating product in 64 bits. For the upper half of a product, some processors would call a library function."""
 
 QUOTIENT = """\
 ; a / b, bit by bit; both are positive, and b is less than 2**62
@@ -64,7 +64,7 @@ done:
   ret i64 %found
 }
 """
-"""A division for processors that call a library for 64 bits, run once or twice a call."""
+"""Division for processors that would call a library function for 64 bits. It runs once or twice per call."""
 
 
 def quotient_text(f: WrapperBuilder, number: Number, by: int) -> Number:

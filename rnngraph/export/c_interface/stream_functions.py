@@ -1,8 +1,8 @@
 """LLVM text of the C functions of a net that runs step by step.
 
 An instance is the caller's memory. It has a header, and two copies of all states: a step reads one and writes the
-other. It also has space for results to move and for states of several streams, and the arena. Nothing else is written,
-so that any number of instances run in parallel.
+other. It also has space for results that are moved afterwards, states of several streams, and the arena. Nothing else
+is written, so that any number of instances run in parallel.
 """
 
 from __future__ import annotations

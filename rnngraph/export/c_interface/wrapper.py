@@ -38,7 +38,7 @@ class CWrapper(Generic[Net]):
 
     Args:
         panels: Name of embedded packed weights; None: weights come at run time.
-        entries: Names of a plan's entries here.
+        entries: Names of a plan's entries in this variant's code.
         suffix: Suffix of functions if there are several variants.
         variant: Index of the variant.
     """

@@ -80,7 +80,7 @@ class Description:
     def needs(self) -> str:
         """Description of the processors that can run the code."""
         kinds = [needed_processor(exported.target) for exported in self.variants]
-        return kinds[0] if len(kinds) == 1 else f"{kinds[0]}; at run time the best of {self.targets} is taken"
+        return kinds[0] if len(kinds) == 1 else f"{kinds[0]}; at run time the best of {self.targets} is selected"
 
     @property
     def state_bytes(self) -> int:

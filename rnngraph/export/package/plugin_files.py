@@ -17,7 +17,7 @@ class Platform:
     Attributes:
         folder: Folder of its files.
         target: Target of its code.
-        dispatch: Its object has all levels of x86-64.
+        dispatch: True if the object has code for all levels of x86-64.
         compiler: Preprocessor condition of the platform.
         cmake: CMake condition of compiling for it.
     """

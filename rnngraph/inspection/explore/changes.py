@@ -13,8 +13,9 @@ MAX_COMPARED = 20_000
 """Maximum lines of two texts that are compared. In longer texts, only equal beginnings and ends are matched."""
 
 Change = tuple[str, int, int, int, int]
-"""``equal``, ``numbered`` (equal except numbers at the end of names), ``replace``, ``delete`` or ``insert``; ranges of
-the lines before, and after.
+"""Kind of change, and the ranges of lines (start and stop before, start and stop after).
+
+The kind is ``equal``, ``numbered`` (equal except numbers at the end of names), ``replace``, ``delete`` or ``insert``.
 """
 
 _Span = tuple[int, int, int, int]
@@ -23,8 +24,8 @@ _Span = tuple[int, int, int, int]
 def changes_between(before: Sequence[StageLine], after: Sequence[StageLine]) -> list[Change] | None:
     """Return the changes from one text to the other, line by line; None if they are equal.
 
-    Lines are equal if their texts and layers are. The lines that remain are matched without the numbers of their names,
-    which a pass shifts. Comments are ignored, because they move with the widths of columns.
+    Lines are equal if their texts and layers are. Remaining lines are matched without the numbers at the end of
+    names, because passes renumber values. Comments are ignored, because they move with the widths of columns.
     """
     old, new = [_bare(line.text) for line in before], [_bare(line.text) for line in after]
     if old == new:
@@ -70,8 +71,10 @@ def _layers(line: StageLine) -> frozenset[str]:
 
 
 def _bare(line: str) -> str:
+    """Return a line without its comment."""
     return re.sub(r"\s*# .*$", "", line).rstrip()
 
 
 def _unnumbered(line: str) -> str:
+    """Return a line without the numbers at the end of names."""
     return re.sub(r"(?<=[A-Za-z])_\d+\b", "", line)

@@ -30,7 +30,7 @@ ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("light.js", "texts.js", "panes.js", "folds.js", "view.js", "picture.js", "tables.js", "main.js")
 GRAPHS: tuple[Graphs, ...] = ("training", "inference")
 TIMED = {"step": "training", "evaluation": "inference"}
-"""Graphs in which the times of other graphs are shown."""
+"""Graph on the page at which a profile's times are shown, by the profiled graph, if the two differ."""
 
 FRAME = 720
 """Height of the page in a notebook, in pixels."""
@@ -59,7 +59,7 @@ def page_text(
     """Return the text of the page.
 
     Args:
-        source, parameters: The program's.
+        source, parameters: Declaration and parameters of the program.
         graphs: Compiled graphs by name; the last one is shown first.
         taps: Taps of a batch, by name.
         profiles: Profiles of graphs, or of a trainer's step.

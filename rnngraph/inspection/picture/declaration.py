@@ -23,7 +23,7 @@ from .node_texts import adds_or_drops_ones, count_text, layer_of, short_name, st
 from .step_names import step_names, without_lengths
 
 MAX_IN_GROUP = 40
-"""Maximum ops that a line of a box stands for."""
+"""Maximum ops in a box of a layer or line. Further ops get another box."""
 
 MAX_NAMES = 3
 """Maximum names of outputs that are shown."""

@@ -20,10 +20,10 @@ PADDING, GAP, JOIN = 10.0, 6.0, 24.0
 """Pixels between a box and its items, between two items, and between two items joined by an arrow."""
 
 LOOP, MARGIN, GRAPH_GAP, MIN_WIDTH = 26.0, 16.0, 48.0, 200.0
-"""Pixels that a loop's arrow takes beside its box, of the outer margin, between two graphs, and minimum width."""
+"""In pixels: space for a loop's arrow beside its box, outer margin, space between two graphs, and minimum width."""
 
 MAX_WIDENED, MAX_FOR_ARROWS = 12, 3 * LINE
-"""Maximum attempts to make room for labels between layers, and pixels of room that no arrow runs through."""
+"""Maximum attempts to widen gaps between layers for labels, and pixels by which a gap grows to avoid arrows."""
 
 MAX_ROWS, MAX_TITLES, MAX_CHARACTERS = 24, 8, 72
 """Maximum equations in a box, lines of its head, and characters of a line."""

@@ -148,7 +148,7 @@ def equations(
             users.setdefault(in_training(operand), []).append(node)
     for node in nodes:
         read = users.get(node, [])
-        # a node that only training has passes this value on in inference, so the value needs a name
+        # in inference, a training-only node passes this value on, so the value needs a name
         is_handed_on = any(_passed(user) is not user for user in read)
         if len(read) != 1 or node.op == "dropout" or node.name or part_of(read[0]) != part_of(node) or is_handed_on:
             own.add(node)

@@ -21,7 +21,7 @@ class Extreme(NamedTuple):
 
 
 def extreme_of(node: Node) -> Extreme | None:
-    """Return the extreme whose position is ``node``: the least position of the entries that equal it."""
+    """Return the ``argmax`` or ``argmin`` that ``node`` computes as the lowest index of an extreme entry; else None."""
     if node.op != "reduce_min" or node.operands[0].op != "select":
         return None
     select = node.operands[0]

@@ -16,7 +16,7 @@ Edge = tuple[Key, Key]
 Point = tuple[float, float]
 
 BESIDE, BELOW, DUMMY = 28.0, 46.0, 10.0
-"""Pixels between boxes of a layer, between layers, and of an edge through a layer."""
+"""In pixels: space between boxes of a layer, space between layers, and width of an edge that crosses a layer."""
 
 PORT_SPACING = 76.0
 """Pixels between edges at one box, if it is wide enough, to fit labels."""
@@ -53,7 +53,7 @@ def layered(
 
     Args:
         sizes: (width, height) of each box, in topological order.
-        edges: Pairs of keys, from the earlier one.
+        edges: (source, target) as keys.
         ports: Width of each box, from its left, at which edges may end.
         wider: Pixels by which the gap below a layer is higher than ``BELOW``, by layer.
     """

@@ -16,7 +16,7 @@ from .expressions import Equation
 from .node_texts import layer_of, type_text
 
 MAX_NESTED = 40
-"""Maximum depth of boxes; deeper contents are in the innermost one."""
+"""Maximum depth of boxes. Deeper contents are drawn in the box at this depth."""
 
 
 @dataclass(eq=False)
@@ -116,7 +116,7 @@ def nested(root: NestedCell | None, facts: DriverFacts, rows: Sequence[Equation]
     """Return the box of a driver.
 
     Args:
-        root: Its cell.
+        root: Cell of the driver; None if unknown.
         rows: Equations of a step, in order.
         states: Carried states, by the node of the next value.
     """

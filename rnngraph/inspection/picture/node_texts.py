@@ -20,7 +20,7 @@ def steps_text(size: Dim) -> str:
 
 
 def count_text(node: Node) -> str:
-    """Return the number of entries for a sum of ones, or the length of an axis; "" for other nodes."""
+    """Return the text of the size that a node computes: a sum of ones, or the length of an axis; "" for other nodes."""
     if node.op == "dimension":
         return dim_text(node["size"])
     summed = node.operands[0] if node.op == "reduce_sum" else None
@@ -47,13 +47,13 @@ def dropped_axes(node: Node) -> list[int]:
 
 
 def index_at(part: Node, axis: int) -> str:
-    """Return the index that a slice takes of an axis; that of the last entry is −1."""
+    """Return the index at which a slice selects one entry of an axis, as text: −1 for the last entry."""
     start, stop, size = part["start"][axis], part["stop"][axis], part.operands[0].shape[axis]
     return "−1" if stop == size and start != 0 else dim_text(start)
 
 
 def step_index(node: Node) -> int | None:
-    """Return the index, 0 or -1, at which ``node`` takes an entry of a symbolic axis; None for other nodes."""
+    """Return 0 or -1 if ``node`` selects the first or last entry of a symbolic axis; None for other nodes."""
     axes = dropped_axes(node)
     if len(axes) != 1 or isinstance(node.operands[0].operands[0].shape[axes[0]], int):
         return None

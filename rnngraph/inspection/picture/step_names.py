@@ -37,7 +37,7 @@ def step_names(parts: ScanParts, nodes: Collection[Node], shown: Iterable[Node] 
     Args:
         parts: Parts of the scan.
         nodes: Nodes of the step, in order.
-        shown: Nodes that equations define; others do not use up names.
+        shown: Nodes with equations. Only they use up names.
     """
     names = dict(names_of(nodes))
     for binding in parts.invariants:

@@ -1,4 +1,4 @@
-"""Converts counts of slots to kernels, and kernels to layers, phases and lines.
+"""Converts counts of slots (pieces of code with their own counters) to kernels, layers, phases and lines.
 
 Kernels are measured. If a kernel computes several lines or layers, its time is divided in proportion to the costs of
 their ops, as ``floors`` estimates them; operations and bytes are counted op by op.
@@ -43,7 +43,7 @@ class Part:
         flops: Floating-point operations.
         bytes: Bytes read and written.
         floor: Minimum seconds on this machine with as many workers.
-        bound: Bound of the kernel, in words; for several kernels, that of the longest one.
+        bound: Bottleneck of the kernel, in words; for several kernels, the bottleneck of the longest one.
         estimated: True if the share is estimated by the cost model, not measured.
     """
 

@@ -53,12 +53,12 @@ def profile_of(call: ProfiledCall, calls: Callable[[NativeEntry], Call], plain: 
         seconds: Seconds to spend on both.
 
     Raises:
-        GraphError: The processor has no counter, or the code is for another one.
+        GraphError: The processor has no cycle counter, or the code is for another processor.
     """
     name, compiled, outputs, sizes, feeds = call
     entry, plan, counters = compiled.timed_entry(outputs, sizes)
     ticks = plan.ticks
-    assert ticks is not None, "it was made to count"
+    assert ticks is not None, "the entry was compiled with counters"
     measured = measure(calls(entry), plain, ticks, counters, seconds)
     limits = limits_of(compiled.options.target)
     arrays = {argument.buffer for argument in plan.arguments}

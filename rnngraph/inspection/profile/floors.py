@@ -1,9 +1,9 @@
 """Minimum time of a kernel on this machine, and a text that names its bottleneck.
 
 The floor is the larger of computing time and memory time. Computing time is that of multiply-adds and elementwise ops
-at their rates, one after another. Weights count at the bandwidth of the smallest cache that holds one
-step's weights, other data at that of the smallest level that holds it. The remaining time is latency, or loop overhead
-in short kernels.
+at their rates, one after another. Weights count at the bandwidth of the smallest cache that holds one step's weights,
+other data at that of the smallest level that holds it. The remaining time is latency, or in short kernels loop
+overhead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .work import Work
 
 MULTIPLYING = "multiply-adds"
 FAR = 1.5
-"""Ratio of time to floor above which a kernel has another bound."""
+"""Ratio of time to floor above which the floor does not explain the time, so that another bottleneck is named."""
 SHORT = 0.5e-6
 """Maximum seconds of a run in which starts and ends of loops matter."""
 
@@ -79,7 +79,7 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
 
 
 def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Limits) -> str:
-    """Return the bound of a kernel that takes ``seconds`` of a call, in words."""
+    """Return the bottleneck of a kernel that takes ``seconds`` of a call, in words."""
     if not floor.terms:
         return "moves values" if timed.nodes else ""
     each = seconds / max(1.0, work.times)
@@ -98,9 +98,9 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
 
 
 def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
-    """Return the cycles in which a register tile issues the multiply-adds of one step of ``k``.
+    """Return two counts of cycles for one step of ``k`` in a register tile.
 
-    The second number is the cycles until the sums are ready.
+    In the first, the multiply-adds are issued; after the second, the sums are ready.
     """
     products = None if timed.plan is None else timed.plan.products
     if products is None:
@@ -113,6 +113,7 @@ def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
 
 
 def _functions(work: Work) -> str:
+    """Return text that names the elementary functions of a kernel."""
     names = dict.fromkeys(node.op for node, _ in work.elements if _is_function(node.op))
     return f"functions: {', '.join(names)}" if names else "functions"
 
@@ -123,4 +124,5 @@ def _is_function(op: str) -> bool:
 
 
 def _float(node: Node) -> str:
+    """Return the float dtype at whose rate a node counts."""
     return node.dtype if node.dtype == "float64" else "float32"

@@ -1,6 +1,6 @@
 """Maximum rates of a machine, measured with code of our own engine.
 
-These are multiply-adds, elementary functions, and reads by size.
+Measured are multiply-adds, elementary functions, and reads of memory blocks by size.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FUNCTION_ELEMENTS, FUNCTION_TURNS = 1024, 16
 class Limits:
     """Maximum rates of one core of this machine with code for ``target``.
 
-    Each is measured on first use, in milliseconds, as the best of ``repeats`` runs.
+    Each rate is measured on first use, which takes milliseconds, as the best of ``repeats`` runs.
     """
 
     def __init__(self, target: Target, repeats: int = 5) -> None:

@@ -32,7 +32,7 @@ class Measured:
         times: Executions by slot and worker.
         native: Seconds of native code for the caller.
         outside: Seconds of everything else in a call: Python, and starting workers.
-        ratio: Sum of both, divided by the time of a call without counters.
+        ratio: ``native`` plus ``outside``, divided by the time of a call without counters.
         calls: Number of counted calls.
     """
 

@@ -25,7 +25,7 @@ ROOM = 0.12
 SMALL = 0.01
 """Share below which a layer has no bar or label of its own."""
 MAX_LABEL, TEXT, CHARACTER, MAX_FAR = 34, 14, 7.0, 9
-"""Of labels of dots: maximum characters, height and width of a character in pixels, and maximum distance in lines."""
+"""Labels of dots: maximum characters, height and width of a character in pixels, and maximum distance in lines."""
 SLOPE = "#666"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a5fb0", "#707070")
 """Colours of Okabe and Ito, which colour-blind people tell apart, and two more."""

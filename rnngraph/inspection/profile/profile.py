@@ -49,7 +49,7 @@ class Profile(Telling, Mapping[str, Part]):
         kernels: Kernels in execution order.
         seconds: Seconds of an average call in native code. Shares in the tables are parts of it.
         python: Seconds of a call outside native code.
-        ratio: Sum of both, divided by the time of a call without counters; near 1 if counters disturb little.
+        ratio: ``seconds`` plus ``python``, divided by the time of a call without counters: near 1 if these cost little.
         calls: Number of counted calls.
         workers: Number of workers.
         limits: Maximum rates of this machine.
@@ -84,7 +84,7 @@ class Profile(Telling, Mapping[str, Part]):
 
     @cached_property
     def layers(self) -> dict[str, Part]:
-        """Parts by layer; names in parentheses are of time outside layers."""
+        """Parts by layer. Names in parentheses stand for time outside layers."""
         return _ordered(grouped(self.kernels, layer_of))
 
     @cached_property
@@ -123,7 +123,7 @@ class Profile(Telling, Mapping[str, Part]):
             f"{self.graph}{f' with {sizes}' if sizes else ''}: {duration(self.call)} a call{workers}; "
             f"{duration(self.seconds)} in native code, {duration(self.python)} in Python ({outside:.1%}). "
             f"Floor here: {duration(self.floor)}. "
-            f"{self.calls:,} calls counted; {self.unowned:.1%} of native time is no line's."
+            f"{self.calls:,} calls counted; {self.unowned:.1%} of native time belongs to no line."
             f"{f' Weights: {self.weights}.' if self.weights else ''}"
         )
 
@@ -188,7 +188,10 @@ class Profile(Telling, Mapping[str, Part]):
                     table.add_row(*(escape(text(part)) for _, _, text in columns))
                 console.print(table)
         if any(part.estimated for part in (*self.layers.values(), *self.lines.values())):
-            console.print(f"{ESTIMATED} a share of kernels, as a model of their cost divides them", markup=False)
+            console.print(
+                f"{ESTIMATED} estimated: the cost model divides a kernel's time between its lines and layers",
+                markup=False,
+            )
 
     def _repr_html_(self) -> str:
         return html_of(self.headline(), self.tables())
@@ -198,7 +201,7 @@ class Profile(Telling, Mapping[str, Part]):
         """Draw the machine's roofline with each layer, and bars of layers.
 
         Args:
-            path: File to write, ``.svg``, or with matplotlib ``.png``; None: none.
+            path: File to write, ``.svg``, or with matplotlib ``.png``. None: write no file.
 
         Returns:
             The picture as SVG.

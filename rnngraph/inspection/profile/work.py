@@ -26,7 +26,7 @@ from ...ir.types import ITEM_BYTES, Dim, TensorType, evaluate, product
 PRODUCTS = (*MATRIX_PRODUCTS, "outer_sum")
 """Ops whose work is multiply-adds. Other contractions only add up their operands."""
 PICKS = ("slice", "gather")
-"""Ops that read only their result's elements of the first operand."""
+"""Ops that read only the selected elements of their first operand."""
 Sizes = Mapping[str, int]
 Feeds = Mapping[str, np.ndarray]
 

@@ -9,7 +9,7 @@ from ...runtime.streams.stream import Stream
 
 
 class Advance:
-    """Runs chunks of steps without results. What only results depend on, such as logits, is not computed."""
+    """Runs chunks of steps without results. Values that only results depend on, such as logits, are not computed."""
 
     def __init__(self, stream: Stream[Any]) -> None:
         graph = stream._graph.of_states

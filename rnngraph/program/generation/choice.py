@@ -25,7 +25,7 @@ def choice_of(
         number: Number by which rows draw different tokens, or one for each row.
         ports: Input and output for tokens.
         begun: Number of draws that each row has made before, int64 [rows].
-        is_single: A function gets the logits of the only row, without the axis of rows.
+        is_single: True if there is one row, whose logits a function gets without the axis of rows.
         draws: Compiled draws.
         where: Line of the call.
     """
@@ -42,7 +42,7 @@ def choice_of(
 
 
 def check_sampling(sampling: Any, number: Any, ports: TokenPorts, where: Where | None) -> None:
-    """Raise ``ArgumentError`` if the net draws its tokens itself, or nothing draws and there is a number."""
+    """Raise ``ArgumentError`` for ``sampling`` if the net draws tokens itself, or ``number`` if nothing is drawn."""
     if ports.classes is None and sampling is not None:
         output = ports.output or "the output"
         raise ArgumentError(

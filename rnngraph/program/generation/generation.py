@@ -103,7 +103,7 @@ class Reader:
         """Read one more token of the rows whose mask is True."""
         mask, tokens = None if rows.all() else rows, tokens.astype(self._ports.dtype, copy=False)
         last = flatten(self.stream.step({self._ports.input: tokens}, rows=mask))[self._ports.place]
-        if mask is not None:  # rows that stopped keep the output that chose their stop
+        if mask is not None:  # rows that stopped keep the output from which their stop token was chosen
             last = np.where(mask.reshape(-1, *[1] * (last.ndim - 1)), last, self.last)
         self.last = last
 

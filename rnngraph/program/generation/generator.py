@@ -174,7 +174,7 @@ class Generator(Unindexed):
 
     @property
     def classes(self) -> int | None:
-        """Number of logits of a step, which is that of tokens; None if the net draws its tokens itself."""
+        """Number of logits of a step, the size of the vocabulary; None if the net draws its tokens itself."""
         return self._ports.classes
 
     @property
@@ -239,7 +239,7 @@ class Generator(Unindexed):
         self.close(cancel=kind is not None)
 
     def __reduce__(self) -> Never:
-        raise GraphError("a generator owns a thread and can't be pickled or copied; create one from the program there")
+        raise GraphError("a generator owns a thread and can't be pickled or copied; pickle the program instead")
 
     # The thread ----------------------------------------------------------------------------------
 

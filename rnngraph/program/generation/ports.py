@@ -65,10 +65,12 @@ def token_ports(graph: StepGraph, input_name: str | None, output: str | None, wh
 
 
 def _is_token(kind: TensorType, time_axis: int | None) -> bool:
+    """True for the type of an input that takes one integer for each row and step."""
     return kind.dtype in INTEGERS and kind.rank == 2 and time_axis == 1
 
 
 def _gives_token(kind: TensorType, time_axis: int | None) -> bool:
+    """True for the type of an output that has logits, or one integer, for each row and step."""
     if time_axis != 1:
         return False
     return (kind.dtype in INTEGERS and kind.rank == 2) or (

@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 class TokenRows:
-    """Generations that run together. Serves one thread, except for ``prepare``.
+    """Generations that run together. All methods except ``prepare`` run in one thread.
 
     Attributes:
         rows: The rows, in the order of their memory once they step.
@@ -129,7 +129,7 @@ class TokenRows:
             self._free(row)
 
     def _free(self, row: Row) -> None:
-        """Free the rows of tables that a generation used."""
+        """Close the streams of a generation, which frees their rows of the pools."""
         if row.handle is not None:
             self._pool.close(row.handle)
         if row.drawing is not None:

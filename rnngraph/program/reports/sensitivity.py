@@ -18,7 +18,7 @@ from ...support.errors import GraphError
 from .summary import Sensitivity
 
 Run = Callable[[CompileOptions], Any]
-"""Runs one call with other options, and returns its results."""
+"""Function that runs one call with given compile options, and returns the results."""
 
 
 def sensitivities(
@@ -29,8 +29,8 @@ def sensitivities(
     Args:
         graph: Inference graph before optimisation.
         options: Options with narrow weights.
-        layer_of: Returns the layer of a parameter.
-        run: Runs once for each layer, and once with float32 weights.
+        layer_of: Function that returns the layer of a parameter.
+        run: Function that is called once for each layer, and once with float32 weights.
 
     Raises:
         GraphError: No weight is narrow.

@@ -115,7 +115,7 @@ class Sensitivity:
     """Change of a program's results if only one layer's weights are narrow.
 
     Attributes:
-        outputs: Root mean square of the change of all float outputs, over that of the outputs.
+        outputs: Root mean square of the change of all float outputs, divided by the root mean square of these outputs.
         loss: Change of the loss; None if it is not computed.
     """
 

@@ -1,6 +1,6 @@
 """Programs as bytes, for pickles: one checkpoint with the files of a saved program.
 
-They are read like files: everything is checked, and nothing is executed.
+The bytes are read like files: everything is checked, and nothing is executed.
 """
 
 from __future__ import annotations

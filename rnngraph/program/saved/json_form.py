@@ -29,6 +29,7 @@ def is_int(value: Any, low: int, high: int) -> bool:
 
 
 def check(holds: Any, what: str) -> None:
+    """Raise ``ValueError`` with the message ``what`` unless ``holds`` is true."""
     if not holds:
         raise ValueError(what)
 
@@ -115,7 +116,10 @@ def _container(text: dict[str, Any], values: list[Any]) -> Any:
     match text:
         case {"dict": list(pairs)}:
             keys = [key for key, _ in pairs]
-            check(all(isinstance(key, str | int) for key in keys), f"{pairs!r} has other keys than words and ints")
+            check(
+                all(isinstance(key, str | int) for key in keys),
+                f"{pairs!r} has a key that is neither a string nor an int",
+            )
             check(len(keys) == len(values), f"{pairs!r} are not {len(values)}")
             return dict(zip(keys, values, strict=True))
         case {"namedtuple": str(name), "fields": list(fields)}:
@@ -190,7 +194,7 @@ def generator_from(text: Any) -> dict[str, Any]:
         for array, count in arrays
     )
     fits = fits and is_int(text["buffer_pos"], 0, 4) and is_int(text["has_uint32"], 0, 1)
-    check(fits and is_int(text["uinteger"], 0, (1 << 32) - 1), "the generator of seeds has a state that can't be")
+    check(fits and is_int(text["uinteger"], 0, (1 << 32) - 1), "the generator of seeds has an invalid state")
     state: dict[str, Any] = text
     return state
 
@@ -209,7 +213,7 @@ def described_from(text: Any) -> Described:
         check(isinstance(name, str) and isinstance(facts, dict), f"{name!r} is not a node of a declaration")
         is_value = facts["kind"] in ("tensor", "driver")
         texts = [facts["kind"], facts["label"], *([facts["type"]] if is_value else [])]
-        check(all(isinstance(item, str) for item in texts), f"{name} has facts that can't be")
+        check(all(isinstance(item, str) for item in texts), f"{name} has invalid attributes")
         known = {**facts, "where": where_from(facts["where"])}
         if is_value:
             known["operands"] = words(facts["operands"])
@@ -224,5 +228,8 @@ def described_from(text: Any) -> Described:
         check({"relation", "position"} == facts.keys() and is_int(facts["position"], 0, 1 << 40), "an edge lacks facts")
         edges.append((source, target, facts))
     targets = {target for _, target, _ in edges}
-    check(all(name in targets for name, facts in nodes if facts["kind"] == "output"), "an output stands for nothing")
+    check(
+        all(name in targets for name, facts in nodes if facts["kind"] == "output"),
+        "an output of the declaration has no source",
+    )
     return Described(tuple(nodes), tuple(edges))

@@ -126,7 +126,7 @@ class SavedSource:
 
         Args:
             files: Contents by file name.
-            large: The file of weights, if it is not among ``files``. Its arrays stay in it.
+            large: The file of weights, if it is not among ``files``. Its arrays are read when they are needed.
         """
         text = json.loads(files[DOCUMENT])
         arrays = arrays_in(files[ARRAYS])
@@ -272,7 +272,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
     restored = SavedSource(files)
     for name, form in forms.items():
         pairs = zip(_graphs(form), _graphs(restored.forms[name]), strict=True)
-        check(all(same_graph(ours, theirs) for ours, theirs in pairs), f"the graph {name} is read back as another")
+        check(all(same_graph(ours, theirs) for ours, theirs in pairs), f"the graph {name} changes if it is read back")
     return files
 
 
@@ -287,7 +287,7 @@ def _graphs(form: Lowered) -> tuple[Graph, Graph, Graph]:
 
 
 def _safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
-    check("__metadata__" not in arrays, "safetensors keeps the name __metadata__ for itself")
+    check("__metadata__" not in arrays, "the name __metadata__ is reserved by safetensors")
     return bytes(arrays_text({name: np.asarray(array, order="C") for name, array in arrays.items()}))
 
 
@@ -313,7 +313,7 @@ def write_program(
 
 
 def read_program(path: str | os.PathLike[str], known: KnownFiles | None = None) -> SavedSource:
-    """Read the program at ``path``, but not large weights, which stay in their file. Raise ``FileError`` for others.
+    """Read the program at ``path``. Large weights stay in their file. Raise ``FileError`` if ``path`` is no program.
 
     Args:
         known: Files that need not be verified again.

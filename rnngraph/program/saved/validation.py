@@ -27,7 +27,7 @@ def check_together(
         loss: Type of the loss, if there is one.
         kept: For the path of an output, the placeholder whose next value it is.
     """
-    check({*kept} < {*outputs} or not kept, f"{[*kept]} are kept, and outputs are {outputs}")
+    check({*kept} < {*outputs} or not kept, f"states= keeps {[*kept]}, but the outputs are {outputs}")
     if loss is not None:
         check(not loss.rank and loss.dtype in FLOATS, f"the loss is {loss}")
     kinds: dict[str, TensorType] = {}
@@ -36,14 +36,18 @@ def check_together(
         shown = [path for path in outputs if name != STREAM or path not in kept]
         wanted = [*shown, *(["loss"] if loss is not None and name not in (STREAM, TAPS_INFERENCE) else []), *labels]
         output_paths = [path for path, _ in form.graph.outputs if not (name in TAPS and path.startswith(TAP))]
-        check(output_paths == wanted, f"the graph {name} gives {output_paths}, not {wanted}")
-        check([path for path, _ in form.initial.outputs] == labels, f"the graph {name} has other initial states")
+        check(output_paths == wanted, f"the graph {name} has the outputs {output_paths}, not {wanted}")
+        check(
+            [path for path, _ in form.initial.outputs] == labels,
+            f"the graph {name} has initial states other than {labels}",
+        )
         check(len({*labels}) == len(labels), f"two states of the graph {name} have one name")
         _check_inputs(form, kinds)
         _check_updates(form)
         own = labels if name != STREAM else labels[: len(labels) - len(kept)]
         check(
-            [*labels[len(own) :]] == [*map(kept_label, kept.values())][: len(labels) - len(own)], f"{labels} are kept"
+            [*labels[len(own) :]] == [*map(kept_label, kept.values())][: len(labels) - len(own)],
+            f"{labels} are not the states that states= keeps",
         )
         _check_states(form, own, are_fed=name in (STREAM, FED))
         _check_kept(form, labels[len(own) :])
@@ -54,7 +58,10 @@ def check_together(
         fits = known is None or (known.dtype == array.dtype and (of_rows or known.rank == array.ndim))
         check(fits, f"the default of {name} is {array.dtype}{list(array.shape)}")
     for name in plain.keep_probs:
-        check(name in kinds and not kinds[name].rank and kinds[name].dtype in FLOATS, f"{name} is not a probability")
+        check(
+            name in kinds and not kinds[name].rank and kinds[name].dtype in FLOATS,
+            f"{name} is not a scalar float input, as a probability must be",
+        )
 
 
 def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
@@ -66,7 +73,10 @@ def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
             check(slots.get(label) == kind, f"the graph reads parameter {label} as {kind}")
             continue
         known = kinds.setdefault(label, kind)
-        check((known.dtype, known.rank) == (kind.dtype, kind.rank), f"input {label} is {known}, and {kind}")
+        check(
+            (known.dtype, known.rank) == (kind.dtype, kind.rank),
+            f"input {label} is {known} in one graph, and {kind} in another",
+        )
         check(label not in SEED_INPUTS or (kind.dtype, kind.rank) == ("int64", 0), f"input {label} is {kind}")
 
 
@@ -76,7 +86,7 @@ def _check_updates(form: Lowered) -> None:
     for node in form.graph.nodes:
         if node.op == "with_update":
             label = node.operands[1]["label"]
-            check(label not in trained, f"the parameter {label} is updated and trained")
+            check(label not in trained, f"the parameter {label} is both updated by with_update and trained")
 
 
 def _check_kept(form: Lowered, labels: Sequence[str]) -> None:
@@ -85,7 +95,10 @@ def _check_kept(form: Lowered, labels: Sequence[str]) -> None:
     before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
     for label in labels:
         types = before.get(label), after[label].tensor, first[label].tensor
-        check(len({*types}) == 1, f"the state {label} is taken, given and begun as {', '.join(map(str, types))}")
+        check(
+            len({*types}) == 1,
+            f"the state {label} has types that differ as input, output and initial value: {', '.join(map(str, types))}",
+        )
 
 
 def _check_states(form: Lowered, labels: Sequence[str], are_fed: bool) -> None:
@@ -95,8 +108,17 @@ def _check_states(form: Lowered, labels: Sequence[str], are_fed: bool) -> None:
     for label in labels:
         kind = after[label].tensor
         row = kind.shape[1:]
-        check(kind.rank > 0 and all(isinstance(dim, int) for dim in row), f"the state {label} is {kind}")
-        check(after[label].op == "get", f"the state {label} is given by no recurrence")
+        check(
+            kind.rank > 0 and all(isinstance(dim, int) for dim in row),
+            f"the state {label} is {kind}, and not [batch, …] with fixed sizes",
+        )
+        check(after[label].op == "get", f"the state {label} is not the result of a recurrence")
         begun = first[label].tensor
-        check((begun.dtype, begun.rank) == (kind.dtype, kind.rank), f"{label} begins as {begun}")
-        check(not are_fed or before.get(label) == kind, f"the state {label} is taken as {before.get(label)}")
+        check(
+            (begun.dtype, begun.rank) == (kind.dtype, kind.rank),
+            f"the initial value of the state {label} is {begun}, and not {kind}",
+        )
+        check(
+            not are_fed or before.get(label) == kind,
+            f"the state {label} is fed as {before.get(label)}, and not as {kind}",
+        )

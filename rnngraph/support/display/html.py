@@ -34,7 +34,7 @@ _SHEET = "".join(f".rnngraph-code .{_CLASSES[name]}{{color:{colour}}}" for name,
 
 def escaped(text: object) -> str:
     """Return text escaped for HTML elements and attributes."""
-    from html import escape  # it comes with the names of all entities, which only notebooks need
+    from html import escape  # imports a table of all HTML entities, which only notebooks need
 
     return escape(str(text), quote=True)
 
@@ -83,7 +83,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], last_is_sum: bo
 
 
 def _is_number(value: object) -> bool:
-    """True for text that is a number, with or without a unit, or a placeholder of one."""
+    """True for text that is a number, with or without a unit, or that stands for a missing number."""
     return str(value).lstrip("-~≈ ")[:1].isdigit() or value in ("", "…", "nan")
 
 

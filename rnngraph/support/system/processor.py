@@ -17,17 +17,17 @@ CPU_INFO, CACHES = Path("/proc/cpuinfo"), "/sys/devices/system/cpu/cpu0/cache/in
 _DESCRIPTION = ("vendor_id", "cpu family", "model", "stepping", "flags")
 _LINUX_FEATURES = {"asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16"}
 _APPLE_FEATURES = {"FEAT_DotProd": "dotprod", "FEAT_I8MM": "i8mm", "FEAT_BF16": "bf16"}
-"""Features of ARM processors by the system's names, with LLVM's names."""
+"""LLVM's names of features of ARM processors, by macOS's names."""
 _APPLE_CACHES = {
     1: ("hw.perflevel0.l1dcachesize", "hw.l1dcachesize"),
     2: ("hw.perflevel0.l2cachesize", "hw.l2cachesize"),
     3: ("hw.l3cachesize",),
 }
-"""Names of cache sizes by level; those of the fast cores first."""
+"""macOS's names of cache sizes, by level. Names for the fast cores come first."""
 
 
 def cache_sizes() -> Mapping[int, int]:
-    """Return the bytes of each data cache by level, 1 to 3, as far as the system tells them."""
+    """Return the bytes of data caches by level, 1 to 3, without levels that the system does not report."""
     if sys.platform == "win32":
         return cache_records()
     if sys.platform == "darwin":

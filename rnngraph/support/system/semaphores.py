@@ -19,7 +19,7 @@ elif sys.platform == "darwin":
 else:
     FUNCTIONS = ("sched_yield", "sem_wait", "sem_post")
     _CREATE = "sem_init"
-"""Functions that yield the core, wait, and post. ``codegen/threads/semaphore_calls.py`` knows their arguments."""
+"""Functions that yield the core, wait, and post. ``codegen/threads/semaphore_calls.py`` declares their arguments."""
 
 
 _MAX_COUNT = 0x7FFF_FFFF

@@ -130,7 +130,7 @@ def try_lock_byte(descriptor: int, position: int) -> bool:
 def locked_directory(directory: Path) -> Iterator[None]:
     """Context manager that admits one writer to a directory at a time, by a mutex named by the directory's path.
 
-    It knows the writers of this machine. Writers on other machines are not excluded.
+    Writers on other machines are not excluded.
     """
     if not directory.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such directory", os.fspath(directory))
@@ -241,7 +241,7 @@ def cache_records() -> dict[int, int]:
 
 
 _CACHES, _INSTRUCTIONS = 2, 1
-"""Numbers of records of caches (``RelationCache``), and of caches of instructions."""
+"""Kind of records that describe caches (``RelationCache``), and the type of instruction caches in these records."""
 
 
 def executable_page(descriptor: int) -> mmap.mmap:

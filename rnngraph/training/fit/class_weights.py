@@ -18,9 +18,9 @@ REMEDY = "give the loss weights=rg.gather(rg.constant([…]), labels) instead"
 
 
 OTHER_LOSSES = (
-    "make every label a row of its own and give its weight: rg.sigmoid_cross_entropy(rg.expand_dims(labels, -1), "
-    "rg.expand_dims(logits, -1), weights=…), with weights in the shape of labels; or use rg.softmax_cross_entropy if "
-    "just one of them is true"
+    "give each label a weight: rg.sigmoid_cross_entropy(rg.expand_dims(labels, -1), rg.expand_dims(logits, -1), "
+    "weights=…), with weights in the shape of labels; or use rg.softmax_cross_entropy if exactly one label of a row "
+    "is true"
 )
 
 
@@ -70,7 +70,7 @@ def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: 
 
 
 def _balanced(counts: np.ndarray) -> tuple[float, ...]:
-    """Return scikit-learn's balanced weights: labels / (classes × labels of the class)."""
+    """Return scikit-learn's balanced weights: number of labels / (number of classes × count of the class)."""
     occurring = np.count_nonzero(counts)
     return tuple(np.where(counts > 0, counts.sum() / (max(occurring, 1) * np.maximum(counts, 1)), 1.0).tolist())
 
@@ -108,6 +108,7 @@ def _placeholder(labels: Node) -> str | None:
 
 
 def _is_cut(node: Node) -> bool:
+    """True for a node that selects a constant beyond a row's end."""
     return node.op == "select" and node.operands[2].op == "constant"
 
 

@@ -82,8 +82,8 @@ class Evaluation:
         takes = self._program.training.input_names()
         if unknown := [name for name in measured.inference.input_names() if name not in takes]:
             raise NameLookupError(
-                f"a metric ({names}) reads {', '.join(unknown)}, which the training graph does not take; it takes "
-                f"{', '.join(takes)}",
+                f"a metric ({names}) reads {', '.join(unknown)}, which is no input of the training graph; "
+                f"its inputs are {', '.join(takes)}",
                 where,
             )
 
@@ -111,5 +111,5 @@ def _number(name: str, value: Any) -> float:
     """Return a metric's value for a batch as a number. Values of rows are averaged."""
     array = as_array(f"what metric {shown(name)} gives", value, None)
     if array.dtype.kind not in "fiub" or not array.size:
-        raise ShapeError(f"metric {shown(name)} gives {shown(value)}; it must give a number, or an array of numbers")
+        raise ShapeError(f"metric {shown(name)} returns {shown(value)}; return a number, or an array of numbers")
     return float(array.mean(dtype=np.float64))

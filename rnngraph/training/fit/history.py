@@ -126,12 +126,12 @@ class History(Telling, Mapping[str, np.ndarray]):
         values = self[column]
         if np.isnan(values).all():
             raise ArgumentError(
-                f"the history's column {column} has no number, so no epoch is the best; give another column"
+                f"the history's column {column} has only NaN, so no epoch is the best; give another column"
             )
         return self._epochs()[int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))]
 
     def _epochs(self) -> list[int]:
-        """Return the epoch number of each row, or else its position from 1."""
+        """Return the epoch number of each row; the position of the row, from 1, where no epoch number is recorded."""
         named = self._columns.get("epoch", [math.nan] * self._rows)
         return [place if math.isnan(value) else int(value) for place, value in enumerate(named, 1)]
 
@@ -207,7 +207,7 @@ class History(Telling, Mapping[str, np.ndarray]):
         """Draw the loss and each metric over epochs, with training and validation in one panel.
 
         Args:
-            path: File to write (``.png``, ``.svg``, ``.pdf``), without a display; None: none.
+            path: File to write (``.png``, ``.svg``, ``.pdf``), for which no display is needed. None: write no file.
 
         Returns:
             The figure.

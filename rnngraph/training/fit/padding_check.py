@@ -1,7 +1,7 @@
 """Check that padding does not change a loss or metrics, on the first padded batch.
 
-If the compiler cannot prove it, they are computed for the batch's shortest row with and without padding, which must
-agree for any values of parameters.
+If the compiler cannot prove it, the loss and metrics are computed for the batch's shortest row, with and without
+padding. Parameters are changed at random first, because padding may have no effect for special values such as 0.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ...runtime.parameters import Parameters
 from ...support.errors import GraphError, RnnGraphError, Where
 
 TOLERANCE = 3e-5
-"""Relative difference due to rounding, as sums over more steps may be added in another order."""
+"""Maximum relative difference that counts as rounding. Sums over more steps may be added in another order."""
 NOISE = 0.3
-"""Relative change of parameters, as biases of 0 would hide padding of 0."""
+"""Standard deviation of the relative change of parameters. Unchanged biases of 0 would hide padding of 0."""
 MAX_LINES = 3
 
 
 class PaddingCheck:
-    """Check of a graph's outputs against padding, once for each clock.
+    """Check of a graph's outputs against padding, once for each clock (inputs that share one time size).
 
     Args:
         program: Program of the graph.
         graph: Graph without dropout.
-        names: Its scalar outputs, and their descriptions for messages.
+        names: Scalar outputs of the graph, with their descriptions for messages.
         where: The user's call.
     """
 
@@ -113,15 +113,16 @@ class PaddingCheck:
         clocks = self._clocks(row.sequences)
         lengths = next((label for label, dim in self._counts.items() if clock_of(dim).name in clocks), "lengths")
         return (
-            f"padding shows in {what}{declared}: of example {row.example} ({row.steps} steps), with parameters changed "
-            f"for a trial, it is {values[0]:.6g}, and {values[1]:.6g} with padding to {row.padded} steps; the last "
-            f"step is rg.gather_last(outputs, {lengths}), or the final state; losses and rg.accuracy take "
-            f"lengths={lengths}; a mean over time is a sum of outputs, which are 0 past a row's end, divided by "
-            f"{lengths}"
+            f"padding shows in {what}{declared}: for example {row.example} ({row.steps} steps), it is {values[0]:.6g} "
+            f"without padding, and {values[1]:.6g} with padding to {row.padded} steps (after a random change of "
+            f"parameters); take the last step by rg.gather_last(outputs, {lengths}), or the final state; pass "
+            f"lengths={lengths} to losses and rg.accuracy; for a mean over time, divide the sum of outputs, which are "
+            f"0 past a row's end, by {lengths}"
         )
 
 
 def _changed(array: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return an array with random relative changes; zeros become random values."""
     if array.dtype.kind != "f":
         return array
     noise = generator.standard_normal(array.shape)
@@ -129,6 +130,7 @@ def _changed(array: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _close(values: Sequence[float]) -> bool:
+    """True if values differ by no more than rounding."""
     return max(values) - min(values) <= TOLERANCE * max(map(abs, values))
 
 
@@ -136,9 +138,9 @@ def _is_mean(values: Sequence[float], sizes: Sequence[int], same: bool) -> bool:
     """True if values depend on the padded length as 1 / steps does, like a mean over all steps.
 
     Args:
-        values: Values with padding of several lengths.
-        sizes: Numbers of steps of the means.
-        same: Other padding values have the same results.
+        values: Values for several lengths of padding.
+        sizes: Number of steps of each mean.
+        same: True if padding with other values has the same result.
     """
     if min(sizes) < 1:
         return False

@@ -29,9 +29,9 @@ class Position:
         window: Next window of that batch.
         warmed: True once the batch's warm-up is done.
         loss: Weighted sum of the losses of this epoch so far.
-        weight: Sum of their weights.
+        weight: Sum of the weights of these losses.
         seconds: Seconds of this epoch so far.
-        waited: Epochs since the best one.
+        waited: Epochs since the best epoch.
         best_value: Best value so far.
         calling: Index of the next callback of the last epoch; None: all were called.
         stopping: True if no epoch follows.

@@ -38,7 +38,7 @@ class Optimizer:
         rate_of(self.learning_rate, 0)
 
     def slots(self) -> Mapping[str, float]:
-        """Return the optimizer's state for each parameter: names, and the initial value of all elements."""
+        """Return the names of arrays that the optimizer stores for each parameter, with their initial value."""
         return {}
 
     def numbers(self, update: int) -> Mapping[str, float]:
@@ -55,8 +55,8 @@ class Optimizer:
         Args:
             parameter: The parameter.
             gradient: Its gradient.
-            slots: Its present state, by name.
-            numbers: Scalars of its dtype, by name.
+            slots: The optimizer's state for the parameter, by name.
+            numbers: Results of ``numbers``, as scalars of the parameter's dtype, by name.
         """
         raise NotImplementedError
 
@@ -298,9 +298,11 @@ class Adam(Optimizer):
         return self._shrunk(parameter, numbers) - step, {"mean": mean, "square": squares}
 
     def _gradient(self, gradient: Tensor, parameter: Tensor) -> Tensor:
+        """Return the gradient with the weight decay, if the optimizer adds it to the gradient."""
         return _decayed(gradient, parameter, self.weight_decay)
 
     def _shrunk(self, parameter: Tensor, numbers: Slots) -> Tensor:
+        """Return the parameter after decoupled weight decay. Adam has none."""
         return parameter
 
 
@@ -318,8 +320,8 @@ class AdamW(Adam):
         super().__post_init__()
         if 0 < self.beta1 < DOUBTFUL_BETA:
             warn(
-                f"beta1={self.beta1:g} of AdamW is what stays of the mean, the second number; a weight decay has its "
-                f"name: weight_decay={self.beta1:g}",
+                f"beta1={self.beta1:g} of AdamW is the share of the mean that stays, usually about 0.9; to set the "
+                f"weight decay, write weight_decay={self.beta1:g}",
                 user_line(),
             )
 

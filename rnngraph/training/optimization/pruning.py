@@ -25,8 +25,9 @@ class Prune:
         begin: Update at which pruning begins.
         end: Update at which the share is ``density``, after a cubic that is steep at first (Zhu and Gupta 2017).
         only: Names of parameters, or patterns such as ``"rnn/*"``; None: all trained matrices.
-        diagonal: Size of the last square blocks of rows whose diagonals stay, such as weights of a unit's own state in
-            a matrix [inputs + units, gates · units]; None: none.
+        diagonal: Number n. The last n rows consist of squares of n columns, whose diagonals are never pruned. With
+            n = units, these are the weights from a unit's state to itself in a matrix [inputs + units, gates ·
+            units]. None: every block may be pruned.
     """
 
     density: float

@@ -120,8 +120,8 @@ class CosineDecay(Schedule):
         check_not_negative("final", self.final)
         if self.final > self.initial:
             warn(
-                f"final={self.final:g} is above initial={self.initial:g}, so the rate grows; final is a rate, and no "
-                f"share of the initial one as Keras' alpha is: write final={self.final * self.initial:g} for that",
+                f"final={self.final:g} is above initial={self.initial:g}, so the rate grows; final is a rate, not a "
+                f"share of initial like Keras' alpha; to decay, write final={self.final * self.initial:g}",
                 user_line(),
             )
 

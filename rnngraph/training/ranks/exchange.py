@@ -44,6 +44,7 @@ class Exchange:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
+        """Context manager for code that only this rank runs."""
         before, self.is_alone = self.is_alone, True
         try:
             yield
@@ -64,6 +65,7 @@ _EXCHANGES: dict[int, tuple[Any, Exchange]] = {}
 
 @atexit.register
 def _leave() -> None:
+    """Tell other processes at the end of the script that this one exchanges nothing more."""
     if hasattr(sys, "last_value") and "mpi4py.run" in sys.modules:  # mpi4py.run aborts all processes after an exception
         return
     for _, exchange in reversed(_EXCHANGES.values()):

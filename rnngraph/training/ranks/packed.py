@@ -50,6 +50,7 @@ class Packing:
         self._free.append(packed)
 
     def make(self) -> Packed:
+        """Return new memory, filled with zeros."""
         whole = {dtype: empty((size,), dtype, "gradients of a shard") for dtype, size in self._sizes.items()}
         for array in whole.values():
             array[...] = 0  # includes the gaps between values
@@ -66,9 +67,11 @@ class Packed:
         }
 
     def take(self, other: Packed) -> None:
+        """Copy the values of ``other``."""
         for own, theirs in zip(self.whole, other.whole, strict=True):
             np.copyto(own, theirs)
 
     def add(self, other: Packed) -> None:
+        """Add the values of ``other``."""
         for own, theirs in zip(self.whole, other.whole, strict=True):
             np.add(own, theirs, out=own)

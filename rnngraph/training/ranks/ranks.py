@@ -14,7 +14,7 @@ from .exchange import Exchange
 
 T = TypeVar("T")
 USED = ("Get_rank", "Get_size", "Dup", "Send", "Recv", "Bcast", "bcast", "allgather")
-ENDED = "its script has ended, and those of others go on; all must make the same steps"
+ENDED = "its script has ended, and other scripts go on; all must make the same steps"
 
 
 class Ranks:

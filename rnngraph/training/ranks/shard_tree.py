@@ -1,9 +1,9 @@
 """Sum over a batch's shards, in an order that does not depend on the number of processes.
 
 Shards are leaves of a binary tree: 0 and 1 are added, 2 and 3, then these two sums, and so on. A left node without a
-right one moves up unchanged. A process has neighbouring shards and adds what they complete. Above that, the right sum
-is sent to the process that has the left one. Rank 0 has the total and sends it to all. Each of ``log2(ranks)`` levels
-takes one message in each direction.
+right one moves up unchanged. A process has neighbouring shards. It adds the nodes whose leaves are all its own. Above
+these nodes, the right sum is sent to the process that has the left sum. Rank 0 gets the total and sends it to all.
+Each of ``log2(ranks)`` levels needs one message in each direction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .ranks import Ranks
 
 
 class ShardTree:
-    """Binary tree of sums over ``shards`` leaves, of which ``own_shards`` belong to this process."""
+    """Binary tree of sums over ``shards`` leaves. ``own_shards`` are the leaves of this process."""
 
     def __init__(self, shards: int, ranks: Ranks) -> None:
         self.shards, self._ranks = shards, ranks
@@ -27,9 +27,9 @@ class ShardTree:
         """Write the sum over all shards to ``total``, on all ranks.
 
         Args:
-            leaves: (shard, values) of ``own_shards`` that count, in order. Values are read before the next pair is
-                requested.
-            count: Number of shards that count, the first ones of all ranks.
+            leaves: (shard, values) for the ``own_shards`` that have rows, in order. Values are read before the next
+                pair is requested.
+            count: Number of shards that have rows, on all ranks. They are the first shards.
             packing: Places of the values.
             total: Result.
         """
@@ -65,6 +65,7 @@ class ShardTree:
     def _join(
         self, partial_sums: dict[tuple[int, int], Packed], level: int, left: int, right: int | None, packing: Packing
     ) -> None:
+        """Add a node's right sum to its left sum, on the rank that has the left sum."""
         rank, above = self._ranks.rank, (level + 1, left // 2)
         owner = self._owners[left << level]
         sender = owner if right is None else self._owners[right << level]

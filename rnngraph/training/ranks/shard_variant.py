@@ -67,7 +67,7 @@ class ShardCalls:
 
         runner, fed = self._calls.prepared(feeds, {}, feeds, str, types, prepare)
         results = runner.run(fed)
-        assert results is not None, "it was prepared for these inputs"
+        assert results is not None, "the runner was prepared for these inputs"
         return results
 
 
@@ -176,6 +176,7 @@ class Totals:
 def _packed(
     shards: Sequence[Shard], results: Sequence[Mapping[str, np.ndarray]], leaf: Packed
 ) -> Iterator[tuple[int, Packed]]:
+    """Yield each shard's number with its results in ``leaf``, which the next shard overwrites."""
     for shard, arrays in zip(shards, results, strict=True):
         for name, view in leaf.views.items():
             view[...] = arrays[name]
@@ -203,6 +204,7 @@ def _join_shards(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _place(kind: TensorType) -> tuple[tuple[int, ...], np.dtype]:
+    """Return the shape and dtype of a value to add up. Raise ``GraphError`` for a symbolic size."""
     sizes = [dim for dim in kind.shape if isinstance(dim, int)]
     if len(sizes) < kind.rank:
         raise GraphError("a value that is added up over shards has a symbolic size; declare the size, or fetch rows")

@@ -179,8 +179,8 @@ class ShardedStepper(Stepper):
 
         self.ranks.together_alike(
             digest,
-            "rank {rank} feeds another batch than rank 0; give all ranks the whole batch, of which each computes "
-            "its shards, and the same seed",
+            "rank {rank} feeds another batch than rank 0; give all ranks the same whole batch and seed; each rank "
+            "computes only its shards",
             None,
         )
 

@@ -17,9 +17,9 @@ class AppliedGradients:
 
     Args:
         applied: Declared node that replaces the gradient in a parameter's update, by the parameter's name.
-        stand_ins: Declared placeholders of gradients, each with its parameter's name, or with the declared node that it
-            is the gradient of.
-        met: Declared nodes [rows, 1] of bool, by names of parameters: the rows that an update changes.
+        stand_ins: Declared placeholders that stand for gradients, each with the differentiated variable: a parameter's
+            name, or a declared node.
+        met: Declared bool nodes [rows, 1], by parameter: the rows of the parameter that an update changes.
         numbers: Declared scalars that replace numbers of the optimizer, by name.
     """
 

@@ -41,6 +41,7 @@ class DeferredInterrupt:
                 return
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal of a Ctrl-C: remember it in a context that defers it, else call the previous handler."""
         if self._depth or self._deferring:
             self._came = number, frame
             return
@@ -60,6 +61,7 @@ class DeferredInterrupt:
         self._deliver()
 
     def _deliver(self) -> None:
+        """Call the previous handler for a remembered Ctrl-C, unless a context still defers it."""
         if self._came is not None and not self._depth and not self._deferring:
             came, self._came = self._came, None
             self._note(*came)

@@ -11,6 +11,7 @@ from ...support.allocation import empty
 
 
 def _holders(arrays: dict[str, np.ndarray], name: str) -> int:
+    """Return the reference count of an array in a dictionary, as seen while a local variable refers to it, too."""
     array = arrays[name]
     return sys.getrefcount(array)
 

@@ -63,7 +63,7 @@ class Fetches:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        # by identity, without a walk over nests
+        # keyed by the identity of the argument's entries, which is faster than comparing nests
         self._recent: BoundedCache[Any, tuple[tuple[Any, ...], Fetch]] = BoundedCache(MAX_FETCHES)
         self._known: BoundedCache[Any, Fetch] = BoundedCache(MAX_FETCHES)
 

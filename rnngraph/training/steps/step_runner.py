@@ -78,7 +78,7 @@ class NativeStep:
         entry = self.compiled.entry(self.outputs, sizes)
         runner = self.prepared(entry, entry.sized(sizes), {name: name for name in arrays}, arrays)
         results: dict[str, np.ndarray] | None = runner.run(arrays, commit=commit)
-        assert results is not None, "it was prepared for these inputs"
+        assert results is not None, "the runner was prepared for these inputs"
         return results
 
     def memory(self, entry: NativeEntry) -> StepMemory:
@@ -93,7 +93,7 @@ class NativeStep:
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[ArgumentBlock, object]:
         entry = call.spec.entry
-        _, parameters = self._target.program.parameters.snapshot()  # arrays of one moment
+        _, parameters = self._target.program.parameters.snapshot()  # arrays of one consistent moment
         memory = self._memory.get(entry) or self.memory(entry)
         block = memory.block(call, self._target, parameters, self._own())
         entry.pack(block)
@@ -144,7 +144,7 @@ class StepVariant:
         if self.backward:
             raise GraphError(
                 f"carry=True can't carry a backward recurrence (declared at {self.backward[0]}): its state comes from "
-                "the end of the sequence; leave it out",
+                "the end of the sequence; leave carry out",
                 where,
             )
         if unstarted := [label for label in self._unstarted if label not in self.states]:
@@ -154,7 +154,7 @@ class StepVariant:
                 where,
             )
         if not self.states:
-            raise GraphError("carry=True has no state to carry: the loss depends on no recurrence; leave it out", where)
+            raise GraphError("carry=True has no state to carry: the loss reads no recurrence; leave carry out", where)
 
     def entry(
         self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None

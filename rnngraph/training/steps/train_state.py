@@ -42,7 +42,7 @@ class TrainState:
 
     Attributes:
         trained: Names of parameters that updates change.
-        updated: Names of parameters that every step changes, as declared.
+        updated: Names of parameters that every step changes by ``rg.with_update``.
         skip_non_finite: Skip updates that are not finite.
         seed: Seed of the order of examples.
         where: Line of the trainer.
@@ -59,7 +59,7 @@ class TrainState:
         recompute: Number of steps that are recomputed together instead of stored.
         prune: Schedule of pruning.
         pruned: Names of pruned parameters.
-        left: Their blocks that are not zero.
+        remaining_blocks: Masks of the blocks that are not zero, by pruned parameter.
         interrupt: Defers a Ctrl-C while this state changes.
     """
 
@@ -73,7 +73,7 @@ class TrainState:
         self.updates = self.skipped = self.pending = self.epochs = 0
         self.gradient_norm = math.nan
         kept = sum(program.parameters[name].nbytes for name in trained) * len(slots_of(optimizer))
-        reserve(kept, f"what {type(optimizer).__name__} keeps of each parameter", where)
+        reserve(kept, f"the state of {type(optimizer).__name__} for each parameter", where)
         self.slots = {
             f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
             for name in trained

@@ -456,7 +456,7 @@ optimizers = st.one_of(
 
 
 @pytest.mark.filterwarnings("ignore:.*is above initial:UserWarning")
-@pytest.mark.filterwarnings("ignore:.*what stays of the mean:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*share of the mean that stays:UserWarning")
 @given(optimizers, updates)
 def test_text_represents_an_optimizer_and_its_schedule(optimizer: rg.Optimizer, update: int) -> None:
     restored = optimizer_from(json.loads(json.dumps(optimizer_text(optimizer))))

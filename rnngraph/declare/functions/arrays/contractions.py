@@ -23,7 +23,7 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
 
     Args:
         equation: Such as ``"btd,de->bte"``. Without ``->`` the result has the letters that occur once, in alphabetical
-            order. ``...`` stands for leading axes, which broadcast. A letter that occurs twice in one operand takes
+            order. ``...`` stands for leading axes, which broadcast. A letter that occurs twice in one operand selects
             its diagonal.
         *tensors: One Tensor for each term of the equation.
 
@@ -32,7 +32,7 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
     """
     items = [as_tensor(item) for item in tensors]
     if not isinstance(equation, str):
-        raise ArgumentError(f"einsum takes an equation first, as in 'ij,jk->ik', not {shown(equation)}")
+        raise ArgumentError(f"einsum needs an equation first, as in 'ij,jk->ik', not {shown(equation)}")
     letters = letters_of(equation, [item.rank for item in items])
     if letters is None:
         what = " and ".join(map(repr, items)) or "no tensors"
@@ -67,6 +67,7 @@ def _sum_private_letters(x: Tensor, term: str, others: str) -> tuple[Tensor, str
 
 
 def _ordered(x: Tensor, term: str, order: str) -> Tensor:
+    """Transpose x from the axes ``term`` to the axes ``order``."""
     return x if term == order else transpose(x, [term.index(letter) for letter in order])
 
 
@@ -99,6 +100,7 @@ def _contract(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[T
 
 
 def _lay_out(x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
+    """Reshape x, unless it has this shape already."""
     return x if x.type.shape == shape else build("reshape", x, shape=shape)
 
 
@@ -112,7 +114,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
         axes: Number of axes: the last ones of a and the first ones of b. Or two lists, of axes of a and of b.
 
     Raises:
-        ArgumentError: The operands have fewer axes than that, or ``axes`` is neither a number nor two lists.
+        ArgumentError: ``axes`` is larger than the rank of an operand, or neither a number nor two lists.
         ShapeError: The lists differ in length, or name an axis twice.
     """
     a, b = as_tensor(a), as_tensor(b)
@@ -134,9 +136,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
 
 
 def _both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
+    """Return the axes of a and the axes of b, as non-negative indices."""
     pair = entries(axes, "axes")
     if len(pair) != 2:
-        raise ArgumentError(f"tensordot: axes is a number, or two lists of axes, not {shown(axes)}")
+        raise ArgumentError(f"tensordot: axes must be a number or two lists of axes, not {shown(axes)}")
     first, second = (list(item) if isinstance(item, list | tuple) else [item] for item in pair)
     first = [one_axis(a.rank, axis) for axis in first]
     second = [one_axis(b.rank, axis) for axis in second]

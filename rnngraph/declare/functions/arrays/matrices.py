@@ -52,9 +52,10 @@ def _triangle(x: Any, k: int, name: str, is_lower: bool) -> Tensor:
 
 
 def _matrices(x: Any, name: str) -> Tensor:
+    """Return x as a Tensor of rank 2 or more."""
     x = as_tensor(x)
     if x.rank < 2:
-        raise ShapeError(f"{name} takes matrices [..., rows, columns], not {x!r}")
+        raise ShapeError(f"{name} needs matrices [..., rows, columns], not {x!r}")
     return x
 
 
@@ -66,7 +67,7 @@ def _row_and_column_indices(shape: Sequence[Dim], offset: int) -> tuple[Tensor, 
 
 
 def _on_diagonal(x: Tensor, offset: int) -> Tensor:
-    """Return a diagonal of the last two axes, with 0 elsewhere."""
+    """Return x with 0 everywhere except on a diagonal of the last two axes."""
     return where(equal(*_row_and_column_indices(x.type.shape, offset)), x, like(0, x))
 
 
@@ -186,16 +187,17 @@ def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
     a, b = _matrices(floats(a, "triangular_solve"), "triangular_solve"), floats(b, "triangular_solve")
     rows, columns = a.type.shape[-2:]
     if not isinstance(rows, int) or rows != columns or not 0 < rows <= MAX_SOLVED:
-        raise ShapeError(f"triangular_solve takes square matrices [..., n, n] with n up to {MAX_SOLVED}, not {a!r}")
+        raise ShapeError(f"triangular_solve needs square matrices [..., n, n] with n up to {MAX_SOLVED}, not {a!r}")
     is_vector = b.rank == a.rank - 1
     right = expand_dims(b, -1) if is_vector else b
     if right.rank < 2 or right.type.shape[-2] != rows:
-        raise ShapeError(f"triangular_solve of {a!r} takes b [..., {rows}, columns], not {b!r}")
+        raise ShapeError(f"triangular_solve of {a!r} needs b [..., {rows}, columns], not {b!r}")
     solved = _substituted(a, right, flag(lower, "lower"))
     return build("reshape", solved, shape=solved.type.shape[:-1]) if is_vector else solved
 
 
 def _substituted(a: Tensor, b: Tensor, lower: bool) -> Tensor:
+    """Solve a triangular system by halves: solve one half of the rows, and eliminate it from the other."""
     size = a.width
     if size == 1:
         return b / a

@@ -94,7 +94,7 @@ def logit(x: Any, epsilon: float | None = None) -> Tensor:
     """
     x = as_tensor(x)
     if epsilon is not None:
-        x = minimum(1 - epsilon, maximum(epsilon, x))  # unlike that of clip, the gradient of NaN is NaN
+        x = minimum(1 - epsilon, maximum(epsilon, x))  # unlike clip, this has a gradient of NaN where x is NaN
     is_middle = abs(x - 0.5) < 0.25
     middle = where(is_middle, x, 0.5)
     return where(is_middle, log1p((middle * 2.0 - 1.0) / (1.0 - middle)), log(x) - log1p(-x))
