@@ -96,7 +96,7 @@ class Trainer(StateView):
         recompute: As for ``program.training.gradients``: steps of a sequence to compute again to save memory.
 
     Raises:
-        GraphError: ``shards`` is given, and the loss is not such a sum.
+        GraphError: ``shards`` is not None, but the loss is not such a sum.
     """
 
     _instead, _program = OF_TRAINERS, "trainer.program"
