@@ -337,6 +337,7 @@ class Batches:
             )
 
     def _fed_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
+        """Return the lengths that a placeholder is fed, after checks. They replace the steps of the only clock."""
         lengths = self._lengths_column(column)
         max_lengths = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
         least = 0 if self._layout.only_run else 1
@@ -387,6 +388,7 @@ class Batches:
 def _specs(
     examples: Mapping[str, Any], layout: Layout, lengths: str | None, where: Where | None
 ) -> dict[str, ExampleSpec]:
+    """Return the specs of all placeholders with examples, after checks of names and of ``lengths``."""
     names = ", ".join(layout.types)
     for name in examples:
         if name not in layout.types:

@@ -187,7 +187,7 @@ class _Walk:
         return node
 
     def _counted_size(self, node: Node) -> Dim | None:
-        """Return the size that a value counts, if the value is a vector of row lengths."""
+        """Return the size of time that row lengths measure, if ``node`` is a vector of row lengths; else None."""
         source = self._source(node)
         return self.lengths.get(str(source["label"])) if source.op == "input" else None
 

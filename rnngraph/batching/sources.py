@@ -228,6 +228,7 @@ class Iterated:
             place += 1
 
     def _check_end(self, number: int, drawn: int, per_epoch: int | None) -> None:
+        """Raise ``ArgumentError`` if the iterable ended before the batches that an epoch needs."""
         where = self.reader.where
         if not drawn and not self.reader.layout.only_run:
             raise ArgumentError("the iterator of batches yielded no batch; give at least one", where)
@@ -240,6 +241,7 @@ class Iterated:
         self._passed = drawn
 
     def _read(self, batch: Any, place: int) -> Batches:
+        """Return one batch of the iterable as ``Batches``. Errors name the batch."""
         if not are_examples(batch):
             raise DtypeError(
                 f"batch {place + 1} of the iterator is {type(batch).__name__}; give mappings from placeholders to "

@@ -102,7 +102,7 @@ def driver_of_step() -> str:
 
 
 def in_layer(where: Where | None) -> Where | None:
-    """Return a source line with the current layer, unless it already has a layer."""
+    """Return a source line with the current layer, unless it already has a layer; None for None."""
     now = _declaring.get()
     if now.variables is not None:
         now.variables.see()
@@ -111,7 +111,7 @@ def in_layer(where: Where | None) -> Where | None:
 
 
 def own_line(where: Where | None) -> Where | None:
-    """Return the line for a value that a step computes.
+    """Return the source line to record for a value that a step computes; None if unknown.
 
     If the step has no line in the user's code, the value gets the line that created the cell. The driver's line would
     not identify the cell.

@@ -112,6 +112,7 @@ def joined(*leaves: Any) -> Columns:
 
 
 def _leaf(shape: Any, dtype: Any, is_memory: bool) -> Columns:
+    """Return the specification of a state from the arguments of ``state`` or ``memory``."""
     own = None if dtype is None else _state_dtype(dtype)
     is_memory = is_memory or (own is not None and NARROW_STATES.get(own, own) not in FLOATS)
     if not isinstance(shape, tuple | list):
@@ -136,6 +137,7 @@ def _width(value: Any) -> int:
 
 
 def columns_of(leaf: Any) -> Columns:
+    """Return a leaf of ``state()`` as ``Columns``. An int is a width."""
     return leaf if isinstance(leaf, Columns) else Columns(((_width(leaf), False),))
 
 

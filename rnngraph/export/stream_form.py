@@ -150,6 +150,7 @@ def _initial_inputs(about: StepGraph) -> tuple[str, ...]:
 
 
 def _used(*entries: ExportedEntry | Mapping[str, np.ndarray] | None) -> set[str]:
+    """Return the names of the parameters that entries read."""
     return {
         item.name
         for entry in entries
@@ -170,6 +171,7 @@ def _port(
 
 
 def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
+    """Return a size as an int. Raise ``ShapeError`` if it is symbolic and neither batch nor time."""
     try:
         return evaluate(dim, about.sizes)
     except KeyError:

@@ -206,6 +206,7 @@ def _description_and_self_test(
 
 
 def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
+    """Return the targets to compile for: one, or with ``dispatch`` one for each level."""
     if not dispatch:
         return [for_files(target_of(target))]
     if target in OTHER_LEVELS:
@@ -222,6 +223,7 @@ def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
 def _write(
     folder: Path, net: Description, contents: dict[str, bytes], target: Target, link: bool, code: bytes
 ) -> Export:
+    """Write all files of a net to a folder, and link libraries if ``link``."""
     name = net.name
     with files_into(folder, name, EXPORTS) as inner:
         for file, data in contents.items():

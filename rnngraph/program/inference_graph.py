@@ -293,7 +293,7 @@ class InferenceGraph(CallableGraph[ResultT]):
 
         parts = self.parts
         graph = self._step_graphs.get(batch)
-        if graph is None:  # streams of one batch share code, and keep it if the graph is evicted
+        if graph is None:  # streams of one batch size share a graph, which they keep even if the cache evicts it
             graph = self._step_graphs.setdefault(batch, step_graph(parts.source, parts.options, batch, where))
         return graph
 

@@ -78,7 +78,7 @@ def predict(
 
 @dataclass(frozen=True)
 class Output:
-    """Output of the graph, with its axis of examples; None if it is equal for all examples."""
+    """Output of the graph. ``batch_axis`` is the axis of examples; None if the output is equal for all examples."""
 
     name: str
     node: Node
@@ -227,7 +227,7 @@ def _ordered(
 
 
 def _declared_batch(layout: Layout, where: Where | None) -> int | None:
-    """Return the declared number of rows, if there is one."""
+    """Return the declared number of rows; None if batches may have any number of rows."""
     batches = {dim for dim in _batch_dims(layout) if isinstance(dim, int)}
     if len(batches) > 1:
         sizes = ", ".join(map(str, sorted(batches)))

@@ -423,9 +423,9 @@ class Program(Uncalled, Generic[ResultT, TrainedT]):
         """Return a table by layer: parameters, their bytes, multiply-adds, and estimated seconds of a step.
 
         A step is the inference graph with every symbolic size 1, as a stream runs it; declared lengths count in full.
-        The time is the larger of arithmetic at the target's vector width and of reading weights from the cache that
-        holds them, plus elementwise ops, at 3 GHz. ``rnngraph bench`` measures it. With ``weights=``, a line for each
-        parameter explains its kind. Affine recurrences are listed at the end.
+        The time assumes 3 GHz. It is the larger of arithmetic at the target's vector width and of reading weights from
+        the cache that holds them, plus elementwise ops. ``rnngraph bench`` measures it. With ``weights=``, a line for
+        each parameter explains its kind. Affine recurrences are listed at the end.
 
         Args:
             sensitivity: Feeds of one call. Adds columns: root mean square of the outputs' change if only this layer is

@@ -43,6 +43,7 @@ class SampledGraphs:
         return cached or None
 
     def _compiled(self, count: int, compiled: CompiledGraph, outputs: tuple[str, ...]) -> CompiledGraph | None:
+        """Return the graph for ``count`` draws; None if a pass cannot stack them."""
         sampled = CompiledGraph(
             compiled.lowered,
             "training",

@@ -250,6 +250,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.program_.threads = self.threads
 
     def _train(self, examples: Examples, epochs: int, patience: int | None, share: float) -> History:
+        """Fit the net to examples, of which ``share`` are for validation. Return the history."""
         rows, validation = np.arange(len(examples.targets)), None
         if share:
             rows, validation_rows = self._split(examples.targets, share)
@@ -279,6 +280,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return rows, validation_rows
 
     def _fed(self, examples: Examples, rows: np.ndarray) -> dict[str, Any]:
+        """Return the feeds of the examples at these indices."""
         fed = {"x": examples.sequences.select(rows), self._target_name: examples.targets[rows]}
         if WEIGHTS in self.program_.inputs:
             fed[WEIGHTS] = self._weighed(examples)[rows]

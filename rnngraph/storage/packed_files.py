@@ -55,6 +55,7 @@ class PackedFiles:
             return None
 
     def _parts(self, descriptor: int, key: str, sizes: Sequence[int]) -> list[np.ndarray] | None:
+        """Return the parts in an open file; None if its size, header or digest is wrong."""
         status, count = os.fstat(descriptor), sum(map(_padded, sizes))
         if not stat.S_ISREG(status.st_mode) or status.st_size != _HEADER + count:
             return None

@@ -88,6 +88,7 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 
 def _move_into(folder: Path, staging: Path, name: str, writer: Writer) -> None:
+    """Move staged files into a folder, and update its manifest before and after."""
     new = {path.name: _digest(path) for path in staging.iterdir()}
     with locked_directory(folder):
         listed = _read(folder / writer.manifest)
@@ -136,6 +137,7 @@ def _digest(path: Path) -> str:
 
 
 def _read(path: Path) -> Digests:
+    """Return the digests in a manifest; an empty dict if there is none."""
     try:
         with open_file(path) as file:
             text = json.loads(file.read(MAX_MANIFEST_BYTES))
@@ -155,6 +157,7 @@ def _read(path: Path) -> Digests:
 
 
 def _write(folder: Path, staging: Path, listed: Digests, writer: Writer) -> None:
+    """Replace the manifest of a folder."""
     text = {
         "about": writer.about,
         "format": 1,

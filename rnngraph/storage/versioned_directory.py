@@ -130,6 +130,7 @@ _COPY = "take an earlier copy, or save it again"
 
 
 def _write_folder(target: Path, folder: Path, head: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Write the files of a version, and replace the manifest. On errors, remove the version."""
     folder.mkdir()
     try:
         for name, data in files.items():
@@ -220,11 +221,12 @@ def _opened(path: Path, facts: Mapping[str, Any], known: KnownFiles | None) -> S
 
 
 def _read(path: Path, facts: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a file. Raise an error if its size or digest is wrong."""
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size != facts["bytes"]:
             raise ValueError(f"{path.name} has {size} bytes instead of {facts['bytes']}")
-        reserve(size, f"what {path.name} holds")
+        reserve(size, f"the contents of {path.name}")
         data = file.read(size)
     if _digest(data) != facts["sha256"]:
         raise ValueError(f"the digest of {path.name} differs")

@@ -152,7 +152,7 @@ def _calls_back(frame: FrameType) -> bool:
 
 
 def raised_line(error: BaseException) -> Where | None:
-    """Return the innermost line of the user's code in an error's traceback."""
+    """Return the innermost line of the user's code in an error's traceback; None if there is none."""
     line, traceback = None, error.__traceback__
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename

@@ -110,7 +110,7 @@ class Checkpoint:
     def restore(self, state: TrainState) -> Position | None:
         """Set a trainer's state, the parameters and the generator of seeds. On errors, nothing changes.
 
-        Return the position of an interrupted fit.
+        Return the position of an interrupted fit; None without one.
         """
         text, arrays, program = self._text, self._arrays, state.program
         slots = {name: arrays[name] for name in state.slots if name in arrays}

@@ -41,7 +41,7 @@ class StateView(Uncalled):
 
     @property
     def prune(self) -> Prune | None:
-        """Schedule of pruning."""
+        """Schedule of pruning; None without pruning."""
         return self.state.prune
 
     @property

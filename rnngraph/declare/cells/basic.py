@@ -226,7 +226,7 @@ def limit(value: float | None, what: str) -> float | None:
 
 
 def checked_proj_clip(value: float | None, num_proj: int | None) -> float | None:
-    """Check proj_clip, which requires a projection. TensorFlow has num_proj at another position."""
+    """Return proj_clip as a float, or None. It requires a projection; TensorFlow has num_proj at another position."""
     bound = limit(value, "proj_clip")
     if bound is not None and num_proj is None:
         raise ArgumentError(f"proj_clip={shown(value)} needs a projection; give num_proj, too")

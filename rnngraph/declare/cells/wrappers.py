@@ -79,6 +79,7 @@ class DropoutWrapper(Wrapper):
         return drop(x, self.keep[kind], self.seed, self.where, **options)
 
     def _drop_state(self, sites: Sites, leaf: Tensor, parts: tuple[tuple[int, bool], ...]) -> Tensor:
+        """Apply dropout to the parts of a state that are not memory."""
         if all(is_memory for _, is_memory in parts):
             return leaf
         if len(parts) == 1:

@@ -151,6 +151,7 @@ def logcumsumexp(x: Any, axis: int = 0) -> Tensor:
 
 
 def _cumulative(fold: _Fold, x: Any, axis: int, exclusive: bool, reverse: bool) -> Tensor:
+    """Fold along an axis: in rounds if its size is fixed, else by a loop over time."""
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
     exclusive, reverse = flag(exclusive, "exclusive"), flag(reverse, "reverse")

@@ -52,6 +52,7 @@ def minimum(a: Any, b: Any, ties: str = "second") -> Tensor:
 
 
 def _extreme(op: str, a: Any, b: Any, ties: str) -> Tensor:
+    """Build ``maximum`` or ``minimum`` with the gradient of equal operands that ``ties`` selects."""
     one_of(ties, "ties", TIES)
     value = binary(op, a, b)
     if ties == "second" or value.dtype not in FLOATS:

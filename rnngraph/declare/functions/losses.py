@@ -74,6 +74,7 @@ def _check_order(labels: Any, logits: Any) -> None:
 
 
 def _is_learned(value: Any) -> bool:
+    """True if a Tensor depends on a trainable parameter."""
     if not isinstance(value, Tensor):
         return False
     dependencies = topological([value.node])

@@ -182,6 +182,7 @@ def nanquantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, met
 
 
 def _quantile(x: Any, q: float, axis: Axis, keepdims: bool, method: str, leaves_nan: bool) -> Tensor:
+    """Return the quantile over several axes. With ``leaves_nan``, entries that are NaN are ignored."""
     x = floats(x, "a quantile")
     if not 0 <= number(q, "q") <= 1:
         raise ArgumentError(f"q={shown(q)} must be a number from 0 to 1")
@@ -197,6 +198,7 @@ def _quantile(x: Any, q: float, axis: Axis, keepdims: bool, method: str, leaves_
 
 
 def _fixed(x: Tensor, place: int) -> int:
+    """Return the size of an axis. Raise ``ShapeError`` if it is symbolic or 0."""
     size = x.type.shape[place]
     if not isinstance(size, int) or size < 1:
         raise ShapeError(
@@ -246,6 +248,7 @@ def _axis_last(x: Tensor, axis: int) -> tuple[Tensor, tuple[int, ...] | None]:
 
 
 def _axis_back(x: Tensor, order: tuple[int, ...] | None) -> Tensor:
+    """Undo ``_axis_last``."""
     return x if order is None else transpose(x, order)
 
 

@@ -117,7 +117,9 @@ def time_axis(x: Tensor, axis: int, what: str) -> int:
     """Return a time axis, which must be 0 or 1, as a non-negative index. ``what`` names the function in errors."""
     place = one_axis(x.rank, axis)
     if place > 1:
-        raise ShapeError(f"{what}: axis {axis} can't be time; time must be axis 0 or 1, and the other one rows")
+        raise ShapeError(
+            f"{what}: axis {axis} can't be time; time must be axis 0 or 1, and the batch the other of these axes"
+        )
     return place
 
 

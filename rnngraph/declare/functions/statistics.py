@@ -145,6 +145,7 @@ def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
 def _variance(
     x: Any, axis: Axis, keepdims: bool, correction: float, name: str, finish: Callable[[Tensor], Tensor]
 ) -> Tensor:
+    """Return ``finish(variance)``, computed in float64. ``name`` is the function's name in errors."""
     x = floats(x, name)
     less = number(correction, "correction")
     wide = cast(x, "float64")

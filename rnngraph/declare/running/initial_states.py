@@ -16,6 +16,7 @@ from ..trace import tracing
 
 
 def state_names(cell: Cell) -> list[str]:
+    """Return a name for each state of a cell, such as ``c`` or ``state_0``."""
     named_states, specification = list(paths(public(cell))), specification_of(cell)
     if len(named_states) == 1 and not named_states[0][0]:
         return list(specification) if isinstance(specification, dict) else ["h"]
@@ -40,6 +41,7 @@ def check_step(cell: Cell, new: Sequence[Tensor], kinds: Sequence[TensorType], w
 def initial_leaves(
     cell: Cell, inner: InnerCell, initial_state: Any, kinds: Sequence[TensorType], where: Where | None
 ) -> list[Tensor]:
+    """Return the initial states of a run, broadcast to the batch: the caller's, or else the cell's own."""
     leaves: list[Any]
     if initial_state is None:
         with tracing(cell):
@@ -50,6 +52,7 @@ def initial_leaves(
 
 
 def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Tensor:
+    """Return one initial state as a Tensor of type ``kind``. None stands for zeros."""
     batch, *row = kind.shape
     if leaf is None:
         return build("broadcast", constant(0, kind.dtype), shape=kind.shape, where=where)
@@ -77,6 +80,7 @@ def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Te
 
 
 def _misfit(cell: Cell, leaf: Tensor, row: Sequence[Dim], where: Where | None) -> ShapeError:
+    """Return the error for an initial state whose shape is not that of the cell's state."""
     if len(row) != 1:
         wanted = ", ".join(map(str, row))
         return ShapeError(

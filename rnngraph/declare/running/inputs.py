@@ -106,6 +106,7 @@ def _common(leaves: list[tuple[str, Tensor]], dims: list[Dim], axis: int, where:
 
 
 def _dtype(cell: Any, leaves: list[Tensor], dtype: Any, where: Where | None) -> str:
+    """Return the float dtype in which a driver computes, from its inputs or the argument ``dtype``."""
     floats = [leaf.dtype for leaf in leaves if leaf.dtype in FLOATS]
     if not floats and (dtype is None or len(leaves) == 1):
         remedy = "convert with rg.cast" if len(leaves) == 1 else "convert one with rg.cast, or give dtype="

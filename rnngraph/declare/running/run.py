@@ -41,6 +41,7 @@ class Run:
             return self._over(cell, initial_state, position, reverse)
 
     def _over(self, cell: Cell, initial_state: Any, position: str, reverse: bool) -> tuple[Any, Any]:
+        """Trace one step of the cell, build the driver, and return (outputs, final state)."""
         where = self.where
         check_cell(cell, "a driver")
         fed = sequences_of(cell, self.inputs, self.dtype, flag(self.time_major, "time_major"), where)
@@ -139,6 +140,7 @@ def _last_output_states(
 
 
 def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
+    """Return ``sequence_length`` as int64 [batch], after checks; None if it is None."""
     if value is None:
         return None
     lengths = value if isinstance(value, Tensor) else constant(value)
@@ -154,7 +156,7 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
 
 
 def _mask(value: Any, time: Dim, batch: Dim, time_major: bool, where: Where | None) -> Tensor | None:
-    """Return the mask as [time, batch, 1]."""
+    """Return the mask as [time, batch, 1], after checks; None if it is None."""
     if value is None:
         return None
     axes = "[time, batch]" if time_major else "[batch, time]"

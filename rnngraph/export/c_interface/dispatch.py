@@ -43,12 +43,14 @@ def dispatchers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[
 
 
 def _by_header(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str) -> str:
+    """Return the LLVM text of a function that reads the variant from an instance's header."""
     f = WrapperBuilder()
     variant = f.load("i64", f.aligned("%memory"), VARIANT)
     return _switch(f, wrappers, prefix, what, wrappers[0].parameters(what), variant)
 
 
 def _by_choice(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str, parameters: dict[str, str]) -> str:
+    """Return the LLVM text of a function that queries the processor for the variant."""
     f = WrapperBuilder()
     return _switch(f, wrappers, prefix, what, parameters, f.value("call i64 @choose()", "variant"))
 
@@ -77,6 +79,7 @@ def _switch(
     parameters: dict[str, str],
     variant: str,
 ) -> str:
+    """Write calls of the same function of each variant, of which ``variant`` selects one."""
     result = wrappers[0].result(what)
     labels = [f.labels("variant")[0] for _ in wrappers]
     cases = " ".join(f"i64 {number}, label %{label}" for number, label in enumerate(labels))
@@ -92,6 +95,7 @@ def _switch(
 
 
 def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
+    """Return the LLVM text of the function that returns the most demanding variant that the processor can run."""
     f = WrapperBuilder()
     max_leaf, ecx1 = _cpuid(f, 0)[0], _cpuid(f, 1)[2]
     long = f.value(f"icmp uge i32 {max_leaf}, 7", "long")

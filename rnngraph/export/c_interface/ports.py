@@ -39,7 +39,7 @@ class Port:
 
     @property
     def time_axis(self) -> int | None:
-        """Axis that grows with the number of steps."""
+        """Axis that grows with the number of steps; None without one."""
         return axis_of_names(self.shape, symbols_of(STEPS))
 
     @property

@@ -78,6 +78,7 @@ def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
 def _pack(
     wrapper: CWrapper[ExportedNet], f: WrapperBuilder, entry: ExportedEntry, pointers: dict[str, str], panels: str
 ) -> None:
+    """Write a call that packs the parameters and constants of an entry to ``panels``."""
     plan = entry.plan
     values = {item.buffer.name: pointers[item.name] for item in plan.arguments if item.kind == "parameter"}
     for item in plan.arguments:

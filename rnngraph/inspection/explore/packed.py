@@ -13,8 +13,8 @@ import numpy as np
 def packed(lines: Sequence[str], sets: Sequence[int]) -> str:
     """Return lines and the set of places of each as base64 of gzip data.
 
-    The data are the number of lines, the end of each in UTF-16 units, as in JavaScript, and the sets, all as uint32,
-    and the text in UTF-8.
+    The data are the number of lines, the end of each line, and the sets, all as uint32, and then the text in UTF-8.
+    Ends are counted in UTF-16 units, as in JavaScript.
     """
     lengths = [len(line) + sum(character > "\uffff" for character in line) + 1 for line in lines]
     numbers = np.concatenate([[len(lines)], np.cumsum(lengths, dtype=np.int64), sets]).astype("<u4")

@@ -142,6 +142,7 @@ class _Reader:
         return sources
 
     def _box(self, group: Sequence[Node], key: str, number_of: Mapping[Node, int]) -> Box:
+        """Return the box of a group of nodes."""
         first = group[0]
         training = any(node in self.training for node in group)
         inference = any(node in self.inference for node in group)
@@ -183,6 +184,7 @@ class _Reader:
         )
 
     def _driver(self, scan: Node, key: str, in_training_graph: bool, in_inference_graph: bool) -> Box:
+        """Return the box of a driver, with its cells and their equations."""
         step, has_lengths = without_lengths(scan)
         parts = ScanParts.of(step)
         body: Graph = step["body"]

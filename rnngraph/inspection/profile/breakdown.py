@@ -250,7 +250,7 @@ def _counts_by_line(counts: Mapping[Node, float], shares: Mapping[Where, float])
 
 
 def _nearest(timed: Timed, users: Mapping[Node, Where]) -> Where | None:
-    """Return the line of a slot's owner, of its users, or of its operands."""
+    """Return the first known line of a slot's owner, users or operands; None without one."""
     for node in (timed.owner, timed.scan, *timed.nodes):
         if node is not None and (node.where is not None or node in users):
             return node.where or users[node]

@@ -66,6 +66,7 @@ def _results(run: Run, options: CompileOptions, weights: WeightRules) -> dict[st
 
 
 def _compared(exact: Mapping[str, np.ndarray], narrow: Mapping[str, np.ndarray]) -> Sensitivity:
+    """Return the change from exact results to results with narrow weights."""
     change, size, loss = 0.0, 0.0, None
     for path, array in exact.items():
         if path == "loss":

@@ -91,6 +91,7 @@ class Fit:
         self._began = time.perf_counter() - position.seconds
 
     def run(self) -> History:
+        """Run the fit to its end, and return the history."""
         try:
             self.state.interrupt.watch()
             with self.ranks.all_along():
@@ -129,6 +130,7 @@ class Fit:
         self._save()
 
     def _save(self) -> None:
+        """Write a checkpoint on rank 0, if the fit has a checkpoint file."""
         if self.plan.checkpoints.save is not None:
             self.position.seconds = time.perf_counter() - self._began
             self.ranks.agreed(self.plan.checkpoints.save)
@@ -196,6 +198,7 @@ class Fit:
             stepper.reset()
 
     def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, own: slice, weight: int, carry: bool) -> float:
+        """Train on one window, and return the loss. Raise ``NonFiniteError`` if it is not finite."""
         training, position = self.state.program.training, self.position
         give_way()
         with self.ranks.raise_together():
@@ -248,6 +251,7 @@ class Fit:
     # Ends of epochs ------------------------------------------------------------------------------
 
     def _row(self) -> dict[str, float]:
+        """Measure the epoch, and return its row of the history."""
         plan, position = self.plan, self.position
         rate = self.state.learning_rate
         row = {"epoch": float(position.epoch + 1), "loss": position.loss / position.weight}

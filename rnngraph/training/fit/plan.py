@@ -71,6 +71,7 @@ def _planned(
     where: Where | None,
     options: Mapping[str, Any],
 ) -> tuple[Plan, Position]:
+    """Return the checked arguments of a fit, and the position at which it starts."""
     state, program = stepper.state, stepper.state.program
     source, measured = _sources(program, state.seed, where, options)
     warm_up = whole_number(options["warm_up"], "warm_up", 0)

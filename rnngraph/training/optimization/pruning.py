@@ -126,7 +126,7 @@ class Prune:
 
 
 def prune_text(prune: Prune | None) -> dict[str, Any] | None:
-    """Return pruning options as JSON values."""
+    """Return pruning options as JSON values; None without pruning."""
     return None if prune is None else asdict(prune)
 
 

@@ -37,7 +37,7 @@ class Schedule:
         raise NotImplementedError
 
     def plateau(self) -> ReduceOnPlateau | None:
-        """Return the part of this schedule that depends on measurements, if any."""
+        """Return the part of this schedule that depends on measurements; None without one."""
         return None
 
     def measured(self, value: float) -> Schedule:
@@ -281,11 +281,12 @@ SCHEDULES: tuple[type[Schedule], ...] = (
 
 
 def plateau_of(rate: Any) -> ReduceOnPlateau | None:
-    """Return the part of a learning rate that depends on measurements, if any."""
+    """Return the part of a learning rate that depends on measurements; None without one."""
     return rate.plateau() if isinstance(rate, Schedule) else None
 
 
 def _called(rate: Any, update: int) -> Any:
+    """Return the learning rate of a schedule or function for an update; infinity if it overflows."""
     if isinstance(rate, type):
         raise DtypeError(f"the learning rate is the class {rate.__name__}; give an object of it, {rate.__name__}(…)")
     try:

@@ -54,6 +54,7 @@ class ShardCalls:
         self._calls: CallCache[Runner] = CallCache()
 
     def run(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
+        """Return the results of the graph for the feeds of one shard."""
         compiled, outputs = self._native.compiled, self._native.outputs
         feeds = {name: arrays[name] for name in compiled.needed(outputs) if name in arrays}
         results: dict[str, np.ndarray] | None = self._calls.run(feeds, {})

@@ -76,6 +76,7 @@ class ShardedStepper(Stepper):
             return loss
 
     def _step(self, batch: Batch, how: StepForm) -> Any:
+        """Run a step on a batch of which this process has its shards. Return the loss and fetched values."""
         state, ranks, where = self.state, self.ranks, how.where
         states = state.carried if how.carry else None
 
@@ -185,6 +186,7 @@ class ShardedStepper(Stepper):
         )
 
     def _commit(self, variant: ShardVariant, results: dict[str, np.ndarray], how: StepForm) -> Any:
+        """Apply a step's sums, and return the loss, with fetched values if any."""
         state, views = self.state, variant.total.views
         loss, skipped = float(views[LOSS]), state.skipped
         with state.interrupt:

@@ -82,6 +82,7 @@ def _text(optimizer: Optimizer) -> str:
 
 
 def _check(state: TrainState, ranks: Ranks, where: Where | None) -> None:
+    """Raise ``ArgumentError`` on all ranks if their programs or options differ."""
     program = state.program
     for value, what, remedy in (
         (state.shards, "shards", "give all the same"),

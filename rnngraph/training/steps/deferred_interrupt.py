@@ -86,7 +86,7 @@ class DeferredInterrupt:
             self._deferring = before
 
     def due(self) -> BaseException | None:
-        """Return the exception of a deferred Ctrl-C, which the caller raises."""
+        """Return the exception of a deferred Ctrl-C, which the caller raises; None without one."""
         if self._came is None:
             return None
         came, self._came = self._came, None

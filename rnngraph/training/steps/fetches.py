@@ -24,8 +24,11 @@ MAX_FETCHES = 64
 class Fetch:
     """Validated ``fetch=`` of a step.
 
-    ``declared`` are nodes of Tensors by output label of the step's graph, ``outputs`` paths of the program's outputs by
-    label, ``structure`` and ``labels`` the nest of results and its leaves in order.
+    Attributes:
+        declared: Nodes of fetched Tensors, by output label of the step's graph.
+        outputs: Paths of fetched outputs of the program, by label.
+        structure: Nest of the results.
+        labels: Label of each leaf of ``structure``, in order.
     """
 
     def __init__(self, fetch: Mapping[str, Any]) -> None:

@@ -115,7 +115,7 @@ class StepVariant:
         fed: Collection[str],
         fetch: Fetch | None,
     ) -> None:
-        """Build a variant. ``states`` are ``SHOWN`` or ``FED``.
+        """Build a variant. It starts from declared states if ``states`` is ``SHOWN``, and from fed states if ``FED``.
 
         ``fed`` are the names of callers' feeds, and ``fetch`` is returned besides the loss.
         """
@@ -141,6 +141,7 @@ class StepVariant:
         self._known = EntriesByShape()
 
     def check_carries(self, where: Where | None) -> None:
+        """Raise ``GraphError`` if ``carry=True`` has no states to carry, or states that cannot be carried."""
         if self.backward:
             raise GraphError(
                 f"carry=True can't carry a backward recurrence (declared at {self.backward[0]}): its state comes from "

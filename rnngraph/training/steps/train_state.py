@@ -139,6 +139,7 @@ class TrainState:
         return self.sums
 
     def _numbers(self) -> dict[str, np.ndarray]:
+        """Return the optimizer's numbers for the next update, in arrays that are reused."""
         arrays = self._number_arrays
         before = [label.removeprefix(NUMBER) for label in arrays if label != SHARE]
         for name, value in numbers_of(self.optimizer, self.updates, before).items():
@@ -180,6 +181,7 @@ class TrainState:
         self.pending += 1
 
     def _take(self, names: tuple[str, ...]) -> None:
+        """Swap parameters with their new values, which are pruned first."""
         parameters = self.program.parameters
         new = self._new_parameters.swap({name: parameters[name] for name in names})
         if self.prune is not None and self.updates >= self.prune.begin:
@@ -187,6 +189,7 @@ class TrainState:
         parameters.replace(new)
 
     def _prune(self, new: Mapping[str, np.ndarray], prune: Prune) -> None:
+        """Set the weights of pruned blocks to zero in new parameters."""
         for name, array in new.items():
             left = self.remaining_blocks[name] = prune.remaining_blocks(
                 array, self.remaining_blocks.get(name), self.updates

@@ -34,6 +34,7 @@ class Updates:
             on_commit(loss, state.skipped == skipped)
 
     def _take(self, loss: float, results: Mapping[str, np.ndarray], variant: StepVariant) -> None:
+        """Count a step, and apply its results unless they are skipped."""
         state = self.state
         if not state.count(loss, results):
             return
