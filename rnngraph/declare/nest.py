@@ -131,7 +131,7 @@ def _shallow_packer(nest: Any, numbers: Iterator[int]) -> Callable[[Sequence[Any
 
 
 def _deep_packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    """Build a packer that runs a post-order plan of (joiner, number of entries), without recursion. Leaves are (None, 0)."""
+    """Build a packer that runs a post-order plan of (joiner, number of entries). A leaf is (None, 0)."""
     plan: list[tuple[Callable[[Sequence[Any]], Any] | None, int]] = []
 
     def joined(item: Any, entries: list[Any]) -> None:

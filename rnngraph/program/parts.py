@@ -53,7 +53,7 @@ class ProgramParts:
     ) -> Reduced:
         """Return the result of ``__reduce__`` for a part of the program.
 
-        With ``arguments`` and ``arrays``, the result is that of an object made from the part, such as a stream.
+        With ``arguments`` and ``arrays``, the pickled object is one made from the part, such as a stream.
         """
         return self.reduce(self, part, arguments or {}, arrays or {})
 

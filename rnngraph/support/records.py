@@ -94,7 +94,7 @@ def _first_init(cls: Any, frozen: bool) -> Method:
 
 
 def _compiled_init(cls: Any, frozen: bool) -> Method:
-    # By the module's name, reports of users' lines see that the method is this package's.
+    # ``errors.is_ours`` recognizes the method by the name of its module.
     names: dict[str, Any] = {"__name__": cls.__module__, "_MISSING": dataclasses.MISSING}
     by_position = ["self"]
     by_keyword: list[str] = []

@@ -37,7 +37,7 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
     idle = [name for name in chosen if name in unreached_names]
     if len(idle) == len(chosen):
         raise ArgumentError(
-            "there is nothing to train: the loss reads no trainable parameter of only=; choose others", where
+            "there is nothing to train: the loss reads no trainable parameter that only= names; name others", where
         )
     if idle:
         warn(f"the loss does not depend on {', '.join(idle)}; they are not trained", where)

@@ -76,7 +76,7 @@ class CWrapper(Generic[Net]):
     @staticmethod
     @abstractmethod
     def numbers(variants: Sequence[Net]) -> dict[str, int]:
-        """Return numbers of the net, by the name of the function that returns them."""
+        """Return constants of the net, each by the name of the C function that returns it."""
 
     @property
     def size(self) -> str:

@@ -185,7 +185,7 @@ def _divided(numbers: Sequence[int], seconds: np.ndarray, floors: Sequence[Floor
 
 
 def _is_same_step(ticks: Ticks, one: int, other: int) -> bool:
-    """True if two slots are of one step of a scan, or the same slot."""
+    """True if two slots belong to one step of a scan, or are the same slot."""
     first, second = ticks.timed[one], ticks.timed[other]
     return one == other or (first.whole is not None and first.whole == second.whole)
 

@@ -100,7 +100,7 @@ limits_of: Callable[[Target], Limits] = lru_cache(maxsize=8)(Limits)
 
 
 def multiply_rate(target: Target | None = None, repeats: int = 7) -> float:
-    """Return a core's floating-point operations per second, the best of some short runs; by default this machine's."""
+    """Return a core's floating-point operations per second, the best of short runs. Default target: this machine."""
     target = target or host()
     run, data = _code(target).entry("multiply"), np.zeros(64, np.float32)
     seconds = _best(lambda: run(address(data), TURNS, 0), repeats)

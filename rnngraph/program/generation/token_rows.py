@@ -120,7 +120,7 @@ class TokenRows:
         return len(going)
 
     def leave(self, is_leaving: Callable[[Request], bool]) -> None:
-        """Cancel the rows of some requests."""
+        """Cancel the rows whose requests satisfy ``is_leaving``."""
         leaving = [row for row in self.rows if is_leaving(row.request)]
         if leaving:
             self.rows = [row for row in self.rows if row not in leaving]

@@ -270,7 +270,7 @@ def process_limits() -> Iterator[tuple[int, str, str]]:
 
 
 def free_memory() -> Iterator[tuple[int, str]]:
-    """Yield (remaining bytes, description) of physical memory, and of memory with page files."""
+    """Yield (remaining bytes, description) of physical memory, and of physical memory plus page files."""
     status = api.MemoryStatus(size=ctypes.sizeof(api.MemoryStatus))
     if api.memory_status(byref(status)):
         yield status.free_physical, "available on this machine"

@@ -288,7 +288,7 @@ def plateau_of(rate: Any) -> ReduceOnPlateau | None:
 def _called(rate: Any, update: int) -> Any:
     """Return the learning rate of a schedule or function for an update; infinity if it overflows."""
     if isinstance(rate, type):
-        raise DtypeError(f"the learning rate is the class {rate.__name__}; give an object of it, {rate.__name__}(…)")
+        raise DtypeError(f"the learning rate is the class {rate.__name__}; give an instance, {rate.__name__}(…)")
     try:
         return rate(update)
     except OverflowError:

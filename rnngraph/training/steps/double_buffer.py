@@ -27,7 +27,7 @@ def _is_shared(arrays: dict[str, np.ndarray], name: str) -> bool:
 
 
 def copy_shared(arrays: dict[str, np.ndarray]) -> None:
-    """Copy the arrays to which something else refers, before they are overwritten."""
+    """Replace arrays to which other code may refer by copies, so that they can be overwritten."""
     for name in arrays:
         if _is_shared(arrays, name):
             arrays[name] = np.array(arrays[name], order="C")

@@ -82,7 +82,7 @@ class NativeStep:
         return results
 
     def memory(self, entry: NativeEntry) -> StepMemory:
-        """Return the memory of an entry's calls."""
+        """Return the memory that all calls of an entry share."""
         kept = self._memory.get(entry)
         if kept is None:
             kept = self._memory[entry] = StepMemory(entry)
