@@ -415,7 +415,7 @@ def test_a_rate_that_overflows_later_is_an_error_with_the_update() -> None:
 
 
 def test_a_class_is_no_rate() -> None:
-    with pytest.raises(rg.DtypeError, match=r"the class CosineDecay; give an object of it, CosineDecay\(…\)"):
+    with pytest.raises(rg.DtypeError, match=r"the class CosineDecay; give an instance, CosineDecay\(…\)"):
         rg.Adam(rg.CosineDecay)
 
 
