@@ -412,7 +412,7 @@ def test_a_file_can_not_update_trained_parameters(tmp_path: Path) -> None:
     y = rg.with_update(x * w, w, w + 1.0)
     spec = w.node["slot"]
     object.__setattr__(spec, "trainable", True)
-    with pytest.raises(rg.FileError, match="updated and trained"):  # the file has been parsed
+    with pytest.raises(rg.FileError, match="updated by with_update and trained"):  # the file has been parsed
         rg.compile(y, loss=rg.reduce_sum(y)).save(tmp_path / "p")
 
 

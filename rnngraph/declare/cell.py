@@ -110,7 +110,7 @@ class Cell(Uncalled):
 
     @property
     def output_size(self) -> int:
-        """Width of the output. A cell whose output is not its last state overrides it."""
+        """Width of the output. Cells whose output is not their last state override this property."""
         cell, passed = self, set[int]()
         while type(cell).output_size is Cell.output_size:
             output = cell._output()

@@ -339,7 +339,7 @@ def encode(message: Message) -> bytes:
 
 
 def varint(number: int) -> bytes:
-    """Return a number as a varint; a negative one in two's complement of 64 bits."""
+    """Return a number as a varint. Negative numbers are encoded as two's complement of 64 bits."""
     number &= _ALL_BITS
     encoded = bytearray()
     while number > 127:

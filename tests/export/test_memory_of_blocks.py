@@ -63,7 +63,7 @@ def test_the_command_explains_the_memory(tmp_path: Path, capsys: pytest.CaptureF
     assert main([*export, "--max-block", "1"]) == 0
     least = capsys.readouterr().out
     size = int(least.split(" bytes of memory an instance")[0].split()[-1])
-    assert f"with --max-block 1 an instance has {size}" in said
+    assert f"--max-block 1 needs {size} for an instance" in said
     assert "for blocks" not in least
 
 

@@ -153,7 +153,7 @@ def test_examples_count_by_their_weights() -> None:
         assert_allclose(model.predict_proba(X), by_class.predict_proba(X), rtol=1e-5)
     first = quick(epochs=2).partial_fit(X, y, sample_weight=weights).partial_fit(X, y)
     assert first.history_.epochs == 2
-    with pytest.raises(rg.ArgumentError, match="whose first fit had it"):
+    with pytest.raises(rg.ArgumentError, match="that was first fitted with weights"):
         quick(epochs=1).fit(X, y).partial_fit(X, y, sample_weight=weights)
     targets, real = np.arange(30.0), np.arange(30) < 10
     options = {"units": 4, "epochs": 3, "batch_size": 30, "random_state": 0, "standardize": False}

@@ -201,17 +201,16 @@ def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
 
     ``keepdims`` keeps the axis with a length of 1. ``ShapeError`` is raised if the axis has no entries.
     """
-    return _place_of_extreme(reduce_max, x, axis, keepdims, "argmax")
+    return _index_of_extreme(reduce_max, x, axis, keepdims, "argmax")
 
 
 @api
 def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
     """Return the index (int64) of the minimum along ``axis``; otherwise like ``argmax``."""
-    return _place_of_extreme(reduce_min, x, axis, keepdims, "argmin")
+    return _index_of_extreme(reduce_min, x, axis, keepdims, "argmin")
 
 
-def _place_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdims: bool, name: str) -> Tensor:
-    """Return the index of the first entry that equals ``extreme`` of the axis, or of the first NaN."""
+def _index_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdims: bool, name: str) -> Tensor:
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
     size, other_dims = x.type.shape[position], (*x.type.shape[:position], *x.type.shape[position + 1 :])

@@ -185,7 +185,7 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0, negative: bool = True) 
 
 
 def _column(index: Tensor, number: int) -> Tensor:
-    """Return one entry of every index vector, as int64. Columns of constants are constants."""
+    """Return one entry of every index vector, as int64; a constant if ``index`` is one."""
     if index.node.op == "constant":
         return constant(np.asarray(index.node["value"])[..., number], "int64")
     return cast(index[..., number], "int64")

@@ -1,4 +1,4 @@
-"""Maximum rates of a machine, measured with code of our own engine.
+"""Maximum rates of a machine, measured with code that this package compiles.
 
 Measured are multiply-adds, elementary functions, and reads of memory blocks by size.
 """

@@ -224,7 +224,7 @@ class Profile(Telling, Mapping[str, Part]):
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in a suitable unit."""
+    """Return seconds as text in a suitable unit, such as ``3.2 ms``."""
     for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= factor:
             return f"{seconds / factor:.3g} {unit}" if seconds < 1000 * factor else f"{seconds / factor:,.0f} {unit}"

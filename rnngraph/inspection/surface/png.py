@@ -93,6 +93,6 @@ class PngSurface:
         self._axes.add_patch(patch)
 
     def _order(self) -> int:
-        """Return the order of a shape above all earlier ones of any kind."""
+        """Return the z-order that draws the next shape above all earlier shapes."""
         self._count += 1
         return self._count

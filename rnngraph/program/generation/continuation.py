@@ -33,7 +33,7 @@ def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where
 
     Raises:
         FileError: The file is missing, damaged or of another kind.
-        ShapeError: The state is of a stream, of another output, or of another number of rows.
+        ShapeError: The state belongs to a stream or to another output, or has another number of rows.
         StructureError: The file's arrays have wrong shapes.
     """
     if prompt.size:

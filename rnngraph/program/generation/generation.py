@@ -117,7 +117,7 @@ class Generation(Unindexed, Iterator[Any]):
     """Iterator over the tokens that a net generates after a prompt: ints, or int64 [rows] for prompts of several rows.
 
     ``state`` and ``save`` give the state after all tokens that were read and returned, from which another generation
-    continues. An exception, such as ``KeyboardInterrupt``, ends it.
+    continues. An exception, such as ``KeyboardInterrupt``, ends the generation.
     """
 
     def __init__(

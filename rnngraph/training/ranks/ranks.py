@@ -130,7 +130,7 @@ class Ranks:
         return cast(T, value)
 
     def exchanged(self, value: T, failure: BaseException | None = None) -> list[T]:
-        """Return the values of all ranks, in order. Raise if one has failed; ``failure`` is this rank's."""
+        """Return the values of all ranks, in order. Raise if one has failed; ``failure`` is this rank's exception."""
         everyone: list[tuple[T, str | None]] = [(value, None)]
         left: list[int] = []
         if self._exchange is not None:

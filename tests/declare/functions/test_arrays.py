@@ -210,7 +210,7 @@ def test_triangular_systems(lower: bool) -> None:
 
 def test_systems_that_do_not_fit_are_errors() -> None:
     a = rg.placeholder("a", (None, 3, 3))
-    with pytest.raises(rg.ShapeError, match=r"takes b \[..., 3, columns\]"):
+    with pytest.raises(rg.ShapeError, match=r"needs b \[..., 3, columns\]"):
         rg.triangular_solve(a, rg.placeholder("b", (None, 4, 2)))
     with pytest.raises(rg.ShapeError, match="needs square matrices"):
         rg.triangular_solve(rg.placeholder("c", (None, 3, 4)), a)
