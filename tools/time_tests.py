@@ -30,9 +30,8 @@ def read_times(folder: Path) -> Times:
 
 def updated(costs: dict[str, float], times: Times) -> dict[str, float]:
     """Return the costs, with the mean of each timed function in place of its old value."""
-    kept = {function: cost for function, cost in costs.items() if function not in times}
-    timed = {function: sum(seconds) / len(seconds) for function, seconds in times.items() if sum(seconds) > BUDGET}
-    return kept | timed
+    means = {function: sum(seconds) / len(seconds) for function, seconds in times.items()}
+    return costs | {name: mean for name, mean in means.items() if name in costs or sum(times[name]) > BUDGET}
 
 
 def main() -> None:
