@@ -1,8 +1,8 @@
-/* Products of one row of bytes with weights of 8 or 4 bits in blocks of 32, as a program in C would write them for
-   AVX-512 with VNNI: the time that reading the weights of a token takes, with the arithmetic that goes with it.
+/* Products of one row of bytes with weights of 8 or 4 bits in blocks of 32, written in C for AVX-512 with VNNI. Their
+   time is the minimum for a token: reading all weights, with the arithmetic on them.
 
-   Weights come in panels of 16 columns. A block of a panel has its bytes, four rows of 16 columns side by side, and then
-   16 scales. Bytes are unsigned: 128 or 8 stands for 0. */
+   Weights are stored in panels of 16 columns. A block of a panel has the weights' bytes, four rows of 16 columns side
+   by side, followed by 16 scales. Bytes are unsigned: 128 (8 bits) or 8 (4 bits) stands for 0. */
 
 #include <immintrin.h>
 #include <stdint.h>

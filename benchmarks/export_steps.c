@@ -1,11 +1,11 @@
-/* Times the steps of an exported net, one call a step, as a real-time thread makes them.
+/* Times the steps of an exported net, one call for each step, as in a real-time thread.
  *
  *     cc -O2 -I. export_steps.c net.o -o steps && ./steps 1000000
  *
- * Prints nanoseconds: a step in loops of a thousand (median of the loops); a step in blocks of 64 through process
- * (likewise); then of single steps, each between two readings of the clock, the median, what 99.9 % of them stay below,
- * the worst, and the worst of as many readings with nothing between them, which is the machine's part in it. What two
- * readings cost, at the median, is subtracted from single steps.
+ * Prints nanoseconds: of a step in loops of a thousand steps, and of a step in blocks of 64 (function process), each
+ * the median over loops. Then of single steps, each between two readings of the clock: median, 99.9th percentile, maximum,
+ * and the maximum of as many pairs of readings without a step, which is the machine's share of the maximum. The median
+ * of such a pair is subtracted from single steps.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdint.h>
@@ -17,7 +17,7 @@
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
-/* The counter of the processor, which is read in a third of the time that the system's clock takes. */
+/* Returns the processor's counter, which takes a third of the time to read that the system's clock takes. */
 static uint64_t ticks(void)
 {
     _mm_lfence();
@@ -58,7 +58,7 @@ static double at(double *sorted, size_t count, double share)
     return sorted[place < count ? place : count - 1];
 }
 
-/* Nanoseconds a step, the median of loops of LOOP steps: single ones, or blocks through process. */
+/* Returns nanoseconds a step, the median over loops of LOOP steps, by single steps or by blocks (function process). */
 static double in_loops(double *times, size_t count, int blocks)
 {
     for (size_t loop = 0; loop < count; loop++) {
@@ -75,7 +75,7 @@ static double in_loops(double *times, size_t count, int blocks)
     return at(times, count, 0.5);
 }
 
-/* Ticks of each single step, or of nothing. */
+/* Measures the ticks of each single step, or of two readings of the clock without a step. */
 static void one_by_one(double *times, size_t count, int steps)
 {
     for (size_t step = 0; step < count; step++) {

@@ -1,8 +1,8 @@
-/* Recurrences in the form that a compiler should reach: one pass over a state that stays in L1.
+/* Recurrences in the form that a compiler should generate: one pass over a state that stays in L1.
  *
  *     cc -O3 -march=native -shared -fPIC -DSIZE=64 -DSTATES=16 fused_recurrences.c -o fused.so
  *
- * SIZE: keys and values of a head. STATES: states of a channel of s6. Any sizes; values are padded to vectors.
+ * SIZE: number of keys and of values of a head. STATES: states of a channel of s6. Values are padded to whole vectors.
  *
  * Inputs are raw, [rows][steps][width], as the cells take them: elementwise work is done here, for BLOCK steps of a head
  * at a time. Heads are outside of the loop over those steps. Columns of a head's state do not depend on each other, so

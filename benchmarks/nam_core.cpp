@@ -1,10 +1,11 @@
-// Times blocks of Neural Amp Modeler's core beside those of an exported net of the same file, in turn.
+// Times blocks of Neural Amp Modeler's core and of an exported net from the same file, in alternation.
 //
 //     c++ -O3 -march=native -std=c++20 -DNAM_SAMPLE_FLOAT -I CORE -I CORE/Dependencies/nlohmann -I EIGEN nam_core.cpp
 //         CORE/NAM/*.cpp CORE/NAM/wavenet/*.cpp net.o && ./a.out net.nam 50 fast
 //
-// Prints nanoseconds a sample: ours, the core's, each the median of so many rounds; the median of the rounds' ratios; and
-// the largest difference of outputs. fast: the core's tanh that is less exact.
+// The second argument is the number of rounds. Prints nanoseconds a sample, rnngraph's and the core's, each the median
+// over rounds; the median of the rounds' ratios; and the largest difference of outputs. fast: the core's faster, less
+// exact tanh.
 #include "NAM/activations.h"
 #include "NAM/dsp.h"
 #include "NAM/get_dsp.h"

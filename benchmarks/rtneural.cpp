@@ -1,10 +1,11 @@
-// Times the steps of RTNeural's layer beside those of an exported net with the same weights, in turn.
+// Times steps of RTNeural's layer and of an exported net with the same weights, in alternation.
 //
 //     c++ -O3 -march=native -DLAYER=LSTMLayerT -DINPUTS=1 -DUNITS=16 -DGATES=4 -DBIASES=1 -DRTNEURAL_USE_EIGEN=1
 //         -DRTNEURAL_DEFAULT_ALIGNMENT=64 -I RTNEURAL -I RTNEURAL/modules/Eigen rtneural.cpp net.o && ./a.out weights 50
 //
-// weights: float32, Keras's kernel, recurrent kernel and biases. Prints nanoseconds a step: ours, RTNeural's, each the
-// median of so many rounds; the median of the rounds' ratios; and the largest difference of outputs.
+// Arguments: a file with the weights (float32, Keras's kernel, recurrent kernel and biases), and the number of rounds.
+// Prints nanoseconds a step, rnngraph's and RTNeural's, each the median over rounds; the median of the rounds' ratios;
+// and the largest difference of outputs.
 #include <RTNeural/RTNeural.h>
 
 #include <algorithm>

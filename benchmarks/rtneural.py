@@ -38,7 +38,7 @@ FLAGS = (["-O3"], ["-O3", "-ffast-math"], ["-O3", "-ffast-math", "-mprefer-vecto
 ALIGNMENTS = {"STL": (32,), "Eigen": (32,), "xsimd": (32, 64)}
 """Alignments in bytes by backend. xsimd fails if they are less than a vector's; Eigen's code supports no more."""
 CLOSE = 2e-3
-"""Tolerance: RTNeural's backends round tanh and sigmoid differently."""
+"""Tolerance of outputs, because RTNeural's backends round tanh and sigmoid differently."""
 
 
 class Net(NamedTuple):

@@ -1,4 +1,4 @@
-/* Runs the exported effect on a WAV file of 16 bits or of floats, with one channel or two, and says how fast it is.
+/* Runs the exported effect on a WAV file of 16 bits or of floats, with one channel or two, and prints its speed.
  *
  *     cc -std=c99 -O2 -Ibuild effect.c build/distortion.o -o build/effect
  *     build/effect build/dry.wav build/effect.wav 0.7
@@ -17,11 +17,11 @@
 
 enum { BLOCK = 64, CHANNELS = 2, PCM = 1, FLOATS = 3 };
 
-/* All that the effect needs: an instance for each channel, and a block of sound before and after. */
+/* All memory of the effect: an instance for each channel, and a block of dry and of wet sound. */
 static unsigned char memory[CHANNELS][DISTORTION_STATE_SIZE];
 static float dry[BLOCK], wet[BLOCK];
 
-/* What an audio callback does: nothing but this runs while sound is played. data: interleaved, frames <= BLOCK. */
+/* Processes a block in place, as an audio callback would. data: interleaved samples; frames <= BLOCK. */
 static void process(unsigned char *data, size_t frames, int format, int channels, const float *drive)
 {
     size_t width = format == PCM ? sizeof(int16_t) : sizeof(float);

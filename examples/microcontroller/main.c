@@ -1,7 +1,7 @@
-/* A recurrent net on a Cortex-M4: runs it over a few steps that were computed in Python, too, and prints both.
+/* A recurrent net on a Cortex-M4: runs a few steps, and prints the outputs beside those that Python computed.
  *
- * All there is of a system: a vector table, the FPU switched on, and three calls of the debugger (semihosting), which
- * QEMU answers, to print and to end. A board's own start-up code takes their place. */
+ * The program has no operating system: only a vector table, code that enables the FPU, and calls of the debugger
+ * (semihosting), which QEMU answers, to print and to exit. On a board, the board's start-up code replaces them. */
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
-/* Listens to a WAV file of 16 bits, one channel and 16 kHz, 10 ms at a time, and prints from when to when someone
- * speaks. The features are those of speech.py, in single precision.
+/* Reads a WAV file of 16 bits, one channel and 16 kHz, 10 ms at a time, and prints the times at which someone speaks.
+ * The features are those of speech.py, in single precision.
  *
  *     cc -std=c99 -O2 -Ibuild vad.c build/vad.o -lm -o build/vad
  *     build/vad build/noisy.wav
@@ -36,7 +36,7 @@ static void prepare(void)
     }
 }
 
-/* In place, of FFT complex numbers: first in bit-reversed order, then butterflies of growing span. */
+/* Computes the Fourier transform of FFT complex numbers in place: bit reversal, then butterflies of growing span. */
 static void transform(float *re, float *im)
 {
     for (unsigned i = 0, j = 0; i < FFT; i++) {
@@ -62,7 +62,7 @@ static void transform(float *re, float *im)
             }
 }
 
-/* The logarithm of each band's energy in what was heard. */
+/* Computes the logarithm of each band's energy in the last 30 ms. */
 static void features(float *bands)
 {
     float re[FFT] = {0}, im[FFT] = {0};
@@ -83,7 +83,7 @@ static void features(float *bands)
     }
 }
 
-/* What runs every 10 ms: the probability that the last 30 ms hold speech. */
+/* Returns the probability that the last 30 ms contain speech. Runs every 10 ms, with 10 ms of new samples. */
 static float probability(const int16_t *samples)
 {
     float bands[BANDS], found;

@@ -12,7 +12,7 @@ async function floats(file) {
   return new Float32Array(await (await fetch(file)).arrayBuffer());
 }
 
-/** The whole sound in blocks, as an audio thread would get it. */
+/** Returns the whole sound, processed in blocks, as an audio thread would receive it. */
 function inBlocks(net, dry) {
   const wet = new Float32Array(dry.length);
   for (let first = 0; first < dry.length; first += BLOCK) {
@@ -21,7 +21,7 @@ function inBlocks(net, dry) {
   return wet;
 }
 
-/** The largest distance of two sounds. */
+/** Returns the largest difference of two sounds. */
 function difference(one, other) {
   return one.reduce((most, value, at) => Math.max(most, Math.abs(value - other[at])), 0);
 }
@@ -39,7 +39,7 @@ function draw(dry, wet) {
   }
 }
 
-/** The sound through the net in an audio worklet, rendered as fast as it goes. */
+/** Returns the sound, processed by the net in an audio worklet, rendered faster than real time. */
 async function throughWorklet(module, dry) {
   const context = new OfflineAudioContext(1, dry.length, RATE);
   await context.audioWorklet.addModule("worklet.js");

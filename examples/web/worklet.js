@@ -1,4 +1,4 @@
-// The net on the audio thread: blocks of 128 samples, without a wait and without an allocation.
+// Runs the net on the audio thread, in blocks of 128 samples, without waiting and without allocating memory.
 
 import { Net, description } from "./effect.mjs";
 

@@ -240,7 +240,7 @@ class Taker:
         self._requested.add(name)
         if name not in self._arrays:
             listed = ", ".join(map(str, self._arrays)) or "none"
-            raise NameLookupError(f"{self._what} lack {name}; there are {listed}")
+            raise NameLookupError(f"{self._what} have no {name}; there are {listed}")
         array = as_floats(f"{name} of {self._what}", self._arrays[name])
         fits = array.ndim == len(shape) and all(
             want in (None, have) for want, have in zip(shape, array.shape, strict=False)

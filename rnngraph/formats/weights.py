@@ -306,7 +306,9 @@ def _one_direction(name: str, value: Any) -> np.ndarray:
     array = as_floats(f"{name} of ONNX's arrays", value)
     if array.ndim == (3 if name in ("W", "R") else 2):
         if array.shape[0] != 1:
-            raise ShapeError(f"{name} of ONNX's arrays has {array.shape[0]} directions; give the arrays of one")
+            raise ShapeError(
+                f"{name} of ONNX's arrays has {array.shape[0]} directions; give the arrays of one direction"
+            )
         array = array[0]
     return array
 

@@ -180,7 +180,7 @@ def test_cudnn_kernels_are_transposed_gate_by_gate() -> None:
     [
         (lambda: rg.weights.from_torch(rg.GRUCell(5), {}), "reset_after=True"),
         (lambda: rg.weights.from_torch(rg.MultiRNNCell([rg.GRUCell(5)]), {}), "the cells of a stack one by one"),
-        (lambda: rg.weights.from_torch(rg.BasicRNNCell(5), {"weight_ih": normal(5, 3)}), "lack weight_hh"),
+        (lambda: rg.weights.from_torch(rg.BasicRNNCell(5), {"weight_ih": normal(5, 3)}), "have no weight_hh"),
         (lambda: rg.weights.from_keras(rg.BasicRNNCell(4), [normal(3, 5), normal(5, 5)]), "of 5 units"),
         (lambda: rg.weights.from_keras(rg.BasicLSTMCell(4), [normal(3, 5), normal(5, 5)]), "4 gates"),
         (lambda: rg.weights.from_keras(rg.BasicRNNCell(5), "no"), "kernel, recurrent_kernel, bias"),

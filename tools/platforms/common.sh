@@ -23,7 +23,7 @@ unpack_tools() {
     rm -r "$folder"
 }
 
-# make_root FOLDER ARCHITECTURE SUITE PACKAGES [OPTION...]: a folder with a Debian of its own, unpacked, not configured.
+# make_root FOLDER ARCHITECTURE SUITE PACKAGES [OPTION...]: make a folder with a Debian, unpacked but not configured.
 make_root() {
     [[ -d $root/host/usr/share/doc/mmdebstrap ]] || unpack_tools mmdebstrap
     rm -rf "${root:?}/$1.part"
@@ -35,8 +35,8 @@ make_root() {
     mv "$root/$1.part" "$root/$1"
 }
 
-# download_wheels FOLDER VERSION PLATFORMS WHEEL...: wheels for another machine, unpacked into a folder, since pip
-# refuses to install them. PLATFORMS is a list with commas. With with_dependencies=1 their dependencies come along.
+# download_wheels FOLDER VERSION PLATFORMS WHEEL...: download wheels for another machine, and unpack them into a folder,
+# since pip refuses to install them. PLATFORMS are separated by commas. with_dependencies=1 adds their dependencies.
 download_wheels() {
     local folder options=()
     folder=$(mktemp -d)
@@ -48,12 +48,12 @@ download_wheels() {
     rm -r "$folder"
 }
 
-# has_wheels FOLDER WHEEL...: true if the folder was made from this list of wheels.
+# has_wheels FOLDER WHEEL...: succeed if the folder was made from exactly this list of wheels.
 has_wheels() {
     [[ -f $root/$1/wheels.txt && $(<"$root/$1/wheels.txt") == "${*:2}" ]]
 }
 
-# replace_site FOLDER WHEEL...: put FOLDER.part in the place of a folder of wheels, and note its list.
+# replace_site FOLDER WHEEL...: replace a folder of wheels by FOLDER.part, and store the list of wheels in it.
 replace_site() {
     echo "${*:2}" >"$root/$1.part/wheels.txt"
     rm -rf "${root:?}/$1"

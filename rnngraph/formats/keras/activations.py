@@ -158,7 +158,9 @@ def _prelu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     array = b.array(layer, "alpha", *(None,) * (x.rank - 1))
     if any(have not in (1, want) for have, want in zip(array.shape, x.shape[1:], strict=True)):
-        raise layer.config.error(f"alpha of {layer} has shape {list(array.shape)}, which does not fit its input")
+        raise layer.config.error(
+            f"alpha of {layer} has shape {list(array.shape)}, which does not broadcast to its input"
+        )
     return Signal(b.script.call(leaky_relu, x.value, b.parameter(layer, "alpha", array)))
 
 

@@ -123,7 +123,9 @@ def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | 
         parts = [x.mask or all_true(b, b.script.item(x.value, ..., 0)) for x in signals]
         return b.script.call(concat, parts, 1, hint="mask")
     if axis != signals[0].rank - 1 or signals[0].rank < 3:
-        raise Unreadable("it concatenates masked inputs along an axis that is neither time nor the last axis")
+        raise Unreadable(
+            "it concatenates masked inputs along an axis other than time and the last axis; remove the masks"
+        )
     if any(x.mask is None for x in signals):  # A tensor without a mask is unmasked, so the disjunction is True.
         if b.version >= 3:
             first = next(x.mask for x in signals if x.mask is not None)

@@ -37,7 +37,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     axis = _one_axis(layer, x.rank)
     size = x.shape[axis]
     if not isinstance(size, int):
-        raise Unreadable("the size of its axis is symbolic; it must be fixed")
+        raise Unreadable("the size of its axis is symbolic; fix it with fixed=")
     names = [variable.name for variable in own_variables(layer)]
     arrays = {name: b.array(layer, name, size) for name in names}
     epsilon = number(layer.config, "epsilon", 1e-3)

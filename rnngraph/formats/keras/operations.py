@@ -61,7 +61,7 @@ def _comparison(function: Function) -> Operation:
 def _cast(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     kind = dtype_of(option(layer, inputs, "dtype", 1))
     if not kind:
-        raise Unreadable("its dtype is not supported")
+        raise Unreadable(f"its dtype {option(layer, inputs, 'dtype', 1)!r} is not supported")
     return b.script.call(cast, *operands(b, inputs, 1), kind)
 
 

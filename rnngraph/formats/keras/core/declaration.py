@@ -55,7 +55,7 @@ class Signal:
         """Last size. Raises ``Unreadable`` if it is symbolic."""
         size = self.shape[-1] if self.rank else None
         if not isinstance(size, int):
-            raise Unreadable("the last size of its input is symbolic; it must be fixed")
+            raise Unreadable("the last size of its input is symbolic; fix it with fixed=")
         return size
 
     @property
@@ -215,7 +215,7 @@ class Declaration:
         if handler is None:
             raise Unreadable("")
         outer, training = self.is_training, inputs.keywords.get("training")
-        if self.version < 3 and training is not None:  # Keras 3 ignores it: the outermost call's argument counts
+        if self.version < 3 and training is not None:  # Keras 3 ignores ``training`` of inner calls
             self.is_training = bool(training)
         try:
             outputs = [*signals(handler(self, layer, inputs))]

@@ -74,14 +74,14 @@ class _Proving:
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
         raise UnreadableError(
-            f"it divides the size {dim_text(left)} by {dim_text(right)}, which may leave a remainder; fix it"
+            f"it divides the size {dim_text(left)} by {dim_text(right)}, which may leave a remainder; fix the size"
         )
 
     def compare(self, relation: Relation, left: Dim, right: Dim) -> Undecided:
         if relation is operator.eq:
             return Undecided(left, right)
         raise UnreadableError(
-            f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order depends on the call; fix one"
+            f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order depends on the call; fix one of them"
         )
 
 

@@ -102,7 +102,7 @@ class Call:
         if isinstance(operand, Listed | Stacked):
             raise UnreadableError("its input is a sequence; it must be an array")
         if isinstance(operand, NonZeroIndices):
-            raise UnreadableError("it reads the indices of NonZero, the number of which depends on the data")
+            raise UnreadableError("it reads the indices of NonZero, whose number depends on the data; this op must not")
         return operand
 
     def nonzero_indices(self, number: int) -> NonZeroIndices | None:

@@ -107,7 +107,7 @@ def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Boun
     parts = parts_of(tensors, index) if isinstance(depth, int) and 0 < depth <= len(shape) else None
     region = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)
     if region is None:
-        raise UnreadableError("the indices to which its steps write cannot be traced")
+        raise UnreadableError("its steps write to indices that are not one range for each axis, which is not supported")
     return region
 
 

@@ -238,7 +238,7 @@ def _without_transposes(call: Call, left: Operand, right: Operand) -> tuple[Oper
 def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
     tensors, dtype = call.tensors, storage_dtype(dtype_of(left))
     if storage_dtype(dtype_of(right)) != dtype:
-        raise UnreadableError(f"its operands have different dtypes, {dtype_of(left)} and {dtype_of(right)}")
+        raise UnreadableError(f"its operands have dtypes {dtype_of(left)} and {dtype_of(right)}, which must be equal")
     if isinstance(left, Known) and isinstance(right, Known):
         left = tensors.value(left)
     ranks = len(shape_of(left)), len(shape_of(right))

@@ -41,7 +41,7 @@ def _reshape(call: Call) -> Outputs:
     own, target = call.shape(), call.sizes(1, "the sizes") if call.maybe(1) is not None else call.entries("shape") or []
     keeps = not call.whole("allowzero", 0)
     if keeps and any(isinstance(dim, int) and dim == 0 and axis >= len(own) for axis, dim in enumerate(target)):
-        raise UnreadableError(f"a shape has 0 for an axis that {texts(own)} lacks")
+        raise UnreadableError(f"its shape has 0, which copies a size, for an axis that its input {texts(own)} lacks")
     shape = [own[axis] if keeps and isinstance(dim, int) and dim == 0 else dim for axis, dim in enumerate(target)]
     return call.tensors.reshape(call.input(0), shape)
 
@@ -222,7 +222,9 @@ def _bound(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
         if distance >= 0:
             return None
         return distance
-    raise UnreadableError(f"its bound {bound} depends on a symbolic size, for an axis of size {size}")
+    raise UnreadableError(
+        f"its bound {bound} of an axis of size {size} depends on another symbolic size; fix the sizes"
+    )
 
 
 @reads("Split")
@@ -239,7 +241,7 @@ def _split(call: Call) -> Outputs:
         each = -(-size // call.whole("num_outputs", count))
         parts = [min(each, max(0, size - each * number)) for number in range(count)]
     if sum(parts) != size or min(parts, default=0) < 0 or len(parts) != count:
-        raise UnreadableError(f"it splits an axis of size {size} into parts {parts}, which do not fit")
+        raise UnreadableError(f"it splits an axis of size {size} into parts {parts}, which must add up to the size")
     pieces, start = [], 0
     for width in parts:
         index = [slice(None)] * rank
@@ -265,7 +267,7 @@ def _tile(call: Call) -> Outputs:
         check_count(x.array.size * int(np.prod(counts, dtype=np.float64)))
         return Known(np.tile(x.array, counts), x.dtype)
     if sum(counts) > 10_000:
-        raise UnreadableError(f"its repeats {counts} are not supported")
+        raise UnreadableError(f"its repeats {counts} add up to more than 10,000, the maximum")
     return call.script.call(tile, call.value(0), counts)
 
 

@@ -30,7 +30,7 @@ def _batch_normalization(call: Call) -> Outputs:
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     rank = call.rank()
     if rank < 2:
-        raise UnreadableError(f"it normalizes an array of rank {rank}, which is not supported")
+        raise UnreadableError(f"it normalizes an array of rank {rank}; it must have rank 2 or more")
     if any(not isinstance(array, Known) or array.is_symbolic or array.array.ndim != 1 for array in weights):
         gamma, beta, mean, variance = (tensors.value(_unrepeated(call, item)) for item in weights)
         return call.script.call(standardize, x, mean, variance, gamma, beta, axis=1, epsilon=epsilon)
@@ -112,7 +112,7 @@ def _normalized(
 @reads("InstanceNormalization")
 def _instance_normalization(call: Call) -> Outputs:
     if call.rank() < 3:
-        raise UnreadableError(f"it normalizes an array of rank {call.rank()}, which is not supported")
+        raise UnreadableError(f"it normalizes an array of rank {call.rank()}; it must have rank 3 or more")
     return _groups_normalized(call, _channels(call), [call.input(1), call.input(2)])
 
 
@@ -121,7 +121,7 @@ def _channels(call: Call) -> int:
     have = call.shape()[1]
     channels = have if isinstance(have, int) else call.shape(1)[0]
     if not isinstance(channels, int):
-        raise UnreadableError("its number of channels is symbolic; fix it")
+        raise UnreadableError("its number of channels is symbolic; fix the size")
     return channels
 
 

@@ -111,6 +111,6 @@ def _plain_output(outputs: Outputs) -> Operand:
     """Return the first output of an op. The output must be neither a sequence nor quantized."""
     first = outputs[0] if isinstance(outputs, list | tuple) else outputs
     if first is None or isinstance(first, Dequantized):
-        raise UnreadableError("its output cannot be quantized")
+        raise UnreadableError("its output is a sequence or quantized at run time, which is not supported")
     assert isinstance(first, Operand)
     return first

@@ -113,7 +113,7 @@ def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, 
     factors = scale.astype(np.float64).reshape(-1)
     zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
     if zeros.size not in (1, factors.size):
-        raise UnreadableError(f"it has {factors.size} scales, but {zeros.size} zero points")
+        raise UnreadableError(f"it has {factors.size} scales, but {zeros.size} zero points; the numbers must be equal")
     return factors, np.broadcast_to(zeros, factors.shape)
 
 

@@ -186,7 +186,7 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
     if isinstance(left, int) and not isinstance(count, int):
         return first, -left
     if not isinstance(count, int) or (isinstance(left, int) and left < 0):
-        raise UnreadableError(f"it writes {count} entries from index {first} on to an axis of size {size}")
+        raise UnreadableError(f"it writes {count} entries from index {first} on, beyond an axis of size {size}")
     return first, first + count
 
 

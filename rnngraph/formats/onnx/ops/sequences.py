@@ -32,7 +32,10 @@ def _split(call: Call) -> Outputs:
     else:
         parts = [int(width) for width in widths]
     if sum(parts) != size or min(parts, default=0) < 0 or len(parts) > MAX_ITEMS:
-        raise UnreadableError(f"it splits an axis of size {size} into a sequence of {len(parts)}")
+        raise UnreadableError(
+            f"it splits an axis of size {size} into {len(parts)} parts; their sizes must add up to it, and at most "
+            f"{MAX_ITEMS:,} parts are supported"
+        )
     items, start = [], 0
     for width in parts:
         index: list[slice | int] = [slice(None)] * rank

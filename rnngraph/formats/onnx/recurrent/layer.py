@@ -136,7 +136,7 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
     if isinstance(state, Expanded):
         source = state.source
         own = (*(1,) * (3 - len(shape_of(source))), *shape_of(source))
-        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # one state is broadcast along all rows
+        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # one state for all rows, broadcast
             whole = call.tensors.reshape(source, (count, units))
             return call.tensors.index(whole, [number])
     return call.tensors.index(state, _at(shape, axis, number))
@@ -150,7 +150,7 @@ def _lengths(call: Call, time: Dim | None) -> Operand | None:
     if time is not None and all_are(lengths, time):
         return None
     if dtype_of(lengths) not in ("int32", "int64"):
-        raise UnreadableError(f"sequence_lens must be int32, not {dtype_of(lengths)}")
+        raise UnreadableError(f"sequence_lens must be int32 or int64, not {dtype_of(lengths)}")
     return lengths
 
 

@@ -48,7 +48,7 @@ def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[Line
             return write_scan(writer, node)
         other = partner(node)
         scans = [node] if other is None else sorted((node, other), key=lambda item: layers[item].reverse)
-        if other is not None:  # The other direction's initial state may come later in the graph, so write it now.
+        if other is not None:  # The other direction's initial state may come later in the graph, so it is written now.
             begins = [(f"{place}", item.value) for place, item in enumerate(layers[other].initial)]
             Writer(writer.scope, writer.sizes, writer.loop).write(Graph.of("initial", begins))
         written.update(zip(scans, write_layers(writer, [layers[item] for item in scans]), strict=True))

@@ -88,7 +88,7 @@ def _aminmax(x: torch.Tensor, *, dim: int | None = None, keepdim: bool = False) 
 @composed("trapezoid", "trapz")
 def _trapezoid(y: torch.Tensor, x: torch.Tensor | None = None, *, dx: float = 1.0, dim: int = -1) -> torch.Tensor:
     if x is not None:
-        raise UnreadableError("x is not supported; give equal distances as dx")
+        raise UnreadableError("its argument x is not supported; give equal distances as dx")
     y = _last(y, dim)
     return ((y[..., 1:] + y[..., :-1]) * (dx / 2)).sum(-1)
 

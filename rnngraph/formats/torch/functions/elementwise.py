@@ -39,7 +39,7 @@ def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | No
     if tracer.is_number(x) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
         return operand(tracer, x.number, dtype)
     if isinstance(x, Repeated) and shape is not None and tracer.sizes.broadcast(shape_of(x.of), shape) == x.shape:
-        tracer.wrote_numbers = True  # x repeats one row, like a learned initial state, and the script broadcasts it
+        tracer.wrote_numbers = True  # x may be a loop's initial state: one row, which ``rg`` broadcasts
         return tracer.value(x if tracer.keeps_filled else x.of, dtype)
     if isinstance(x, torch.Tensor) and x.numel() == 1 and not isinstance(x, torch.nn.Parameter) and x.dim() == 0:
         return operand(tracer, x.item(), dtype)

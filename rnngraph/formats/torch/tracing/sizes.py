@@ -126,7 +126,11 @@ class Sizes:
         self.lines[name] = where or self.place()
 
     def line_of_entries(self, name: str) -> Where | None:
-        """Return the line that selects most single entries of an axis of this size; None without several entries."""
+        """Return the line that selects the most single entries along axes of a size; None if none selects several.
+
+        Args:
+            name: Name of the size.
+        """
         lines = self.selected_at.get(name, Counter()).most_common(1)
         return lines[0][0] if lines and lines[0][1] > 1 else None
 
