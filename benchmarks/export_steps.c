@@ -3,9 +3,9 @@
  *     cc -O2 -I. export_steps.c net.o -o steps && ./steps 1000000
  *
  * Prints nanoseconds: of a step in loops of a thousand steps, and of a step in blocks of 64 (function process), each
- * the median over loops. Then of single steps, each between two readings of the clock: median, 99.9th percentile, maximum,
- * and the maximum of as many pairs of readings without a step, which is the machine's share of the maximum. The median
- * of such a pair is subtracted from single steps.
+ * the median over loops. Then of single steps, each between two readings of the clock: median, 99.9th percentile,
+ * maximum, and the maximum of as many pairs of readings without a step, which is the machine's share of the maximum.
+ * The median of such a pair is subtracted from single steps.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdint.h>

@@ -102,7 +102,7 @@ def train(feeds: Feeds, held_out: Feeds, epochs: int, console: Console) -> None:
 
 
 def report(feeds: Feeds, console: Console) -> float:
-    """Print the ESR of sounds that were not trained on, and the ESR of the best constant gain for comparison."""
+    """Print the ESR of held-out sounds, by net and by the best constant gain. Return the net's ESR of all sounds."""
     out = program.inference(dry=feeds["dry"], drive=feeds["drive"])["out"]
     table = Table("held-out sounds", "ESR of the net", "in dB", "ESR of the best gain")
     thirds = np.minimum((3 * feeds["drive"][:, 0]).astype(int), 2)

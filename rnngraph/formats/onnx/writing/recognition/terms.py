@@ -153,7 +153,7 @@ class Step:
         return result if is_plain else None
 
     def _add_outside(self, total: Sum, term: Node, sign: int) -> None:
-        """Add a term that does not depend on the state, so that its values at all steps are one sequence."""
+        """Add a term that does not depend on the state: a constant, or a sequence of its values at all steps."""
         if self.constants.has(term):
             total.bias = self._vector(total, term, sign, total.bias)
             return
