@@ -58,7 +58,7 @@ def test_errors_name_the_reason() -> None:
     nodes.append(helper.make_node("Conv", ["z", "z"], ["y"], domain="com.microsoft.nchwc"))
     opsets = [helper.make_opsetid(name, version) for name, version in (("", 17), ("my.own", 1))]
     opsets.append(helper.make_opsetid("com.microsoft.nchwc", 1))
-    said = ("rnngraph has no function for it", "not in ONNX's standard", "ORT_ENABLE_EXTENDED")
+    said = ("rnngraph has no such function", "not in ONNX's standard", "ORT_ENABLE_EXTENDED")
     for chosen, text in zip(([node] for node in nodes), said, strict=True):
         first = info[0] if chosen == nodes[:1] else helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n"])
         last = helper.make_tensor_value_info(chosen[0].output[0], TensorProto.FLOAT, ["n"])

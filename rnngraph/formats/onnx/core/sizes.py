@@ -81,7 +81,7 @@ class _Proving:
         if relation is operator.eq:
             return Undecided(left, right)
         raise UnreadableError(
-            f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order the call decides; fix one of them"
+            f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order depends on the call; fix one"
         )
 
 
