@@ -58,7 +58,7 @@ class SequenceForm:
         self.about.check(self._outputs, {}, self.graph_sizes(sizes), None)
 
     def limits(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """Return the maximum of the integers that an input may be fed, by input."""
+        """Return the maximum integer that each input may be fed, by the input's name."""
         ranges = self.about.range_preconditions(self._outputs)
         return {check.label: evaluate(check.low, self.graph_sizes(sizes)) for check in ranges}
 

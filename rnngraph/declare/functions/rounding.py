@@ -109,7 +109,7 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
 
 @api
 def reduce_precision(x: Any, dtype: str = "bfloat16") -> Tensor:
-    """Round each number to the nearest one of a narrower dtype, ties to even. The result is float32.
+    """Round to the nearest number of a narrower dtype, elementwise, ties to even. The result is float32.
 
     Finite numbers beyond the dtype's range saturate. Gradients pass as if the function did not round.
 

@@ -128,8 +128,8 @@ class CWrapper(Generic[Net]):
         """Write a call of an entry.
 
         Args:
-            sizes: Sizes of the plan.
-            dims: Sizes in ports' shapes.
+            sizes: Sizes that the plan reads, by name.
+            dims: Values of the sizes in the shapes of ports, by name.
         """
         plan, exported = entry.plan, self.exported
         arena, weights, pointers = memory

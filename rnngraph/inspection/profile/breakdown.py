@@ -38,7 +38,7 @@ class Part:
     Attributes:
         name: Name of the kernel, layer, phase or line.
         seconds: Seconds in native code, on average over the workers.
-        share: Share of all these seconds.
+        share: Fraction of the seconds of the whole call.
         runs: Executions, such as one for each step; 0 for several kernels together.
         flops: Floating-point operations.
         bytes: Bytes read and written.

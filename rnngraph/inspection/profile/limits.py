@@ -122,7 +122,7 @@ def read_rate(size_bytes: int, target: Target | None = None, repeats: int = 7) -
 
 
 def function_seconds(op: str, dtype: str, target: Target, repeats: int = 7) -> float:
-    """Return the seconds for one element, in a loop over independent numbers in L1."""
+    """Return the seconds that an elementwise op takes for one element, in a loop over independent numbers in L1."""
     lanes, block, turns = target.lanes(ITEM_BYTES[dtype]), Block(), "turns"
     source, result = Buffer("source", "int64" if op == DRAWN else dtype), Buffer("result", dtype)
     operands = [block.load("x", source, size("i"), lanes) for _ in range(OPS[op].arity[0])]

@@ -252,7 +252,7 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
 
 
 def _first_rows(weight: Node) -> object:
-    """Return the first row of the slice of a parameter that a weight is computed from; None for all rows."""
+    """Return the first row of the parameter's slice from which a weight is computed; None for all rows."""
     return next((item["start"] for item in _dependencies(weight) if item.op == "slice"), None)
 
 
