@@ -47,7 +47,7 @@ def test_smaller_blocks_give_the_same_bits_in_less_memory(
         results.append(Instance(tmp_path / str(maximum), "net", host()).process(300, x=x)["y"])
         text = (tmp_path / str(maximum) / "net.h").read_text()
         assert f"#define NET_STATE_SIZE {net.state_size} " in text
-        assert ("max_block= makes it less" in text) == (net.block_size > 0)
+        assert ("a smaller max_block= reduces" in text) == (net.block_size > 0)
     assert sizes == sorted(sizes, reverse=True)
     assert (sizes[-1] < sizes[0] // 10) == has_blocks
     for result in results[1:]:

@@ -116,7 +116,7 @@ def test_weights_of_safetensors_are_listed_by_their_header(tmp_path: Path, capsy
     assert main(["import", str(tmp_path / "w.safetensors")]) == 2
     said = capsys.readouterr()
     assert said.out == "gru/kernel  F32[2, 3]\n"
-    assert "holds weights alone" in said.err
+    assert "holds only weights" in said.err
     assert "rg.weights.from_torch(cell, arrays)" in said.err
     (tmp_path / "bad.safetensors").write_bytes(b"\xff" * 20)
     assert main(["import", str(tmp_path / "bad.safetensors")]) == 2
