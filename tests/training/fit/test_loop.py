@@ -402,7 +402,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         rg.NameLookupError,
         "reads z",
     ),
-    "metric_text": (EXAMPLES, {"metrics": {"a": lambda result, feeds: "b"}}, rg.ShapeError, "must give a number"),
+    "metric_text": (EXAMPLES, {"metrics": {"a": lambda result, feeds: "b"}}, rg.ShapeError, "return a number"),
     "monitor": (EXAMPLES, {"monitor": "a"}, rg.NameLookupError, "monitor='a' is not measured; there are loss"),
     "monitor_validation": (EXAMPLES, {"monitor": "validation_loss"}, rg.NameLookupError, "is not measured"),
     "mode": (EXAMPLES, {"mode": "best"}, rg.ArgumentError, "use one of min, max"),
