@@ -115,7 +115,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the tests that a default run omits. A run that names files, tests or keywords keeps all of these."""
+    """Choose the tests that a default run omits. A run that names files, tests or keywords omits none of them."""
     is_whole = not config.option.keyword and all(Path(argument).is_dir() for argument in config.args)
     selection.select(items, selection.read_costs() if is_whole else {})
 

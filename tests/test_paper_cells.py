@@ -32,7 +32,7 @@ def softmax(x: Any) -> Any:
 
 
 class Own(rg.Cell):
-    """Base class. ``num_units``: width of the state."""
+    """Base class. ``num_units`` is the width of the state."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units

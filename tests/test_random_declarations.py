@@ -67,7 +67,7 @@ def test_many_random_cells(seed: int) -> None:
 
 @pytest.fixture
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set chunks of two steps, so that short sequences have several, with a shorter last one."""
+    """Set chunks of two steps, so that short sequences have several chunks, of which the last may be shorter."""
     original = entry_analysis.chunk_length
 
     def two_steps(*arguments: Any) -> int:

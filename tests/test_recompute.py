@@ -1,4 +1,4 @@
-"""Gradients with recomputed steps have the bits of those with stored ones, in less memory."""
+"""Gradients with recomputed steps have the bits of gradients with stored steps, in less memory."""
 
 from __future__ import annotations
 

@@ -315,7 +315,7 @@ def test_blocks_of_mamba_are_those_of_torch(second: bool) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", thirteen_recurrences.KINDS)
 def test_thirteen_recurrences_in_few_lines(name: str, tmp_path: Path) -> None:
-    """Numbers and gradients are those of torch in float64, streams have the bits of the whole, exports pass."""
+    """Results and gradients equal torch's in float64, streams have the bits of whole calls, and exports pass."""
     torch = pytest.importorskip("torch")
     peers = importlib.import_module("thirteen_in_torch")
     x = rg.placeholder("x", (None, None, sum(thirteen_recurrences.KINDS[name][0])))

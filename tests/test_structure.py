@@ -407,7 +407,7 @@ def test_the_compiler_names_no_cell() -> None:
 
 @pytest.mark.sampled(1)
 def test_the_two_irs_meet_in_the_rooms_that_the_docs_list() -> None:
-    """The table in docs/architecture.md lists, for every room of codegen/, which of the two it reads."""
+    """The table in docs/architecture.md lists, for every package of codegen/, which of both IRs the package reads."""
     table = (ROOT.parent / "docs" / "architecture.md").read_text()
     documented = dict(
         re.findall(r"^\| `(codegen/[\w/]+)` \| (the graph|both|the loop IR|neither) \|", table, re.MULTILINE)

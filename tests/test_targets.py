@@ -204,7 +204,7 @@ def test_an_undefined_symbol_is_detected(target: str) -> None:
 
 
 def test_rounding_would_be_a_call() -> None:
-    """``absent`` lists such functions: the processor lacks the instruction, and LLVM would call a library."""
+    """``absent`` lists the functions for which the processor lacks an instruction, and LLVM would call a library."""
     target = target_of("thumbv7em-none-eabihf")
     lines = [
         f'target triple = "{target.triple}"',

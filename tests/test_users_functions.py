@@ -32,7 +32,7 @@ def trainer() -> rg.Trainer:
 
 
 def driven(**methods: Callable[..., Any]) -> Any:
-    """Declare a driver around a cell with these methods."""
+    """Declare a driver around a cell with given methods."""
     plain = {"state": lambda self: {"h": 3}, "step": lambda self, p, x, state: (x, {"h": x})}
     return rg.dynamic_rnn(type("Own", (rg.Cell,), plain | methods)(), sequence())
 

@@ -73,7 +73,7 @@ def test_piped_text_equals_the_result_of_show(
 
 
 def without_column(text: str) -> list[str]:
-    """Return a stage's lines. Comments follow their code after two spaces, even those that stood above it."""
+    """Return a stage's lines. Each comment follows its code after two spaces, also if it was a line above the code."""
     joined = re.sub(r"(?m)^ {40,}(# .*)\n(.*)$", r"\2  \1", text)
     return re.sub(r" +# ", "  # ", joined).rstrip().split("\n")
 

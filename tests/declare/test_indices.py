@@ -1,4 +1,4 @@
-"""Indices into an axis, and errors for those that are fed."""
+"""Indices into an axis, and errors for fed indices that are out of range."""
 
 from __future__ import annotations
 

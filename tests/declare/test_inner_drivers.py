@@ -68,7 +68,7 @@ def compiled(cell: rg.Cell, width: int, loss: bool = False, **more: Any) -> rg.P
 def words_in_numpy(
     spec: reference.Spec, parameters: Any, x: np.ndarray, masks: Any = None, **options: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``Words``' results in NumPy. ``masks``: of the inner cell's sites, [batch, words, letters, width]."""
+    """Return the results of ``Words`` in NumPy. ``masks`` of the inner cell are [batch, words, letters, width]."""
     state, outputs = np.zeros((len(x), UNITS)), []
     for word in range(x.shape[1]):
         letters, count = x[:, word, :-1].reshape(len(x), LETTERS, WIDTH), x[:, word, -1].astype(int)

@@ -1,4 +1,4 @@
-"""Readers whose package is not installed name it."""
+"""Errors of readers whose package is not installed name the package."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def values(entry: Entry) -> Arrays | None:
 
 
 def keep(keys: list[str]) -> None:
-    """Write the descriptions of new models, beside the existing ones."""
+    """Write the descriptions of new models, in addition to existing descriptions."""
     made = models() | _MADE
     lines = [f"{key} | {made[key]}\n" for key in keys if key in made]
     MODELS.write_text("".join(lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Expressions evaluated by torch, and modules of them."""
+"""Expressions evaluated by torch, and modules that compute the expressions."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent / "cases"
 
 @dataclass(frozen=True)
 class Case:
-    """One function. ``gradient``: bound of its gradients, or None."""
+    """One function. ``gradient`` is the allowed error of gradients, None for no comparison."""
 
     names: Tuple[str, ...]
     sets: Tuple[str, ...]

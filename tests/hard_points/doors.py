@@ -1,4 +1,4 @@
-"""Values of the nets that rnngraph reads, against the recorded ones."""
+"""Comparison of the values of nets that rnngraph reads with recorded values of frameworks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Door = Callable[[Entry], Values]
 
 @dataclass(frozen=True)
 class Read:
-    """Program of an entry. ``inputs``: placeholders by the names of arguments. ``outputs``: by ``y0``, ``y1``, …"""
+    """Program of an entry. ``inputs`` are placeholders by argument name, ``outputs`` results by ``y0``, ``y1``, …"""
 
     arguments: Arrays
     program: rg.Program[Any]
@@ -64,7 +64,7 @@ class Read:
 
 
 class Recorded:
-    """Entries of a framework with its own values. ``entries`` omits those at which the framework raises an error."""
+    """Entries of a framework with its values. Entries for which the framework raises an error are omitted."""
 
     def __init__(self, framework: str) -> None:
         self.records = records_of(FOLDER / f"{framework}.txt")
@@ -80,7 +80,7 @@ class Recorded:
         return arrays
 
     def check(self, entry: Entry, read: Door) -> None:
-        """Raise AssertionError if an entry's difference is not the listed one."""
+        """Raise AssertionError if an entry's difference is not the difference that is listed for it."""
         found, expected = self.difference(entry, read), self.differences.get(entry.key, ("", ""))[0]
         assert found == expected, f"{entry.key} | {found or 'equal'}; the list has {expected or 'no line'}"
 
@@ -103,7 +103,7 @@ def mixed(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def changes(framework: str, entries: Iterable[Entry], values: Callable[[Entry], Arrays | None]) -> list[str]:
-    """Return the entries whose values in the installed framework differ from the recorded ones."""
+    """Return the entries whose values in the installed framework differ from recorded values."""
     recorded, found = Recorded(framework), []
     for entry in entries:
         with warnings.catch_warnings():

@@ -30,7 +30,7 @@ def arrays_of(name: str, dtype: str) -> Arrays:
 
 
 def digest_of(name: str, dtype: str) -> str:
-    """Return a checksum of a point set, by which records are matched with it."""
+    """Return a checksum of a point set, which records store to name their points."""
     crc = 0
     for key, array in sorted(arrays_of(name, dtype).items()):
         crc = zlib.crc32(key.encode() + str(array.shape).encode() + np.ascontiguousarray(array).tobytes(), crc)

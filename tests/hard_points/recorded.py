@@ -26,7 +26,7 @@ def number(value: np.generic) -> str:
 
 
 def text_of(heading: str, records: Mapping[str, Record]) -> str:
-    """Return the contents of the file of these records."""
+    """Return the contents of the file with records."""
     return "".join(_lines(heading, records))
 
 

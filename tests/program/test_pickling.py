@@ -179,7 +179,7 @@ def test_methods_pickle() -> None:
 
 
 def listener() -> tuple[rg.Program, np.ndarray]:
-    """Return a program with a state, and a feed that streams hold."""
+    """Return a program with a state, and with a feed whose last value streams store."""
     x, gain = rg.placeholder("x", (None, None, 4)), rg.placeholder("gain", (None, 1))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.LSTMCell(5), rg.GRUCell(3)]), x)
     return rg.compile(outputs * rg.expand_dims(gain, 1)), np.random.default_rng(0).normal(size=(2, 9, 4))

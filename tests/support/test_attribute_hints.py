@@ -234,7 +234,7 @@ class TwoStates(rg.Cell):
 
 
 def test_mappings_within_results_suggest_names() -> None:
-    """Mappings in results of every kind of call suggest the nearest name for a missing one."""
+    """Mappings in results of every kind of call suggest the nearest name for a missing name."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(4), x)
     program = rg.compile(

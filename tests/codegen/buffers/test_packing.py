@@ -1,4 +1,4 @@
-"""Panels in the packed layout of another program, with tiles of other widths or more gates, give the same bits."""
+"""Panels that another program packed, with tiles of other widths or with more gates, lead to the same bits."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def test_sums_of_bfloat16(depth: int, width: int) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_chunks_of_many_steps_convert_weights_once_with_the_bits_of_steps(threads: int) -> None:
-    """With an open number of steps, a call decides by it: few rows convert weights in each tile, many before them."""
+    """The number of steps decides at the call: for few rows, each tile converts weights; for many, a loop does."""
     x = rg.placeholder("x", (None, None, 70))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(48), rg.dense(x, 70, name="first"))
     options = {"weights": rg.Narrow("bfloat16", force=True), "target": "x86-64-v3", "threads": threads}

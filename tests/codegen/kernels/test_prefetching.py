@@ -50,7 +50,7 @@ def test_tiles_prefetch_the_memory_of_results_that_exceed_the_cache(units: int, 
 @needs(TARGET)
 @pytest.mark.parametrize("weights", ["float32", "int8", "bfloat16"])
 def test_prefetching_changes_no_bit(weights: str) -> None:
-    """Products of a single row do not prefetch, but those of several rows do."""
+    """Products of several rows prefetch; products of a single row do not."""
     program = program_of(256, weights=weights)
     generator = np.random.default_rng(0)
     for rows in (2, 3, 17):

@@ -208,7 +208,7 @@ def derive(fit: Fit, dtype: str) -> tuple[list[float], Real]:
 
 
 def pieces(constant: Real, bits: tuple[int, ...]) -> list[float]:
-    """Split a constant into floats with these numbers of significant bits, so that products with integers are exact."""
+    """Split a constant into floats with given numbers of significant bits, so that products with integers are exact."""
     result = []
     for width in bits:
         unit = mpf(2) ** (mpmath.floor(mpmath.log(abs(constant), 2)) + 1 - width)

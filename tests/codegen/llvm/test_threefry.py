@@ -178,7 +178,7 @@ NEIGHBOURS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
 
 
 def off_diagonal() -> np.ndarray:
-    """Return an array that is NaN where the step equals the row, because both sides are the same draw there."""
+    """Return an array with NaN where the step equals the row, where both compared masks are one draw."""
     return np.where(np.eye(48, dtype=bool), np.nan, 0.0)[:, :, None]
 
 

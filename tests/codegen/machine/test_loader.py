@@ -1,4 +1,4 @@
-"""Objects are loaded without LLVM, with the same results, and LLVM loads all others."""
+"""Common objects are loaded without LLVM, with the same results; LLVM loads all other objects."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_narrow_weights_are_shared_too(batch: int, weights: str, monkeypatch: py
 
 
 def test_a_missing_barrier_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without barriers, one of the two orders gives other bits, which shows that the comparison is effective."""
+    """Without barriers, one of the two orders of workers changes bits: the comparison detects missing barriers."""
     teams.share_everything(monkeypatch, 2)
     program, feeds = declared("gru", 63), feeds_of(1, 5)
     compiled, names = graph_of(program.inference)

@@ -1,4 +1,4 @@
-"""Decoders with a data-dependent number of steps: several workers have the bits of one."""
+"""Decoders with a data-dependent number of steps: several workers compute the bits of one worker."""
 
 from __future__ import annotations
 

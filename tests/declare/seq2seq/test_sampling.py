@@ -361,7 +361,7 @@ def test_number_is_an_error_for_programs_without_draws() -> None:
 
 @pytest.mark.parametrize("classes", [6, pytest.param(300, marks=pytest.mark.exhaustive)])
 def test_rows_have_arguments_of_their_own(classes: int) -> None:
-    """Arguments of shape [batch] draw the same as scalars for each row."""
+    """Arguments of shape [batch] draw the tokens that scalars draw in each row."""
     logits, warmth, share = (
         rg.placeholder(name, shape)
         for name, shape in zip("xtp", ((None, None, classes), (None,), (None,)), strict=True)

@@ -112,7 +112,7 @@ def test_inputs_by_words_of_calls_get_an_underscore() -> None:
 @pytest.mark.parametrize("offset", [-1, 0, 2])
 @pytest.mark.parametrize("columns", ["T", 4])
 def test_half_of_a_matrix_of_open_size(columns: Any, offset: int, upper: int) -> None:
-    """Exporters compute the mask of causal attention with such a triangle."""
+    """Exporters compute the mask of causal attention with Trilu."""
     model = model_of(
         [("Trilu", ["x", "offset"], ["y"], {"upper": upper})],
         {"x": (FLOAT, ["B", "T", columns])},

@@ -21,7 +21,7 @@ X = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
 def check_against_onnxruntime(
     path: Path, op: str, fed: dict[str, Any], constants: dict[str, Any], is_open: bool = True, **attributes: int
 ) -> None:
-    """Check that results equal onnxruntime's, or that both raise. ``is_open``: two axes of ``x`` are open."""
+    """Check that results equal onnxruntime's, or that both raise. With ``is_open``, two axes of ``x`` are symbolic."""
     fed = {name: np.asarray(value) for name, value in fed.items()}
     inputs = [
         helper.make_tensor_value_info(

@@ -1,4 +1,4 @@
-"""The list of ops without a reader: complete, disjoint from those with one, and equal to that in the docs."""
+"""The list of ops without a reader is complete, disjoint from ops with a reader, and equal to the list in the docs."""
 
 from __future__ import annotations
 

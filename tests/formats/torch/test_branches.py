@@ -50,7 +50,7 @@ class Returned(nn.Module):
 
 
 class Nested(nn.Module):
-    """Branches within loops, of which one variable is unbound before, and a plain branch that remains one."""
+    """Branches within loops, one of which binds a new variable, and a branch outside of loops."""
 
     def __init__(self, is_plain: bool = True) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def outer(scale: float) -> Any:
 
 
 class Recurrent(nn.Module):
-    """The first step differs from the others by a branch, as in the xLSTM's sLSTM."""
+    """The first step executes another branch than later steps, as in the xLSTM's sLSTM."""
 
     def forward(self, x: Any) -> Any:
         h, outputs = torch.zeros(x.shape[0], x.shape[2]), []

@@ -176,7 +176,7 @@ class Module(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
 
 
 def read(function: Function, *arrays: Any) -> tuple[Any, list[Any]]:
-    """Return torch's values, and those of the net and of its script."""
+    """Return the values of torch, of the net, and of the net's script."""
     tensors = [torch.tensor(item) for item in arrays]
     net = rg.read_torch(Module(function).eval(), tuple(tensors))
     feeds = dict(zip(net.inputs, arrays, strict=True))

@@ -96,7 +96,7 @@ def test_a_state_that_is_only_passed_on_is_no_recurrence() -> None:
 
 
 class TurnedCell(rg.Cell):
-    """Cell whose two real states are a complex one. If ``scaled``, one of them scales the other."""
+    """Cell whose two states are the real and imaginary part of a complex state. If ``scaled``, one scales the other."""
 
     def __init__(self, scaled: bool) -> None:
         self.scaled = scaled

@@ -35,7 +35,7 @@ def strided(stride: int) -> Net:
 
 
 def dilated_by_hand() -> Net:
-    """Declare a dilated convolution as a sum of slices, as some files have it."""
+    """Declare a dilated convolution as a sum of slices, which occurs in files."""
     whole, last = joined(rg.placeholder("cache", (None, 2, WIDTH)), fed())
     return {"y": recurred(whole[:, :-2] * 2.0 + whole[:, 2:]), "last": last}, {"last": "cache"}
 

@@ -53,7 +53,7 @@ def program_of(cell: rg.Cell, width: int = WIDTH) -> rg.Program:
 
 
 def sequences_of_matrices(program: rg.Program, elements: int) -> list[str]:
-    """Return the types of those values of inference that have at least ``elements`` elements for each step and row."""
+    """Return the types of values of the inference graph with at least ``elements`` elements for each step and row."""
     graph = program.inference.compiled.optimized(tuple(name for name, _ in program.inference.graph.outputs))
     kinds = [node.tensor for node in graph.nodes if node.op != "scan"]
     sequences = [kind for kind in kinds if kind.rank and str(kind.shape[0]) == "T"]

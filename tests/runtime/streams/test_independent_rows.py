@@ -1,4 +1,4 @@
-"""The test of independent rows accepts graphs that keep the rows of a batch separate, and no others."""
+"""The check for independent rows accepts exactly the graphs in which no row of a batch depends on other rows."""
 
 from __future__ import annotations
 

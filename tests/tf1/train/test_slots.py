@@ -27,7 +27,7 @@ def names() -> list[str]:
 
 
 def test_optimizers_of_a_scope_that_reuses_share_slots() -> None:
-    """Two training operations that share slots take the steps of one optimizer."""
+    """Two training operations that share slots update variables like one optimizer."""
     x, w, loss = a_loss()
     train = []
     for number in range(2):

@@ -35,7 +35,7 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def network(kind: str, weights: Any = None, dtype: str = "float32") -> rg.Program:
-    """Return a net. ``kind``: reduction of the loss. ``weights``: class weights that the declaration applies."""
+    """Return a net. ``kind`` is the loss's reduction, ``weights`` the class weights that the declaration applies."""
     x = rg.placeholder("x", (None, None, WIDTH), dtype)
     n = rg.placeholder("n", (None,), "int64")
     outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(5), x, n)

@@ -174,7 +174,7 @@ def test_inputs_of_training_only_are_not_needed_to_validate() -> None:
 
 
 def scripted(values: list[float]) -> dict[str, Callable[..., float]]:
-    """Return a metric that yields these values, one for each epoch."""
+    """Return a metric whose values are given, one for each epoch."""
     left = iter(values)
     return {"scripted": lambda result, feeds: next(left)}
 

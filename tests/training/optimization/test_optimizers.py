@@ -76,7 +76,7 @@ def adam(
 
 @dataclass(frozen=True)
 class Case:
-    """Optimizer with its formula. ``torch``: its name and options there."""
+    """Optimizer with its formula. ``torch`` is the optimizer's name in torch."""
 
     optimizer: Any
     formula: Callable[..., Any]

@@ -78,7 +78,7 @@ def test_rates_are_those_of_keras(
 
 
 def scripted(values: list[float]) -> dict[str, Any]:
-    """Return a metric that yields these values, one for each epoch."""
+    """Return a metric whose values are given, one for each epoch."""
     left = iter(values)
     return {"scripted": lambda result, feeds: next(left)}
 

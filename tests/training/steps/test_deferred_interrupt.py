@@ -135,7 +135,7 @@ def whole(kind: str, fit: str, path: Path) -> tuple[dict[str, np.ndarray], int]:
 
 
 def check(kind: str, fit: str, path: Path, share: float, later: bool) -> None:
-    """Interrupt and resume a fit. ``share``: position of the signal, 0 to 1. ``later``: resume from a file."""
+    """Interrupt and resume a fit. ``share`` is the signal's position, from 0 to 1; ``later`` resumes from a file."""
     wanted, count = whole(kind, fit, path)
     path.unlink(missing_ok=True)
     trainer = TRAINERS[kind]()

@@ -1,4 +1,4 @@
-"""Prepared steps of a trainer, for repeated kinds of feeds, equal general ones."""
+"""A trainer's prepared steps, for repeated kinds of feeds, have the results of steps on the slow path."""
 
 from __future__ import annotations
 
