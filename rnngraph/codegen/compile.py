@@ -113,8 +113,8 @@ def _no_loops_within(graph: Graph) -> None:
         for inner in node["body"].nodes if node.op == "scan" else ():
             if inner.op == "scan":
                 raise GraphError(
-                    f"the recurrence {inner.name or 'scan'} runs inside of each step of another one; run it before the "
-                    "other, or unroll its steps",
+                    f"the recurrence {inner.name or 'scan'} runs inside of each step of another recurrence; run it "
+                    "before that one, or unroll its steps",
                     inner.where,
                 )
 

@@ -117,7 +117,7 @@ def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Un
     except ValueError:
         raise ValueError(
             f"a product of {left} and {right}: the left has {dim_text(left.shape[-1])} columns, "
-            f"the right {dim_text(right.shape[-2])} rows"
+            f"the right {dim_text(right.shape[-2])} rows; they must be equal"
         ) from None
     try:
         leading = tuple(unify(a, b) for a, b in zip(left.shape[:-2], right.shape[:-2], strict=False))

@@ -95,7 +95,9 @@ class TrainStep:
                 provided["met"] = met[label]
             after, kept = self.update(parameter, scaled, slots, provided)
             if any(node.tensor != parameter.tensor for node in (after, *kept.values())):
-                raise GraphError(f"the update of {label} must have its type, {parameter.tensor}", parameter.where)
+                raise GraphError(
+                    f"the update of {label} must have the parameter's type, {parameter.tensor}", parameter.where
+                )
             if (line := self.lines.get(label)) is not None:
                 own = topological([after, *kept.values()], known={parameter, g, *slots.values(), *provided.values()})
                 lines |= {node: (node.where or line).of(line.layer) for node in own if node not in lines}

@@ -178,9 +178,7 @@ def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]
             hint = did_you_mean(output, outputs) or f"; there are {', '.join(outputs) or 'none with names'}"
             raise NameLookupError(f"states= names {shown(output)}, and no output has that name{hint}")
         if not is_leaf(outputs[output]):
-            raise StructureError(
-                f"states= names {output}, which is a nest; give its Tensors names as outputs of their own"
-            )
+            raise StructureError(f"states= names {output}, which is a nest; make each of its Tensors a separate output")
         name = lowered.placeholders.get(placeholder.node) if isinstance(placeholder, Tensor) else placeholder
         if not isinstance(name, str) or name not in names:
             hint = did_you_mean(name, names) or f"; there are {', '.join(sorted(names)) or 'none'}"

@@ -317,7 +317,7 @@ def _by_our_names(arrays: Mapping[str, Any], names: Mapping[str, str]) -> dict[s
         name = names.get(key, key)
         if name in renamed:
             raise NameLookupError(
-                f"two arrays are given for {shown(name)}: {shown(sources[name])} and {shown(key)}; drop one"
+                f"two arrays are given for {shown(name)}: {shown(sources[name])} and {shown(key)}; leave one out"
             )
         renamed[name], sources[name] = value, key
     return renamed
@@ -334,7 +334,7 @@ def _read(source: Any) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return dict(source)
     if not isinstance(source, str | os.PathLike):
-        raise DtypeError(f"can't load parameters from {shown(source)}; give a mapping, .npz or .safetensors")
+        raise DtypeError(f"can't load parameters from {shown(source)}; give a mapping, or a .npz or .safetensors path")
     from ..storage.array_file import read_arrays  # rarely needed
 
     return read_arrays(source, "parameters")

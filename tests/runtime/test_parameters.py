@@ -125,7 +125,7 @@ def test_a_program_continues_with_the_parameters_of_another() -> None:
         (lambda p: p.save("weights.txt"), rg.ArgumentError, "use .npz or .safetensors"),
         (lambda p: p.save(3), rg.DtypeError, "give a path"),
         (lambda p: p.load("nothing.npz"), rg.FileError, "no file nothing.npz"),
-        (lambda p: p.load(None), rg.DtypeError, "give a mapping, .npz or .safetensors"),
+        (lambda p: p.load(None), rg.DtypeError, "give a mapping, or a .npz or .safetensors path"),
         (lambda p: p.load(dict(p), rename=3), rg.DtypeError, "rename= must be a mapping"),
         (lambda p: p.load({}), rg.NameLookupError, "missing: rnn/multi_rnn_cell/cell_0/lstm_cell/kernel"),
         (lambda p: p.load({**p, "more": 1}), rg.NameLookupError, "unknown: more"),

@@ -44,7 +44,7 @@ class LengthMask:
 
 
 def length_mask(node: Node, length: Dim) -> LengthMask | None:
-    """Return the mask ``t < length`` that is True wherever a bool sequence is; None if there is none."""
+    """Return a mask ``t < length`` that is True wherever a bool sequence is True; None if there is no such mask."""
     masks = (_length_mask(item, length) for item in implied(node, _without_ones))
     return next((mask for mask in masks if mask is not None), None)
 

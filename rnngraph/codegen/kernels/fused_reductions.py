@@ -44,7 +44,7 @@ class _Fold:
 
     @cached_property
     def is_over_units(self) -> bool:
-        """True if the reduction folds the last axis."""
+        """True if the reduction is over the last axis."""
         return self.last in self.node["axes"]
 
     def accumulators(self, strips: Sequence[Strip]) -> list[Operand]:

@@ -300,7 +300,8 @@ def _sums_per_result(target: Target, product: Node) -> int:
 def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int:
     """Return the number of sums per unit and row that are in registers at the same time.
 
-    These are the sums that no other product continues; with narrow operands, the sums of the largest contraction.
+    Products that continue the sum of another product do not count. Of products of narrow operands, only those of the
+    largest contraction count.
     """
     first = [item.products[0] for item in contractions]
     narrow = max((len(nodes) for nodes in first if dot_width_of(nodes[0]) > 1), default=0)

@@ -83,7 +83,7 @@ def at_least(b: VectorBuilder, x: Handle, limit: float) -> Handle:
 
 
 def with_sign(b: VectorBuilder, magnitude: Handle, x: Handle) -> Handle:
-    """Return ``copysign(magnitude, x)`` for a nonnegative magnitude, with one instruction less."""
+    """Return ``copysign(magnitude, x)`` for a nonnegative magnitude, with one instruction less than in general."""
     i = b.bits(x)
     sign = b.and_(i, b.constant(-(1 << format_of(b, x).sign_shift), like=i))
     return b.from_bits(b.or_(b.bits(magnitude), sign))

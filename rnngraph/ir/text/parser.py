@@ -205,9 +205,9 @@ class _Parser:
             place = attributes["where"]
             file, line, *layer = place if isinstance(place, tuple) else (0, place)
             if not all(isinstance(number, int) and number >= 0 for number in (file, line, *layer)):
-                raise ParseError(f"not a line: {place!r}")
+                raise ParseError(f"not a source line: {place!r}")
             if len(layer) > 1:
-                raise ParseError(f"not a line: {place!r}")
+                raise ParseError(f"not a source line: {place!r}")
             attributes["where"] = Where(self.files[file], line, self.layers[layer[0]] if layer else "")
         return attributes
 

@@ -70,7 +70,7 @@ class StreamRate:
 
 
 def _slope(dim: Dim, lengths: Collection[str]) -> Fraction:
-    """Return the average growth of a size per entry."""
+    """Return how much a size grows on average for each entry of a sequence."""
     from fractions import Fraction  # slow to import, and few graphs stream several entries a step
 
     period = _period(dim)

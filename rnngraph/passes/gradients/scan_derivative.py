@@ -99,7 +99,7 @@ class ScanDerivative:
             if received is not None and node.op == "get":
                 inner = node.operands[0]
                 raise GraphError(
-                    f"the recurrence {inner.name or 'scan'} runs inside of each step of another one, and has no "
+                    f"the recurrence {inner.name or 'scan'} runs inside of each step of another recurrence, and has no "
                     "gradient; run it before the other, or apply rg.stop_gradient to its result",
                     inner.where,
                 )

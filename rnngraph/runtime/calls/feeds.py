@@ -101,7 +101,7 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
 def _conversion(have: np.dtype[Any], wanted: np.dtype[Any]) -> str:
     """Return the remedy for an array whose dtype does not match the declared one."""
     if wanted.kind == "b" and have.kind in "iuf":
-        return "numbers are not taken for truth values: feed array != 0, or array.astype(bool)"
+        return "numbers are not converted to bools: feed array != 0, or array.astype(bool)"
     if have.kind in "fc":
         return "cast it yourself"
     if wanted.kind == "i" and have.kind in "UO":

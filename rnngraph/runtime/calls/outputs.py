@@ -135,7 +135,7 @@ def _check_separate(arrays: Mapping[str, np.ndarray], where: Where | None) -> No
             if np.shares_memory(arrays[name], arrays[other]):
                 first, second = (path for path in arrays if path in (name, other))
                 raise ArgumentError(
-                    f"out= for {first} and for {second} share memory; give each result an array of its own", where
+                    f"out= for {first} and for {second} share memory; give each result a separate array", where
                 )
 
 

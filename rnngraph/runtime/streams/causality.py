@@ -16,8 +16,8 @@ from ...support.errors import GraphError, Where
 CONSTANT, STEPS, FINAL = "apart", "steps", "final"
 """Relation of a value to time: constant over all steps, one value per step, or available after the last step."""
 BY_PLACE = (
-    "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is no time, or "
-    "compute steps from earlier ones only, as a causal convolution does"
+    "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is not time, "
+    "or compute steps from earlier ones only, as a causal convolution does"
 )
 COMPARES = "whether sizes that meet are equal is known at each call only; declare them by one name"
 WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
@@ -115,7 +115,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
     if node in timeline.chunk_only or not node.operands or node.op == "get":
         return timeline.refused.get(node, "")
     if {STEPS, FINAL} <= {roles[item] for item in node.operands}:
-        return f"{node.op} gives every step what is known after the last one only"
+        return f"{node.op} gives every step a value that is known only after the last step"
     if node in timeline.resumed and node.op == "slice":
         return timeline.refused.get(node, "")
     return timeline.refused.get(node, "") or _why_not_over_time(node, timeline)

@@ -27,5 +27,5 @@ def _as_index(rows: Any) -> np.ndarray:
     """Return ``rows`` as an integer or boolean index array."""
     index = np.asarray(rows)
     if index.ndim > 1 or (not index.ndim and index.dtype == bool):
-        raise IndexError("give a row, a list of rows or a mask of them")
+        raise IndexError("give the index of a row, a list of indices, a slice or a mask")
     return index if index.size else index.astype(np.intp)

@@ -221,8 +221,8 @@ class StateForm:
         }
         if kinds != own_kinds:
             raise StructureError(
-                f"the saved state is {kinds}, but this stream carries {own_kinds}; load it into a stream of its own "
-                "program",
+                f"the saved state is {kinds}, but this stream carries {own_kinds}; load it into a stream of the "
+                "program that saved it",
                 where,
             )
         return [np.array(arrays[label], order="C") for label in self._labels]

@@ -51,7 +51,9 @@ class StepFeeds:
         """Raise ``NameLookupError`` if a sequence is not fed."""
         if len(feeds) < len(self.names):
             missing = ", ".join(name for name in self.names if name not in feeds)
-            raise NameLookupError(f"a step of this stream needs {missing}; feed all that has a time axis", user_line())
+            raise NameLookupError(
+                f"a step of this stream needs {missing}; feed all inputs with a time axis", user_line()
+            )
 
     def of_rows(self, port: RowPort, value: Any, count: int) -> np.ndarray:
         """Return the feed of ``count`` streams as an array with the row axis first."""

@@ -92,8 +92,8 @@ def test_an_array_is_stored_once() -> None:
     ("line", "what"),
     [
         ("y = tanh x {where=(3, 1)} : f32[B]", "range"),
-        ("y = tanh x {where=-1} : f32[B]", "not a line"),
-        ("y = tanh x {where='1'} : f32[B]", "not a line"),
+        ("y = tanh x {where=-1} : f32[B]", "not a source line"),
+        ("y = tanh x {where='1'} : f32[B]", "not a source line"),
         ("y = tanh x {name=1} : f32[B]", "not a name"),
         ("y = tanh x {name='a', name='b'} : f32[B]", "occurs twice"),
         ("y = tanh x {1} : f32[B]", "not attributes"),
