@@ -116,7 +116,7 @@ def _text(graph: Graph) -> str:
     """Return the printed form of a graph that may break rules."""
     try:
         return str(graph)
-    except Exception:  # the broken rule may be one on which the printer depends
+    except Exception:  # the printer may depend on the broken rule
         return f"graph {graph.name}, which can't be printed"
 
 

@@ -81,7 +81,7 @@ class IRBuilder:
         self.do(f"store {kind} {value}, ptr {self.place(pointer, index)}")
 
     def times(self, number: int | str, factor: int | str) -> int | str:
-        """Return a product, which is written only if it has no known value and is no operand."""
+        """Return a product. No instruction is written if both operands are numbers, or one is 0 or 1."""
         if isinstance(number, int) and isinstance(factor, int):
             return number * factor
         if 0 in (number, factor):
@@ -91,7 +91,7 @@ class IRBuilder:
         return self.value(f"mul i64 {number}, {factor}", "times")
 
     def plus(self, number: int | str, other: int | str) -> int | str:
-        """Return a sum, which is written only if it has no known value and is no operand."""
+        """Return a sum. No instruction is written if both operands are numbers, or one is 0."""
         if isinstance(number, int) and isinstance(other, int):
             return number + other
         if 0 in (number, other):
