@@ -410,8 +410,8 @@ class _ChunkGraph:
         if growth != usual:
             raise GraphError(
                 "results of a sequence of this length differ from its first step on, and can't be streamed: "
-                f"{node.op}, declared at {node.where}, has {growth.constant} earlier entries, but {usual.constant}"
-                f" for a multiple of {self.timeline.stream_rate.rate} entries; feed a multiple, or pad by fixed numbers",
+                f"{node.op}, declared at {node.where}, has {growth.constant} earlier entries, but {usual.constant} "
+                f"for a multiple of {self.timeline.stream_rate.rate} entries; feed a multiple, or pad by fixed numbers",
                 self.where,
             )
         return growth.constant
