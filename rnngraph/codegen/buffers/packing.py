@@ -129,8 +129,7 @@ class Panels:
         parameters: Names of the parameters.
         reused_layouts: Layouts of another plan's panels, which are reused if tiles can read them.
         origins: Declaration lines of parameters and of values computed from them.
-        group: Vectors of a group; None for the width of the tiles that read a panel. With 1, tiles of any width can
-            read a panel, so that entries for few and for many rows share the panel.
+        are_cold: The parameters exceed all caches, so that each step reads weights from memory.
         places: Offset and bytes of each buffer, within the memory of all panels.
         needed: Sparse panel for which requested panels are the fallback; None for panels that are always filled.
         guards: ``needed`` of each panel's buffer.
@@ -141,9 +140,9 @@ class Panels:
         parameters: Mapping[Buffer, str],
         reused_layouts: Sequence[PanelLayout] = (),
         origins: Mapping[Buffer, Where] | None = None,
-        group: int | None = None,
+        are_cold: bool = False,
     ) -> None:
-        self.group = group
+        self.are_cold = are_cold
         self.parameters, self.names = set(parameters), dict(parameters)
         self.buffers = {name: buffer for buffer, name in parameters.items()}
         self.reused_layouts, self.origins = reused_layouts, dict(origins or {})
@@ -156,6 +155,13 @@ class Panels:
         self.sparse = SparsePanels(self._place)
         self.needed: Buffer | None = None
         self.guards: dict[Buffer, Buffer | None] = {}
+
+    def group(self, blocks: int) -> int:
+        """Return the vectors of a group, for tiles of ``blocks`` vectors.
+
+        With 1, tiles of any width can read a panel, so that entries for few and for many rows share it.
+        """
+        return 1 if self.are_cold else blocks
 
     def packs(self, view: View) -> bool:
         """True if a right operand is a matrix computed from parameters alone, which is packed before calls."""

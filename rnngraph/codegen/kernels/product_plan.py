@@ -23,6 +23,7 @@ from ..cost_model.register_tiles import (
     accumulators,
     cycles_of_row,
     for_signed_bytes,
+    streaming_tile,
     sum_block,
     tile_shape,
     transposing_tile,
@@ -155,6 +156,9 @@ def plan_products(
         groups=region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
     )
     tile, by_matrix = tile_shape(target, product), any(map(is_batched_product, products))
+    panels, views = region.memory.panels, region.memory.views
+    if panels.are_cold and all(panels.packs(views[node.operands[1]]) for node in products):
+        tile = streaming_tile(target, product, max(map(dot_width_of, products)) > 1) or tile
     is_whole = partition.axis is None and not has_ended_rows and not by_matrix
     merges = is_whole and _merges_steps(region, kernel, axis, product)
     tile = tile_shape(target, replace(product, rows=OPEN_ROWS)) if merges else tile
@@ -178,7 +182,7 @@ def plan_products(
         )
         for item in contractions
     )
-    group = region.memory.panels.group or tile.blocks
+    group = region.memory.panels.group(tile.blocks)
     masked = _masked(region, kernel, lanes, contractions)
     overlaps = merges or (axis is not None and not by_matrix and _is_open_beside_known(region, kernel, axis))
     outside = _outer_axes(shape, axis) if by_matrix else ()

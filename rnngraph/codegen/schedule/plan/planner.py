@@ -81,7 +81,7 @@ class _Planner:
         parameters = arguments.parameters
         origins = {buffer: declared[name] for buffer, name in parameters.items() if name in declared}
         total = sum(item.bytes for item in arguments.items if item.kind == "parameter")
-        panels = Panels(parameters, reused_layouts, origins, group=1 if total >= SHARED_BYTES else None)
+        panels = Panels(parameters, reused_layouts, origins, are_cold=total >= SHARED_BYTES)
         self.allocation = Allocation(graph, self.entry.users, panels, dict(arguments.leaves))
         self.allocation.outputs = arguments.results
         self.lengths = RowLengths(graph)
