@@ -23,7 +23,7 @@ from ...support.records import dataclass
 from ..packed_parts import MIN_BYTES, FiledParts, PackedParts
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
-from .aligned_memory import address, aligned_bytes
+from .aligned_memory import address, aligned_bytes, paged_bytes
 from .argument_block import WORKER, WORKERS, ArgumentBlock, Weights
 from .object_cache import Cache, key_of
 from .worker_pool import MIN_CYCLES, POOL
@@ -162,30 +162,39 @@ class NativeEntry:
         filed = self._filed(packing.stages, version, stored, packed)
         block = self.block()
         sizes = [sum(stored[name].nbytes for name in stage.parameters) for stage in packing.stages]
-        parts, scratch = list[np.ndarray](), aligned_bytes(packing.scratch_bytes, PACKED)
-        block.numbers[packing.scratch] = address(scratch)
-        for number in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
-            stage = packing.stages[number]
+        stages, parts = packing.stages, dict[int, np.ndarray]()
+        for number, stage in enumerate(stages):
             part = packed.get(stage.key, version)
             if part is None and (part := filed.get(number)) is not None:
                 packed.add(stage.key, version, part)
-            if part is None:
-                part = aligned_bytes(max(1, stage.bytes), PACKED)
-                arrays = {name: as_array(stored[name]) for name in stage.parameters}
-                block.set_arrays(arrays, arrays)
-                block.numbers[stage.slot] = address(part)
-                block.set_stages(number, number + 1)
-                self._pack(block.address, WORKER, WORKERS)
-                packed.add(stage.key, version, part)
-                filed.add(number, part)
-                del arrays  # so that they are freed before the arrays of the next stage are read
+            if part is not None:
+                parts[number] = part
+        missing = [number for number in range(len(stages)) if number not in parts]
+        memory = paged_bytes(sum(padded(max(1, stages[number].bytes)) for number in missing), PACKED)
+        for number in missing:  # in the order in which steps read them
+            count = max(1, stages[number].bytes)
+            parts[number], memory = memory[:count], memory[padded(count) :]
+        scratch = aligned_bytes(packing.scratch_bytes, PACKED)
+        block.numbers[packing.scratch] = address(scratch)
+        for number in sorted(missing, key=sizes.__getitem__, reverse=True):
+            stage, part = stages[number], parts[number]
+            arrays = {name: as_array(stored[name]) for name in stage.parameters}
+            block.set_arrays(arrays, arrays)
             block.numbers[stage.slot] = address(part)
-            parts.append(part)
+            block.set_stages(number, number + 1)
+            self._pack(block.address, WORKER, WORKERS)
+            packed.add(stage.key, version, part)
+            filed.add(number, part)
+            del arrays  # so that they are freed before the arrays of the next stage are read
+        for number, stage in enumerate(stages):
+            block.numbers[stage.slot] = address(parts[number])
         filed.write()
         del scratch
         unpacked = {name: packed.read(name, version, stored[name]) for name in self._interface.unpacked}
         block.set_arrays(unpacked, unpacked)
-        return Weights(version, (*unpacked.values(), *parts), self._weight_slots, block.numbers[self._weight_slots])
+        return Weights(
+            version, (*unpacked.values(), *parts.values()), self._weight_slots, block.numbers[self._weight_slots]
+        )
 
     def _filed(
         self,

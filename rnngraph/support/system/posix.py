@@ -170,6 +170,19 @@ def executable_page(descriptor: int) -> mmap.mmap:
     return mmap.mmap(descriptor, mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
 
 
+def large_pages(count: int) -> mmap.mmap | None:
+    """Return fresh memory in pages of 2 MiB, as far as the system has some; None if it cannot be asked for them.
+
+    The other pages have their usual size. Raise ``OSError`` if memory is short.
+    """
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return None
+    pages = mmap.mmap(-1, count, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # the kernel was built without large pages
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages
+
+
 class ExecutableMemory:
     """Memory with machine code, which is freed with this object.
 

@@ -249,6 +249,11 @@ def executable_page(descriptor: int) -> mmap.mmap:
     raise OSError("files can't be mapped as executable memory here")
 
 
+def large_pages(count: int) -> mmap.mmap | None:
+    """Return None: large pages of Windows need a privilege."""
+    return None
+
+
 class ExecutableMemory:
     """Memory with machine code. Objects of Windows are loaded by LLVM."""
 
