@@ -7,7 +7,7 @@ same object. ``pipeline`` and ``optimization`` list the passes in the order in w
 - ``affine``: runs recurrences in chunks of steps.
 - ``simplify``: folds constants and removes dead code.
 - ``gradients``: differentiates.
-- ``axes``: keeps axes separate that nets merge and split again.
+- ``axes``: keeps axes separate that nets merge and split again, and computes only the steps that are read.
 - ``windows``: computes convolutions and pools of pictures without copies.
 - ``layout``: moves transposes away from scans; ``split_concats`` splits concatenations.
 - ``accumulate``: makes each product start from the sum of the previous ones; ``fuse_multiply_add`` fuses products and

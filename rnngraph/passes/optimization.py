@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..ir.graph import Graph
 from .accumulate import Accumulate
 from .axes.separate_axes import SeparateAxes
+from .axes.slice_early import SliceEarly
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .layout import Layout
@@ -44,6 +45,7 @@ LOOPS: tuple[Pass, ...] = (
     StateShapes(),
     Fission(),
     Layout("layout_again"),
+    SliceEarly(),
     Absorb(),
     Sink(),
     Simplify("simplify_again"),
@@ -93,7 +95,7 @@ def optimization(
         differentiated: True if the graph has gradients.
         sparse: True to skip blocks of weights that are zero.
     """
-    before = (Layout(),) if rounded else rounding(reduced)
+    before = (Layout(), SliceEarly()) if rounded else rounding(reduced)
     before = for_gradients(before) if differentiated else before
     before = (*before, Unroll(unroll or 1), Simplify("simplify_last"))
     if not sparse:

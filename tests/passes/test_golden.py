@@ -19,6 +19,7 @@ from rnngraph.ir.types import evaluate
 from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify
 from rnngraph.passes.accumulate import Accumulate
 from rnngraph.passes.axes.separate_axes import SeparateAxes
+from rnngraph.passes.axes.slice_early import SliceEarly
 from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
@@ -56,6 +57,7 @@ PASSES: dict[str, Pass] = {
     "trailing_ones": TrailingOnes(),
     "state_shapes": StateShapes(),
     "fission": Fission(),
+    "slice_early": SliceEarly(),
     "absorb": Absorb(),
     "sink": Sink(),
     "narrow_loops": NarrowLoops(),

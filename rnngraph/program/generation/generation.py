@@ -57,7 +57,7 @@ class Reader:
         self.last = np.zeros(0) if after is None else after.last
         self.begun = np.zeros(len(prompt), np.int64) if after is None else after.count.astype(np.int64)
         self._ports, self._prompt, self._position = ports, prompt, 0
-        self._advance = Advance(stream)
+        self._advance = Advance(stream, ports)
 
     @property
     def unread(self) -> int:
@@ -87,6 +87,10 @@ class Reader:
             self.last = flatten(self.stream.process({self._ports.input: chunk}))[self._ports.place][:, -1]
             return
         is_last = chunk.shape[1] == self.unread
+        if is_last and not leaves_last and chunk.shape[1] > 1 and self._advance.has_last:
+            self._position += chunk.shape[1]
+            self.last = self._advance.last({self._ports.input: chunk})
+            return
         before = chunk[:, :-1] if is_last else chunk
         if before.size:
             self._advance({self._ports.input: before})

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...declare.nest import flatten
 from ...ir.axes.by_size import axis_of_names, lengths_of, output_row_axes, rows_of_feeds, time_sizes
-from ...ir.graph import Graph, make, with_sizes
+from ...ir.graph import Graph, Node, make, with_sizes
 from ...ir.numbers.narrow import bfloat16_of_bits
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.axes.separate_axes import separate_steps
@@ -231,6 +231,35 @@ class StepGraph:
         rows = RowGraph(self.compiled, labels, frozenset(self.sizes), self.lengths, self.per_step_feeds)
         return replace(self, outputs=labels, flags=(), structure={}, rows=rows)
 
+    def of_last(self, name: str) -> StepGraph:
+        """Return the graph of a chunk that computes the next states, and the last entry of a sequence of outputs."""
+        if name not in self._of_last:
+            whole, axis = self.compiled, self.axes.outputs[name]
+            assert axis is not None
+            outputs = [
+                (other, _last_entry(node, axis)) if other == name else (other, node)
+                for other, node in whole.lowered.outputs
+            ]
+            graph = Graph.of(whole.lowered.name, tuple(outputs), whole.lowered.inputs, whole.lowered.comments)
+            changes = Changes(rounded=whole.rounded)
+            compiled = CompiledGraph(graph, "inference", whole.options, whole.declared, changes)
+            shown = (name, *self.states.labels)
+            rows = RowGraph(compiled, shown, frozenset(self.sizes), self.lengths, self.per_step_feeds)
+            self._of_last[name] = replace(
+                self,
+                compiled=compiled,
+                outputs=shown,
+                flags=(),
+                structure={name: name} if name else name,
+                rows=rows,
+                tail=None,
+            )
+        return self._of_last[name]
+
+    @cached_property
+    def _of_last(self) -> dict[str, StepGraph]:
+        return {}
+
 
 class _Recurrence(NamedTuple):
     """Graph of a step, graph of the initial states, and labels of the states."""
@@ -372,6 +401,12 @@ def _with_separate_axes(
     if separated is not compiled.graph:
         compiled = CompiledGraph(separated, "inference", options, source.described)
     return compiled, names
+
+
+def _last_entry(node: Node, axis: int) -> Node:
+    """Return the last entry of a value along an axis, which remains with size 1."""
+    start = tuple(dim - 1 if place == axis else 0 for place, dim in enumerate(node.shape))
+    return make("slice", node, where=node.where, start=start, stop=node.shape, step=(1,) * node.tensor.rank)
 
 
 def _per_step_feeds(

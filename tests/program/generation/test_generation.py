@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import pytest
@@ -18,9 +18,12 @@ CLASSES = 23
 FLOAT, INT = "float32", "int64"
 
 
-def net(hidden: bool = False, **options: Any) -> rg.Program:
+def net(hidden: bool = False, delayed: bool = False, **options: Any) -> rg.Program:
     ids = rg.placeholder("ids", (None, None), "int64")
-    outputs, _ = rg.dynamic_rnn(rg.GRUCell(17), rg.gather(rg.parameter("table", (CLASSES, 8)), ids))
+    x = rg.gather(rg.parameter("table", (CLASSES, 8)), ids)
+    if delayed:
+        x = x - rg.pad(x, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(17), x)
     logits = rg.dense(outputs, CLASSES)
     program = rg.compile({"logits": logits, "hidden": outputs} if hidden else logits, seed=4, **options)
     for name, array in program.parameters.items():
@@ -41,6 +44,30 @@ def test_tokens_are_those_of_whole_calls(length: int) -> None:
         sequence.append(token)
     assert len(tokens) == 12
     assert len(set(tokens)) > 1
+
+
+@pytest.mark.parametrize(("hidden", "delayed"), [(False, False), (True, False), (False, True)])
+def test_prompts_compute_the_last_logits_in_their_last_chunk(
+    hidden: bool, delayed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, sequence = net(hidden, delayed), prompt(2, 140)
+    output = {"output": "logits"} if hidden else {}
+    after = np.stack([*program.inference.generate(sequence, max_new=3, **output)], 1)
+    stream = program.inference.stream(batch=2)
+    logits = stream.process(ids=sequence)
+    last = (logits["logits"] if hidden else logits)[:, -1]
+    np.testing.assert_array_equal(after[:, 0], last.argmax(-1))
+
+    def refused(*arguments: Any, **named: Any) -> Never:
+        raise AssertionError("a step of its own reads the last token")
+
+    monkeypatch.setattr(rg.Stream, "step", refused)
+    np.testing.assert_array_equal(next(program.inference.generate(sequence, max_new=1, **output)), after[:, 0])
+    graph = stream._graph.of_last("logits" if hidden else "").compiled
+    nodes = graph.optimized(tuple(name for name, _ in graph.graph.outputs)).nodes
+    products = [node.shape for node in nodes if node.op == "matmul" and node.shape[-1] == CLASSES]
+    assert products
+    assert all(shape[0] == 1 for shape in products)
 
 
 def test_rows_run_together_and_stop_separately() -> None:
