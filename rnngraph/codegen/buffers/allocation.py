@@ -6,14 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field, replace
 
 from ...ir.graph import Graph, Node
+from ...ir.ops import MATRIX_PRODUCTS
 from ...ir.scan import is_final, is_kept
-from ...ir.types import Dim, Shape, product
+from ...ir.types import ITEM_BYTES, Dim, Shape, product
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import FusedKernels
 from ..analysis.node_kinds import is_view, label_of, source_of
 from ..cost_model.chunk_length import TimeChunk
 from ..loop_ir.nodes import Buffer
-from ..machine.alignment import padded_bytes, padded_row, spread_row
+from ..machine.alignment import WAY_BYTES, padded_bytes, padded_row, spread_row
 from .arena import Arena
 from .buffer_reuse import BufferReuse
 from .carried_state import full_histories
@@ -124,7 +125,7 @@ class Allocation:
             local = timed and node not in leaving
             if time is not None and local:
                 shape = (time.longest, *shape[1:])
-            view = self.temporary(node, shape, node.op == "reshape", scratch)
+            view = self.temporary(node, shape, node.op == "reshape", scratch, self._would_share_sets(node))
             if local:
                 view = replace(view, local=True, shape=node.shape)
             elif timed:
@@ -133,6 +134,13 @@ class Allocation:
             self.views[node] = view
             group.stores[node] = [view]
         return group
+
+    def _would_share_sets(self, node: Node) -> bool:
+        """True if a product reads several rows at a time, whose same columns would all be in one set of L1."""
+        if not any(user.op in MATRIX_PRODUCTS and user.operands[0] is node for user in self.users[node]):
+            return False
+        width = padded_row(node.shape[-1], node.dtype)
+        return isinstance(width, int) and width * ITEM_BYTES[node.dtype] % WAY_BYTES == 0
 
     def _concat_places(self, fused: FusedKernels) -> dict[Node, View]:
         """Return memory for concatenations, and for the pieces that kernels write directly to it, without a copy.

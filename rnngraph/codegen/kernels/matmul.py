@@ -311,7 +311,10 @@ class Tiles:
     @property
     def _are_fetched(self) -> bool:
         """True if tiles of several rows prefetch the weights of the next group, because L2 may not hold all weights."""
-        return self.region.target.prefetches and self._weight_bytes >= self.region.target.second_cache // 4
+        prefetches = self.region.target.prefetches or (
+            self.memory.panels.are_cold and self.region.target.has_second_cache
+        )
+        return prefetches and self._weight_bytes >= self.region.target.second_cache // 4
 
     @property
     def _weight_bytes(self) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ...ir.types import ITEM_BYTES, Dim, Size
 
 ALIGNMENT = 64
+WAY_BYTES = 4096
+"""Bytes between addresses that share a set of L1, on most processors."""
 _LARGEST_ELEMENT = max(ITEM_BYTES.values())
 
 

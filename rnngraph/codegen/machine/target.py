@@ -135,7 +135,7 @@ class Target:
 
     @property
     def prefetches(self) -> bool:
-        """True if tiles prefetch weights.
+        """True if tiles prefetch weights that caches hold.
 
         AMD processors, whose L3 is fast, were up to 3 % slower with prefetches.
         """
