@@ -14,6 +14,7 @@ from ...ir.axes.walk import fates
 from ...ir.axis_maps import Dropped, Kept, Spread
 from ...ir.graph import Graph, Node, make, rebuilt
 from ...ir.ops import MATRIX_PRODUCTS, OPS
+from ...ir.sizes.polynomial import ceil_divide
 from ...ir.types import Dim, TensorType
 from ...support.records import dataclass
 
@@ -117,7 +118,7 @@ def _on_part(node: Node, parts: Mapping[Node, Part], changed: Mapping[Node, Node
         if node.op == "slice":
             return node if new is operand and not part else _sliced(new, rest, node)
         operands.append(_sliced(new, rest, node))
-    if tuple(operands) == node.operands:
+    if not part and tuple(operands) == node.operands:
         return node
     attributes = dict(node.attributes)
     if "shape" in attributes:
@@ -128,7 +129,7 @@ def _on_part(node: Node, parts: Mapping[Node, Part], changed: Mapping[Node, Node
 
 def _count(bounds: Bounds) -> Dim:
     start, stop, step = bounds
-    return stop - start if step == 1 else (stop - start + (step - 1)) // step
+    return ceil_divide(stop - start, step)
 
 
 def _sliced(node: Node, part: Part, like: Node) -> Node:
