@@ -47,11 +47,10 @@ def large(options: Options) -> Iterator[Record]:
 
 
 def _in_our_kinds(options: Options) -> Iterator[Record]:
-    names = [f"{call}: {kind}" for kind in KINDS for call in ("decode", "prompt")]
-    if not any(map(options.wants, names)):
-        return
     net, shared = language_model(LAYERS, WIDTH, CLASSES), None
     for kind, words in KINDS.items():
+        if not any(options.wants(f"{call}: {kind}") for call in ("decode", "prompt")):
+            continue
         start = time.process_time()
         program = rg.compile(net, parameters=shared, cache=False, **words)  # type: ignore[arg-type]
         shared = shared or program
