@@ -1,4 +1,4 @@
-"""Small node builders: scalars, zeros, broadcasts and their adjoints, slices of matrices."""
+"""Small node builders: scalars, zeros, broadcasts and their adjoints, slices."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def broadcast_to(node: Node, shape: tuple[Dim, ...]) -> Node:
 def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
     """Return zeros of a shape and of the dtype of ``like``."""
     return broadcast_to(number(0.0, like), shape)
+
+
+def sliced(node: Node, axis: int, first: Dim, last: Dim) -> Node:
+    """Return positions ``first`` to ``last - 1`` along an axis, which may be negative."""
+    place = axis % node.tensor.rank
+    start = tuple(first if number == place else 0 for number in range(node.tensor.rank))
+    stop = tuple(last if number == place else dim for number, dim in enumerate(node.shape))
+    return make("slice", node, where=node.where, start=start, stop=stop, step=(1,) * node.tensor.rank)
 
 
 def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:

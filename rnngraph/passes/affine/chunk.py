@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
+from ...ir.build import sliced
 from ...ir.graph import Graph, Node, make, remake, rewrite, topological
 from ...ir.node import inverse_order
 from ...ir.scan import Binding, Carry, ScanParts
@@ -22,7 +23,7 @@ from ...ir.types import Dim, product
 from ...support.records import dataclass
 from ..loops.lifting import Lifted, lift, over_time
 from ..loops.pieces import ScanPieces
-from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat, sliced
+from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat
 from .chunking import Chunking
 from .linear_forms import Linear, Probe
 from .recurrences import ChunkPlan, Recurrence, recurrences_of

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.build import zeros
+from ...ir.build import sliced, zeros
 from ...ir.graph import Node, make
 from ...ir.types import Dim, Shape
 from ...support.records import dataclass
@@ -327,14 +327,6 @@ def concat(parts: Sequence[Node], axis: int) -> Node:
     """Concatenate values along an axis, which may be negative. A single value is returned unchanged."""
     rank = parts[0].tensor.rank
     return parts[0] if len(parts) == 1 else make("concat", *parts, where=parts[0].where, axis=axis % rank)
-
-
-def sliced(node: Node, axis: int, first: Dim, last: Dim) -> Node:
-    """Return positions ``first`` to ``last - 1`` along an axis, which may be negative."""
-    place = axis % node.tensor.rank
-    start = tuple(first if number == place else 0 for number in range(node.tensor.rank))
-    stop = tuple(last if number == place else dim for number, dim in enumerate(node.shape))
-    return make("slice", node, where=node.where, start=start, stop=stop, step=(1,) * node.tensor.rank)
 
 
 def swapped(node: Node) -> Node:

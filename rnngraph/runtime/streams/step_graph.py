@@ -15,7 +15,8 @@ import numpy as np
 
 from ...declare.nest import flatten
 from ...ir.axes.by_size import axis_of_names, lengths_of, output_row_axes, rows_of_feeds, time_sizes
-from ...ir.graph import Graph, Node, make, with_sizes
+from ...ir.build import sliced
+from ...ir.graph import Graph, make, with_sizes
 from ...ir.numbers.narrow import bfloat16_of_bits
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.axes.separate_axes import separate_steps
@@ -237,7 +238,7 @@ class StepGraph:
             whole, axis = self.compiled, self.axes.outputs[name]
             assert axis is not None
             outputs = [
-                (other, _last_entry(node, axis)) if other == name else (other, node)
+                (other, sliced(node, axis, node.shape[axis] - 1, node.shape[axis])) if other == name else (other, node)
                 for other, node in whole.lowered.outputs
             ]
             graph = Graph.of(whole.lowered.name, tuple(outputs), whole.lowered.inputs, whole.lowered.comments)
@@ -401,12 +402,6 @@ def _with_separate_axes(
     if separated is not compiled.graph:
         compiled = CompiledGraph(separated, "inference", options, source.described)
     return compiled, names
-
-
-def _last_entry(node: Node, axis: int) -> Node:
-    """Return the last entry of a value along an axis, which remains with size 1."""
-    start = tuple(dim - 1 if place == axis else 0 for place, dim in enumerate(node.shape))
-    return make("slice", node, where=node.where, start=start, stop=node.shape, step=(1,) * node.tensor.rank)
 
 
 def _per_step_feeds(
