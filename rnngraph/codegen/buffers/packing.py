@@ -28,6 +28,8 @@ DOT_WIDTH = {"int8": 4, "bfloat16": 2}
 """By dtype: number of weights in a lane of 32 bits, which a dot product multiplies at once."""
 MAX_DOT_WIDTH = max(DOT_WIDTH.values())
 """Maximum number of narrow weights in a lane of 32 bits."""
+STREAMED_ROWS_OF_WORDS = 6
+"""Maximum rows of narrow numbers for which weights from memory are read as one stream."""
 FOUR_BITS = 8
 """Number of 4-bit weights in a lane. The lower bits of its bytes belong to one step, the upper bits to the next."""
 
@@ -167,6 +169,12 @@ class Panels:
         """True if a right operand is a matrix computed from parameters alone, which is packed before calls."""
         known = all(isinstance(dim, int) for dim in (view.offset, *view.shape))
         return known and view.buffer in self.parameters and len(view.shape) == 2
+
+    def streamed_rows(self, views: Sequence[View], dot_width: int) -> int:
+        """Return the maximum rows for which tiles read these right operands as one stream; 0 if caches may hold them."""
+        if not self.are_cold or not all(map(self.packs, views)):
+            return 0
+        return 1 if dot_width == 1 else STREAMED_ROWS_OF_WORDS
 
     def prepared(self, name: str, dtype: str, elements: Dim) -> Buffer:
         """Allocate a buffer that is computed from parameters whenever they change."""

@@ -35,7 +35,6 @@ TRANSPOSED_TOGETHER = 4  # steps of k in a block of float32 that a tile transpos
 LARGE = 16  # maximum number of sums of a tile whose loop may have one step of k per iteration
 OPEN_ROWS = 64  # assumed value of a symbolic number of rows
 OPEN_DEPTH = 256  # assumed value of a symbolic number of steps of k
-STREAMED_ROWS_OF_WORDS = 6  # maximum rows of narrow numbers for which weights from memory are one stream
 SIGNED_DOT_REGISTERS = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
 """Registers that a dot product of signed bytes needs for intermediate values, by the name of its instructions.
 
@@ -65,6 +64,7 @@ class ProductShape:
         accumulators: Partial sums of each result.
         groups: Group sizes, in vectors, of weights that are packed already. Tiles of one row prefer widths that are
             multiples of a group size.
+        streamed_rows: Maximum rows for which tiles have a single block, because weights come from memory.
     """
 
     gates: int
@@ -74,6 +74,7 @@ class ProductShape:
     parts: int = 1
     accumulators: int = 1
     groups: tuple[int, ...] = ()
+    streamed_rows: int = 0
 
     @property
     def row_count(self) -> int:
@@ -148,7 +149,14 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulato
 
 
 def tile_shape(target: Target, product: ProductShape) -> TileShape:
-    """Return the tile of the lowest estimated cost, or of a similar cost and less code."""
+    """Return the tile of the lowest estimated cost, or of a similar cost and less code.
+
+    For few rows of weights from memory, it has a single block. Several blocks at once are as many streams, and prefetchers
+    of processors follow a single stream best: on Zen 4, products of one row take 0.65 to 0.87 of the time. With more
+    rows, tiles of several blocks load activations less often, which counts more.
+    """
+    if product.row_count <= product.streamed_rows:
+        return _tile(target, product, product.row_count, 1)
     return cheapest(target, product)[0]
 
 
@@ -183,24 +191,6 @@ def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileSh
     if rows * accumulators + TRANSPOSED_TOGETHER + 2 > target.registers:
         return None
     return TileShape(rows, 1, unroll(target, rows, 1, accumulators))
-
-
-def streaming_tile(target: Target, product: ProductShape, in_words: bool) -> TileShape | None:
-    """Return a tile of all rows and a single block, for weights that come from memory; None for too many rows.
-
-    Blocks are packed one after another, so that several at once are as many streams. Prefetchers of processors follow
-    a single stream best: on Zen 4, products of one row take 0.65 to 0.87 of the time. With more rows, tiles of several
-    blocks load activations less often, which counts more.
-
-    Args:
-        target: The processor.
-        product: Shape of the product.
-        in_words: Both operands are narrow, so that a step multiplies words of several numbers.
-    """
-    maximum = STREAMED_ROWS_OF_WORDS if in_words else 1
-    if not isinstance(product.rows, int) or product.rows > maximum:
-        return None
-    return _tile(target, product, product.rows, 1)
 
 
 def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:

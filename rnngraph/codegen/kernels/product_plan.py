@@ -23,7 +23,6 @@ from ..cost_model.register_tiles import (
     accumulators,
     cycles_of_row,
     for_signed_bytes,
-    streaming_tile,
     sum_block,
     tile_shape,
     transposing_tile,
@@ -139,26 +138,22 @@ def plan_products(
         blocks = -(-blocks // region.workers.parts)
     if partition.axis is not None and partition.axis == axis and isinstance(rows, int):
         rows = -(-rows // region.workers.parts)
-    depths = [dim for item in contractions if isinstance(dim := item.lefts[0].shape[-1], int)]
-    depth = -(-(sum(depths) or OPEN_DEPTH) // max(map(dot_width_of, products)))
+    dot_width = max(map(dot_width_of, products))
     split = max(_sums_per_result(region.target, node) for node in products)
-    target = region.target
+    target, rights = region.target, [region.memory.views[node.operands[1]] for node in products]
     if any(node.operands[0].dtype == "int8" and not node.get("zero") for node in products):
         target = for_signed_bytes(target)
-
     product = ProductShape(
         _gates(contractions, products),
         blocks,
         rows,
-        depth,
+        _steps_of_k(contractions, dot_width),
         parts=max(len(item.lefts) for item in contractions),
         accumulators=split,
-        groups=region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
+        groups=region.memory.panels.groups(rights),
+        streamed_rows=region.memory.panels.streamed_rows(rights, dot_width),
     )
     tile, by_matrix = tile_shape(target, product), any(map(is_batched_product, products))
-    panels, views = region.memory.panels, region.memory.views
-    if panels.are_cold and all(panels.packs(views[node.operands[1]]) for node in products):
-        tile = streaming_tile(target, product, max(map(dot_width_of, products)) > 1) or tile
     is_whole = partition.axis is None and not has_ended_rows and not by_matrix
     merges = is_whole and _merges_steps(region, kernel, axis, product)
     tile = tile_shape(target, replace(product, rows=OPEN_ROWS)) if merges else tile
@@ -189,6 +184,11 @@ def plan_products(
     if not by_matrix and not any(item.in_scratch for item in contractions):
         outside = _outside(region, kernel, products, axis, tile.blocks * lanes)
     return ProductPlan(contractions, tile, group, axis, masked, by_matrix, overlaps, outside, merges)
+
+
+def _steps_of_k(contractions: Sequence[Contraction], dot_width: int) -> int:
+    depths = [dim for item in contractions if isinstance(dim := item.lefts[0].shape[-1], int)]
+    return -(-(sum(depths) or OPEN_DEPTH) // dot_width)
 
 
 def _merges_steps(region: Region, kernel: Kernel, axis: int | None, product: ProductShape) -> bool:
