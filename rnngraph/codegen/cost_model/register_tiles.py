@@ -151,9 +151,9 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulato
 def tile_shape(target: Target, product: ProductShape) -> TileShape:
     """Return the tile of the lowest estimated cost, or of a similar cost and less code.
 
-    For few rows of weights from memory, it has a single block. Several blocks at once are as many streams, and prefetchers
-    of processors follow a single stream best: on Zen 4, products of one row take 0.65 to 0.87 of the time. With more
-    rows, tiles of several blocks load activations less often, which counts more.
+    For few rows of weights from memory, it has a single block. Several blocks at once are as many streams, and a
+    processor's prefetchers follow a single stream best: on Zen 4, products of one row take 0.65 to 0.87 of the time.
+    With more rows, tiles of several blocks load activations less often, which counts more.
     """
     if product.row_count <= product.streamed_rows:
         return _tile(target, product, product.row_count, 1)
