@@ -17,9 +17,9 @@ from ..passes.simplify import Simplify
 from ..runtime.native.optimized_graph import OptimizedGraph
 from ..runtime.native.size_bounds import Bounds, UpperBound, bounds_of
 from ..support.errors import ShapeError, Where
+from .c_array_names import symbols_of_names
 from .c_interface.nets import ExportedSequence, SizeArgument
 from .c_interface.ports import Port
-from .c_names import symbols_of_names
 from .native_code import Arrays, Calls, ExportSource, entry_of, whole_sequence
 
 BATCH, STEPS = "batch", "steps"

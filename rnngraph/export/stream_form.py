@@ -18,10 +18,10 @@ from ..passes.chunks.chunk_states import STEPS as STEPS_SO_FAR
 from ..passes.lowering.lowered import NUMBER, kept_label
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..support.errors import GraphError, ShapeError, Where
+from .c_array_names import symbols_of_names
 from .c_interface.llvm_text import ROWS, STEPS
 from .c_interface.nets import ExportedStream, RowBatch
 from .c_interface.ports import ExportedEntry, Port
-from .c_names import symbols_of_names
 from .native_code import Arrays, Calls, ExportSource, entry_of, results_of, whole_sequence
 
 

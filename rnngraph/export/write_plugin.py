@@ -8,7 +8,7 @@ from pathlib import Path
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from ..support.errors import ArgumentError, Where
-from .c_names import C_WORDS
+from .c_array_names import C_WORDS
 from .native_code import ExportSource
 from .package.plugin_files import PLATFORMS, cpp_class, platform_header, plugin_cmake
 from .write_net import Export, ExportOptions, export

@@ -16,7 +16,7 @@ from ..runtime.calls.nested_feeds import names_under
 from ..runtime.graph_source import TAPS_MOVED
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.optimized_graph import Changes
-from ..runtime.native.recomputation import AUTO, RecomputeOption
+from ..runtime.native.recompute_option import AUTO, RecomputeOption
 from ..support.allocation import zeros
 from ..support.bounded_cache import BoundedCache
 from ..support.errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, warn

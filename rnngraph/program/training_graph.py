@@ -24,7 +24,7 @@ from ..runtime.calls.prepared_call import SEED
 from ..runtime.calls.results import Result, ResultT, ResultWriter
 from ..runtime.graph_source import TAPS_TRAINING
 from ..runtime.native.compiled_graph import CompiledGraph
-from ..runtime.native.recomputation import AUTO, RecomputeOption, checked_recompute
+from ..runtime.native.recompute_option import AUTO, RecomputeOption, checked_recompute
 from ..support.api_guard import api, no_more
 from ..support.arguments import seed_number, whole_number
 from ..support.errors import ArgumentError, GraphError, NameLookupError, Where, user_line

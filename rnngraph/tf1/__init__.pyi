@@ -4,7 +4,7 @@ from rnngraph.tf1.core.scopes import AUTO_REUSE as AUTO_REUSE
 from rnngraph.tf1.train.gradients import AggregationMethod as AggregationMethod
 from rnngraph.tf1.ops.checks import assert_that as Assert
 from rnngraph.tf1.core.session import ConfigProto as ConfigProto
-from rnngraph.tf1.core.names import DType as DType
+from rnngraph.tf1.core.dtypes import DType as DType
 from rnngraph.tf1.core.shapes import dimension as Dimension
 from rnngraph.tf1.summary.messages import Event as Event
 from rnngraph.tf1.datasets.queues import FIFOQueue as FIFOQueue
@@ -46,7 +46,7 @@ from rnngraph.tf1.ops.numbers import arg_min as arg_min
 from rnngraph.tf1.ops.functions import argmax as argmax
 from rnngraph.tf1.ops.numbers import argmin as argmin
 from rnngraph.tf1.ops.selection import argsort as argsort
-from rnngraph.tf1.core.names import as_dtype as as_dtype
+from rnngraph.tf1.core.dtypes import as_dtype as as_dtype
 from rnngraph.tf1.ops.functions import asin as asin
 from rnngraph.tf1.ops.functions import asinh as asinh
 from rnngraph.tf1.ops.checks import assert_equal as assert_equal
@@ -71,7 +71,7 @@ from rnngraph.tf1.ops.functions import atan as atan
 from rnngraph.tf1.ops.functions import atan2 as atan2
 from rnngraph.tf1.ops.functions import atanh as atanh
 from rnngraph.tf1.ops.functions import matmul as batch_matmul
-from rnngraph.tf1.core.names import bool_ as bool
+from rnngraph.tf1.core.dtypes import bool_ as bool
 from rnngraph.tf1.ops.selection import boolean_mask as boolean_mask
 from rnngraph.tf1.ops.shapes import broadcast_to as broadcast_to
 from rnngraph.tf1.flow.branches import case as case
@@ -122,8 +122,8 @@ from rnngraph.tf1.ops.functions import expm1 as expm1
 from rnngraph.tf1.ops.numbers import eye as eye
 from rnngraph.tf1.ops.functions import fill as fill
 from rnngraph.tf1 import flags as flags
-from rnngraph.tf1.core.names import float32 as float32
-from rnngraph.tf1.core.names import float64 as float64
+from rnngraph.tf1.core.dtypes import float32 as float32
+from rnngraph.tf1.core.dtypes import float64 as float64
 from rnngraph.tf1.ops.numbers import floor as floor
 from rnngraph.tf1.ops.numbers import floordiv as floordiv
 from rnngraph.tf1.ops.numbers import floormod as floormod
@@ -156,10 +156,10 @@ from rnngraph.tf1.core.variables import global_variables_initializer as initiali
 from rnngraph.tf1.core.variables import local_variables_initializer as initialize_local_variables
 from rnngraph.tf1.core.variables import variables_initializer as initialize_variables
 from rnngraph.tf1 import initializers as initializers
-from rnngraph.tf1.core.names import int16 as int16
-from rnngraph.tf1.core.names import int32 as int32
-from rnngraph.tf1.core.names import int64 as int64
-from rnngraph.tf1.core.names import int8 as int8
+from rnngraph.tf1.core.dtypes import int16 as int16
+from rnngraph.tf1.core.dtypes import int32 as int32
+from rnngraph.tf1.core.dtypes import int64 as int64
+from rnngraph.tf1.core.dtypes import int8 as int8
 from rnngraph.tf1.ops.selection import invert_permutation as invert_permutation
 from rnngraph.tf1 import io as io
 from rnngraph.tf1.ops.numbers import is_finite as is_finite
@@ -205,7 +205,7 @@ from rnngraph.tf1.core.scopes import name_scope as name_scope
 from rnngraph.tf1.ops.shapes import negative as neg
 from rnngraph.tf1.ops.shapes import negative as negative
 from rnngraph.tf1 import nest as nest
-from rnngraph.tf1.core.names import newaxis as newaxis
+from rnngraph.tf1.core.dtypes import newaxis as newaxis
 from rnngraph.tf1 import nn as nn
 from rnngraph.tf1.core.operations import no_op as no_op
 from rnngraph.tf1.ops.regularizers import no_regularizer as no_regularizer
@@ -290,7 +290,7 @@ from rnngraph.tf1.ops.functions import squeeze as squeeze
 from rnngraph.tf1.ops.functions import stack as stack
 from rnngraph.tf1.ops.shapes import stop_gradient as stop_gradient
 from rnngraph.tf1.ops.arithmetic import strided_slice as strided_slice
-from rnngraph.tf1.core.names import string as string
+from rnngraph.tf1.core.dtypes import string as string
 from rnngraph.tf1.ops.functions import subtract as sub
 from rnngraph.tf1.ops.functions import subtract as subtract
 from rnngraph.tf1 import summary as summary
@@ -315,8 +315,8 @@ from rnngraph.tf1.ops.initializers import truncated_normal_initializer as trunca
 from rnngraph.tf1.ops.numbers import truncatediv as truncatediv
 from rnngraph.tf1.ops.numbers import truncatemod as truncatemod
 from rnngraph.tf1.core.operations import tuple_of as tuple
-from rnngraph.tf1.core.names import uint16 as uint16
-from rnngraph.tf1.core.names import uint8 as uint8
+from rnngraph.tf1.core.dtypes import uint16 as uint16
+from rnngraph.tf1.core.dtypes import uint8 as uint8
 from rnngraph.tf1.ops.initializers import uniform_unit_scaling_initializer as uniform_unit_scaling_initializer
 from rnngraph.tf1.ops.functions import unstack as unpack
 from rnngraph.tf1.ops.selection import unsorted_segment_sum as unsorted_segment_sum

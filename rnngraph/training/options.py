@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..program.program import Program
-from ..runtime.native.recomputation import checked_recompute
+from ..runtime.native.recompute_option import checked_recompute
 from ..support.arguments import flag, positive_or_none, whole_number
 from ..support.errors import DtypeError, GraphError, Where, shown
 from .optimization.optimizers import Adam, Optimizer, check_methods

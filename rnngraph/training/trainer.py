@@ -16,7 +16,7 @@ from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..runtime.calls.results import Result
-from ..runtime.native.recomputation import AUTO, RecomputeOption
+from ..runtime.native.recompute_option import AUTO, RecomputeOption
 from ..runtime.native.stages import stage_text
 from ..storage.checkpoint_file import packed, unpacked
 from ..support.api_guard import api, no_more

@@ -1,7 +1,7 @@
 """Rolls up unrolled loops: a driver replaces the repeated steps that tracers and exporters leave in a ``Script``.
 
-``scripts`` has ``rolled_up``, the entry point. ``loops`` finds loops, ``loop`` describes one loop, and ``lifting``
-replaces a loop. Recurrent cells become drivers. Steps that do not depend on the previous iteration become calls on
+``scripts`` has ``rolled_up``, the entry point. ``loop_search`` finds loops, ``loop`` describes a loop, and ``lifting``
+replaces it. Recurrent cells become drivers. Steps that do not depend on the previous iteration become calls on
 whole sequences, if ``elementwise`` lists their functions. ``own_cells`` makes a cell of the remaining steps. ``parts``
 reshapes and compares values.
 """

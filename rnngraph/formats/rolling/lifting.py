@@ -21,7 +21,7 @@ from ..script import Script
 from ..steps import Step, Value
 from .elementwise import ELEMENTWISE, ELEMENTWISE_BINARY
 from .loop import Carried, Entries, Inner, Loop, Operand, Place, Shared, operands_of, replaced
-from .loops import sized
+from .loop_search import sized
 from .own_cells import Core
 from .parts import ALL, NotRolledError, batch_axis, part_of, rows_first, same_entries, shaped_rows
 

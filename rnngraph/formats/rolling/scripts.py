@@ -15,7 +15,7 @@ from ..script import Script
 from ..steps import Index, Step, Value
 from .lifting import Rolling
 from .loop import code_of, operands_of, replaced
-from .loops import Readers, fixed_steps, indexed_states, loops_in, outside_of_loops, without_entries
+from .loop_search import Readers, fixed_steps, indexed_states, loops_in, outside_of_loops, without_entries
 from .parts import part_of
 
 MAX_REPEATED = 60_000

@@ -1,8 +1,9 @@
 """reduced_weights: multiply float32 activations by weights of 16, 8 or 4 bits.
 
 A weight is any value computed from parameters and constants alone. Each product is rewritten as casts, scales and
-products of narrow numbers (``narrow_products``), which later passes treat like any other nodes. Nodes that depend on
-weights alone leave the loops, and are computed when parameters change.
+products of narrow numbers, which later passes treat like any other nodes: by ``narrow_products`` for bfloat16 and one
+scale per column, by ``block_products`` for blocks of 4 and 8 bits. Nodes that depend on weights alone leave the loops,
+and are computed when parameters change.
 
 Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits (to 8 unless they
 are ``split``). Other values keep their bits.

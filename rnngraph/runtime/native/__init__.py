@@ -5,7 +5,7 @@
 - ``notices``: listeners for compilation.
 - ``worker_pool``, ``adaptive_threads``: worker threads, and the policy for their use.
 - ``optimized_graph``: the graph after its passes, with the ``preconditions`` and ``size_bounds`` of calls.
-- ``recomputation``: the choice of rematerialisation in gradients.
+- ``recompute_option``: the choice of rematerialisation in gradients.
 - ``compiled_graph``: entries by sizes; ``entry``: one entry and its resources.
 - ``argument_block``, ``aligned_memory``: memory of a call.
 - ``stages``: the graph as text; ``perf``: symbols for Linux perf.

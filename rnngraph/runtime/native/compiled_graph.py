@@ -26,7 +26,7 @@ from .compile_options import CompileOptions
 from .entry import EntryKey, NativeEntry
 from .object_cache import key_of
 from .optimized_graph import MAX_OUTPUTS, NO_CHANGES, Changes, OptimizedGraph, ordered_sizes, tiled_sizes
-from .recomputation import AUTO, RecomputeOption, exceeds_share, steps_of
+from .recompute_option import AUTO, RecomputeOption, exceeds_share, steps_of
 
 if TYPE_CHECKING:
     from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry

@@ -16,8 +16,8 @@ from ...declare.state import named, public
 from ...declare.tensor import Tensor, build, constant
 from ...ir.types import Size, product
 from ...support.errors import CallError, DtypeError, ShapeError, shown, user_line
+from ..core.dtypes import dtype_name
 from ..core.graph import Graph, get_default_graph
-from ..core.names import dtype_name
 from ..core.operations import runs_after_dependencies
 from ..core.scopes import VariableScope, present_scope
 from ..core.sizes import anchored, known_size

@@ -12,7 +12,7 @@ from ...declare.tensor import Tensor, build
 from ...ir.types import product
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, ShapeError
-from ..core.names import dtype_name
+from ..core.dtypes import dtype_name
 from ..core.scopes import variable_scope
 from ..core.shapes import TensorShape
 from ..core.sizes import size_tensor

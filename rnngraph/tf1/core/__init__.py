@@ -9,7 +9,7 @@ Declarations:
 - ``operations`` are side effects of a run, and ``order`` has their control dependencies.
 - ``branch`` is a function of ``tf.cond`` while it is declared.
 - ``elementwise`` has functions with TensorFlow's NaN, signed zeros and gradients.
-- ``names`` has dtypes and rejects options, and ``errors`` the errors of a run.
+- ``dtypes`` has dtypes and rejects options, and ``errors`` the errors of a run.
 
 Runs:
 

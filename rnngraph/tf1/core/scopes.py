@@ -10,8 +10,8 @@ from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown, user_line
+from .dtypes import initializer_from
 from .graph import Graph, get_default_graph
-from .names import initializer_from
 
 AUTO_REUSE = "auto_reuse"
 

@@ -19,9 +19,9 @@ from ...declare.nest import map_leaves
 from ...declare.tensor import Tensor, build, constant, holds_tensors
 from ...ir.types import FLOATS, INTEGERS
 from ...support.api_guard import api, handed_on
+from .dtypes import DType
 from .elementwise import power, quotient
 from .graph import Graph, get_default_graph, present_session
-from .names import DType
 from .shapes import TensorShape
 from .sizes import anchored, apply_clamped_slices, apply_computed_slices, floor_quotient, slices_by_sizes
 

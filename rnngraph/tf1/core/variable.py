@@ -12,8 +12,8 @@ from ...declare.parameters import ParameterSpec, parameter_node
 from ...declare.tensor import Tensor, constant, declared
 from ...support.arguments import array_of
 from ...support.errors import DtypeError, ShapeError, shown
+from .dtypes import DType
 from .graph import Graph, get_default_graph, present_session
-from .names import DType
 from .operations import Operation
 from .shapes import TensorShape
 from .tensors import DTYPES, TfTensor, operation_of

@@ -16,8 +16,8 @@ from ...ir.types import FLOATS, TensorType
 from ...support.api_guard import api, taking
 from ...support.arguments import array_of, checked_name
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
+from .dtypes import dtype_name, initializer_from
 from .graph import GraphKeys, get_default_graph
-from .names import dtype_name, initializer_from
 from .operations import Group, Operation
 from .scopes import AUTO_REUSE, present_scope
 from .sizes import sizes_in

@@ -15,8 +15,8 @@ from ...declare.tensor import Tensor
 from ...ir.graph import Node
 from ...support.api_guard import api
 from ...support.errors import DtypeError, NotOfferedError, shown
+from ..core.dtypes import DType
 from ..core.graph import Graph, get_default_graph
-from ..core.names import DType
 from ..core.operations import Operation
 from ..core.session import Session
 from ..core.tensors import TfTensor, as_tensorflow

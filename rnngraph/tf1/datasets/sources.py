@@ -14,9 +14,9 @@ from ...declare.placeholders import fed
 from ...declare.tensor import Tensor
 from ...ir.graph import Node
 from ...support.errors import NotOfferedError, user_line
+from ..core.dtypes import DType, dtype_name
 from ..core.errors import OutOfRangeError
 from ..core.graph import get_default_graph
-from ..core.names import DType, dtype_name
 from ..core.shapes import TensorShape
 from ..core.tensors import DTYPES, as_tensorflow
 from ..table.missing import GUIDE

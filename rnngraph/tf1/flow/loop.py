@@ -17,8 +17,8 @@ from ...ir.types import Dim, TensorType, unify_declared
 from ...support.api_guard import taking
 from ...support.errors import DtypeError, GraphError, ShapeError, shown, user_line
 from ..core.branch import Branch
+from ..core.dtypes import dtype_name
 from ..core.graph import get_default_graph
-from ..core.names import dtype_name
 from ..core.operations import Operation
 from ..core.tensors import TfTensor
 from ..ops.functions import constant as tf_constant

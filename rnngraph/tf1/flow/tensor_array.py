@@ -13,7 +13,7 @@ from ...declare.tensor import Tensor, as_tensor, build, constant, holds_tensors
 from ...ir.types import Dim
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
-from ..core.names import dtype_name
+from ..core.dtypes import dtype_name
 from ..core.sizes import anchored, size_tensor, sizes_in
 from ..core.tensors import gives_tensors
 from ..ops.functions import constant as tf_constant

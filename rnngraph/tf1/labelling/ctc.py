@@ -14,7 +14,7 @@ from ...declare.seq2seq import ctc
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...ir.types import FLOATS, INTEGERS
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
-from ..core.names import refuse
+from ..core.dtypes import refuse
 from ..core.operations import operation
 from ..flow.loop import Loop
 from .sparse import MaskedSparse, Sparse, check_sparse

@@ -16,7 +16,7 @@ from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, ShapeError
-from ..core.names import refuse
+from ..core.dtypes import refuse
 from ..core.operations import operation
 from ..ops.losses import sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits
 from ..ops.random import drawn_together

@@ -19,9 +19,9 @@ from ...ir.types import INTEGERS
 from ...support.allocation import zeros
 from ...support.api_guard import api
 from ...support.errors import DtypeError, NotOfferedError, shown
+from ..core.dtypes import dtype_name
 from ..core.errors import InvalidArgumentError
 from ..core.graph import Derived, get_default_graph
-from ..core.names import dtype_name
 from ..core.operations import Operation
 from ..core.tensors import as_tensorflow, gives_tensors
 from ..ops.functions import constant

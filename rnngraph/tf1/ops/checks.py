@@ -14,8 +14,8 @@ from ...declare.tensor import Tensor, as_tensor, pair
 from ...ir.types import FLOATS, INTEGERS
 from ...support.api_guard import api
 from ...support.errors import DtypeError, ShapeError, shown, user_line
+from ..core.dtypes import dtype_name
 from ..core.errors import InvalidArgumentError
-from ..core.names import dtype_name
 from ..core.operations import Operation
 
 MAX_SHOWN = 3

@@ -18,7 +18,7 @@ from ...declare.tensor import constant as make_constant
 from ...ir.types import FLOATS, Size, product
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core import elementwise
-from ..core.names import cast_to, dtype_name, refuse
+from ..core.dtypes import cast_to, dtype_name, refuse
 from ..core.operations import operation
 from ..core.sizes import anchored, reshaped, sizes_in
 

@@ -18,7 +18,7 @@ from ...declare.initializers import Initializer, fans
 from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.errors import ArgumentError
-from ..core.names import dtype_name
+from ..core.dtypes import dtype_name
 from ..core.tensors import gives_tensors
 from .random import fixed_sizes, random_normal, random_uniform, started, truncated_normal
 

@@ -20,8 +20,8 @@ from ...support.arguments import entries
 from ...support.errors import DtypeError, NotOfferedError, ShapeError, shown
 from ..cells.subclassing import as_written, first_state, joined_inputs
 from ..cells.variables import bidirectional_scope, driver_scope
+from ..core.dtypes import dtype_name, string
 from ..core.graph import Computed, get_default_graph
-from ..core.names import dtype_name, string
 from ..core.operations import runs_after_dependencies
 from ..core.tensors import as_tensorflow
 from ..table.missing import GUIDE

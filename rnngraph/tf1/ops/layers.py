@@ -15,8 +15,8 @@ from ...declare.tensor import Tensor, as_tensor, constant
 from ...support.api_guard import api
 from ...support.arguments import flag
 from ...support.errors import ArgumentError, DtypeError, shown
+from ..core.dtypes import refuse
 from ..core.graph import get_default_graph
-from ..core.names import refuse
 from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
 from ..core.tensors import gives_tensors

@@ -11,8 +11,8 @@ from ...declare.tensor import Tensor, as_tensor
 from ...ir.types import FLOATS
 from ...support.arguments import check_positive, flag
 from ...support.errors import ArgumentError, ShapeError
+from ..core.dtypes import dtype_name, refuse
 from ..core.graph import GraphKeys
-from ..core.names import dtype_name, refuse
 from ..core.scopes import layer_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import get_variable

@@ -14,7 +14,7 @@ from ...declare.functions.elementary import logarithms, numbers, remainders
 from ...declare.tensor import Tensor, as_tensor, constant, holds_tensors, pair
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core import elementwise
-from ..core.names import dtype_name
+from ..core.dtypes import dtype_name
 from ..core.operations import operation
 from ..core.sizes import floor_quotient, sizes_in
 from ..train.gradients import clipped_by_value

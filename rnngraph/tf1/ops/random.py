@@ -23,8 +23,8 @@ from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...ir.types import FLOATS, INTEGERS, Dim
 from ...support.arguments import number, whole_number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
+from ..core.dtypes import dtype_name
 from ..core.graph import get_default_graph
-from ..core.names import dtype_name
 from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in
 from .functions import filled

@@ -17,7 +17,7 @@ from ...ir.types import product
 from ...support.api_guard import api
 from ...support.arguments import array_of
 from ...support.errors import ArgumentError, NotOfferedError, ShapeError, shown
-from ..core.names import dtype_name
+from ..core.dtypes import dtype_name
 from ..core.operations import operation
 from ..core.sizes import anchored, known_size, sizes_in
 from ..table.missing import GUIDE

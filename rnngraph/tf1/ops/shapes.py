@@ -14,7 +14,7 @@ from ...ir.types import FLOATS, Size, product
 from ...support.arguments import number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core import elementwise
-from ..core.names import dtype_name
+from ..core.dtypes import dtype_name
 from ..core.operations import operation
 from ..core.sizes import anchored, shape_tensor, size_tensor, sizes_in
 from .functions import constant

@@ -25,7 +25,7 @@ from ...formats.operators.windows import Window
 from ...ir.types import FLOATS, product
 from ...support.arguments import one_of, units
 from ...support.errors import DtypeError, ShapeError, shown, user_line
-from ..core.names import refuse
+from ..core.dtypes import refuse
 from ..core.operations import operation, runs_after_dependencies
 from ..core.scopes import layer_scope
 from .layers import PENALTY, own_layer, starts_of

@@ -11,7 +11,7 @@ from ...declare.functions import basic as functions
 from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
 from ...support.errors import ArgumentError, DtypeError, shown
-from ..core.names import dtype_name
+from ..core.dtypes import dtype_name
 from ..core.scopes import get_variable_scope, name_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import get_variable

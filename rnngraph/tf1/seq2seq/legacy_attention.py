@@ -12,7 +12,7 @@ from ...formats.operators.attention import additive_scores, attend
 from ...formats.operators.backend import TensorBackend
 from ...support.errors import ArgumentError, ShapeError
 from ..cells.subclassing import RNNCell
-from ..core.names import dtype_name
+from ..core.dtypes import dtype_name
 from ..core.scopes import get_variable_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import get_variable

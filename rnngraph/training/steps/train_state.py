@@ -11,7 +11,7 @@ import numpy as np
 
 from ...passes.train_step import NEW, NORM, NUMBER, SHARE, SLOT, SUM, updates_of
 from ...program.program import Program
-from ...runtime.native.recomputation import AUTO, RecomputeOption
+from ...runtime.native.recompute_option import AUTO, RecomputeOption
 from ...support.allocation import reserve, zeros
 from ...support.errors import Where
 from ...support.records import dataclass

@@ -16,8 +16,8 @@ from ....support.api_guard import taking
 from ....support.errors import ArgumentError, DtypeError
 from ...cells.calls import TfCell, within_step
 from ...cells.variables import checked_reuse, reusing
+from ...core.dtypes import dtype_name, refuse
 from ...core.graph import get_default_graph
-from ...core.names import dtype_name, refuse
 from ...core.scopes import present_scope
 from ...core.tensors import as_tensorflow
 from ...core.variables import array_initializer

@@ -11,8 +11,8 @@ from ....declare.tensor import Tensor
 from ....support.api_guard import api, taking
 from ....support.errors import DtypeError, NotOfferedError, ShapeError, shown
 from ...cells.calls import within_step
+from ...core.dtypes import dtype_name, refuse
 from ...core.graph import get_default_graph
-from ...core.names import dtype_name, refuse
 from ...core.scopes import layer_scope
 from ...core.tensors import as_tensorflow
 from ..regularizers import penalize_all
