@@ -410,7 +410,7 @@ def test_gradients_are_tensors() -> None:
     for wrong, message in (
         (lambda: optimizer.apply_gradients([(None, w)]), "all are None"),
         (lambda: optimizer.minimize(tf.reduce_sum(x)), "depends on no trainable variable"),
-        (lambda: optimizer.minimize(tf.reduce_sum(y), var_list=[x]), "var_list takes variables"),
+        (lambda: optimizer.minimize(tf.reduce_sum(y), var_list=[x]), "var_list needs variables"),
         (lambda: tf.train.Optimizer().minimize(tf.reduce_sum(y)), "rg.Optimizer"),
         (lambda: optimizer.minimize(tf.reduce_sum(y), global_step=3), "global_step must be a variable"),
         (lambda: tf.gradients(tf.cast(y, tf.int32), w), "float Tensors"),
@@ -543,7 +543,7 @@ def test_groups_names_and_collections() -> None:
         named = tf.identity(v * 1.0, name="named")
         assert sess.run("named:0") == sess.run(named) == 16.0
         assert named.op.name is not None
-    with pytest.raises(rg.DtypeError, match=r"tf\.group takes"):
+    with pytest.raises(rg.DtypeError, match=r"tf\.group needs"):
         tf.group(3)
 
 
