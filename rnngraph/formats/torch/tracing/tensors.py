@@ -140,7 +140,7 @@ Call = Callable[[str, Any, Arguments, Keywords], Any]
 
 @dataclass(frozen=True)
 class View:
-    """How a tensor is a view of another tensor.
+    """Relation of a view to the tensor that contains it.
 
     Attributes:
         whole: The other tensor.

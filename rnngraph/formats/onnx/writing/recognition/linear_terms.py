@@ -62,7 +62,7 @@ def linear_terms(recurrence: Recurrence) -> LinearTerms | None:
 
 
 def log_of(node: Node, outside: Mapping[Node, Node]) -> Node | None:
-    """Return the logarithm of an exponential, sigmoid, positive constant, or a product of these; else None.
+    """Return the logarithm of an exponential, a sigmoid, a positive constant, or their product; None for other nodes.
 
     Args:
         node: The value, in the body of a loop.
