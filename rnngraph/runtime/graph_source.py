@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from ..declare.description import Described, described
 from ..declare.nest import is_leaf, paths
 from ..declare.parameters import ParameterSpec
+from ..declare.running.log_scans import in_linear_space
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
 from ..ir.axes.by_size import lengths_of
@@ -118,7 +119,9 @@ class DeclaredSource:
             if node.dtype in NARROW:
                 at = f" {path}" if path else ""
                 raise DtypeError(f"output{at} is {node.dtype}, which only stores numbers; widen it with rg.cast")
-        self._all = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
+        outputs = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
+        self._all = in_linear_space(outputs)
+        self._named = self._all[: len(self._named)]
         self.lowered = lower(self._all, known)
         declared = {name: Tensor(node).shape for node, name in self.lowered.placeholders.items()}
         self.shapes = shapes_of(self.lowered.graph, declared)
