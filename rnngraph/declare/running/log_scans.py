@@ -222,7 +222,7 @@ def _op(op: str, where: Where | None, *operands: Node) -> Node:
 def _log_sigmoid_of(node: Node) -> Node | None:
     """Return x if ``node`` is log(sigmoid(x)): ``log_sigmoid(x)`` or ``-softplus(-x)``."""
     if node.op == "sub":
-        return _with_log_of_sum(*node.operands, "minimum")
+        return _with_log_of_sum(node, "minimum")
     x = _softplus_of(node.operands[0]) if node.op == "neg" else None
     if x is None:
         return None
@@ -231,11 +231,12 @@ def _log_sigmoid_of(node: Node) -> Node | None:
 
 def _softplus_of(node: Node) -> Node | None:
     """Return x if ``node`` is softplus(x)."""
-    return _with_log_of_sum(*node.operands, "maximum") if node.op == "add" else None
+    return _with_log_of_sum(node, "maximum") if node.op == "add" else None
 
 
-def _with_log_of_sum(extreme: Node, log_of_sum: Node, op: str) -> Node | None:
-    """Return x of ``op(0, x)`` and ``log1p(exp(minimum(x, -x)))``; None for other operands."""
+def _with_log_of_sum(node: Node, op: str) -> Node | None:
+    """Return x if the operands are ``op(0, x)`` and ``log1p(exp(minimum(x, -x)))``."""
+    extreme, log_of_sum = node.operands
     if extreme.op != op or not _is_number(extreme.operands[0], 0) or log_of_sum.op != "log1p":
         return None
     x, exponential = extreme.operands[1], log_of_sum.operands[0]
