@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from ..declare.description import Described, described
 from ..declare.nest import is_leaf, paths
 from ..declare.parameters import ParameterSpec
-from ..declare.running.log_scans import in_linear_space
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
 from ..ir.axes.by_size import lengths_of
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOATS, NARROW, TensorType, dim_text
 from ..passes.gradients.autodiff import PREFIX
+from ..passes.lowering.log_scans import in_linear_space
 from ..passes.lowering.lower import lower
 from ..passes.lowering.lowered import FED, INNER, SEED_INPUTS, TAP, Lowered
 from ..support.arguments import checked_name

@@ -274,3 +274,35 @@ def test_errors_name_the_mistake_and_the_line(call: Callable[[rg.Tensor], Any], 
     with pytest.raises(rg.RnnGraphError, match=message) as caught:
         call(rg.placeholder("x", shape=(None, None, 4)))
     assert "test_several_inputs.py" in str(caught.value)
+
+
+class Passing(rg.Cell):
+    """Cell whose outputs are its inputs, a nested tuple."""
+
+    def state(self) -> Any:
+        return {"h": 4}
+
+    def step(self, p: rg.Scope, x: Any, state: Any) -> tuple[Any, Any]:
+        a, (b, i) = x
+        return (a + state["h"], (b, i)), {"h": state["h"]}
+
+
+def test_variational_dropout_draws_one_mask_for_each_input() -> None:
+    a, b = rg.placeholder("a", (None, None, 4)), rg.placeholder("b", (None, None, 3, 4))
+    i = rg.placeholder("i", (None, None), "int64")
+    cell = rg.DropoutWrapper(Passing(), input_keep_prob=0.5, output_keep_prob=0.5, variational_recurrent=True)
+    (y, (z, n)), _ = rg.dynamic_rnn(cell, (a, (b, i)))
+    program = rg.compile({"y": y, "z": z, "n": n})
+    fed = {"a": np.ones((BATCH, STEPS, 4)), "b": np.ones((BATCH, STEPS, 3, 4)), "i": feeds()["id"]}
+    shapes = {name.rpartition("/")[2]: mask.shape for name, mask in program.training.dropout_masks(fed, seed=1).items()}
+    assert shapes == dict.fromkeys(("input", "output"), (BATCH, 4)) | dict.fromkeys(
+        ("input_1", "output_1"), (BATCH, 12)
+    )
+    drawn = program.training(fed, seed=1)
+    assert_array_equal(drawn["n"], fed["i"])
+    for array in (drawn["y"], drawn["z"]):
+        assert {*np.unique(array)} == {0, 4}
+        assert_array_equal(array, np.repeat(array[:, :1], STEPS, 1))
+        assert not np.array_equal(array[0], array[1])
+    late = program.training({name: array[1:, 3:] for name, array in fed.items()}, seed=1, first_row=1, first_step=3)
+    assert_array_equal(late["z"], drawn["z"][1:, 3:])

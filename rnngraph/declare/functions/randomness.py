@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ir.types import FLOATS
 from ...support.api_guard import api
-from ...support.arguments import number
+from ...support.arguments import number, seed_number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, user_line, warn
 from ..parameters import ScopeName
 from ..tensor import Tensor, build, constant, like
@@ -132,9 +132,7 @@ def salt_of(seed: Any) -> int:
     """Return the int for a user's ``seed`` that is hashed with the name of a random site; None is 0."""
     if seed is None:
         return 0
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise DtypeError(f"seed must be an int or None, not {seed!r}", user_line())
-    return int(seed)
+    return seed_number(seed)
 
 
 def is_certain(keep_prob: KeepProb) -> bool:

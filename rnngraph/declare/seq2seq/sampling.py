@@ -51,12 +51,13 @@ def sample(
     Args:
         logits: float [batch, classes] in a cell's step, [batch, time, …, classes] outside of cells, or [batch, classes]
             at the last step.
-        temperature: A float, or a float Tensor: a scalar, or [batch] for each row. 0 takes the largest logit.
+        temperature: A float, or a float Tensor: a scalar, or [batch] for each row. 0 takes the largest logit, and so do
+            a Tensor's negative values, which no call checks.
         top_k: Draw from this many classes with the largest logits, including ties with the smallest of them. An int, or
-            an int64 Tensor as for ``temperature``.
+            an int64 Tensor as for ``temperature``, whose values below 1 count as 1.
         top_p: Draw from the most probable classes whose probabilities reach this sum, in (0, 1]. A float, or a float
             Tensor as for ``temperature``; a value of 1 or more keeps all classes.
-        seed: Int that changes all draws.
+        seed: Int of 64 bits, negative or not, that changes all draws.
 
     Returns:
         int64 without the last axis. -1 where a logit is NaN, which a call reports after it ran, also if only the next
@@ -134,7 +135,7 @@ def _by_row(value: Tensor, logits: Tensor, what: str) -> Tensor:
     if value.rank > 1 or value.dtype not in (("int64",) if is_count else FLOATS):
         kind = "an int64" if is_count else "a float"
         raise DtypeError(f"{what} must be {kind} Tensor, a scalar or [batch], not {value!r}")
-    value = value if is_count else cast(value, logits.dtype)
+    value = maximum(value, 1) if is_count else cast(value, logits.dtype)
     return value[(slice(None), *[None] * (logits.rank - 1))] if value.rank else value
 
 

@@ -386,3 +386,53 @@ def test_tensors_of_another_kind_are_refused(argument: str) -> None:
     logits = rg.placeholder("logits", (None, None, 4))
     with pytest.raises(rg.DtypeError, match=rf"{argument} must be an? .* Tensor, a scalar or \[batch\], not"):
         rg.sample(logits, **{argument: rg.placeholder("x", (None, 4))})
+
+
+def test_values_of_tensors_are_clamped() -> None:
+    logits, count, warmth = (
+        rg.placeholder(name, shape) for name, shape in (("x", (None, None, 4)), ("k", (None,)), ("t", (None,)))
+    )
+    program = rg.compile(rg.sample(logits, temperature=warmth, top_k=rg.cast(count, "int64")))
+    x = np.random.default_rng(0).standard_normal((4, 30, 4)).astype("float32")
+    drawn = program.inference(x=x, k=[0, -3, 9, 4], t=[1, 1, -1, 0])
+    assert_array_equal(drawn, x.argmax(-1))
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**63) - 1])
+def test_seeds_have_64_bits(seed: int) -> None:
+    logits = rg.placeholder("logits", (None, None, 4))
+    with pytest.raises(rg.ArgumentError, match="does not fit 64 bits"):
+        rg.sample(logits, seed=seed)
+    with pytest.raises(rg.ArgumentError, match="does not fit 64 bits"):
+        rg.DropoutWrapper(rg.GRUCell(2), input_keep_prob=0.5, seed=seed)
+    rg.sample(logits, seed=seed - 1 if seed > 0 else seed + 1)
+
+
+class Speaker(rg.Cell):
+    """Cell that returns a token and the state from which it is drawn."""
+
+    def state(self) -> Any:
+        return {"h": 8}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[Any, Any]:
+        h = rg.tanh(x + state["h"] @ p.kernel("u", (8, 8)))
+        return {"token": rg.sample(4 * h @ p.kernel("out", (8, CLASSES)), top_k=5, seed=3), "h": h}, {"h": h}
+
+
+def test_a_decoder_draws_the_tokens_of_a_stream_that_is_fed_by_hand() -> None:
+    start, x = rg.placeholder("start", (None, 8)), rg.placeholder("x", (None, None, 8))
+    table = np.random.default_rng(1).standard_normal((CLASSES, 8)).astype("float32")
+    decoded, _, _ = rg.dynamic_decode(Speaker(), start, lambda y, _: rg.gather(rg.constant(table), y["token"]), 12)
+    decoder = rg.compile({"token": decoded["token"]}, seed=0)
+    driven, _ = rg.dynamic_rnn(Speaker(), x, scope="decoder")
+    driver = rg.compile({"token": driven["token"]}, seed=0)
+    first, numbers = fed()[:, 0].repeat(2, 1), [0, 5, 9]
+    whole = decoder.inference(start=first, number=numbers)["token"]
+    assert len({*map(tuple, whole)}) == BATCH
+    stream, pool = driver.inference.stream(batch=BATCH, number=numbers), driver.inference.streams(2)
+    handles, now = [pool.open(number=number) for number in numbers], first
+    for step in range(12):
+        assert_array_equal(pool.step_rows(handles, x=now)["token"], whole[:, step])
+        token = stream.step(x=now)["token"]
+        assert_array_equal(token, whole[:, step])
+        now = table[token]

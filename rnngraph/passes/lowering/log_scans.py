@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from ...declare.cell import Cell, Scope
+from ...declare.driver import Driver
+from ...declare.functions.cumulative import Running
+from ...declare.parameters import ScopeName
+from ...declare.running.drivers import run_steps
+from ...declare.tensor import Tensor
 from ...ir.graph import Node, make, remake, topological
 from ...ir.types import Shape, unify_declared
 from ...support.errors import Where, read_from
 from ...support.records import dataclass
-from ..cell import Cell, Scope
-from ..driver import Driver
-from ..functions.cumulative import Running
-from ..parameters import ScopeName
-from ..tensor import Tensor
-from .drivers import run_steps
 
 VIEWS = ("reshape", "transpose", "slice", "broadcast")
 """Ops whose result has entries of their operand only."""
