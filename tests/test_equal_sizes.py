@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -375,3 +379,38 @@ def test_each_call_checks_that_the_size_for_minus_one_is_an_integer() -> None:
         program.inference(x=np.ones((2, 5, 3), np.float32))
     with pytest.raises(rg.ShapeError, match="can't infer the size"):
         rg.reshape(rg.placeholder("z", (None, 4)), (-1, "B", 3))
+
+
+def pieces(size: int) -> rg.Program:
+    """Return a net over pieces of ``size`` steps."""
+    x = rg.placeholder("x", (None, None, 6))
+    h, _ = rg.dynamic_rnn(rg.GRUCell(5), rg.reshape(x, (None, -1, 6 * size)))
+    return rg.compile({"h": h, "joined": rg.reshape(rg.dense(h, 6 * size), (None, -1, 6)) + x}, seed=0)
+
+
+def test_pieces_of_time_compile_once_for_all_lengths() -> None:
+    program, draw = pieces(7), np.random.default_rng(0)
+    wide = rg.placeholder("x", (None, None, 42))
+    cut = rg.compile({"h": rg.dynamic_rnn(rg.GRUCell(5), wide)[0]}, seed=0)
+    for count in (3, 1, 8):
+        x = draw.standard_normal((2, 7 * count, 6), dtype=np.float32)
+        np.testing.assert_array_equal(program.inference(x=x)["h"], cut.inference(x=x.reshape(2, count, 42))["h"])
+    assert len(program.inference.compiled.native_entries()) == 1
+    with pytest.raises(rg.ShapeError, match="both must be equal"):
+        program.inference(x=np.zeros((2, 13, 6), np.float32))
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_pieces_of_time_are_exported_for_whole_sequences(tmp_path: Path) -> None:
+    program = pieces(50)
+    program.inference.export(tmp_path, "net", form="sequence")
+    subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+    done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "ok, largest difference 0"
+    sys.path.insert(0, str(tmp_path))
+    net = importlib.import_module("net").Model()
+    sys.path.remove(str(tmp_path))
+    x = np.random.default_rng(1).standard_normal((2, 150, 6), dtype=np.float32)
+    np.testing.assert_array_equal(net(x=x)["joined"], program.inference(x=x)["joined"])
+    with pytest.raises(ValueError, match="149"):
+        net(x=x[:, 1:])

@@ -61,7 +61,8 @@ def _sizes(form: SequenceForm, rows: int, others: int) -> dict[str, int]:
     """Return sizes that the graph accepts, without empty arrays if possible."""
     ports = (*form.exported.inputs, *form.exported.outputs)
     possible: list[dict[str, int]] = []
-    for steps in LENGTHS:
+    lengths = (*LENGTHS, 2 * form.unit)
+    for steps in lengths:
         usual = {BATCH: rows, STEPS: steps}
         sizes = {
             size.name: usual.get(size.name, others if steps == STEPS_TESTED else steps)
@@ -72,7 +73,7 @@ def _sizes(form: SequenceForm, rows: int, others: int) -> dict[str, int]:
         try:
             form.check(sizes)
         except ShapeError:
-            if steps == LENGTHS[-1] and not possible:
+            if steps == lengths[-1] and not possible:
                 raise
             continue
         if all(math.prod(_shape(port, sizes)) for port in ports):

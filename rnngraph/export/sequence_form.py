@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
 from ..ir.axes.by_size import rows_and_steps
+from ..ir.equal_sizes import multiples
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, product, size, substitute
 from ..passes.simplify import Simplify
@@ -36,13 +38,20 @@ class SequenceForm:
     """Exported net for whole sequences, and its graph.
 
     ``names`` are C names of symbolic sizes, by the graph's names. ``likely`` are assumed values of sizes that only a
-    call determines.
+    call determines. ``divided`` are sizes that must be multiples, as in ``n * (T // n)``.
     """
 
     exported: ExportedSequence
     about: OptimizedGraph
     names: Mapping[str, str]
     likely: Mapping[str, Dim]
+    divided: Mapping[str, Dim]
+
+    @property
+    def unit(self) -> int:
+        """Number whose multiples all divided sizes may be."""
+        terms = [term for dim in self.divided.values() if isinstance(dim, Size) for term in dim.terms]
+        return math.lcm(*(factor for _, factor in terms))
 
     @property
     def _outputs(self) -> tuple[str, ...]:
@@ -82,14 +91,14 @@ def sequence_form(
     about = OptimizedGraph(source.source.lowered.graph, "inference", replace(source.options, target=target))
     outputs = tuple(name for name, node in about.graph.outputs if name != "loss" or source.source.loss is None)
     graph = about.pruned(outputs)
-    likely = _likely(about, outputs)
+    likely, divided = _equal_sizes(about, outputs)
     rows, steps = (dim if dim is None else substitute(dim, likely) for dim in rows_and_steps(graph))
     if batch is not None and isinstance(rows, int) and rows != batch:
         raise ShapeError(f"the graph is declared for a batch of {rows}, not {batch}; give batch={rows}", where)
     fixed = {rows.symbol: batch} if batch is not None and isinstance(rows, Size) and rows.symbol else {}
     names = _names([name for name in graph.symbols if name not in likely], rows, steps)
-    plan_graph = with_sizes(about.optimized(outputs), {**likely, **fixed})
-    plan = planned(Simplify()(plan_graph) if likely else plan_graph, target, "sequence", 1)
+    plan_graph = with_sizes(about.optimized(outputs), {**likely, **divided, **fixed})
+    plan = planned(Simplify()(plan_graph) if likely or divided else plan_graph, target, "sequence", 1)
     in_c: dict[str, Dim] = {name: size(symbol) for name, symbol in names.items()}
     in_c |= {name: substitute(dim, in_c) for name, dim in likely.items()}
     fed = about.needed(outputs)
@@ -110,23 +119,26 @@ def sequence_form(
         entry=entry,
         slots={name: names[name] for name in plan.sizes},
         arena_bytes=substitute(plan.arena_bytes, in_c),
-        differences=_differences(about, outputs, in_c),
+        differences=_differences(about, outputs, divided, in_c),
         bounds=_bounds(graph, in_c),
     )
-    return SequenceForm(exported, about, names, likely)
+    return SequenceForm(exported, about, names, likely, divided)
 
 
-def _likely(about: OptimizedGraph, outputs: tuple[str, ...]) -> Mapping[str, Dim]:
-    """Return likely equalities of sizes, so that equal sizes have one formula."""
+def _equal_sizes(about: OptimizedGraph, outputs: tuple[str, ...]) -> tuple[Mapping[str, Dim], Mapping[str, Dim]]:
+    """Return likely equalities of sizes, so that equal sizes have one formula, and sizes that must be multiples."""
     equalities, likely = about.equalities(outputs)
-    for item in equalities:
-        if not item.holds(likely):
+    open_equalities = [item for item in equalities if not item.holds(likely)]
+    divided = multiples(open_equalities, {})
+    likely = {name: substitute(dim, divided) for name, dim in likely.items()}
+    for item in open_equalities:
+        if not item.holds({**likely, **divided}):
             raise ShapeError(
                 f"{dim_text(item.have)} must be equal to {dim_text(item.want)} (declared at {item.where}), which an "
                 "exported net can't check; give equal sizes one name, as in shape=('batch', 'steps', 3)",
                 item.where,
             )
-    return likely if equalities else {}
+    return likely if equalities else {}, divided
 
 
 def _names(open_sizes: list[str], rows: Dim | None, steps: Dim | None) -> dict[str, str]:
@@ -155,9 +167,13 @@ def _port(name: str, symbol: str, kind: TensorType, in_c: Mapping[str, Dim], def
     return Port(name, symbol, kind.dtype, shape, default if default is not None and default.shape == shape else None)
 
 
-def _differences(about: OptimizedGraph, outputs: tuple[str, ...], in_c: Mapping[str, Dim]) -> tuple[Dim, ...]:
-    """Return the differences of sizes that could be negative in a call."""
-    differences = (substitute(item.value, in_c) for item in about.preconditions(outputs) if item.kind == "size")
+def _differences(
+    about: OptimizedGraph, outputs: tuple[str, ...], divided: Mapping[str, Dim], in_c: Mapping[str, Dim]
+) -> tuple[Dim, ...]:
+    """Return the differences of sizes that could be negative in a call. ``divided`` sizes must be multiples."""
+    needs = [item.value for item in about.preconditions(outputs) if item.kind == "size"]
+    needs += [dim - size(name) for name, dim in divided.items()]
+    differences = [substitute(need, in_c) for need in needs]
     return tuple(
         dict.fromkeys(dim for dim in differences if isinstance(dim, Size) and any(n < 0 for _, n in dim.terms))
     )

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ..support.errors import Where
 from ..support.records import dataclass
 from .graph import Graph
+from .sizes.polynomial import Floor
 from .types import Dim, Size, dim_text, evaluate, product, size, substitute, symbols_of
 
 
@@ -68,6 +69,9 @@ def settled(
     }
     if all(item.holds(known | alike) for item in equalities):
         return known | alike
+    whole = known | multiples(equalities, sizes)
+    if all(item.holds(whole) for item in equalities):
+        return whole
     involved = {name for item in equalities if not item.holds(known) for name in item.symbols} & sizes.keys()
     for name in sorted(involved):  # the value of one symbol may suffice, such as of T if T must equal 2 * (T//2)
         if all(item.holds({**known, name: sizes[name]}) for item in equalities):
@@ -81,6 +85,23 @@ def settled(
                 f"be equal (declared at {item.where})"
             )
     return known
+
+
+def multiples(equalities: Sequence[Equality], sizes: Mapping[str, int]) -> dict[str, Dim]:
+    """Return ``n * (T // n)`` for each symbol T that an equality divides by n.
+
+    Args:
+        equalities: Equalities of the graph.
+        sizes: Known values of symbols, of which multiples of n are kept only.
+    """
+    sides = [side for item in equalities for side in (item.have, item.want) if isinstance(side, Size)]
+    factors = [factor for side in sides for names, _ in side.terms for factor in names]
+    divided = [factor for factor in factors if isinstance(factor, Floor) and factor.dim.symbol is not None]
+    return {
+        str(factor.dim): size(factor) * factor.by
+        for factor in divided
+        if sizes.get(str(factor.dim), 0) % factor.by == 0
+    }
 
 
 def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collection[str]) -> dict[str, Dim]:

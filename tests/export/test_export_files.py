@@ -281,12 +281,14 @@ def test_the_header_names_the_required_processor(tmp_path: Path) -> None:
     assert "x86-64-v3 or above, with avx2 fma" in needed_processor(target_of("x86-64-v3"))
 
 
-NODE = """\
+WEB_ASSEMBLY = """\
 const memory = { buffer: new ArrayBuffer(1 << 20), grow() {} };
 const code = { memory, __heap_base: { value: 1024 }, net_abi_version: () => 1, net_state_size: () => 64 };
 for (const name of ["init", "step", "process"]) code[`net_${name}`] = () => 0;
 WebAssembly.Instance = class { exports = code; };
-const { Net } = await import("./net.mjs");
+const { Net, description } = await import("./net.mjs");
+"""
+NAMES = """\
 const net = new Net(null), x = [1, 2, 3], said = [];
 const calls = [
   () => net.step({ x }), () => net.step({ X: x, x }), () => net.step({}), () => new Net(null, { start: { x } }),
@@ -296,16 +298,32 @@ for (const call of calls) {
 }
 console.log(JSON.stringify(said));
 """
+NUMBERS = """\
+const starts = [undefined, { start: { number: [3, 4] } }, { start: { number: [5n, 6n] } }];
+const [port] = description.initial_inputs;
+console.log(JSON.stringify(starts.map((start) => Array.from(new Net(null, start).view(port, 1), Number))));
+"""
+
+
+def in_node(program: rg.Program, script: str, folder: Path, **options: Any) -> Any:
+    """Return what a script prints as JSON, with the module of a net whose code does nothing."""
+    exported = program.inference.export(folder, "net", link=False, **options)
+    described = json.loads(exported.files["net.json"].read_text())
+    (folder / "net.mjs").write_text(javascript_module(SimpleNamespace(name="net", is_stream=True), described))  # type: ignore[arg-type]
+    (folder / "calls.mjs").write_text(WEB_ASSEMBLY + script)
+    return json.loads(run("node", "calls.mjs", folder=folder))
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
 def test_the_javascript_module_accepts_the_nets_inputs_only(tmp_path: Path) -> None:
-    exported = small().inference.export(tmp_path, "net", link=False)
-    described = json.loads(exported.files["net.json"].read_text())
-    (tmp_path / "net.mjs").write_text(javascript_module(SimpleNamespace(name="net", is_stream=True), described))  # type: ignore[arg-type]
-    (tmp_path / "calls.mjs").write_text(NODE)
-    said = json.loads(run("node", "calls.mjs", folder=tmp_path))
+    said = in_node(small(), NAMES, tmp_path)
     assert said == ["fine", "net has no input X; it takes x", "net needs x", "net has no input x; it takes nothing"]
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
+def test_the_javascript_module_takes_numbers_for_64_bits(tmp_path: Path) -> None:
+    program = rg.compile(rg.sample(rg.placeholder("x", (None, None, 3))))
+    assert in_node(program, NUMBERS, tmp_path, batch=2) == [[0, 0], [3, 4], [5, 6]]
 
 
 @pytest.mark.parametrize(
