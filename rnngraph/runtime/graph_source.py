@@ -11,10 +11,9 @@ from ..declare.parameters import ParameterSpec
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
 from ..ir.axes.by_size import lengths_of
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, topological
 from ..ir.types import FLOATS, NARROW, TensorType, dim_text
 from ..passes.gradients.autodiff import PREFIX
-from ..passes.lowering.log_scans import in_linear_space
 from ..passes.lowering.lower import lower
 from ..passes.lowering.lowered import FED, INNER, SEED_INPUTS, TAP, Lowered
 from ..support.arguments import checked_name
@@ -120,7 +119,7 @@ class DeclaredSource:
                 at = f" {path}" if path else ""
                 raise DtypeError(f"output{at} is {node.dtype}, which only stores numbers; widen it with rg.cast")
         outputs = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
-        self._all = in_linear_space(outputs)
+        self._all = _in_linear_space(outputs)
         self._named = self._all[: len(self._named)]
         self.lowered = lower(self._all, known)
         declared = {name: Tensor(node).shape for node, name in self.lowered.placeholders.items()}
@@ -166,6 +165,16 @@ class DeclaredSource:
 
     def described(self) -> Described:
         return described(self._all, self.lowered.layers.settled, self.lowered.slots)
+
+
+def _in_linear_space(outputs: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
+    """Replace scans of logarithms by linear recurrences."""
+    nodes = topological(node for _, node in outputs)
+    if not any(node.op == "driver" and type(node["driver"].cell).__name__ == "Running" for node in nodes):
+        return outputs
+    from ..passes.lowering.log_scans import in_linear_space  # imported late, because few nets accumulate logarithms
+
+    return in_linear_space(outputs)
 
 
 def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]:
