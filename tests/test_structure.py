@@ -216,6 +216,7 @@ LATE = {
     ("program.program", "program.saved.save_load"): "the parser, and what checks files: few load or save",
     ("program.program", "program.reports.sensitivity"): "few ask",
     ("program.program", "program.reports.summary"): "few print it",
+    ("runtime.graph_source", "passes.lowering.log_scans"): "few nets accumulate logarithms",
 }
 """Imports within functions, which keep rarely used modules out of the import time, with their reasons."""
 
