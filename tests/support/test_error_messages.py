@@ -159,11 +159,11 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "not text",
     ),
     "annotated": (lambda: rg.split(sequence(), None), TypeError, "parts must be"),
-    "ragged variable": (lambda: tf1.Variable(RAGGED), ValueError, "a variable begins as"),
+    "ragged variable": (lambda: tf1.Variable(RAGGED), ValueError, "a variable's initial value must be an array"),
     "ragged assignment": (lambda: tf1.Variable([1.0, 2.0]).assign(RAGGED), ValueError, "can't be set"),
     "ragged load": (lambda: tf1.Variable([1.0, 2.0]).load(RAGGED, tf1.Session()), ValueError, "can't be set"),
     "ragged operand": (lambda: tf1.placeholder(tf1.float32, [None, 2]) + RAGGED, ValueError, "not a constant"),
-    "ragged scores": (lambda: tf1.contrib.crf.viterbi_decode(RAGGED, RAGGED), ValueError, "takes arrays"),
+    "ragged scores": (lambda: tf1.contrib.crf.viterbi_decode(RAGGED, RAGGED), ValueError, "needs arrays"),
     "reuse": (lambda: tf1.variable_scope("a", reuse=np.ones(2)).__enter__(), TypeError, "reuse must be True, False or"),
     "axes": (lambda: rg.placeholder("x", (1,) * 33), ValueError, "33 axes, and a Tensor has 32 at most"),
     "axes of a parameter": (lambda: rg.parameter("w", (1,) * 33), ValueError, "33 axes, and a Tensor has 32 at most"),
@@ -247,7 +247,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "masked beginnings": (
         lambda: rg.compile(rg.parameter("w", (3, 3), lambda _, __: masked())),
         ValueError,
-        "of w gives hides entries",
+        "the initializer of w returns hides entries",
     ),
     "a masked parameter": (
         lambda: program().parameters.load({"dense/kernel": masked()}, strict=False),
@@ -261,7 +261,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "a Tensor that is fed": (lambda: program().inference(x=sequence()), TypeError, "feed x is <Tensor x"),
     "a mask of no axis": (lambda: tf1.boolean_mask(0, [True]), ValueError, "axis 0"),
-    "a ragged mask": (lambda: tf1.boolean_mask([1, 2], RAGGED), ValueError, "takes a mask of bools"),
+    "a ragged mask": (lambda: tf1.boolean_mask([1, 2], RAGGED), ValueError, "needs a mask of bools"),
     "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
 }
 
