@@ -187,7 +187,7 @@ if TYPE_CHECKING:
     )
     from .declare.functions.norms import matrix_norm, norm, vector_norm
     from .declare.functions.orders import argsort, median, nanquantile, quantile, sort, top_k
-    from .declare.functions.padding import pad
+    from .declare.functions.padding import pad, pad_to_multiple
     from .declare.functions.rounding import ceil, dequantize, floor, reduce_precision, round
     from .declare.functions.sequences import ensure_longest, ensure_size, gather_last, positions, reverse_sequence
     from .declare.functions.statistics import (
@@ -461,6 +461,7 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "pad_to_multiple",
     "parameter",
     "placeholder",
     "positions",

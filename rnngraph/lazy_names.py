@@ -68,7 +68,7 @@ NAMES_OF_MODULE = {
     ),
     "declare.functions.norms": ("matrix_norm", "norm", "vector_norm"),
     "declare.functions.orders": ("argsort", "median", "nanquantile", "quantile", "sort", "top_k"),
-    "declare.functions.padding": ("pad",),
+    "declare.functions.padding": ("pad", "pad_to_multiple"),
     "declare.functions.rounding": ("ceil", "dequantize", "floor", "reduce_precision", "round"),
     "declare.functions.sequences": ("ensure_longest", "ensure_size", "gather_last", "positions", "reverse_sequence"),
     "declare.functions.statistics": (

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ir.sizes.polynomial import Dim, ceil_divide, floor_divide
 from ...support.api_guard import api
-from ...support.arguments import one_of
+from ...support.arguments import one_of, whole_number
 from ...support.errors import ArgumentError, ShapeError, Where, shown, user_line, warn
 from ...support.records import dataclass
 from ..tensor import Tensor, as_tensor, build, like
@@ -47,6 +47,22 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
     for axis, (before, after) in enumerate(pairs):
         x = padded(x, axis, before, after, mode, value, line)
     return x
+
+
+@api
+def pad_to_multiple(x: Any, multiple: int, axis: int = 1, value: float = 0) -> Tensor:
+    """Pad the end of an axis, so that ``multiple`` divides its size. A divisible size is not padded.
+
+    Args:
+        x: Tensor.
+        multiple: Divisor of the new size.
+        axis: Axis, whose size may be symbolic.
+        value: Value of the padding.
+    """
+    x, line = as_tensor(x), user_line()
+    place, by = one_axis(x.rank, axis), whole_number(multiple, "multiple", 1)
+    size = x.type.shape[place]
+    return padded(x, place, 0, ceil_divide(size, by) * by - size, "constant", value, line)
 
 
 def _pairs(x: Tensor, paddings: Any, line: Where | None) -> list[tuple[int, int]]:

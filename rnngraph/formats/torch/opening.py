@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, islice, zip_longest
@@ -20,6 +22,8 @@ from .tracing.sizes import Sizes
 
 LONG_LOOP = 16
 """Sizes from this one on are tested with about 1.5 times the size, because longer unrolled loops are slow to read."""
+SMALL_FACTORS = 2 * 3 * 5 * 7
+"""Product of primes. Two sizes whose difference has none of these factors have different remainders by 2 to 10."""
 MAX_GROUPS = 16
 """Maximum number of groups of sizes that are tried as equal, because each needs runs of the module."""
 
@@ -118,7 +122,7 @@ class _Opening:
     def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
         settled = self._settled(known, {})
         rest = [name for name in self.examples if name not in settled.known]
-        others = {name: _other_value(self.examples[name]) + place for place, name in enumerate(rest)}
+        others = {name: _other_value(self.examples[name], place) for place, name in enumerate(rest)}
         # Use distinct values, so that the run fails or its script differs if two of the sizes must be equal.
         if rest and settled.sizes.allows(others) and self._holds(others, settled):
             return settled
@@ -206,9 +210,14 @@ class _Opening:
         return False
 
 
-def _other_value(count: int) -> int:
-    """Return another value to test a size with: more than twice the size, or about 1.5 times for long loops."""
-    return 2 * count + 3 if count < LONG_LOOP else count + count // 2 + 1
+def _other_value(count: int, place: int = 0) -> int:
+    """Return another value to test a size with: more than twice the size, or more than 1.5 times for long loops.
+
+    Its remainders by small numbers differ from those of the size. ``place`` numbers the values for equal sizes.
+    """
+    least = count + 3 if count < LONG_LOOP else count // 2 + 1
+    differences = (more for more in itertools.count(least) if math.gcd(more, SMALL_FACTORS) == 1)
+    return count + next(islice(differences, place, None))
 
 
 def _same_arrays(script: Script, other: Script) -> bool:

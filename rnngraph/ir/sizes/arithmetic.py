@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .polynomial import Dim, Floor, floor_divide, quotient, size, substitute, terms_of
+from .polynomial import Dim, Floor, ceil_divide, floor_divide, quotient, size, substitute, terms_of
 
 FAR = 1 << 53
 """Bound that no size reaches. Larger numbers, and the bound, count as infinite."""
@@ -101,9 +101,15 @@ def divide(left: Dim, right: Dim) -> Dim | None:
     if isinstance(right, int):
         if right == 0:
             raise ZeroDivisionError
-        return floor_divide(left, right) if right > 0 else floor_divide(-1 * left, -right)
+        return _divide_by_number(left, right) if right > 0 else _divide_by_number(-1 * left, -right)
     for times in range(-MAX_TIMES, MAX_TIMES):
         rest = left - times * right
         if compare(operator.ge, rest, 0) and compare(operator.lt, rest, right):
             return times
     return None
+
+
+def _divide_by_number(dim: Dim, by: int) -> Dim:
+    """Return ``dim // by`` for positive ``by``. Negative sizes are ``-ceil(size / by)``: -T//4 is -((T+3)//4)."""
+    is_negative = all(factor < 0 for _, factor in terms_of(dim))
+    return -1 * ceil_divide(-1 * dim, by) if is_negative else floor_divide(dim, by)

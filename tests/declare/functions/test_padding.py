@@ -1,4 +1,4 @@
-"""``pad`` equals ``numpy.pad``."""
+"""``pad`` equals ``numpy.pad``, and ``pad_to_multiple`` pads ends."""
 
 from typing import Any
 
@@ -43,6 +43,29 @@ def test_numbers_around_and_axes_by_number() -> None:
     np.testing.assert_array_equal(result["last"], np.pad(a, ((1, 1), (1, 2)), constant_values=-np.inf))
     np.testing.assert_array_equal(result["ids"], np.pad(b, ((0, 0), (0, 3)), constant_values=7))
     np.testing.assert_array_equal(result["truths"], np.pad(b > 2, (0, 1), constant_values=True))
+
+
+def test_padding_to_multiples() -> None:
+    x = rg.placeholder("x", (None, None, 3))
+    y = rg.pad_to_multiple(x, 4)
+    outputs = {"time": y, "units": rg.pad_to_multiple(x, 2, -1, value=7.0), "none": rg.pad_to_multiple(x, 1)}
+    blocks, _ = rg.dynamic_rnn(rg.GRUCell(2), rg.reshape(y, (None, -1, 12)))
+    program = rg.compile({**outputs, "blocks": blocks}, loss=rg.reduce_sum(rg.square(y - 1)), seed=0)
+    for steps in (1, 3, 4, 5, 8):
+        array = np.random.default_rng(steps).normal(size=(2, steps, 3)).astype(np.float32)
+        result = program.inference(x=array)
+        wanted = np.pad(array, ((0, 0), (0, -steps % 4), (0, 0)))
+        np.testing.assert_array_equal(result["time"], wanted)
+        np.testing.assert_array_equal(result["units"], np.pad(array, ((0, 0), (0, 0), (0, 1)), constant_values=7))
+        np.testing.assert_array_equal(result["none"], array)
+        value, gradients = program.training.gradients(x=array, wrt=["x"])
+        np.testing.assert_allclose(value, ((wanted - 1) ** 2).sum(), rtol=1e-5)
+        np.testing.assert_allclose(gradients["x"], 2 * (array - 1), rtol=1e-6)
+    only = rg.compile(blocks, seed=0).inference
+    whole, stream = only(x=array), only.stream(batch=2)
+    np.testing.assert_array_equal(stream.process(x=array), whole)
+    with pytest.raises(rg.ArgumentError, match="multiple"):
+        rg.pad_to_multiple(x, 0)
 
 
 @pytest.mark.parametrize(

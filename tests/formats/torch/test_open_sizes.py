@@ -62,6 +62,39 @@ def test_parts_of_an_open_axis(name: str) -> None:
     assert open_time(check_meaning(module(function, *layers), *calls()))
 
 
+def filled_blocks(m: Any, x: Any) -> Any:
+    x = F.pad(x, (0, 0, 0, -x.size(1) % 4))
+    return m[0](x.reshape(x.size(0), -1, 4, 4).sum(2))[0]
+
+
+def filled_by_ceil(m: Any, x: Any) -> Any:
+    more = math.ceil(x.size(1) / 4) * 4 - x.size(1)
+    return m[0](F.pad(x, (0, 0, 0, more), value=1.5))[0][:, : x.size(1)]
+
+
+def filled_past_a_multiple(m: Any, x: Any) -> Any:
+    return m[0](F.pad(x.transpose(1, 2), (0, 4 - x.size(1) % 4)).transpose(1, 2))[0]
+
+
+@pytest.mark.parametrize("steps", [5, 6, 8])
+@pytest.mark.parametrize("function", [filled_blocks, filled_by_ceil, filled_past_a_multiple])
+def test_padding_to_a_multiple_is_open_for_all_remainders(function: Callable[..., Any], steps: int) -> None:
+    """The tested sizes have other remainders than the example's, so that no remainder is taken for a constant."""
+    torch.manual_seed(0)
+    x = [(normal(2, count, 4),) for count in (steps, 1, 2, 3, 4, 9, 13)]
+    net = check_meaning(module(function, nn.GRU(4, 3, batch_first=True)), *x)
+    assert open_time(net)
+    assert "rg.pad_to_multiple" in net.script()
+
+
+def test_a_net_of_padded_blocks_streams() -> None:
+    net = rg.read_torch(module(filled_blocks, nn.GRU(4, 3, batch_first=True)), (normal(2, 5, 4),))
+    inference, x = net.program().inference, normal(2, 8, 4).numpy()
+    stream = inference.stream(batch=2)
+    assert (stream.rate, stream.delay) == (4, 0)
+    np.testing.assert_array_equal(stream.process(x)["y"], inference(x)["y"])
+
+
 def test_a_call_checks_that_an_axis_can_be_halved() -> None:
     net = rg.read_torch(module(halves, nn.GRU(8, 3, batch_first=True)), calls()[0])
     with pytest.raises(rg.ShapeError, match="must be equal"):

@@ -9,10 +9,12 @@ from typing import Any, NoReturn
 from ....declare.functions import basic
 from ....declare.functions.arrays import moves
 from ....declare.functions.padding import pad as padded
+from ....declare.functions.padding import pad_to_multiple
+from ....ir.sizes.polynomial import ceil_divide, floors_of
 from ....ir.types import Dim, Size, product
 from ...steps import Value
 from ..tracing.kinds import Axes, Extents, Number, Operand, Operands, Result
-from ..tracing.numbers import dim_of
+from ..tracing.numbers import dim_of, fixed
 from ..tracing.registry import UnreadableError, reads
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -161,7 +163,7 @@ def _tensor_split(
     size = tracer.sizes.fix(shape_of(x)[axis])
     if isinstance(sections, int):
         return _pieces(tracer, x, axis, [size // sections + (place < size % sections) for place in range(sections)])
-    places = [0, *(min(size, max(0, int(place) + (size if place < 0 else 0))) for place in sections), size]
+    places = [0, *(min(size, max(0, fixed(place) + (size if place < 0 else 0))) for place in sections), size]
     return _pieces(tracer, x, axis, [max(0, later - place) for place, later in pairwise(places)])
 
 
@@ -181,7 +183,7 @@ def _split(
     size = shape_of(x)[axis]
     if not isinstance(split_size, int):
         return _pieces(tracer, x, axis, [dim_of(entry) for entry in split_size])
-    count = int(split_size)
+    count = fixed(split_size)
     if isinstance(size, Size):
         return _pieces(tracer, x, axis, [1] * len(tracer.expected)) if count == 1 else _fixed(tracer, size)
     return _pieces(tracer, x, axis, [min(count, size - start) for start in range(0, size, count)])
@@ -198,7 +200,7 @@ def _chunk(tracer: Tracer, x: Operand, chunks: int, dim: int = 0) -> Result:
     if isinstance(size, Size) and len(tracer.expected) == tracer.sizes.value(size):
         return _pieces(tracer, x, axis, [1] * len(tracer.expected))
     size = tracer.sizes.fix(size)
-    each = -(-size // int(chunks))
+    each = -(-size // fixed(chunks))
     return _pieces(tracer, x, axis, [min(each, size - start) for start in range(0, size, each)])
 
 
@@ -227,15 +229,16 @@ def _roll(tracer: Tracer, x: Operand, shifts: Extents, dims: Axes = None) -> Res
             x = _roll(tracer, x, shift, dim)
         return x
     axis = [] if dims is None else [axis_of(len(shape_of(x)), dims if isinstance(dims, int) else dims[0])]
-    if int(shifts) == 0 or tracer.is_number(x):
-        return x
-    return tracer.call(moves.roll, tracer.value(x), int(shifts), *axis)
+    shift = fixed(shifts)
+    return x if shift == 0 or tracer.is_number(x) else tracer.call(moves.roll, tracer.value(x), shift, *axis)
 
 
 @reads("pad")
 def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant", value: Number | None = None) -> Result:
     rank = len(shape_of(x))
-    pairs = [(int(pad[at]), int(pad[at + 1])) for at in range(0, len(pad), 2)]
+    if mode == "constant":
+        x, pad = _padded_to_multiples(tracer, x, pad, value or 0)
+    pairs = [(fixed(pad[at]), fixed(pad[at + 1])) for at in range(0, len(pad), 2)]
     modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
     if mode == "circular":
         return pad_circular(tracer, x, {rank - 1 - at: pair for at, pair in enumerate(pairs)})
@@ -256,6 +259,28 @@ def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant",
         shape = tuple(size + sum(padding.get(axis, (0, 0))) for axis, size in enumerate(cut.shape))
         return Filled(cut.number, shape, cut.dtype)
     return tracer.call(padded, tracer.value(cut), dict(sorted(padding.items())), **options)
+
+
+def _padded_to_multiples(tracer: Tracer, x: Operand, pad: Sequence[int], value: Number) -> tuple[Operand, list[int]]:
+    """Pad the ends of axes to sizes that a number divides. Return (padded value, other counts of ``pad``)."""
+    others = list(pad)
+    for at in range(1, len(others), 2):
+        count, axis = dim_of(others[at]), len(shape_of(x)) - 1 - at // 2
+        if isinstance(count, Size) and (found := _multiple_of(shape_of(x)[axis], count)) is not None:
+            ahead, by = found
+            options = {"value": value} if value else {}
+            whole = tracer.call(padded, tracer.value(x), {axis: (0, ahead)}, **options) if ahead else tracer.value(x)
+            x, others[at] = tracer.call(pad_to_multiple, whole, by, axis, **options), 0
+    return x, others
+
+
+def _multiple_of(size: Dim, count: Size) -> tuple[int, int] | None:
+    """Return (n, m) if ``count`` entries after an axis give the next multiple of m from ``size + n`` on; else None."""
+    for floor in floors_of(count):
+        for ahead in range(floor.by):
+            if ceil_divide(size + ahead, floor.by) * floor.by == size + count:
+                return ahead, floor.by
+    return None
 
 
 def pad_circular(tracer: Tracer, x: Operand, padding: dict[int, tuple[int, int]]) -> Operand:

@@ -21,7 +21,7 @@ from ..composed.axes import interpolate_entries, nearest
 from ..tracing.calls import array_of
 from ..tracing.kinds import Argument, Extents, Function, Operand, Result
 from ..tracing.moved_axes import unviewed, viewed
-from ..tracing.numbers import Extent, dim_of
+from ..tracing.numbers import Extent, dim_of, fixed
 from ..tracing.registry import Handler, UnreadableError, reads, reads_module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, dtype_of, shape_of
@@ -95,14 +95,14 @@ def _interpolate(
     if mode == "nearest" and size is not None and len(shape_of(x)) == 3:
         return tracer.by_torch(nearest, x, size if isinstance(size, int) else size[0])
     is_known = mode in ("nearest", "nearest-exact", "linear") and not align_corners
-    if not is_known or size is not None or len(shape_of(x)) != 3 or factor != int(factor):
+    if not is_known or size is not None or len(shape_of(x)) != 3 or factor != fixed(factor):
         raise UnreadableError(
             f"mode={mode!r}, scale_factor={scale_factor}, size={size} of rank {len(shape_of(x))} is not supported; "
             "give [batch, width, time], a whole scale_factor, and mode='nearest' or 'linear'"
         )
     if mode == "linear":
-        return tracer.by_torch(interpolate_entries, x, int(factor))
-    return tracer.call(repeat, x, int(factor), 2) if factor > 1 else x
+        return tracer.by_torch(interpolate_entries, x, fixed(factor))
+    return tracer.call(repeat, x, fixed(factor), 2) if factor > 1 else x
 
 
 @reads("repeat_interleave")
@@ -123,7 +123,7 @@ def _adaptive(axes: int, is_max: bool) -> Handler:
         rank = len(shape_of(x))
         windows = output_size if isinstance(output_size, list | tuple) else [output_size] * axes
         requested = {rank - axes + place: count for place, count in enumerate(windows) if count is not None}
-        counts = {axis: int(count) for axis, count in requested.items() if dim_of(count) != shape_of(x)[axis]}
+        counts = {axis: fixed(count) for axis, count in requested.items() if dim_of(count) != shape_of(x)[axis]}
         for axis, count in counts.items():
             if count > 1:
                 tracer.sizes.fix(shape_of(x)[axis])
@@ -303,7 +303,7 @@ def _group_norm(
 ) -> Result:
     x = tracer.value(x)
     tracer.sizes.fix(shape_of(x)[1])
-    return _of_groups(tracer, x, int(num_groups), weight, bias, eps)
+    return _of_groups(tracer, x, fixed(num_groups), weight, bias, eps)
 
 
 def _of_groups(

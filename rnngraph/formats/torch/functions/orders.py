@@ -12,6 +12,7 @@ from ....declare.functions.sequences import positions
 from ....ir.types import INTEGERS
 from ...steps import Value
 from ..tracing.kinds import Argument, Function, Number, Operand, Result
+from ..tracing.numbers import fixed
 from ..tracing.registry import Handler, UnreadableError, reads
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
@@ -62,12 +63,14 @@ def _topk(tracer: Tracer, x: Operand, k: int, dim: int = -1, largest: bool = Tru
     axis = axis_of(rank, dim)
     options: dict[str, object] = {} if axis == rank - 1 else {"axis": axis}
     options |= {} if largest else {"largest": False}
-    return ValuesAndIndices(*tracer.call(orders.top_k, x, int(k), **options, hint=("values", "places")))
+    return ValuesAndIndices(*tracer.call(orders.top_k, x, fixed(k), **options, hint=("values", "places")))
 
 
 @reads("kthvalue")
 def _kthvalue(tracer: Tracer, x: Operand, k: int, dim: int = -1, keepdim: bool = False) -> Result:
-    return ValuesAndIndices(*(_entry(tracer, one, int(k) - 1, dim, keepdim) for one in ordered(tracer, x, dim, False)))
+    return ValuesAndIndices(
+        *(_entry(tracer, one, fixed(k) - 1, dim, keepdim) for one in ordered(tracer, x, dim, False))
+    )
 
 
 def _entry(tracer: Tracer, x: Value, place: int, dim: int, keepdim: bool) -> Value:
@@ -315,7 +318,9 @@ reads("index_fill")(_put_slices("set", negative=True))
 
 
 def _triangle(function: Function) -> Handler:
-    return lambda tracer, x, diagonal=0: tracer.call(function, tracer.value(x), *([int(diagonal)] if diagonal else []))
+    return lambda tracer, x, diagonal=0: tracer.call(
+        function, tracer.value(x), *([fixed(diagonal)] if diagonal else [])
+    )
 
 
 reads("tril")(_triangle(matrices.tril))
@@ -330,14 +335,14 @@ def _diagonal(tracer: Tracer, x: Operand, offset: int = 0, dim1: int = 0, dim2: 
         tracer.sizes.unify(rows, columns)
     else:  # The diagonal's length depends on which size is smaller, so both must be fixed.
         tracer.sizes.fix(rows), tracer.sizes.fix(columns)
-    return tracer.call(matrices.diagonal, x, int(offset), int(dim1), int(dim2))
+    return tracer.call(matrices.diagonal, x, fixed(offset), int(dim1), int(dim2))
 
 
 @reads("diag_embed")
 def _diag_embed(tracer: Tracer, x: Operand, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
     if (dim1, dim2) != (-2, -1):
         raise UnreadableError(f"axes {dim1} and {dim2} are not supported; use -2 and -1, and transpose the result")
-    return tracer.call(matrices.diag_embed, tracer.value(x), *([int(offset)] if offset else []))
+    return tracer.call(matrices.diag_embed, tracer.value(x), *([fixed(offset)] if offset else []))
 
 
 @reads("diag")

@@ -29,7 +29,7 @@ from ...operators.windows import Padding, Window
 from ...steps import Value
 from ..tracing.calls import array_of
 from ..tracing.kinds import Extents, Operand, Result
-from ..tracing.numbers import Extent
+from ..tracing.numbers import Extent, fixed
 from ..tracing.registry import Handler, UnreadableError, reads, reads_module
 from ..tracing.tracer import Tracer
 from ..tracing.values import shape_of
@@ -53,9 +53,9 @@ def _windows(
     """Return the windows along axes of these sizes."""
     count = len(sizes)
     pads = [padding] * count if isinstance(padding, str) else _per_axis(padding, count)
-    sides: list[Padding] = [side if isinstance(side, str) else (int(side), int(side)) for side in pads]
+    sides: list[Padding] = [side if isinstance(side, str) else (fixed(side), fixed(side)) for side in pads]
     axes = zip(sizes, kernel, _per_axis(stride, count), _per_axis(dilation, count), sides, strict=True)
-    return [Window.along(size, int(one), int(step), int(gap), side) for size, one, step, gap, side in axes]
+    return [Window.along(size, fixed(one), fixed(step), fixed(gap), side) for size, one, step, gap, side in axes]
 
 
 def _channels_last(b: TorchBackend, x: Operand, axes: int) -> tuple[Value, bool]:
@@ -237,7 +237,7 @@ def _transposed(
 ) -> Result:
     b, y, has_batch = _operands(tracer, x, weight, 0, groups)
     sizes = shape_of(y)[1:-1]
-    added = [int(more) for more in _per_axis(output_padding, len(sizes))]
+    added = [fixed(more) for more in _per_axis(output_padding, len(sizes))]
     windows = _windows(sizes, weight.shape[2:], stride, padding, dilation)
     ends = zip(windows, sizes, added, strict=True)
     counts = [window.transposed_count(size, more) for window, size, more in ends]

@@ -45,6 +45,15 @@ def dim_of(number: Dim) -> Dim:
     return number.dim if isinstance(number, Extent) else int(number)
 
 
+def fixed(number: float) -> int:
+    """Return a number of the module's code as an ``int``. Raises ``SizesChanged`` if it depends on symbolic sizes."""
+    if isinstance(number, Extent):
+        return number.sizes.fix(number.dim)
+    if isinstance(number, OpenFloat):
+        number.close()
+    return int(number)
+
+
 def computed(name: str, *operands: float) -> float:
     """Return the result of an operator or function on numbers, at least one of which depends on symbolic sizes."""
     numbers = [_plain(operand) for operand in operands]
