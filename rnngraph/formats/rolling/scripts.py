@@ -15,7 +15,15 @@ from ..script import Script
 from ..steps import Index, Step, Value
 from .lifting import Rolling
 from .loop import code_of, operands_of, replaced
-from .loop_search import Readers, fixed_steps, indexed_states, loops_in, outside_of_loops, without_entries
+from .loop_search import (
+    MIN_ITERATIONS,
+    Readers,
+    fixed_steps,
+    indexed_states,
+    loops_in,
+    outside_of_loops,
+    without_entries,
+)
 from .parts import part_of
 
 MAX_REPEATED = 60_000
@@ -91,24 +99,52 @@ def _without_repeats(script: Script) -> Script:
 
 
 def _with_plain_entries(script: Script) -> Script:
-    """Return a script with ``x[:, 3][:, :, None]``, an entry and then a new axis, in place of ``x[:, 3, :, None]``."""
-    if not any(isinstance(step.key, Index) and _adds_axes(step.key.index) for step in script.steps):
+    """Return a script in which an index of a loop's step takes its entry alone, and then does the rest.
+
+    ``x[:, 3, :, None]`` becomes ``x[:, 3][:, :, None]``, and ``x[3, :, 1]`` becomes ``x[3][:, 1]``.
+    """
+    varying = _varying_axes(script.steps)
+    if not any(step in varying or _adds_axes(step) for step in script.steps):
         return script
 
     def indexed(new: Script, step: Step, operands: Sequence[Value]) -> Value | None:
-        if not isinstance(step.key, Index) or not _adds_axes(step.key.index):
+        if step not in varying and not _adds_axes(step):
             return None
         index = step.key.index
         with read_from(step.where):
+            if step in varying:
+                axis = varying[step]
+                entry = new.item(operands[0], *(slice(None),) * axis, index[axis])
+                return new.item(entry, *index[:axis], *index[axis + 1 :])
             entry = new.item(operands[0], *(item for item in index if item is not None))
             return new.item(entry, *(None if item is None else slice(None) for item in index if type(item) is not int))
 
     return rebuilt(script, {}, indexed)
 
 
-def _adds_axes(index: Sequence[Any]) -> bool:
+def _varying_axes(steps: Sequence[Step]) -> dict[Step, int]:
+    """Return the axis along which a loop advances, for steps that take one entry of each of several axes."""
+    families: dict[Hashable, list[Step]] = {}
+    for step in steps:
+        kinds = [*map(type, step.key.index)] if isinstance(step.key, Index) else []
+        if kinds.count(int) > 1 and {*kinds} <= {int, slice}:
+            source = step.operands[0]
+            pattern = tuple(int if type(entry) is int else repr(entry) for entry in step.key.index)
+            families.setdefault((id(source.step), source.path, pattern), []).append(step)
+    varying: dict[Step, int] = {}
+    for family in families.values():
+        indices = (map(repr, step.key.index) for step in family)
+        columns = [set(column) for column in zip(*indices, strict=True)]
+        axis = max(range(len(columns)), key=lambda place: len(columns[place]))
+        if len(columns[axis]) >= MIN_ITERATIONS:
+            varying |= dict.fromkeys(family, axis)
+    return varying
+
+
+def _adds_axes(step: Step) -> bool:
     """True for an index that takes an entry of an axis, slices, and adds axes."""
-    return {type(None), int} <= {*map(type, index)} <= {type(None), int, slice}
+    kinds = {*map(type, step.key.index)} if isinstance(step.key, Index) else set()
+    return {type(None), int} <= kinds <= {type(None), int, slice}
 
 
 def rebuilt(

@@ -48,7 +48,13 @@ class Settled:
 
 
 class Runs(Protocol):
-    """Interface of the object that runs a module."""
+    """Interface of the object that runs a module.
+
+    Attributes:
+        has_unlike_steps: True once a run left a loop unrolled, because its steps differ.
+    """
+
+    has_unlike_steps: bool
 
     def run_until_stable(
         self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
@@ -120,7 +126,7 @@ class _Opening:
     cache: dict[frozenset[tuple[str, Dim]], Settled] = field(default_factory=dict)
 
     def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
-        settled = self._settled(known, {})
+        settled = self._first_settled(known, request)
         rest = [name for name in self.examples if name not in settled.known]
         others = {name: _other_value(self.examples[name], place) for place, name in enumerate(rest)}
         # Use distinct values, so that the run fails or its script differs if two of the sizes must be equal.
@@ -130,6 +136,25 @@ class _Opening:
             if name not in settled.known:
                 settled = self._most_symbolic(name, settled)
         return settled
+
+    def _first_settled(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
+        """Return the result with all sizes symbolic. If a loop can't be rolled up then, fix one axis.
+
+        A driver carries no state of symbolic width, such as attention weights over the steps of another input.
+        """
+        try:
+            return self._settled(known, {})
+        except RnnGraphError as error:
+            if not self.runs.has_unlike_steps or len(self.tensors) == 1:
+                raise
+            for name in self.examples:
+                if name.endswith("_0") or name in known or name in request.names:
+                    continue
+                try:
+                    return self._settled({**known, name: self.examples[name]}, {name: error.where})
+                except RnnGraphError:
+                    continue
+            raise
 
     def _settled(self, known: Mapping[str, Dim], lines: Mapping[str, Where | None]) -> Settled:
         key = frozenset(known.items())
@@ -147,12 +172,13 @@ class _Opening:
             if count == self.examples[name] != 1 and other not in known and other != name
         ]
         groups = (group for count in range(len(others) + 1) for group in combinations(others, count))
-        # A driver along this axis needs a fixed width, so try to fix the last axes.
-        widths: dict[str, Dim] = {
-            other: self.examples[other] for other in self._last_axes() if other not in known and other != name
-        }
+        # A driver along this axis needs a fixed width, so try to fix the last axes, then all axes after this one.
+        widths: list[dict[str, Dim]] = [
+            {other: self.examples[other] for other in axes if other not in known and other != name}
+            for axes in (self._last_axes(), self._axes_after(name))
+        ]
         equal: list[dict[str, Dim]] = [{other: size(name) for other in group} for group in islice(groups, MAX_GROUPS)]
-        for more in (*equal, widths):
+        for more in (*equal, *widths):
             try:
                 settled = self._settled(known | more, before.lines | dict.fromkeys(more, reason))
             except RnnGraphError as error:
@@ -168,6 +194,11 @@ class _Opening:
     def _last_axes(self) -> list[str]:
         """Return the names of the last axes' sizes, of inputs that may be sequences."""
         return [f"{name}_{tensor.dim() - 1}" for name, tensor in self.tensors.items() if tensor.dim() > 2]
+
+    def _axes_after(self, name: str) -> list[str]:
+        """Return the sizes of an input's axes after an axis, such as the height and width of pictures after time."""
+        own, _, axis = name.rpartition("_")
+        return [f"{own}_{later}" for later in range(int(axis) + 1, self.tensors[own].dim())]
 
     def _is_open(self, name: str, settled: Settled) -> bool:
         """True if the script is the same with other values of the size.

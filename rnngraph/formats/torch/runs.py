@@ -124,6 +124,8 @@ class Reader:
         """Distinct warnings of all runs, in order."""
         self.limits: dict[str, Limits] = {}
         """Limits of symbolic sizes that calls of the program check, by the size's name."""
+        self.has_unlike_steps = False
+        """True once a run left a loop unrolled, because its steps differ."""
         self.cut_axes = CutAxes()
         self.cuts: list[Cut] = []
         """Time axes that torch cuts to the longest row, in the last run."""
@@ -298,6 +300,7 @@ class Reader:
             script = rebuilt(script)
         left = steps_left(script)
         if left:
+            self.has_unlike_steps = True
             raise not_readable(
                 self.what(),
                 [

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .polynomial import Dim, Floor, ceil_divide, floor_divide, quotient, size, substitute, terms_of
+from .polynomial import Dim, Floor, Size, ceil_divide, floor_divide, quotient, size, substitute, terms_of
 
 FAR = 1 << 53
 """Bound that no size reaches. Larger numbers, and the bound, count as infinite."""
@@ -110,6 +110,14 @@ def divide(left: Dim, right: Dim) -> Dim | None:
 
 
 def _divide_by_number(dim: Dim, by: int) -> Dim:
-    """Return ``dim // by`` for positive ``by``. Negative sizes are ``-ceil(size / by)``: -T//4 is -((T+3)//4)."""
-    is_negative = all(factor < 0 for _, factor in terms_of(dim))
-    return -1 * ceil_divide(-1 * dim, by) if is_negative else floor_divide(dim, by)
+    """Return ``dim // by`` for positive ``by``.
+
+    Without multiples of ``by``, a negative size -n has the quotient ``-ceil(n / by)``: -T//4 is -((T+3)//4).
+    """
+    rest = dim
+    for names, factor in terms_of(dim):
+        if factor % by == 0:
+            rest = rest - Size(((names, factor),)) if names else rest - factor
+    whole = quotient(dim - rest, by) or 0
+    is_negative = all(factor < 0 for names, factor in terms_of(rest) if names)
+    return whole + (-1 * ceil_divide(-1 * rest, by) if is_negative else floor_divide(rest, by))

@@ -53,6 +53,7 @@ def test_questions_of_readers() -> None:
     assert divide(t, 2) == floor_divide(t, 2)
     assert divide(t, -1) == -1 * t
     assert divide(-1 * t, 4) == -1 * floor_divide(t + 3, 4)
+    assert divide(4 - t + 4 * floor_divide(t, 4), 4) == 1 + floor_divide(t, 4) - floor_divide(t + 3, 4)
     assert sign_of(size("T") - (1 << 60)) == -1
     with pytest.raises(ZeroDivisionError):
         divide(t, 0)

@@ -396,13 +396,13 @@ def _masked_fill(tracer: Tracer, x: Argument, mask: Argument, value: Argument) -
     "resolve_neg",
     "conj_physical",
 )
-def _converted(tracer: Tracer, x: Operand, *_: object, **__: object) -> Operand:
+def _converted(tracer: Tracer, x: Operand, *_: object, **__: object) -> Operand | str:
+    if isinstance(tracer.expected, str):  # x.type(), a name such as torch.FloatTensor
+        return tracer.expected.replace("meta.", "")
     dtype = DTYPES.get(tracer.expected.dtype)
     if dtype is None:
         raise UnreadableError(f"dtype {tracer.expected.dtype} is not supported; use float32")
-    if isinstance(x, torch.Tensor):
-        return tracer.value(x, dtype)
-    return x if dtype_of(x) == dtype else tracer.cast(x, dtype)
+    return tracer.value(x, dtype) if isinstance(x, torch.Tensor) else tracer.cast(x, dtype)
 
 
 @reads("detach", "data", ".data")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
+from ....ir.sizes.polynomial import ceil_divide
 from ....ir.types import Dim, Size
 from ...steps import Value
 from ..tracing.kinds import Number, Operand, Result
@@ -125,6 +126,8 @@ def _arange(
             ahead = tracer.value(Positions(count, 0, 1, "int64"))
             return tracer.cast(tracer.script.operation("-", number_of(tracer, first, "int64"), ahead), kind)
         return Positions(count, first, -1, kind)
+    if isinstance(first, int) and not isinstance(step, Extent) and step > 0:
+        return Positions(ceil_divide(last - first, step), first, step, kind)
     if step != 1 or not isinstance(first, int):
         count = len(range(int(start), int(end), step))
         for bound in (first, last):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,10 +71,33 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
         # Axes of unrolled steps are written as -1, because rolling up the loop changes their sizes.
         entries = entries_of(shape, dims, tracer.sizes.selected)
     except UnreadableError as error:  # A later layer may fix one of the sizes.
+        if not tracer.undecided and (moved := _around_an_axis(tracer, tracer.value(x), dims)) is not None:
+            return moved
         if not tracer.undecided:
             tracer.problem(f"a reshape: {error}")
         return of_shape(tracer, tracer.value(x), dims)
     return tracer.call(basic.reshape, tracer.value(x), entries)
+
+
+def _around_an_axis(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Operand | None:
+    """Return a reshape of x with an unchanged axis moved to the front; None if there is no such axis.
+
+    ``rg.reshape`` writes an unchanged axis at the same place as None, and one other computed size as -1.
+    """
+    shape = shape_of(x)
+    for axis, place in itertools.product(range(len(shape)), range(len(dims))):
+        is_unchanged = shape[axis] == dims[place] and product(shape[:axis]) == product(dims[:place])
+        if not is_unchanged or isinstance(dims[place], int):
+            continue
+        order = [axis, *(other for other in range(len(shape)) if other != axis)]
+        wanted = [dims[place], *dims[:place], *dims[place + 1 :]]
+        try:
+            entries = entries_of([shape[other] for other in order], wanted, tracer.sizes.selected)
+        except UnreadableError:
+            continue
+        moved = tracer.call(basic.reshape, tracer.value(permuted(tracer, x, order)), entries)
+        return permuted(tracer, moved, [*range(1, place + 1), 0, *range(place + 1, len(dims))])
+    return None
 
 
 def _with_counts(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) -> list[Dim]:
@@ -118,14 +142,15 @@ def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
 def _divide_shapes(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
     """Return prod(shape) / prod(others); None if the division needs fixed sizes.
 
-    If the divisor equals the example's value of a symbolic size, the module hard-codes this size, so it is fixed.
+    If the divisor equals the example's value of adjacent sizes, the module hard-codes these sizes, so they are fixed.
     """
     left, divisors = uncommon(shape, others)
     divisor = product(divisors)
     if isinstance(divisor, int) and quotient(product(left), divisor) is None:
-        for dim in left:
-            if isinstance(dim, Size) and tracer.sizes.value(dim) == divisor:
-                tracer.sizes.fix(dim)
+        for first, last in itertools.combinations(range(len(left) + 1), 2):
+            if tracer.sizes.value(product(left[first:last])) == divisor:
+                for dim in left[first:last]:
+                    tracer.sizes.fix(dim)
     return whole_quotient(product(left), divisor)
 
 

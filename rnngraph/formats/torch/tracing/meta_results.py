@@ -37,6 +37,10 @@ def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
             return item.as_subclass(torch.Tensor)
         if isinstance(item, torch.Tensor):
             return item.detach().to("meta")
+        if isinstance(item, str) and item.endswith("Tensor"):  # a type, such as torch.FloatTensor
+            item = getattr(torch, item.rpartition(".")[2], item)
+        if isinstance(item, type(torch.FloatTensor)):
+            return item.dtype
         return torch.device("meta") if isinstance(item, torch.device) or item in ("cpu", "cuda") else item
 
     args, kwargs = mapped(args, on_meta), mapped(kwargs, on_meta)

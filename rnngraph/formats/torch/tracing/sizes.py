@@ -6,12 +6,16 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NoReturn
 
 from ....ir.sizes.arithmetic import Arithmetic, Relation
 from ....ir.types import Dim, Size, evaluate, size, substitute, symbols_of
 from ....support.errors import Where
 from .calls import user_line_of_module
+
+MIN_COUNTED = 3
+"""Minimum number of comparisons of a counter with a size."""
 
 
 class SizesChanged(BaseException):
@@ -25,6 +29,11 @@ class Limits:
     low: int = 1
     high: int | None = None
     where: Where | None = None
+
+    def narrowed(self, low: int, high: int | None, where: Where | None) -> Limits:
+        """Return the range of these limits and others, which the code sets at a line."""
+        highs = [number for number in (high, self.high) if number is not None]
+        return Limits(max(low, self.low), min(highs, default=None), self.where or where)
 
     def allow(self, count: int) -> bool:
         return self.low <= count and (self.high is None or count <= self.high)
@@ -61,6 +70,10 @@ class Sizes:
         self.lines: dict[str, Where | None] = dict(lines or {})
         self.unequal: dict[str, dict[int, Where | None]] = {}
         self.limits: dict[str, Limits] = {}
+        self._limits_at: dict[tuple[Where | None, str], Limits] = {}
+        """Limits by the line of the comparisons, and by the size."""
+        self._compared: dict[tuple[Where | None, Relation], list[tuple[Dim, bool]]] = {}
+        """Differences that each line compared with 0, and the results, since the last counter that reached a size."""
         self.place = place
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
@@ -182,8 +195,9 @@ class Sizes:
         """Return the result of a comparison of sizes on which the module's code depends.
 
         If the code tests whether a size equals a number, and the example's size does not, the size is assumed never to
-        equal the number. If the code compares a size with a number by ``<`` or ``>``, the result limits the size. All
-        other comparisons fix their sizes, and raise ``SizesChanged``.
+        equal the number. If the code compares a size with a number by ``<`` or ``>``, the result limits the size,
+        unless the number is a counter that reaches the size, as in ``while t < x.size(1)``. All other comparisons fix
+        their sizes, and raise ``SizesChanged``.
         """
         holds = relation(self.value(a), self.value(b))
         difference = a - b
@@ -197,18 +211,33 @@ class Sizes:
             self.unequal.setdefault(str(pair[0]), {}).setdefault(pair[1], self.place())
             return False
         limited = _limit_of_comparison(relation, difference, holds)
-        if limited is not None and self._limit(*limited):
-            return holds
+        if limited is not None:
+            compared = self._compared.setdefault((self.place(), relation), [])
+            compared.append((difference, holds))
+            if self._limit(*limited) or self._ends_counter(limited[0], compared):
+                return holds
         self.close(names)
 
     def _limit(self, name: str, low: int, high: int | None) -> bool:
-        """Limit a size to a range. Return False, without limiting it, if only the example's value would be left."""
-        before = self.limits.get(name, Limits())
-        highs = [number for number in (high, before.high) if number is not None]
-        limits = Limits(max(low, before.low), min(highs, default=None), before.where or self.place())
-        if limits.low == limits.high:
+        """Limit a size. Return False if only the example's value is left."""
+        where = self.place()
+        before = self._limits_at.get((where, name), Limits())
+        self._limits_at[where, name] = before.narrowed(low, high, where)
+        self.limits[name] = self.limits.get(name, Limits()).narrowed(low, high, where)
+        return self.limits[name].low != self.limits[name].high
+
+    def _ends_counter(self, name: str, compared: list[tuple[Dim, bool]]) -> bool:
+        """True if a line compared a counter with a size until the last result differed. Drop the limits of the line."""
+        differences = {after - before for (before, _), (after, _) in pairwise(compared)}
+        *earlier, last = (holds for _, holds in compared)
+        if len(compared) < MIN_COUNTED or len(differences) > 1 or {*earlier} != {not last}:
             return False
-        self.limits[name] = limits
+        compared.clear()
+        del self._limits_at[self.place(), name], self.limits[name]
+        for (_, other), limits in self._limits_at.items():
+            if other == name:
+                before = self.limits.get(name, Limits())
+                self.limits[name] = before.narrowed(limits.low, limits.high, limits.where)
         return True
 
 
