@@ -57,8 +57,7 @@ class _ChunkGraph:
         self.new: dict[Node, Node] = {}
         self.time_invariant: dict[tuple[Node, int], Node] = {}  # time-invariant values, by node and delay
         self.pasts: dict[Past, Node] = {}  # values of the chunk, each preceded by its past
-        # values with their past, in which mirrored or repeated entries precede the sequence
-        self.repeated: dict[tuple[Node, Repeat], Node] = {}
+        self.repeated: dict[tuple[Node, Repeat], Node] = {}  # pasts that mirror or repeat the first entries
         self.positions = RowPositions(rows, where)
         self.inputs: dict[Node, Node] = {}
         self.states = ChunkStates(rows, rests is not None)
@@ -130,7 +129,10 @@ class _ChunkGraph:
         return self._remade(node, line.delay_of(node))
 
     def _resume(self, node: Node) -> Node:
-        """Return an op on operands that begin with the past of a kept state, with the sizes of a chunk."""
+        """Return an op on operands that begin with past entries, with the sizes of a chunk."""
+        if (view := self.timeline.resumed_pads.get(node)) is not None:
+            (joined, kept), count = self._joined(view), self._count(self._growth(view.base), 0)
+            return self._cut(joined, view.base, kept - view.front, view.front + count)
         if self.timeline.has_time(node) and self._count(self._growth(node), 0) == 0:
             return self._empty(node)
         stream_rate = self.timeline.stream_rate

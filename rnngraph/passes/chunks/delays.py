@@ -16,7 +16,20 @@ from .stream_rate import Growth, StreamRate
 from .timeline import NO_FILL, Past, Repeat, Timeline, View, WindowSpec, is_running, time_axis
 
 
-def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
+def soonest_timeline(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
+    """Return the timeline with the smallest delay. Entries of padded sequences are computed again if that helps.
+
+    Windows over windows over padding are an example: their first entries are known before the first step.
+    """
+    timeline = timeline_of(graph, lengths, kept)
+    if timeline.delay:
+        other = timeline_of(graph, lengths, kept, resumes_pads=True)
+        if not other.refused and other.delay < timeline.delay:
+            return other
+    return timeline
+
+
+def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset(), resumes_pads: bool = False) -> Timeline:
     """Return the timeline of a graph.
 
     A value is delayed until its first reader needs it. An op then combines the same entries in a chunk as in the whole
@@ -26,9 +39,11 @@ def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -
         graph: The whole graph.
         lengths: Names of sizes that count steps.
         kept: Names of states: labels of inputs, and names of the outputs with their next values.
+        resumes_pads: True to compute values of padded sequences in each chunk for the past entries, too.
     """
     dims = [node.shape[axis] for node in graph.nodes if (axis := time_axis(node, lengths)) is not None]
-    walk = _Walk(Timeline(graph, StreamRate.of(lengths, dims), resumed=joined_to_kept(graph, lengths, kept)))
+    resumed = joined_to_kept(graph, lengths, kept)
+    walk = _Walk(Timeline(graph, StreamRate.of(lengths, dims), resumed=resumed), resumes_pads)
     walk.earliest()
     walk.latest()
     walk.pasts()
@@ -38,8 +53,8 @@ def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -
 class _Walk:
     """Traversals of a graph that fill in a timeline."""
 
-    def __init__(self, line: Timeline) -> None:
-        self.line, self.stream_rate = line, line.stream_rate
+    def __init__(self, line: Timeline, resumes_pads: bool) -> None:
+        self.line, self.stream_rate, self.resumes_pads = line, line.stream_rate, resumes_pads
         self.read: dict[Node, Sequence[Node]] = {}  # operands that a node reads entry by entry
         # by node that repeats first entries: the readers that use it as padding
         self.fronts: dict[Node, list[Node]] = {}
@@ -165,6 +180,7 @@ class _Walk:
         line.resumed.add(node)
         if line.has_time(node):
             line.delays[node] = 0
+            return f"{node.op} reads more entries than the past holds" if self._growth(node).constant < 0 else ""
         return ""
 
     def _scan(self, node: Node) -> str:
@@ -211,6 +227,11 @@ class _Walk:
         line.chunk_only.add(node)
         count = sum(item for item in counts_before if item is not None)
         view, fill = self._view(inner), fills.pop() if front else None
+        if self.resumes_pads and isinstance(fill, bytes) and count and self._can_resume(node, inner):
+            line.resumed.add(node)
+            line.resumed_pads[node] = View(inner, count, fill, -count)
+            line.delays[node] = 0
+            return ""
         if fill is None or count == 0:
             line.views[node] = view
             return ""
@@ -220,6 +241,11 @@ class _Walk:
         begins = {Repeat.MIRRORED: count + 1, Repeat.FIRST: 1}[fill] + view.delay if isinstance(fill, Repeat) else 0
         line.views[node] = View(view.base, view.front + count, fill, view.delay - count, begins)
         return ""
+
+    def _can_resume(self, node: Node, inner: Node) -> bool:
+        """True for a concatenation that ends with a sequence which is not late and has one entry for each step."""
+        is_plain = inner not in self.line.views and not self.line.delays.get(inner) and not self.line.holds_past(inner)
+        return node.operands[-1] is inner and is_plain and self._growth(inner).constant == 0
 
     def _padding_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | None:
         """Return what an operand before the sequence ``inner`` of a concat repeats; None if it is no padding.
@@ -348,6 +374,8 @@ class _Walk:
     def pasts(self) -> None:
         """Count the past entries to keep of each value."""
         line = self.line
+        for view in line.resumed_pads.values():
+            self._keep(view, view.front)
         for node in line.graph.nodes:
             for item in self.read.get(node, ()):
                 if line.delays[node] is not None and line.delays[item] is not None:

@@ -76,7 +76,9 @@ class Timeline:
         masked: Pasts whose entries before the first must be overwritten, because the source is delayed.
         fronts: Nodes that repeat first entries as padding in front of a sequence. Chunks do not compute them.
         ends: Slices of the last entries; for each the offset of its start from ``per_step`` times the number of steps.
-        resumed: Concatenations with the past of a kept state, and values computed from them as in the whole graph.
+        resumed: Concatenations with the past of a kept state or of a sequence, and values computed from them as in the
+            whole graph.
+        resumed_pads: Views of concatenations in ``resumed`` of padding and a sequence, whose past replaces the padding.
         delay: Delay of the outputs in steps of the stream.
         chunk_only: Nodes that chunks compute differently from the whole graph.
         joins: Reshapes that split each entry into several, with their number.
@@ -94,6 +96,7 @@ class Timeline:
     fronts: set[Node] = field(default_factory=set)
     ends: dict[Node, int] = field(default_factory=dict)
     resumed: set[Node] = field(default_factory=set)
+    resumed_pads: dict[Node, View] = field(default_factory=dict)
     delay: int = 0
     chunk_only: set[Node] = field(default_factory=set)
     joins: dict[Node, int] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from ...passes.axes.separate_axes import separate_steps
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
 from ...passes.chunks.chunk_states import STEPS
 from ...passes.chunks.cut_axes import cut_axes
-from ...passes.chunks.delays import timeline_of
+from ...passes.chunks.delays import soonest_timeline, timeline_of
 from ...passes.chunks.pads_outward import pads_outward
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
@@ -365,7 +365,7 @@ def _of_chunks(
     alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}
     rounded = run(with_sizes(whole.compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
     lengths = whole.timeline.stream_rate.lengths
-    timeline = timeline_of(pads_outward(rounded, lengths), lengths, kept)
+    timeline = soonest_timeline(pads_outward(rounded, lengths), lengths, kept)
     if lengths:
         check_streamable(timeline.graph, whole.initial, timeline, where)
     chunked = chunk_graph(timeline, row, where)

@@ -16,7 +16,7 @@ from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.types import Dim
 from rnngraph.ir.verifier import verify
 from rnngraph.passes.chunks.chunk_graph import chunk_graph, tail_graph
-from rnngraph.passes.chunks.delays import timeline_of
+from rnngraph.passes.chunks.delays import soonest_timeline
 from rnngraph.passes.pipeline import forbidden, meaning, run
 from rnngraph.runtime.graph_source import DeclaredSource
 
@@ -26,6 +26,14 @@ Arrays = Mapping[str, np.ndarray]
 
 def ones_late(x: rg.Tensor) -> rg.Tensor:
     return rg.conv1d(x, WIDTH, 3, padding="same")
+
+
+def behind_padding(x: rg.Tensor, before: int, *dilations: int, value: float = 0.0) -> rg.Tensor:
+    """Return convolutions of one padding, each of which reads entries that are known before the first step."""
+    x = rg.pad(x, {1: (before, 0)}, value=value)
+    for dilation in dilations:
+        x = rg.tanh(rg.conv1d(x, 3, 3, padding="valid", dilation=dilation))
+    return x
 
 
 def turned(x: rg.Tensor) -> rg.Tensor:
@@ -109,6 +117,21 @@ NETS: dict[str, tuple[int, int, Callable[[rg.Tensor], Any]]] = {
         ),
     ),
     "mirrored, time first": (1, 1, lambda x: rg.conv1d(turned(x), 3, 3, padding="reflect")),
+    "convolutions of one padding": (1, 0, lambda x: behind_padding(x, 4, 1, 1)),
+    "convolutions of one number": (1, 0, lambda x: behind_padding(x, 6, 2, 1, value=0.5)),
+    "convolutions of more padding": (1, 0, lambda x: behind_padding(x, 9, 1, 2, 1)[:, 1:]),
+    "convolutions of less padding": (1, 2, lambda x: behind_padding(x, 3, 1, 1)),
+    "convolutions, strided": (2, 0, lambda x: rg.conv1d(behind_padding(x, 3, 1), 3, 2, padding="valid", strides=2)),
+    "convolutions behind a recurrence": (
+        1,
+        0,
+        lambda x: behind_padding(rg.dynamic_rnn(rg.GRUCell(4), x)[0], 4, 1, 1) + rg.dense(x, 3),
+    ),
+    "convolutions beside a late one": (
+        1,
+        1,
+        lambda x: {"a": behind_padding(x, 4, 1, 1), "b": ones_late(x)},
+    ),
     "repeated at the end": (1, 2, lambda x: rg.conv1d(rg.pad(x, {1: (0, 2)}, mode="edge"), 3, 3, padding="valid")),
 }
 
@@ -119,7 +142,7 @@ class Net:
     def __init__(self, declare: Callable[[rg.Tensor], Any]) -> None:
         lowered = DeclaredSource(declare(rg.placeholder("x", (None, None, WIDTH))), None, {}).stateful()
         self.graph = run(lowered.graph, meaning("inference"), forbidden("inference"))
-        self.timeline = timeline_of(self.graph, time_sizes(self.graph))
+        self.timeline = soonest_timeline(self.graph, time_sizes(self.graph))
         (self.length,) = self.timeline.stream_rate.lengths
         self.rows: Dim = self.graph.inputs[0].shape[0]
         self.random = np.random.default_rng(3)
