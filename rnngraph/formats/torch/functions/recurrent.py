@@ -37,7 +37,7 @@ from ..tracing.calls import array_of
 from ..tracing.kinds import Keywords, Operand
 from ..tracing.registry import UnreadableError, reads_module
 from ..tracing.tracer import Tracer
-from ..tracing.values import Filled, Lazy, Packed, Sorted, Stacked, dtype_of, shape_of
+from ..tracing.values import Filled, Lazy, Packed, Sorted, Stacked, dtype_of, expanded_of, shape_of
 from .products import same_dtype
 from .shapes import reshaped
 
@@ -135,6 +135,8 @@ class _LayerCall:
         tracer = self.tracer
         if isinstance(item, Stacked) and item.axis == 0 and len(item.items) > number:
             value = tracer.value(item.items[number])
+        elif (expanded := expanded_of(item)) is not None and expanded[1] == 0:
+            value = expanded[0]
         else:
             value = tracer.script.item(tracer.value(item), number)
         return value if has_batch else tracer.value(reshaped(tracer, value, [1, *shape_of(value)]))
