@@ -136,10 +136,8 @@ class _ChunkGraph:
         if self.timeline.has_time(node) and self._count(self._growth(node), 0) == 0:
             return self._empty(node)
         stream_rate = self.timeline.stream_rate
-        sizes: dict[str, Dim] = {
-            name: stream_rate.rate * size(name) if self.rests is None else self.rests.get(name, 0)
-            for name in stream_rate.lengths
-        }
+        rate, rests = stream_rate.rate, self.rests
+        sizes = {name: rate * size(name) if rests is None else rests.get(name, 0) for name in stream_rate.lengths}
         attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
         operands = [self._delay(item, 0) for item in node.operands]
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
@@ -348,9 +346,8 @@ class _ChunkGraph:
             ahead = delay * step + view.front - line.delay_of(view.base)
             dropped = int(ahead < 0)  # the first window starts inside the chunk: also compute, and drop, the one before
             start = kept - ahead - dropped * step
-            joined = self._cut(
-                joined, view.base, start, count * step + (span + 1 if dropped else min(span, kept - start))
-            )
+            more = span + 1 if dropped else min(span, kept - start)
+            joined = self._cut(joined, view.base, start, count * step + more)
         else:
             joined = self._last_entries(*self._source(node, -delay), view)
             joined = self._cut(joined, view.base, 0, (count - 1) * step + span + 1)
