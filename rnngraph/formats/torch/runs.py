@@ -266,11 +266,7 @@ class Reader:
         except Exception as error:
             if tracer.problems:
                 raise self._error(tracer) from None
-            raise not_readable(
-                self.what(),
-                [_failure_of(error)],
-                _line_of(error),
-            ) from error
+            raise not_readable(self.what(), [_failure_of(error)], _line_of(error)) from error
         self.draws |= random.getstate() != state
         shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
         if shared != self.shared and not tracer.problems:

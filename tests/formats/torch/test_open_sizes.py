@@ -150,11 +150,10 @@ CLOSED: list[Callable[..., Any]] = [
     lambda x: x[:, : round(x.size(1) / 2)],
     lambda x: x[:, : int(x.size(1) / 3 * 3)],
     lambda x: x[:, : 4 + int((x.size(1) - 9) / 4)],
-    lambda x: x if x.size(1) / 2 > 3 else 2 * x,
     lambda x: x * math.exp(-x.size(1)),
     lambda x: x[:, -(x.size(1) // 2) :],
 ]
-"""Functions that fix the size: Python floats as left operands, rounding, comparisons, and ``-0`` for a single step."""
+"""Functions that fix the size: Python floats as left operands, rounding, and ``-0`` for a single step."""
 
 
 def at_four_sizes(function: Callable[..., Any], *layers: Any) -> rg.Net:
