@@ -1,7 +1,7 @@
 """The declaration API. Every call builds nodes of the graph IR, which record their line of the user's script.
 
-Read ``tensor`` and ``cell`` first. Then read ``driver``, the node of a traced step, and the room ``running``, with the
-public functions that run cells over time. The other modules:
+Read ``tensor`` and ``cell`` first. Then read ``driver``, the node of a traced step, and the package ``running``, with
+the public functions that run cells over time. The other modules:
 
 - ``layer`` tracks the layer being declared and the variables of its step, and ``trace`` the state of a cell's tracing;
 - ``nest`` and ``state`` define the structure of states, and ``carried`` checks inputs and results of steps;

@@ -40,7 +40,8 @@ class StreamForm:
     def expected(self, export_source: ExportSource, values: Arrays, feeds: Arrays, steps: int) -> Arrays:
         """Return the inference graph's results for feeds of ``steps`` steps.
 
-        For a graph that is itself a step, these are the last results.
+        A graph with kept states and no time axis is called ``steps`` times, each time with the states of the call
+        before. The results are those of the last call.
         """
         source, about, target = export_source.source, self.about, self.exported.target
         kept = source.kept

@@ -149,7 +149,10 @@ def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _reduced_pieces(node: Node, joined: Node) -> Node | None:
-    """Rewrite a sum that keeps the concatenated axis as a concat of sums."""
+    """Return a reduction over other axes than the concatenated one, as a concat of the pieces' reductions.
+
+    None if the reduction is over the concatenated axis, too.
+    """
     last = joined.tensor.rank - 1
     if last in node["axes"]:
         return None

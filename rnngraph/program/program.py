@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from .reports.summary import Summary
     from .saved.save_load import SavedSource
 
-
 PROGRAM = "program"
 """Name of a pickled part that is a whole program."""
 
@@ -80,20 +79,21 @@ def compile(  # the usual name in the field
 
     Args:
         outputs: A Tensor, or a mapping from names to (nests of) Tensors, such as ``outputs`` of a net from a file.
-        loss: Scalar Tensor.
+        loss: Scalar Tensor. None: ``evaluate`` raises ``GraphError``, and gradients need ``output_gradients``.
         seed: Seed of initial values, and of masks drawn without a seed.
-        target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
+        target: ``host`` (default), ``x86-64-v2`` to ``x86-64-v4``, or a processor to export for, as ``aarch64-linux``.
         threads: Maximum threads of a call, without effect on results.
         unroll: Steps per iteration of a loop, or ``"full"`` for int lengths.
         weights: Kind of large weights in inference: ``float32``, ``bfloat16``, ``int8``, ``int8_blocks``, ``int4``, or
             ``rg.Narrow(kind, force=True)`` for small ones, too. Or {pattern of names: kind}; the first match counts.
-        activations: ``int8`` rounds activations to 8 bits in products with narrow weights, which is faster than 16.
+        activations: ``bfloat16`` or ``int8``, as ``weights``: products also round activations: faster, but less exact.
         sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
         parameters: A Program, or its parameters. Those that both declare are shared; a warning lists the others.
         cache: Keep compiled code for later processes: True for the user's cache directory, or the path of another one.
         states: {name of an output: placeholder whose next value it is}. Streams and exports keep these states.
         classes: {path of an output: names along its last axis}, or the names alone for one output.
-        direct_calls: Run frequent calls without their Python functions, which debuggers and profilers see.
+        direct_calls: True: frequent calls skip the Python functions, so that breakpoints in them are not reached and
+            profilers do not see the calls. False: every call runs them.
         chunked: Maximum steps that training computes together in affine recurrences. Rounding differs.
         chunked_dtype: ``bfloat16`` rounds factors of the chunks' products, for processors with matrix units (AMX).
 

@@ -85,7 +85,15 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         other: Parameters | None = None,
         values: Mapping[str, np.ndarray | StoredArray] | None = None,
     ) -> None:
-        """Initialise the parameters. ``values`` has initial values by name; other values are drawn."""
+        """Initialise the parameters.
+
+        Args:
+            slots: Name of each parameter, by its specification.
+            seed: Seed of initial values that are drawn.
+            other: Parameters to share. Those with the same name and specification use the values of ``other``.
+            values: Initial values by name, for parameters that are not shared. A parameter without one gets the array
+                stored in its specification, or else a drawn value.
+        """
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}

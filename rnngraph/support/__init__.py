@@ -1,4 +1,4 @@
-"""Helpers that every room may use and that import no other room.
+"""Helpers that every package of rnngraph may use and that import no other package of it.
 
 - ``errors``: error types, and the lookup of the user's line.
 - ``arguments``: checks of argument values.

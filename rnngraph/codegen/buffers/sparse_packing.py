@@ -106,7 +106,7 @@ class SparseLayout:
 
     @property
     def max_blocks(self) -> int:
-        """Maximum number of nonzero blocks: all of them, in low blocks."""
+        """Maximum number of nonzero blocks: the number of blocks if none is zero and all are low."""
         return -(-self.depth // self.dot_width) * (self.room // self.lanes)
 
     @property

@@ -92,9 +92,10 @@ def for_signed_bytes(target: Target) -> Target:
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Return the number of lanes per vector, by the narrowest float type: less than twice the number of units.
+    """Return the number of lanes per vector: as many as the narrowest float type of ``nodes`` allows.
 
-    A single row of symbolic width uses scalars, because a remainder vector would cost more code than it gains.
+    If ``width`` is an int, the number is halved until it is less than twice ``width``. Values without a row axis and
+    with a symbolic width use one lane (scalars), because a remainder vector would cost more code than it gains.
     """
     if not isinstance(width, int) and all(node.tensor.rank < 2 for node in nodes):
         return 1

@@ -152,7 +152,7 @@ def _magnitudes(b: Instructions, x: Handle) -> Parts:
 
 
 def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write code for SSSE3 or AVX2, which adds pairs of products of unsigned and signed bytes in 16 bits.
+    """Write the dot product of signed bytes for SSSE3 or AVX2, which add pairs of products of bytes in 16 bits.
 
     The sum of two products of magnitude 127 * 127 fits. A weight of -128 could overflow, but quantization to
     -127..127 never produces it.
@@ -164,7 +164,10 @@ def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
 
 
 def _small_byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write code for SSSE3 or AVX2, for weights from 0 to 15."""
+    """Write the dot product of bytes for SSSE3 or AVX2, for 4-bit weights and signed activations.
+
+    Weights from 0 to 15 can be the unsigned operand directly, without the separate magnitudes of ``_byte_pairs``.
+    """
     return _unsigned_by_signed(b, right[0], left[0], total)
 
 
@@ -177,14 +180,14 @@ def _unsigned_by_signed(b: Instructions, unsigned: Handle, signed: Handle, total
 
 
 def _even_and_odd(b: Instructions, x: Handle) -> Parts:
-    """Return bytes 0 and 2 of each word, and bytes 1 and 3, each byte extended to 16 bits."""
+    """Return bytes 0 and 2 of each word, and bytes 1 and 3, each byte sign-extended to 16 bits."""
     x = x if x.lanes >= MIN_LANES else b.wider(x, MIN_LANES)
     halves = _bitcast(b, x, "i16", 2 * x.lanes)
     return b.ashr(b.shl(halves, 8), 8), b.ashr(halves, 8)
 
 
 def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names: Mapping[int, str] = MADDWD) -> Handle:
-    """Write code for SSE2, AVX-512BW or WebAssembly, which adds pairs of products of 16-bit integers in 32 bits."""
+    """Write the dot product for SSE2, AVX-512BW or WebAssembly, which add pairs of 16-bit products in 32 bits."""
     for x, y in zip(left, right, strict=True):
         sums = _call(b, names[x.lanes // 2], Handle("", "i32", x.lanes // 2), x, y)
         total = b.iadd(total, _first_lanes(b, sums, total.lanes))
@@ -192,7 +195,7 @@ def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names
 
 
 def _even_and_odd_of_a_word(b: Instructions, x: Handle) -> Parts:
-    """Return bytes 0 and 2 of a word, and bytes 1 and 3, each extended to 16 bits, by instructions of Cortex-M."""
+    """Return bytes 0 and 2 of a word, and bytes 1 and 3, each sign-extended to 16 bits by instructions of Cortex-M."""
     odd = b.intrinsic("fshr", x, x, x, b.constant(8, x))
     return _call(b, "llvm.arm.sxtb16", x, x), _call(b, "llvm.arm.sxtb16", odd, odd)
 
@@ -205,7 +208,7 @@ def _word_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
 
 
 def _each_byte(b: Instructions, x: Handle) -> Parts:
-    """Return the four bytes of each word, each extended to 32 bits."""
+    """Return the four bytes of each word, each sign-extended to 32 bits."""
     return tuple(b.ashr(b.shl(x, 24 - 8 * number), 24) for number in range(4))
 
 

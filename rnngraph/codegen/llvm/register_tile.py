@@ -260,7 +260,10 @@ def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) 
 
 
 def _prefetch_row(builder: FunctionBuilder, destination: Destination, unroll: int, k: Index) -> None:
-    """Write prefetches, for writing, of one row of the results: each iteration over k prefetches another row."""
+    """Write prefetches (with intent to write) of one row of the results.
+
+    Iteration ``k`` over the operands prefetches row ``k / unroll``.
+    """
     for place in destination.lines:
         pointer = step_pointer(builder, place, builder.index(k), destination.pitch // unroll, 0)
         builder.b.prefetch(pointer, for_writing=True)

@@ -58,7 +58,7 @@ class Renaming:
 class Uses(NamedTuple):
     """Index expressions, buffers and bodies of a statement. Buffers passed to a function count as read and written.
 
-    ``prefetches`` are buffers that are prefetched, so that their content is not read.
+    ``prefetches`` are buffers that the statement only prefetches, without reading their content.
     """
 
     indices: Sequence[Index] = ()

@@ -19,7 +19,10 @@ from .wrapper import CallMemory, CWrapper
 WRONG_SIZES = 1
 """Result of ``run`` for unsupported sizes, if it writes nothing."""
 SPARE_BITS = 4
-"""Bits by which a count of elements is shorter than an address: elements have up to 8 bytes, in half of memory."""
+"""Difference in bits between an address and the largest size of a call.
+
+Of these, 3 bits are for elements of up to 8 bytes, and 1 keeps each array within half of the address space.
+"""
 
 
 class SequenceWrapper(CWrapper[ExportedSequence]):

@@ -148,7 +148,10 @@ def _find_layers(top: NestedCell, rows: Sequence[Equation]) -> None:
 
 
 def _place_of(row: Equation, top: NestedCell) -> NestedCell:
-    """Return the innermost box of an equation: a cell of its layer, or the box whose cells all belong to it."""
+    """Return the innermost box for an equation, within ``top``.
+
+    The box is the cell of the equation's layer, or a box around cells whose layers all lie within that layer.
+    """
     layer, place = layer_of(row.node), top
     while layer:
         for cell in place.cells:

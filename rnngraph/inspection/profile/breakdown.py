@@ -216,7 +216,8 @@ def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
 def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where]) -> Iterator[Piece]:
     """Yield the pieces of a slot, one for each line of the script.
 
-    Nodes without a line are divided in proportion to the others, or belong to the line that uses the slot's value.
+    Costs of nodes without a line are divided among the slot's lines in proportion to their costs. If the slot's lines
+    have no cost, there is one piece: for the first of these lines, else for the nearest line of users or operands.
     """
     costs = _by_line(floor.costs)
     total = sum(costs.values())

@@ -84,7 +84,10 @@ class Work:
 
     @cached_property
     def bytes_by_node(self) -> Mapping[Node, float]:
-        """Bytes of a call by the node that reads or writes them; each run reads weights."""
+        """Bytes that a call reads or writes, by node.
+
+        Every run reads all weights. Other transfers count only for the share of rows and steps that are computed.
+        """
         counts: dict[Node, float] = {}
         for item in self.products:
             counts[item.node] = counts.get(item.node, 0.0) + self.runs * item.weights

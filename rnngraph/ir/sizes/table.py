@@ -123,7 +123,7 @@ def _solve(difference: Dim) -> tuple[str, Dim] | None:
 
 
 def _is_above_zero(difference: Dim) -> bool:
-    """True if a difference is positive for all symbols of 2 or more."""
+    """True if a difference is provably positive whenever every symbol is at least 2; False if that is not proved."""
     from fractions import Fraction  # slow to import, and most graphs have no such sizes
 
     least: dict[Monomial, Fraction] = {}

@@ -73,7 +73,7 @@ class _Steps(Separation):
         return None if parts is None else self._only_steps_split(parts)
 
     def _only_steps_split(self, parts: Parts) -> Parts:
-        """Return the sizes of the axes that include steps, and one size for every other axis."""
+        """Return ``parts``, the sizes into which each axis splits, with one size for every axis without steps."""
         return tuple(sizes if self._has_steps(sizes) else (product(sizes),) for sizes in parts)
 
     def _has_steps(self, sizes: Sequence[Dim]) -> bool:

@@ -205,7 +205,7 @@ class Widened(Narrowing):
 
     Attributes:
         form: ``bfloat16`` or ``int8``.
-        split: False to round activations to 8 bits; True to keep them float32.
+        split: False to round activations to ``form``, too; True to keep them float32.
     """
 
     form: str

@@ -34,7 +34,7 @@ class NarrowKind:
     Attributes:
         form: ``bfloat16``, ``int8``, ``int8_blocks`` or ``int4``.
         dots: True if the target multiplies narrow numbers, False if weights are widened as they are read.
-        split: True if activations keep 16 bits, in two parts; False if they have 8 bits.
+        split: True if activations keep 16 bits of precision, in two parts; False if they are rounded to ``form``.
         bytes: Dtype of 8-bit activations in products with int8 weights, ``uint8`` or ``int8``; empty if there are none.
         min_depth: Minimum rows of a weight. With fewer, quantizing a row of activations costs what the product saves.
         min_weights: Minimum elements of a weight.

@@ -1,4 +1,4 @@
-"""Options of the compiler in one record, which compiling code gets instead of the program."""
+"""Options of the compiler in one record. The code that compiles takes this record rather than the program."""
 
 from __future__ import annotations
 

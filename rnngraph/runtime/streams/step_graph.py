@@ -192,7 +192,9 @@ class StepGraph:
         flags: Names of the internal outputs that flag draws from NaN logits.
         types: Types of all feeds, including those that only the initial state reads.
         lengths: Names of the sizes that count steps.
-        per_step_feeds: Feeds that every step must get: sequences. If a step is a whole call, all feeds except scalars.
+        per_step_feeds: Names of the feeds that every step must get: the sequences. If the net has kept states and no
+            time axis, so that a step is one call of its graph, all feeds except scalars. Feeds that only the initial
+            state reads are excluded.
         axes: Time axes of feeds and outputs.
         sizes: Sizes that the batch determines.
         held_feeds: Defaults of the feeds without a time axis.
@@ -407,7 +409,7 @@ def _with_separate_axes(
 def _per_step_feeds(
     types: Mapping[str, TensorType], time_axis: Mapping[str, int | None] | None, only_initial: Sequence[str]
 ) -> frozenset[str]:
-    """Return the inputs that must be fed at every step. ``time_axis`` is None if a step is a whole call."""
+    """Return ``StepGraph.per_step_feeds``. ``time_axis`` is None if a step is one call of the net's graph."""
     names = (name for name, kind in types.items() if (kind.rank if time_axis is None else time_axis[name] is not None))
     return frozenset(names).difference(only_initial)
 

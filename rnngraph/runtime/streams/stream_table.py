@@ -286,7 +286,7 @@ def arrange(handles: Sequence[StreamHandle]) -> list[int]:
     """Make the rows of a pool's streams adjacent, so that a step of all streams in the order of rows copies no states.
 
     Args:
-        handles: Open handles of one pool. Streams move only if these are all of a table.
+        handles: Open handles of one pool. Streams move only if ``handles`` are all streams of exactly one table.
 
     Returns:
         The order of rows, as indices of ``handles``.

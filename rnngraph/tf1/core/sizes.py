@@ -206,8 +206,10 @@ def anchored(value: Tensor, sizes: Any) -> Tensor:
 def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     """Reshape x to ints, None, -1 and symbolic sizes.
 
-    A size that a run computes must be the only unknown size, or equal the size of the same axis of x, which a run
-    checks.
+    Some sizes may be known only in a run: values of int placeholders. If there are several, and x has a single
+    symbolic axis whose size follows from ``sizes``, that axis determines them. Otherwise, the last one is inferred from
+    the number of elements, unless ``sizes`` has a -1, and each other one is the size of the same axis of x. The run
+    checks all of them against the values fed.
     """
     numbers = {placeholder.type.shape[0] for placeholder in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]

@@ -269,7 +269,11 @@ def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | Non
 
 @operation
 def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """Return x where the condition is True, y elsewhere."""
+    """Return x where the condition is True, y elsewhere. A vector condition selects whole rows.
+
+    Raises:
+        ArgumentError: x or y is missing. The shape of ``tf.where(condition)`` depends on the data.
+    """
     if x is None or y is None:
         raise ArgumentError("tf.where(condition) is not offered, because its shape depends on the data; pass x and y")
     x, y = (as_tensor(item) if isinstance(item, list | tuple) and holds_tensors(item) else item for item in (x, y))

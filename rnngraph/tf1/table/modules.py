@@ -14,7 +14,7 @@ from .entries import module_path, public_names, table
 from .missing import missing
 
 PACKAGE = __package__.rpartition(".")[0]
-ROOMS = ("summary", "train")
+PACKAGES = ("summary", "train")
 """Modules of TensorFlow that are also packages of rnngraph."""
 
 
@@ -50,7 +50,7 @@ def member(module: str, name: str) -> Any:
 @cache
 def module_of(path: str) -> ModuleType:
     """Return the module ``tf.<path>``."""
-    if path in ("", *ROOMS):
+    if path in ("", *PACKAGES):
         return import_module(f"{PACKAGE}.{path}".rstrip("."))
     return TensorFlowModule(path)
 
@@ -74,5 +74,5 @@ def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]
 def add_modules() -> None:
     """Register the modules of the table with Python, so that ``import rnngraph.tf1.nn`` finds them."""
     for path in table().members:
-        if path not in ("", *ROOMS):
+        if path not in ("", *PACKAGES):
             sys.modules[f"{PACKAGE}.{path}"] = module_of(path)

@@ -103,7 +103,10 @@ def _joined(call: Call) -> Outputs:
 
 
 def _joined_stack(call: Call, x: Operand) -> Operand:
-    """Return the concatenation of a sequence that is stacked along the first axis of x, along the node's axis."""
+    """Concatenate the items of a sequence along the node's axis. x holds the items stacked along its first axis.
+
+    With ``new_axis``, the items are stacked along the node's axis instead.
+    """
     tensors, rank, is_new = call.tensors, len(shape_of(x)), bool(call.whole("new_axis", 0))
     axis = axis_of(call.whole("axis", 0), rank if is_new else rank - 1)
     order = list(range(1, rank))

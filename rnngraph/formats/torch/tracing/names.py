@@ -31,7 +31,10 @@ IGNORED = (
     "names",
     "antialias",
 )
-"""Arguments that do not affect the values of a result."""
+"""Keyword arguments of functions that handlers do not get.
+
+In the calls that are read, they do not affect values, apart from random draws (``generator``).
+"""
 MOVES = frozenset(
     (
         "view",
