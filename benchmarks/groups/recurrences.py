@@ -70,10 +70,10 @@ def _training(row: Row) -> tuple[dict[str, Sequence[Call]], dict[str, float]]:
     """Return (rnngraph's variants: step by step and, for matrix states, in chunks; bytes of their temporaries)."""
     call, program = own.training(row)
     variants: dict[str, Sequence[Call]] = {OWN: [call]}
-    figures = {OWN: float(program.training.memory(row.batch, row.time).arena)}
+    figures = {OWN: float(program.training.memory(row.batch, row.time, wrt=["x"]).arena)}
     if len(row.states()[0]) == 3:
         call, program = own.training(row, chunked=64)
-        variants[CHUNKS], figures[CHUNKS] = [call], float(program.training.memory(row.batch, row.time).arena)
+        variants[CHUNKS], figures[CHUNKS] = [call], float(program.training.memory(row.batch, row.time, wrt=["x"]).arena)
     return variants, figures
 
 

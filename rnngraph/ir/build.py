@@ -1,6 +1,8 @@
-"""Small node builders: scalars, zeros, broadcasts and their adjoints, slices."""
+"""Small node builders: scalars, zeros, broadcasts and their adjoints, slices, sums of transposes."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -62,3 +64,16 @@ def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
 def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
     """Return ``kernel[first:last]``."""
     return make("slice", kernel, where=kernel.where, start=(first, 0), stop=(last, kernel.shape[1]), step=(1, 1))
+
+
+def reduced_before_transpose(node: Node, inner: Node, order: Sequence[int]) -> Node:
+    """Return the reduction of a transposed value as the transpose of a reduction of the value ``inner``."""
+    axes = tuple(sorted(order[axis] for axis in node["axes"]))
+    reduced = make(node.op, inner, where=node.where, name=node.name, **{**dict(node.attributes), "axes": axes})
+    if node["keepdims"]:
+        return make("transpose", reduced, where=node.where, order=tuple(order))
+    kept = [source for axis, source in enumerate(order) if axis not in node["axes"]]
+    ranked = sorted(kept)
+    if kept == ranked:
+        return reduced
+    return make("transpose", reduced, where=node.where, order=tuple(ranked.index(axis) for axis in kept))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.axes.walk import kept_at
+from ..ir.build import reduced_before_transpose
 from ..ir.graph import Graph, Node, make, rewrite, topological
 from ..ir.node import inverse_order, is_batched_product, permuted_bounds
 from ..ir.ops import OPS
@@ -184,7 +185,7 @@ def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) 
         return None
     order, inner = operands[0]["order"], operands[0].operands[0]
     if kind == "reduction":
-        return _move_past_reduction(node, inner, order)
+        return reduced_before_transpose(node, inner, order)
     if node.op == "slice":
         return _transpose_after(node, order, [inner], **permuted_bounds(node, inverse_order(order)))
     if node.op == "reverse":
@@ -228,17 +229,6 @@ def _product(node: Node, operands: tuple[Node, ...], order: Order) -> Node | Non
         else:
             return None
     return _transpose_after(node, order, [left, kernel, *moved])
-
-
-def _move_past_reduction(node: Node, inner: Node, order: Order) -> Node:
-    """Move a transpose from the operand of a reduction to its result."""
-    axes = tuple(sorted(order[axis] for axis in node["axes"]))
-    reduced = make(node.op, inner, where=node.where, name=node.name, **{**dict(node.attributes), "axes": axes})
-    if node["keepdims"]:
-        return make("transpose", reduced, where=node.where, order=order)
-    kept = [source for axis, source in enumerate(order) if kept_at(node, 0, axis) is not None]
-    ranked = sorted(kept)
-    return make("transpose", reduced, where=node.where, order=tuple(ranked.index(axis) for axis in kept))
 
 
 # Between a scan and its derivative ---------------------------------------------------------------

@@ -19,7 +19,9 @@ from .sink import Sink
 from .split_concats import SplitConcats
 from .squeeze import Squeeze
 from .states.absorb import Absorb
+from .states.large_transposes import LargeTransposes
 from .states.narrow_loops import NarrowLoops
+from .states.split_sums import SplitSums
 from .states.state_shapes import StateShapes
 from .states.trailing_ones import TrailingOnes
 from .states.vector_products import VectorProducts
@@ -41,6 +43,8 @@ ORDER: tuple[Pass, ...] = (
 )
 LOOPS: tuple[Pass, ...] = (
     VectorProducts(),
+    LargeTransposes(),
+    SplitSums(),
     TrailingOnes(),
     StateShapes(),
     Fission(),

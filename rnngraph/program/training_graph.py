@@ -281,19 +281,30 @@ class TrainingGraph(CallableGraph[ResultT]):
         return first, gradients
 
     @api
-    def memory(self, batch: int = 1, time: int = 1, *, recompute: RecomputeOption = AUTO, **sizes: int) -> MemoryUsage:
+    def memory(  # type: ignore[override]  # no size is named wrt
+        self,
+        batch: int = 1,
+        time: int = 1,
+        *,
+        wrt: Sequence[str | Tensor] = (),
+        recompute: RecomputeOption = AUTO,
+        **sizes: int,
+    ) -> MemoryUsage:
         """Return the bytes that a call of ``gradients`` needs at these sizes.
 
         Args:
             batch: Value of every size that is not a length.
             time: Value of every length.
-            recompute: As for ``gradients``. By default, the call saves all residuals.
+            wrt: Float placeholders and taps, as for ``gradients``.
+            recompute: As for ``gradients``. By default, the call saves all residuals but matrix states.
             sizes: Values of other sizes, by name.
         """
-        policy = checked_recompute(recompute, user_line())
+        where = user_line()
+        policy = checked_recompute(recompute, where)
+        _, extra = self._gradients.selected_placeholders(wrt, where)
         compiled = self.full_graph()
-        if compiled is not self.compiled:
-            compiled = self._gradients.graph(recompute=policy)
+        if extra or compiled is not self.compiled:
+            compiled = self._gradients.graph(extra, recompute=policy)
         return self._memory_of(compiled, batch, time, sizes)
 
     @api

@@ -35,7 +35,9 @@ from rnngraph.passes.split import Split
 from rnngraph.passes.split_concats import SplitConcats
 from rnngraph.passes.squeeze import Squeeze
 from rnngraph.passes.states.absorb import Absorb
+from rnngraph.passes.states.large_transposes import LargeTransposes
 from rnngraph.passes.states.narrow_loops import NarrowLoops
+from rnngraph.passes.states.split_sums import SplitSums
 from rnngraph.passes.states.state_shapes import StateShapes
 from rnngraph.passes.states.trailing_ones import TrailingOnes
 from rnngraph.passes.states.vector_products import VectorProducts
@@ -54,6 +56,8 @@ PASSES: dict[str, Pass] = {
     "split_concats": SplitConcats(),
     "accumulate": Accumulate(),
     "vector_products": VectorProducts(),
+    "large_transposes": LargeTransposes(),
+    "split_sums": SplitSums(),
     "trailing_ones": TrailingOnes(),
     "state_shapes": StateShapes(),
     "fission": Fission(),

@@ -2,7 +2,8 @@
 
 - ``node_kinds``: classification of single nodes.
 - ``directions``: directions of loops over time.
-- ``loop_fusion``: groups of ops that share a loop over time; ``kernel_fusion`` divides a group into kernels.
+- ``loop_fusion``: groups of ops that share a loop over time; ``kernel_fusion`` divides a group into kernels,
+  and ``independent_parts`` a long kernel into parts.
 - ``residency``: values in memory while a group runs.
 - ``chunk_needs``: dependencies between a group's kernels within a chunk of time.
 - ``padding``: zeros at the ends of an axis.

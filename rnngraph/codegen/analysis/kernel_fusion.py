@@ -16,6 +16,7 @@ from ...ir.scan import REDUCTIONS
 from ...ir.types import FLOATS, Dim, Shape
 from ...support.connected import connected
 from ...support.records import dataclass
+from .independent_parts import independent_parts
 from .node_kinds import (
     contracted,
     factors_of,
@@ -31,10 +32,6 @@ from .node_kinds import (
 
 MAX_ROW = 128
 """Maximum units of a row that a kernel computes and reduces in one pass, which unrolls all vectors of the row."""
-MAX_FUSED_OPS = 128
-"""Maximum ops of a fused kernel that can be split. Compile time grows faster than a function's length, and equal parts,
-such as the updates of equal layers, share one function.
-"""
 
 
 @dataclass(frozen=True)
@@ -132,25 +129,10 @@ def _has_later_reader(kernel: Kernel) -> bool:
 
 
 def _split(kernel: Kernel) -> list[Kernel]:
-    """Split a fused kernel with more than ``MAX_FUSED_OPS`` ops into independent parts."""
-    if kernel.kind != "fused" or len(kernel.members) <= MAX_FUSED_OPS:
+    """Split a long fused kernel into independent parts."""
+    if kernel.kind != "fused":
         return [kernel]
-    groups: dict[Node, list[Node]] = {}
-    for node in kernel.members:
-        joined = {id(groups[item]): groups[item] for item in node.operands if item in groups}
-        first, *others = sorted(joined.values(), key=len, reverse=True) or [[]]
-        for other in others:
-            first += other
-            groups.update(dict.fromkeys(other, first))
-        first.append(node)
-        groups[node] = first
-    pieces: list[list[Node]] = []
-    for group in {id(group): group for group in groups.values()}.values():
-        if not pieces or len(pieces[-1]) + len(group) > MAX_FUSED_OPS:
-            pieces.append([])
-        pieces[-1] += group
-    order = {node: number for number, node in enumerate(kernel.members)}
-    return [replace(kernel, members=tuple(sorted(piece, key=order.__getitem__))) for piece in pieces]
+    return [replace(kernel, members=part) for part in independent_parts(kernel.members)]
 
 
 class _Fuser:
@@ -404,7 +386,9 @@ class _Fuser:
                 continue
             operands = self._operands([node], place)
             earliest = max((place[item] for item in operands if item in place), default=0)
-            for other in range(earliest, number):
+            # a kernel has not computed all positions of a view of its own values
+            is_early = not self._viewed(node, place).isdisjoint(kernels[earliest].members)
+            for other in range(earliest + is_early, number):
                 is_related = other == earliest and operands & place.keys()
                 is_related = is_related or operands & self._operands(kernels[other].members, place)
                 if is_related and _takes_reduction(kernels[other], [*joined.get(other, ()), node]):
@@ -418,6 +402,14 @@ class _Fuser:
             elif kernel.first not in merged:
                 fused.append(kernel)
         return fused
+
+    def _viewed(self, node: Node, place: Mapping[Node, int]) -> set[Node]:
+        """Return the values of kernels that a node reads through views, such as transposes."""
+        between = [node]  # values without a kernel
+        for item in between:
+            between += (part for part in item.operands if part in self.members - place.keys() - {*between})
+        views = list(filter(self._is_view, between))
+        return self._operands(views, place) & place.keys()
 
     def _operands(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
         """Return the values of kernels or from outside that nodes read, also through values without a kernel.

@@ -17,7 +17,15 @@ from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, Literal, Operand
 from .loop_nests import WorkerSlice, folds, strip_groups
-from .reductions import FOLDED_AT_ONCE, combining_op, interleaved_vectors, neutral_of, with_value
+from .reductions import (
+    FOLDED_AT_ONCE,
+    combining_op,
+    interleaved_vectors,
+    masks_remainder,
+    neutral_of,
+    with_valid_lanes,
+    with_value,
+)
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter
 
@@ -50,27 +58,44 @@ class _Fold:
     def accumulators(self, strips: Sequence[Strip]) -> list[Operand]:
         """Return the initial accumulators: one vector for each strip.
 
-        If the last axis is folded, there are a few vectors for all whole strips, and a scalar for single units.
+        If the last axis is folded, there are a few vectors for all strips, and a scalar for single units.
         """
+        strips = self.parts(strips)
         if not self.is_over_units:
             return [self._neutral(strip.lanes) for strip in strips]
         full = [strip for strip in strips if strip.lanes > 1]
         vectors = [self._neutral(strip.lanes) for strip in full[: interleaved_vectors(len(full))]]
         return [*vectors, *([self._neutral(1)] if len(full) < len(strips) else [])]
 
+    def parts(self, strips: Sequence[Strip]) -> list[Strip]:
+        """Return the strips, with the units of a partial vector as single units if this reduction takes them so."""
+        parts = list[Strip]()
+        for strip in strips:
+            if isinstance(strip.valid, int) and self.is_over_units and not masks_remainder(self.node, strip.lanes):
+                parts += (Strip(strip.start + unit, 1) for unit in range(strip.valid))
+            else:
+                parts.append(strip)
+        return parts
+
     def _neutral(self, lanes: int) -> Operand:
         """Return the neutral element of the reduction as a vector."""
         return Literal(neutral_of(self.node), self.node.dtype, lanes)
 
-    def with_row(self, emitter: ValueEmitter, carried: Sequence[Operand], at: Sequence[Coordinates]) -> list[Operand]:
-        """Return the accumulators after one more row, whose strips are at the coordinates ``at``."""
+    def with_row(
+        self, emitter: ValueEmitter, carried: Sequence[Operand], at: Coordinates, strips: Sequence[Strip]
+    ) -> list[Operand]:
+        """Return the accumulators after one more row, which has the coordinates ``at`` and these strips."""
         accumulators = [*carried]
         vectors = len(accumulators) - 1 if accumulators[-1].lanes == 1 and len(accumulators) > 1 else len(accumulators)
-        for number, place in enumerate(at):
-            strip, index = place[-1], number
+        for number, strip in enumerate(self.parts(strips)):
+            index = number
             if self.is_over_units:
-                index = number % vectors if isinstance(strip, Strip) and strip.lanes > 1 else len(accumulators) - 1
-            accumulators[index] = with_value(emitter, self.node, self.node.operands[0], place, accumulators[index])
+                index = number % vectors if strip.lanes > 1 else len(accumulators) - 1
+            before = accumulators[index]
+            value = with_value(emitter, self.node, self.node.operands[0], (*at[:-1], strip), before)
+            if self.is_over_units:
+                value = with_valid_lanes(emitter, self.node, strip, before, value)
+            accumulators[index] = value
         return accumulators
 
     def total(self, block: Block, carried: Sequence[Operand]) -> Operand:
@@ -132,7 +157,10 @@ class _Pass:
     def _rows_together(self) -> int:
         """Return the number of adjacent rows that are computed together: ``ROWS_TOGETHER``, or 1 if impossible."""
         axis, width = self.last - 1, self.shape[-1]
-        if axis < 0 or self.lanes < ROWS_TOGETHER or not isinstance(width, int) or width % self.lanes:
+        if axis < 0 or self.lanes < ROWS_TOGETHER or not isinstance(width, int):
+            return 1
+        by_units = [fold.node for fold in self.folds if fold.is_over_units]
+        if width % self.lanes and not all(masks_remainder(node, self.lanes) for node in by_units):
             return 1
         is_cut = self.region.active is not None or (self.share is not None and self.share.axis == axis)
         if is_cut or self.region.is_time(self.shape, axis) or not isinstance(self.shape[axis], int):
@@ -173,13 +201,11 @@ class _Pass:
             return
         assert isinstance(width, int)
         whole = width // lanes * lanes if lanes > 1 else 0
-        yield (
-            block,
-            [
-                *(Strip(unit, lanes) for unit in range(0, whole, lanes)),
-                *(Strip(unit, 1) for unit in range(whole, width)),
-            ],
-        )
+        vectors = [Strip(unit, lanes) for unit in range(0, whole, lanes)]
+        if whole < width and any(fold.is_over_units and masks_remainder(fold.node, lanes) for fold in self.folds):
+            yield block, [*vectors, Strip(whole, lanes, width - whole)]
+        else:
+            yield block, [*vectors, *(Strip(unit, 1) for unit in range(whole, width))]
 
     def _rows(self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip]) -> None:
         """Write all rows at one position of the outer axes."""
@@ -277,7 +303,7 @@ class _Pass:
             own = fold.accumulators(strips)
             if fold in carrying:
                 own, carried = [*carried[: len(own)]], carried[len(own) :]
-            folded[fold] = fold.with_row(emitter, own, places)
+            folded[fold] = fold.with_row(emitter, own, tuple(at), strips)
         for node, place, value in stored:
             with emitter.block.at(node.where):
                 for view in self.region.memory.stores[node]:

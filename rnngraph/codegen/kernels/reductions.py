@@ -40,6 +40,25 @@ def interleaved_vectors(full: int) -> int:
     return 4 if full >= 4 else min(full, 2)
 
 
+def masks_remainder(node: Node, lanes: int) -> bool:
+    """True if the units that fill no vector are summed as a masked vector, not one by one.
+
+    Sums of multiply-adds are, which only steps with matrix states have.
+    """
+    return lanes > 1 and bool(node.get("fused"))
+
+
+def with_valid_lanes(emitter: ValueEmitter, node: Node, strip: Strip, before: Operand, value: Operand) -> Operand:
+    """Return ``value`` in the lanes of a strip that exist, else ``before``."""
+    if strip.valid is None:
+        return value
+    block, lanes = emitter.block, strip.lanes
+    units = block.let("unit", (), "int64", lanes, index=0)
+    count = emitter.spread(block.let("index", (), "int64", 1, index=strip.valid), lanes)
+    exists = block.let("less", [units, count], "bool", lanes)
+    return block.let("select", [exists, value, before], node.dtype, lanes)
+
+
 def combining_op(node: Node) -> str:
     """Return the binary op by which a reduction combines values."""
     return {"reduce_sum": "add", "reduce_max": "maximum", "reduce_min": "minimum"}[node.op]
@@ -250,8 +269,8 @@ def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
 class _Units:
     """Writer of a reduction over the last axis, in several vector accumulators to hide latency.
 
-    The number of accumulators depends on the shape alone. Units that do not fill a vector are reduced as scalars or,
-    for a symbolic width, as a masked vector.
+    The number of accumulators depends on the shape alone. Units that do not fill a vector are reduced as scalars. For a
+    symbolic width and for sums of multiply-adds, they are reduced as a masked vector.
 
     Attributes:
         node: The reduction.
@@ -275,7 +294,7 @@ class _Units:
         """Return the reduction over ``axes`` and the last axis, as a scalar."""
         block, count = emitter.block, self._count()
         vectors: list[Operand] = [Literal(self.neutral, self.node.dtype, self.lanes)] * count
-        rest = [Literal(self.neutral, self.node.dtype, 1)] if self._remainder() != 0 else []
+        rest = [Literal(self.neutral, self.node.dtype, 1)] if self._remainder() != 0 and not self._is_masked() else []
         accumulators = self._over(emitter, at, axes, [*vectors, *rest])
         while count > 1:
             count //= 2
@@ -301,13 +320,17 @@ class _Units:
         """Return the number of units after the whole vectors of a row."""
         return 0 if self._is_open() else self.source.shape[-1] - self._full() * self.lanes
 
+    def _is_masked(self) -> bool:
+        return masks_remainder(self.node, self.lanes)
+
     def _is_open(self) -> bool:
         """True if the number of vectors in a row is symbolic."""
         return self.lanes > 1 and not isinstance(self.source.shape[-1], int)
 
     def _count(self) -> int:
         """Return the number of vector accumulators."""
-        return 4 if self._is_open() else interleaved_vectors(self._full())
+        is_part = self._is_masked() and self._remainder() != 0
+        return 4 if self._is_open() else interleaved_vectors(self._full() + is_part)
 
     def _over(
         self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int], carried: Sequence[Operand]
@@ -356,6 +379,11 @@ class _Units:
             vectors = folds(block, vectors, whole * lanes, count * lanes, iterate)
             for i in range(full - whole):
                 vectors[i] = element(block, Strip((whole + i) * lanes, lanes), vectors[i])
+            units, i = self._remainder(), full % count
+            if self._is_masked() and isinstance(units, int) and units:
+                strip = Strip(full * lanes, lanes, units)
+                value = element(block, strip, vectors[i])
+                vectors[i] = with_valid_lanes(emitter, self.node, strip, vectors[i], value)
         if rest:
             start = full * lanes
             rest = [fold(block, rest[0], self.source.shape[-1], 1, element, start=start)]

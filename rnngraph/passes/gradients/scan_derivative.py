@@ -167,12 +167,25 @@ class ScanDerivative:
         if node in inputs:
             return
         path = topological([node], known=self.available)
-        if all(map(_is_cheap, path)):
+        if all(map(_is_cheap, path)) or self._outgrows_operands(node, path):
             self.available.update(path)
             self._record_recomputed(node, carried)
         else:
             self.available.add(node)
             self.residuals[node] = None
+
+    def _outgrows_operands(self, node: Node, path: Sequence[Node]) -> bool:
+        """True for a matrix that the elementwise ops of ``path`` compute from much smaller values, and from weights.
+
+        Saving it takes longer than computing it again.
+        """
+        from ..loops.large_values import MIN_RATIO, entries, is_large  # imported late, because code on disk needs none
+
+        if not is_large(node.shape) or not all(map(_is_elementwise, path)):
+            return False
+        weights = {item for item in self.invariants if all(isinstance(dim, int) for dim in item.shape)}
+        leaves = {item for value in path for item in value.operands} - {*path} - weights
+        return all(entries(item.shape) * MIN_RATIO <= entries(node.shape) for item in leaves)
 
     def _record_recomputed(self, node: Node, carried: set[Node]) -> None:
         """Record that a value is recomputed. Carries from which it is computed become residuals."""
@@ -258,6 +271,11 @@ class ScanDerivative:
             not self.scan_parts.reverse,
             None if condition is None else new[condition],
         ).build(self.scan.where, f"d_{self.scan.name}")
+
+
+def _is_elementwise(node: Node) -> bool:
+    row = OPS[node.op]
+    return not row.random and row.kind in ("elementwise", "movement", "leaf") and node.op != "gather"
 
 
 def _is_cheap(node: Node) -> bool:

@@ -47,19 +47,47 @@ class StepValues(Generic[Loop]):
     histories: Mapping[Node, object]
 
     def computed_from_small_values(self) -> dict[Node, Loop]:
-        """Return {large value that is computed from small values: the only loop that reads it}."""
+        """Return {large value that is computed from small values: the only loop that reads it}.
+
+        Sums over such values move with them.
+        """
         smallest = dict[Node, int]()  # size of the smallest values from which movable ops can compute each value
         for node in self.nodes:
             smallest[node] = _size(node) if node in self.varying else 1
             if node.operands and node not in self.loops and moves_into_loops(node):
                 smallest[node] = min(smallest[node], max(map(smallest.__getitem__, node.operands)))
-        moved = dict[Node, Loop]()
-        for node in reversed(self.nodes):
+        values = set[Node]()
+        for node in self.nodes:
             is_much_larger = _is_large(node) and _size(node) >= MIN_RATIO * smallest[node] and moves_into_loops(node)
             if is_much_larger and node in self.varying and node not in self.loops and node not in self.results:
+                values.add(node)
+        moved = self._sums_of(values)
+        for node in reversed(self.nodes):
+            if node in values:
                 homes = [self.loops.get(reader, moved.get(reader)) for reader in self.readers[node]]
                 if homes and homes[0] is not None and all(home is homes[0] for home in homes):
                     moved[node] = homes[0]
+        return moved
+
+    def _sums_of(self, values: set[Node]) -> dict[Node, Loop]:
+        """Return {sum over large values: the only loop that reads these values}."""
+        moved = dict[Node, Loop]()
+        sums = [
+            node for node in self.nodes if OPS[node.op].kind == "reduction" and not values.isdisjoint(node.operands)
+        ]
+        for node in sums:
+            if node in self.loops or not moves_into_loops(node):
+                continue
+            read = [node]  # the sum, and the large values from which it is computed
+            for item in read:
+                read += [operand for operand in item.operands if operand in values and operand not in read]
+            readers = {reader for item in read[1:] for reader in self.readers[item]} - values - {*sums}
+            homes = [self.loops.get(reader) for reader in readers]
+            if not homes or homes[0] is None or any(home is not homes[0] for home in homes):
+                continue
+            operands = {operand for item in read for operand in item.operands}
+            if operands.isdisjoint(self._available_after(homes[0], moved)):
+                moved[node] = homes[0]
         return moved
 
     def readouts_of_members(self) -> dict[Node, Loop]:

@@ -83,7 +83,7 @@ class ScanPieces:
     def _keep_large(self) -> None:
         """Keep large matrices and their readouts in the loops that compute or read them."""
         histories = histories_read(self.scan)
-        results = self.results - set(self.next.values())  # carries' values at all steps are written in any case
+        results = self.results - {*self.next, *self.next.values()}  # all steps of carries are written in any case
         for find in (
             StepValues.readouts_of_members,
             StepValues.readouts_of_sequences,

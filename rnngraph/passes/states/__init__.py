@@ -1,6 +1,9 @@
 """Passes for states of several axes: where their values are computed, and how loops and streams store them.
 
 - ``vector_products``: computes products of vectors and matrix states elementwise.
+- ``few_vectors``: writes products with a few vectors as products with one vector each.
+- ``large_transposes``: transposes vectors and results instead of matrices.
+- ``split_sums``: sums a matrix of each head on its own, and then over heads.
 - ``absorb``: moves large values around a loop into it.
 - ``trailing_ones``: computes columns [..., n, 1] as rows [..., n].
 - ``state_shapes``: carries a state in the shape in which its steps compute.

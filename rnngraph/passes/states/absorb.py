@@ -111,11 +111,16 @@ class _Surroundings:
         return node not in self.results and moved | {self.scan} >= {*self.users[node]} > set()
 
     def _readouts(self) -> set[Node]:
-        """Return the ops after the loop that reduce large sequences of it, and can move into it."""
+        """Return the ops after the loop that reduce large sequences of it, and can move into it.
+
+        Sequences of values that are much smaller than the loop's state are not large.
+        """
         after = dependents([self.scan], self.graph.nodes)
+        state = max((entries(carry.inside.shape) for carry in self.parts.carries), default=0)
         readouts = set[Node]()
         for get in self._emitted():
-            if self._is_large(get) and get not in self.results:
+            is_as_large = self._is_large(get) and self._entries(get) * MIN_RATIO > state
+            if is_as_large and get not in self.results:
                 readers = self._readers(get)
                 others = {item for node in readers for item in node.operands} - readers - {get}
                 if others.isdisjoint(after):

@@ -10,26 +10,32 @@ Law: values are unchanged up to the order of sums and the sign of zeros.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from functools import reduce
 
 from ...ir.graph import Graph, Node, make, rewrite, with_body
 from ...ir.node import is_batched_product, merged_axes, moves_only_ones
 from ...ir.ops import OPS
-from ...ir.types import Shape, product
+from ...ir.types import Shape, TensorType, product
 from ...support.records import dataclass
+from ..loops.large_values import is_large
+from .few_vectors import products_of_few_vectors
 
 
 @dataclass(frozen=True)
 class VectorProducts:
     """Compute products of a vector and a matrix state elementwise.
 
+    With ``only_matrix_states``, loops without a matrix state do not change.
+
     Law: values are unchanged up to the order of sums and the sign of zeros.
     """
 
     name: str = "vector_products"
+    only_matrix_states: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-            if node.op != "scan":
+            if node.op != "scan" or (self.only_matrix_states and not matrix_states(node)):
                 return None
             body = _without_vector_products(self(node["body"]), node["carries"])
             return None if body is node["body"] else with_body(node, operands, body)
@@ -40,6 +46,12 @@ class VectorProducts:
 def _without_vector_products(body: Graph, carries: int) -> Graph:
     """Rewrite the products of a loop's body, whose first ``carries`` inputs are states."""
     states, outer = _states(body, carries), set[Node]()
+    matrices = set(filter(_is_matrix, states))
+
+    def outer_product(node: Node, left: Node, right: Node) -> Node:
+        value = make("mul", _untransposed(left), _untransposed(right), where=node.where, name=node.name)
+        outer.add(value)
+        return value
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "mul" and not outer.isdisjoint(operands):
@@ -47,11 +59,20 @@ def _without_vector_products(body: Graph, carries: int) -> Graph:
             return scaled(node, first, second)
         if not is_batched_product(node) or node.operands[0].tensor.rank < 3:
             return None
+        few = products_of_few_vectors(node, operands[0], operands[1], matrices)
+        if few is not None:
+            how, products = few
+            if how == "sum":
+                return _plus(
+                    operands[2:],
+                    reduce(_sum, (outer_product(item, item.operands[0], item.operands[1]) for item in products)),
+                )
+            pieces = [sum_of_products(item, *item.operands) for item in products]
+            axis = node.tensor.rank - (2 if how == "rows" else 1)
+            return _plus(operands[2:], make("concat", *pieces, where=node.where, name=node.name, axis=axis))
         if operands[0].shape[-1] != 1:
             return sum_of_products(node, *operands) if _reads_state(node, states) else None
-        value = make("mul", *map(_untransposed, operands[:2]), where=node.where, name=node.name)
-        outer.add(value)
-        return _plus(operands[2:], value)
+        return _plus(operands[2:], outer_product(node, *operands[:2]))
 
     return rewrite(body, rule)
 
@@ -71,6 +92,10 @@ def _reads_state(node: Node, states: Set[Node]) -> bool:
         return False
     left, right = node.operands[:2]
     return (node.shape[-1] == 1 and left in states) or (node.shape[-2] == 1 and right in states)
+
+
+def _sum(one: Node, other: Node) -> Node:
+    return make("add", one, other, where=other.where, name=other.name)
 
 
 def _plus(starts: Sequence[Node], value: Node) -> Node:
@@ -138,6 +163,15 @@ def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
     if rest != sorted(rest) or [*rows, summed] != sorted([*rows, summed]):
         return None
     return (value.operands[0] if value.op == "transpose" else value), summed, rows
+
+
+def matrix_states(scan: Node) -> Set[Node]:
+    """Return the values of a loop's step that have the entries of a matrix state."""
+    return set(filter(_is_matrix, _states(scan["body"], scan["carries"])))
+
+
+def _is_matrix(node: Node) -> bool:
+    return isinstance(node.type, TensorType) and is_large(node.shape)
 
 
 def _states(body: Graph, carries: int) -> Set[Node]:

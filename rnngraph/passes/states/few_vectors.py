@@ -1,0 +1,69 @@
+"""Products of a matrix state with a few vectors at once, written as products with one vector each.
+
+A delta rule of rank two stores its two keys as a matrix of two rows. Computed vector by vector, all reads of the state
+share one pass over it, and all updates share another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from ...ir.graph import Node, make
+from ...ir.node import is_batched_product
+from ...ir.ops import OPS
+
+MAX_VECTORS = 4
+"""Maximum number of vectors. A product with more vectors is faster as a product of matrices."""
+
+
+def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Node]) -> tuple[str, list[Node]] | None:
+    """Return how products with single vectors are joined, ``rows``, ``columns`` or ``sum``, and these products.
+
+    None if the product is not one with a few vectors.
+
+    Args:
+        node: The product.
+        left: Its new left operand.
+        right: Its new right operand.
+        states: Values with the entries of a matrix state.
+    """
+    if not is_batched_product(node) or not states:
+        return None
+    rank, sizes = node.tensor.rank, (left.shape[-2], left.shape[-1], right.shape[-1])
+    if not all(isinstance(size, int) for size in sizes) or len(left.shape) != rank or len(right.shape) != rank:
+        return None
+    few = [number for number, size in enumerate(sizes) if isinstance(size, int) and size <= MAX_VECTORS]
+    if len(few) != 1 or sizes[few[0]] == 1:
+        return None
+    count = int(str(sizes[few[0]]))
+
+    def product(left: Node, right: Node) -> Node:
+        return make("matmul", left, right, where=node.where, name=node.name)
+
+    match few[0]:
+        case 0 if node.operands[1] in states:
+            return "rows", [product(part(left, rank - 2, number), right) for number in range(count)]
+        case 2 if node.operands[0] in states:
+            return "columns", [product(left, part(right, rank - 1, number)) for number in range(count)]
+        case 1:
+            pairs = ((part(left, rank - 1, number), part(right, rank - 2, number)) for number in range(count))
+            return "sum", [product(*pair) for pair in pairs]
+    return None
+
+
+def part(value: Node, axis: int, number: int) -> Node:
+    """Return entry ``number`` of a value along an axis, which stays as an axis of size 1."""
+    if value.shape[axis] == 1:
+        return value
+    if value.op == "concat" and value["axis"] == axis and all(item.shape[axis] == 1 for item in value.operands):
+        return value.operands[number]
+    if value.op == "transpose":
+        inner = part(value.operands[0], value["order"][axis], number)
+        return make("transpose", inner, where=value.where, name=value.name, order=value["order"])
+    if OPS[value.op].kind == "elementwise" and not OPS[value.op].random:
+        parts = [part(item, axis, number) if item.tensor.rank else item for item in value.operands]
+        return make(value.op, *parts, where=value.where, name=value.name, **dict(value.attributes))
+    rank = value.tensor.rank
+    start = tuple(number if place == axis else 0 for place in range(rank))
+    stop = tuple(number + 1 if place == axis else size for place, size in enumerate(value.shape))
+    return make("slice", value, where=value.where, name=value.name, start=start, stop=stop, step=(1,) * rank)

@@ -1,0 +1,118 @@
+"""large_transposes: compute the matrices of a loop's step without transposing them.
+
+``einsum`` may declare an outer product as the transpose of another one, and multiplies a transposed state where the
+state's axes are in another order than those of the result. The pass transposes the vectors instead, and the results of
+sums. Transposed matrices would need memory of their own.
+
+Law: values are unchanged up to the order of sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...ir.build import reduced_before_transpose
+from ...ir.graph import Graph, Node, make, rewrite, with_body
+from ...ir.node import inverse_order, moves_only_ones
+from ...ir.ops import OPS
+from ...ir.types import TensorType
+from ...support.records import dataclass
+from ..loops.large_values import MIN_RATIO, entries, is_large
+from .vector_products import matrix_states
+
+Order = Sequence[int]
+
+
+@dataclass(frozen=True)
+class LargeTransposes:
+    """Compute the matrices of a loop's step without transposing them.
+
+    Law: values are unchanged up to the order of sums.
+    """
+
+    name: str = "large_transposes"
+
+    def __call__(self, graph: Graph) -> Graph:
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op != "scan" or not matrix_states(node):
+                return None
+            body = _without_large_transposes(self(node["body"]))
+            return None if body is node["body"] else with_body(node, operands, body)
+
+        return rewrite(graph, rule)
+
+
+def _without_large_transposes(body: Graph) -> Graph:
+    if not any(map(_is_large_transpose, body.nodes)):
+        return body
+    previous = None
+    while body is not previous:
+        previous, body = body, rewrite(body, _rule)
+    return body
+
+
+def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    if node.op == "transpose" and is_large(node.shape):
+        return _of_transpose(node, operands[0]) or _of_vectors(operands[0], node["order"])
+    if OPS[node.op].kind == "elementwise" and not OPS[node.op].random:
+        return _before_transpose(node, operands)
+    if OPS[node.op].kind == "reduction" and _is_large_transpose(operands[0]):
+        return reduced_before_transpose(node, operands[0].operands[0], operands[0]["order"])
+    return None
+
+
+def _is_large_transpose(node: Node) -> bool:
+    return node.op == "transpose" and is_large(node.shape) and not moves_only_ones(node)
+
+
+def _of_transpose(node: Node, value: Node) -> Node | None:
+    """Return the transpose of a transpose as one transpose, or as the value itself; None for other values."""
+    if value.op != "transpose":
+        return None
+    order = tuple(value["order"][axis] for axis in node["order"])
+    if order == tuple(sorted(order)):
+        return value.operands[0]
+    return make("transpose", value.operands[0], where=node.where, name=node.name, order=order)
+
+
+def _of_vectors(value: Node, order: Order) -> Node | None:
+    """Return the transpose of a matrix that is computed from vectors as a matrix of their transposes; else None."""
+    if OPS[value.op].kind != "elementwise" or OPS[value.op].random:
+        return None
+    parts = [_transposed_vector(item, value, order) or _of_vectors(item, order) for item in value.operands]
+    return _with_operands(value, parts)
+
+
+def _before_transpose(node: Node, operands: Sequence[Node]) -> Node | None:
+    """Return an op on a transposed matrix and on vectors as the transpose of an op on the matrix; else None."""
+    transposes = [item for item in operands if _is_large_transpose(item) and item.shape == node.shape]
+    if not transposes:
+        return None
+    order = transposes[0]["order"]
+    parts, back = list[Node | None](), inverse_order(order)
+    for item in operands:
+        if item.op == "transpose" and item["order"] == order:
+            parts.append(item.operands[0])
+        else:
+            parts.append(_transposed_vector(item, node, back) or _of_vectors(item, back))
+    inner = _with_operands(node, parts)
+    return inner and make("transpose", inner, where=node.where, name=node.name, order=order)
+
+
+def _with_operands(node: Node, parts: Sequence[Node | None]) -> Node | None:
+    known = [item for item in parts if item is not None]
+    if len(known) < len(parts):
+        return None
+    return make(node.op, *known, where=node.where, name=node.name, **dict(node.attributes))
+
+
+def _transposed_vector(item: Node, matrix: Node, order: Order) -> Node | None:
+    """Return the transpose of an operand that is much smaller than a matrix; None for other operands."""
+    if not isinstance(item.type, TensorType) or not item.tensor.rank:
+        return item
+    if item.tensor.rank != len(order) or entries(item.shape) * MIN_RATIO > entries(matrix.shape):
+        return None
+    transposed = make("transpose", item, where=item.where, order=tuple(order))
+    if not moves_only_ones(transposed):
+        return transposed
+    return make("reshape", item, where=item.where, name=item.name, shape=transposed.shape)

@@ -1,0 +1,50 @@
+"""split_sums: sum a matrix of each head on its own, and then over heads.
+
+Heads that share a key have one gradient of it, a sum over heads and values. Summed over heads in the loop, it would
+keep the heads of a step together. As a sum of its own, it leaves the loop, which then runs all steps of one head before
+the next.
+
+Law: values are unchanged up to the order of sums.
+"""
+
+from __future__ import annotations
+
+from ...ir.graph import Graph, Node, make, rewrite, with_body
+from ...support.records import dataclass
+from ..loops.large_values import is_large
+from .vector_products import matrix_states
+
+MATRIX_AXES = 2
+"""Number of last axes that a matrix has; the axes before them are rows and heads."""
+
+
+@dataclass(frozen=True)
+class SplitSums:
+    """Sum a matrix of each head on its own, and then over heads.
+
+    Law: values are unchanged up to the order of sums.
+    """
+
+    name: str = "split_sums"
+
+    def __call__(self, graph: Graph) -> Graph:
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op != "scan" or not matrix_states(node):
+                return None
+            body = rewrite(self(node["body"]), _split_sum)
+            return None if body is node["body"] else with_body(node, operands, body)
+
+        return rewrite(graph, rule)
+
+
+def _split_sum(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    if node.op != "reduce_sum" or not is_large(operands[0].shape):
+        return None
+    first = operands[0].tensor.rank - MATRIX_AXES
+    heads, own = ([axis for axis in node["axes"] if (axis < first) == is_head] for is_head in (True, False))
+    if not heads or not own:
+        return None
+    value = operands[0]
+    for axes in (own, heads):
+        value = make("reduce_sum", value, where=node.where, name=node.name, axes=tuple(axes), keepdims=node["keepdims"])
+    return value

@@ -1,0 +1,181 @@
+"""Steps with matrix states that are declared in several forms: equal numbers, and derivatives of equal cost.
+
+A step may be declared elementwise, by ``einsum`` or by ``matmul``, with the axes of its state in any order, and with a
+flat state. The compiler writes all of them as elementwise ops and sums before it differentiates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnngraph as rg
+
+HEADS, KEYS, VALUES = 2, 20, 24
+Form = Callable[..., tuple[rg.Tensor, rg.Tensor]]
+
+
+def elementwise(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    S = rg.expand_dims(a, 3) * S + rg.expand_dims(k, 3) * rg.expand_dims(v, 2)
+    return rg.reduce_sum(rg.expand_dims(q, 3) * S, 2), S
+
+
+def einsum(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    S = rg.einsum("bhk,bhkv->bhkv", a, S) + rg.einsum("bhk,bhv->bhkv", k, v)
+    return rg.einsum("bhk,bhkv->bhv", q, S), S
+
+
+def matmul(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    S = rg.expand_dims(a, 3) * S + rg.expand_dims(k, 3) @ rg.expand_dims(v, 2)
+    return rg.reshape(rg.expand_dims(q, 2) @ S, (None, HEADS, VALUES)), S
+
+
+def values_first(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    S = rg.expand_dims(a, 2) * S + rg.einsum("bhk,bhv->bhvk", k, v)
+    return rg.einsum("bhvk,bhk->bhv", S, q), S
+
+
+def heads_between(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    S = rg.einsum("bhk,bkhv->bkhv", a, S) + rg.einsum("bhk,bhv->bkhv", k, v)
+    return rg.einsum("bhk,bkhv->bhv", q, S), S
+
+
+def read_before_update(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    added = rg.expand_dims(k, 3) * rg.expand_dims(v, 2)
+    read = rg.reduce_sum(rg.expand_dims(q, 3) * (S + rg.expand_dims(a, 3) * added), 2)
+    return read, rg.expand_dims(a, 3) * S + added
+
+
+def two_keys(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    """Delta rule of rank two, with its keys as the rows of a matrix."""
+    keys = 0.2 * rg.stack([k, q], 2)
+    error = rg.expand_dims(v, 2) - rg.einsum("bhrk,bhkv->bhrv", keys, S)
+    S = rg.expand_dims(a, 3) * S + rg.einsum("bhrk,bhrv->bhkv", keys, error)
+    return rg.einsum("bhk,bhkv->bhv", q, S), S
+
+
+def two_keys_one_by_one(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    added = rg.expand_dims(a, 3) * S
+    for key in (0.2 * k, 0.2 * q):
+        error = v - rg.reduce_sum(rg.expand_dims(key, 3) * S, 2)
+        added = added + rg.expand_dims(key, 3) * rg.expand_dims(error, 2)
+    return rg.reduce_sum(rg.expand_dims(q, 3) * added, 2), added
+
+
+SHAPES = {values_first: (HEADS, VALUES, KEYS), heads_between: (KEYS, HEADS, VALUES)}
+
+
+class FormCell(rg.Cell):
+    """Cell whose step has one of the forms, with its state in the form's shape, or flat."""
+
+    def __init__(self, form: Form, flat: bool) -> None:
+        self.form, self.flat, self.shape = form, flat, SHAPES.get(form, (HEADS, KEYS, VALUES))
+
+    def state(self) -> Any:
+        return {"S": rg.memory(HEADS * KEYS * VALUES if self.flat else self.shape)}
+
+    @property
+    def output_size(self) -> int:
+        return HEADS * VALUES
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        parts = rg.split(x, [HEADS * KEYS] * 3 + [HEADS * VALUES], 1)
+        q, k, a, v = (rg.reshape(part, (None, HEADS, part.width // HEADS)) for part in parts)
+        S = rg.reshape(state["S"], (None, *self.shape)) if self.flat else state["S"]
+        read, S = self.form(S, q, k, v, rg.sigmoid(a))
+        S = rg.reshape(S, (None, HEADS * KEYS * VALUES)) if self.flat else S
+        return rg.reshape(read, (None, self.output_size)), {"S": S}
+
+
+def declared(form: Form, flat: bool = False, dtype: str = "float32", **options: Any) -> rg.Program:
+    x = rg.placeholder("x", (None, None, 5), dtype)
+    width = HEADS * (3 * KEYS + VALUES)
+    out, _ = rg.dynamic_rnn(FormCell(form, flat), rg.dense(x, width, name="in"), dtype=dtype)
+    return rg.compile(out, loss=rg.reduce_mean(rg.square(out)), seed=0, **options)
+
+
+def fed(dtype: str) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(3, 40, 5)).astype(dtype)
+
+
+GROUPS: list[tuple[Form, Form, bool]] = [
+    (elementwise, elementwise, True),
+    (elementwise, einsum, False),
+    (elementwise, einsum, True),
+    (elementwise, matmul, False),
+    (elementwise, values_first, False),
+    (elementwise, values_first, True),
+    (elementwise, heads_between, False),
+    (two_keys_one_by_one, two_keys, False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "flat"), GROUPS, ids=lambda item: getattr(item, "__name__", str(item)))
+def test_forms_have_equal_gradients_and_cost(one: Form, other: Form, flat: bool) -> None:
+    for dtype, close in (("float64", 1e-12), ("float32", 5e-6)):
+        first, second = declared(one, dtype=dtype), declared(other, flat, dtype)
+        (loss, wanted), (same, gradients) = (item.training.gradients(x=fed(dtype)) for item in (first, second))
+        assert_allclose(same, loss, rtol=close)
+        for name, gradient in wanted.items():
+            assert_allclose(gradients[name], gradient, atol=close * np.abs(gradient).max(), err_msg=name)
+    assert second.training.memory(8, 512).arena <= 1.3 * first.training.memory(8, 512).arena
+
+
+@pytest.mark.parametrize("form", [einsum, values_first, heads_between, read_before_update, two_keys])
+def test_forms_have_equal_bits_in_every_way_to_run(form: Form) -> None:
+    program, x = declared(form), fed("float32")
+    whole, stream = program.inference(x=x), program.inference.stream(batch=3)
+    steps = [stream.step(x=x[:, t]) for t in range(2)]
+    assert_array_equal(np.concatenate([np.stack(steps, 1), stream.process(x=x[:, 2:])], 1), whole)
+    assert_array_equal(program.inference(x=x[[1]]), whole[[1]])
+    assert_array_equal(declared(form, threads=2).inference(x=x), whole)
+    loss, gradients = program.training.gradients(x=x)
+    for recompute, threads in ((None, 1), ("auto", 2)):
+        same, others = declared(form, threads=threads).training.gradients(x=x, recompute=recompute)
+        assert same == loss
+        for name, gradient in gradients.items():
+            assert_array_equal(others[name], gradient, err_msg=name)
+
+
+def test_derivatives_of_read_before_update_store_one_block_of_states() -> None:
+    """Sums over outer products move into the loop that computes with these products."""
+    memory = declared(read_before_update).training.memory(8, 512)
+    assert memory.arena < 8e6  # the states of all steps take 16 MB
+
+
+class DecayedChannels(rg.Cell):
+    """Mamba's recurrence: each entry of the state has a decay of its own, an exponential of a product."""
+
+    def state(self) -> Any:
+        return {"h": rg.memory((64, 16))}
+
+    @property
+    def output_size(self) -> int:
+        return 64
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        u, dt, b, c = rg.split(x, [64, 64, 16, 16], 1)
+        rates = rg.constant(np.tile(np.arange(1, 17, dtype=np.float32), (64, 1)))
+        decay = rg.exp(rg.expand_dims(-rg.exp(dt), 2) * rates)
+        h = decay * state["h"] + rg.expand_dims(u, 2) * rg.expand_dims(b, 1)
+        return rg.reduce_sum(h * rg.expand_dims(c, 1), 2), {"h": h}
+
+
+def test_matrices_that_steps_compute_from_vectors_are_not_stored() -> None:
+    """Neither the decays of all steps nor the states are in memory, which would take 17 MB each."""
+    x = rg.placeholder("x", (None, None, 160))
+    out, _ = rg.dynamic_rnn(DecayedChannels(), x)
+    program = rg.compile(out, loss=rg.reduce_mean(rg.square(out)))
+    assert program.training.memory(8, 512, wrt=["x"]).arena < 12e6
+    assert program.training.memory(8, 512, wrt=["x"], recompute=None).arena > 17e6
+    fed = np.random.default_rng(0).normal(size=(2, 20, 160)).astype(np.float32)
+    (loss, gradients), (same, kept) = (
+        program.training.gradients(x=fed, wrt=["x"], recompute=how) for how in ("auto", None)
+    )
+    assert loss == same
+    for name, gradient in gradients.items():
+        assert_array_equal(kept[name], gradient, err_msg=name)
