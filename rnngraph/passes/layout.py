@@ -194,7 +194,10 @@ def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) 
 
 
 def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | None:
-    """Move a transpose from the operands of an elementwise op, or of a concat, to the result."""
+    """Move a transpose from the operands of an elementwise op, or of a concat, to the result.
+
+    Return None if ``order`` does not fit the rank of the result or of an operand.
+    """
     rank = node.tensor.rank
     if len(order) != rank:
         return None
@@ -211,7 +214,7 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
 
 
 def _product(node: Node, operands: tuple[Node, ...], order: Order) -> Node | None:
-    """Move a transpose from the operands of a product to its result."""
+    """Move a transpose from the operands of a product to its result; None if an operand cannot be transposed back."""
     left, kernel, *start = operands
     order = _order_of(left) or order
     if kernel.tensor.rank > 2:

@@ -390,7 +390,7 @@ def drop_dead(graph: Graph) -> Graph:
 
 
 def _drop_once(graph: Graph) -> Graph:
-    """Remove what no node of the graph reads from every scan, once."""
+    """Remove from every scan the results, carries and inputs that nothing reads, in one pass over the graph."""
     needed: dict[Node, set[int]] = {}
     for node in graph.nodes:
         if node.op == "get" and node.operands[0].op == "scan":

@@ -138,7 +138,7 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
 
 
 def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
-    """Rewrite a sum of outer products of concatenated operands as a concat of blocks."""
+    """Rewrite a sum of outer products as a concat of blocks; None if neither operand is concatenated."""
     left, right = operands
     for joined, axis in ((left, 0), (right, 1)):
         if _is_joined(joined):
@@ -202,7 +202,10 @@ def _slice_of_elementwise(node: Node, source: Node) -> Node | None:
 
 
 def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
-    """Rewrite an elementwise op on concatenated values as a concat of ops on the pieces."""
+    """Rewrite an elementwise op on concatenated values as a concat of ops on the pieces.
+
+    Return None without concatenated operands, or if the op cannot be computed piece by piece.
+    """
     rank = node.tensor.rank
     joined = [item for item in operands if item.op == "concat" and item["axis"] == item.tensor.rank - 1]
     if not joined or node.op == "random_uniform":

@@ -113,7 +113,7 @@ class _Steps(Separation):
 
 
 def _without_copies(graph: Graph) -> Graph:
-    """Return the graph in which axes stay separate if merging them may copy; the graph itself if there are none."""
+    """Return the graph in which axes stay separate if merging them may copy; the graph itself if no merge may."""
     ops = [node.op for node in graph.nodes]
     if ops.count("reshape") < 2 or _COPIES.isdisjoint(ops):
         return graph
@@ -130,7 +130,7 @@ class _Pairs(Separation):
         merges: The reshapes whose axes stay separate; None for all whose operands depend on inputs.
 
     Attributes:
-        copied: Merging reshapes that an op that may copy follows, before the reshape that splits the axis again.
+        copied: Merging reshapes, each with an op that may copy before the reshape that splits its axis again.
     """
 
     def __init__(self, graph: Graph, merges: Set[Node] | None) -> None:

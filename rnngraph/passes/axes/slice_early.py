@@ -50,7 +50,10 @@ class SliceEarly:
 
 
 def _read_parts(graph: Graph) -> dict[Node, Part]:
-    """Return the part of each value that is computed: that which all readers read, as far as its op can be cut."""
+    """Return the part of each value that must be computed.
+
+    An axis is cut if all readers read the same bounds of it, and if the op can compute these entries alone.
+    """
     outputs = {node for _, node in graph.outputs}
     parts: dict[Node, Part] = dict.fromkeys(outputs, WHOLE)
     for node in reversed(graph.nodes):

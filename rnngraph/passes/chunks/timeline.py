@@ -14,7 +14,7 @@ from ...support.records import dataclass
 from .stream_rate import Growth, StreamRate
 
 NO_FILL = b""
-"""Fill of a past of which no entry before the sequence's first one is read."""
+"""Fill of a past if no reader reads an entry before the sequence's first one."""
 
 
 class Repeat(Enum):

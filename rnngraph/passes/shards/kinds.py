@@ -32,7 +32,7 @@ class Sharded:
     """Kind of a value that is split by rows: each shard has the values of its rows, along ``axis``.
 
     Attributes:
-        factors: Sizes whose product is the axis, the outermost first; None if all rows are equal.
+        factors: Sizes whose product is the size of the axis, the outermost first; None if all rows are equal.
     """
 
     axis: int

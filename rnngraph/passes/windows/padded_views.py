@@ -53,7 +53,10 @@ class View(NamedTuple):
         return (self.start[axis], self.stop[axis], self.step[axis]) == (0, self.source.shape[axis], 1)
 
     def of(self, source: Node, axis: int) -> Node:
-        """Return the slice of another source, of which only the size of ``axis`` differs. ``axis`` is kept whole."""
+        """Return the same slice of another source, with all positions of ``axis``.
+
+        The two sources may differ only in the size of ``axis``.
+        """
         stop = (*self.stop[:axis], source.shape[axis], *self.stop[axis + 1 :])
         return make("slice", source, where=source.where, start=self.start, stop=stop, step=self.step)
 

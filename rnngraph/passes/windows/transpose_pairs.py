@@ -27,12 +27,12 @@ def without_pairs(graph: Graph) -> Graph:
 
 
 class _Between:
-    """Ops whose results only one transpose reads, directly or through other ops, up to an earlier transpose.
+    """Ops between an earlier transpose and a later one, whose results nothing else reads.
 
     Attributes:
-        order: Order of the transpose.
+        order: Permutation of the later transpose.
         new: The transpose of each value, computed without a transpose; None if there is no such form.
-        nodes: The transpose, and the ops that only it reads.
+        nodes: The later transpose, and the ops that only it reads, directly or through other ops.
     """
 
     def __init__(self, graph: Graph, transpose: Node) -> None:
@@ -50,7 +50,7 @@ class _Between:
         return self.new[node]
 
     def _computed(self, node: Node) -> Node | None:
-        """Compute the result of ``transposed`` from those of the operands."""
+        """Return the transpose of a value, computed from the transposes of its operands; None if that is impossible."""
         if not node.tensor.rank:
             return node
         shape = tuple(node.shape[axis] for axis in self.order) if node.tensor.rank == len(self.order) else None
