@@ -116,10 +116,11 @@ def lengths_placeholder(
     if len(read) != 1:
         if lengths is None:
             return None
+        remedy = "give lengths with the examples, by the name of their placeholder"
+        if not read:
+            remedy = "declare a placeholder of ints [batch], and give it to the driver as sequence_length"
         raise ArgumentError(
-            f"lengths= is an array, but {len(read)} placeholders are used as sequence_length; give lengths with the "
-            "examples, by the name of their placeholder",
-            where,
+            f"lengths= is an array, but {len(read) or 'no'} placeholders are used as sequence_length; {remedy}", where
         )
     (name,) = read
     if lengths is None and all(axis is None for key, axis in layout.time_axis.items() if key in layout.types):

@@ -171,7 +171,8 @@ class Cursor:
             except StopIteration:
                 if not (endless and self.restarts and begun):
                     raise EndedError(self.drawn) from None
-                self._iterator, begun = iter(self.iterable), False  # ends an iterable without batches
+                # an iterable that yields no batch after a restart ends, instead of restarting forever
+                self._iterator, begun = iter(self.iterable), False
                 continue
             self.drawn, begun = self.drawn + 1, True
         return self._last

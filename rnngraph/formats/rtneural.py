@@ -99,7 +99,9 @@ def _arrays(layer: Record, *shapes: tuple[int, ...], minimum: int | None = None)
     """
     arrays = layer.get("weights")
     if not isinstance(arrays, list) or not (len(shapes) if minimum is None else minimum) <= len(arrays) <= len(shapes):
-        raise layer.error(f"{layer.at}.weights must be a list of {len(shapes)} arrays")
+        least = len(shapes) if minimum is None else minimum
+        count = len(shapes) if least == len(shapes) else f"{least} to {len(shapes)}"
+        raise layer.error(f"{layer.at}.weights must be a list of {count} arrays")
     return [numbers(layer, f"{layer.at}.weights[{n}]", item, shapes[n]) for n, item in enumerate(arrays)]
 
 

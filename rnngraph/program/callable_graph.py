@@ -59,7 +59,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         self._known = EntriesByShape()
         self._calls: DirectCache = DirectCache()
         self._direct: DirectPlan | None = None  # plan that machine code runs in place of a Python call
-        # Caches of calls whose results have another form, by form.
+        # Caches of calls that return other outputs than a plain call, by the first two fields of their CallForm.
         self._caches: BoundedCache[Any, DirectCache] = BoundedCache(MAX_SIGNATURES)
         self._draw: Callable[[], int] | None = None  # draws seeds, if there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False if there are no taps

@@ -95,7 +95,10 @@ def _source(node: Node, whole: bool = False) -> Node | None:
 
 
 def _is_filler(node: Node) -> bool:
-    """True for a value that rows have after their end: zeros, or the output of their last step."""
+    """True for a value that may stand for samples after a row's end.
+
+    It is an input, such as the previous output, or a constant without -1, which marks a NaN.
+    """
     return node.op == "input" or (node.op == "constant" and not (node["value"] == -1).any())
 
 

@@ -102,7 +102,7 @@ def _tensors(head: bytes | bytearray | memoryview, size: int) -> list[_Tensor]:
         if dtype is None:
             raise ValueError(f"{name} has the unknown dtype {entry['dtype']}")
         if first != end or stop - first != math.prod(shape) * np.dtype(dtype).itemsize or begin + stop > size:
-            raise ValueError(f"its header does not describe {name}")
+            raise ValueError(f"the bytes {first} to {stop} of {name} in its header do not fit the shape or the file")
         end = stop
         tensors[name] = name, entry["dtype"], shape, begin + first, begin + stop
     if begin + end != size:

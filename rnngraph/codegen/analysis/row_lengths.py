@@ -104,7 +104,8 @@ class RowLengths:
                         scans_by_mask.setdefault(mask, {}).setdefault(node, set()).add(param)
         for mask, scans in scans_by_mask.items():
             rows = {scan: names for scan, names in scans.items() if _carries_rows(scan)}
-            scans = rows or scans  # a mask has one table of active rows, so all its scans must have carries of one form
+            # one table of active rows serves all scans of a mask: if some scans carry rows, the others skip no steps
+            scans = rows or scans
             self._drop_unfit_scans(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
     def has_mask(self, node: Node) -> bool:

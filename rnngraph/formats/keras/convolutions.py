@@ -156,8 +156,10 @@ def _layer(
 def _transposed(axes: int) -> Handler:
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, size = inputs.one, sizes(layer, "kernel_size", axes)
-        if layer.config.get("output_padding", None) is not None or b.is_shared(layer):
-            raise Unreadable("output_padding, and several calls of the layer, are not supported")
+        if (output_padding := layer.config.get("output_padding", None)) is not None:
+            raise Unreadable(f"output_padding={output_padding} is not supported")
+        if b.is_shared(layer):
+            raise Unreadable("a transposed convolution that is called several times is not supported")
         _check_rank(x, axes)
         count, padding = layer.config.count("filters", maximum=1 << 24), _padding_of(layer)
         steps, dilations = (_option(layer, key, [1] * axes) for key in ("strides", "dilation_rate"))

@@ -48,7 +48,9 @@ def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: 
         if count == 1:
             x = b.call(function, x, axis, keepdims=True)
             continue
-        if not isinstance(size, int) or count < 1:
+        if count < 1:
+            raise UnreadableError(f"it asks for {count} windows along axis {axis}; at least 1 is needed")
+        if not isinstance(size, int):
             raise UnreadableError(f"it divides an axis of size {size} into {count} windows; fix the size")
         if size % count == 0:
             x = b.call(function, b.reshape(x, (*shape[:axis], count, size // count, *shape[axis + 1 :])), axis + 1)

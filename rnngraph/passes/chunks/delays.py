@@ -331,7 +331,7 @@ class _Walk:
         return ""
 
     def _constant_count(self, dim: Dim) -> int | None:
-        """Return a number of entries that does not grow with time; None if it does."""
+        """Return a size as an int if it does not grow with time; None if it grows, or may grow."""
         growth = self.stream_rate.growth(dim)
         if growth is None:
             return dim if isinstance(dim, int) else None

@@ -54,13 +54,13 @@ def blocks_of(weight: Node) -> StoredBlocks | None:
 
 
 def _bytes(parts: Node, scales: Node) -> StoredBlocks | None:
-    """Return blocks of int8 numbers."""
+    """Return the blocks of a file's int8 numbers, which ``parts`` casts and reshapes; None for other nodes."""
     numbers = _source(parts, "int8", ("reshape",))
     return None if numbers is None else StoredBlocks(numbers, 0, scales, 8)
 
 
 def _halves_of_bytes(parts: Node, scales: Node) -> StoredBlocks | None:
-    """Return blocks of 4-bit integers, of which a byte stores two, each with an offset of 8."""
+    """Return the blocks of a file's 4-bit integers plus 8, two in a byte, which ``parts`` unpacks; else None."""
     whole = _minus(parts, 8.0)
     if whole is None or whole.op != "select":
         return None

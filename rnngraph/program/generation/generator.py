@@ -149,7 +149,10 @@ class Generator(Unindexed):
     def _require_room(self, where: Where | None) -> None:
         """Raise ``BusyError`` if no other caller may wait."""
         if self._process != os.getpid():  # after a fork, a thread of the parent may hold the lock
-            raise BusyError("the generator runs in the process that forked this one; make another one", where)
+            raise BusyError(
+                "the generator belongs to the parent of this forked process; make a new generator in this process",
+                where,
+            )
         with self._changed:
             if not self._is_open:
                 raise BusyError("the generator is closed; make another one", where)

@@ -136,7 +136,7 @@ class RowSteps:
 
     def make_room(self, count: int) -> None:
         """Grow the buffers to at least ``count`` rows."""
-        self._named = None  # callers that need larger buffers also select rows
+        self._named = None  # the caller writes other rows to ``self.rows`` next
         if count <= len(self.rows):
             return
         self._direct.clear()
@@ -233,8 +233,9 @@ class RowSteps:
             plan[words.COUNT], plan[words.CHUNK] = self._planned = count, chunk
         if parts == 1:
             self.run_prepared = self._run_alone
-        else:  # if a single thread runs all chunks, it uses the first job
+        else:
             entry = AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))
+            # without a team, worker 0 of 1 runs all chunks, by the first job
             self.run_prepared = partial(entry, address(plan), 0, 1)
         return weights
 

@@ -205,8 +205,8 @@ class StateForm:
         arrays, text = unpacked(bytes(data), STATE, "the state of a stream")
         if text.get("batch") != self._batch:
             raise ShapeError(
-                f"the saved state has {text.get('batch')} rows, and this stream has {self._batch}; make a stream of "
-                "that batch",
+                f"the saved state has {text.get('batch')} rows, and this stream has {self._batch}; make a stream "
+                f"with batch={text.get('batch')}",
                 where,
             )
         return self.ordered(arrays, where)

@@ -277,7 +277,7 @@ class TensorArray:
         """Concatenate all entries along their first axis."""
         array = self.stack()
         if array.rank < 2:
-            raise ShapeError(f"tf.TensorArray.concat needs entries with an axis, not {array!r}")
+            raise ShapeError("tf.TensorArray.concat needs entries with an axis, not scalars; use stack()")
         rows, inner, *rest = array.type.shape
         return build("reshape", array, shape=(rows * inner, *rest))
 

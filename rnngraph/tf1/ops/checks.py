@@ -111,7 +111,8 @@ def _checked(
         values = [item.node["value"] for item in operands]
         outcome = _OF_CONSTANTS[words](*values, *([0] if len(values) == 1 else []))
         if not np.all(outcome):
-            raise InvalidArgumentError(f"{text} x = {shown(values[0])}", user_line())
+            both = ", ".join(f"{name} = {shown(value)}" for name, value in zip("xy", values, strict=False))
+            raise InvalidArgumentError(f"{text} {both}", user_line())
     parts = operands if data is None else list(data)
     return Check(condition, text, parts, limit or MAX_SHOWN, name)
 

@@ -216,7 +216,7 @@ def eye(
 def linspace(start: float, stop: float, num: int, name: str | None = None) -> Tensor:
     """Return ``num`` evenly spaced numbers from ``start`` to ``stop``, which is included."""
     if not isinstance(num, int) or not 0 < num <= 1 << 28 or isinstance(num, bool):
-        raise ArgumentError(f"tf.linspace needs num=1 or more, not {shown(num)}")
+        raise ArgumentError(f"tf.linspace needs an int num= from 1 to {1 << 28}, not {shown(num)}")
     try:
         return constant(np.linspace(float(start), float(stop), num), "float32")
     except (TypeError, ValueError, OverflowError):

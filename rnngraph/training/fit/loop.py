@@ -291,7 +291,7 @@ class Fit:
         row, optimizer = position.history.row(-1), self.state.optimizer
         for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
             try:
-                position.calling = number + 1  # its checkpoint includes the callback's effects
+                position.calling = number + 1  # a checkpoint that the callback saves must not repeat the callback
                 answer = self.ranks.agreed(partial(_stops_fit, callback, row, self.plan.where))
                 with interrupt:
                     position.stopping |= answer

@@ -378,7 +378,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "epochs": (EXAMPLES, {"epochs": 0}, rg.ArgumentError, "epochs must be at least 1"),
     "epochs_kind": (EXAMPLES, {"epochs": "3"}, rg.DtypeError, "epochs must be an int"),
     "lengths": (EXAMPLES, {"lengths": "n"}, rg.NameLookupError, "not an input"),
-    "lengths_array": (EXAMPLES, {"lengths": [1] * 6}, rg.ArgumentError, "0 placeholders are used as sequence_length"),
+    "lengths_array": (EXAMPLES, {"lengths": [1] * 6}, rg.ArgumentError, "no placeholders are used as sequence_length"),
     "window": (EXAMPLES, {"window": 0}, rg.ArgumentError, "window must be at least 1"),
     "warm_up": (EXAMPLES, {"warm_up": -1}, rg.ArgumentError, "warm_up must be at least 0"),
     "warm_up_long": (EXAMPLES, {"warm_up": 6}, rg.ArgumentError, "warm_up=6 leaves no step to train on"),

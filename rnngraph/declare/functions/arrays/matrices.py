@@ -100,7 +100,8 @@ def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:
         return min(start, rows), max(min(rows, columns - offset), min(start, rows))
     if rows != columns:
         raise ShapeError(
-            "diagonal: matrices of symbolic size must be square; declare the number of rows and columns as ints"
+            f"diagonal: the matrices are {rows} x {columns}, and matrices of symbolic size must be square; "
+            "declare the number of rows and columns as ints"
         )
     return start, rows - max(0, offset)
 

@@ -114,8 +114,7 @@ class Hdf5:
                 continue
             if part in (".", "..") or not isinstance(place, self._h5py.Group):
                 return None
-            # ``in place`` would follow links; ``in place.keys()`` does not.
-            link = place.get(part, getlink=True) if part in place.keys() else None  # noqa: SIM118  (see above)
+            link = place.get(part, default=None, getlink=True)  # the link itself, which is not followed
             if link is None:
                 return None
             if not isinstance(link, self._h5py.HardLink):

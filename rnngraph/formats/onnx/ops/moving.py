@@ -285,7 +285,7 @@ def _cumulative(call: Call) -> Outputs:
 def _reverse_sequence(call: Call) -> Outputs:
     batch, time = call.whole("batch_axis", 1), call.whole("time_axis", 0)
     if {batch, time} != {0, 1}:
-        raise UnreadableError(f"it reverses axis {time} by axis {batch}; only 0 and 1 are supported")
+        raise UnreadableError(f"time_axis={time} and batch_axis={batch} must be 0 and 1, in either order")
     x, shape, lengths = call.input(0), call.shape(), call.input(1)
     if all_are(lengths, shape[time]):
         return call.tensors.index(x, [slice(None, None, -1 if axis == time else None) for axis in range(len(shape))])

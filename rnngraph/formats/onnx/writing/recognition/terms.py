@@ -118,8 +118,10 @@ class Step:
 
     def _reset_of(self, total: Sum, left: Node) -> Node:
         """Return the node r if the left operand of a product is r * h. Raises ``NoSumError`` for other operands."""
-        if left.op != "mul" or self.h not in left.operands or total.reset is not None or total.recurrent is not None:
+        if left.op != "mul" or self.h not in left.operands:
             raise NoSumError("the left operand of a product is neither h nor r * h")
+        if total.reset is not None or total.recurrent is not None:
+            raise NoSumError("the sum has several products of h, of which one is of r * h")
         one, other = left.operands
         return other if one is self.h else one
 
