@@ -5,8 +5,8 @@ products of narrow numbers, which later passes treat like any other nodes: by ``
 scale per column, by ``block_products`` for blocks of 4 and 8 bits. Nodes that depend on weights alone leave the loops,
 and are computed when parameters change.
 
-Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits (to 8 unless they
-are ``split``). Other values keep their bits.
+Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits of precision (to 8
+unless they are ``split``). Other values keep their bits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NarrowKind:
     Attributes:
         form: ``bfloat16``, ``int8``, ``int8_blocks`` or ``int4``.
         dots: True if the target multiplies narrow numbers, False if weights are widened as they are read.
-        split: True if activations keep 16 bits of precision, in two parts; False if they are rounded to ``form``.
+        split: True if activations keep 16 bits, in two parts; False if they are rounded to bfloat16 or 8 bits.
         bytes: Dtype of 8-bit activations in products with int8 weights, ``uint8`` or ``int8``; empty if there are none.
         min_depth: Minimum rows of a weight. With fewer, quantizing a row of activations costs what the product saves.
         min_weights: Minimum elements of a weight.
@@ -95,7 +95,8 @@ class WeightUse:
 class ReducedWeights:
     """Multiply float32 activations by weights of 16, 8 or 4 bits.
 
-    Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits.
+    Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits
+    of precision (to 8 unless they are ``split``).
 
     Attributes:
         kind: Narrow kind of all parameters that are not in ``named``; None leaves them float32.
@@ -170,7 +171,7 @@ class ReducedWeights:
 
 
 def _width(kind: NarrowKind) -> tuple[int, int]:
-    """Return a key that orders kinds by bits."""
+    """Return a key that orders kinds by bits; kinds of equal bits, by their minimum size of a weight."""
     return BITS[kind.form] if kind.form in BITS else 8 * ITEM_BYTES[kind.form], kind.min_weights
 
 

@@ -127,7 +127,7 @@ class Bidirectional:
     # Saved and recomputed values -----------------------------------------------------------------
 
     def _read(self, node: Node, item: Node, loop: int) -> Node:
-        """Return the operand ``item`` as recomputed in a loop; as saved, if it is not available there by step."""
+        """Return the operand ``item`` of a node as recomputed in a loop; if the loop lacks it, as saved."""
         is_available = item in self.available_in[loop] and item in self._by_step(node)
         return self._in_loop(item, loop) if is_available else self.new[item]
 
