@@ -496,8 +496,12 @@ def test_metrics_count(running: Running) -> None:
     assert (after["completions_running"], after["completions_waiting"]) == (0, 0)
 
 
-def test_no_request_is_lost_by_callers_that_connect_and_disconnect(running: Running) -> None:
-    load = module("completions", FOLDER.parents[1] / "benchmarks")
+def test_no_request_is_lost_by_callers_that_connect_and_disconnect(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmarks = FOLDER.parents[1] / "benchmarks"
+    monkeypatch.syspath_prepend(benchmarks)
+    load = module("completions", benchmarks)
     options = load.argparse.Namespace(prompt_tokens=30, tokens=20, pause=0.01, requests=8)
     url = f"http://127.0.0.1:{running.port}"
     soak = load.Soak(url, options)
