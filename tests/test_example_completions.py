@@ -509,7 +509,7 @@ def test_no_request_is_lost_by_callers_that_connect_and_disconnect(
     soak.run(1.0, 6, lambda text: None)
     assert (soak.counts["lost"], soak.counts["changed"]) == (0, 0)
     assert soak.counts["ended"] > 10
-    answers = load.load(url, 4, options)
+    answers = load.load(url, 4, options, 1)
     assert [asked.finish for asked in answers] == ["length"] * 8
     assert load.row_of(answers, 1.0)[0] == "160"
     wait_until(lambda: running.generator.running == 0)
