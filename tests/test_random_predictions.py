@@ -21,7 +21,7 @@ QUICK = (3, 8, 13, 27, 38, 55)
 def program_of(declaration: Declaration) -> rg.Program | None:
     """Return a program of the outputs whose rows are independent; None if there are none."""
     names = declaration.run()
-    separate = {name for name, value in declaration.outputs.items() if value.apart and "B" in value.axes}
+    separate = {name for name, value in declaration.outputs.items() if value.row_wise and "B" in value.axes}
     outputs = {name: tensor for name, tensor in names["outputs"].items() if name in separate}
     return rg.compile(outputs) if outputs else None
 

@@ -53,7 +53,7 @@ def test_best() -> None:
     with pytest.raises(rg.NameLookupError, match="'validation_loss'; it has none"):
         History().best()
     history.append({"broken": math.nan})
-    with pytest.raises(rg.ArgumentError, match="broken has no number"):
+    with pytest.raises(rg.ArgumentError, match="broken has only NaN"):
         history.best("broken")
 
 
