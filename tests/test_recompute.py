@@ -18,7 +18,7 @@ from wired_cells import declare_cell
 import rnngraph as rg
 from rnngraph.ir.interpreter import interpret
 from rnngraph.passes.recomputation.recompute import Recompute
-from rnngraph.runtime.native import recomputation
+from rnngraph.runtime.native import recompute_option
 
 Feeds = dict[str, np.ndarray]
 
@@ -378,10 +378,10 @@ def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = compiled.training.memory
     kept, second = (memory(2, 1000, recompute=steps).arena for steps in (None, 32))
     assert memory(2, 1000, recompute="auto").arena == kept
-    monkeypatch.setattr(recomputation, "LARGE", 0)
-    monkeypatch.setattr(recomputation, "limits", lambda: iter([(kept * recomputation.SHARE, "of this test")]))
+    monkeypatch.setattr(recompute_option, "LARGE", 0)
+    monkeypatch.setattr(recompute_option, "limits", lambda: iter([(kept * recompute_option.SHARE, "of this test")]))
     assert memory(2, 1000, recompute="auto").arena == kept
-    monkeypatch.setattr(recomputation, "limits", lambda: iter([(kept * recomputation.SHARE - 1, "of this test")]))
+    monkeypatch.setattr(recompute_option, "limits", lambda: iter([(kept * recompute_option.SHARE - 1, "of this test")]))
     assert memory(2, 1000, recompute="auto").arena == second
     compiled.training.gradients(feeds_of(compiled, 2, 1000))
     entries = compiled.training.full_graph().native_entries()
@@ -389,7 +389,7 @@ def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_free_memory_does_not_prevent_a_possible_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recomputation, "exceeds_share", lambda _: True)
+    monkeypatch.setattr(recompute_option, "exceeds_share", lambda _: True)
     monkeypatch.setattr("rnngraph.runtime.native.compiled_graph.exceeds_share", lambda _: True)
     compiled = _turned()
     loss, _ = compiled.training.gradients(feeds_of(compiled, 2, 9))
@@ -398,7 +398,7 @@ def test_free_memory_does_not_prevent_a_possible_step(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("length", "steps"), [(1, 16), (1000, 32), (100_000, 256), (1 << 40, 4096)])
 def test_a_block_is_about_the_square_root(length: int, steps: int) -> None:
-    assert recomputation.steps_of([3, length]) == steps
+    assert recompute_option.steps_of([3, length]) == steps
 
 
 # Mistakes -----------------------------------------------------------------------------------------
