@@ -219,7 +219,7 @@ FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, F
 @pytest.mark.parametrize(("batch", "time"), [(3, 4), pytest.param(1, 1, marks=pytest.mark.exhaustive)])
 def test_found(name: str, batch: int, time: int) -> None:
     lines, axes, feeds = FOUND[name]
-    outputs = {key: Value(key, shape, apart=False) for key, shape in axes.items()}
+    outputs = {key: Value(key, shape, row_wise=False) for key, shape in axes.items()}
     streams = not any("time_major" in line for line in lines)
     check_all(Declaration(5, lines, SEQUENCE | feeds, outputs, batch, time, "float32", streams=streams))
 
@@ -237,7 +237,7 @@ def test_as_many_rows_as_steps(size: int) -> None:
         'outputs["r"] = o',
     )
     feeds = {"x": Feed(("B", "T", 7), "float32"), "n": Feed(("B",), "int64", "T")}
-    outputs = {"r": Value("r", ("B", "T", 14), apart=False)}
+    outputs = {"r": Value("r", ("B", "T", 14), row_wise=False)}
     check_all(Declaration(5, lines, feeds, outputs, size, size, "float32"))
 
 
@@ -258,7 +258,7 @@ def test_numbers_of_rows_that_a_loop_over_rows_takes_are_read_by_indices_too(bat
         'outputs["r"] = rg.cumsum(o + rg.expand_dims(f + rg.reduce_max(teacher, 1), 1), 0)',
     )
     feeds = SEQUENCE | {"f": Feed(("B", 1), "float32"), "teacher": Feed(("B", 5, 1), "float32")}
-    outputs = {"r": Value("r", ("B", "T", 7), apart=False)}
+    outputs = {"r": Value("r", ("B", "T", 7), row_wise=False)}
     check_all(Declaration(5, lines, feeds, outputs, batch, 4, "float32", streams=False))
 
 
@@ -301,7 +301,7 @@ def test_other_axes_as_long_as_rows(axes: tuple[Axis, ...], lines: tuple[str, ..
     """An axis as long as the batch or the sequence is not a batch axis. A past bug read rows that were not computed."""
     lines = ('n = rg.placeholder("n", (None,), "int64")', *lines, 'outputs["r"] = r')
     feeds = {"n": Feed(("B",), "int64", "T"), "x": Feed(axes, "float32")}
-    outputs = {"r": Value("r", ("B", "T", 2), apart=False)}
+    outputs = {"r": Value("r", ("B", "T", 2), row_wise=False)}
     check_all(Declaration(5, lines, feeds, outputs, 3, 3, "float32", streams=False))
 
 
@@ -315,7 +315,7 @@ def test_a_state_that_a_step_hands_on_is_copied_by_who_computes_it(monkeypatch: 
         "r = rg.concat([f, b], -1)",
         'outputs["r"] = r',
     )
-    outputs = {"r": Value("r", ("B", "T", 58), apart=False)}
+    outputs = {"r": Value("r", ("B", "T", 58), row_wise=False)}
     declaration = Declaration(5, lines, SEQUENCE, outputs, 9, 3, "float32", streams=False)
     share_everything(monkeypatch, 2, barrier_cycles=500.0)
     check_turns(declaration, 2, monkeypatch)
