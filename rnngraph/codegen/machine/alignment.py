@@ -31,12 +31,12 @@ def padded_bytes(elements: Dim, dtype: str) -> Dim:
 
 
 def spread_row(row: Dim, dtype: str) -> Dim:
-    """Return the number of elements of a padded row whose number of cache lines is made odd.
+    """Return the number of elements of a padded row whose number of cache lines is made odd. An empty row stays empty.
 
     If the bytes of a row were a power of two, the elements of a column would share few sets of a cache.
     """
     line = 64 // ITEM_BYTES[dtype]
-    return row + line if isinstance(row, int) and row // line % 2 == 0 else row
+    return row + line if isinstance(row, int) and row and row // line % 2 == 0 else row
 
 
 def padded_row(width: Dim, dtype: str) -> Dim:

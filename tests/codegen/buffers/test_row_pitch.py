@@ -25,3 +25,10 @@ def test_values_are_those_of_numpy() -> None:
     net, x = program(1024), np.random.default_rng(0).standard_normal((26, 16)).astype(np.float32)
     first, second = net.parameters.values()
     np.testing.assert_allclose(net.inference(x=x), np.maximum(x @ first, 0) @ second, rtol=1e-4, atol=1e-4)
+
+
+def test_empty_rows_stay_empty() -> None:
+    x, w = rg.placeholder("x", (None, 3, 4)), rg.placeholder("w", (None, 4, 5))
+    net = rg.compile(rg.matmul((x / 3.0)[:, :, :0], (w * 2.0)[:, :0]), cache=False)
+    feeds = {"x": np.ones((2, 3, 4), np.float32), "w": np.ones((2, 4, 5), np.float32)}
+    np.testing.assert_array_equal(net.inference(feeds), np.zeros((2, 3, 5)))
