@@ -203,7 +203,7 @@ def _with_gradients(model: torch.nn.Module, row: Row) -> Call:
 
 
 def _carrying(model: torch.nn.Module, x: Tensor) -> Call:
-    """Return a call that runs one step of a layer or cell, and keeps the state for the next."""
+    """Return a function that runs one step of a layer or cell. Each call starts from the state of the previous one."""
     state, is_layer = None, x.ndim == 3
 
     def call() -> object:

@@ -98,8 +98,8 @@ def _arrays(layer: Record, *shapes: tuple[int, ...], minimum: int | None = None)
         minimum: Minimum number of arrays if the last ones are optional; by default all are required.
     """
     arrays = layer.get("weights")
-    if not isinstance(arrays, list) or not (len(shapes) if minimum is None else minimum) <= len(arrays) <= len(shapes):
-        least = len(shapes) if minimum is None else minimum
+    least = len(shapes) if minimum is None else minimum
+    if not isinstance(arrays, list) or not least <= len(arrays) <= len(shapes):
         count = len(shapes) if least == len(shapes) else f"{least} to {len(shapes)}"
         raise layer.error(f"{layer.at}.weights must be a list of {count} arrays")
     return [numbers(layer, f"{layer.at}.weights[{n}]", item, shapes[n]) for n, item in enumerate(arrays)]

@@ -66,6 +66,20 @@ def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
     return make("slice", kernel, where=kernel.where, start=(first, 0), stop=(last, kernel.shape[1]), step=(1, 1))
 
 
+def merged_transposes(node: Node, value: Node) -> Node | None:
+    """Return the transpose ``node`` of ``value`` as at most one transpose.
+
+    None if ``value`` is no transpose, and the order of its axes changes.
+    """
+    order, inner = node["order"], value
+    if inner.op == "transpose":
+        order = tuple(inner["order"][axis] for axis in order)
+        inner = inner.operands[0]
+    if order == tuple(range(len(order))):
+        return inner
+    return make("transpose", inner, where=node.where, name=node.name, order=order) if inner is not value else None
+
+
 def reduced_before_transpose(node: Node, inner: Node, order: Sequence[int]) -> Node:
     """Return the reduction of a transposed value as the transpose of a reduction of the value ``inner``."""
     axes = tuple(sorted(order[axis] for axis in node["axes"]))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.build import merged_transposes
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.node import (
     Attributes,
@@ -238,13 +239,7 @@ def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
 
 
 def _transpose(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    order, inner = node["order"], operands[0]
-    if inner.op == "transpose":
-        order = tuple(inner["order"][axis] for axis in order)
-        inner = inner.operands[0]
-    if order == tuple(range(len(order))):
-        return inner
-    return make("transpose", inner, where=node.where, name=node.name, order=order) if inner is not operands[0] else None
+    return merged_transposes(node, operands[0])
 
 
 def _slice(node: Node, operands: tuple[Node, ...]) -> Node | None:

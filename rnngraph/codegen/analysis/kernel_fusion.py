@@ -405,33 +405,31 @@ class _Fuser:
 
     def _viewed(self, node: Node, place: Mapping[Node, int]) -> set[Node]:
         """Return the values of kernels that a node reads through views, such as transposes."""
-        between = [node]  # values without a kernel
-        for item in between:
-            between += (part for part in item.operands if part in self.members - place.keys() - {*between})
-        views = list(filter(self._is_view, between))
+        views = list(filter(self._is_view, self._with_inlined([node], place)))
         return self._operands(views, place) & place.keys()
 
     def _operands(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
         """Return the values of kernels or from outside that nodes read, also through values without a kernel.
 
-        Views, inlined values and concatenations that are read piece by piece have no kernel.
-
         Args:
             nodes: The readers.
             place: Index of each value's kernel.
         """
-        operands, visited = set[Node](), {*nodes}
-        pending = [item for node in nodes for item in node.operands]
+        read = {item for node in self._with_inlined(nodes, place) for item in node.operands} - {*nodes}
+        return {item for item in read if item in place or item not in self.members}
+
+    def _with_inlined(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
+        """Return nodes, and the values without a kernel that they read, directly or through others of these values.
+
+        Views, inlined values and concatenations that are read piece by piece have no kernel.
+        """
+        inlined, pending = set[Node](), [*nodes]
         while pending:
             item = pending.pop()
-            if item in visited:
-                continue
-            visited.add(item)
-            if item in place or item not in self.members:
-                operands.add(item)
-            else:
-                pending += item.operands
-        return operands
+            if item not in inlined:
+                inlined.add(item)
+                pending += (part for part in item.operands if part in self.members and part not in place)
+        return inlined
 
     def _stored(self, node: Node) -> bool:
         """True if a value must be stored in memory."""

@@ -22,9 +22,9 @@ class WorkerSlice:
     axis: int
 
     def range(self, block: Block, extent: Index, grain: int = 1) -> tuple[Index, Index]:
-        """Return the part's first index along an axis of size ``extent``, and its end. Both are multiples of ``grain``.
+        """Return the first index of the part along an axis of size ``extent``, and the index after its last one.
 
-        The end of the last part is ``extent``.
+        Parts begin and end at multiples of ``grain``; the last part ends at ``extent``.
         """
         grains = -(-extent // grain) if isinstance(extent, int) else extent
         if grain > 1 and not isinstance(extent, int):

@@ -161,7 +161,9 @@ class TileLoops:
         return any(view.buffer in written for item in outside if (view := self.memory.views.get(item)) is not None)
 
     def _overlapping(self, block: Block, at: list[Coordinate], begin: Index, end: Index) -> None:
-        """Write tiles of several heights over a symbolic number of rows. The last tile may compute rows again.
+        """Write tiles of several heights over a symbolic number of rows.
+
+        The last tile of a height may overlap the one before it, and then computes the same rows twice.
 
         Tiles of one height follow each other as long as the remaining rows exceed the next smaller height.
         """

@@ -69,7 +69,7 @@ class Uses(NamedTuple):
 
 
 def sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Yield the numbers of valid lanes that are given as index expressions, not as None."""
+    """Yield those numbers of valid lanes that are expressions of sizes; an int or None needs no size."""
     return (item for item in valid if isinstance(item, Size))
 
 

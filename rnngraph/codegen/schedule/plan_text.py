@@ -160,7 +160,7 @@ def _rows(active: ActiveSteps | None, indent: str, each_row: bool = False) -> It
 
 
 def _op_counts(nodes: Sequence[Node]) -> Iterator[str]:
-    """Yield the descriptions of ops; equal descriptions once, with their number."""
+    """Yield a text for each op and name, such as ``mul gate``, with a count in front if several ops have both."""
     counts = Counter(" ".join(dict.fromkeys([node.op, node.name.rpartition("/")[2]])).strip() for node in nodes)
     for text, count in counts.items():
         yield text if count == 1 else f"{count} {text}"

@@ -63,7 +63,10 @@ class RowPositions:
         )
 
     def _with_row_axis(self, value: Node, axis: int, rank: int, node: Node) -> Node:
-        """Reshape an operand to ``rank`` axes, so that its row axis is ``axis``, where its plain form has size 1."""
+        """Return an operand with ``rank`` axes, of which ``axis`` is its row axis.
+
+        Without rows, the operand has size 1 along ``axis``, or ``GraphError`` is raised.
+        """
         plain = self.plain[value]
         shape = (*(1 for _ in range(rank - plain.tensor.rank)), *plain.shape)
         if shape[axis] != 1:

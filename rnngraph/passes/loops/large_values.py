@@ -58,7 +58,9 @@ class StepValues(Generic[Loop]):
                 smallest[node] = min(smallest[node], max(map(smallest.__getitem__, node.operands)))
         values = set[Node]()
         for node in self.nodes:
-            is_much_larger = _is_large(node) and _size(node) >= MIN_RATIO * smallest[node] and moves_into_loops(node)
+            is_much_larger = (
+                is_large_value(node) and _size(node) >= MIN_RATIO * smallest[node] and moves_into_loops(node)
+            )
             if is_much_larger and node in self.varying and node not in self.loops and node not in self.results:
                 values.add(node)
         moved = self._sums_of(values)
@@ -97,7 +99,7 @@ class StepValues(Generic[Loop]):
         """
         moved = dict[Node, Loop]()
         for node, home in self.loops.items():
-            if _is_large(node) and node not in self.results:
+            if is_large_value(node) and node not in self.results:
                 moved |= dict.fromkeys(self._readouts(node, home, moved), home)
         return moved
 
@@ -109,7 +111,7 @@ class StepValues(Generic[Loop]):
         """
         moved = dict[Node, Loop]()
         for node in self.nodes:
-            if node.op != "input" or node in self.loops or node not in self.varying or not _is_large(node):
+            if node.op != "input" or node in self.loops or node not in self.varying or not is_large_value(node):
                 continue
             same_carry = [item for item, key in self.histories.items() if key == self.histories.get(node)]
             readers = {reader for item in same_carry or [node] for reader in self.readers[item]}
@@ -185,7 +187,8 @@ def entries(shape: Shape) -> int:
     return evaluate(dims, dict.fromkeys(symbols_of(dims), 1))
 
 
-def _is_large(node: Node) -> bool:
+def is_large_value(node: Node) -> bool:
+    """True for a tensor that is a matrix of each row, or has a higher rank."""
     return isinstance(node.type, TensorType) and is_large(node.shape)
 
 

@@ -1,5 +1,6 @@
 """Passes for states of several axes: where their values are computed, and how loops and streams store them.
 
+- ``matrix_states``: applies a change to the steps of loops whose states are matrices.
 - ``vector_products``: computes products of vectors and matrix states elementwise.
 - ``few_vectors``: writes products with a few vectors as products with one vector each.
 - ``large_transposes``: transposes vectors and results instead of matrices.

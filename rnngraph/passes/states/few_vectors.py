@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from ...ir.build import sliced
 from ...ir.graph import Node, make
 from ...ir.node import is_batched_product
 from ...ir.ops import OPS
@@ -63,7 +64,4 @@ def part(value: Node, axis: int, number: int) -> Node:
     if OPS[value.op].kind == "elementwise" and not OPS[value.op].random:
         parts = [part(item, axis, number) if item.tensor.rank else item for item in value.operands]
         return make(value.op, *parts, where=value.where, name=value.name, **dict(value.attributes))
-    rank = value.tensor.rank
-    start = tuple(number if place == axis else 0 for place in range(rank))
-    stop = tuple(number + 1 if place == axis else size for place, size in enumerate(value.shape))
-    return make("slice", value, where=value.where, name=value.name, start=start, stop=stop, step=(1,) * rank)
+    return sliced(value, axis, number, number + 1)

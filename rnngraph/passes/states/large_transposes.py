@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...ir.build import reduced_before_transpose
-from ...ir.graph import Graph, Node, make, rewrite, with_body
+from ...ir.build import merged_transposes, reduced_before_transpose
+from ...ir.graph import Graph, Node, make, rewrite
 from ...ir.node import inverse_order, moves_only_ones
 from ...ir.ops import OPS
 from ...ir.types import TensorType
 from ...support.records import dataclass
 from ..loops.large_values import MIN_RATIO, entries, is_large
-from .vector_products import matrix_states
+from .matrix_states import change_steps
 
 Order = Sequence[int]
 
@@ -33,16 +33,10 @@ class LargeTransposes:
     name: str = "large_transposes"
 
     def __call__(self, graph: Graph) -> Graph:
-        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-            if node.op != "scan" or not matrix_states(node):
-                return None
-            body = _without_large_transposes(self(node["body"]))
-            return None if body is node["body"] else with_body(node, operands, body)
-
-        return rewrite(graph, rule)
+        return change_steps(graph, _without_large_transposes)
 
 
-def _without_large_transposes(body: Graph) -> Graph:
+def _without_large_transposes(body: Graph, _: int) -> Graph:
     if not any(map(_is_large_transpose, body.nodes)):
         return body
     previous = None
@@ -53,7 +47,7 @@ def _without_large_transposes(body: Graph) -> Graph:
 
 def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
     if node.op == "transpose" and is_large(node.shape):
-        return _of_transpose(node, operands[0]) or _of_vectors(operands[0], node["order"])
+        return merged_transposes(node, operands[0]) or _of_vectors(operands[0], node["order"])
     if OPS[node.op].kind == "elementwise" and not OPS[node.op].random:
         return _before_transpose(node, operands)
     if OPS[node.op].kind == "reduction" and _is_large_transpose(operands[0]):
@@ -63,16 +57,6 @@ def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 def _is_large_transpose(node: Node) -> bool:
     return node.op == "transpose" and is_large(node.shape) and not moves_only_ones(node)
-
-
-def _of_transpose(node: Node, value: Node) -> Node | None:
-    """Return the transpose of a transpose as one transpose, or as the value itself; None for other values."""
-    if value.op != "transpose":
-        return None
-    order = tuple(value["order"][axis] for axis in node["order"])
-    if order == tuple(sorted(order)):
-        return value.operands[0]
-    return make("transpose", value.operands[0], where=node.where, name=node.name, order=order)
 
 
 def _of_vectors(value: Node, order: Order) -> Node | None:

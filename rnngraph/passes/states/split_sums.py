@@ -9,10 +9,10 @@ Law: values are unchanged up to the order of sums.
 
 from __future__ import annotations
 
-from ...ir.graph import Graph, Node, make, rewrite, with_body
+from ...ir.graph import Graph, Node, make, rewrite
 from ...support.records import dataclass
 from ..loops.large_values import is_large
-from .vector_products import matrix_states
+from .matrix_states import change_steps
 
 MATRIX_AXES = 2
 """Number of last axes that a matrix has; the axes before them are rows and heads."""
@@ -28,13 +28,7 @@ class SplitSums:
     name: str = "split_sums"
 
     def __call__(self, graph: Graph) -> Graph:
-        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-            if node.op != "scan" or not matrix_states(node):
-                return None
-            body = rewrite(self(node["body"]), _split_sum)
-            return None if body is node["body"] else with_body(node, operands, body)
-
-        return rewrite(graph, rule)
+        return change_steps(graph, lambda body, _: rewrite(body, _split_sum))
 
 
 def _split_sum(node: Node, operands: tuple[Node, ...]) -> Node | None:

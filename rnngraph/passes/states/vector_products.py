@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from functools import reduce
 
-from ...ir.graph import Graph, Node, make, rewrite, with_body
+from ...ir.graph import Graph, Node, make, rewrite
 from ...ir.node import is_batched_product, merged_axes, moves_only_ones
-from ...ir.ops import OPS
-from ...ir.types import Shape, TensorType, product
+from ...ir.types import Shape
 from ...support.records import dataclass
-from ..loops.large_values import is_large
+from ..loops.large_values import is_large_value
 from .few_vectors import products_of_few_vectors
+from .matrix_states import change_steps, state_values
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,13 @@ class VectorProducts:
     only_matrix_states: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
-        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-            if node.op != "scan" or (self.only_matrix_states and not matrix_states(node)):
-                return None
-            body = _without_vector_products(self(node["body"]), node["carries"])
-            return None if body is node["body"] else with_body(node, operands, body)
-
-        return rewrite(graph, rule)
+        return change_steps(graph, _without_vector_products, self.only_matrix_states)
 
 
 def _without_vector_products(body: Graph, carries: int) -> Graph:
     """Rewrite the products of a loop's body, whose first ``carries`` inputs are states."""
-    states, outer = _states(body, carries), set[Node]()
-    matrices = set(filter(_is_matrix, states))
+    states, outer = state_values(body, carries), set[Node]()
+    matrices = set(filter(is_large_value, states))
 
     def outer_product(node: Node, left: Node, right: Node) -> Node:
         value = make("mul", _untransposed(left), _untransposed(right), where=node.where, name=node.name)
@@ -163,29 +157,6 @@ def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
     if rest != sorted(rest) or [*rows, summed] != sorted([*rows, summed]):
         return None
     return (value.operands[0] if value.op == "transpose" else value), summed, rows
-
-
-def matrix_states(scan: Node) -> Set[Node]:
-    """Return the values of a loop's step that have the entries of a matrix state."""
-    return set(filter(_is_matrix, _states(scan["body"], scan["carries"])))
-
-
-def _is_matrix(node: Node) -> bool:
-    return isinstance(node.type, TensorType) and is_large(node.shape)
-
-
-def _states(body: Graph, carries: int) -> Set[Node]:
-    """Return the carries of a loop, and the values of the same size that are computed from them entry by entry."""
-    states = set(body.inputs[:carries])
-
-    def has_entries(node: Node) -> bool:
-        return any(item in states and product(item.shape) == product(node.shape) for item in node.operands)
-
-    for node in body.nodes:
-        is_entrywise = OPS[node.op].kind == "elementwise" or node.op in ("reshape", "transpose")
-        if is_entrywise and has_entries(node):
-            states.add(node)
-    return states
 
 
 def _untransposed(node: Node) -> Node:

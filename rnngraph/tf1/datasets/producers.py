@@ -227,7 +227,7 @@ class _Batched(Source):
 
 
 def _batches(tensors: Any, options: _Batching, name: str, keep: Any = None) -> Any:
-    """Return Tensors of batches, in the structure of ``tensors``."""
+    """Return Tensors for the next batch, in the structure of ``tensors``: one Tensor, a list or a dict."""
     names = sorted(tensors) if isinstance(tensors, dict) else None
     listed = [tensors[key] for key in names] if names is not None else tensors
     items = [as_tensor(item) for item in (listed if isinstance(listed, list | tuple) else [listed])]

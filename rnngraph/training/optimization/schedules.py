@@ -281,7 +281,7 @@ SCHEDULES: tuple[type[Schedule], ...] = (
 
 
 def plateau_of(rate: Any) -> ReduceOnPlateau | None:
-    """Return the part of a learning rate that depends on measurements; None without one."""
+    """Return the ``ReduceOnPlateau`` within a learning rate; None if the rate has none."""
     return rate.plateau() if isinstance(rate, Schedule) else None
 
 

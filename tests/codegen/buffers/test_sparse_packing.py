@@ -64,7 +64,7 @@ def test_as_many_blocks_as_are_not_zero() -> None:
 
 
 def test_unused_entries_of_packed_weights_are_zeros() -> None:
-    """Of the two forms of weights, tiles and blocks, the unused form is filled with zeros, so that exports omit it."""
+    """Packed weights have two forms, tiles and blocks. The unused one is filled with zeros, so that exports omit it."""
     generator = np.random.default_rng(5)
     whole = generator.normal(size=(64, 64)).astype(np.float32)
     for kernel, empty in ((zeroed(whole, 0.2, (4, 8), generator), "panel0"), (whole, "blocks0")):

@@ -266,8 +266,8 @@ def _padded_to_multiples(tracer: Tracer, x: Operand, pad: Sequence[int], value: 
     others = list(pad)
     for at in range(1, len(others), 2):
         count, axis = dim_of(others[at]), len(shape_of(x)) - 1 - at // 2
-        if isinstance(count, Size) and (found := _multiple_of(shape_of(x)[axis], count)) is not None:
-            ahead, by = found
+        if isinstance(count, Size) and (rounding := _multiple_of(shape_of(x)[axis], count)) is not None:
+            ahead, by = rounding
             options = {"value": value} if value else {}
             whole = tracer.call(padded, tracer.value(x), {axis: (0, ahead)}, **options) if ahead else tracer.value(x)
             x, others[at] = tracer.call(pad_to_multiple, whole, by, axis, **options), 0

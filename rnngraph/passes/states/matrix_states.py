@@ -1,0 +1,46 @@
+"""Loops whose states are matrices of each row, and their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+
+from ...ir.graph import Graph, Node, rewrite, with_body
+from ...ir.ops import OPS
+from ...ir.types import product
+from ..loops.large_values import is_large_value
+
+
+def change_steps(graph: Graph, change: Callable[[Graph, int], Graph], only_matrix_states: bool = True) -> Graph:
+    """Return the graph with changed bodies of loops, innermost first.
+
+    Args:
+        graph: The graph.
+        change: Function from a body, and the number of states among its first inputs, to the new body.
+        only_matrix_states: Leave loops without a matrix state, and all loops in their steps, unchanged.
+    """
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op != "scan" or (only_matrix_states and not _has_matrix_state(node)):
+            return None
+        body = change(change_steps(node["body"], change, only_matrix_states), node["carries"])
+        return None if body is node["body"] else with_body(node, operands, body)
+
+    return rewrite(graph, rule)
+
+
+def _has_matrix_state(scan: Node) -> bool:
+    return any(map(is_large_value, state_values(scan["body"], scan["carries"])))
+
+
+def state_values(body: Graph, carries: int) -> Set[Node]:
+    """Return the carries of a loop, and the values of the same size that are computed from them entry by entry."""
+    states = set(body.inputs[:carries])
+
+    def has_entries(node: Node) -> bool:
+        return any(item in states and product(item.shape) == product(node.shape) for item in node.operands)
+
+    for node in body.nodes:
+        is_entrywise = OPS[node.op].kind == "elementwise" or node.op in ("reshape", "transpose")
+        if is_entrywise and has_entries(node):
+            states.add(node)
+    return states
