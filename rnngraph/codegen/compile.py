@@ -40,8 +40,9 @@ def compile_timed(
 ) -> tuple[ObjectCode, ScheduledEntry, np.ndarray]:
     """Compile a graph with timers. Return the code, its plan, and the memory of the counters.
 
-    The counters are int64 [slot, worker, LINE], with the slots of the plan's ``ticks``. Of a row of ``LINE`` values,
-    the first is the elapsed time in units of the processor's counter, and the second counts the measurements.
+    The counters are an int64 array of shape [slot, worker, LINE]. The plan's ``ticks`` tells what each slot measures.
+    In each row of ``LINE`` values, the first is the elapsed time in units of the processor's counter, the second is the
+    number of measurements, and the others are unused.
 
     Raises:
         GraphError: The processor has no counter.
@@ -60,9 +61,10 @@ def compile_timed(
 
 
 def debug_build(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
-    """Compile a graph with line tables. Return the object file, and the layers of each function as text.
+    """Compile a graph with line tables. Return the object file, and the layers of the net that each function computes.
 
-    The instructions are those of the build without line tables.
+    The layers are texts by name of the function, such as ``encoder/cell_0, encoder/cell_1 forward``. The instructions
+    are those of the build without line tables.
     """
     from .llvm.debug_info import with_debug_info  # imported late, because few programs make debug builds
 
@@ -81,14 +83,15 @@ def planned(
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
-    """Return the plan of a graph for ``parts`` workers, or for one worker if more do not pay.
+    """Return the plan of a graph's code for ``parts`` workers, or for one worker if several are hardly faster.
 
     Args:
         graph: The graph.
         target: The processor.
         name: Name of the entry.
         parts: Maximum number of workers.
-        reused_layouts: Layouts of another plan's panels, which are reused if tiles can read them.
+        reused_layouts: Layouts in which another plan packs weights. Products use them instead of their own if their
+            register tiles can read them, so that weights are packed once.
         timed: True to compile timers.
         max_chunk: Maximum steps of a chunk of time whose temporaries fit in memory; None without a limit.
 
@@ -113,8 +116,8 @@ def _no_loops_within(graph: Graph) -> None:
         for inner in node["body"].nodes if node.op == "scan" else ():
             if inner.op == "scan":
                 raise GraphError(
-                    f"the recurrence {inner.name or 'scan'} runs inside of each step of another recurrence; run it "
-                    "before that one, or unroll its steps",
+                    f"the recurrence {inner.name or 'scan'} runs inside of each step of another recurrence; run the "
+                    "inner recurrence before the outer one, or unroll its steps",
                     inner.where,
                 )
 
@@ -130,7 +133,10 @@ def _no_float64(graph: Graph, target: Target) -> None:
 
 
 def interface_of(plan: ScheduledEntry, packing: Packing | None = None) -> Interface:
-    """Return the calling interface of a plan's code. ``packing`` has the stages of packing, if there are several."""
+    """Return the calling interface of a plan's code: names of functions, and slots of the argument block.
+
+    ``packing`` describes the stages of packing; None if weights are packed in one call.
+    """
     position = {slot: number for number, slot in enumerate(plan.main.slots)}
     of_kind = {
         kind: [item for item in plan.arguments if item.kind == kind]

@@ -20,7 +20,10 @@ Directions = Mapping[tuple[Node, Dim | None], bool]
 
 
 def settled_directions(graph: Graph) -> Directions:
-    """Return the loop directions of values whose readers do not determine one, in a graph with derivatives."""
+    """Return the loop directions of sums over time, of recomputed blocks, and of values computed from them.
+
+    The readers of these values do not determine a direction. The result is empty for a graph without derivatives.
+    """
     directions_by_value: dict[tuple[Node, Dim | None], bool] = {}
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
@@ -43,8 +46,8 @@ def _bidirectional_directions(graph: Graph, scans: Collection[Node]) -> dict[Nod
     """Choose directions for values computed from bidirectional recurrences.
 
     A sum over time has the direction of the last recurrence on which it depends. If the last recurrences have both
-    directions, the sum runs forward. A value that is read only by scans of one direction, which save states for blocks
-    or recompute blocks, has that direction.
+    directions, the sum runs forward. Scans that save states for blocks, or recompute blocks, determine the direction of
+    the values that only they read, if it is the same for all readers.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}
@@ -103,7 +106,7 @@ def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, b
 
 
 def _broadcasts_of_steps(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that are equal at all steps, and can therefore run in any loop over time."""
+    """Return those of ``values`` that are the same at every step, so that any loop over time can compute them."""
     spread_values = set[Node]()
     for node in graph.nodes:
         computed = node in values and node.op not in ("scan", "get") and _has_steps(node, length)
@@ -131,7 +134,7 @@ def _has_steps(node: Node, length: Dim) -> bool:
 
 
 def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]], outputs: Collection[Node]) -> None:
-    """Raise ``GraphError`` if an op reads all steps of a recurrence, and a loop recomputes them block by block.
+    """Raise ``GraphError`` if an op reads all steps of a recurrence at once, but a loop recomputes them in blocks.
 
     Args:
         inside: Values of the loop over blocks.

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from ...ir.graph import Node
 
 MAX_FUSED_OPS = 128
-"""Maximum ops of a fused kernel that can be split. Compile time grows faster than a function's length, and equal parts,
-such as the updates of equal layers, share one function.
+"""Maximum ops of a fused kernel, above which it is split where possible. Compile time grows faster than a function's
+length, and equal parts, such as the updates of equal layers, share one function.
 """
 
 
 def independent_parts(members: Sequence[Node]) -> list[tuple[Node, ...]]:
-    """Divide the ops of a fused kernel, in order, into parts of at most ``MAX_FUSED_OPS`` that do not read each other.
+    """Divide the ops of a fused kernel into parts of at most ``MAX_FUSED_OPS`` that do not read each other.
 
-    A part is longer if its ops cannot be separated.
+    The ops of a part keep their order. A part is longer if its ops cannot be separated.
     """
     if len(members) <= MAX_FUSED_OPS:
         return [tuple(members)]

@@ -187,7 +187,7 @@ class _Fuser:
         return node in self.recomputed
 
     def _costs_a_read(self, node: Node) -> bool:
-        """True for a matrix that its several readers recompute, by one cheap op, from a matrix in memory.
+        """True for a matrix with several readers, each of which recomputes it by one cheap op from a matrix in memory.
 
         An example is the square of a weight's derivative, because derivatives of weights are always in memory.
         """
@@ -233,7 +233,7 @@ class _Fuser:
             return 0
         if operand.op == "scan":  # the level of a scan's results is that of the scan
             return self.level[operand]
-        if operand in self.inline:  # the reader recomputes it, and waits only if it is in memory
+        if operand in self.inline:  # the reader recomputes the operand, and waits only if it is stored
             waits = self._in_memory_for(operand, node) or self._stored(operand)
         else:
             waits = self._must_be_stored_first(operand, node)
@@ -386,7 +386,7 @@ class _Fuser:
                 continue
             operands = self._operands([node], place)
             earliest = max((place[item] for item in operands if item in place), default=0)
-            # a kernel has not computed all positions of a view of its own values
+            # a view may read positions that the kernel of its source has not computed yet
             is_early = not self._viewed(node, place).isdisjoint(kernels[earliest].members)
             for other in range(earliest + is_early, number):
                 is_related = other == earliest and operands & place.keys()
@@ -409,7 +409,9 @@ class _Fuser:
         return self._operands(views, place) & place.keys()
 
     def _operands(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
-        """Return the values of kernels or from outside that nodes read, also through values without a kernel.
+        """Return the values that nodes read, directly or through values without a kernel.
+
+        The result has values that kernels compute, and values from outside of the group.
 
         Args:
             nodes: The readers.

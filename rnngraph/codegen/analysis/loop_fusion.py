@@ -49,13 +49,14 @@ class GroupKind:
 NEVER_BY_STEP = ("windows", "overlap_add")
 """Ops that never run in a loop over chunks of time, although they compute each step separately."""
 PLAIN = GroupKind()
+"""Kind of groups that run once, outside of all loops over time."""
 PREPARED = GroupKind(prepared=True)
 """Kind of groups that depend on parameters alone. They run with packing, when parameters change."""
 
 
 @dataclass
 class FusionGroup:
-    """Ops that run in one loop over chunks of time, or once."""
+    """Ops that run in one loop over chunks of time, or once. Groups of lower ``level`` run first."""
 
     level: int
     kind: GroupKind
@@ -114,7 +115,7 @@ class LoopFusion:
         self._delay(users)
 
     def _order(self) -> None:
-        """Assign each node the lowest level at which its operands are available, but at least that of ``_later``."""
+        """Assign each node the lowest level at which its operands are available. ``_later`` has minimum levels."""
         for node in self.graph.nodes:
             if node not in self.free:
                 after_operands = max((self._after(item, node) for item in node.operands), default=0)
@@ -212,7 +213,7 @@ class LoopFusion:
         return all(is_in_memory(source_of(item)) for item in node.operands)
 
     def _is_free_view(self, node: Node) -> bool:
-        """True for a view of a free node that strides express.
+        """True for a view of a free node, if the view is only a change of strides.
 
         The source of a reshape that merges or splits axes must be contiguous. A broadcast of index arithmetic is not
         free if an op needs it in memory.
@@ -391,7 +392,7 @@ class LoopFusion:
         return whole
 
     def _is_index(self, node: Node) -> bool:
-        """True if a node is computed from sizes alone, and needs no memory."""
+        """True for a value in no group that depends on sizes alone, or a view of one."""
         if node in self.pure:
             return node.op != "input" and node in self.free
         source = source_of(node)

@@ -13,6 +13,7 @@ from ..machine.alignment import padded_row
 
 VIEW_OPS = ("slice", "windows", "reverse", "transpose", "reshape", "broadcast")
 POINTWISE = (*MATRIX_PRODUCTS, "gather")
+"""Ops that fused kernels can compute, in addition to elementwise ops."""
 
 
 def label_of(node: Node) -> str:
@@ -26,12 +27,15 @@ def is_leaf(node: Node) -> bool:
 
 
 def folds_operand(node: Node) -> bool:
-    """True for a sum that reads each element of its operand once, so that its kernel can compute the operand."""
+    """True for a reduction, and for a sum of overlapping windows.
+
+    Both read each element of their operand once, so that their kernel can compute the operand.
+    """
     return node.op.startswith("reduce_") or node.op == "overlap_add"
 
 
 def is_view(node: Node) -> bool:
-    """True for an op that strides may express, so that it need not copy."""
+    """True for an op whose result is its operand with other strides, if these exist, so that it need not copy."""
     return node.op in VIEW_OPS
 
 
@@ -43,7 +47,7 @@ def stays_view(node: Node) -> bool:
 
 
 def is_strided_view(node: Node) -> bool:
-    """True for a view that strides express, whatever the strides of the source are."""
+    """True for a view that can be expressed by strides for any strides of its source, so that it never copies."""
     return stays_view(node) or cuts_axes(node)
 
 
@@ -59,7 +63,7 @@ def permutes_units(node: Node) -> bool:
 
 
 def cuts_axes(node: Node) -> bool:
-    """True for a reshape that only splits axes of fixed sizes, which strides express for any source."""
+    """True for a reshape that only splits axes of fixed sizes, so that it never copies."""
     if node.op != "reshape":
         return False
     remaining = [dim for dim in node.shape if dim != 1]
@@ -75,14 +79,17 @@ def cuts_axes(node: Node) -> bool:
 
 
 def picks_step(node: Node, length: Dim | None) -> bool:
-    """True for a slice of the time axis of ``length``. It must run while the chunk with its steps is in memory."""
+    """True for a slice that takes only some of the ``length`` steps of a time axis.
+
+    It must run while the chunk with these steps is in memory.
+    """
     if node.op != "slice" or length is None or node.tensor.rank < 2:
         return False
     return node.operands[0].shape[0] == length and node.shape[0] != length
 
 
 def kind_of(node: Node) -> str:
-    """Return the kind of the kernel that computes a node, as in ``Kernel``."""
+    """Return the kind of the kernel that computes a node. ``Kernel`` lists the kinds."""
     if OPS[node.op].kind == "elementwise" or node.op in POINTWISE:
         return "fused"
     if OPS[node.op].kind == "reduction":
@@ -101,9 +108,10 @@ def has_own_kernel(node: Node) -> bool:
 
 
 def own_kernel_key(product: Node) -> Node:
-    """Return a key of a product that is not fused. Products of equal key share a kernel.
+    """Return the key by which products that are not fused with other ops are grouped: one kernel for each key.
 
-    These are narrow products with the same sparse weights.
+    Sparse products of bfloat16 or 8-bit values share a kernel if they have the same weights. Every other product is its
+    own key.
     """
     if not is_sparse(product):
         return product
@@ -122,7 +130,10 @@ def starts_of(product: Node) -> tuple[Node, ...]:
 
 
 def contracted(operand: Node, user: Node) -> bool:
-    """True if an entry of ``user`` depends on many entries of ``operand``, which must therefore be in memory."""
+    """True if ``user`` needs ``operand`` in memory.
+
+    Each element of ``user`` depends on many elements of ``operand``, or reads them in another order.
+    """
     if user.op in MATRIX_PRODUCTS:
         return operand in factors_of(user)
     if user.op == "scan":
@@ -137,8 +148,8 @@ def contracted(operand: Node, user: Node) -> bool:
 def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
     """True for a concatenation of columns that needs no memory, because its readers read the pieces.
 
-    Readers are sums of outer products and sums over other axes. In the right operand of an outer product, all pieces
-    but the last must have whole lines.
+    The readers are sums of outer products, and reductions over other axes. In the right operand of an outer product,
+    rows of all pieces but the last must fill whole cache lines.
     """
     if node.op != "concat" or node["axis"] != node.tensor.rank - 1 or not users:
         return False

@@ -13,7 +13,8 @@ Range = tuple[int, int]
 def nonzero_range(node: Node, axis: int) -> Range | None:
     """Return a range along an axis outside of which a value is zero; None if no range is known.
 
-    The function looks through slices and transposes of concatenations with zeros, by which convolutions pad.
+    Convolutions pad by a concatenation with zeros, so the function looks through slices and transposes of
+    concatenations.
     """
     extent = node.shape[axis]
     if not isinstance(extent, int):
@@ -33,7 +34,7 @@ def nonzero_range(node: Node, axis: int) -> Range | None:
 
 
 def _of_concat(node: Node, axis: int) -> Range | None:
-    """Return the range of a concatenation."""
+    """Return the ``nonzero_range`` of a concatenation; (0, 0) if all its operands are zeros."""
     if axis != node["axis"]:
         ranges = [nonzero_range(piece, axis) for piece in node.operands if not _is_zero(piece)]
         known = [each for each in ranges if each is not None]

@@ -18,7 +18,8 @@ class Residency:
 
     Args:
         leaves: Feeds, parameters, constants, and views of them.
-        indices: Values that each reader recomputes. If a loop over chunks stores one, its memory is freed afterwards.
+        indices: Index arithmetic, which readers can recompute. If a loop over chunks of time stores such a value, the
+            memory is freed after the loop.
         users: Readers of values.
     """
 

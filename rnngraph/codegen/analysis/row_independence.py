@@ -24,7 +24,10 @@ WHOLE = ("constant", "parameter", "iota")
 
 
 def rows_of(graph: Graph) -> int:
-    """Return the number of rows that all scans' carries have; 0 if they differ or are symbolic."""
+    """Return the number of rows of the scans' carries that are matrices.
+
+    It is 0 if the number differs between carries or is symbolic, or if no carry is a matrix.
+    """
     carried = [carry.inside for node in graph.nodes if node.op == "scan" for carry in ScanParts.of(node).carries]
     counts = {item.shape[0] for item in carried if item.tensor.rank == 2}
     rows = counts.pop() if len(counts) == 1 else 0
@@ -114,7 +117,10 @@ class Rowwise:
         )
 
     def _reads(self, node: Node) -> bool:
-        """True if workers that compute rows of a reader need only the same rows of a value."""
+        """True if workers that compute rows of a reader may read a value.
+
+        They need only the same rows of the value, or every worker may read all of it.
+        """
         if self._all_rows_are_readable(node):
             return True
         while is_view(node):

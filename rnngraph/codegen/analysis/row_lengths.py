@@ -104,7 +104,7 @@ class RowLengths:
                         scans_by_mask.setdefault(mask, {}).setdefault(node, set()).add(param)
         for mask, scans in scans_by_mask.items():
             rows = {scan: names for scan, names in scans.items() if _carries_rows(scan)}
-            # one table of active rows serves all scans of a mask: if some scans carry rows, the others skip no steps
+            # all scans of a mask share one table of active rows: if some carry matrices, the others skip no steps
             scans = rows or scans
             self._drop_unfit_scans(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
@@ -162,7 +162,7 @@ class _SingleMask:
         body, carries, symbols = scan["body"], scan["carries"], self.bodies[scan]
         carries_and_next = zip(body.inputs[:carries], body.outputs, strict=False)
         if scan["reverse"] and (scan.get("keeps"), scan.get("blocks")) != (None, None):
-            return False  # a row may start within a block, after the carries before the block were saved
+            return False  # in a backward loop, a row may start within a block, after the block's carries were saved
         users = self.lengths.users
         gets = [user for user in users[scan] if not is_final(user) and not is_kept(user)]
         if any(is_kept(user) and not self.scans.keys() >= {*users[user]} for user in users[scan]):

@@ -12,7 +12,7 @@ from ..machine.target import Target
 from .register_tiles import OPEN_ROWS
 
 MAX_CHUNK = 1 << 30
-"""Steps of a chunk that has all steps of any sequence. The number fits in 32 bits."""
+"""Number of steps that stands for a chunk of the whole sequence, however long it is. It fits in 32 bits."""
 ROWS_OF_A_CHUNK = 128
 """Rows of a chunk. With fewer, reloading weights takes too much time; with more, temporaries leave the cache."""
 

@@ -43,8 +43,8 @@ LOOK_AHEAD = 128.0
 MIN_STEPS = 12
 """Minimum steps of a chunk. Chunks are short, because the first and last chunks of scans with different lags run alone.
 
-A chunk has up to twice as many steps if that avoids remainder tiles of products, and twice that if each chunk has an
-overhead.
+A chunk has up to twice as many steps if that avoids remainder tiles of products. The result is doubled if each chunk
+loads and stores sums over time.
 """
 
 Phase = tuple[int, int]
@@ -238,7 +238,7 @@ def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
 
 
 def _grain(target: Target, kernels: Sequence[Kernel], length: Dim) -> int:
-    """Return the number of steps per chunk."""
+    """Return the number of steps per chunk, with the fewest steps in remainder tiles of products."""
     sharing = WorkSharing(target, ONE_WORKER, TimeChunk(length, 0, 0, False, MAX_CHUNK))
     tiles = [sharing.tile_steps(kernel) for kernel in kernels]
     grain = min(range(MIN_STEPS, 2 * MIN_STEPS), key=lambda steps: (sum(steps % tile for tile in tiles) / steps, steps))

@@ -15,13 +15,13 @@ BUFFER_DEPTH = 3
 ROUNDS = 8
 """Number of chunks into which a sequence is divided, if ``MIN_STEPS`` allows. With fewer, stages idle at both ends."""
 MIN_STEPS, MAX_STEPS = 12, 48
-"""Minimum and maximum steps of a chunk. The minimum is raised to avoid remainder tiles of products, or if each chunk
-has an overhead. The maximum is raised if a single worker's chunks are longer.
+"""Minimum and maximum steps of a chunk. The minimum is raised to avoid remainder tiles of products, and to amortise the
+overhead of a chunk. The maximum is raised to a third of the length of a single worker's chunks.
 """
 CLAIM_CYCLES = 2000.0
 """Cycles to claim a task, including the transfer of its data from the core that ran the previous chunk."""
 CLAIMS = 4.0
-"""Minimum ratio between the cycles of a task and those of its claim, if ``max_steps`` allows."""
+"""Approximate ratio between the cycles of a task and those of its claim, to which chunks are lengthened."""
 PAYS = 0.85
 """Maximum ratio between the time of a pipeline and that of one worker."""
 FAR_CYCLES = 3000.0
@@ -126,12 +126,18 @@ def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, work
 
 
 def _merge_into_stages(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
-    """Merge neighbouring kernels into stages, as long as a stage costs at most three quarters of a worker's share."""
+    """Merge neighbouring kernels into stages, as long as a stage costs at most three quarters of a worker's share.
+
+    Return the index of each stage's first kernel, and of the kernel after its last one.
+    """
     limit = 0.75 * sum(costs) / workers
     stages = [(number, number + 1) for number in range(len(costs))]
 
     def excess(place: int) -> tuple[float, float]:
-        """Return the cycles by which a merged stage exceeds the limit, and its cycles. Tiny stages always merge."""
+        """Return the cycles by which a merged stage exceeds the limit, and its cycles.
+
+        If one of the two stages is tiny, the excess is 0, so that they always merge.
+        """
         one, other = (sum(costs[first:last]) for first, last in stages[place : place + 2])
         return (0.0 if min(one, other) < limit / 50 else max(0.0, one + other - limit)), one + other
 

@@ -4,8 +4,8 @@ A tile has rows x columns vector accumulators. A column is one block of lanes of
 of k is the maximum of three times:
 
 - the multiply-adds, at two per cycle;
-- the loads, a broadcast for each row and a vector for each column, at two per cycle, or at the rate of L2 if a panel
-  exceeds L1;
+- the loads, a broadcast for each row and a vector for each column, at two per cycle, or at the rate of L2 if a panel of
+  packed weights exceeds L1;
 - the latency of a multiply-add, on which the next step of k depends.
 
 Tiles that would spill registers are not considered. Among tiles of similar cost, a tile whose height divides the number
@@ -32,7 +32,7 @@ MAX_SLOWDOWN = 1.03  # maximum slowdown accepted for less code
 MIN_SPLIT, MAX_SPLIT = 8, 64  # a sum is split in two for 8 to 64 steps of k and at most 64 columns
 SUM_BLOCK = 512  # steps of k per partial sum of floats, which limits rounding errors
 TRANSPOSED_TOGETHER = 4  # steps of k in a block of float32 that a tile transposes while loading
-LARGE = 16  # maximum number of sums of a tile whose loop may have one step of k per iteration
+LARGE = 16  # accumulators of a tile above which the loop has at least two steps of k per iteration
 OPEN_ROWS = 64  # assumed value of a symbolic number of rows
 OPEN_DEPTH = 256  # assumed value of a symbolic number of steps of k
 SIGNED_DOT_REGISTERS = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
@@ -125,7 +125,7 @@ def accumulators(target: Target, depth: Dim, width: Dim) -> int:
 
 
 def sum_block(depth: Dim, dtype: str) -> int:
-    """Return the steps of k per partial sum, from the depth and dtype alone; 0 if the whole sum is one."""
+    """Return the steps of k per partial sum, from the depth and dtype alone; 0 if the sum is not split."""
     return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
 
 
@@ -152,9 +152,9 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulato
 def tile_shape(target: Target, product: ProductShape) -> TileShape:
     """Return the tile of the lowest estimated cost, or of a similar cost and less code.
 
-    For few rows of weights from memory, it has a single block. Several blocks at once are as many streams, and a
-    processor's prefetchers follow a single stream best: on Zen 4, products of one row take 0.65 to 0.87 of the time.
-    With more rows, tiles of several blocks load activations less often, which counts more.
+    If weights come from memory, and there are few rows, the tile has a single block. Then it reads weights in a single
+    stream, which prefetchers follow best: on Zen 4, products of one row take 0.65 to 0.87 of the time. With more rows,
+    tiles of several blocks save more time, because they load activations less often.
     """
     if 0 < product.row_count <= product.streamed_rows:
         return _tile(target, product, product.row_count, 1)

@@ -139,7 +139,7 @@ class WorkSharing:
         return self._partition(kernel, rowwise is not None and rowwise.kernel(kernel))
 
     def _partition(self, kernel: Kernel, by_rows: bool) -> Partition:
-        """Return the partition by rows, or the fastest one."""
+        """Return the partition by rows if ``by_rows``; else the fastest one, which may be a single worker."""
         parts = self.workers.parts
         if parts == 1:
             return SERIAL
@@ -248,7 +248,7 @@ def _shape(kernel: Kernel) -> Shape:
 
 
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
-    """Return the axes along which a kernel can be split: rows first, then units, then time steps.
+    """Return the axes along which a kernel can be split, in order of preference: rows, then units, then time steps.
 
     Scans are split by rows or units. Kernels that are split along the same axis read values that their worker wrote.
     """
@@ -270,7 +270,7 @@ def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
 
 
 def _gates(products: Sequence[Node]) -> int:
-    """Return the number of sums per unit: of products that no other product continues."""
+    """Return the number of sums per unit. A product that is added to another product shares its sum."""
     starts = {node.operands[2] for node in products if len(node.operands) == 3}
     return max(1, sum(node not in starts for node in products))
 

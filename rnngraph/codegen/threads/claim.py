@@ -15,9 +15,9 @@ from ..machine.target import Target
 from .spin_wait import write_spin
 
 NEVER = 1 << 62
-"""A number that is larger than any time at which a chunk is due."""
+"""Time that is later than the due time of any chunk."""
 NOTHING = -(1 << 40)
-"""Required lead, in chunks, of a stage on which there is no dependency."""
+"""Required lead, in chunks, over a stage on which there is no dependency. Every stage satisfies it."""
 
 
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:

@@ -6,7 +6,8 @@ MAX_WORKERS = 64
 JOB = 1 + MAX_WORKERS
 """Index of the line of the job."""
 JOB_WORD = 8 * JOB
-"""Index of the 8-byte word with a job's entry. Its arguments and its number of workers follow."""
+"""Index of the 8-byte word with the address of a job's function. Words with its arguments and number of workers follow.
+"""
 FIRST = JOB + 1
 """Index of the first line of the first worker."""
 LINES = FIRST + 3 * MAX_WORKERS

@@ -31,7 +31,7 @@ def write_pause(f: IRBuilder, target: Target) -> None:
 def write_spin(f: IRBuilder, target: Target, spun: str) -> str:
     """Write one iteration of a spin loop: a pause, and after every ``SPINS`` polls a call that yields the core.
 
-    ``spun`` is the number of polls so far. Return the name of the next number.
+    ``spun`` is the number of polls so far. Return the name of the number that includes this one.
     """
     write_pause(f, target)
     following = f.value(f"add i64 {spun}, 1", "spun")
