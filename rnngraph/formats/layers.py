@@ -187,7 +187,7 @@ class Driven:
     """Results of a driver.
 
     Attributes:
-        outputs: One sequence for each direction; a bidirectional stack has one sequence, with both concatenated.
+        outputs: One sequence for each direction. A bidirectional stack has one sequence, which concatenates both.
         states: Final states by direction and layer.
     """
 

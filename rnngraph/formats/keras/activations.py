@@ -80,7 +80,7 @@ def cell_activation(b: Declaration, layer: Layer, key: str, default: str) -> str
 def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Value], Value]]:
     """Return (value of a layer's argument ``activation``, function that declares the activation after the layer).
 
-    One of them has no effect: an activation that rnngraph has by name is an argument, and others are declared after.
+    One of them has no effect: an activation that rnngraph has by name is the argument; the function declares others.
     """
     option = layer.config.get("activation", None)
     if isinstance(option, Mapping):

@@ -167,7 +167,7 @@ def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _take_along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare ``take_along_axis``: select entries of an axis with separate indices for each position elsewhere."""
+    """Declare ``take_along_axis``: select entries of an axis, by a separate index for each entry of the result."""
     x, chosen = operands(b, inputs, 2)
     if not isinstance(x, Value) or not isinstance(chosen, Value):
         raise Unreadable("both of its operands must be tensors")
@@ -179,7 +179,7 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     axis = one_axis(option(layer, inputs, "axis", 2, 0), x.tensor.rank)
     size = x.tensor.type.shape[axis]
     if not isinstance(size, int) or size > MAX_COPIES:
-        raise Unreadable("it unstacks an axis of symbolic size, which is not supported")
+        raise Unreadable(f"it unstacks an axis of size {size}; the size must be a number of at most {MAX_COPIES}")
     before = (slice(None),) * axis
     if size == 1:
         return [b.script.item(x, *before, 0)]

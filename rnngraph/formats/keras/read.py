@@ -64,7 +64,7 @@ KEEPS_MASK = frozenset(
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
 """Classes in ``KEEPS_MASK`` that did not pass masks on in Keras 2."""
 KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
-"""Classes that keep the input's shape. Its input replaces an unsupported layer, so that later layers are checked."""
+"""Classes whose output has the input's shape. If unsupported, their input stands in for the output in later checks."""
 REMEDY = (
     "Replace them by layers that docs/keras.md lists, and save the model again; declare classes of your own by "
     'custom_objects={"Class": builder}; or declare the net, and convert the arrays of recurrent layers with '
@@ -105,8 +105,9 @@ def read_keras(
 
     Args:
         source: A path, or the file's bytes.
-        max_entries: Maximum entries of an array, with symbolic sizes as 1, and iterations of a loop, which a few bytes
-            of a file can declare. Four times the entries of the largest input or weight are always allowed.
+        max_entries: Maximum entries of an array, with symbolic sizes counted as 1, and maximum iterations of a loop.
+            The limit protects from small files that declare large arrays. Four times the entries of the largest input
+            or weight are always allowed.
         open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
         fixed: ``{input: {axis: size}}``, symbolic axes to read with this size.
         custom_objects: ``{class: builder}`` for your own classes. ``builder(config)`` returns an ``rg.Cell`` for a cell
@@ -261,7 +262,7 @@ def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
 
 
 def _output_names(network: Network, count: int) -> list[str]:
-    """Return the names of the outputs: keys of a dict, or names of layers, with indices for layers with several."""
+    """Return the names of the outputs: keys of a dict, or names of layers, with an index if a layer has several."""
     if isinstance(network.outputs, dict) and len(list(references(network.outputs))) == len(network.outputs):
         return sorted(network.outputs)
     sequential = [network.layers[-1].name] * count

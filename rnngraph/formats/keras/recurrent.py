@@ -121,7 +121,7 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
     return whole
 
 
-# States: Keras orders them (h, c), the last cell's last ----------------------------------------------------
+# States: Keras' list has h, c of the lowest cell first -------------------------------------------------------
 
 
 def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
@@ -264,7 +264,7 @@ def _both_ways(
 ) -> tuple[list[Value], list[Value]]:
     """Return (outputs, final states of the top layer) of a bidirectional layer or stack.
 
-    Outputs are one sequence for each direction; a stack has one sequence, with both concatenated.
+    A layer's outputs are one sequence for each direction. A stack's output is one sequence, which concatenates both.
     """
     count, width = len(columns[0]), x.width
     at = b.scope(b.group(layer)[0])

@@ -183,7 +183,7 @@ class GraphReader:
         return [*first.inputs, *(name for other in others for name in other.inputs[1:])]
 
     def _captured(self, node: Node) -> list[str]:
-        """Return the names of this graph that a node's nested graphs read, except an If's branches that can't run."""
+        """Return the names of this graph that a node's nested graphs read, except branches of an If that can't run."""
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:

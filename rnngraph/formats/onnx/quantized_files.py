@@ -24,7 +24,7 @@ OF_BOTH = frozenset(
 )
 """Ops that occur only in files with quantized weights and activations."""
 MIN_DEPTH, MIN_WEIGHTS = 32, 4096
-"""Minimum rows and elements of a weight in a net. If all weights are smaller, products in 8 bits are not faster."""
+"""Minimum rows and elements of a net's largest weight. With smaller weights, products in 8 bits are not faster."""
 
 
 def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, str]]:

@@ -81,7 +81,7 @@ def padding_of(window: Window) -> str | tuple[int, int]:
 def shared(
     b: Backend[Item], declare: Callable[[np.ndarray], Item], bias: Item | None, groups: int = 1
 ) -> Convolve[Item]:
-    """Return a 1-D convolution as a sum of products, one for each step of the kernel, which several calls share.
+    """Return a 1-D convolution whose kernel several calls share: a sum of products, one for each step of the kernel.
 
     Args:
         b: The backend.

@@ -77,7 +77,7 @@ class Loop:
         iterations: The steps of each iteration.
         operands: Operands of each step in an iteration, in the order of ``operands_of``.
         used: Indices of the iterations whose result at a place is read outside of the loop, by place.
-        singly: Like ``used``, but only for readers that read the result of a single iteration, unlike stacks.
+        singly: ``used`` without readers that read the results of several iterations, such as stacks.
     """
 
     iterations: list[list[Step]]

@@ -72,7 +72,7 @@ def _is_repeated(step: Step, fixed: Mapping[Step, Any]) -> bool:
 
 
 def indexed_states(steps: Sequence[Step]) -> set[Family]:
-    """Return the families of initial states: values of which the same entries are read as of several later states."""
+    """Return the families of initial states: constants that are indexed at the same entries as several later states."""
     fixed = fixed_steps(steps)
     taken: dict[Family, set[str]] = {}
     constant: set[Family] = set()
@@ -122,8 +122,8 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
 def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> list[Step]:
     """Return the steps without those that select an iteration's entry, as ``x[:, t]`` does.
 
-    A value that several steps index so is computed before the loop. A value that an iteration computes is indexed by
-    one step, which stays.
+    An index belongs to this kind if several steps index the same value. A value that each iteration computes anew is
+    indexed by one step of that iteration, which is kept.
 
     Args:
         steps: Steps that may belong to loops.

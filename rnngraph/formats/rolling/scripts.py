@@ -99,8 +99,9 @@ def _without_repeats(script: Script) -> Script:
 
 
 def _with_plain_entries(script: Script) -> Script:
-    """Return a script in which an index of a loop's step takes its entry alone, and then does the rest.
+    """Return a script in which an index that selects an iteration's entry, and more, is split into two steps.
 
+    The first step selects the entry, and the second applies the rest of the index. For example,
     ``x[:, 3, :, None]`` becomes ``x[:, 3][:, :, None]``, and ``x[3, :, 1]`` becomes ``x[3][:, 1]``.
     """
     varying = _varying_axes(script.steps)

@@ -137,7 +137,7 @@ class _Bounds:
 
 
 def _next(t: Translation, begin: str) -> str:
-    """Return the name of an index plus 1, an end for slices of one entry. For the last entry, -1, it is ``END``."""
+    """Return the name of index + 1, the end of a slice of one entry. For a constant -1, the end is ``END``."""
     known = t.arrays.get(begin)
     if known is not None:
         return t.constant([END if int(known[0]) == -1 else int(known[0]) + 1], "int64")

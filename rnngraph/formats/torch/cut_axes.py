@@ -1,7 +1,7 @@
 """Finds outputs that depend on the length of a cut axis: a time axis that torch cuts to the longest row.
 
-The reader keeps all steps of a cut axis. It runs the module once more, with the rows of each cut axis as an input whose
-time has its own symbolic size. The graph then shows which outputs depend on these sizes.
+The reader keeps all steps of a cut axis. It runs the module once more, and replaces the unpacked rows of each cut axis
+by an input whose time axis has its own symbolic size. The graph then shows which outputs depend on these sizes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ Start = Callable[[Sizes, CutAxes], Tracer]
 def axes_to_check(
     cuts: Collection[Cut], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes
 ) -> dict[int, frozenset[str]]:
-    """Return {index of a cut axis: outputs that depend on its length}. The set is empty if the outputs are not known.
+    """Return {index of a cut axis: outputs that depend on its length}, without axes on which no output depends.
+
+    The set of outputs is empty if some output depends on the length, but it is not known which one.
 
     Args:
         cuts: The cut axes, in the order of the calls.
-        known: Numbers or other sizes that sizes equal, by name.
+        known: Fixed sizes, by name: the number or the other size that each equals.
         start: Function that creates a tracer.
         run_once: Function that runs the module with a tracer.
         sizes: Sizes of the last run.
@@ -51,11 +53,11 @@ def _find_dependent(
     sizes: Sizes,
     checked: Collection[int],
 ) -> dict[int, frozenset[str]]:
-    """Run the module once. Return {index of a cut axis that is not in ``checked``: outputs that depend on its length}.
+    """Run the module once. Return what ``axes_to_check`` returns, for the cut axes that are not in ``checked``.
 
     Args:
         count: Number of cut axes.
-        known: Numbers or other sizes that sizes equal, by name.
+        known: Fixed sizes, by name: the number or the other size that each equals.
         start: Function that creates a tracer.
         run_once: Function that runs the module with a tracer.
         sizes: Sizes of the last run.

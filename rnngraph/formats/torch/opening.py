@@ -34,7 +34,7 @@ class Settled:
 
     Attributes:
         script: Script of the run.
-        known: Numbers or other sizes that sizes equal, by name.
+        known: Fixed sizes, by name: the number or the other size that each equals.
         times: Names of sizes that are numbers of time steps.
         lines: Line of the module that fixed a size, by the size's name.
         sizes: Sizes of the run.
@@ -78,7 +78,7 @@ def opened(
         runs: Runs of the module.
         tensors: The module's inputs.
         examples: Values of the sizes in the example.
-        known: Numbers or other sizes that sizes equal, by name, before the first run.
+        known: Fixed sizes, by name: the number or the other size that each equals, before the first run.
         request: The caller's requests.
 
     Raises:
@@ -115,8 +115,8 @@ class _Opening:
         runs: Runs of the module.
         tensors: The module's inputs.
         examples: Values of the sizes.
-        reason: Line that prevented the last size from being symbolic.
-        cache: Results of runs with the example's values, by the known sizes before the run.
+        reason: Line that prevents the size that was tested last from being symbolic; None if unknown.
+        cache: Results of runs with the example's values, by the items of ``known`` before the run.
     """
 
     runs: Runs
@@ -138,9 +138,9 @@ class _Opening:
         return settled
 
     def _first_settled(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
-        """Return the result with all sizes symbolic. If a loop can't be rolled up then, fix one axis.
+        """Return the result with all sizes symbolic. If a loop can't be rolled up then, fix one size.
 
-        A driver carries no state of symbolic width, such as attention weights over the steps of another input.
+        A rolled-up loop can't carry a state of symbolic width, such as attention weights over another input's steps.
         """
         try:
             return self._settled(known, {})
@@ -244,7 +244,8 @@ class _Opening:
 def _other_value(count: int, place: int = 0) -> int:
     """Return another value to test a size with: more than twice the size, or more than 1.5 times for long loops.
 
-    Its remainders by small numbers differ from those of the size. ``place`` numbers the values for equal sizes.
+    Its remainders by small numbers differ from those of the size. Sizes with the same ``count`` but different ``place``
+    get different values.
     """
     least = count + 3 if count < LONG_LOOP else count // 2 + 1
     differences = (more for more in itertools.count(least) if math.gcd(more, SMALL_FACTORS) == 1)

@@ -273,7 +273,7 @@ class Declaration:
         return number
 
     def drops(self, rate: float) -> float:
-        """Return ``rate``, of an effect in training only such as dropout; 0 if the call has training=False.
+        """Return ``rate``, for effects such as dropout that act in training only; 0 if the call has training=False.
 
         Raises:
             Unreadable: The call has training=True, which also applies to inference.

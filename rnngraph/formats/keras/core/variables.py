@@ -145,7 +145,7 @@ def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
 
 
 def _numbered_layers(place: str, layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
-    """Yield (location, layer), where locations below ``place`` count by class: ``dense``, ``dense_1``, ``lstm`` …"""
+    """Yield (location below ``place``, layer). Layers of a class are numbered: ``dense``, ``dense_1``, ``lstm`` …"""
     counts = Counter[str]()
     for layer in layers:
         base = snake_case(layer.kind)

@@ -47,7 +47,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Expanded:
-    """Value that is broadcast to a shape, with symbolic sizes if any. Most ops read ``source`` and broadcast it."""
+    """Value ``source``, broadcast to a shape that may have symbolic sizes. Most ops compute with ``source`` alone."""
 
     source: Known | Value
     shape: tuple[Dim, ...]

@@ -75,7 +75,7 @@ class Graph:
     """Graph of nodes.
 
     Attributes:
-        inputs: Types by name, without inputs that have an array.
+        inputs: Types of the inputs by name, without inputs that have a default in ``arrays``.
     """
 
     nodes: list[Node] = field(default_factory=list)

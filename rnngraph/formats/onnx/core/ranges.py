@@ -82,7 +82,7 @@ def _with_leading_axes(range_: Range | None, axes: int) -> Range | None:
 
 
 def _part(range_: Range, index: tuple[Any, ...], own: tuple[Dim, ...]) -> Range | None:
-    """Return the slice ``index`` of a range of shape ``own``; None for integers and steps."""
+    """Return the slice ``index`` of a range of shape ``own``; None if it has an integer or a step."""
     assert range_.axis is not None
     if any(not isinstance(entry, slice) or entry.step not in (None, 1) for entry in index):
         return None

@@ -252,7 +252,7 @@ class Tensors(Values):
         return Expanded(first, tuple(whole))
 
     def _parts_along(self, x: Value, axis: int) -> list[Value] | None:
-        """Return values of size 1 along an axis of which x is the concatenation; None if there are no notes of such."""
+        """Return the values of size 1 along an axis that x concatenates; None if x has no note of such values."""
         note = self.note(x)
         if note is None:
             return None

@@ -31,11 +31,11 @@ STORAGE_DTYPES = {
     "uint32": "int64",
     "uint64": "int64",
 }
-"""Dtypes with which values are computed whose dtype in the file rnngraph lacks, by the dtype in the file."""
+"""Dtypes in place of those that rnngraph lacks: {dtype in the file: dtype of the computation}."""
 
 
 def storage_dtype(dtype: str) -> str:
-    """Return the dtype with which values of a dtype in the file are computed."""
+    """Return the dtype in which the net computes values that have ``dtype`` in the file."""
     return STORAGE_DTYPES.get(dtype, dtype)
 
 

@@ -39,7 +39,7 @@ ENDLESS = (1 << 31) - 1
 MAX_NODES, MAX_DEPTH = 1000, 16
 """Maximum number of nodes, and maximum depth, when a value is traced back to the step number."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
-"""Ops that keep the number in an array with one entry, so that it is traced through them to the first input."""
+"""Ops that do not change the number in a one-element array. A number is traced back through them to their input."""
 _SUMS = ("Add", "Sub", "Mul")
 """Ops through which a linear function of the step number is traced."""
 

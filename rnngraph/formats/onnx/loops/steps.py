@@ -179,7 +179,7 @@ class Steps:
         return self._with_size_inputs(self.tensors.value(self.tensors.concat(parts, 2)))
 
     def _with_size_inputs(self, x: Value) -> Value:
-        """Return x with its symbolic sizes taken from inputs, for a loop whose steps read no input."""
+        """Return x. If it depends on no input, add zeros that have its symbolic sizes from inputs of the net."""
         script = self.tensors.script
         if self.tensors.input_names_of(x):
             return x

@@ -64,7 +64,7 @@ def _consecutive(call: Call, ids: Value) -> Value | None:
 
 
 def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Operand:
-    """Return the entries from ``start`` to a symbolic size of an axis of fixed size."""
+    """Return the entries ``start`` to ``stop``, a symbolic size, of an axis of fixed size."""
     count = stop - start
     if not isinstance(count, Size):
         raise UnreadableError(f"its bound {stop} is out of range for an axis of size {shape_of(x)[axis]}")
@@ -172,9 +172,10 @@ def _one_hot(call: Call) -> Outputs:
 
 
 def _sort_vector(call: Call) -> Outputs | None:
-    """Sort a vector in descending order, or an order's indices in ascending order.
+    """Sort a vector in descending order, or invert the order of such a sort by sorting its indices.
 
-    Exporters sort lengths before they pack sequences, and invert the order afterwards.
+    Exporters sort lengths before they pack sequences, and invert the order afterwards. Return None for other TopK
+    nodes, and for floats of fixed size.
     """
     count, shape, is_largest = call.maybe(1), call.shape(), bool(call.whole("largest", 1))
     if not isinstance(count, Known) or len(shape) != 1 or count.array.reshape(-1).tolist() != list(shape):

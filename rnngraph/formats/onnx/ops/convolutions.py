@@ -55,7 +55,7 @@ def _check_causal(call: Call, kernel: np.ndarray) -> None:
 @reads("CausalConvWithState")
 @reads("CausalConvWithState", domain="com.microsoft")
 def _causal(call: Call) -> Outputs:
-    """Return a depthwise convolution of past and input joined along time, and the next past."""
+    """Return (depthwise convolution of the past and the input, joined along time; the past for the next call)."""
     kernel, bias = call.array(1, "its kernel"), _bias(call)
     last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
     _check_causal(call, kernel)

@@ -140,7 +140,7 @@ def _slice(call: Call) -> Outputs:
 
 
 def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
-    """True for ``x[start::step]`` with a negative step and start if a short axis may lack the entry ``start``."""
+    """True for ``x[start::step]`` with negative start and step, if the axis may be too short for entry ``start``."""
     if not isinstance(start, int) or not isinstance(stop, int) or step >= 0 or start >= -1:
         return False
     last = _effective_bound(stop, step, False)

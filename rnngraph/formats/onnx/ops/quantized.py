@@ -121,7 +121,9 @@ _MOVING = (basic.gather, basic.transpose, basic.reshape, basic.expand_dims, basi
 
 
 def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value | None:
-    """Return x computed from floats, if x is looked up in or moved from an integer table of the file; else None.
+    """Return x as floats, if its integers are rows or moved entries of an integer table of the file; else None.
+
+    The table is dequantized, and the lookups and moves are declared again on the floats.
 
     Args:
         call: The node.

@@ -56,7 +56,7 @@ class FreeLSTMCell(Cell):
 
 
 class RuntimeWeights(Wrapper):
-    """Cell whose parameters are replaced by Tensors, by name."""
+    """Wrapper of a cell that replaces parameters by Tensors: {name of the parameter: Tensor}."""
 
     def __init__(self, cell: Cell, weights: Mapping[str, Tensor]) -> None:
         super().__init__(cell)

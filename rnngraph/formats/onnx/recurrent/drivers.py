@@ -80,9 +80,10 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
 
 
 def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
-    """Return the order by which the rows of x and the lengths are sorted, if the initial states are zeros; else None.
+    """Return the order by which the rows of x and the lengths were sorted; None if the sorting can't be undone.
 
-    The driver can then run on unsorted rows, because results of a row do not depend on its position.
+    The initial states must then be zeros, so that they need no sorting. The driver can run on unsorted rows, because
+    results of a row do not depend on its position.
     """
     rows, lengths = tensors.sorted_from(x), layers[0].lengths
     sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)

@@ -127,7 +127,7 @@ class Scope:
         return self.add("Unsqueeze", x, self.integers([axis], "axes"))
 
     def select(self, condition: str, yes: str, no: str, dtype: str, hint: str = "") -> str:
-        """Write ``yes`` where the condition holds, else ``no``. onnxruntime has no Where for bools: And, Or."""
+        """Write ``yes`` where the condition holds, else ``no``. Bools use And and Or: onnxruntime has no bool Where."""
         if dtype != "bool":
             return self.add("Where", condition, yes, no, hint=hint)
         rest = self.add("And", self.add("Not", condition), no)

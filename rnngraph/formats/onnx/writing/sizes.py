@@ -19,7 +19,7 @@ class Sizes:
         self._names: dict[Dim, str] = {}
         self._shapes: dict[Node, str] = {}
         self._axes: dict[str, tuple[Node, int, Dim, Dim]] = {}
-        """Source of each named size: (input, axis, number to subtract, divisor) of the input's size."""
+        """Source of each named size: (input, axis, number to subtract from the axis's size, divisor of the rest)."""
         left = [(node, axis, dim) for node in inputs for axis, dim in enumerate(node.shape) if isinstance(dim, Size)]
         while left:
             waiting = [item for item in left if not self._settles(*item)]

@@ -28,9 +28,9 @@ def _dtype(tracer: Tracer) -> str:
 
 
 def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | None = None) -> Value | Number:
-    """Return x as an operand of a binary function: a number if x is a constant tensor, otherwise a value.
+    """Return x as an operand of a binary function: a number if x is a number or a constant tensor, otherwise a value.
 
-    Unless ``shape``, that of the other operand, is the shape of the result, a constant x stays a tensor.
+    A constant x that broadcasts the other operand, of shape ``shape``, to a larger shape stays a tensor.
     """
     if isinstance(x, Extent | OpenFloat):
         return number_of(tracer, x, dtype)

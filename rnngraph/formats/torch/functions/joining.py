@@ -98,7 +98,7 @@ def _with_edges(tracer: Tracer, items: list[Entry], axis: int, dtype: str) -> Va
     numbers = {item.number for item in fixed}
     is_window = all(isinstance(shape_of(item)[axis], int) for item in items)
     if len(shape_of(items[0])) < 3 or (is_window and not all(tracer.is_number(item) for item in fixed)):
-        return None  # A step of a loop concatenates input and state. The initial state is constant, but no padding.
+        return None  # The constant may be a loop's initial state, which later steps replace by a computed state.
     if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
         return None
     inner = [tracer.value(items[number], dtype) for number in middle]
@@ -262,7 +262,10 @@ def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant",
 
 
 def _padded_to_multiples(tracer: Tracer, x: Operand, pad: Sequence[int], value: Number) -> tuple[Operand, list[int]]:
-    """Pad the ends of axes to sizes that a number divides. Return (padded value, other counts of ``pad``)."""
+    """Pad the ends of axes to multiples of a number, where ``pad`` asks for this by a formula of sizes.
+
+    Return (padded value, ``pad`` with 0 for the counts that were applied).
+    """
     others = list(pad)
     for at in range(1, len(others), 2):
         count, axis = dim_of(others[at]), len(shape_of(x)) - 1 - at // 2
@@ -275,7 +278,7 @@ def _padded_to_multiples(tracer: Tracer, x: Operand, pad: Sequence[int], value: 
 
 
 def _multiple_of(size: Dim, count: Size) -> tuple[int, int] | None:
-    """Return (n, m) if ``count`` entries after an axis give the next multiple of m from ``size + n`` on; else None."""
+    """Return (n, m) if ``size + count`` is the smallest multiple of m that is at least ``size + n``; else None."""
     for floor in floors_of(count):
         for ahead in range(floor.by):
             if ceil_divide(size + ahead, floor.by) * floor.by == size + count:

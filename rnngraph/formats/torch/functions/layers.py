@@ -108,7 +108,7 @@ def _interpolate(
 @reads("repeat_interleave")
 def _interleave(tracer: Tracer, x: Operand, repeats: int, dim: int | None = None) -> Result:
     if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
-        raise UnreadableError("repeats must be a number, and dim be given; otherwise the shape depends on the data")
+        raise UnreadableError("repeats must be an int, and dim must be given; otherwise the shape depends on the data")
     axis = axis_of(len(shape_of(x)), dim)
     return tracer.call(repeat, tracer.value(x), repeats, axis) if repeats != 1 else x
 

@@ -111,7 +111,11 @@ def _unpack(
 
 
 def _cut_rows(tracer: Tracer, data: Packed, padding: float) -> Value | None:
-    """Return the rows of a cut axis: with a run-time check of the length, or as an input; None if neither is needed."""
+    """Return the unpacked rows as ``tracer.cut_axes`` requests, and record the cut axis in ``tracer.cuts``.
+
+    The rows are a value with a run-time check that the longest row has all steps, or a new input. None if the tracer
+    requests neither.
+    """
     number, axis, shape = len(tracer.cuts), 1 if data.batch_first else 0, shape_of(data.of)
     source, steps = source_of(data.lengths.tensor), tracer.sizes.value(shape[axis])
     fed = next((label for label, value in tracer.script.inputs.items() if value.tensor.node is source), None)

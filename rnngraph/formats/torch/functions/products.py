@@ -54,7 +54,7 @@ def layer_of(path: str) -> str:
 
 
 def _kernel(tracer: Tracer, weight: torch.Tensor) -> Value:
-    """Declare the transpose of a weight that several layers share, once for all."""
+    """Declare the transpose of a weight. Layers that share the weight share one declaration."""
     key = "kernel", id(weight)
     if key not in tracer.cached:
         if any((kind, id(weight)) in tracer.shared for kind in ("plain", "table")):

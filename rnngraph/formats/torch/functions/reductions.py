@@ -45,7 +45,7 @@ def _axes(x: Operand, dim: Axes) -> int | tuple[int, ...] | None:
 def reduced(
     tracer: Tracer, function: Function, x: Operand, dim: Axes, keepdim: bool, dtype: str | None = None
 ) -> Value:
-    """Declare a reduction of x, cast to ``dtype`` first unless that is None, over axes."""
+    """Declare a reduction of x over axes. Unless ``dtype`` is None, x is cast to it first."""
     x = tracer.value(x, dtype)
     return tracer.call(function, x, *_axis_argument(_axes(x, dim)), **keepdims(keepdim))
 

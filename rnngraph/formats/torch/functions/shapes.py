@@ -80,9 +80,10 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
 
 
 def _around_an_axis(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Operand | None:
-    """Return a reshape of x with an unchanged axis moved to the front; None if there is no such axis.
+    """Reshape x by moving an unchanged axis of symbolic size to the front, and back after the reshape.
 
-    ``rg.reshape`` writes an unchanged axis at the same place as None, and one other computed size as -1.
+    In front, its size can be written as None, which leaves -1 for one other computed size. Return None if no axis is
+    unchanged.
     """
     shape = shape_of(x)
     for axis, place in itertools.product(range(len(shape)), range(len(dims))):
@@ -101,7 +102,10 @@ def _around_an_axis(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Operand | 
 
 
 def _with_counts(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) -> list[Dim]:
-    """Return target sizes in which the step count of an unrolled loop, as ``len(outputs)``, becomes the axis's size."""
+    """Return target sizes in which step counts of unrolled loops are replaced by the symbolic size that they equal.
+
+    The module's code has such a count as ``len(outputs)``. Counts are replaced until the target fits ``shape``.
+    """
     dims, whole = list(target), product(shape)
     names = whole.plain_symbols if isinstance(whole, Size) else ()
     for place, dim in enumerate(dims):
@@ -122,7 +126,10 @@ def _fits(shape: Sequence[Dim], dims: Sequence[Dim]) -> bool:
 
 
 def _settle(tracer: Tracer, entries: Dim, wanted: Dim) -> None:
-    """Fix a size that a reshape determines: if B*T*W entries become 4*B*T ones, W is 4. Raises ``SizesChanged``."""
+    """Fix a size that a reshape determines: if B*T*W entries must be 4*B*T entries, W is 4.
+
+    Raises ``SizesChanged`` if it fixes a size.
+    """
     if entries == wanted or not isinstance(entries, Size):
         return
     for name in sorted(entries.plain_symbols):

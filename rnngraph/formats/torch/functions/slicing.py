@@ -24,7 +24,7 @@ from ..tracing.values import Entry, Filled, Lazy, Positions, Sorted, Stacked, Wr
 from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
 
 MAX_TRIED = 200
-"""Number of values of a size with which ``_is_inside`` compares a position and the axis, such as ``T//2 + T//3``."""
+"""``_is_inside`` tests that a position such as ``T//2`` is in bounds for all values of T below this one."""
 
 
 Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]
@@ -75,7 +75,10 @@ def _all_written(tracer: Tracer, x: Entry) -> Entry:
 
 
 def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
-    """Return a bound of a slice for scripts: negative if its distance from a symbolic axis's end is a number."""
+    """Return a bound of a slice in the form that scripts write.
+
+    A bound at a constant distance from the end of a symbolic axis is negative. None is the end of the axis.
+    """
     if isinstance(place, int):
         return place if end == 0 or place != size else None
     difference = place - size
@@ -118,7 +121,7 @@ def place_in(tracer: Tracer, bound: int | None, size: Dim, otherwise: Dim) -> Di
     place = dim_of(bound)
     sizes = tracer.sizes
     if sizes.value(place) < 0:
-        if not compare(operator.lt, place, 0):  # It is not negative for all sizes, and 0 does not count from the end.
+        if not compare(operator.lt, place, 0):  # For other sizes the bound may count from the start.
             sizes.fix(place)
         place = size + place
         return 0 if sizes.value(place) < 0 else place
@@ -324,7 +327,7 @@ def entry_of(tracer: Tracer, x: Entry, axis: int, place: int) -> Entry:
 
 
 def check_indices(tracer: Tracer, index: object, size: Dim, axis: int, negative: bool = True) -> None:
-    """Raise ``UnreadableError`` if an index that is known is out of bounds for an axis of the example's size."""
+    """Raise ``UnreadableError`` if a constant index is out of bounds for an axis in the example. Skip other indices."""
     if isinstance(index, torch.Tensor) and not index.is_floating_point():
         places = np.asarray(index.detach().cpu())
     elif isinstance(index, Filled):
@@ -361,7 +364,7 @@ def _entries_at(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int
 
 
 def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: bool = True) -> Value:
-    """Return indices without negative ones, which count from the end. Calls check indices that depend on inputs.
+    """Return nonnegative indices: the size is added to negative ones. Calls check indices that depend on inputs.
 
     Args:
         negative: False if the indices cannot be negative.

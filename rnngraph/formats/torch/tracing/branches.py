@@ -27,7 +27,7 @@ Variables: TypeAlias = dict[str, Any]
 HELPER = "_rnngraph_branches"
 """Global name by which rewritten functions call their ``Branches``, and prefix of names that rewriting adds."""
 _ABSENT = object()
-"""Value of a variable that has none, because the running side has not assigned it."""
+"""Sentinel for a variable that the running side of a branch has not assigned."""
 
 
 class Branches:

@@ -26,7 +26,7 @@ _READER = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.runs"
 """Name of the Python module that runs the user's module. Stack frames outside of it belong to the reader's caller."""
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 _NOT_OF_MODULES = (TORCH, warnings.simplefilter.__code__.co_filename)
-"""Prefixes of files whose frames are not the module's: torch, and ``warnings``, another file in Python 3.14."""
+"""Path prefixes of files that are no code of the module: torch, and the file that defines ``warnings``' functions."""
 
 
 class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]

@@ -1,6 +1,6 @@
 """Declares lazy values in the script, and rounds values to dtypes of fewer bits.
 
-A symbolic size as a number is computed at run time, from the positions along an axis of this size.
+A symbolic size that is used as a number is computed at run time, from the positions along an axis of this size.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _known_axes(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
 
 
 def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | float:
-    """Declare a number that the module's code computed from symbolic sizes."""
+    """Declare a number that the module's code computed from symbolic sizes. Return a constant as a Python number."""
     if isinstance(number, OpenFloat):
         return _fraction(tracer, number, dtype)
     if isinstance(number, float):

@@ -31,7 +31,7 @@ IGNORED = (
     "names",
     "antialias",
 )
-"""Keyword arguments of functions that handlers do not get.
+"""Keyword arguments that are removed from a call before its handler is called.
 
 In the calls that are read, they do not affect values, apart from random draws (``generator``).
 """

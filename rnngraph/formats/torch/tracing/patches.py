@@ -20,7 +20,7 @@ Read = Callable[[str, Handler, torch.nn.Module, Arguments, Keywords], Any]
 
 @contextmanager
 def whole_forwards(read: Read) -> Iterator[None]:
-    """Within the block, replace ``forward`` of modules with a handler by calls of ``read``."""
+    """For modules that have a handler, let ``forward`` call ``read`` instead of the module's code within the block."""
     kinds: Mapping[Any, Handler] = MODULE_HANDLERS  # Any: type checkers reject assignments to methods
     own = {kind: vars(kind).get("forward") for kind in kinds}
     for kind, handler in kinds.items():

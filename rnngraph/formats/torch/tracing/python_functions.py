@@ -71,9 +71,9 @@ def _of_math(item: object) -> object:
 
 
 def _is_only_called(names: Namespace, kind: str, functions: list[FunctionType]) -> bool:
-    """True if a file's functions use the class ``kind``, ``int`` or ``float``, only by calling it.
+    """True if a file's functions use the class ``kind`` (``int`` or ``float``), and only by calling it.
 
-    A function can replace it then, but not in ``isinstance(x, int)``.
+    A function can then replace the class. It could not in ``isinstance(x, int)``.
     """
     members = [vars(item).values() for item in names.values() if isinstance(item, type)]
     nearby = [item for item in (*functions, *names.values(), *chain(*members)) if isinstance(item, FunctionType)]
@@ -150,7 +150,7 @@ _FIXED = frozenset({*sys.stdlib_module_names, "torch", "numpy", "rnngraph"})
 
 @contextmanager
 def without_caches() -> Iterator[None]:
-    """Within the block, replace functions with a cache by the cached functions, in all loaded Python modules.
+    """Within the block, bypass the caches of functions that ``functools`` caches, in all loaded Python modules.
 
     A cached result may contain sizes and tensors of an earlier run. A lookup would compare symbolic sizes, which fixes
     them.
@@ -166,7 +166,7 @@ def without_caches() -> Iterator[None]:
 
 
 def _cached_functions() -> Iterator[tuple[object, str, Any]]:
-    """Yield (Python module or class, attribute name, function) for all functions with a cache."""
+    """Yield (Python module or class, attribute name, function) for all functions with a cache of ``functools``."""
     for module_name, module in list(sys.modules.items()):
         if module is None or module_name.split(".")[0] in _FIXED:
             continue

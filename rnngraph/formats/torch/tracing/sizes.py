@@ -15,7 +15,7 @@ from ....support.errors import Where
 from .calls import user_line_of_module
 
 MIN_COUNTED = 3
-"""Minimum number of comparisons of a counter with a size."""
+"""Minimum number of comparisons at a line by which a loop counter that runs up to a size is recognised."""
 
 
 class SizesChanged(BaseException):
@@ -31,7 +31,10 @@ class Limits:
     where: Where | None = None
 
     def narrowed(self, low: int, high: int | None, where: Where | None) -> Limits:
-        """Return the range of these limits and others, which the code sets at a line."""
+        """Return the intersection of this range and [low, high], which a comparison at line ``where`` requires.
+
+        A ``high`` of None is no maximum.
+        """
         highs = [number for number in (high, self.high) if number is not None]
         return Limits(max(low, self.low), min(highs, default=None), self.where or where)
 
@@ -44,7 +47,7 @@ class Sizes:
 
     Attributes:
         examples: Values of the sizes in the example, by name.
-        known: Numbers or other sizes that sizes equal, by name.
+        known: Fixed sizes, by name: the number or the other size that each equals.
         lines: Line of the module that fixed a known size, by name; None if there is none.
         unequal: Numbers that a size is assumed not to equal, with the line that compares them.
         limits: Limits that comparisons with numbers set to a size, by name.
@@ -61,7 +64,7 @@ class Sizes:
 
         Args:
             examples: Values of the sizes in the example, by name.
-            known: Numbers or other sizes that sizes equal, by name.
+            known: Fixed sizes, by name: the number or the other size that each equals.
             lines: Line of the module that fixed a known size, by name; None if there is none.
             place: Function that returns the current line of the module.
         """
@@ -73,7 +76,7 @@ class Sizes:
         self._limits_at: dict[tuple[Where | None, str], Limits] = {}
         """Limits by the line of the comparisons, and by the size."""
         self._compared: dict[tuple[Where | None, Relation], list[tuple[Dim, bool]]] = {}
-        """Differences that each line compared with 0, and the results, since the last counter that reached a size."""
+        """(difference of two sizes, result) of a line's comparisons, since the line last ended a counter's loop."""
         self.place = place
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
@@ -106,7 +109,7 @@ class Sizes:
                 self.selected_at.setdefault(name, Counter())[self.place()] += 1
 
     def steps(self, count: int) -> Dim:
-        """Return the symbolic size of which a loop of ``count`` steps selected every entry; ``count`` if none is."""
+        """Return the symbolic size of an axis of which the module selected all ``count`` entries; else ``count``."""
         for dim, places in self.selected.items():
             if len(places) == count == self.value(dim):
                 return dim
@@ -227,7 +230,10 @@ class Sizes:
         return self.limits[name].low != self.limits[name].high
 
     def _ends_counter(self, name: str, compared: list[tuple[Dim, bool]]) -> bool:
-        """True if a line compared a counter with a size until the last result differed. Drop the limits of the line."""
+        """True if the current line is the test of a loop whose counter has just reached the size ``name``.
+
+        All results but the last are then equal. The limits that the line set to the size are removed.
+        """
         differences = {after - before for (before, _), (after, _) in pairwise(compared)}
         *earlier, last = (holds for _, holds in compared)
         if len(compared) < MIN_COUNTED or len(differences) > 1 or {*earlier} != {not last}:
@@ -255,7 +261,10 @@ class _ByExample:
 
 
 def _limit_of_comparison(relation: Relation, difference: Size, holds: bool) -> tuple[str, int, int | None] | None:
-    """Return (size, minimum, maximum) if ``relation(difference, 0)`` compares one size with a number; else None."""
+    """Return (size, minimum, maximum) if ``relation(difference, 0)`` compares one size with a number; else None.
+
+    A maximum of None is no limit.
+    """
     for sign in (1, -1):
         name = next(iter(difference.plain_symbols), "")
         rest = size(name) - sign * difference if name else None

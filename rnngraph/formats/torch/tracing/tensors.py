@@ -33,7 +33,7 @@ TORCH_DTYPES = {name: dtype for dtype, name in INPUT_DTYPES.items()}
 
 
 def is_rounded(item: object) -> bool:
-    """False for an argument with more bits than the dtypes in ``ROUNDED_DTYPES``; True for all others."""
+    """False for a tensor of a float dtype that is not in ``ROUNDED_DTYPES``; True for all other arguments."""
     return not isinstance(item, torch.Tensor) or item.dtype in ROUNDED_DTYPES or not item.dtype.is_floating_point
 
 
@@ -60,9 +60,9 @@ class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]  # without torc
     value: Value | Lazy
     memory: Memory
     writes: int
-    """Number of writes to the memory that ``value`` includes."""
+    """Number of writes to ``memory`` whose effect ``value`` includes."""
     origin: View | None
-    """How this tensor is a view of another; None if it is no view."""
+    """Relation to the tensor of which this tensor is a view; None if it is no view."""
 
     @staticmethod
     def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
@@ -206,7 +206,11 @@ def write_through(part: Traced, call: Call, sizes: Sizes) -> None:
 
 
 def refresh(part: Traced, call: Call) -> None:
-    """Update a view after a write to the tensor that contains it. Raises ``UnreadableError`` for other tensors."""
+    """Recompute a view after a write to the tensor that contains it.
+
+    Raises:
+        UnreadableError: ``part`` is no view whose tensor is known, so the write through another view can't be applied.
+    """
     view = part.origin
     if view is None:
         at = f" at {part.memory.where}" if part.memory.where else ""
@@ -236,7 +240,7 @@ def _symbols(tensor: Traced) -> frozenset[str]:
 
 
 def _inverse_order(view: View) -> list[int]:
-    """Return the order of axes that undoes a view which changes their order."""
+    """Return the permutation of axes that undoes the transpose by which a view was computed."""
     sizes = range(2, 2 + view.whole.dim())  # distinct sizes identify the axes
     with torch._C.DisableTorchFunction():
         turned = view.called(torch.empty([*sizes], device="meta"), *view.args, **view.keywords)

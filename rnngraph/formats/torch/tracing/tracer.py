@@ -131,7 +131,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         """True if the script has stand-ins for stacked steps, which are valid only after a loop is rolled up."""
         self.branches = (branches or Branches()).reporting(self.problem)
         self.undecided: list[tuple[list[Dim], Where | None]] = []
-        """(two sizes, line) for each 2-D operation on symbolic axes, of which one must get a fixed size."""
+        """(both sizes, line) for each 2-D operation on two symbolic axes. One of the two must get a fixed size."""
         self.kept: list[object] = []  # keeps the objects in memory whose ids are keys, so that ids stay unique
 
     # Running ------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return result
 
     def _with_views(self, name: str, called: Any, result: Any, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-        """Return a result, recorded as a view of the argument of which torch's result is a view, if it is one."""
+        """Return a result. If torch's result is a view of an argument, record that ``result`` is one too."""
         owners = {memory_of(item): item for item in flat((args, kwargs)) if isinstance(item, Traced)}
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
             if isinstance(ours, Traced) and isinstance(theirs, torch.Tensor) and memory_of(theirs) in owners:

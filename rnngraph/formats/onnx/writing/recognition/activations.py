@@ -50,7 +50,7 @@ _TAKES = {
 
 
 def unwrapped(node: Node) -> Iterator[tuple[Activation, Node]]:
-    """Yield each activation whose result is ``node``, with its operand, and finally the node itself."""
+    """Yield (activation, its operand) for each activation whose result is ``node``; last, the identity of ``node``."""
     for name, pattern in _patterns():
         for match in matches(pattern, node, {}):
             parameters = numbers(match)

@@ -75,7 +75,10 @@ def _is_state(carry: Carry) -> bool:
 
 
 def without_holding(parts: ScanParts) -> NextStates | None:
-    """Return a scan's next states without selections for ended rows; None if no lengths determine the selections."""
+    """Return a scan's next states, without the selections that keep the states of ended rows.
+
+    Other next states are returned as they are. None if one condition keeps all states, but compares no lengths.
+    """
     following = [carry.next for carry in parts.carries]
     if not all(item.op == "select" for item in following):
         return NextStates(following)
@@ -114,7 +117,7 @@ def _source(node: Node, outside: dict[Node, Node]) -> Node:
 
 
 def quiet_lengths(scan: Node) -> Node | None:
-    """Return the lengths of rows after which a scan outputs zeros and keeps all states; None if there are no such."""
+    """Return the rows' lengths if a scan outputs zeros and keeps all states after a row's end; None otherwise."""
     parts = ScanParts.of(scan)
     if not parts.carries:
         return None
@@ -143,7 +146,7 @@ class _Cell:
         return Step(h.inside, None if c is None else c.inside, self.sequences, self.invariants, self.constants)
 
     def gates(self, step: Step, node: Node) -> Iterator[Gate]:
-        """Yield every (activation, its operand as a sum) whose result is ``node``."""
+        """Yield (activation, its operand as a ``Sum``) for each activation whose result is ``node``."""
         for activation, inner in unwrapped(node):
             try:
                 yield activation, step.sum_of(inner)
@@ -151,7 +154,7 @@ class _Cell:
                 continue
 
     def gate(self, step: Step, node: Node) -> Gate | None:
-        """Return the first (activation, its operand as a sum) of ``gates`` without a reset gate; None if none is."""
+        """Return the first pair of ``gates`` whose sum has no reset gate; None if there is none."""
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
     def layer_with(

@@ -175,7 +175,7 @@ class Step:
         total.inputs.append((term, sign * np.eye(self.units, dtype=term.dtype)))
 
     def _constant(self, node: Node) -> Node | None:
-        """Return the constant outside of the loop to which a value in the body equals; None if it is not constant."""
+        """Return the node outside of the loop that has a value's constant; None if the value is not constant."""
         outside = self.invariants.get(node, node)
         is_param = outside is node and node.op == "input"
         return outside if not is_param and self.constants.has(outside) else None
