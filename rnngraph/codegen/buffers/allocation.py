@@ -92,7 +92,8 @@ class Allocation:
             leaving: Values that outlive the group, or, in a loop over time, the chunk.
             time: Chunk of time; None without a loop.
             scratch: Allocator of temporaries; by default, the arena.
-            one_block: Axes of carries along which memory holds one position at a time, by (scan, index of the carry).
+            one_block: Axes of carries along which memory has room for one position only, because other positions are
+                computed later. By (scan, index of the carry).
         """
         group = GroupMemory()
         for kernel in fused.kernels:
@@ -136,7 +137,7 @@ class Allocation:
         return group
 
     def _would_share_sets(self, node: Node) -> bool:
-        """True if a product reads several rows at a time, whose same columns would all be in one set of L1."""
+        """True if a product reads several rows of a value at a time, and each column would map to one set of L1."""
         if not any(user.op in MATRIX_PRODUCTS and user.operands[0] is node for user in self.users[node]):
             return False
         width = padded_row(node.shape[-1], node.dtype)
@@ -218,7 +219,7 @@ class Allocation:
                         self.views[user], group.stores[user] = shifted, []
 
     def _reuse(self, group: GroupMemory, scan: Node, stored: Collection[Node], longest: int) -> None:
-        """Store results of a scan over sequences that no op reads after the scan, as ``BufferReuse`` chooses."""
+        """Store results of a scan in the memory of sequences that no later op reads, as ``BufferReuse`` chooses."""
         emitted = [user for user in self.users[scan] if user in stored and not is_final(user) and not is_kept(user)]
         emitted = [user for user in emitted if user not in group.stores and user not in self.outputs]
         for node, view in self.reuse.places(scan, emitted, self.views, longest).items():
@@ -245,7 +246,7 @@ class Allocation:
         return View.contiguous(buffer, shape)
 
     def add_views(self, nodes: Sequence[Node]) -> None:
-        """Add the views of stored values that movement ops express by strides."""
+        """Add the locations of slices, transposes and other movements of stored values, if strides express them."""
         for node in nodes:
             if node not in self.views and is_view(node) and node.operands[0] in self.views:
                 view = view_through(node, self.views[node.operands[0]])

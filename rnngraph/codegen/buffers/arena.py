@@ -60,14 +60,20 @@ class _Gaps:
 
 @dataclass
 class Arena:
-    """Allocator of temporaries. Their offsets are assigned once all statements are known."""
+    """Allocator of temporaries. Their offsets are assigned once all statements are known.
+
+    Attributes:
+        sizes: Bytes of each temporary.
+        places: Name of the arena, and offset in bytes, of each temporary that some statement uses.
+        total: Bytes of the arena.
+    """
 
     sizes: dict[Buffer, Dim] = field(default_factory=dict)
     places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
     total: Dim = 0
 
     def buffer(self, name: str, dtype: str, elements: Dim) -> Buffer:
-        """Return a temporary of ``elements``, which may be a formula of run-time sizes."""
+        """Return a new temporary of ``elements`` elements; the number may be a formula of run-time sizes."""
         buffer = Buffer(f"{name}_{len(self.sizes) + 1}", dtype)
         self.sizes[buffer] = padded_bytes(elements, dtype)
         return buffer
@@ -153,7 +159,10 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
 
 
 def extents(arena: Arena) -> dict[Buffer, Extent]:
-    """Return the offset and size of each temporary. Raise ``VerifyError`` if two of them overlap."""
+    """Return the start and end of each temporary with an offset, as ``Extent``.
+
+    Temporaries of symbolic size must not overlap, or must be at the same offset. Raise ``VerifyError`` otherwise.
+    """
     extents_by_buffer: dict[Buffer, Extent] = {}
     first = 0
     places = [(buffer, begin) for buffer, (_, begin) in arena.places.items() if arena.sizes[buffer] != 0]

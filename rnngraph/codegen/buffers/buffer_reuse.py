@@ -80,8 +80,8 @@ class BufferReuse:
     Attributes:
         sequences: Sequences of all steps, each in a separate buffer.
         finished: Values computed by earlier groups.
-        in_blocks: Scans whose blocks run one after another. They may write results before another block reads the same
-            memory.
+        in_blocks: Scans whose blocks run one after another. They reuse no memory, because a block would overwrite
+            elements that a later block reads.
     """
 
     def __init__(self, graph: Graph, users: Mapping[Node, Sequence[Node]]) -> None:
@@ -131,12 +131,12 @@ class BufferReuse:
         return reused
 
     def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
-        """Return {the sequence, or a view of some columns of it: memory}, for what only ``scan`` still reads.
+        """Return {value: its memory} for a sequence, or for slices of its columns, that only ``scan`` still reads.
 
-        Empty if another op still reads the sequence, or the columns overlap.
+        The result is empty if another op still reads the sequence, or if the slices overlap.
         """
         initial, sequences, invariants = split_inputs(scan, scan.operands)
-        last_writer: dict[tuple[int, int], Node] = {}
+        node_of_columns: dict[tuple[int, int], Node] = {}
         pending = [source]
         while pending:
             node = pending.pop()
@@ -148,18 +148,20 @@ class BufferReuse:
                 elif user not in self.finished:
                     columns = _columns(node, source)
                     is_read_once = user is scan and sequences.count(node) == 1 and node not in (*initial, *invariants)
-                    if columns is None or columns in last_writer or not is_read_once:
+                    if columns is None or columns in node_of_columns or not is_read_once:
                         return {}
-                    last_writer[columns] = node
-        if any(end > begin for (_, end), (begin, _) in pairwise(sorted(last_writer))):
+                    node_of_columns[columns] = node
+        if any(end > begin for (_, end), (begin, _) in pairwise(sorted(node_of_columns))):
             return {}
         return {
-            node: _place(node, view, columns) for columns, node in last_writer.items() if _whole_lines(columns, source)
+            node: _place(node, view, columns)
+            for columns, node in node_of_columns.items()
+            if _whole_lines(columns, source)
         }
 
 
 def _columns(node: Node, source: Node) -> tuple[int, int] | None:
-    """Return the column range of a view that has all rows of a sequence; None for other views."""
+    """Return the range of columns (first, last + 1) of a slice with all rows of a sequence; None for other views."""
     width = source.shape[-1]
     if not isinstance(width, int):
         return None

@@ -27,13 +27,13 @@ class State:
     reverse: bool
 
     def before(self, slot: Index, step: Index) -> View:
-        """Return the location before a step; ``slot`` is the parity of the step."""
+        """Return the location of the carry before a step. ``slot`` is the parity of the step."""
         if self.kind == FULL_HISTORY:
             return self.view.first_axis(step + 1 if self.reverse else step)
         return self.view.first_axis(slot) if self.kind == DOUBLE_BUFFERED else self.view
 
     def after(self, slot: Index, step: Index) -> View:
-        """Return the location after a step."""
+        """Return the location of the carry after a step. ``slot`` is the parity of the step."""
         if self.kind == FULL_HISTORY:
             return self.view.first_axis(step if self.reverse else step + 1)
         return self.view.first_axis(slot * -1 + 1) if self.kind == DOUBLE_BUFFERED else self.view
@@ -49,11 +49,11 @@ class State:
         return self.view.first_axis(slot)
 
     def first(self) -> View:
-        """Location before the first step."""
+        """Return the location of the carry before the first step."""
         return self.before(0, self.length - 1 if self.reverse else 0)
 
     def last(self, slot: Index) -> View:
-        """Return the location after all steps; ``slot`` is the parity of their number."""
+        """Return the location of the carry after all steps. ``slot`` is the parity of the number of steps."""
         return self.before(slot, -1 if self.reverse else self.length)
 
 

@@ -83,5 +83,5 @@ def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand
 
 
 def _shuffled(block: Block, x: Operand, y: Operand, order: Sequence[int]) -> Operand:
-    """Return the lanes ``order`` of two vectors, of which the second one's lanes count after the first one's."""
+    """Return a vector of the lanes ``order`` of two vectors. Indices of ``y``'s lanes start after those of ``x``."""
     return block.let("shuffle", [x, y], x.dtype, x.lanes, order=tuple(order))

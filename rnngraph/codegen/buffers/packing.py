@@ -133,8 +133,8 @@ class Panels:
         origins: Declaration lines of parameters and of values computed from them.
         are_cold: The parameters exceed all caches, so that each step reads weights from memory.
         places: Offset and bytes of each buffer, within the memory of all panels.
-        needed: Sparse panel for which requested panels are the fallback; None for panels that are always filled.
-        guards: ``needed`` of each panel's buffer.
+        needed: Sparse panel for which panels requested now are the fallback; None for panels that are always filled.
+        guards: For each panel's buffer, the sparse panel for which it is the fallback; None if it is always filled.
     """
 
     def __init__(
@@ -159,9 +159,10 @@ class Panels:
         self.guards: dict[Buffer, Buffer | None] = {}
 
     def group(self, blocks: int) -> int:
-        """Return the vectors of a group, for tiles of ``blocks`` vectors.
+        """Return the number of vectors in a group of a panel, for tiles of ``blocks`` vectors.
 
-        With 1, tiles of any width can read a panel, so that entries for few and for many rows share it.
+        It is 1 if parameters exceed all caches. Then tiles of any width can read a panel, so that entries for few and
+        for many rows share it.
         """
         return 1 if self.are_cold else blocks
 

@@ -96,7 +96,10 @@ class SparseLayout:
         return (*tall, self.dot_width, *rest)
 
     def range_of(self, part: int | Index, segment: Index, number: int) -> Index:
-        """Return the index in the list of the range of blocks of a worker's part, a segment and a kind of block."""
+        """Return where in the list a range of blocks is described.
+
+        The range has the blocks of a worker's part, of a segment of rows, and of the height ``heights[number]``.
+        """
         return HEAD + ((part * self.segments + segment) * len(self.heights) + number) * RANGE
 
     @property
@@ -138,7 +141,7 @@ class SparsePanels:
         self._filled: set[Buffer] = set()
 
     def panel(self, view: View, layout: SparseLayout) -> SparsePanel:
-        """Return the packed blocks of a right operand."""
+        """Return the panel with the packed blocks of a right operand. The first call allocates the panel."""
         key = (view, layout)
         if key not in self._panels:
             number = len(self._panels)

@@ -55,7 +55,7 @@ class View:
         return replace(self, offset=offset, strides=tuple(strides), shape=tuple(shape), room=room)
 
     def windows(self, axis: int, size: int, step: int, dilation: int) -> View:
-        """Return the view of overlapping windows along an axis."""
+        """Return the view of overlapping windows along an axis, which becomes two: window, and position in it."""
         stride, room = self.strides[axis], self.room if axis < len(self.shape) - 1 else None
         strides = (*self.strides[:axis], stride * step, stride * dilation, *self.strides[axis + 1 :])
         count = ceil_divide(self.shape[axis] - dilation * (size - 1), step)
@@ -204,10 +204,12 @@ def parts_of(node: Node, whole: View) -> list[View]:
 
 
 def written_at(node: Node, view: View, is_computed: Callable[[Node], bool]) -> tuple[Node, View]:
-    """Return the value that transposes and reshapes reorder to ``node``, and its location if ``node`` is at ``view``.
+    """Return the source of ``node`` before transposes and reshapes, and the location of the source.
+
+    Written to that location, the source appears as ``node`` at ``view``.
 
     Args:
-        node: The reordered value.
+        node: Result of transposes and reshapes.
         view: Location of ``node``.
         is_computed: Function that is True for values at which to stop.
     """
@@ -216,7 +218,10 @@ def written_at(node: Node, view: View, is_computed: Callable[[Node], bool]) -> t
 
 
 def places_of_sources(node: Node, view: View, is_computed: Callable[[Node], bool]) -> Iterator[tuple[Node, View]]:
-    """Yield ``node`` and the values that transposes and reshapes reorder to it, with their locations in ``view``."""
+    """Yield ``node``, the operand of the transpose or reshape that computes it, and so on, each with its location.
+
+    ``node`` is at ``view``. The last value is the result of another op, or one for which ``is_computed`` is True.
+    """
     yield node, view
     while not is_computed(node) and node.op in ("transpose", "reshape"):
         before = node.operands[0]

@@ -35,7 +35,7 @@ class PipelinePlan:
     Attributes:
         stages: Index of each stage's first kernel, and of the kernel after its last one.
         costs: Cycles of each stage for one time step.
-        grain: Number of steps that divides the length of each chunk.
+        grain: Number of steps of which the length of each chunk but the last is a multiple.
         max_steps: Maximum steps of a chunk.
         gain: Speedup over one worker.
     """

@@ -139,7 +139,8 @@ class _Memory:
                 waits = max_lead is None or ahead.get(later, -max_lead) >= 1 - max_lead
                 if later_needs.get(before, 0) < 1 or not waits:
                     names = ", ".join(sorted(buffer.name for buffer in shared))
-                    self._fail(pipeline, f"has stages {before} and {later} that don't wait for each other over {names}")
+                    waits_text = "don't wait for each other, although both use"
+                    self._fail(pipeline, f"has stages {before} and {later} that {waits_text} {names}")
 
     def _fail(self, statement: Statement, what: str) -> None:
         """Raise ``VerifyError`` for a statement."""

@@ -33,7 +33,7 @@ def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
 def claim_text(target: Target) -> str:
     """Return the LLVM text of the functions with which a worker claims a stage.
 
-    ``claim`` returns the index of the stage, or -1 if all chunks of all stages have been claimed.
+    ``claim`` returns the index of the stage, or -1 once all chunks of all stages have finished.
     """
     return f"{_can_claim()}\n{_claim(target)}"
 

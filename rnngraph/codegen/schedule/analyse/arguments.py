@@ -84,7 +84,10 @@ class _Arguments:
         self.replaced: dict[str, Node] = {}
 
     def leaves(self, free: Collection[Node]) -> dict[Node, View]:
-        """Return the views of feeds, parameters and constants. No kernel computes the ``free`` nodes."""
+        """Return the locations of feeds, parameters and constants, and of their views among the ``free`` nodes.
+
+        No kernel computes a free node.
+        """
         views: dict[Node, View] = {}
         for node in self.graph.nodes:
             if node.op == "input":
@@ -131,7 +134,7 @@ class _Arguments:
         return argument
 
     def _constant(self, node: Node, views: dict[Node, View]) -> None:
-        """Add the argument of a node that is a constant array, if it is one."""
+        """Add the argument of a constant array. Scalars and other nodes have none."""
         if node.op == "constant" and node.tensor.rank:
             argument = self._add(f"constant{len(self.items)}", "constant", node, node["value"])
             views[node] = View.contiguous(argument.buffer, node.shape)

@@ -121,6 +121,7 @@ def analyse(graph: Graph, target: Target, parts: int, max_chunk: int | None = No
 
 
 def _analysed(entry: EntryGraph, target: Target, parts: int, max_chunk: int | None) -> EntryAnalysis:
+    """Return the analysis of a graph whose readers, fusion groups and arguments are known."""
     analyst = _Analyst(entry, target, parts, max_chunk)
     sections = tuple(analyst.sections())
     has_static_lengths = not lengths_of(entry.graph)
@@ -193,7 +194,11 @@ class _Analyst:
         return chunk_length(self.target, item.fused, item.leaving, length, self.max_chunk)
 
     def _gains(self, item: GroupKernels) -> list[float]:
-        """Return for each kernel the speedup by interleaving on one worker, in an analysis for several workers."""
+        """Return the speedup of each kernel if a single worker interleaved scans.
+
+        An analysis for several workers needs it to estimate the cycles of one worker. For one worker, the estimates
+        are not adjusted: all speedups are 1.
+        """
         plan = self._interleaving([item]) if self.workers.parts > 1 else None
         if plan is None:
             return [1.0] * len(item.fused.kernels)
@@ -272,9 +277,9 @@ class _Analyst:
 
 
 def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
-    """Mark scans of which each block runs directly after the same block of the previous scan.
+    """Mark scans that can run each block directly after the previous scan's same block.
 
-    The results of the previous scan's block are then still in the cache.
+    The results of that block are then still in the cache.
     """
     for earlier, kernel in pairwise(kernels):
         one, other = scans.get(earlier), scans.get(kernel)

@@ -49,7 +49,7 @@ class GroupKernels:
     Attributes:
         number: Index of the group.
         group: The group.
-        nodes: Nodes of the group, and the pure indices that these read.
+        nodes: Nodes of the group, and the index arithmetic that they read.
         fused: The kernels.
         leaving: Values that outlive the group.
     """
@@ -136,7 +136,8 @@ def _must_copy(
 ) -> bool:
     """True if a movement op must copy its operand.
 
-    It must if strides cannot express it, or if it selects a step of a sequence that is computed in chunks.
+    It must if strides cannot express it, or if it selects a step of a sequence that is computed in chunks. A transpose
+    is also copied if it is a right operand that products or the steps of a scan read many times.
     """
     if not is_view(node) or node in in_memory:
         return False
@@ -159,7 +160,10 @@ def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
 
 
 def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """True for a transpose whose units are not adjacent, and which each step of a loop reads, as keys of attention."""
+    """True for a transpose that moves the last axis, and that every step of a scan reads, such as keys of attention.
+
+    Without a copy, its units would not be adjacent in memory.
+    """
     order = node["order"]
     scans = [user for user in users[node] if user.op == "scan"]
     return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)

@@ -58,7 +58,7 @@ class ScanBlocks:
         return tuple(axis.places[node] for number, (axis, count) in cuts if count == 1 and number != shared)
 
     def cuts_last_axis(self, node: Node) -> bool:
-        """True if a block has a part of each row of a value of the scan's body."""
+        """True if a block has only a part of each row of a value, because the value's last axis is divided."""
         last = node.tensor.rank - 1
         return any(axis.places.get(node) == last for axis in self.axes)
 

@@ -64,7 +64,7 @@ def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
 
 
 def _write_kernels(writer: EntryWriter, group: GroupPlan) -> None:
-    """Write the kernels of a group that runs once, or the copies at the end."""
+    """Write the copies and kernels of a group that runs once."""
     _begin(writer, group)
     for number in range(len(group.kernels)):
         _run(writer, group, {}, number)
@@ -93,7 +93,10 @@ def _time_loop(writer: EntryWriter, group: GroupPlan) -> TimeLoop:
 
 
 def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> None:
-    """Write a kernel; within a loop over time, for the current chunk."""
+    """Write a kernel; within a loop over time, for the current chunk.
+
+    Scans that follow another scan block by block are written together with that scan.
+    """
     kernel = group.kernels[number]
     if isinstance(kernel, ScanPlan):
         assert group.chunks is not None
@@ -104,7 +107,7 @@ def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter],
 
 
 def _following(group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> Iterator[ScanWriter]:
-    """Yield the scans of which each block runs directly after the same block of a scan."""
+    """Yield the scans after kernel ``number`` that run each block directly after the same block of that kernel."""
     for later in range(number + 1, len(group.kernels)):
         kernel = group.kernels[later]
         if not isinstance(kernel, ScanPlan) or not kernel.follows:

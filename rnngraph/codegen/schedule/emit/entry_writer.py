@@ -127,7 +127,7 @@ class EntryWriter:
         return block.statements
 
     def captured_serial(self, emits: Sequence[Callable[[], None]]) -> list[list[Statement]]:
-        """Return for each of ``emits`` the statements that it writes for a part that runs on one worker."""
+        """Return the statements that each of ``emits`` writes if the entry has a single worker."""
         parts, self.parts = self.parts, 1
         captured = [self.captured(emit) for emit in emits]
         self.parts = parts

@@ -200,7 +200,7 @@ class _InterleavedLoop:
     def _head(self, chunks: Chunks, depth: int) -> list[Statement]:
         """Return the statements that compute the sizes of a current chunk.
 
-        After the last chunk, the number of steps is negative.
+        After the last chunk, the number of steps is 0 or negative.
         """
         steps = self.plan.steps
         statements: list[Statement] = [LetIndex(chunks.chunk, "max", size(self.iteration) - chunks.lag * steps, 0)]

@@ -34,7 +34,7 @@ class Part:
     """Statements that pack some of the weights, and are independent of the other statements.
 
     Attributes:
-        key: Digest that is equal for parts that pack the same values, of any entry; empty for the first part.
+        key: Digest that is equal for parts of all entries that pack the same values; empty for the first part.
         statements: Statements of the part.
         parameters: Names of the parameters that they read.
         results: Buffers that the main function reads, with their bytes.

@@ -33,7 +33,8 @@ from .ticks import COPY, WAIT, WORK, StepTicks, Timed
 class ScanWriter:
     """Writer of a scan: its loop over steps, and the statements after the last step.
 
-    If ``is_sampled``, a profiled entry measures some single steps, which is impossible for interleaved scans.
+    If ``is_sampled``, a profiled entry measures single steps, to divide the scan's time between its kernels. Steps of
+    interleaved scans cannot be measured separately.
     """
 
     def __init__(self, writer: EntryWriter, plan: ScanPlan, is_sampled: bool = True) -> None:
@@ -78,7 +79,7 @@ class ScanWriter:
 
         Args:
             done: Number of steps of earlier chunks.
-            following: Writers of the scans of which each block runs directly after the same block of this scan.
+            following: Writers of the scans that run each block directly after the same block of this scan.
         """
         block, unroll = Block(origin=self.node.where), self.plan.step.unroll
         steps, blocks = self.layout.time.steps, self.layout.blocks
@@ -249,7 +250,7 @@ class ScanWriter:
         block.add(When(size(runs), 0, 1, tuple(other.statements)))
 
     def _moment(self, block: Block, s: Index, done: Index) -> Moment:
-        """Return a step, with its parity if any location depends on that."""
+        """Return a step, with its parity if a location or the direction in which weights are read depends on it."""
         at = replace(self.layout.moment(s), block=self._block)
         if self.layout.alternates:
             position = at.absolute + 1 if self.node["reverse"] else at.absolute
@@ -261,7 +262,7 @@ class ScanWriter:
         return at
 
     def _begin_block(self, block: Block, at: Moment) -> None:
-        """Before the first step of each block of steps, load initial values or save the carries."""
+        """Write what runs before the first step of each block of steps: load initial values, or save the carries."""
         layout, parts, chunk = self.layout, self.layout.parts, self.layout.chunk
         steps = parts.keeps if parts.blocks is None else parts.blocks
         if steps is None:
@@ -300,7 +301,8 @@ class ScanWriter:
             if places:
                 self._copy_zeros(region, block, index, places)
         if layout.overwrites_condition is None or layout.parts.blocks is not None:
-            self._waits.add(block)  # in the other case no later step runs, so that no worker reads others' results
+            # otherwise, all later steps are skipped too, so that no worker reads results of others
+            self._waits.add(block)
 
     def _step(self, block: Block, views: Mapping[Node, View], at: Moment, s: Index) -> None:
         """Write a step that is not skipped."""

@@ -22,13 +22,14 @@ from .entry_writer import EntryWriter
 
 def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[], None]]) -> None:
     """Add a loop that runs all kernels for a chunk, in order, before those for the next chunk."""
-    if writer.unsynchronized:  # kernels at the end of one chunk must not run at the same time as those of the next
+    if writer.unsynchronized:  # wait once before the loop, and not in every iteration
         writer.barrier()
     body = writer.block.nested()
     with writer.into(body):
         body.statements += chunks.head(chunks.longest)
         for emit in kernels:
             emit()
+        # kernels at the end of one chunk must not run at the same time as those at the start of the next
         if writer.unsynchronized == "other" or has_barrier(body.statements):
             writer.barrier()
     writer.block.add(chunks.loop(body.statements))

@@ -69,7 +69,10 @@ AnyCopyPlan = CopyPlan | RowwiseCopyPlan
 
 
 def before_loops(region: Region) -> Region:
-    """Return the region for statements that precede the loop, without a chunk of time."""
+    """Return the region for statements that precede the loop.
+
+    It has no chunk of time, and no locations of values that the loop writes.
+    """
     memory = region.memory
     later = {view.buffer for views in memory.stores.values() for view in views}
     known = {node: view for node, view in memory.views.items() if view.buffer not in later}

@@ -148,7 +148,7 @@ class ScanLayout:
 
     @cached_property
     def overwrites_condition(self) -> Node | None:
-        """Value that overwrites the condition of the step, if any."""
+        """Next value of the condition for running a step, if it is written over the condition; else None."""
         pairs = zip(self.parts.carries, self.states, strict=True)
         return next(
             (carry.next for carry, state in pairs if carry.inside is self.parts.when and state.kind == IN_PLACE),

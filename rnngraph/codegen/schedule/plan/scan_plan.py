@@ -214,7 +214,10 @@ def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
 
 
 def _carry_at(state: State, position: Index, name: str) -> tuple[View, Parity | None]:
-    """Return the memory of a carry at a position, and the parity that selects it, if any, as ``name``."""
+    """Return the location of a carry between the steps ``position - 1`` and ``position``, and the parity that selects it.
+
+    The parity, called ``name``, is None unless the carry is double-buffered.
+    """
     parity = Parity(name, position) if state.kind == DOUBLE_BUFFERED else None
     return state.at(position, size(name)), parity
 
@@ -246,7 +249,7 @@ def _last_position(layout: ScanLayout, table: MaskTable) -> Index:
 
 
 def final_views(plan: ScanPlan) -> dict[Node, View]:
-    """Return the views of the final values, after the last step."""
+    """Return the locations of the carries after the last step, by the nodes that read them."""
     layout, views = plan.layout, dict[Node, View]()
     for index, state in enumerate(layout.states):
         for user in layout.results.get(index, ()):
