@@ -214,9 +214,9 @@ def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
 
 
 def _carry_at(state: State, position: Index, name: str) -> tuple[View, Parity | None]:
-    """Return the location of a carry between the steps ``position - 1`` and ``position``, and the parity that selects it.
+    """Return the location of a carry between the steps ``position - 1`` and ``position``, and its parity.
 
-    The parity, called ``name``, is None unless the carry is double-buffered.
+    The parity, called ``name``, selects one of two locations of a double-buffered carry; None for other carries.
     """
     parity = Parity(name, position) if state.kind == DOUBLE_BUFFERED else None
     return state.at(position, size(name)), parity
