@@ -13,7 +13,14 @@ from rnngraph.inspection.profile.limits import multiply_rate, read_rate
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one core: ``flops``, operations per second, two for a multiply-add, and bytes read per second."""
+    """Limits of one core.
+
+    Attributes:
+        flops: Operations per second, where a multiply-add counts as two.
+        first_cache: Bytes per second read from L1.
+        second_cache: Bytes per second read from L2.
+        third_cache: Bytes per second read from a block of 8 times the size of L2.
+    """
 
     flops: float
     first_cache: float

@@ -28,7 +28,7 @@ MAX_LOAD = 1.3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("families", nargs="*", metavar="FAMILY")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"write the table to {PAGE.name}")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the import of engines, which read it

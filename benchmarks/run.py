@@ -35,16 +35,16 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only rows whose name contains one of these")
     parser.add_argument("--only", choices=[group.name for group in GROUPS])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--target", help="the processor for which code is made (default: this one)")
-    parser.add_argument("--json", type=Path, help="append what is found to this file")
-    parser.add_argument("--read", type=Path, help="measure nothing; tables and picture of what this file keeps")
+    parser.add_argument("--target", help="the processor for which code is compiled (default: this one)")
+    parser.add_argument("--json", type=Path, help="append the results to this file")
+    parser.add_argument("--read", type=Path, help="measure nothing; show the results in this file")
     parser.add_argument("--csv", type=Path, metavar="FOLDER", help="write each table to a file there")
     parser.add_argument("--picture", type=Path, help="draw the sweep, or engines (.png, .svg, …); needs matplotlib")
     parser.add_argument(
-        "--peers", default=",".join(peers.NAMES), help="which of them, with commas between; llama.cpp for --only large"
+        "--peers", default=",".join(peers.NAMES), help="names of peers, separated by commas; llama.cpp: --only large"
     )
-    parser.add_argument("--torch-compile", action="store_true", help="torch's loops also by torch.compile; minutes")
-    parser.add_argument("--threads", type=int, default=2, help="of the group of that name; the others use one")
+    parser.add_argument("--torch-compile", action="store_true", help="also measure torch.compile, for minutes")
+    parser.add_argument("--threads", type=int, default=2, help="threads in the group threads; other groups use one")
     options = parser.parse_args()
     runs = read(options.read) if options.read else [_measured(options)]
     console = Console(width=400 if not os.isatty(1) else None)

@@ -37,7 +37,7 @@ def test_a_folder_of_scripts(tmp_path: Path) -> None:
     refusal = "refused.py: rnngraph run: error: refused.py:2: tf.data.TFRecordDataset is not offered; "
     assert lines[0].startswith(refusal)
     assert lines[1].startswith("whole.py: runs whole (")
-    assert lines[2] == "1 of 2 run whole"
+    assert lines[2] == "1 of 2 scripts finish"
     assert not (programs / "written.txt").exists()
     done = run("whole.py\t3.0\tsum\nmissing.py\n")
     assert done.returncode == 1

@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run all scripts of a folder, print a line for each, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--expected", type=Path, help="names of scripts that are to run whole, one a line")
+    parser.add_argument("--expected", type=Path, help="names of scripts that must finish, one a line")
     parser.add_argument("--seconds", type=float, default=600.0, help="for each script (default 600)")
     options = parser.parse_args(arguments)
     expected = expected_of(options.expected)
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         if wrong and script.name in expected:
             failed.append(script.name)
         print(f"{script.name}: {wrong or 'runs whole'} ({elapsed:.1f} s)", flush=True)
-    print(f"{whole} of {len(scripts)} run whole")
+    print(f"{whole} of {len(scripts)} scripts finish")
     return 1 if failed else 0
 
 

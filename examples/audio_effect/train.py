@@ -31,7 +31,7 @@ UNITS = 32
 SECONDS, SOUNDS, HELD_OUT = 1.0, 120, 30
 BATCH, WINDOW, WARM_UP, EPOCHS, LEARNING_RATE, CLIP_NORM = 40, 1024, 512, 60, 5e-3, 1.0
 EMPHASIS, QUIET = 0.85, 1e-3
-PLAYED, DRIVE = 8, 0.7  # sounds in the written file, and its drive
+PLAYED, DRIVE = 8, 0.7  # number of sounds in the written file, and their drive
 
 # 1. declare
 dry = rg.placeholder("dry", shape=(None, None, 1))

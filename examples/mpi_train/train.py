@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two epochs")
     parser.add_argument("--shards", type=int, default=8, help="parts of a batch; the digest depends on it")
-    parser.add_argument("--checkpoint", type=Path, help="written after each epoch; goes on from it if it is there")
+    parser.add_argument("--checkpoint", type=Path, help="file to write each epoch; if it exists, training resumes")
     options = parser.parse_args()
     try:
         world = importlib.import_module("mpi4py.MPI").COMM_WORLD

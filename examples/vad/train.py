@@ -68,7 +68,7 @@ def train(examples: dict[str, NDArray[np.float32]], epochs: int, console: Consol
 
 
 def energy_over_noise(sound: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each frame's energy relative to the lowest energy of the last seconds, in dB, without later frames."""
+    """Return each frame's energy in dB, relative to the lowest energy of the last ``LATELY`` frames."""
     # smoothed, since the energy of a single frame jumps
     level = np.convolve(decibels(sound), np.ones(5) / 5)[: len(sound) // HOP]
     padded = np.concatenate([np.full(LATELY - 1, level.max()), level])

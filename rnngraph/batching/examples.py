@@ -25,7 +25,7 @@ class Layout:
         batch_axis: Batch axis by placeholder; None without one.
         time_axis: Time axis by placeholder; None without one.
         defaults: Placeholders that need not be fed.
-        counts: Size of time that is the maximum of each placeholder of row lengths.
+        counts: Symbolic number of steps that bounds the values of each placeholder of row lengths, by name.
         graph: Kind of the graph, for messages.
         only_run: True for inference, in which there may be no examples, or examples without steps. Examples of a batch
             then have equal lengths, unless lengths are fed.

@@ -85,7 +85,10 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
 
 
 def likely_names(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """Return likely equalities of named sizes, as between flattened labels and the rows and steps of logits."""
+    """Return, by name, the size that a named size probably equals.
+
+    The length of flattened labels, for example, probably equals the rows times the steps of the logits.
+    """
     _, likely = optimized.equalities(tuple(name for name, _ in optimized.graph.outputs))
     return {name: dim for name, dim in likely.items() if not isinstance(dim, int)}
 
@@ -98,7 +101,7 @@ def without_training(layout: Layout, inputs: ProgramInputs) -> Layout:
 
 
 def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """Return the size that each ``sequence_length`` placeholder counts, by name."""
+    """Return, by name of each ``sequence_length`` placeholder, the number of steps that bounds its values."""
     outputs = tuple(name for name, _ in optimized.graph.outputs)
     return {item.label: item.low for item in optimized.preconditions(outputs) if item.text == "sequence_length"}
 

@@ -53,7 +53,7 @@ Value = Known | None
 def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim]) -> bool:
     """True if an output may depend on the padding of a batch in a clock.
 
-    ``counts`` has the symbolic time size that each placeholder of row lengths measures.
+    ``counts`` has, by placeholder of row lengths, the symbolic number of steps that bounds the lengths.
     """
     return bool(unproven(graph, outputs, clock, counts))
 
@@ -67,7 +67,7 @@ def unproven(
         graph: The graph.
         outputs: Names of the outputs to prove.
         clock: Name of the padded size of time.
-        counts: Size of time that each placeholder of row lengths measures.
+        counts: By placeholder of row lengths, the symbolic number of steps that bounds the lengths.
         nonempty: Every row has at least one step, so that ``length - 1`` is a valid index.
     """
     lengths = {label: dim for label, dim in counts.items() if clock_of(dim).name == clock}
@@ -90,7 +90,7 @@ def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
 class _Walk:
     """Abstract interpretation of a graph and its scan bodies.
 
-    ``lengths`` is the size of time that each placeholder of the clock's row lengths measures.
+    ``lengths`` has, by placeholder of row lengths in the clock, the symbolic number of steps that bounds the lengths.
     """
 
     def __init__(self, clock: str, lengths: Mapping[str, Dim], nonempty: bool) -> None:
@@ -181,13 +181,13 @@ class _Walk:
     # Lengths -------------------------------------------------------------------------------------
 
     def _source(self, node: Node) -> Node:
-        """Return the source of a chain of views, also outside of scan bodies."""
+        """Return the node below reshapes, broadcasts and casts, also if it is an operand of the enclosing scan."""
         while node in self._outside or node.op in ("reshape", "broadcast", "cast"):
             node = self._outside[node] if node in self._outside else node.operands[0]
         return node
 
     def _counted_size(self, node: Node) -> Dim | None:
-        """Return the size of time that row lengths measure, if ``node`` is a vector of row lengths; else None."""
+        """Return the number of steps that bounds ``node``, a vector of row lengths; None for other nodes."""
         source = self._source(node)
         return self.lengths.get(str(source["label"])) if source.op == "input" else None
 
@@ -202,7 +202,7 @@ class _Walk:
         return self._is_live(node)
 
     def _last_step_size(self, node: Node) -> Dim | None:
-        """Return the size whose last step a value indexes as ``length - 1``; None for other values."""
+        """Return the number of steps that bounds ``length`` if a value is the index ``length - 1``; None otherwise."""
         node = self._source(node)
         if node.op == "select" and node.operands[0].get("within") in ("entries", "rows"):
             node = self._source(node.operands[2 if node.operands[0]["within"] == "entries" else 1])

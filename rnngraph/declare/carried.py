@@ -20,7 +20,7 @@ from .tensor import Tensor, build, constant, declared
 
 
 def with_rows(value: Tensor, batch: Dim) -> Tensor:
-    """Broadcast a value [1, …] that is equal for all rows to [batch, …]."""
+    """Repeat a value [1, …], one row for the whole batch, to [batch, …]; return other values unchanged."""
     if not value.rank or value.type.shape[0] != 1 or batch == 1:
         return value
     return build("broadcast", value, shape=(batch, *value.type.shape[1:]))
@@ -92,7 +92,7 @@ def stored(value: Tensor, columns: Columns) -> Tensor:
 
 
 def unrounded(node: Node) -> Node:
-    """Return the value that ``stored`` rounded to ``node``; return ``node`` itself if it is no such result."""
+    """Return the value before rounding if ``node`` is a result of ``stored``; else ``node`` itself."""
     return node.operands[0].operands[0] if node.op == "cast" and node.operands[0].dtype in NARROW_STATES else node
 
 

@@ -210,7 +210,11 @@ class Driver:
         return operands.sequences[0].shape[1] if operands.sequences else operands.initial[0].shape[0]
 
     def streamed(self, states: Any) -> Any:
-        """Return the structure of a stream's state. ``states`` is the structure of the cell's state."""
+        """Return the structure of the state that a stream carries.
+
+        It is ``states``, the structure of the cell's state. If masked steps repeat an output that is not one of these
+        states, it is a ``MaskedState`` of ``states`` and the output.
+        """
         body = self.body
         if not {*body.last}.intersection(body.states[len(flatten(states)) :]):
             return states

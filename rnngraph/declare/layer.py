@@ -40,7 +40,7 @@ class StepVariables:
             self._frame = self._frame.f_back
 
     def names(self) -> dict[Node, str]:
-        """Return the first variable of each value, once the step has returned."""
+        """Return, for each value, the name of its first variable. Called after the step has returned."""
         names: dict[Node, str] = {}
         for name, value in ({} if self._frame is None else self._frame.f_locals).items():
             node = value.node if hasattr(type(value), "node") else None  # AttributeErrors are slow

@@ -26,10 +26,10 @@ NARROW_STATES = {"bfloat16": "float32"}
 
 @dataclass(frozen=True)
 class Columns:
-    """Leaf of a state, which concatenates parts. Each part has a number of units and may be memory.
+    """Specification of one state tensor, whose units are those of its parts, concatenated.
 
     Attributes:
-        parts: Number of units of each part, and True for memory.
+        parts: For each part, the number of units, and True if the part is memory, which is exempt from dropout.
         axes: Shape of one row. None: one axis of all units.
         dtype: Dtype of the state. None: the dtype of the driver's inputs.
     """

@@ -18,7 +18,10 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def of_inner_cells(method: Method) -> Method:
-    """Mark a ``nested_initial_state`` that only collects the initial states of inner cells."""
+    """Mark a ``nested_initial_state`` that adds nothing to the initial states of inner cells.
+
+    A cell with such a method starts from zeros if its inner cells do.
+    """
     method.is_of_inner_cells = True  # type: ignore[attr-defined]
     return method
 

@@ -58,7 +58,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         dropout: Share of each layer's outputs that training drops.
         bidirectional: Run layers in both directions.
         pooling: Vector of a sequence: the ``last`` output of each direction, or the ``mean`` of all outputs.
-        standardize: Bring features and a regressor's targets to mean 0 and scale 1, as of the first fit, in the net.
+        standardize: Scale features, and a regressor's targets, to mean 0 and deviation 1, by the statistics of the
+            first fit. The net stores these statistics.
         epochs, batch_size, clip_norm: As for ``Trainer``.
         learning_rate: A number, or a schedule.
         optimizer: ``adam``, ``adamw``, ``rmsprop``, ``sgd``, ``adagrad``, or an ``rg.Optimizer`` with its own rate.

@@ -93,7 +93,7 @@ def refuse_text(X: Any, where: Where | None) -> None:
 
 
 def is_table(X: Any) -> bool:
-    """True if X has a row for each example and a column for each step, which scikit-learn checks."""
+    """True if scikit-learn can check X as a table with a row for each example and a column for each step."""
     if isinstance(X, list | tuple):
         return not _is_ragged(X)
     return not (isinstance(X, np.ndarray) and (X.ndim > 2 or _is_ragged(X)))

@@ -216,7 +216,7 @@ int main(void) {
         uint64_t slot = number(file), kind = number(file), size = number(file);
         unsigned char *room = malloc(size + 64);
         if (!room) return 5;
-        /* What is read before it is written shows: NaN. Parameters and results are not aligned to lines. */
+        /* All bits set, so that a read before the first write yields NaN. */
         memset(room, 0xFF, size + 64);
         room += -(uintptr_t)room & 63;
         if (kind == 0 && fread(room, 1, size, file) != size) return 6;
@@ -273,14 +273,14 @@ reset:
     str r1, [r0]
     dsb
     isb
-    ldr r0, =0xE000ED14 /* no access that is not aligned */
+    ldr r0, =0xE000ED14 /* the configuration register: trap unaligned accesses */
     ldr r1, [r0]
     orr r1, r1, #8
     str r1, [r0]
     b _start
     .thumb_func
 fault:
-    ldr r1, =0x20024 /* a stop for a reason of the program's own */
+    ldr r1, =0x20024 /* semihosting's reason for an exit: internal error */
     movs r0, #0x18
     bkpt 0xAB
     b fault

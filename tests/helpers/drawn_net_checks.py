@@ -132,7 +132,10 @@ def compare(source: Net, module: Any, net: rg.Net, seed: int) -> Outcome:
 
 
 def _compare(source: Net, actual: Any, wanted: dict[str, np.ndarray], true: dict[str, np.ndarray], what: str) -> None:
-    """Check that values have an error of little more than torch's, compared with ``truth`` in float64."""
+    """Check that the errors of ``actual`` are at most 16 times torch's, plus a tolerance for rounding.
+
+    Errors of torch's results, ``wanted``, and of ``actual`` are differences from the float64 values ``true``.
+    """
     assert actual.keys() == wanted.keys(), what
     for name, array in wanted.items():
         assert (actual[name].shape, actual[name].dtype) == (array.shape, array.dtype), (

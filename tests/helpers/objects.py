@@ -15,7 +15,7 @@ def undefined_symbols(binary: bytes) -> list[str]:
         return sorted(_wasm(binary))
     if _number(binary, 0, 2) in (0x8664, 0xAA64):
         return sorted(_coff(binary))
-    raise ValueError(f"not an object file of a kind that is known: {binary[:4]!r}")
+    raise ValueError(f"neither an ELF, Mach-O, WebAssembly nor COFF file: it begins with {binary[:4]!r}")
 
 
 def processor(binary: bytes) -> str:

@@ -20,7 +20,7 @@ OLDEST, NEWEST = 7, 22
 
 @dataclass
 class Case:
-    """Node with inputs. ``fed`` has axes and a generator of each input of calls, ``held`` the arrays in the file."""
+    """Node with inputs. ``fed`` has (axes, generator) of inputs that calls feed; ``held`` has arrays in the file."""
 
     op: str
     opset: int

@@ -63,8 +63,10 @@ class RandomNode:
         return ["Y", "Y_h", "Y_c"][: 3 if self.op == "LSTM" else 2]
 
     def model(self, fed: tuple[str, ...] = ("X", "sequence_lens", "initial_h", "initial_c")) -> onnx.ModelProto:
-        """Return a model of the node alone, with open batch and time. ``fed``: arrays that are inputs; others are in
-        the file.
+        """Return a model of the node alone, with symbolic batch and time.
+
+        Args:
+            fed: Names of the arrays that are inputs; all others are stored in the file.
         """
         node = helper.make_node(self.op, self.names, self.outputs, name="recurrence", **self.attributes)
         layout = self.attributes.get("layout", 0)

@@ -23,7 +23,7 @@ def run(step: Callable[[Array, tuple[Array, ...]], tuple[Array, ...]], x: Array,
 
 
 def lstm(x: Array, w: Array, r: Array, b: Array, order: str, h: Array | None = None, c: Array | None = None) -> Array:
-    """Run an LSTM: w [inputs, 4 units], r [units, 4 units], b [4 units], with i, f, g, o in this order of gates."""
+    """Run an LSTM: w [inputs, 4 units], r [units, 4 units], b [4 units], with gates i, f, g, o in ``order``."""
     units = r.shape[0]
 
     def step(x: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -37,8 +37,9 @@ def lstm(x: Array, w: Array, r: Array, b: Array, order: str, h: Array | None = N
 
 
 def gru(x: Array, w: Array, r: Array, b: Array, br: Array, order: str, reset_after: bool) -> Array:
-    """Run a GRU: w [inputs, 3 units], r [units, 3 units], biases b and br [3 units], with r, z, n in this order of
-    gates.
+    """Run a GRU: w [inputs, 3 units], r [units, 3 units], biases b and br [3 units].
+
+    ``order`` is the order of the gates r, z, n in these arrays.
     """
     weights = dict(zip(order, zip(*(np.split(part, 3, -1) for part in (w, r, b, br)), strict=True), strict=True))
 

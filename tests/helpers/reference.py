@@ -502,11 +502,13 @@ def dynamic_rnn(
     zero_output_for_mask: bool = False,
     backwards: bool = False,
 ) -> tuple[Array, State]:
-    """Return the outputs of all steps and the final state. Past a row's length outputs are 0 and the state is held.
+    """Return (outputs of all steps, final state). Past a row's length, outputs are 0 and the state does not change.
 
-    `runs` is Keras' mask, [batch, steps]. Where it is false, the state is held, and the output is the last one. The
-    output is 0 before the first step that runs, or with `zero_output_for_mask`. `backwards` runs the steps from the
-    last to the first; outputs have their inputs' positions.
+    Args:
+        runs: Keras' mask, [batch, steps]. Where it is false, the state does not change, and the output repeats that of
+            the last step that ran; it is 0 before the first such step.
+        zero_output_for_mask: Output 0 wherever the mask is false.
+        backwards: Run the steps from the last to the first. Outputs stay aligned with their inputs.
     """
     parameters = {name: np.asarray(array, dtype=np.float64) for name, array in parameters.items()}
     x = np.asarray(x, dtype=np.float64)

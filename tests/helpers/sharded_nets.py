@@ -20,7 +20,7 @@ class Net(NamedTuple):
 
 
 def classifier(dtype: str = "float32", **options: Any) -> Net:
-    """Return a net with both forms of dropout, lengths, a mean over rows, and a penalty independent of rows."""
+    """Return a net with both forms of dropout and lengths. Its loss is a mean over rows plus a penalty of weights."""
     x, n = rg.placeholder("x", (None, None, 3), dtype), rg.placeholder("n", (None,), "int32")
     y = rg.placeholder("y", (None,), "int32")
     cells = [
@@ -43,7 +43,7 @@ def classifier(dtype: str = "float32", **options: Any) -> Net:
 
 
 def tagger(dtype: str = "float32") -> Net:
-    """Return a bidirectional net with a mean over real steps, and one over merged rows and steps with dropout."""
+    """Return a bidirectional net whose loss adds a mean over real steps to a mean over merged rows and steps."""
     x, n = rg.placeholder("x", (None, None, 4), dtype), rg.placeholder("n", (None,), "int32")
     y = rg.placeholder("y", (None, None), "int32")
     both, _ = rg.bidirectional_dynamic_rnn(rg.GRUCell(5), rg.GRUCell(5), x, sequence_length=n)
@@ -64,7 +64,7 @@ def tagger(dtype: str = "float32") -> Net:
 
 
 def forecaster(dtype: str = "float32") -> Net:
-    """Return a time-major net with states that are carried across windows, and a loss with fed weights of rows."""
+    """Return a time-major net whose states can be carried. Its loss is a mean of rows with fed weights."""
     x, y = rg.placeholder("x", (None, None, 2), dtype), rg.placeholder("y", (None, None, 1), dtype)
     weight = rg.placeholder("weight", (None,), dtype)
     outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(6), x, time_major=True)

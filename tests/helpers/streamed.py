@@ -83,7 +83,7 @@ class Drawn:
 
     def __init__(self, seed: int) -> None:
         self.draw, self.rate, self.text = Random(seed), 1, list[str]()
-        self.padded = False  # mirrored padding is refused later
+        self.padded = False  # after an explicit padding, mirrored padding is not supported
 
     def outputs(self, x: rg.Tensor) -> Any:
         results = {}

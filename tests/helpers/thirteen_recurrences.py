@@ -17,7 +17,7 @@ HEADS = (H, D)
 
 
 class Own(rg.Cell):
-    """Cell whose input has several parts, and whose equations ``rule`` return the output and the new states."""
+    """Cell whose input has several parts. Its equations, ``rule``, return (output, *new states)."""
 
     output_size = W
 

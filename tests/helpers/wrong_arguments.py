@@ -260,7 +260,7 @@ TRIED: dict[str, Callable[..., Any]] = {
     "index": lambda thing, key: thing[key],
     "entries": lambda thing: [*thing],
 }
-"""Operations that programs may try with any object, by name."""
+"""By name: operations of Python's syntax that a program may apply to any object, such as indexing."""
 WORDS = (*OF_NETS, *OF_TENSORS, "logits", "outputs", "x", "keys", "items", "loss", "no_such_thing")
 
 GIVEN = (

@@ -73,7 +73,7 @@ def low_rank(p: Scope, name: str, x: Tensor, rank: int, width: int, activation: 
 
 
 def of_width(p: Scope, x: Tensor, width: int) -> Tensor:
-    """Return x; if its width is not ``width``, return x times ``in_projection/kernel`` [inputs, width]."""
+    """Return x if it is ``width`` wide; else the product of x and the parameter ``in_projection/kernel``."""
     return x if x.width == width else x @ p.kernel("in_projection/kernel", (x.width, width))
 
 

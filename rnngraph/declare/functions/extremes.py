@@ -88,7 +88,7 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
 
 
 def _limit(x: Tensor, limit: Any, is_inside: Tensor, is_outside: Tensor) -> Tensor:
-    """Return x inside of a limit, and the limit outside. Neither gets a gradient where an operand is NaN."""
+    """Return x where ``is_inside``, else the limit. At NaN operands both masks are False, and no gradient passes."""
     bound = like(limit, x)
     if isinstance(limit, Tensor):
         bound = build("select", is_outside, bound, like(0.0, x))

@@ -198,7 +198,7 @@ def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _reduce_bools(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Tensor], name: str) -> Tensor:
-    """Reduce bools by the extreme of 0 and 1."""
+    """Return the maximum or the minimum of bools, whichever ``extreme`` computes, with False as 0 and True as 1."""
     if isinstance(x, bool):
         raise DtypeError(
             f"{name} needs a bool Tensor, not {x}; == and != compare Tensors as objects: write rg.equal or rg.not_equal"

@@ -164,7 +164,12 @@ def _coverage_penalty(beam: Beam, covered: Tensor, finished: Tensor) -> Tensor:
 
 
 def reordered(x: Tensor, parents: Tensor) -> Tensor:
-    """Return states [batch, width, …] or [batch * width, …] of the hypotheses that ``parents`` [batch, width] name."""
+    """Return states in which each hypothesis has the state of its parent.
+
+    Args:
+        x: States [batch, width, …] or [batch * width, …].
+        parents: Index of each hypothesis's parent among the hypotheses of its row, int [batch, width].
+    """
     batch, width = parents.type.shape
     first = build("reshape", build("iota", size=batch), shape=(batch, 1)) * width
     places = cast(parents, "int64") + first
@@ -176,7 +181,7 @@ def reordered(x: Tensor, parents: Tensor) -> Tensor:
 
 
 def attention_within(step: list[Node], known: list[Node]) -> Tensor | None:
-    """Return the mean attention [rows, entries] of the mechanisms in a step's graph; None where there is none.
+    """Return the mean attention [rows, entries] of a step's attention mechanisms; None for a step without attention.
 
     Args:
         step: Nodes that a step builds.

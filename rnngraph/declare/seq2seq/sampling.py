@@ -60,8 +60,8 @@ def sample(
         seed: Int of 64 bits, negative or not, that changes all draws.
 
     Returns:
-        int64 without the last axis. -1 where a logit is NaN, which a call reports after it ran, also if only the next
-        step reads the draw.
+        int64 without the last axis. The class is -1 where a logit is NaN. The call then raises an error after it ran,
+        even if only the next step of the net reads the class.
 
     Raises:
         ArgumentError: ``temperature`` is negative, ``top_k`` exceeds the classes, or ``top_p`` is outside (0, 1].
@@ -102,7 +102,7 @@ def _checked(logits: Any) -> Tensor:
 
 
 def sampled_classes(top_k: Any, classes: Any) -> int | None:
-    """Return the number of classes to draw from, or None for all of them."""
+    """Return ``top_k``, validated; None if all classes can be drawn: without ``top_k``, or if it is ``classes``."""
     if top_k is None:
         return None
     count = whole_number(top_k, "top_k", 1)
@@ -112,7 +112,7 @@ def sampled_classes(top_k: Any, classes: Any) -> int | None:
 
 
 def sampled_share(top_p: Any) -> float | None:
-    """Return the sum of probabilities to draw from, or None for all classes."""
+    """Return ``top_p``, validated; None if all classes can be drawn: without ``top_p``, or if it is 1."""
     if top_p is None:
         return None
     share = number(top_p, "top_p")
@@ -122,7 +122,7 @@ def sampled_share(top_p: Any) -> float | None:
 
 
 def sampled_temperature(value: Any) -> float | None:
-    """Return the temperature, or None if it is 0."""
+    """Return the temperature, validated; None if it is 0, so that the largest logit is selected."""
     temperature = number(value, "temperature")
     if not temperature >= 0:
         raise ArgumentError(f"temperature={temperature:g} is negative; 0 takes the largest logit")

@@ -182,7 +182,7 @@ class Search:
         return first_hypotheses(self.beam, self.batch, self.dtype, covered)
 
     def _params(self, before: Hypotheses) -> Hypotheses:
-        """Return the inputs of the step for the hypotheses."""
+        """Declare inputs of the step that have the types of ``before``, and return them."""
         labels = ("log_probs", "finished", "lengths", "coverage")
         pairs = zip(labels, before, strict=True)
         return Hypotheses(*(None if item is None else self.param(label, item.type) for label, item in pairs))  # type: ignore[arg-type]

@@ -48,11 +48,11 @@ class Holder:
 
 @dataclass(frozen=True)
 class Derived:
-    """Value of a placeholder that is computed from other feeds.
+    """Value of a placeholder that a run computes from the feeds of other placeholders.
 
     Attributes:
-        name: Name of the Tensor to which those feeds belong.
-        sources: Placeholders of those feeds, and constants.
+        name: Name of the sparse Tensor whose parts are the other placeholders, for errors.
+        sources: The other placeholders, and constants.
         function: Function of the arrays of ``sources``.
     """
 
@@ -76,7 +76,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Count:
-    """Value of a placeholder that only provides a symbolic size: the scalar ``node``, which a run computes first."""
+    """Value of a placeholder whose length is a symbolic size. The size is the scalar ``node``, computed beforehand."""
 
     node: Node
 
@@ -91,7 +91,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Computed:
-    """Default value of a placeholder: the value of ``node``, which a run computes first."""
+    """Default value of a placeholder: the value of ``node``, which a run computes beforehand."""
 
     node: Node
 
@@ -115,10 +115,10 @@ class Graph(Order):
         copies: By the scope of each further position of a cell object: the scope of the object's first position.
         warned: Warnings that were already given.
         derived: Placeholders whose value is computed from other feeds.
-        counts: Placeholders whose size is a number that a run computes, by the node of that number.
+        counts: Placeholders whose length a run computes, by the node of the length.
         non_global: Full names of variables in no global collection, such as local ones.
         unshared: Full names of variables of ``tf.Variable``, which ``tf.get_variable`` does not find.
-        shared: Variables of ``tf.get_variable`` by a name that an unshared variable had first.
+        shared: Variables of ``tf.get_variable`` by the requested name, if an unshared variable already had that name.
         penalised: Variables of layers whose penalties were collected.
         moved: Moving averages of batch normalization. The program runs their updates, so training steps must not.
         named: Tensors and operations by name.

@@ -52,7 +52,7 @@ class Order:
         return _mapped(result, lambda tensor: self._following(tensor, known, inner))
 
     def _following(self, tensor: Tensor, operands: set[Node], inner: bool) -> Tensor:
-        """Do what ``following`` does, for one Tensor of the nest."""
+        """Return a Tensor, or a copy of it, before which the open operations run. Arguments as for ``following``."""
         node = tensor.node
         if node in operands or node in self.after or node.op in ("parameter", "input", "constant"):
             tensor = build("reshape", tensor, shape=tensor.type.shape)

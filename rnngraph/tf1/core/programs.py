@@ -33,8 +33,8 @@ class FetchSet:
         nodes: Declared nodes, each once.
         fed: Fed nodes other than placeholders.
         cut: The declaration with placeholders in place of ``fed``.
-        reads: Placeholders on which the nodes depend, including stand-ins of gradients.
-        derivative: Derivative of the first stand-in; None without stand-ins.
+        reads: Placeholders on which the nodes depend, including those that stand for gradients.
+        derivative: Derivative for which the first of these placeholders stands; None if no gradient is read.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
@@ -237,7 +237,7 @@ class FetchProgram:
         }
         # By cut and node: name and dtype of the input to which the node is fed; None if the program has no such input.
         self._takes: BoundedCache[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = BoundedCache(MAX_CUTS)
-        # Random inputs (name, dtype, function that draws), and stand-ins for gradients. Computed on first use.
+        # Random inputs (name, dtype, function that draws), and placeholders for gradients. Computed on first use.
         self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = None
         self._stand_ins: list[Node] = []
         self.variables = tuple(self.program.parameters)

@@ -202,7 +202,7 @@ def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
 
 
 def _loss_of(node: Node) -> Node | None:
-    """Return the loss of a stand-in for a gradient; None for other nodes."""
+    """Return the loss whose gradient a placeholder stands for; None for other nodes."""
     derivative = node.get("gradient") if node.op == "input" else None
     loss: Node | None = None if derivative is None else derivative.loss.node
     return loss

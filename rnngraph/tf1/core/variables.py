@@ -211,7 +211,7 @@ def _initial(value: Any, dtype: Any) -> Settled:
 
 
 def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
-    """Do what ``_initial`` does, for an initializer and the variable's shape and dtype."""
+    """Return (type, initializer, None) of a variable, or what ``_initial`` returns for the initializer's result."""
     start = initializer_from(start)
     if callable(start) and (options := _tensorflow_arguments(start, kind)) is not None:
         settled = _initial(start(shape, **options), kind)

@@ -152,7 +152,7 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
 
 
 def branch(function: Any, what: str, is_selected: Tensor) -> Any:
-    """Call the function of a branch within a ``Branch``, whose operations no control dependency may name."""
+    """Call a branch's function while its ``Branch`` is the graph's current branch, and return the result."""
     graph = get_default_graph()
     outer = graph.branch
     everywhere = is_selected if outer is None else functions.logical_and(outer.is_selected, is_selected)

@@ -151,8 +151,8 @@ class TensorArray:
                 return value
         if self.entries.changed:
             raise ArgumentError(
-                "a step of a loop reads another entry of an array than the one it wrote; make values that later "
-                "steps read loop variables"
+                "a step of a loop reads another entry of an array than the one it wrote; use a loop variable for "
+                "values that later steps read"
             )
         if isinstance(number, int) and self.entries.written is not None:
             entry = self.entries.written.get(number)
@@ -161,7 +161,8 @@ class TensorArray:
             return entry
         if self.entries.array is None and self.origin is not None:
             raise ArgumentError(
-                "a step of a loop reads an array that the loop writes; make values that later steps read loop variables"
+                "a step of a loop reads an array that the loop writes; use a loop variable for values that later steps "
+                "read"
             )
         array = self.stack()
         if self.origin is not None:

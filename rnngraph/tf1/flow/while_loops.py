@@ -193,8 +193,8 @@ class _While:
             )
         if param.was_read:
             raise NotOfferedError(
-                f"{_WHAT}: steps read an array that they write; make values that later steps read loop "
-                f"variables ({GUIDE})"
+                f"{_WHAT}: steps read an array that they write; use a loop variable for values that later steps "
+                f"read ({GUIDE})"
             )
         return number, changed[0][1].node
 

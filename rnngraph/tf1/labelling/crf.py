@@ -150,7 +150,7 @@ class _Paths(Cell):
 
 
 class _Best(_Paths):
-    """Cell for the score of the best path to each tag. The output is the tag before, on each of these paths."""
+    """Cell for the score of the best path to each tag. The output is each path's previous tag."""
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         paths = functions.expand_dims(state["alpha"], 2) + self.transitions

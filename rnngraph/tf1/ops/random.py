@@ -118,7 +118,7 @@ def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str
 
 
 def started(initializer: Initializer, sizes: Sequence[int], dtype: str) -> Tensor:
-    """Return a Tensor of an initializer's values: drawn anew in each run, or a constant."""
+    """Return a Tensor of an initializer's values. Each run draws them anew, unless they are constant."""
     if initializer in (zeros, ones) or isinstance(initializer, Constant):
         return constant(np.array(initializer(tuple(sizes), np.random.default_rng(0))), dtype)
     return _drawn("Initializer", initializer, sizes, dtype, None)
@@ -324,7 +324,7 @@ def multinomial(
 ) -> Tensor:
     """Draw classes with probabilities softmax(logits): ints [batch, num_samples].
 
-    In the inference graph of ``rg.compile``, all are the most likely class.
+    In the inference graph of ``rg.compile``, each draw is the most likely class.
 
     Args:
         logits: [batch, classes].

@@ -217,7 +217,7 @@ def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
 
 
 def _least(sizes: Sequence[Dim]) -> Dim | None:
-    """Return the smallest int; the first symbolic size if there is one; None for no sizes."""
+    """Return the first symbolic size if there is one, else the smallest int; None for an empty list."""
     symbolic = [size for size in sizes if not isinstance(size, int)]
     fixed = [size for size in sizes if isinstance(size, int)]
     return symbolic[0] if symbolic else min(fixed, default=None)

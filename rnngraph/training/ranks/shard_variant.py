@@ -34,7 +34,7 @@ class Shard(NamedTuple):
 
 
 class ShardMemory:
-    """Memory of native steps of shards, which write gradients to the tree's memory."""
+    """Owner of the arrays that native steps of shards write: the packed gradients that ``ShardTree`` adds."""
 
     def __init__(self, state: TrainState, gradients: Packed) -> None:
         self.program, self.interrupt, self._gradients = state.program, state.interrupt, gradients

@@ -14,7 +14,7 @@ from .sharded_stepper import ShardedStepper
 
 
 def shards_of(shards: int | None, ranks: Ranks, where: Where | None) -> int | None:
-    """Return the number of shards of a batch; None: batches are not split."""
+    """Return the number of shards of a batch, by default one per process; None if batches are not split."""
     if shards is None:
         return ranks.size if ranks.size > 1 else None
     count = whole_number(shards, "shards", 1)

@@ -23,7 +23,7 @@ class BatchRows:
     Attributes:
         names: Names of sizes that count rows.
         likely: Probable values of sizes, as formulas of other sizes, by name.
-        axes: Axis of rows of each input; None if it has none, and every part of a batch reads all of it.
+        axes: Axis of rows of each input; None for an input without rows, which every shard reads whole.
     """
 
     names: frozenset[str]

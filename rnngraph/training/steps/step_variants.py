@@ -105,10 +105,15 @@ def _parameter_types(state: TrainState, names: tuple[str, ...]) -> dict[str, Ten
 def _needed_to_train(
     lowered: Lowered, fetched: Sequence[tuple[str, Node]], parameters: Mapping[str, TensorType]
 ) -> Graph:
-    """Return the graph of loss, fetched values, states and updates, without the user's outputs.
+    """Return the graph of loss, fetched values, states and updates.
 
-    Names of the user's outputs could clash. ``parameters`` are those that change, by label. With given states, some
-    parameters may not be read, such as a learned initial state.
+    The user's outputs are left out, because their names could equal those of other outputs.
+
+    Args:
+        lowered: Lowered training graph.
+        fetched: Labels and nodes of fetched values.
+        parameters: Types of the parameters that the step changes, by label. All become inputs, even if nothing reads
+            them, as a learned initial state that a fed state replaces.
     """
     states = sum(len(flatten(nest)) for nest in lowered.states)
     graph = lowered.graph

@@ -107,7 +107,7 @@ class Feedback(Links):
 
     @cached_property
     def _inside(self) -> list[set[Node]]:
-        """For each link, the nodes in the loop that may read it: the link, the next link, and the next step."""
+        """Nodes in the loop that may read a link, for each link: its own, those of the next link, and the next step."""
         nodes = [set(link.nodes.values()) for link in self.links]
         following = [*nodes[1:], set[Node]()]
         return [{*own, *later, step} for own, later, step in zip(nodes, following, self.chain[1:], strict=True)]

@@ -23,7 +23,7 @@ class Rolled:
     Args:
         cut: Cut whose placeholders the copy reads.
         roots: Nodes to compute.
-        preserved: Nodes that must remain, such as those by which a run differentiates.
+        preserved: Nodes that must remain, such as those with respect to which a run differentiates.
     """
 
     def __init__(self, cut: Cut, roots: Iterable[Node], preserved: Iterable[Node] = ()) -> None:
@@ -69,7 +69,10 @@ class _Search(Steps):
         return {}
 
     def _chain(self, first: Node) -> dict[Node, Node]:
-        """Do what ``replaced`` does, for the chain that begins with ``first`` and whose inputs are independent."""
+        """Return {value: replacement} for the chain that begins with ``first``, which has no feedback; empty for none.
+
+        No feedback: the inputs of a step do not depend on the step before.
+        """
         chain, after = [(first, self.values(first))], self.descendants(first)
         while (following := self._following(*chain[-1])) is not None:
             if following.operands[0] in after or not equal(first, following):
