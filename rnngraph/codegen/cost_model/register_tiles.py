@@ -60,7 +60,8 @@ class ProductShape:
         blocks: Blocks of units. Each block is one vector.
         rows: Number of rows, which may be symbolic.
         depth: Maximum steps of k.
-        parts: Number of parts of each left operand, which are multiplied separately.
+        parts: Number of narrow parts into which each left operand is split, such as high and low bytes. Each part is
+            multiplied separately.
         accumulators: Partial sums of each result.
         groups: Group sizes, in vectors, of weights that are packed already. Tiles of one row prefer widths that are
             multiples of a group size.

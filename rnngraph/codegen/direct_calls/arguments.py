@@ -142,7 +142,7 @@ def writable() -> str:
 
 
 def is_separate() -> str:
-    """Return the LLVM text of a predicate that is true if ``out`` array number ``last`` overlaps no other so far."""
+    """Return the LLVM text of a predicate that is true if array ``last`` overlaps no other array read from ``out``."""
     f = ObjectBuilder()
 
     def extent(array: str, number: str) -> tuple[str, str]:

@@ -156,7 +156,7 @@ def build() -> str:
 
 
 def release() -> str:
-    """Return the LLVM text of a function that releases the references in a list, of which some may be null."""
+    """Return the LLVM text of a function that releases the references in a list, and skips null pointers."""
     f = ObjectBuilder()
     with f.loop("%count") as number:
         value = f.entry("%objects", number, "ptr")

@@ -1,4 +1,7 @@
-"""Memory layout of the plan of a direct call: names of the words of its tables."""
+"""Memory layout of the plan of a direct call: names of the words of its tables.
+
+A direct call runs a net by machine code that CPython calls, without running Python code. A word has 8 bytes.
+"""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _add_window(region: Region, block: Block, node: Node, leading: Coordinates, 
         region: Context of the kernel.
         block: Block to which statements are added.
         node: The ``overlap_add``.
-        leading: Coordinates before the axis of a window's entries.
+        leading: Coordinates before the axis of a window's elements.
         trailing: Coordinates after that axis.
     """
     windows, axis, stores = node.operands[0], node["axis"], region.memory.stores[node]

@@ -68,7 +68,7 @@ class _Fold:
         return [*vectors, *([self._neutral(1)] if len(full) < len(strips) else [])]
 
     def parts(self, strips: Sequence[Strip]) -> list[Strip]:
-        """Return the strips, with the units of a partial vector as single units if this reduction takes them so."""
+        """Return the strips. A partial vector that this reduction adds unit by unit is replaced by single units."""
         parts = list[Strip]()
         for strip in strips:
             if isinstance(strip.valid, int) and self.is_over_units and not masks_remainder(self.node, strip.lanes):
@@ -108,7 +108,7 @@ class _Fold:
         return self._combine(block, total, units[0]) if units else total
 
     def joined(self, block: Block, carried: list[Operand]) -> list[Operand]:
-        """Combine a row's vectors to one vector, if the last axis is folded, so that the row needs fewer registers."""
+        """Return a row's accumulators. If the last axis is folded, they are combined into one, to save registers."""
         vector = self._one_vector(block, carried) if self.is_over_units else None
         return carried if vector is None else [vector]
 
@@ -270,7 +270,10 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> list[Operand]:
-        """Write ``several`` adjacent rows, whose reductions over units share instructions. Return as ``_over``."""
+        """Write ``several`` adjacent rows, whose reductions over units share instructions.
+
+        Return the accumulators of ``carrying`` after the rows.
+        """
         axis, of_rows = self.last - 1, list[dict[_Fold, list[Operand]]]()
         for number in range(self.several):
             place = [*at[:axis], first + number, *at[axis + 1 :]]
@@ -319,6 +322,7 @@ class _Pass:
         strips: Sequence[Strip],
         carried: Sequence[Operand],
     ) -> None:
+        """Write the stores of a reduction's results at the coordinates ``at``."""
         results = [(0, fold.total(emitter.block, carried))] if fold.is_over_units else zip(strips, carried, strict=True)
         for unit, value in results:
             self._store_at(emitter, fold, (*at[:-1], unit), value)
@@ -329,6 +333,7 @@ class _Pass:
                 emitter.store(value, view, self._result_at(fold, tuple(at)))
 
     def _result_at(self, fold: _Fold, at: Coordinates) -> Coordinates:
+        """Return the coordinates in a reduction's result."""
         axes = fold.node["axes"]
         if fold.node["keepdims"]:
             return tuple(0 if axis in axes else coordinate for axis, coordinate in enumerate(at))

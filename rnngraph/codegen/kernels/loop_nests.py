@@ -202,7 +202,7 @@ def groups(
         parity: Traversal direction, if the width is fixed: 0 from the first full group to the last, 1 in reverse.
     """
     if not isinstance(width, int):
-        assert share is None, "columns are cut between workers where their number is known"
+        assert share is None, "columns of a symbolic number can't be split between workers"
         yield from _open_groups(block, width, lanes, blocks)
         return
     count, span = -(-width // lanes), blocks * lanes

@@ -291,10 +291,9 @@ class Tiles:
         for contraction, panel in self._packed_ahead.items():
             group = self.tile.blocks * self.lanes * panel.elements_per_unit
             line = ALIGNMENT // ITEM_BYTES[panel.buffer.dtype]
-            asked = panel.depth // contraction.dot_width // self.tile.unroll * line
-            distance = (
-                self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._traversal_direction
-            )
+            fetched = panel.depth // contraction.dot_width // self.tile.unroll * line
+            per_row = fetched // rows.count
+            distance = self._rows_before(rows, others) * per_row + group - 2 * group * self._traversal_direction
             if distance not in names:
                 names[distance] = block.let_index("ahead", "min", distance, 2 * group)
             distances[contraction] = names[distance]
@@ -328,7 +327,7 @@ class Tiles:
         for contraction in self.plan.contractions:
             views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
             if all(map(self.memory.panels.packs, views)):
-                assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
+                assert isinstance(self.width, int), "weights of symbolic width can't be packed before calls"
                 form = PanelForm(views, self.width, self.lanes, self.plan.group, contraction.dot_width)
                 panels[contraction], _ = self.memory.panels.panel(form)
         return panels
@@ -352,5 +351,5 @@ class Tiles:
         if isinstance(depth, int) and depth < MIN_FUSED_K:
             return False
         starts = {node for product in products for node in starts_of(product)}
-        asked = [item for node in self.kernel.members for item in node.operands if item in starts]
-        return len(asked) == len(starts) and not any(map(self.memory.stores.get, starts))
+        reads = [item for node in self.kernel.members for item in node.operands if item in starts]
+        return len(reads) == len(starts) and not any(map(self.memory.stores.get, starts))

@@ -27,7 +27,7 @@ _ZERO = Literal(0, "int32", TILE_WORDS)
 
 
 class TileKernel:
-    """Writer of a product that a matrix unit computes. If the product is added to a value, the sum follows it."""
+    """Writer of a product that a matrix unit computes. If the product continues a sum, the addition comes last."""
 
     def __init__(self, region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
         self.region, self.memory, self.block, self.share = region, region.memory, block, share

@@ -305,7 +305,8 @@ class _Sum:
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
         """Write the packing of one step of k of the left operand, in whole vectors.
 
-        A vector may extend beyond the tile's rows. The next step then overwrites the excess, or it lies after the tile.
+        A vector may extend beyond the tile's rows. The next step overwrites the excess; that of the last step lies
+        after the tile.
         """
         first = 0
         for view in self.left:

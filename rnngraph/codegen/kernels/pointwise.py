@@ -82,11 +82,11 @@ def _copy_reshaped(region: Region, block: Block, node: Node, view: View) -> None
     stored, shape = region.memory.views[source], node.shape
     if stored.reshape(shape) is None:
         refined = common_refinement(source.shape, shape)
-        assert refined is not None, f"{node} fits neither what it reads nor where it goes"
+        assert refined is not None, f"strides can't express {node} in the memory of its operand and of its result"
         shape = refined
     read, written = stored.reshape(shape), view.reshape(shape)
-    assert read is not None, f"strides express splits of {source}"
-    assert written is not None, f"strides express splits of {node}"
+    assert read is not None, f"strides can't split the axes of {source}"
+    assert written is not None, f"strides can't split the axes of {node}"
     item = Node("reshape", (source,), TensorType(node.dtype, shape), (("shape", shape),), node.where, node.name)
     memory = replace(region.memory, views={**region.memory.views, item: read})
     write(replace(region, memory=memory), block, item, [replace(written, local=view.local)], None)

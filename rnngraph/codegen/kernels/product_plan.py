@@ -187,6 +187,7 @@ def plan_products(
 
 
 def _steps_of_k(contractions: Sequence[Contraction], dot_width: int) -> int:
+    """Return the steps of k of all contractions, without symbolic ones; a typical number if all are symbolic."""
     depths = [dim for item in contractions if isinstance(dim := item.lefts[0].shape[-1], int)]
     return -(-(sum(depths) or OPEN_DEPTH) // dot_width)
 
@@ -214,8 +215,9 @@ def _outside(
 ) -> tuple[int, ...]:
     """Return the axes whose loops contain the loop over groups of units.
 
-    If L1 holds all weights, these are all axes. If L2 holds the rows of one position of the first axis, it is the first
-    axis, provided that reading all weights for each position moves fewer bytes than reading all rows for each group.
+    If L1 holds all weights, these are all axes but rows and units. The result is the first axis alone if L2 holds the
+    rows of one of its positions, and reading all weights for each position moves fewer bytes than reading all rows for
+    each group. Otherwise it is empty.
     """
     if region.time is not None or len(kernel.shape) < 3:
         return ()
@@ -318,7 +320,7 @@ def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int |
     """Return the axis whose rows form tiles; None if there is a single row.
 
     In a loop over time, the axis is the last one of a fixed size above 1, or else the last symbolic axis. Outside of
-    loops, it is whichever of both comes last: its rows are adjacent, and tiles skip the padding of other axes. For
+    loops, it is the later one of these two: its rows are adjacent, and tiles skip the padding of other axes. For
     batched products, it is the row axis of the matrices.
     """
     if any(map(is_batched_product, products)):

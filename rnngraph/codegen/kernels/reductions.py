@@ -41,9 +41,9 @@ def interleaved_vectors(full: int) -> int:
 
 
 def masks_remainder(node: Node, lanes: int) -> bool:
-    """True if the units that fill no vector are summed as a masked vector, not one by one.
+    """True if the units after the last whole vector are summed as a masked vector, and not one by one.
 
-    Sums of multiply-adds are, which only steps with matrix states have.
+    This is so for sums of multiply-adds, which occur only in scans whose states are matrices.
     """
     return lanes > 1 and bool(node.get("fused"))
 
@@ -321,6 +321,7 @@ class _Units:
         return 0 if self._is_open() else self.source.shape[-1] - self._full() * self.lanes
 
     def _is_masked(self) -> bool:
+        """True if the units after the whole vectors of a row are reduced as a masked vector."""
         return masks_remainder(self.node, self.lanes)
 
     def _is_open(self) -> bool:

@@ -129,7 +129,7 @@ class RightOperands:
 
     def _in_panel(self, views: Sequence[View], dot_width: int, start: Index, blocks: int) -> Columns:
         """Return the memory of columns in a panel that is packed before a call."""
-        assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
+        assert isinstance(self.width, int), "weights of symbolic width can't be packed before calls"
         panel, gates = self.memory.panels.panel(PanelForm(tuple(views), self.width, self.lanes, self.group, dot_width))
         in_group = panel.group_blocks(start, self.lanes)
         of_vector = self.lanes * panel.elements_per_lane

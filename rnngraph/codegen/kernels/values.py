@@ -216,7 +216,7 @@ class ValueEmitter:
         table, indices = node.operands
         rank = indices.tensor.rank
         position = self.value(indices, at[:rank])
-        assert position.lanes == 1, "a table of rank 1 is read one by one"
+        assert position.lanes == 1, "a gather can't read a vector of indices"
         name = self.block.fresh("row")
         self.block.add(LetIndex(name, "of", 0, table.shape[0], position))
         return self.value(table, (size(name), *at[rank:]))
@@ -287,7 +287,7 @@ def through(node: Node, at: Coordinates) -> Coordinates:
                 scale_and_shift(coordinate, jump, first)
                 for coordinate, first, jump in zip(at, node["start"], node["step"], strict=True)
             )
-    assert is_strided_view(node), f"{node} joins axes: it must lie in memory"
+    assert is_strided_view(node), f"{node} merges axes, so it can't be inlined"
     parts = [(dim, coordinate) for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1]
     return tuple(0 if dim == 1 else _of_split_axis(dim, parts) for dim in source)
 
@@ -300,7 +300,7 @@ def _of_split_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordina
     whole, position = parts.pop(0)
     while whole != extent:
         dim, coordinate = parts.pop(0)
-        assert isinstance(dim, int), "axes of fixed sizes are cut"
+        assert isinstance(dim, int), "an axis of symbolic size can't be split"
         if isinstance(coordinate, Strip):
             position = scale_and_shift(coordinate, 1, absolute(position) * dim)
         else:

@@ -146,7 +146,7 @@ def _bytes(b: Instructions, x: Handle) -> Parts:
 
 
 def _magnitudes(b: Instructions, x: Handle) -> Parts:
-    """Return the magnitudes of weights as unsigned bytes, and the weights, whose signs activations take over."""
+    """Return the magnitudes of weights as unsigned bytes, and the weights, whose signs are applied to activations."""
     (weights,) = _bytes(b, x)
     return b.intrinsic("abs", weights, weights, Handle("false", "i1", 1)), weights
 

@@ -92,7 +92,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
 
 
 def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) -> Handle:
-    """Write the hash of seed, step and row at a site, from which random bits are drawn."""
+    """Write the hash of seed, step, row and site (the random op), from which random bits are drawn."""
     word = random.site_word(attributes["site"], attributes["salt"])
     site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
     name = f"random_key_{x[0].lanes}"
@@ -105,7 +105,7 @@ def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> 
         return b.select(b.compare("sgt" if op == "maximum" else "slt", x, y), x, y)
     exceeds = "gt" if op == "maximum" else "lt"
     if _is_constant(x) and not _is_constant_nan(x):
-        return b.select(b.compare(f"o{exceeds}", x, y), x, y)  # y where it is NaN
+        return b.select(b.compare(f"o{exceeds}", x, y), x, y)  # if y is NaN, the comparison is false: the result is y
     larger_or_nan = b.select(b.compare(f"u{exceeds}", x, y), x, y)
     if _is_constant(y):
         return y if _is_constant_nan(y) else larger_or_nan

@@ -183,7 +183,8 @@ class FunctionBuilder:
         """
         if not -self.reach <= number < self.reach:
             raise ArgumentError(
-                f"code for {self.target.name} can't address as much memory as this graph needs; make its arrays smaller"
+                f"code for {self.target.name} can't address as much memory as this graph needs; make the graph's "
+                "arrays smaller, or compile for a 64-bit target"
             )
         return str(number)
 

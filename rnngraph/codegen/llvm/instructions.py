@@ -40,7 +40,7 @@ SUFFIXES = {
     "bf16": "i16",
     "f16": "i16",
 }
-
+"""Suffixes of the names of overloaded intrinsics, by element type."""
 
 _LONG = 16
 """Minimum number of float32 lanes at which LLVM takes long to compile a shuffle."""
@@ -442,6 +442,7 @@ class Instructions(IRBuilder):
 
 
 def _moves_pairs(order: Sequence[int]) -> bool:
+    """True if a shuffle keeps together the lanes 2i and 2i + 1, for all i."""
     return all(even % 2 == 0 and odd == even + 1 for even, odd in zip(order[::2], order[1::2], strict=True))
 
 

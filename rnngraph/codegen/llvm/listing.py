@@ -1,6 +1,6 @@
 """Annotated assembly, from the line locations of a debug build.
 
-Its instructions are the same as those of the code that runs.
+The instructions of a debug build are the same as those of the code that runs.
 """
 
 from __future__ import annotations

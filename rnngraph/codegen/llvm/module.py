@@ -169,6 +169,7 @@ class _FunctionWriter(FunctionBuilder):
         )
 
     def base(self, buffer: Buffer) -> str:
+        """Return the pointer to a buffer's first element: a parameter of the function, or in the memory of a slot."""
         if buffer in self.pointers:
             return self.pointers[buffer]
         slot, offset = self._places[buffer]

@@ -50,7 +50,10 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
 
 
 def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """Write the sums of a tile of chained products, in a loop over the products, which rotates their pointers."""
+    """Write the sums of a tile of chained products, in a loop over the products.
+
+    The loop carries the pointers of all products. Each iteration uses the first product's, and moves them to the end.
+    """
     bases, places = _shared_bases([(*left, *right) for left, right in tile.factors])
     pointers = [[Handle(builder.address(*place), "ptr", 1) for place in base] for base in zip(*bases, strict=True)]
     for own, condition in zip(pointers, tile.conditions, strict=False):

@@ -26,6 +26,7 @@ def remainder_of_floats(b: Instructions, x: Handle, y: Handle) -> Handle:
 
 
 def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
+    """Write the function that computes ``remainder_of_floats``."""
     f = FORMATS[b.dtype_of(x)]
     x, y = b.frozen(x), b.frozen(y)
     magnitude, divisor = b.abs(x), b.abs(y)
@@ -67,6 +68,7 @@ def _significand_and_exponent(b: Instructions, x: Handle, f: Format) -> tuple[Ha
 
 
 def _power_of_two(b: Instructions, exponent: Handle, f: Format) -> Handle:
+    """Return 2^exponent for an integer exponent, if that is a normal float."""
     return b.from_bits(b.shl(b.iadd(exponent, b.constant(f.bias, exponent)), f.fraction_bits))
 
 

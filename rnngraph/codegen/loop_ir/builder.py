@@ -57,6 +57,7 @@ class Block:
         valid: Valid = None,
         stride: Index = 1,
     ) -> Value:
+        """Add a load of ``lanes`` elements, ``stride`` apart. Lanes from ``valid`` on become 0. Return the value."""
         value = Value(self.fresh(name), buffer.dtype, lanes)
         limit = None if isinstance(valid, int) and valid >= lanes else valid
         self.statements.append(Load(value, buffer, index, limit, stride, origin=self.origin))
@@ -71,6 +72,7 @@ class Block:
         comment: str = "",
         **attributes: Any,
     ) -> Value:
+        """Add the computation of a value by an op. Return the value."""
         value = Value(self.fresh(op), dtype, lanes)
         let = Let(value, op, tuple(operands), tuple(attributes.items()), comment, origin=self.origin)
         self.statements.append(let)

@@ -21,7 +21,7 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
 
 
 def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
-    """Return the origins of all statements in the order of ``nested``, each tile's before those of its columns."""
+    """Return the origins of all statements in the order of ``nested``. After a tile's origin follow its columns'."""
     origins: list[Where | None] = []
     for statement in nested(statements):
         origins.append(statement.origin)
@@ -63,7 +63,8 @@ class Entry:
 
     Attributes:
         slots: Names of the 8-byte slots of the argument block: pointers first, then sizes.
-        places: Byte offset of each buffer in a slot's memory; 0 for a buffer that is itself a slot.
+        places: For each buffer, the slot with the address of its memory, and the buffer's offset in bytes. A buffer
+            that is itself a slot has offset 0.
     """
 
     name: str

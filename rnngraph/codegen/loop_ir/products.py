@@ -31,7 +31,7 @@ class Contract(BaseStatement):
         ahead: Distance in elements from the first column to the weights of the next tiles, which each iteration over k
             prefetches; None for no prefetch.
         prefetched: Buffer and index from which ``ahead`` counts; None for those of the first column.
-        destination: Memory of the results, of which each iteration over k prefetches one row, for writing; None for no
+        destination: Memory of the results. Each iteration over k prefetches one row of it for writing. None for no
             prefetch.
         conditions: Condition of each product, in order; None for a product that is always added. A product whose
             condition does not hold adds nothing. If the tuple is empty, all products are added.

@@ -38,7 +38,10 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
 def renamed(
     statements: Sequence[Statement], buffers: Mapping[Buffer, Buffer] | None, names: Mapping[str, Index]
 ) -> tuple[Statement, ...]:
-    """Return statements with the sizes ``names`` replaced, and the ``buffers``, unless they are None."""
+    """Return statements with sizes replaced as in ``names``, and buffers as in ``buffers``.
+
+    ``buffers`` must have all buffers of the statements. If it is None, no buffer is replaced.
+    """
     known: dict[Index, Index] = {}
     symbols = {old: new.symbol for old, new in names.items() if isinstance(new, Size) and new.symbol is not None}
     injective = len(set(symbols.values())) == len(names)

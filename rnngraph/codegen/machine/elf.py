@@ -32,7 +32,7 @@ def sections_of(binary: bytes) -> list[Section]:
     """Return all sections, in order.
 
     Raises:
-        ValueError: It is not a 64-bit little-endian ELF object.
+        ValueError: The bytes are not a 64-bit little-endian ELF object.
         struct.error: The object is damaged.
         IndexError: The object is damaged.
     """

@@ -80,7 +80,10 @@ def facts_text() -> bytes:
 
 
 def recall(text: bytes) -> bool:
-    """Use the facts that ``facts_text`` returned in a process with the same ``identity``. False if they are damaged."""
+    """Use the facts that ``facts_text`` returned in a process with the same ``identity``.
+
+    Return False if the text is damaged; the facts are then still unknown.
+    """
     digest, content = text[:64], text[64:]
     is_intact = hashlib.sha256(content).hexdigest().encode() == digest
     if is_intact:

@@ -28,7 +28,7 @@ class PackStage:
         parameters: Names of the parameters that it reads.
         slot: Slot of the memory for its results.
         bytes: Size of that memory.
-        key: Digest that is equal for stages that pack the same values, of any entry; empty for the first stage, which
+        key: Digest that is equal for stages of all entries that pack the same values; empty for the first stage, which
             combines all small parts.
     """
 

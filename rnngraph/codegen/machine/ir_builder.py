@@ -68,12 +68,12 @@ class IRBuilder:
         return pointer if count == 0 else self.value(f"getelementptr i8, ptr {pointer}, i64 {count}", "at")
 
     def place(self, pointer: str, index: int | str, kind: str = "i64") -> str:
-        """Write the computation of the address of an array element, and return its name."""
+        """Write the computation of the address of an array element, and return the name of the address."""
         number = int(index) if isinstance(index, int) else index  # an IntEnum becomes an int
         return self.value(f"getelementptr {kind}, ptr {pointer}, i64 {number}", "place")
 
     def entry(self, pointer: str, index: int | str, kind: str = "i64", name: str = "word") -> str:
-        """Write a load from an array of 8-byte words, and return its name."""
+        """Write a load from an array of 8-byte words, and return the name of the loaded value."""
         return self.value(f"load {kind}, ptr {self.place(pointer, index)}", name)
 
     def set_entry(self, pointer: str, index: int | str, value: int | str, kind: str = "i64") -> None:
@@ -99,7 +99,7 @@ class IRBuilder:
         return self.value(f"add i64 {number}, {other}", "plus")
 
     def load(self, kind: str, pointer: str, offset: int = 0) -> str:
-        """Write a load from ``offset`` bytes after a pointer, and return its name."""
+        """Write a load from ``offset`` bytes after a pointer, and return the name of the loaded value."""
         return self.value(f"load {kind}, ptr {self.moved(pointer, offset)}, align 8", "word")
 
     def store(self, kind: str, value: int | str, pointer: str, offset: int = 0) -> None:

@@ -48,7 +48,11 @@ def load(binary: bytes) -> LoadedObject | None:
 
 
 def _linked(sections: Sequence[Section]) -> tuple[bytes, Mapping[int, int]] | None:
-    """Return the contents of all sections that lie in memory, and the place of each; None if a symbol is missing."""
+    """Return the contents of all sections that lie in memory, and the offset of each section in these contents.
+
+    Return None for objects that this module cannot load: with writable sections, symbols of other objects, or other
+    kinds of relocations.
+    """
     content, places = bytearray(), dict[int, int]()
     for number, section in enumerate(sections):
         if section.flags & IN_MEMORY and section.content:

@@ -63,7 +63,7 @@ class Target:
         second_cache: Bytes of L2.
         has_estimates: True if code may use the reciprocal estimates of AVX-512, which differ between vendors. False for
             levels such as ``x86-64-v4``, whose results have the same bits on all processors.
-        dots: Those of the dtypes ``int8`` and ``bfloat16`` for whose dot products the processor has instructions.
+        dots: Dtypes, among ``int8`` and ``bfloat16``, for whose dot products the processor has instructions.
         signed_dots: Implementation of dot products of signed bytes, a key of ``SIGNED`` in ``llvm/dot_products.py``;
             empty if products of floats are as fast.
         has_tiles: True if products of bfloat16 matrices use AMX, which the system must permit.
@@ -143,7 +143,7 @@ class Target:
 
     @property
     def has_second_cache(self) -> bool:
-        """True unless the processor is a microcontroller, or unknown, as behind WebAssembly."""
+        """True for 64-bit processors. Others may be microcontrollers without L2, or unknown, as behind WebAssembly."""
         return self.pointer_bits == 64
 
     @property
@@ -169,7 +169,7 @@ _OTHERS = {
     target.name: target
     for target in (
         Target("aarch64-linux", "aarch64-unknown-linux-gnu", "generic", "+neon", 128, 32, True),
-        # Most since 2018: Cortex-A76, Neoverse N1 and what came after them.
+        # Most 64-bit ARM processors since 2018: Cortex-A76, Neoverse N1 and their successors.
         Target(
             "aarch64-linux-dotprod",
             "aarch64-unknown-linux-gnu",
@@ -181,7 +181,8 @@ _OTHERS = {
             signed_dots="sdot",
         ),
         Target("aarch64-macos", _MACOS_ARM, "apple-m1", "", 128, 32, True, signed_dots="sdot"),
-        # Cortex-A8 and A9 are the least of these: 16 vector registers, neither fused multiply-add nor division.
+        # The weakest of these processors, Cortex-A8 and A9, have 16 vector registers, but neither fused multiply-add
+        # nor integer division.
         Target(
             "armv7-linux",
             "armv7-unknown-linux-gnueabihf",
