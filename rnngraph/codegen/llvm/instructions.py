@@ -282,8 +282,7 @@ class Instructions(IRBuilder):
 
     def _estimate(self, x: Handle) -> Handle:
         """Write a call of the instruction for ``reciprocal_estimate``."""
-        name = f"llvm.x86.avx512.rcp14.ps.{32 * x.lanes}"
-        mask = f"i{max(8, x.lanes)}"
+        name, mask = f"llvm.x86.avx512.rcp14.ps.{32 * x.lanes}", f"i{max(8, x.lanes)}"
         self.intrinsics[name] = f"declare {x.type} @{name}({x.type}, {x.type}, {mask})"
         operands = f"{x.type} {x.text}, {x.type} zeroinitializer, {mask} -1"
         return self.emit(f"call {x.type} @{name}({operands})", x.element, x.lanes, "estimate")
