@@ -79,7 +79,7 @@ class Calls:
 
     Attributes:
         feeds: Inputs of the first call, by name.
-        kept: Input that an output is fed to in the next call, by the output's path.
+        kept: For an output's path, the input of the next call to which this output is fed.
         count: Number of calls.
     """
 

@@ -49,7 +49,7 @@ class SequenceForm:
 
     @property
     def unit(self) -> int:
-        """Number whose multiples all divided sizes may be."""
+        """Least common multiple of the divisors. Its multiples are valid values of all divided sizes."""
         terms = [term for dim in self.divided.values() if isinstance(dim, Size) for term in dim.terms]
         return math.lcm(*(factor for _, factor in terms))
 

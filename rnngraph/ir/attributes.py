@@ -92,7 +92,10 @@ def within(value: Any, node: Node) -> bool:
 
 
 def labels(value: Any, node: Node) -> bool:
-    """True for a valid kind of labels: ``classes``, probabilities along the last axis; ``truths``, each from 0 to 1."""
+    """True for a valid kind of labels of a float operand.
+
+    ``classes`` are probabilities of classes along the last axis. ``truths`` are independent numbers from 0 to 1.
+    """
     is_known = value == "truths" or (value == "classes" and node.tensor.rank > 0)
     return is_known and node.operands[0].dtype in FLOATS
 
@@ -133,7 +136,7 @@ def kind(value: Any, node: Node) -> bool:
 
 
 def _at_one(dim: Dim) -> int:
-    """Return an upper bound of a size in which all symbols are 1."""
+    """Return an upper bound of a size, with every symbol taken as 1."""
     if not isinstance(dim, Size):
         return dim
     total = 0
@@ -144,7 +147,7 @@ def _at_one(dim: Dim) -> int:
 
 
 def limits(value: Any, node: Node) -> bool:
-    """True for valid limits: tuples (size, minimum, maximum), by which each call checks sizes."""
+    """True for a tuple (size, minimum, maximum). Each call checks that the size is within these bounds."""
     return shape(value, node) and len(value) == 3 and all(is_int(number) for number in value[1:])
 
 

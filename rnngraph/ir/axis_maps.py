@@ -89,7 +89,7 @@ class Mixed:
 
 @dataclass(frozen=True)
 class Bound:
-    """Axis of a scan's operand, which is ``axis`` of input ``number`` of the body."""
+    """Axis of a scan's operand. In the body, it is ``axis`` of the input with index ``number``."""
 
     number: int
     axis: int

@@ -27,7 +27,7 @@ from .types import FLOATS, Dim, Shape, product, quotient
 
 
 def _align(node: Node, number: int, axis: int) -> Fate:
-    """Align shapes at their last axes, as broadcasting in NumPy does."""
+    """Return the map of an axis under NumPy's broadcasting, which aligns shapes at their last axes."""
     shape = node.operands[number].shape
     place = axis + node.tensor.rank - len(shape)
     return Spread(place) if shape[axis] == 1 != node.shape[place] else Kept(place)
@@ -128,12 +128,12 @@ def _gather(node: Node, number: int, axis: int) -> Fate:
 
 
 def _reshape(node: Node, number: int, axis: int) -> Fate:
-    """Map an axis of a reshape. Elements stay in row-major order, so the products of sizes are compared."""
+    """Return the map of an axis of a reshape's operand. Elements stay in row-major order."""
     return regrouped(node.operands[0].shape, axis, node.shape)
 
 
 def _scan(node: Node, number: int, axis: int) -> Fate:
-    """Map an axis of a scan's operand to the body's input. The first axis of sequences is time."""
+    """Return the map of an axis of a scan's operand to the body's input, which lacks the time axis of a sequence."""
     carries, sequences = node["carries"], node["sequences"]
     is_stepped = carries <= number < carries + sequences or (number < carries and node.get("blocks") is not None)
     if not is_stepped:
@@ -167,7 +167,10 @@ def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
 
 
 def _lies_in(number: Dim, start: Dim, stop: Dim) -> bool:
-    """True if an axis can be split at ``number``, which must be a multiple of ``start`` and divide ``stop``."""
+    """True if ``number`` is a multiple of ``start`` and divides ``stop``, so that an axis can be split there.
+
+    All three count elements: ``start`` is the product of the sizes before the axis, and ``stop`` includes the axis.
+    """
     return quotient(number, start) is not None and quotient(stop, number) is not None
 
 

@@ -37,7 +37,7 @@ def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
 
 
 def sliced(node: Node, axis: int, first: Dim, last: Dim) -> Node:
-    """Return positions ``first`` to ``last - 1`` along an axis, which may be negative."""
+    """Return positions ``first`` to ``last - 1`` along ``axis``. A negative axis counts from the last one."""
     place = axis % node.tensor.rank
     start = tuple(first if number == place else 0 for number in range(node.tensor.rank))
     stop = tuple(last if number == place else dim for number, dim in enumerate(node.shape))
@@ -67,9 +67,10 @@ def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
 
 
 def merged_transposes(node: Node, value: Node) -> Node | None:
-    """Return the transpose ``node`` of ``value`` as at most one transpose.
+    """Merge the transpose ``node`` of ``value`` with ``value``, if that is a transpose, too.
 
-    None if ``value`` is no transpose, and the order of its axes changes.
+    Return one transpose, or the value before both if they cancel. Return None if there is nothing to merge:
+    ``value`` is no transpose, and ``node`` changes the order of its axes.
     """
     order, inner = node["order"], value
     if inner.op == "transpose":
@@ -81,7 +82,10 @@ def merged_transposes(node: Node, value: Node) -> Node | None:
 
 
 def reduced_before_transpose(node: Node, inner: Node, order: Sequence[int]) -> Node:
-    """Return the reduction of a transposed value as the transpose of a reduction of the value ``inner``."""
+    """Return the reduction ``node`` of a transpose as a reduction of ``inner``, and transpose the result if needed.
+
+    ``inner`` is the operand of the old transpose, and ``order`` is its order of axes.
+    """
     axes = tuple(sorted(order[axis] for axis in node["axes"]))
     reduced = make(node.op, inner, where=node.where, name=node.name, **{**dict(node.attributes), "axes": axes})
     if node["keepdims"]:

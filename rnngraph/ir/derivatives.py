@@ -54,7 +54,10 @@ def _binary(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Deri
 
 
 def _extreme_rule(op: str) -> Derivative:
-    """Return the derivative rule of maximum or minimum. The selected operand gets the adjoint; the second, if equal."""
+    """Return the derivative rule of maximum or minimum.
+
+    The operand that is selected gets the adjoint. If both operands are equal, the second one gets it.
+    """
 
     def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands

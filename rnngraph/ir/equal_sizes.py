@@ -73,7 +73,7 @@ def settled(
     if all(item.holds(whole) for item in equalities):
         return whole
     involved = {name for item in equalities if not item.holds(known) for name in item.symbols} & sizes.keys()
-    for name in sorted(involved):  # the value of one symbol may suffice, such as of T if T must equal 2 * (T//2)
+    for name in sorted(involved):  # the value of one symbol may suffice: that of T, if T must equal 2 * (T//2)
         if all(item.holds({**known, name: sizes[name]}) for item in equalities):
             return {**known, name: sizes[name]}
     known |= {name: sizes[name] for name in sorted(involved)}
@@ -81,18 +81,16 @@ def settled(
         if not item.holds(known):
             have, want = substitute(item.have, known), substitute(item.want, known)
             raise ValueError(
-                f"{dim_text(item.have)} is {dim_text(have)} and {dim_text(item.want)} is {dim_text(want)}, which must "
+                f"{dim_text(item.have)} is {dim_text(have)} and {dim_text(item.want)} is {dim_text(want)}; they must "
                 f"be equal (declared at {item.where})"
             )
     return known
 
 
 def multiples(equalities: Sequence[Equality], sizes: Mapping[str, int]) -> dict[str, Dim]:
-    """Return ``n * (T // n)`` for each symbol T that an equality divides by n.
+    """Return ``n * (T // n)`` by symbol, for each symbol T that an equality divides by n.
 
-    Args:
-        equalities: Equalities of the graph.
-        sizes: Known values of symbols, of which multiples of n are kept only.
+    A symbol whose value in ``sizes`` is no multiple of n is left out. A symbol without a value counts as a multiple.
     """
     sides = [side for item in equalities for side in (item.have, item.want) if isinstance(side, Size)]
     factors = [factor for side in sides for names, _ in side.terms for factor in names]
@@ -145,7 +143,11 @@ def _merged_sizes(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
 
 
 def _factors(dim: Dim, joined: Mapping[Dim, tuple[Dim, ...]]) -> tuple[Dim, ...]:
-    """Return the factors of a size: the sizes of merged axes if known, or else the symbols of its only term."""
+    """Return the factors of a size other than 1.
+
+    They are the sizes of merged axes, if ``joined`` has the size. Otherwise they are the symbols and the coefficient
+    of a size of one term, and any other size is its own factor.
+    """
     parts = joined.get(dim)
     if parts is None and isinstance(dim, Size) and len(dim.terms) == 1:
         ((names, factor),) = dim.terms

@@ -18,7 +18,10 @@ from .types import Dim, TensorType, evaluate
 
 Arrays = Mapping[str, np.ndarray]
 Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]
-"""Callback with a node, the values of its operands, its value, and the step if it is in a scan, else None."""
+"""Callback that gets a node, the values of its operands, its value, and the index of the step.
+
+The index is None for a node outside of scans.
+"""
 
 
 def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:

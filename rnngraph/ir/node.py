@@ -62,7 +62,7 @@ class Op:
             differentiation.
         axes: How the op maps the axes of its operands.
         cost: Cost class of an elementwise op.
-        keeps_zero: True if the value is 0 when all operands that are numbers are 0.
+        keeps_zero: True if the value is 0 whenever all operands other than bools are 0.
         random: True if the value depends on a seed. Random ops are forbidden in the inference graph.
         until: Name of the pass that replaces the op, or "".
         attributes: Predicate of each attribute.
@@ -238,7 +238,7 @@ def inverse_order(order: Sequence[int]) -> tuple[int, ...]:
 
 
 def permuted_bounds(part: Node, order: Sequence[int]) -> dict[str, Any]:
-    """Return the bounds of a slice as its attributes, for axes in another order."""
+    """Return the attributes ``start``, ``stop`` and ``step`` of the slice ``part``, with axes permuted by ``order``."""
     return {key: tuple(part[key][axis] for axis in order) for key in ("start", "stop", "step")}
 
 
@@ -268,7 +268,7 @@ def is_batched_product(node: Node) -> bool:
 
 
 def is_tile_product(node: Node) -> bool:
-    """True for a product of factors in bfloat16, which a matrix unit computes."""
+    """True for a matmul whose factors are rounded to bfloat16, as a matrix unit does."""
     return node.op == "matmul" and bool(node.get("rounded"))
 
 

@@ -26,7 +26,7 @@ REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 
 
 class Carry(NamedTuple):
-    """Carry of a scan: the body's input, the initial value, and the name and value of the next step's."""
+    """Carry of a scan: the body's input, the initial value, and the body's output that the next step receives."""
 
     inside: Node
     initial: Node
@@ -55,8 +55,10 @@ class ScanParts:
         when: Boolean input of the body, a carry or one step of a sequence. Steps at which it is false are skipped. None
             if all steps run.
         unroll: Unroll factor; None if the compiler chooses it.
-        keeps: Number of steps of a block. The scan also returns the carries before every block, as checkpoints.
-        blocks: Number of steps of a block. Every block starts from other initial values.
+        keeps: Number of steps of a block. The scan also returns the carries before every block, as checkpoints. None
+            for no checkpoints.
+        blocks: Number of steps of a block. Every block starts from other initial values. None if the carries pass
+            through all steps.
     """
 
     carries: Sequence[Carry]
@@ -216,9 +218,9 @@ def ends_of_loop(scan: Node) -> set[Node]:
 
 
 def histories_read(scan: Node) -> dict[Node, tuple[Node, Node]]:
-    """Return the sequences of a scan that hold a carry of another scan: its value before or after each step.
+    """Return the sequences of a scan that hold a carry of another scan, before or after each of the other's steps.
 
-    Keys are inputs of the scan's body. Values are (other scan, input of its body for the carry).
+    Keys are the body's inputs for these sequences. Values are (other scan, input of its body for the carry).
     """
     histories = dict[Node, tuple[Node, Node]]()
     for inside, outside in ScanParts.of(scan).sequences:

@@ -174,10 +174,14 @@ def parted(shape: Shape, axes: Sequence[int]) -> tuple[Shape, Shape]:
 
 
 def check_nonempty(shape: Shape, axes: Sequence[int]) -> None:
-    """Raise ``ValueError`` if a maximum or minimum has elements, but no elements to choose from."""
+    """Raise ``ValueError`` if a maximum or minimum over ``axes`` must return elements, but one of these axes is empty.
+
+    A result without elements is valid. A symbolic size of the result may be 0.
+    """
     reduced, remaining = parted(shape, axes)
     if 0 in reduced and all(isinstance(dim, int) and dim for dim in remaining):
-        raise ValueError(f"[{','.join(map(dim_text, shape))}] has no entries along {tuple(axes)} to choose from")
+        text = ",".join(map(dim_text, shape))
+        raise ValueError(f"[{text}] has no entries along axes {tuple(axes)}, so its maximum or minimum is undefined")
 
 
 def reduce(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
@@ -203,7 +207,8 @@ def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: U
     shape, axis, size = types[0].shape, attributes["axis"], attributes["size"]
     count = ceil_divide(shape[axis] - attributes["apart"] * (size - 1), attributes["step"])
     if isinstance(count, int) and count < 0:
-        raise ValueError(f"windows that span {attributes['apart'] * (size - 1) + 1} of an axis of {shape[axis]}")
+        span = attributes["apart"] * (size - 1) + 1
+        raise ValueError(f"a window spans {span} entries, and axis {axis} of {types[0]} has only {shape[axis]}")
     return types[0].with_shape((*shape[:axis], count, size, *shape[axis + 1 :]))
 
 
@@ -350,7 +355,7 @@ def by_graph(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: 
 def with_update(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     value, before, after = types
     if before != after:
-        raise ValueError(f"a parameter of {before} can't become {after}")
+        raise ValueError(f"a parameter of {before} can't become {after}; its next value must have the same type")
     return value
 
 
@@ -380,7 +385,7 @@ def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unif
     results = [node.tensor for _, node in body.outputs]
     for before, after in zip(params[:carries], results[:carries], strict=True):
         if before != after and unify is unify_strict:
-            raise ValueError(f"a carry is {before}, and its next value is {after}")
+            raise ValueError(f"a carry is {before}, and its next value is {after}; both must have the same type")
     emitted = [TensorType(item.dtype, (length, *item.shape)) for item in results[carries:]]
     keeps = attributes.get("keeps")
     if keeps is not None:

@@ -27,7 +27,9 @@ MAX_GRAPHS = 64
 
 
 class GradientGraphs:
-    """Graphs with gradients, built on first use, by the differentiated outputs and the variables of differentiation.
+    """Cache of graphs with gradients, which are built on first use.
+
+    There is a graph for each choice of differentiated outputs and of variables to differentiate with respect to.
 
     Attributes:
         types: Types of the training graph's feeds.

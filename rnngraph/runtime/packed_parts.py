@@ -24,7 +24,10 @@ class PackedParts:
         self._parts: WeakValueDictionary[tuple[str, int], np.ndarray] = WeakValueDictionary()
 
     def get(self, key: str, version: int) -> np.ndarray | None:
-        """Return what a stage with this key packed from this version of the parameters; None if it is not cached."""
+        """Return the weights that the stage with this key has packed, for this version of the parameters.
+
+        Return None if they are not cached.
+        """
         return self._parts.get((key, version)) if key else None
 
     def read(self, name: str, version: int, stored: np.ndarray | StoredArray) -> np.ndarray:

@@ -25,9 +25,10 @@ def samples_of(graph: Graph) -> dict[str, Where | None]:
 
 
 def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
-    """Return a graph with a flag output for each draw that no other output has as its value, and the draws' lines.
+    """Return the graph with additional flag outputs, and the line of each flag's draw, by the flag's name.
 
-    The lines are by name of the flag. States of streams do not count, because callers do not get them with the results.
+    A draw gets a flag if no output returns its samples of all steps. The states of streams do not count as outputs,
+    because callers do not get them with the results.
     """
     if not has_draws(graph):
         return graph, {}

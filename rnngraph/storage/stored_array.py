@@ -116,7 +116,7 @@ def as_array(value: np.ndarray | StoredArray) -> np.ndarray:
 
 
 def identity_of(value: np.ndarray | StoredArray) -> tuple[object, ...] | None:
-    """Return a description of the contents; None for an array that is not in a verified file."""
+    """Return a key that only arrays of equal contents share; None for an array that is not in a verified file."""
     if not isinstance(value, StoredArray) or not value.file.verified:
         return None
     return value.file.verified, value.begin, value.dtype.str, value.shape

@@ -94,7 +94,10 @@ def _disguised_code(guard: types.CodeType, function: Any) -> types.CodeType:
 
 
 def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """Call a public function with arguments that a user passed to another function, with errors that fit."""
+    """Call a public function with arguments that a user passed to another function.
+
+    If the arguments do not fit the signature of ``function``, raise the error that explains the mistake.
+    """
     try:
         return function(*arguments, **keywords)
     except RnnGraphError:

@@ -79,7 +79,10 @@ def _switch(
     parameters: dict[str, str],
     variant: str,
 ) -> str:
-    """Write calls of the same function of each variant, of which ``variant`` selects one."""
+    """Write a switch on ``variant``, the index of a variant, that calls the function ``what`` of this variant.
+
+    Return the LLVM text of the public function that ends with the switch.
+    """
     result = wrappers[0].result(what)
     labels = [f.labels("variant")[0] for _ in wrappers]
     cases = " ".join(f"i64 {number}, label %{label}" for number, label in enumerate(labels))
@@ -127,7 +130,7 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
 
 
 def _cpuid(f: WrapperBuilder, leaf: int) -> list[str]:
-    """Write ``cpuid`` for a leaf, or for the leaf's first part. Return the names of eax, ebx, ecx and edx."""
+    """Write ``cpuid`` for subleaf 0 of a leaf. Return the names of eax, ebx, ecx and edx."""
     kind = "{ i32, i32, i32, i32 }"
     text = 'asm "cpuid", "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}"'
     result = f.value(f"call {kind} {text}(i32 {leaf}, i32 0)", "cpuid")

@@ -44,7 +44,7 @@ class Port:
 
     @property
     def around(self) -> tuple[int, int]:
-        """Number of elements of the axes before time, and of one step of the time axis and the axes after it."""
+        """Number of elements along the axes before time, and number of elements of one step along all other axes."""
         axis = self.time_axis or 0
         return elements(self.shape[:axis]), elements(self.shape[axis:])
 

@@ -106,7 +106,7 @@ def strides_of(f: WrapperBuilder, shape: Iterable[Dim], values: Mapping[str, Num
 class Bounded:
     """Writer of sizes that saturate at ``SATURATED``, so that no caller's sizes overflow.
 
-    ``values`` are of names, up to ``SATURATED``.
+    ``values`` has the value of each name in sizes, at most ``SATURATED``.
     """
 
     def __init__(self, f: WrapperBuilder, values: Mapping[str, Number]) -> None:
@@ -114,7 +114,7 @@ class Bounded:
         self._known: dict[Dim, Number] = {}
 
     def number(self, dim: Dim) -> Number:
-        """Write a size. It is negative if negative terms prevail."""
+        """Write a size, which may be negative, and return its name. Positive and negative terms saturate separately."""
         if not isinstance(dim, Size):
             return min(dim, SATURATED)
         if dim not in self._known:
@@ -124,7 +124,7 @@ class Bounded:
         return self._known[dim]
 
     def product(self, numbers: Iterable[Number]) -> Number:
-        """Write the product of nonnegative numbers."""
+        """Write the saturating product of nonnegative numbers, and return its name."""
         total: Number = 1
         for number in numbers:
             if 1 in (total, number):
@@ -134,7 +134,10 @@ class Bounded:
         return total
 
     def _factor(self, name: str) -> Number:
-        """Write a name or a floor division, which saturates with its operand."""
+        """Write a factor, a name or a floor division, and return its name.
+
+        A floor division is ``SATURATED`` if its dividend is.
+        """
         if not isinstance(name, Floor):
             return self.values[name]
         whole = self.number(name.dim)

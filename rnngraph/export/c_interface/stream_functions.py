@@ -18,7 +18,7 @@ from .sizes import Number
 from .wrapper import CallMemory, CWrapper
 
 TURN, VARIANT, WEIGHTS = 0, 8, 16
-"""Offsets in an instance's header."""
+"""Offsets in an instance's header, in bytes."""
 
 
 class StreamWrapper(CWrapper[ExportedStream]):
@@ -187,7 +187,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return {name: f.moved(f.moved(place, places[name]), f.times(stream, sizes[name])) for name in places}
 
     def _move_states(self, f: WrapperBuilder, base: str, state: str, back: bool, by_items: bool = True) -> None:
-        """Write code that copies all saved states to the current ones, or with ``back`` the other way round.
+        """Write code that copies all saved states to the current ones; with ``back``, the current to the saved ones.
 
         ``by_items``: saved states are aligned to items.
         """
@@ -197,7 +197,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _move(
         self, f: WrapperBuilder, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
     ) -> None:
-        """Write code that copies a saved state to the current one, or with ``back`` the other way round."""
+        """Write code that copies a saved state to the current one; with ``back``, the current to the saved one."""
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
         item = sizes.pop() if by_items and len(sizes) == 1 else 1  # with several sizes some may be unaligned
         for port in self.exported.states:

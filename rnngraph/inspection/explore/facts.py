@@ -40,7 +40,7 @@ def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
 
 
 def lines_of_files(places: Places) -> list[list[tuple[int, int]]]:
-    """Return for each file the lines with places, and the sets of these places."""
+    """Return for each file the pairs (line that has places, index of the set of these places), in order of lines."""
     lines: dict[tuple[str, int], list[Where]] = {}
     for where in places.known:
         lines.setdefault((where.file, where.line), []).append(where)

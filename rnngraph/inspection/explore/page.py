@@ -134,9 +134,9 @@ def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict
 
 
 def _box_facts(box: Box, places: Places) -> dict[str, Any]:
-    """Return the places that highlight a box, and those that it selects.
+    """Return the places of a box (``own``), and those of the box and all boxes inside (``all``), as indices of sets.
 
-    Lines of cells that other layers share are left out.
+    Places without a layer are left out of ``all`` if others remain, because several layers may share their lines.
     """
     inner = [where for one in box.walk() for where in one.wheres]
     layered = [where for where in inner if where.layer]

@@ -293,7 +293,10 @@ def _groups(
 
 
 def _in_order(groups: list[list[Node]], before: Sequence[int]) -> list[list[Node]]:
-    """Return groups in an order of dependence; bits of ``before`` are transitively closed."""
+    """Return the groups, each after all groups on which it depends.
+
+    ``before`` has for each group the set of these groups, direct and indirect, as bits.
+    """
     return [
         groups[number] for number in sorted(range(len(groups)), key=lambda number: (before[number].bit_count(), number))
     ]

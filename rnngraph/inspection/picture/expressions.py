@@ -298,7 +298,7 @@ def _short(bounds: list[str]) -> list[str]:
 
 
 def _literal_text(node: Node) -> str:
-    """Return a number. Bounds of int64, which stand for no index, are infinite."""
+    """Return a literal constant as text. The bounds of int64, which ops use for infinite integers, become ±∞."""
     value = node["value"].item()
     if isinstance(value, int) and abs(value) >= MAX_INT64:
         return "∞" if value > 0 else "−∞"

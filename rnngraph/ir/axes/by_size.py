@@ -47,7 +47,7 @@ def declared_lengths(graph: Graph) -> set[Dim]:
 
 
 def state_rows(graph: Graph) -> set[Dim]:
-    """Return the numbers of rows of scans' first carries."""
+    """Return the sizes of the row axis, which is the first axis of each scan's first carry."""
     carried = (scan.carries[0].inside.shape[:1] for scan in map(ScanParts.of, _scans(graph)) if scan.carries)
     return {dim for shape in carried for dim in shape}
 
@@ -69,8 +69,8 @@ def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
 def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
     """Return the size that counts the rows of a whole graph, and the size that counts its steps; None for no such size.
 
-    The number of rows is that of the first scan for which it is a number or a single symbol, or else of the inputs. A
-    fixed number of steps must also be the size of one of the first two axes of an input.
+    The row count is that of the first scan whose row count is an int or a single symbol. If no scan has such a count,
+    the inputs decide. A fixed number of steps must also be the size of one of the first two axes of an input.
     """
     fed = [node.shape for node in graph.inputs if node.op == "input"]
     scans = [ScanParts.of(node) for node in graph.nodes if node.op == "scan"]
@@ -168,6 +168,11 @@ class NodeAxes:
 
         An axis whose size is a fixed number is considered only at the usual positions of rows and steps, and never in a
         gradient.
+
+        Args:
+            node: Node to classify.
+            in_loop: True for a node of a scan's body, which has no time axis.
+            forward: False for a node of a gradient.
         """
         if node.op in ("parameter", "outer_sum", "scatter_add"):
             return None, None

@@ -43,7 +43,7 @@ def fates_of(node: Node, operand: Node, axis: int) -> list[Fate]:
 
 
 def kept_at(node: Node, number: int, axis: int) -> int | None:
-    """Return the axis of the result to which an operand's axis maps unchanged; else None."""
+    """Return the axis of the result to which an operand's axis maps unchanged; None if there is no such axis."""
     mapped = fate(node, number, axis)
     return mapped.axis if isinstance(mapped, Kept) else None
 
@@ -71,7 +71,7 @@ def _axes_of(mapped: Fate) -> tuple[int, ...]:
 
 
 def adds_up(node: Node) -> bool:
-    """True if a value is a sum over the first axis of its operands, so that sums of blocks can be accumulated.
+    """True if a node sums over the first axis of every operand, so that the sums of blocks of it can be accumulated.
 
     Sums of vectors and matmuls are excluded, because they are computed in one pass.
     """
@@ -94,7 +94,10 @@ def _is_summed(node: Node, number: int) -> bool:
 
 
 def reads_whole(node: Node, operand: Node) -> bool:
-    """True if each position of the result reads all or indexed positions of the operand's first axis."""
+    """True if each position of the result reads all positions of the operand's first axis, or indexed ones.
+
+    Reductions, and the sums for which ``adds_up`` is true, are excluded.
+    """
     if OPS[node.op].kind == "reduction" or adds_up(node):
         return False
     return any(isinstance(mapped, Reduced | Indexed) for mapped in fates_of(node, operand, 0))
@@ -111,7 +114,7 @@ def linear_in(node: Node) -> Linear:
 def walk_axes(
     graph: Graph, names: Set[str], left_out: Callable[[Node], Set[Node]] = lambda scan: frozenset()
 ) -> Iterator[tuple[Node, list[AxisUse]]]:
-    """Yield every node with the maps of its operands' axes whose size contains one of ``names``.
+    """Yield every node, with the maps of those axes of its operands whose size contains one of ``names``.
 
     The nodes of a scan's body follow the scan.
 

@@ -174,7 +174,7 @@ def _renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
-    """Return the number that a size is, given the values of its symbols."""
+    """Return the value of a size, given the values of its symbols."""
     result = substitute(dim, values)
     if isinstance(result, Size):
         missing = ", ".join(sorted(name for name in result.symbols if name not in values))
@@ -220,7 +220,7 @@ def quotient(dim: Dim, divisor: Dim) -> Dim | None:
 
 
 def _leading(dim: Dim) -> tuple[Monomial, int]:
-    """Return the leading term: the first by names of the terms of highest degree."""
+    """Return the leading term: among the terms of highest degree, the first in the order of their symbols' names."""
     return min(terms_of(dim), key=lambda term: (-len(term[0]), term[0]))
 
 

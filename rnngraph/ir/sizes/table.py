@@ -1,4 +1,4 @@
-"""Table of sizes that must be equal, by which symbols are replaced."""
+"""Unification of sizes that must be equal: a table of the values that replace symbols."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class SizeTable:
         return dim
 
     def unify(self, a: Dim, b: Dim, measured: bool = False) -> Dim:
-        """Make two sizes equal, by a value for a symbol.
+        """Make two sizes equal. Unless they are equal already, record a value for one of their symbols.
 
         Args:
             a: A size.
             b: A size.
-            measured: True if ``b`` is the size of an array. Otherwise T and n*T do not become equal by n = 1, because
-                it is more likely that the user has made a mistake.
+            measured: True if ``b`` is the size of an array. If False, T and n*T raise an error instead of becoming
+                equal by n = 1, because a mistake of the user is more likely.
 
         Returns:
             The common size.

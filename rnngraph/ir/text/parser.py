@@ -163,7 +163,7 @@ class _Parser:
         return Graph.of(header[1], outputs, inputs)
 
     def operand(self, text: str, nodes: Mapping[str, Node]) -> Node:
-        """Return the node with a name, or the scalar constant that a text such as ``f32(0.5)`` is."""
+        """Return the node that ``text`` names, or the scalar constant that it spells, as ``f32(0.5)`` does."""
         literal = _LITERAL.match(text)
         if not literal:
             if text not in nodes:

@@ -243,7 +243,8 @@ class _Sequences:
     """Values that a chunk of steps reads: decays, columns and weights of readouts.
 
     Attributes:
-        filling: By value: its content in steps that do not change the state, and True if products read it as a row.
+        filling: For each value, the content in steps that do not change the state, and True if products read the value
+            as a row.
         sources: Values of the scan's step from which the loop over chunks computes decays, columns and weights.
     """
 

@@ -249,7 +249,10 @@ class LinearForms:
         return make("select", condition, *choices, where=value.where)
 
     def _read_where(self, condition: Node, read: Read, choice: int) -> Read:
-        """Return a readout that is 0 where a select does not take ``choice``: its weights may be NaN there."""
+        """Return a readout with weights of 0 where a select does not take ``choice``, because they may be NaN there.
+
+        Reads that are no readouts are returned unchanged.
+        """
         if not isinstance(read, Probe):
             return read
         return Probe(tuple(self.where(condition, weight, choice) for weight in read.weights), read.axes)

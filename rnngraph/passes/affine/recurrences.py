@@ -26,14 +26,16 @@ VECTOR = "it has no axes of keys and values, and chunks would not be faster"
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """Values of a step from which a chunk of steps is computed. None of them depends on the state.
+    """Values of a step from which a chunk of steps is computed. Only the ``boundary`` depends on the state.
 
     Attributes:
+        forms: Linear forms of the step's values.
         batch, keys, values: Axes of the state that are rows of the batch, keys and values.
         decay: Terms of the diagonal of A, each as a tuple of factors.
         columns: Columns of the update.
         readouts: Readouts that the update or the step's outputs read.
-        boundary: First values on the paths from the state to the step's outputs; they read readouts only.
+        boundary: First values on the paths from the state to the step's outputs. They depend on the state only through
+            readouts.
         updates: Condition under which a step changes the state; None if every step may.
     """
 
@@ -73,7 +75,8 @@ class Recurrence:
     """Classification of a carry of a scan.
 
     Attributes:
-        axes: Sizes of the state's axes, in the shape with the most axes to which its step reshapes it.
+        axes: Sizes of the state's axes. Of all shapes to which the step reshapes the state, the one with the most axes
+            counts.
         kind: Description of A; empty if the carry is not affine.
         reason: Reason why the recurrence runs step by step; empty if it runs in chunks.
         plan: Plan for chunks; None if the recurrence runs step by step.

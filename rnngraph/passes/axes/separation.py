@@ -56,7 +56,10 @@ class Separation:
         return None
 
     def note(self, node: Node, is_split: bool) -> None:
-        """Record a value with separate axes; with ``is_split=False``, one whose merged axes have all been split."""
+        """Record a value that is computed with separate axes. Subclasses may override this hook.
+
+        ``is_split`` is False if the declaration, too, has these axes separate, as after the reshape that splits them.
+        """
 
     def build(self) -> Graph:
         """Return the rewritten graph; the same graph if no axis stays separate."""
@@ -193,7 +196,7 @@ def _attributes(node: Node, parts: Parts, before: Parts) -> dict[str, Any]:
 
 
 def refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
-    """Split each axis of ``target`` into sizes, so that each of ``dims`` is a product of consecutive ones.
+    """Split each axis of ``target`` into sizes, so that each of ``dims`` is a product of consecutive sizes.
 
     Return None if a boundary between axes lies within a size that cannot be divided.
     """

@@ -17,7 +17,7 @@ from .timeline import NO_FILL, Past, Repeat, Timeline, View, WindowSpec, is_runn
 
 
 def soonest_timeline(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
-    """Return the timeline with the smallest delay. Entries of padded sequences are computed again if that helps.
+    """Return the timeline with the smallest delay. If that reduces it, chunks recompute padded entries.
 
     Windows over windows over padding are an example: their first entries are known before the first step.
     """
@@ -160,7 +160,10 @@ class _Walk:
         return piece if not rest and piece > 1 and growth.constant == piece * before.constant else None
 
     def _join_pieces(self, node: Node, pieces: Node, piece: int) -> str:
-        """Record a reshape that splits each entry of ``pieces`` into ``piece`` entries. Return as ``_earliest``."""
+        """Record a reshape that splits each entry of ``pieces`` into ``piece`` entries.
+
+        Return the reason if it cannot be streamed, else an empty string.
+        """
         line = self.line
         if pieces in line.running:
             return "running positions are sliced or concatenated along time"
@@ -170,7 +173,10 @@ class _Walk:
         return ""
 
     def _resumed(self, node: Node) -> str:
-        """Record a value that begins with the past of a kept state. Return as ``_earliest``."""
+        """Record a value that begins with the past of a kept state.
+
+        Return the reason if it cannot be streamed, else an empty string.
+        """
         line = self.line
         timed = [item for item in node.operands if line.has_time(item)]
         if node.op == "scan" or (node not in line.resumed and not all(map(line.holds_past, timed))):
@@ -184,7 +190,7 @@ class _Walk:
         return ""
 
     def _scan(self, node: Node) -> str:
-        """Record the delay of a loop over time. Return as ``_earliest``."""
+        """Record the delay of a loop over time. Return the reason if it cannot be streamed, else an empty string."""
         scan = ScanParts.of(node)
         if not counts(scan.length, self.stream_rate.lengths) or node["reverse"]:
             return ""  # ``runtime.streams.causality`` reports such a scan
@@ -212,7 +218,7 @@ class _Walk:
         return self.line.views.get(node, self.line.plain(node))
 
     def _concat(self, node: Node) -> str:
-        """Record padding along time as a view. Return as ``_earliest``."""
+        """Record padding along time as a view. Return the reason if it cannot be streamed, else an empty string."""
         line = self.line
         whole = [place for place, item in enumerate(node.operands) if line.has_time(item)]
         if len(whole) > 1:
@@ -297,7 +303,10 @@ class _Walk:
         return (node["start"][axis], node["stop"][axis], node["step"][axis]) != (0, node.operands[0].shape[axis], 1)
 
     def _slice(self, node: Node) -> str:
-        """Record a slice along time as a view, as windows or as last entries. Return as ``_earliest``."""
+        """Record a slice along time as a view, as windows or as last entries.
+
+        Return the reason if it cannot be streamed, else an empty string.
+        """
         line, source = self.line, node.operands[0]
         axis = line.axis(source)
         assert axis is not None

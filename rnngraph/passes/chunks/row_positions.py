@@ -31,7 +31,10 @@ class RowPositions:
         return value
 
     def check(self, value: Node, what: str) -> Node:
-        """Return ``value`` unchanged. Raise ``GraphError`` if it differs by row, which the reader ``what`` refuses."""
+        """Return ``value``, which must not differ by row. Raise ``GraphError`` if it does.
+
+        ``what`` describes the reader of the value in the error message.
+        """
         if value in self.plain:
             raise self._error(what, value.where)
         return value

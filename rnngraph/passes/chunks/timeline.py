@@ -81,7 +81,7 @@ class Timeline:
         resumed_pads: Views of concatenations in ``resumed`` of padding and a sequence, whose past replaces the padding.
         delay: Delay of the outputs in steps of the stream.
         chunk_only: Nodes that chunks compute differently from the whole graph.
-        joins: Reshapes that split each entry into several, with their number.
+        joins: Reshapes that split each entry of their operand, by node: the number of entries that an entry becomes.
         running: Step numbers that streams continue from call to call, and nodes computed from them alone.
         refused: Reason why a node cannot be streamed.
     """
@@ -201,5 +201,5 @@ def is_running(node: Node, lengths: Set[str]) -> bool:
 
 
 def time_axis(node: Node, lengths: Set[str]) -> int | None:
-    """Return the first axis that counts steps."""
+    """Return the first axis that counts steps; None if there is none."""
     return axis_of_names(node.shape, lengths) if isinstance(node.type, TensorType) else None

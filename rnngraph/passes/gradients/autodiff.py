@@ -78,7 +78,7 @@ class Autodiff:
 
 
 def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
-    """Add the parameters of ``kinds`` (types by label) that nothing in the graph reads to the graph's inputs."""
+    """Return the graph with an unread input for each parameter of ``kinds``, types by label, that it lacks."""
     known = {node["label"] for node in graph.inputs if node.op == "parameter"}
     unread = [
         make("parameter", label=label, name=label, type=kind) for label, kind in kinds.items() if label not in known

@@ -206,7 +206,8 @@ class ScanDerivative:
             node: make("get", self.forward, where=node.where, name=f"kept_{node.name or node.op}", index=first + number)
             for number, node in enumerate(self.residuals)
         }
-        # If steps may not run, inputs are read as residuals, which are zero for such steps: NaN times 0 is NaN.
+        # If steps may be skipped, the backward scan reads saved inputs, which are zero at skipped steps. The inputs
+        # themselves may be NaN there, and NaN times an adjoint of 0 is NaN.
         steps = (self.sequences if self.scan_parts.when is None else {}) | histories
         carried = [carry for carry in self.carried if carry in self.carry_in]
         received = [(item, part) for item in self.sequences if (part := self.work.adjoint(item)) is not None]

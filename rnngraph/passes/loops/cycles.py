@@ -11,10 +11,12 @@ from ...ir.graph import Node
 
 
 def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[Node]]:
-    """Return the nodes of each strongly connected component that has a carry. A carry on no cycle is a component.
+    """Return the nodes of each strongly connected component that has a carry, in the order of ``nodes``.
+
+    A carry on no cycle is a component alone.
 
     Args:
-        nodes: Nodes of a body, operands first, in which order each component lists its nodes.
+        nodes: Nodes of a body, operands first.
         following: Next values by carry.
     """
     component = _Components(following).components

@@ -33,7 +33,7 @@ class KeptState:
 
     @property
     def front(self) -> Shape:
-        """Declared shape with the row axis moved to the front; without a row axis, with an axis of size 1 there."""
+        """Declared shape with the row axis in front. If the state has no row axis, an axis of size 1 is added there."""
         if self.axis is None:
             return (1, *self.kind.shape)
         return (self.kind.shape[self.axis], *(dim for axis, dim in enumerate(self.kind.shape) if axis != self.axis))

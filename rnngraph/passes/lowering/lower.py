@@ -233,7 +233,7 @@ class Lowering:
         return self.make("add", value, self.context.added_to_tap(node, value.tensor), where=node.where)
 
     def _driver(self, node: Node) -> Node:
-        """Lower a driver to a scan. Record its states as ``lower``'s ``states`` says."""
+        """Lower a driver to a scan. Make its states outputs and inputs as the argument ``states`` of ``lower`` asks."""
         driver: Driver = node["driver"]
         operands = driver.by_role([self.new[operand] for operand in node.operands])
         time, batch, initial = driver.iteration.length, driver.batch(operands), operands.initial

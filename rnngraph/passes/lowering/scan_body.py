@@ -96,7 +96,14 @@ class Steps(StepDraws):
         return [*masked, *outputs[output_count:]], [self.make("select", *item, where=self.where) for item in chosen]
 
     def _mask_output(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
-        """Return an output in which rows that do not run are zeros; with ``last``, they have it until they end."""
+        """Return an output of a step, with 0 for rows that do not run.
+
+        Args:
+            output: Output of the step.
+            live: Mask of the rows that run.
+            within: Mask of the rows that have not ended; None without lengths.
+            last: Value for rows that do not run but have not ended; None for 0.
+        """
         zero, rank = self.make("constant", value=np.zeros((), output.dtype)), output.tensor.rank
         runs = self._per_row(live, rank)
         output = self.make("select", runs, output, zero if last is None else last, where=self.where)

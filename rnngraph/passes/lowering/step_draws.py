@@ -52,7 +52,7 @@ class StepDraws:
         raise NotImplementedError
 
     def whole(self, node: Node) -> Node:
-        """Return the value outside of all loops to which a loop-invariant input of the step is bound."""
+        """Return the value, outside of all loops, that is bound to a loop-invariant input of the step."""
         raise NotImplementedError
 
     # Draws ---------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ class ReducedWeights:
 
 
 def _width(kind: NarrowKind) -> tuple[int, int]:
-    """Return a key that orders kinds by bits; kinds of equal bits, by their minimum size of a weight."""
+    """Return a sort key: the number of bits, then the minimum number of elements of a weight."""
     return BITS[kind.form] if kind.form in BITS else 8 * ITEM_BYTES[kind.form], kind.min_weights
 
 

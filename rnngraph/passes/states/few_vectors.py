@@ -18,9 +18,9 @@ MAX_VECTORS = 4
 
 
 def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Node]) -> tuple[str, list[Node]] | None:
-    """Return how products with single vectors are joined, ``rows``, ``columns`` or ``sum``, and these products.
+    """Split a product with a few vectors into products with one vector each. Return how to join them, and the products.
 
-    None if the product is not one with a few vectors.
+    They are joined as ``rows`` or ``columns`` of the result, or by a ``sum``. Return None for any other product.
 
     Args:
         node: The product.

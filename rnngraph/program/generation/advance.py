@@ -13,7 +13,10 @@ from .ports import TokenPorts
 
 
 class Advance:
-    """Runs chunks of steps with few results. Values that only other results need, such as logits, are not computed."""
+    """Runs chunks of steps for the next state, and for the last entry of one output at most.
+
+    Values that only other results need, such as the logits of earlier steps, are not computed.
+    """
 
     def __init__(self, stream: Stream[Any], ports: TokenPorts) -> None:
         """Make the runner.
@@ -27,7 +30,7 @@ class Advance:
 
     @property
     def has_last(self) -> bool:
-        """True if the output has an entry for each step, which the tokens determine."""
+        """True if the output has a time axis and depends on the tokens, so that ``last`` can return its last entry."""
         graph, ports = self._stream._graph, self._ports
         return graph.axes.outputs[ports.output] is not None and ports.input in graph.compiled.needed((ports.output,))
 

@@ -38,7 +38,7 @@ class DrawKey(NamedTuple):
     Attributes:
         classes: Number of logits.
         has_count: True if only the ``top_k`` largest logits are drawn from.
-        has_share: True if only the classes that reach ``top_p`` are drawn from.
+        has_share: True if only the most likely classes, whose probabilities add up to ``top_p``, are drawn from.
         seed: Seed of ``rg.sample``.
     """
 

@@ -133,7 +133,7 @@ class Generation(Unindexed, Iterator[Any]):
             reader: Reads the prompt and the new tokens.
             ports: Input and output for tokens.
             choice: Chooses a token from the logits of each row.
-            ends: True for a token that ends its row.
+            ends: Function that is true for a token that ends its row.
             max_new: Maximum number of new tokens; None for no limit.
             is_single: Tokens are those of the only row, as ints.
         """

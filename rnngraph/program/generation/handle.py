@@ -25,7 +25,7 @@ class RequestOptions:
     """Options of one caller's generation.
 
     Attributes:
-        ends: True for a token that ends the generation.
+        ends: Function that is true for a token that ends the generation.
         max_new: Maximum number of new tokens.
         function: Function that chooses a token from logits [classes]; None without one.
         draw: Draw by ``rg.sample``; None without one.

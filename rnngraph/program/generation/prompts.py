@@ -10,7 +10,7 @@ import numpy as np
 from ...support.errors import DtypeError, ShapeError, Where, shown
 
 Ends = Callable[[int], bool]
-"""True for a token that ends its row."""
+"""Function that is true for a token that ends its row."""
 
 
 def prompt_of(ids: Any, state: Any, where: Where | None) -> np.ndarray:

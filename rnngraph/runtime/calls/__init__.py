@@ -1,5 +1,8 @@
 """Calls of native code: arrays in, arrays out. This package does not depend on programs.
 
+A call whose feeds have a known signature and need no conversion takes the fast path, by memory that was prepared for
+the signature. All other calls take the slow path, which converts and validates each feed.
+
 - ``feed_names``: names of placeholders by the keys of a call's feeds.
 - ``nested_feeds``: feeds that are nests.
 - ``feeds``: conversion and validation of fed arrays.

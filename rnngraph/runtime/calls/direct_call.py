@@ -70,7 +70,7 @@ class DirectMemory(NamedTuple):
     Attributes:
         blocks: One argument block, or two that alternate.
         also: Objects to keep alive, because the blocks hold their addresses.
-        side: Memory of the index of the block for the next call, if there are two blocks; each call flips it.
+        side: If there are two blocks, the memory with the index of the next call's block. Each call flips it.
         optional: Arrays to which optional feeds are copied, by name.
     """
 
@@ -233,7 +233,7 @@ class DirectCall:
         return self._words(np.array([{Node.KIND: LEAF, Node.COUNT: number}.get(word, 0) for word in Node]))
 
     def _node(self, kind: int, parts: list[int], maker: int, keys: list[int], container: int = 0) -> int:
-        """Return the address of the description of a container; parameters are words of ``Node``."""
+        """Return the address of the description of a container. The arguments are the fields of ``Node``."""
         words = {
             Node.KIND: kind,
             Node.COUNT: len(parts),

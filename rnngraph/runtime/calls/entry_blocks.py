@@ -45,7 +45,7 @@ class EntryBlocks:
         return block, (arena, weights)  # parameters may change, but these weights must live until the call ends
 
     def record_run(self, call: PreparedCall, arrays: list[Any] | None, context: tuple[np.ndarray, Weights]) -> None:
-        """Return the arena of a call that has run to the free list."""
+        """Put the arena of a finished call back on the free list."""
         self._entry.give_back(context[0])
 
 

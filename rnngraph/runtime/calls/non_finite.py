@@ -191,7 +191,11 @@ def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.nda
 
 
 def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[Dim, np.ndarray]:
-    """Return by declared length of loops the maximum length of each row over all loops of that declared length."""
+    """Return the row lengths [rows] of scans, by the scans' number of steps.
+
+    If several scans have this number of steps, each row gets the maximum of its lengths. A number of steps is left out
+    if one of its scans reads no row lengths, or if the scans have different numbers of rows.
+    """
     longest: dict[Dim, np.ndarray] = {}
     whole = {scan["length"] for scan in scans if scan not in lengths}
     for scan in scans:

@@ -17,7 +17,7 @@ from ...ir.types import FLOATS, TensorType
 SMALL = 16 << 10
 """Maximum size of a copied array, in bytes. Copying a small array costs no more than reading its address."""
 NUMBERS = {np.dtype(name): (float, np.float64, np.dtype(name).type) for name in FLOATS}
-"""Types of numbers that a scalar accepts without conversion, by dtype."""
+"""Types of numbers that a scalar feed of each dtype accepts without conversion."""
 PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 
 

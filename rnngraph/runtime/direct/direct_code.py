@@ -40,7 +40,7 @@ class DirectCode:
         self.attempt: Callable[[Any, Any, Any], Any] = _nothing
 
     def install_fastcall(self, owner: type, name: str, attribute: str, signature: str) -> None:
-        """Register a method that machine code replaces once direct calls are available; now if they already are.
+        """Register a method, which machine code replaces as soon as direct calls are available.
 
         Args:
             owner: Class of the method.

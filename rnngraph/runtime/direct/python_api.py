@@ -58,7 +58,9 @@ def _word(place: int) -> int:
 
 
 def table_of(out: str, result: type) -> dict[Api, int]:
-    """Return the addresses of objects and functions that machine code reads from its table, without trampolines.
+    """Return the addresses of Python objects and C functions that machine code reads from its table.
+
+    The addresses of trampolines are not included.
 
     Args:
         out: Interned name of the argument ``out``.

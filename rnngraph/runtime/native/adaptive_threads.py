@@ -23,7 +23,7 @@ BETWEEN_LOOKS = 128
 RECENT_CALLS = 5
 """Number of recent single-threaded calls whose median is the reference."""
 SLOW = 3
-"""Number of slow minus fast shared calls that ends sharing. A single slow call may only have woken a worker."""
+"""Sharing ends once slow shared calls outnumber fast ones by this many. A single slow call may have woken a worker."""
 
 
 class SharingPolicy:

@@ -23,9 +23,10 @@ def aligned_bytes(count: int, purpose: str = "memory of a call") -> np.ndarray:
 
 
 def paged_bytes(count: int, purpose: str) -> np.ndarray:
-    """Return aligned memory in large pages, of which a processor caches more addresses. Raise as ``aligned_bytes``.
+    """Return aligned memory in large pages, which cause fewer TLB misses.
 
-    Steps that read hundreds of megabytes take up to a third less time than with pages of 4 KiB.
+    Raise ``OutOfMemoryError`` if memory is short. Steps that read hundreds of megabytes take up to a third less time
+    than with pages of 4 KiB.
     """
     if count >= PAGE:
         reserve(count, purpose)

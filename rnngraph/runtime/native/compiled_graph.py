@@ -78,7 +78,7 @@ class CompiledGraph(OptimizedGraph):
         The first few sets of sizes, and those compiled ahead, get specialised code. Further sets share generic code.
         The least recently used entries are evicted, but remain valid while callers refer to them.
 
-        The code of an inference graph also computes a flag for each draw of a sample that the outputs do not show.
+        The code of an inference graph also computes a flag for each draw whose sample is not among the outputs.
         """
         outputs = (*outputs, *self.flags(outputs))
         entry = self._entry(outputs, sizes, one_step, None if one_step else self._first_choice(), ahead)
@@ -89,7 +89,10 @@ class CompiledGraph(OptimizedGraph):
         return entry
 
     def flags(self, outputs: tuple[str, ...]) -> dict[str, Where | None]:
-        """Return the flags of draws that these outputs do not show, with their lines; empty for a training graph."""
+        """Return the flags of draws whose samples are not among these outputs, with the lines of the draws.
+
+        Empty for a training graph.
+        """
         if self.kind != "inference":
             return {}
         return self._flags.get_or_make(outputs, lambda: with_flags(self.pruned(outputs))[1])

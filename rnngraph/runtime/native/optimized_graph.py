@@ -43,8 +43,7 @@ def open_sizes(graph: Graph) -> set[str]:
 def ordered_sizes(graph: Graph) -> set[str]:
     """Return the symbols that determine the order of summation, and hence rounding.
 
-    These are the reduced last axes, whose number of vectors depends on a known size, and the depths and columns of
-    matrix products.
+    They are in the sizes of last axes that are reduced, and in the depths and columns of matrix products.
     """
     names: set[str] = set()
     for node in graph.walk():
@@ -239,7 +238,7 @@ class OptimizedGraph:
         return graph if recompute is None else run(graph, (recompute,), forbidden(self.kind))
 
     def _optimized_chunks(self, outputs: tuple[str, ...], known: Mapping[str, Dim]) -> Graph:
-        """Return the graph optimised for known lengths. If whole chunks make a length, no steps fill the last chunk."""
+        """Return the graph optimised for known lengths. If the chunk size divides a length, no chunk needs padding."""
         lengths = {name: known[name] for name in self.lengths(outputs) if name in known}
         if not lengths:
             return self.optimized(outputs)

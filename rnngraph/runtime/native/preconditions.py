@@ -54,7 +54,7 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
         if node.op == "windows":
             dim, span = node.operands[0].shape[node["axis"]], node["apart"] * (node["size"] - 1)
             if isinstance(dim, Size):  # zero windows are valid
-                text = f"windows that span {span + 1} of an axis of {dim_text(dim)}"
+                text = f"a window of {span + 1} entries of an axis of {dim_text(dim)}"
                 preconditions.append(Precondition("size", 0, dim - span + (node["step"] - 1), "", node.where, text))
         if (limits := node.get("limits")) is not None and isinstance(limits[0], Size):
             size, low, high = limits

@@ -134,7 +134,7 @@ def _upper_bounds(graph: Graph) -> Iterator[UpperBound]:
                 for floor in floors_of(dim):
                     yield UpperBound((floor.dim,), MAX_DIVIDED, "a size that is divided", node.where)
             if node.op == "dimension" and not _is_sure((node["size"],), MAX_OVER_STEPS):
-                yield UpperBound((node["size"],), MAX_OVER_STEPS, "a number made of sizes", node.where)
+                yield UpperBound((node["size"],), MAX_OVER_STEPS, "a number computed from sizes", node.where)
             if node.op == "scan":
                 inside = (*steps, node["length"])
                 if not _is_sure(inside, MAX_STEPS):

@@ -19,7 +19,7 @@ BY_PLACE = (
     "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is not time, "
     "or compute steps from earlier ones only, as a causal convolution does"
 )
-COMPARES = "whether sizes that meet are equal is known at each call only; declare them by one name"
+COMPARES = "sizes that may differ are compared at each call; give their axes one name"
 WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
 
 

@@ -96,7 +96,10 @@ class HeldFeeds:
         return each
 
     def remaining(self, feeds: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
-        """Return the remaining entries of one stream's sequences with a row axis, and True if they already had it."""
+        """Return the remaining entries of one stream's sequences, with a row axis of size 1.
+
+        Also return True if the caller's arrays had this axis.
+        """
         arrays, whole = {}, False
         for name, value in feeds.items():
             if self._graph.axes.feeds.get(name) is None:

@@ -76,7 +76,10 @@ class Tail:
         return remaining
 
     def _remainders_by_entries(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
-        """Return an input's time axis, and (length symbol, steps) by possible number of remaining entries."""
+        """Return an input's time axis, and what each possible number of remaining entries means.
+
+        The dict maps a number of entries along this axis to (length symbol, number of entries of that length).
+        """
         stream_rate = self.timeline.stream_rate
         node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
         axis = axis_of_names(node.shape, stream_rate.lengths)
@@ -192,9 +195,9 @@ class StepGraph:
         flags: Names of the internal outputs that flag draws from NaN logits.
         types: Types of all feeds, including those that only the initial state reads.
         lengths: Names of the sizes that count steps.
-        per_step_feeds: Names of the feeds that every step must get: the sequences. If the net has kept states and no
-            time axis, so that a step is one call of its graph, all feeds except scalars. Feeds that only the initial
-            state reads are excluded.
+        per_step_feeds: Names of the feeds that every step must get. They are the sequences. If the net has kept states
+            and no time axis, a step is one call of its graph, and they are all feeds except scalars. Feeds that only
+            the initial state reads are excluded.
         axes: Time axes of feeds and outputs.
         sizes: Sizes that the batch determines.
         held_feeds: Defaults of the feeds without a time axis.

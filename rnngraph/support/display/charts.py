@@ -34,7 +34,7 @@ def panels(x_label: str, places: np.ndarray, of: Mapping[str, Sequence[Line]], m
         x_label: Label of the x axis.
         places: x coordinates of all lines [n].
         of: Lines by panel title. Values that are not finite are left out.
-        marked: Place of the best values, at which a vertical line is drawn.
+        marked: x coordinate of a vertical line at the best values; None for no line.
     """
     labels = [*dict.fromkeys(line.label for lines in of.values() for line in lines)]
     drawn = "".join(_panel(title, x_label, places, lines, labels, marked) for title, lines in of.items())

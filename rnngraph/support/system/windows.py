@@ -24,7 +24,10 @@ from . import windows_api as api  # noqa: E402
 from .windows_security import danger_of, private_directory_rights  # noqa: E402
 
 _LOCKED_BYTE = 1 << 40
-"""Position of the byte that stands for a whole file. Locks of Windows bar reading, so it lies beyond every end."""
+"""Position of the byte that is locked in place of a whole file.
+
+It lies beyond the end of every file, because Windows does not let others read a locked byte.
+"""
 _REPLACE_TIMEOUT_S = 2.0
 """Maximum seconds in which a replacement is retried. Virus scanners keep new files open for some milliseconds."""
 _EVERY = api.SHARE_READ | api.SHARE_WRITE | api.SHARE_DELETE

@@ -211,7 +211,7 @@ def test_mistakes_name_the_line_and_the_remedy(
 def test_a_sequence_too_short_for_a_window_is_an_error() -> None:
     program = rg.compile(rg.conv1d(sequence(), 5, 3, "valid"))
     with pytest.raises(
-        rg.ShapeError, match=r"windows that span 3 of an axis of .*test_convolutions\.py:\d+\) does not fit"
+        rg.ShapeError, match=r"a window of 3 entries of an axis of .*test_convolutions\.py:\d+\) does not fit"
     ):
         program.inference(x=data(BATCH, 1, WIDTH))
     program = rg.compile(rg.conv1d(sequence(), 5, 7, "reflect"))

@@ -157,7 +157,7 @@ def test_loops_with_many_steps_end() -> None:
 
 def test_a_number_of_sizes_that_wraps() -> None:
     text = "graph g\n  x = input : f32[T]\n  n = dimension {size=T*T*T} : i64[]\n  output 'n' = n\n"
-    check(text, "a number made of sizes .* would be", T=1 << 20)
+    check(text, "a number computed from sizes .* would be", T=1 << 20)
 
 
 def test_a_size_that_would_be_negative() -> None:
