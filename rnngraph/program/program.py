@@ -86,8 +86,7 @@ def compile(  # the usual name in the field
         unroll: Steps per iteration of a loop, or ``"full"`` for int lengths.
         weights: Kind of large weights in inference: ``float32``, ``bfloat16``, ``int8``, ``int8_blocks``, ``int4``, or
             ``rg.Narrow(kind, force=True)`` for small ones, too. Or {pattern of names: kind}; the first match counts.
-        activations: ``bfloat16`` or ``int8``, equal to ``weights``, to also round activations, which is faster but less
-            exact.
+        activations: ``bfloat16`` or ``int8``, as in ``weights``: also rounds activations, which is faster, less exact.
         sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
         parameters: A Program, or its parameters. Those that both declare are shared; a warning lists the others.
         cache: Keep compiled code for later processes: True for the user's cache directory, or the path of another one.

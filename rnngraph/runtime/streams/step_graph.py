@@ -76,10 +76,7 @@ class Tail:
         return remaining
 
     def _remainders_by_entries(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
-        """Return an input's time axis, and what each possible number of remaining entries means.
-
-        The dict maps a number of entries along this axis to (length symbol, number of entries of that length).
-        """
+        """Return an input's time axis, and {number of entries that may remain along it: (length symbol, its value)}."""
         stream_rate = self.timeline.stream_rate
         node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
         axis = axis_of_names(node.shape, stream_rate.lengths)
