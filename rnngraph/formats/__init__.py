@@ -9,7 +9,8 @@ Infrastructure of all readers:
   declare, and ``open_axes`` checks requests for symbolic and fixed axes.
 - ``layers`` declares layers that several formats have. ``gates`` splits arrays by gate, in each format's order.
   ``weights`` is ``rg.weights``, and ``state_dict`` finds a layer's arrays in a ``state_dict`` of torch.
-- ``rolling`` converts unrolled steps to drivers. ``operators`` defines foreign operations once, for all front ends.
+- ``rolling`` converts unrolled steps to drivers: calls such as ``rg.dynamic_rnn``, which run a cell over time.
+  ``operators`` defines foreign operations once, for all front ends.
 
 Each format has a file or a folder: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML), ``gguf`` (of
 llama.cpp), ``keras``, ``tensorflow`` (checkpoints), ``onnx`` (also written), ``tf1_graph`` (graphs of TensorFlow 1.x,

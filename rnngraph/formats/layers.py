@@ -1,6 +1,7 @@
 """Declares layers that several formats have, with a file's arrays.
 
-Recurrent layers consist of cells, scopes of weights, and drivers over stacks in one or two directions.
+Recurrent layers consist of cells, scopes of weights, and drivers of stacked cells in one or two directions. A driver is
+a call such as ``rg.dynamic_rnn``, which runs a cell over time.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def not_open(what: str, name: str, axis: int, dim: Dim, where: Where | str | Non
     """Return the error for an axis that cannot be symbolic.
 
     Args:
-        where: Line that fixes the axis, or a string that describes the place.
+        where: Line that fixes the axis, or a string that describes the place; None if unknown.
     """
     by = f"{where}: " if where else ""
     text = f"{by}axis {axis} of {name} can't be open; it must be {dim_text(dim)} here"

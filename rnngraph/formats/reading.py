@@ -105,7 +105,7 @@ class Record:
         return flag
 
     def array(self, key: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return an entry of nested lists as a float32 array."""
+        """Return an entry of nested lists as a float32 array, checked against ``shape`` unless that is None."""
         return numbers(self, self._place(key), self.get(key), shape)
 
     def _place(self, key: str) -> str:

@@ -39,7 +39,7 @@ _UNPACKED: Mapping[Function, Any] = {
     bidirectional_dynamic_rnn: (("outputs_fw", "outputs_bw"), ("state_fw", "state_bw")),
     stack_bidirectional_dynamic_rnn: ("outputs", "states_fw", "states_bw"),
 }
-"""Variable names of the results of functions with several results."""
+"""Variable names of the results, by function, for functions with several results."""
 
 _OPERATORS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.operator]] = {
     "+": (operator.add, ast.Add()),

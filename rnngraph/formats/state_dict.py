@@ -26,7 +26,7 @@ def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     recurrent layer, ``arrays`` is returned unchanged.
 
     Raises:
-        StructureError: ``arrays`` contains several layers, or the ``state_dict`` under a key.
+        StructureError: ``arrays`` contains several layers, or contains the ``state_dict`` under a key.
     """
     arrays_by_layer: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for key, value in arrays.items():

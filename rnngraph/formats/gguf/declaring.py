@@ -98,7 +98,7 @@ class Model:
         self._used |= {*names}
 
     def floats(self, name: str, *shape: int) -> np.ndarray:
-        """Return a small tensor as float32 [shape]. The file's shape may differ in axes of size 1, or be flat."""
+        """Return a small tensor as float32 [shape]. The file's shape may differ in axes of size 1, or be 1-D."""
         tensor = self._tensor(name)
         have, want = ([size for size in sizes if size > 1] for sizes in (tensor.shape, shape))
         if have not in (want, [math.prod(want)]):

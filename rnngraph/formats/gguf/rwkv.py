@@ -73,14 +73,14 @@ class Rwkv:
             layer: Prefix of the layer's tensors.
             order: Letters of the mixtures, in the order of the fused tensor.
             x: The layer's input.
-            change: The previous step minus x.
+            change: x at the previous step, minus x.
         """
         shares = self.m.vector(f"{layer}.time_mix_lerp_fused.weight", len(order), self.width)
         parts = {name: self.script.item(shares, place) for place, name in enumerate(order)}
         return {name: self.m.add(x, self.m.multiply(change, share)) for name, share in parts.items()}
 
     def change(self, x: Value) -> Value:
-        """Declare the previous step of x minus x."""
+        """Declare x at the previous step, minus x."""
         return self.script.operation("-", self.m.delayed(x), x)
 
     def by_heads(self, x: Value) -> Value:
@@ -138,7 +138,7 @@ class Rwkv7(Rwkv):
         return self.m.add(v, self.m.multiply(difference, self._gate(mixed, f"{name}_v")))
 
     def _gate(self, x: Value, name: str) -> Value:
-        """Declare sigmoid(x down up + bias)."""
+        """Declare sigmoid(x @ A @ B + bias), where both matrices have low rank."""
         low = self.low_rank(x, f"{name}1", f"{name}2")
         return self.script.call(sigmoid, self.m.add(low, self.vector(f"{name}0")))
 

@@ -88,7 +88,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     parts = option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
     size = x.tensor.type.shape[axis]
     if not isinstance(size, int):
-        raise Unreadable("it splits an axis of symbolic size, which is not supported")
+        raise Unreadable("it splits an axis of symbolic size; fix it with fixed=")
     if isinstance(parts, list | tuple) and parts and all(type(entry) is int for entry in parts):
         bounds = [0, *parts, size]
         widths = [stop - start for start, stop in pairwise(bounds)] if "indices_or_sections" in layer.config else parts
@@ -97,7 +97,9 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     else:
         raise Unreadable(f"it splits an axis of size {size} by {parts!r}; give a divisor of the size, or a list")
     if min(widths) < 1 or sum(widths) != size:
-        raise Unreadable(f"its parts {parts!r} do not fit an axis of size {size}; they must add up to it, without 0")
+        raise Unreadable(
+            f"its parts {parts!r} do not fit an axis of size {size}; they must be positive, and add up to it"
+        )
     return list(b.script.call(split, x, list(widths), axis)) if len(widths) > 1 else [x]
 
 

@@ -51,7 +51,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 def _by_moving_averages(
     b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], axis: int, epsilon: float
 ) -> Signal:
-    """Declare normalization by the moving averages in both graphs, as for a frozen layer."""
+    """Declare normalization by the moving averages, in training as well as in inference, as for a frozen layer."""
     own = {name: b.parameter(layer, name, arrays[name], trainable=not name.startswith("moving")) for name in arrays}
     statistics = own.pop("moving_mean"), own.pop("moving_variance")
     options = {} if axis == x.rank - 1 else {"axis": axis}

@@ -66,7 +66,9 @@ def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, depth = inputs.one, layer.config.count("num_tokens", maximum=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
-        raise Unreadable(f"output_mode={mode!r} and sparse outputs are not supported")
+        raise Unreadable(
+            f"output_mode={mode!r} or its sparse output is not supported; use a dense one_hot, multi_hot or count"
+        )
     if inputs.keywords.get("count_weights") is not None:
         raise Unreadable("count_weights is not supported")
     if x.rank < 2:

@@ -125,7 +125,7 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
 
 
 def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
-    """Yield a driver's state in Keras' order."""
+    """Yield the parts of a driver's state in Keras' order: cell by cell, h before c."""
     for cell, part in zip(cells, [state] if len(cells) == 1 else list(state), strict=True):
         if cell.is_custom:
             yield from state_parts(part)
@@ -137,7 +137,7 @@ def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
 
 
 def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> State:
-    """Return initial states from Keras' flat list in the nested form of a driver's argument."""
+    """Convert Keras' flat list of initial states to the nested form of a driver's ``initial_state``."""
     rest, parts = list(states), list[State]()
     if any(cell.is_custom for cell in cells):
         raise Unreadable("initial states of custom cells are not supported")

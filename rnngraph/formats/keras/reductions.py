@@ -44,7 +44,7 @@ def _truths(b: Declaration, inputs: Inputs) -> Value:
 def _axis_options(layer: Layer, inputs: Inputs) -> dict[str, Any]:
     """Return the options ``axis`` and ``keepdims`` of a reduction."""
     if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
-        raise Unreadable("dtype, initial and where are not supported")
+        raise Unreadable("its arguments dtype, initial and where are not supported")
     keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
     return {"axis": axis_of(option(layer, inputs, "axis", 1)), **keeps}
 
@@ -82,7 +82,7 @@ def _count(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 def _average(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     if inputs.keyword("weights", 1) is not None:
-        raise Unreadable("weights are not supported")
+        raise Unreadable("its argument weights is not supported")
     return b.script.call(basic.reduce_mean, _floats(b, inputs), axis=axis_of(option(layer, inputs, "axis", 2)))
 
 
@@ -111,7 +111,7 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 def _cumulative(function: Function) -> Operation:
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         if option(layer, inputs, "dtype", 2) is not None:
-            raise Unreadable("dtype is not supported")
+            raise Unreadable("its argument dtype is not supported")
         return b.script.call(function, _numbers(b, inputs), one_axis(option(layer, inputs, "axis", 1)))
 
     return along

@@ -329,7 +329,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 
 
 def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Return sizes that outputs need although no node reads the entries of an input with such a size."""
+    """Return the symbolic sizes that outputs need, but that no input on which the outputs depend has."""
     script, outputs = tensors.script, dict[str, Value]()
     try:
         outputs = {name: tensors.value(value) for name, value in values.items()}

@@ -290,7 +290,7 @@ class Rolling:
         return self.new.item(source, *whole) if whole else source
 
     def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> slice:
-        """Return the slice of the entries. Bounds near the end of a symbolic axis of size ``dim`` are negative."""
+        """Return the slice of ``count`` entries. Bounds near the end of an axis of symbolic size are negative."""
         last = start + (count - 1) * step
         near = 4 if isinstance(dim, Size) else 0
         if step > 0:

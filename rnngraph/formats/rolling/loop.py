@@ -122,7 +122,7 @@ def _leaves_of_state(step: Step) -> list[Any]:
 
 
 def _in_place_of(state: Any, leaves: Iterator[Any]) -> Any:
-    """Return a state in which the next items of ``leaves`` replace the leaves."""
+    """Return a copy of a nested state whose leaves are the next items of ``leaves``."""
     return tuple(_in_place_of(part, leaves) for part in state) if isinstance(state, tuple) else next(leaves)
 
 

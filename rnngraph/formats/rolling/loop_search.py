@@ -33,7 +33,7 @@ MAX_STEPS = 20_000
 MAX_CANDIDATES = 200
 """Maximum runs of equal steps that are examined, the longest first."""
 MAX_OFFSETS = 3
-"""Maximum loops, at different start offsets of a run, that are tried: carried values may not fit at every offset."""
+"""Maximum start offsets at which a run is tried as a loop. Several are tried, as carried values may not fit at one."""
 MAX_EXAMINED = 2_000_000
 """Maximum steps that are examined in total, over all runs and offsets. It bounds the time for hostile files."""
 
@@ -51,8 +51,8 @@ The minus sorts the longest run first.
 def fixed_steps(steps: Sequence[Step]) -> dict[Step, Any]:
     """Return {step: ``parameter`` or ``positions``} for steps that depend only on parameters, or only on sizes.
 
-    Initial states of loops, a constant or a parameter that is repeated for each row, are not included, because the
-    steps that read them belong to the first iteration of a loop.
+    Initial states of loops (constants or parameters that are repeated for each row) are not included, because the steps
+    that read them belong to the first iteration of a loop.
     """
     fixed: dict[Step, Any] = {}
     for step in steps:
@@ -204,7 +204,7 @@ def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
 def _overlapping(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     """Group candidates by the largest one that they overlap, in the order of the script.
 
-    In the order of the script, names of drivers do not depend on the number of iterations in the traced example.
+    This order keeps drivers' names independent of the number of iterations in the traced example.
     """
     groups: list[list[Candidate]] = []
     for candidate in candidates:
@@ -251,9 +251,9 @@ def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
 def _best_of(
     steps: Sequence[Step], start: int, period: int, length: int, later: Readers, budget: list[int]
 ) -> list[Loop]:
-    """Return the loops in a run of equal steps, one for each start offset, those with the most iterations first.
+    """Return at most ``MAX_OFFSETS`` loops in a run of equal steps, which begin at different steps of the run.
 
-    Among loops with the same number of iterations, those with the fewest carried values come first.
+    Loops with the most iterations come first; among these, loops with the fewest carried values.
 
     Args:
         steps: All steps.

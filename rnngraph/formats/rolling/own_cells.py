@@ -239,7 +239,7 @@ class Core:
         return names
 
     def _inner_cells(self) -> list[Value]:
-        """Return the inner cells in the new script. ``shared`` is removed from a cell that only the loop uses."""
+        """Return the inner cells in the new script. A cell that only the loop uses loses its wrapper ``rg.shared``."""
         cells = []
         for cell in self.cells:
             value: Value = self.rolling.value(cell)
@@ -432,7 +432,7 @@ def _inner_step(script: Script, p: Scope, name: str, cell: Value, x: Value, stat
 
 
 def _declare_cell(script: Script, kind: type[OwnCell], arguments: Sequence[Value]) -> Value:
-    """Declare a cell whose step defines its class, after a driver traced it."""
+    """Declare a cell of the class ``kind``, whose source the script gets once a driver has traced the cell."""
 
     def written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
         return ast.Call(ast.Name(kind.__name__, ast.Load()), operands, keywords)

@@ -27,7 +27,7 @@ from .loop_search import (
 from .parts import part_of
 
 MAX_REPEATED = 60_000
-"""Maximum steps that attempts to roll up loops may declare in total, as a file may have many loops that fail."""
+"""Maximum steps that are declared in total to try loops, because a file may have many that can't be rolled up."""
 MAX_SINGLE = 3
 """Maximum unrolled steps of one cell for which no warning is raised."""
 
@@ -124,7 +124,7 @@ def _with_plain_entries(script: Script) -> Script:
 
 
 def _varying_axes(steps: Sequence[Step]) -> dict[Step, int]:
-    """Return the axis along which a loop advances, for steps that take one entry of each of several axes."""
+    """Return {step: axis along which its loop advances} for steps that index single entries of several axes at once."""
     families: dict[Hashable, list[Step]] = {}
     for step in steps:
         kinds = [*map(type, step.key.index)] if isinstance(step.key, Index) else []

@@ -57,7 +57,7 @@ def read_tf1_graph(
         outputs: Names of tensors, such as ``"softmax"`` or ``"logits:0"``. By default the signature's outputs; without
             a signature, all tensors that no other node reads.
         fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and sizes of symbolic axes, ``{"x": {0: 1}}``.
-        open: Names of axes, ``{"x": {0: "B", 1: "T"}}``; axes of one name have one size.
+        open: Names of axes, ``{"x": {0: "B", 1: "T"}}``; axes with the same name have the same size.
 
     Returns:
         Net whose inputs have the names in the signature or, without one, the placeholders' names.

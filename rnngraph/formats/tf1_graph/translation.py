@@ -79,7 +79,7 @@ class Translation:
 
     def input(self, node: Node, number: int) -> str:
         if number >= len(node.inputs):
-            raise UnreadableError(f"it lacks input {number}")
+            raise UnreadableError(f"its input {number} is missing")
         return self.name(node.inputs[number])
 
     def known(self, node: Node, number: int, what: str) -> np.ndarray:

@@ -104,7 +104,7 @@ def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
 def unchecked(
     script: Script, cuts: Sequence[Cut], checked: Mapping[int, frozenset[str]]
 ) -> list[tuple[str, Where | None]]:
-    """Return (error, line) for each cut axis whose length affects an output, but that calls cannot check."""
+    """Return (error message, line) for each cut axis whose length affects an output, but can't be checked by calls."""
     problems = []
     for number, outputs in checked.items():
         lengths, where = cuts[number].lengths, cuts[number].where

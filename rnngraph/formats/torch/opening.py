@@ -78,7 +78,7 @@ def opened(
         runs: Runs of the module.
         tensors: The module's inputs.
         examples: Values of the sizes in the example.
-        known: Fixed sizes, by name: the number or the other size that each equals, before the first run.
+        known: Sizes that are fixed before the first run, by name: the number or the other size that each equals.
         request: The caller's requests.
 
     Raises:
@@ -192,7 +192,7 @@ class _Opening:
         return self._settled(known | {name: self.examples[name]}, {**before.lines, name: reason})
 
     def _last_axes(self) -> list[str]:
-        """Return the names of the last axes' sizes, of inputs that may be sequences."""
+        """Return the name of the last axis's size for each input that may be a sequence (rank 3 or more)."""
         return [f"{name}_{tensor.dim() - 1}" for name, tensor in self.tensors.items() if tensor.dim() > 2]
 
     def _axes_after(self, name: str) -> list[str]:
@@ -260,7 +260,7 @@ def _same_arrays(script: Script, other: Script) -> bool:
 
 
 def _first_difference(script: Script, other: Script) -> Where | None:
-    """Return the source line of the first step in which two scripts differ."""
+    """Return the source line of the first step of ``script`` that differs in ``other``; None if no line is known."""
     for ours, theirs in zip_longest(script.steps, other.steps):
         if ours is None or theirs is None or _literals(ours) != _literals(theirs):
             return None if ours is None else ours.where
@@ -274,7 +274,7 @@ def _literals(step: Step) -> tuple[Any, ...]:
 
 
 def note_sizes(settled: Settled, tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> None:
-    """Record in the script which lines fixed input axes, and which limits comparisons set to symbolic sizes.
+    """Record in the script which lines fixed input axes, and to which range comparisons limit symbolic sizes.
 
     Args:
         settled: The result, whose script is changed.

@@ -109,7 +109,7 @@ class Reader:
             module: The module.
             arguments: Positional arguments of its ``forward``.
             keywords: Keyword arguments of its ``forward``.
-            known: Fixed sizes, by name: the number or the other size that each equals, before the first run.
+            known: Sizes that are fixed before the first run, by name: the number or the other size that each equals.
             open: Argument ``open`` of ``read_torch``.
             fixed: Argument ``fixed`` of ``read_torch``.
         """
@@ -202,7 +202,7 @@ class Reader:
 
         Args:
             examples: Values of the sizes.
-            known: Fixed sizes, by name: the number or the other size that each equals, before the first run.
+            known: Sizes that are fixed before the first run, by name: the number or the other size that each equals.
             lines: Line of the module that fixed a known size, by the size's name.
         """
         known_now, lines_now = dict(known), dict(lines or {})

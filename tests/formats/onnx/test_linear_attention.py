@@ -135,7 +135,7 @@ def test_convolutions_stream() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (attention("gated", 2, 2, ""), "update_rule 'gated' lacks input 4"),
+        (attention("gated", 2, 2, ""), "update_rule 'gated' needs input 4, which is missing"),
         (attention("other", 2, 2, ""), "update_rule 'other' is unknown"),
         (attention("linear", 3, 2, ""), "3 query heads are not divisible by 2 key heads"),
         (attention("gated", 2, 2, "", g=5), "5 decays and 0 rates do not fit 2 heads"),

@@ -294,7 +294,7 @@ def _call(record: Record, node: Any) -> Call:
 
 
 def revived(record: Record, value: Any) -> Any:
-    """Convert Keras 3's objects in JSON, such as tensors, slices, tuples and arrays."""
+    """Convert Keras 3's JSON objects to Python: tensors to ``Reference``, arrays to lists, and slices and tuples."""
     if isinstance(value, list):
         return [revived(record, item) for item in value]
     if not isinstance(value, Mapping):
@@ -376,7 +376,7 @@ def references(nest: Any) -> Iterator[Reference]:
 
 
 def leaves_of(nest: Any, kind: type[Leaf]) -> Iterator[Leaf]:
-    """Yield a nest's items of one kind, in mappings by sorted keys, as Keras does."""
+    """Yield a nest's items of type ``kind``. Mappings are traversed by sorted keys, as in Keras."""
     if isinstance(nest, kind):
         yield nest
     elif isinstance(nest, dict):

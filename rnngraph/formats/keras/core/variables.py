@@ -225,7 +225,7 @@ def _add_shared_arrays(file: Opened, arrays_by_layer: dict[Layer, Arrays], missi
 def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> None:
     """Add the arrays of a layer of the outermost network to ``arrays_by_layer``, with those of nested layers."""
     custom = [part for part in all_layers(layer) if part.is_custom]
-    if custom:  # The arrays of a user's class are not known, so all that the file lists for the layer are its own.
+    if custom:  # A user's class may have any arrays, so all arrays that the file lists for the layer belong to it.
         group = _joined(file.root, layer.name)
         names = file.weights.texts(group, "weight_names")
         arrays_by_layer[custom[0]] = {name: file.weights.array(f"{group}/{name}") for name in names}

@@ -130,8 +130,8 @@ class _Inliner:
 class _Copy:
     """Copies nodes of a function's body for a call.
 
-    Values are renamed by ``names``, or get new names. References to attributes are replaced by ``attributes``, those of
-    the call.
+    Values are renamed by ``names``, or get new names. References to attributes are replaced by the call's
+    ``attributes``.
     """
 
     def __init__(

@@ -208,7 +208,7 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
 
 
 def whole(op: str, *items: Known) -> Known | None:
-    """Return the result of an op on sizes that the file casts to float, as torch's ranges do; None if not integral."""
+    """Return an op's result for sizes that the file casts to float, such as ``arange``'s; None if it is no integer."""
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None

@@ -55,7 +55,9 @@ def checked(dim: Dim) -> Dim:
 def equal(left: Entry, right: Entry) -> bool | Undecided:
     """Compare two entries: True, False or ``Undecided``."""
     if isinstance(left, Undecided) or isinstance(right, Undecided):
-        raise UnreadableError("it compares the results of comparisons of symbolic sizes, which is not supported")
+        raise UnreadableError(
+            "it compares the results of comparisons of symbolic sizes, which is not supported; fix the sizes"
+        )
     answer: bool | Undecided = ARITHMETIC.compare(operator.eq, left, right)
     return answer
 

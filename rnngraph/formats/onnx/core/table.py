@@ -64,7 +64,7 @@ class Call:
 
     Attributes:
         inputs: Values; None for absent inputs.
-        opset: Version of the node's domain.
+        opset: Version of the operators in the node's domain.
     """
 
     def __init__(
@@ -102,7 +102,9 @@ class Call:
         if isinstance(operand, Listed | Stacked):
             raise UnreadableError("its input is a sequence; it must be an array")
         if isinstance(operand, NonZeroIndices):
-            raise UnreadableError("it reads the indices of NonZero, whose number depends on the data; this op must not")
+            raise UnreadableError(
+                "it reads the indices of NonZero, whose number depends on the data; only Transpose and ScatterND may do so"
+            )
         return operand
 
     def nonzero_indices(self, number: int) -> NonZeroIndices | None:

@@ -403,7 +403,7 @@ def _source(x: Operand) -> Known | Value:
 
 
 def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
-    """Return a remedy for errors if an exporter wrote the example's size in a shape in place of a symbolic size."""
+    """Return a remedy for errors if a shape has the example's size in place of a symbolic size; else ``""``."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
         return ""

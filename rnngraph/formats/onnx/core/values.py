@@ -56,7 +56,7 @@ class Values:
         self._declared: dict[Any, tuple[Operand, Value]] = {}
         """(Operand, declared value) by a key of the operand. It keeps the operand alive, so that keys stay valid."""
         self.products: dict[Any, list[np.ndarray]] = {}
-        """Right operand of each product, by the key of its array. Products that share an array share a list."""
+        """Right operands of products, by a key of the array. A list with several entries shows a shared array."""
 
     def value(self, x: Operand, base: str = "weight") -> Value:
         """Return an operand as a value of the script. ``base`` is the preferred name of a new parameter."""
@@ -176,10 +176,10 @@ class Values:
                 line = value if len(shape) == 1 else self.script.item(value, *index)
                 dtype = {} if line.tensor.dtype == "float32" else {"dtype": "float32"}
                 return self.script.call(ones_like, line, **dtype)
-        raise UnreadableError(f"no input has an axis of size {dim}, which its result needs")
+        raise UnreadableError(f"its result needs the size {dim}, which no input has; fix the size")
 
     def _entry(self, dim: Dim) -> int | str:
-        """Return a size as a number or name, as shapes in scripts have it."""
+        """Return a size in the form of shapes in scripts: a number, or the name of a symbolic size."""
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
@@ -206,7 +206,7 @@ class Values:
         return seen
 
     def as_operand(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
-        """Return x as the second operand of an op, a literal if it is a single number.
+        """Return x as the second operand of an op: a literal if x is a single known number, else a value.
 
         Args:
             x: The operand.

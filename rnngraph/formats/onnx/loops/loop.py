@@ -200,7 +200,7 @@ class _Reading:
         return None if isinstance(length, int) and length >= ENDLESS else length
 
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
-        """Yield the trip counts that the parts of a condition allow."""
+        """Yield the maximum trip count of each comparison in a conjunction. Raises ``UnreadableError`` for others."""
         if depth > MAX_DEPTH:
             raise UnreadableError(f"its condition nests more than {MAX_DEPTH} comparisons, the maximum")
         source = self._source(name, ("Identity", "Cast"))
@@ -309,7 +309,7 @@ class _Reading:
         return self.tensors.reshape(line, (self.length, *shape))
 
     def _looked_up(self, node: Node) -> tuple[Operand, list[int]] | None:
-        """Return (sequence that a node reads by the step number, axes of size 1 of an entry); None for other nodes."""
+        """Return (sequence whose entry a node reads at each step, axes of size 1 in an entry); None for other nodes."""
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
         line, data = self._linear_form(node.inputs[1]), self._identity_source(node.inputs[0])

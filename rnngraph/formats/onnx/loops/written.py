@@ -37,7 +37,7 @@ class Places:
         return [count for place, (_, count) in enumerate(self.region) if place != self.axis]
 
     def written(self, tensors: Tensors, before: Operand, steps: Operand, length: Dim) -> Operand:
-        """Return the final array from the values that all ``steps`` wrote, stacked along axis 0."""
+        """Return ``before``, overwritten with ``steps``: the values that the steps wrote, stacked along axis 0."""
         axis = self.axis
         moved = tensors.transpose(steps, [*range(1, axis + 1), 0, *range(axis + 1, len(self.region))])
         first = self.region[axis][0]
@@ -67,7 +67,7 @@ def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], st
 
 
 def _numbers_read(names: Sequence[str], body: Graph) -> set[str]:
-    """Return the names of values in the body on whose entries ``names`` depend, rather than on shapes alone."""
+    """Return the names of the body's values on whose entries, not only shapes, the values ``names`` depend."""
     pending, seen = list(names), set[str]()
     while pending:
         item = pending.pop()

@@ -52,7 +52,7 @@ def _gather(call: Call) -> Outputs:
 
 
 def _consecutive(call: Call, ids: Value) -> Value | None:
-    """Return ids 0, 1, … into a table as indices that calls check against the table's size; None for other ids."""
+    """If ids are 0, 1, …, return them as indices that calls check against their table's size. Else return None."""
     if call.tensors.is_a(ids, "count"):
         count = shape_of(ids)[0]
         return row_indices(call.tensors, 0, count) if isinstance(count, Size) else None

@@ -143,7 +143,7 @@ def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padd
     if kernels != list(sizes):
         raise UnreadableError(f"kernel_shape is {kernels}, but the kernel has sizes {list(sizes)}")
     if min(pads) < 0:
-        raise UnreadableError(f"pads {pads} are not supported")
+        raise UnreadableError(f"pads {pads} are not supported; they must not be negative")
     automatic = _AUTOMATIC.get(call.text("auto_pad", "NOTSET"))
     sides: list[Padding] = [automatic or pair for pair in zip(pads[:count], pads[count:], strict=True)]
     return list(zip(kernels, of("strides", [1] * count), of("dilations", [1] * count), sides, strict=True))

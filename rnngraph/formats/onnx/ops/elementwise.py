@@ -100,7 +100,10 @@ def _sign(call: Call) -> Outputs:
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """Apply an elementwise function. Transposes and merges of rows in x are redone after it, where they may cancel."""
+    """Apply an elementwise function to the input before it was transposed or its rows merged, and redo this after it.
+
+    The redone op may then cancel with a later one.
+    """
     x, tensors = call.input(0), call.tensors
     if isinstance(x, Known) and is_constant_foldable(call.op) and not (options or arguments or _is_number(x)):
         return constant_fold(call.op, [x])

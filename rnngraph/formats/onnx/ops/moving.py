@@ -169,7 +169,7 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
 
 
 def _effective_bound(bound: int, step: int, is_start: bool) -> int | None:
-    """Return a bound of a slice of a symbolic axis; None if the bound is at the axis's end and can be omitted."""
+    """Return a bound of a slice of a symbolic axis; None for ±``END_BOUND`` if it stands for an end of the axis."""
     is_near = (bound < 0) == (step > 0)  # True if the bound is at the end of the axis at which the slice begins
     return None if abs(bound) >= END_BOUND and is_near == is_start else bound
 
@@ -206,7 +206,7 @@ def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
 
 
 def _bound(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
-    """Return a bound as an int, from the end if it is a symbolic size; None for the end of the axis or beyond."""
+    """Return a bound as an int; None for the end of the axis or beyond. A symbolic bound is counted from the end."""
     if isinstance(size, int) and isinstance(bound, int):
         if is_start:
             bound = max(bound + size, 0) if bound < 0 else bound

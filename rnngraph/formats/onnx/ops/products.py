@@ -84,7 +84,7 @@ def gemm(call: Call) -> Operand:
 
 @reads("Einsum")
 def _einsum(call: Call) -> Outputs:
-    """Read Einsum: as a matrix product if the equation is one by a matrix of the file, else as ``rg.einsum``."""
+    """Read Einsum: as a matrix product if the equation is ``x @ matrix of the file``, else as ``rg.einsum``."""
     text = call.text("equation", "")
     letters = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
     if letters is None:

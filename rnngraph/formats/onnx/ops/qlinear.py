@@ -36,7 +36,7 @@ def _of_operands(call: Call) -> Outputs:
 
 
 def _channels_first(call: Call, x: Operand, is_last: bool) -> Operand:
-    """Transpose x so that its channels are axis 1, if ``is_last`` says that they are the last axis."""
+    """Transpose x so that its channels are axis 1. ``is_last`` is True if they are the last axis."""
     rank = len(shape_of(x))
     return call.tensors.transpose(x, (0, rank - 1, *range(1, rank - 1))) if is_last else x
 
@@ -108,7 +108,7 @@ def _where(call: Call) -> Outputs:
 
 
 def _plain_output(outputs: Outputs) -> Operand:
-    """Return the first output of an op. The output must be neither a sequence nor quantized."""
+    """Return the first output of an op. Raises ``UnreadableError`` if it is a sequence or quantized."""
     first = outputs[0] if isinstance(outputs, list | tuple) else outputs
     if first is None or isinstance(first, Dequantized):
         raise UnreadableError("its output is a sequence or quantized at run time, which is not supported")

@@ -102,7 +102,9 @@ def _dequantize_again(call: Call, x: Dequantized, scale: np.ndarray, zero: np.nd
     if np.array_equal(factors, x.scale) and np.array_equal(zeros, x.zero):
         return x.source
     if factors.size > 1 or x.scale.size > 1:
-        raise UnreadableError("its scales differ from those of its quantized operand; several scales must be equal")
+        raise UnreadableError(
+            "its scales differ from those of its quantized operand; scales for each entry of an axis must be equal"
+        )
     result = combined(call, "Mul", x.source, number_like(float(factors[0] / x.scale[0]), x.source))
     shift = float((x.zero[0] - zeros[0]) * factors[0])
     return combined(call, "Add", result, number_like(shift, result)) if shift else result

@@ -30,7 +30,7 @@ def _resize(call: Call) -> Outputs:
     if mode != "nearest" or rounding not in _REPEATING.get(place, ()):
         raise UnreadableError(
             f"mode={mode!r}, coordinate_transformation_mode={place!r}, nearest_mode={rounding!r} is not supported; "
-            "only nearest modes that repeat entries are"
+            "it must be a nearest mode that repeats each entry"
         )
     for axis, factor in enumerate(factors):
         if factor > 1:

@@ -100,7 +100,7 @@ def _write_where(call: Call, indices: NonZeroIndices) -> Operand:
         indices.is_transposed and shape_of(indices.mask) == call.shape() and call.text("reduction", "none") == "none"
     )
     if not is_plain or any(dim != 1 for dim in shape_of(source)):
-        raise UnreadableError("the number of its indices depends on the data")
+        raise UnreadableError("the number of indices to which it writes depends on the data, which is not supported")
     only = call.tensors.value(call.tensors.reshape(source, ()))
     return call.script.call(basic.where, indices.mask, only, call.value(0))
 

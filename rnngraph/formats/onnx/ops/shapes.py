@@ -60,7 +60,7 @@ def repeated(x: Known | Value, shape: list[Any]) -> Operand:
 def _expand(call: Call) -> Outputs:
     x, count = call.input(0), call.input(1)
     if isinstance(count, Value) and shape_of(count) == (1,) and all(dim == 1 for dim in call.shape()):
-        # the count, known only at run time, is the number of true entries of a mask, to which the number is written
+        # ``count`` is the number of a mask's true entries, to which the value is written; it is known at run time only
         only = call.tensors.reshape(x, ())
         return Expanded(only.source if isinstance(only, Expanded) else only, (size("_found"),))
     target = call.sizes(1, "the sizes")

@@ -1,4 +1,4 @@
-"""Declares one recurrent node, or a stack of them, as a driver of cells."""
+"""Declares one recurrent node, or a stack of them, as a driver: a call such as ``rg.dynamic_rnn`` that runs cells."""
 
 from __future__ import annotations
 

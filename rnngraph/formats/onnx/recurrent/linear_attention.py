@@ -124,5 +124,5 @@ def _gates(call: Call, number: int, name: str, rule: str) -> int:
     if name not in rule.split("_"):
         return 0
     if call.maybe(number) is None:
-        raise UnreadableError(f"update_rule {rule!r} lacks input {number}")
+        raise UnreadableError(f"update_rule {rule!r} needs input {number}, which is missing")
     return _size(call, number, 1)

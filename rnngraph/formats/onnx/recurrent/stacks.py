@@ -45,7 +45,7 @@ def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequen
 
 
 def _without_zeros(item: Recurrence) -> Node:
-    """Return the node without initial states that are zeros: files may compute their shape from the layer below."""
+    """Return the node without initial states that are zeros, whose shape files may compute from the layer below."""
     if any(state is not None for direction in item.layer.directions for state in direction.initial):
         return item.node
     inputs = (name if place not in INITIAL else "" for place, name in enumerate(item.node.inputs))

@@ -105,7 +105,7 @@ def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) ->
 
 
 def _while(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
-    """Return a step's results: as computed for running rows; carried values and zero outputs for ended rows."""
+    """Return a step's results. Ended rows keep their states, and their outputs are 0."""
     assert scan.when is not None
     values, runs = body.scope.values, body.scope.values[scan.when]
     states = [values[carry.inside] for carry in scan.carries]

@@ -51,7 +51,7 @@ class Model:
         opset: Version of ONNX's operators.
         initializers: Constant tensors by name.
         problems: Reasons why nodes cannot be written, with lines.
-        transposes: Operands by the names of their transposes, with the order, which is its own inverse.
+        transposes: {name of a transposed value: (name of the operand, order)}. The orders are their own inverses.
         presents: States that convolutions return, by the concatenation of the past and the sequence.
     """
 

@@ -179,6 +179,6 @@ def interpolate_entries(x: torch.Tensor, factor: int) -> torch.Tensor:
 
 
 def nearest(x: torch.Tensor, size: int) -> torch.Tensor:
-    """Resize the last axis to ``size`` entries, copied from the rounded-down positions of ``interpolate``."""
+    """Resize the last axis to ``size`` entries. Entry i is copied from position floor(i * old size / size)."""
     places = torch.floor(torch.arange(size, dtype=torch.float32) * (x.size(-1) / size))
     return x.index_select(x.dim() - 1, places.long())

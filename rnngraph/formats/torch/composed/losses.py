@@ -1,4 +1,4 @@
-"""Losses of modules that have labels as inputs, with torch's reductions. Some are losses of ``rg``, others composed."""
+"""Losses of modules that have labels as inputs, with torch's reductions: losses of ``rg``, and composed ones."""
 
 from __future__ import annotations
 

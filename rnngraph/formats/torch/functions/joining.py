@@ -98,7 +98,7 @@ def _with_edges(tracer: Tracer, items: list[Entry], axis: int, dtype: str) -> Va
     numbers = {item.number for item in fixed}
     is_window = all(isinstance(shape_of(item)[axis], int) for item in items)
     if len(shape_of(items[0])) < 3 or (is_window and not all(tracer.is_number(item) for item in fixed)):
-        return None  # The constant may be a loop's initial state, which later steps replace by a computed state.
+        return None  # The constant may be a loop's initial state. Padding would make the first step unlike the others.
     if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
         return None
     inner = [tracer.value(items[number], dtype) for number in middle]
@@ -262,9 +262,9 @@ def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant",
 
 
 def _padded_to_multiples(tracer: Tracer, x: Operand, pad: Sequence[int], value: Number) -> tuple[Operand, list[int]]:
-    """Pad the ends of axes to multiples of a number, where ``pad`` asks for this by a formula of sizes.
+    """Apply the counts in ``pad`` that pad the end of an axis to a multiple of a number.
 
-    Return (padded value, ``pad`` with 0 for the counts that were applied).
+    Return (padded value, ``pad`` with 0 in place of the counts that were applied).
     """
     others = list(pad)
     for at in range(1, len(others), 2):

@@ -237,7 +237,7 @@ def _by_parameters(
     bias: Operand | None,
     eps: float,
 ) -> Value:
-    """Declare batch normalization by the running statistics, with parameters that several calls share."""
+    """Declare batch normalization by the running statistics. Its arrays are parameters that several calls share."""
     assert variance is not None
     arrays = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
     statistics = tracer.parameter(mean), tracer.parameter(variance)

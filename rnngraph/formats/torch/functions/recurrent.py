@@ -1,7 +1,8 @@
 """Handlers of recurrent modules.
 
-``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells. A call of ``nn.LSTMCell`` and similar
-modules becomes a driver over one step; ``formats.rolling`` later merges the drivers of all steps into one.
+``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers of stacked cells: calls such as ``rg.dynamic_rnn``, which run a
+cell over time. A call of ``nn.LSTMCell`` and similar modules becomes a driver over one step. ``formats.rolling`` later
+merges the drivers of all steps into one.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class _LayerCall:
     # Cells ----------------------------------------------------------------------------------------
 
     def _cell(self, layer: int, direction: int) -> tuple[Value, bool]:
-        """Return (cell of a layer and direction, True if it is declared now, so that its parameters need names)."""
+        """Return (cell of a layer and direction, True if this call declared it, so that its parameters need names)."""
         key = "cell", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key], False

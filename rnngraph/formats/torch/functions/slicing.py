@@ -32,7 +32,7 @@ Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]
 
 
 def of_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) -> Stacked:
-    """Return the values of a loop's steps, stacked along a new axis. Its size is that of the axis the loop ran over."""
+    """Return the values of a loop's steps, stacked along a new axis of the size of the axis that the loop ran over."""
     tracer.sizes.counts.add(len(items))
     inner, count = shape_of(items[0]), tracer.sizes.steps(len(items))
     tracer.on_time(count)
@@ -67,7 +67,7 @@ def slice_axis(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, ste
 
 
 def _all_written(tracer: Tracer, x: Entry) -> Entry:
-    """Return a constant tensor whose entries were all overwritten as the stack of these entries."""
+    """If all entries of a constant tensor were overwritten, return them as a stack. Return other values unchanged."""
     if not isinstance(x, Written) or len(x.items) != tracer.sizes.value(x.shape[x.axis]):
         return x
     items = tuple(tracer.cast(x.items[place], x.dtype) for place in range(len(x.items)))
@@ -422,7 +422,7 @@ def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Index]) -> Operand:
     axis = next((axis for axis, entry in enumerate(entries) if isinstance(entry, Sorted)), None)
     if axis is not None and all(entry == ALL for place, entry in enumerate(entries) if place != axis):
         return in_order(tracer, x, axis, entries[axis])
-    # h_n[layer] of sorted rows
+    # such as h_n[layer], for final states of sorted rows
     if x.what == "rows" and x.axis == 1 and len(entries) == 1 and isinstance(entries[0], int):
         inner = entry_of(tracer, x.of, 0, int(entries[0]))
         return Sorted("rows", inner, x.lengths, shape_of(inner), x.dtype)

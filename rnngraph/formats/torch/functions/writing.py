@@ -79,7 +79,7 @@ def _bounds(tracer: Tracer, entry: Index, size: Dim) -> tuple[Dim, Dim]:
 
 
 def _set_entry(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Argument) -> Operand:
-    """Return a constant tensor, of which some entries may have been written, with one entry written."""
+    """Return x with the entry at ``place`` overwritten. x is constant, except for entries overwritten before."""
     place %= tracer.sizes.value(x.shape[axis])
     whole = (*x.shape[:axis], *x.shape[axis + 1 :])
     value = _broadcast_value(tracer, value, whole, x.dtype)
@@ -101,7 +101,7 @@ def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argume
 
 
 def _set_several(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
-    """Return x with entries written that are not adjacent: they are appended to x, and all entries are gathered."""
+    """Overwrite nonadjacent entries of an axis: append the new entries to x, and gather the result's entries."""
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     if not isinstance(size, int):

@@ -245,7 +245,7 @@ class _Writer:
         self.has_written, self._count = False, 0
 
     def block(self, statements: Sequence[ast.stmt], is_tail: bool = False) -> list[ast.stmt]:
-        """Return statements with selections. If ``is_tail``, the function returns after these statements."""
+        """Return statements in which selections replace branches. If ``is_tail``, the function returns after them."""
         written: list[ast.stmt] = []
         for place, statement in enumerate(statements):
             if isinstance(statement, ast.If):

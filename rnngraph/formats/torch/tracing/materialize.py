@@ -103,7 +103,7 @@ def _known_axes(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
 
 
 def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | float:
-    """Declare a number that the module's code computed from symbolic sizes. Return a constant as a Python number."""
+    """Declare a number that the module's code computed from symbolic sizes. A constant stays a Python number."""
     if isinstance(number, OpenFloat):
         return _fraction(tracer, number, dtype)
     if isinstance(number, float):
@@ -128,7 +128,7 @@ def _count(tracer: Declaring, name: str) -> Value:
 
 
 def _declare_quotient(tracer: Declaring, floor: Floor) -> Value:
-    """Declare the floor quotient of a size, which may be 0, in float64, which is exact below 2**53."""
+    """Declare the floor quotient of a size, which may be 0. float64, in which it is divided, is exact below 2**53."""
     part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
     quotient: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
     return quotient
@@ -259,7 +259,7 @@ def rounded(tracer: Declaring, result: Any, expected: Any, is_moved: bool = Fals
 
 
 SUMS = frozenset(("add", "sub", "rsub", "__add__", "__radd__", "__sub__", "__rsub__", "pow", "__pow__"))
-"""Functions in which torch rounds a number to the tensor's dtype first. Others compute with all bits of the number."""
+"""Functions in which torch first rounds a Python number to the tensor's dtype. Others use all bits of the number."""
 
 
 def rounded_numbers(name: str, args: Arguments, expected: Any) -> Arguments:

@@ -86,7 +86,7 @@ def _keeps_channels(before: Value, after: Value, axis: int) -> bool:
 
 
 def viewed(script: Script, y: Value, steps: Sequence[Step]) -> Value:
-    """Return y with the steps that ``unviewed`` skipped applied to it. ``steps`` are in the order of ``unviewed``."""
+    """Apply to y the transposes and reshapes that ``unviewed`` skipped and listed in ``steps``."""
     for step in reversed(steps):
         y = script.call(step.key, y, *step.operands[1:])
     return y

@@ -26,7 +26,7 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "/": operator.truediv,
 }
 MAX_DENOMINATOR = 2**16
-"""Maximum denominator of an exact fraction, so that a float with the same value has the same floor."""
+"""Maximum denominator of an exact fraction. With larger ones, the floor of Python's float may be another integer."""
 Ratio = tuple[Dim, int]
 """Fraction: (numerator, which is a size, and positive denominator)."""
 Open: TypeAlias = "Extent | OpenFloat"

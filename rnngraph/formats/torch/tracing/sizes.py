@@ -76,7 +76,7 @@ class Sizes:
         self._limits_at: dict[tuple[Where | None, str], Limits] = {}
         """Limits by the line of the comparisons, and by the size."""
         self._compared: dict[tuple[Where | None, Relation], list[tuple[Dim, bool]]] = {}
-        """(difference of two sizes, result) of a line's comparisons, since the line last ended a counter's loop."""
+        """(difference of two sizes, result) of each comparison at a line, since a counter last reached a size there."""
         self.place = place
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()

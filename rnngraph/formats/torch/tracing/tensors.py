@@ -209,7 +209,7 @@ def refresh(part: Traced, call: Call) -> None:
     """Recompute a view after a write to the tensor that contains it.
 
     Raises:
-        UnreadableError: ``part`` is no view whose tensor is known, so the write through another view can't be applied.
+        UnreadableError: ``part`` is not recorded as a view, so a write through another view can't be applied to it.
     """
     view = part.origin
     if view is None:

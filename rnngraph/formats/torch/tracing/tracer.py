@@ -406,7 +406,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     def path_of(self, tensor: object, otherwise: str = "weight") -> str:
         """Return a parameter's path in the module, with slashes.
 
-        A computed parameter has the path of the module that uses it, and the name ``otherwise``.
+        A computed parameter has no path: the path of the module that uses it is taken, followed by ``otherwise``.
         """
         known = self.names.get(id(tensor))
         if known is None:

@@ -106,7 +106,7 @@ def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
 
 
 def _source(node: Node, outside: dict[Node, Node]) -> Node:
-    """Trace a value back through reshapes and casts. Return its source outside of the loop if it has one."""
+    """Return the source of a value, traced back through reshapes and casts, and out of the loop."""
     while node in outside or node.op in ("reshape", "broadcast", "cast"):
         if node.op == "broadcast" and product(node.shape) != product(node.operands[0].shape):
             return node

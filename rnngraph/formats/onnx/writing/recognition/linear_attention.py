@@ -102,7 +102,7 @@ class _Loop:
         return self._results()[0]
 
     def emitted(self, node: Node) -> Node:
-        """Return the readouts of all steps."""
+        """Return the readout's values at all steps. ``node`` is the readout in the original body."""
         return self._results()[1]
 
     # Inputs --------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def numbers(match: Mapping[str, Any]) -> dict[str, float]:
 
 
 def is_filled(node: Node, fill: float) -> bool:
-    """True if all entries of a value are one constant."""
+    """True if all entries of a value are the constant ``fill``."""
     while node.op in ("broadcast", "reshape", "slice", "transpose"):
         node = node.operands[0]
     return node.op == "constant" and bool((node["value"] == fill).all())

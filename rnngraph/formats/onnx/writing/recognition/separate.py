@@ -83,7 +83,7 @@ class _Separation:
         Args:
             scan: The scan.
             change: Pass that splits the scan.
-            piece: Function from each resulting scan to replacements for that scan's results, or to None.
+            piece: Function from each resulting scan to replacements for that scan's results; None to keep the scan.
         """
         params = {
             operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)
@@ -118,7 +118,10 @@ class _Separation:
         return [new[node] for _, node in local.outputs]
 
     def _known_zeros(self, node: Node, operands: Sequence[Node]) -> Node | None:
-        """Replace a selection of zeros after the rows' ends by the layer's output, which is already 0; else None."""
+        """Return a layer's output in place of a selection of zeros after the rows' ends; None for other nodes.
+
+        The layer's output is already 0 there.
+        """
         if node.op != "select" or operands[1].op != "get" or not is_filled(operands[2], 0):
             return None
         layer = self.layers.get(operands[1].operands[0])
