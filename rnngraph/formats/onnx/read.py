@@ -207,7 +207,7 @@ def _note_sizes(
 
 
 def _read_with_choices(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:
-    """Read the model with the first choices that make it readable; if none does, with the default choices."""
+    """Read the model with the first of ``_choices`` that makes it readable; if none does, with the default choices."""
     reading, values = _read(model, settled)
     for choices in _choices(reading):
         reading, values = _read(model, settled, choices=choices)
@@ -217,7 +217,7 @@ def _read_with_choices(model: Model, settled: Mapping[str, Any]) -> tuple[Readin
 
 
 def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
-    """Yield alternative choices for comparisons of sizes; none if all nodes could be read."""
+    """Yield alternative assumptions about undecided comparisons of sizes; none if all nodes could be read."""
     if reading.problems and reading.undecided:
         undecided = list(reading.undecided)
         yield dict.fromkeys(undecided, True)

@@ -103,7 +103,7 @@ class Call:
             raise UnreadableError("its input is a sequence; it must be an array")
         if isinstance(operand, NonZeroIndices):
             raise UnreadableError(
-                "it reads the indices of NonZero, whose number depends on the data; only Transpose and ScatterND may do so"
+                "it reads the indices of NonZero, whose number depends on the data; only Transpose and ScatterND may"
             )
         return operand
 

@@ -183,7 +183,7 @@ def _binary(call: Call) -> Outputs:
 
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
-    """Apply a binary elementwise op. Known operands are folded, and transposes are redone after the op."""
+    """Apply a binary elementwise op. Known operands are folded. A transpose of both operands is moved after the op."""
     if isinstance(left, Expanded) and isinstance(right, Expanded) and left.shape == right.shape:
         inner = combined(call, op, left.source, right.source)
         return inner if isinstance(inner, Expanded) else Expanded(inner, left.shape)
