@@ -63,8 +63,8 @@ def compile_timed(
 def debug_build(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
     """Compile a graph with line tables. Return the object file, and the layers of the net that each function computes.
 
-    The layers are texts by name of the function, such as ``encoder/cell_0, encoder/cell_1 forward``. The instructions
-    are those of the build without line tables.
+    The layers of a function are a text such as ``encoder/cell_0, encoder/cell_1 forward``, by the function's name. The
+    instructions are those of the build without line tables.
     """
     from .llvm.debug_info import with_debug_info  # imported late, because few programs make debug builds
 
@@ -101,7 +101,7 @@ def planned(
     """
     if "float64" in target.absent:
         _no_float64(graph, target)
-    if target.pointer_bits < 64:  # workers synchronise by 64-bit words
+    if target.pointer_bits < 64:  # workers synchronise by atomic operations on 64-bit words
         parts = 1
     _no_loops_within(graph)
     analysis = analyse(graph, target, parts, max_chunk)
@@ -123,7 +123,7 @@ def _no_loops_within(graph: Graph) -> None:
 
 
 def _no_float64(graph: Graph, target: Target) -> None:
-    """Raise ``ArgumentError`` for a float64 value."""
+    """Raise ``ArgumentError`` if a graph has a float64 value."""
     for node in graph.walk():
         if isinstance(node.type, TensorType) and node.dtype == "float64":
             raise ArgumentError(

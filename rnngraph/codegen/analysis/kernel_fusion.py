@@ -49,7 +49,7 @@ class Kernel:
 
     @property
     def first(self) -> Node:
-        """The only member, for all kinds but ``fused`` and ``fused_reduce``."""
+        """First member. All kinds but ``fused`` and ``fused_reduce`` have no other member."""
         return self.members[0]
 
 
@@ -129,7 +129,7 @@ def _has_later_reader(kernel: Kernel) -> bool:
 
 
 def _split(kernel: Kernel) -> list[Kernel]:
-    """Split a long fused kernel into independent parts."""
+    """Return the independent parts of a long fused kernel; for any other kernel, the kernel itself."""
     if kernel.kind != "fused":
         return [kernel]
     return [replace(kernel, members=part) for part in independent_parts(kernel.members)]
@@ -404,7 +404,7 @@ class _Fuser:
         return fused
 
     def _viewed(self, node: Node, place: Mapping[Node, int]) -> set[Node]:
-        """Return the values of kernels that a node reads through views, such as transposes."""
+        """Return the values that kernels compute and that a node reads through views, such as transposes."""
         views = list(filter(self._is_view, self._with_inlined([node], place)))
         return self._operands(views, place) & place.keys()
 

@@ -115,7 +115,10 @@ class LoopFusion:
         self._delay(users)
 
     def _order(self) -> None:
-        """Assign each node the lowest level at which its operands are available. ``_later`` has minimum levels."""
+        """Assign each node the lowest level at which its operands are available.
+
+        Scans in ``_later`` have at least the level given there.
+        """
         for node in self.graph.nodes:
             if node not in self.free:
                 after_operands = max((self._after(item, node) for item in node.operands), default=0)
@@ -273,7 +276,7 @@ class LoopFusion:
             before = {last_scan[item] for item in node.operands if item in last_scan}
             direction = readers_direction[node]
             if before and (direction is None or len({reverse for _, reverse in before}) == 1):
-                last_scan[node] = max(before)  # the last scan decides
+                last_scan[node] = max(before)  # of several scans, the last one in the graph determines the direction
             elif direction is not None:
                 last_scan[node] = (number, direction)
         settled = settled_directions(self.graph)
@@ -311,7 +314,7 @@ class LoopFusion:
         return length if first.tensor.rank > 1 and kept_at(node, 0, 0) == 0 else None
 
     def _time_of_slice(self, node: Node) -> Dim | None:
-        """Return the length of the loop of a slice that keeps all steps, or only one; None for other slices."""
+        """Return the length of the loop that computes a slice. None for a slice of several steps, but not all."""
         source = node.operands[0]
         if node.tensor.rank < 2 or source.shape[0] not in self.lengths or source in self.free:
             return None
@@ -392,7 +395,7 @@ class LoopFusion:
         return whole
 
     def _is_index(self, node: Node) -> bool:
-        """True for a value in no group that depends on sizes alone, or a view of one."""
+        """True for index arithmetic, or a view of it, that no group computes. Scalar inputs do not count."""
         if node in self.pure:
             return node.op != "input" and node in self.free
         source = source_of(node)
@@ -413,7 +416,7 @@ def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
 
 
 def _materialized(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
-    """Return the nodes that must be in memory, because an op reads many of their entries for each of its results."""
+    """Return the nodes that must be in memory, because a reader needs many of their elements for each of its own."""
     materialized: set[Node] = set()
     for node in reversed(graph.nodes):
         if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):

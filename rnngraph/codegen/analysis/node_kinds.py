@@ -22,7 +22,7 @@ def label_of(node: Node) -> str:
 
 
 def is_leaf(node: Node) -> bool:
-    """True for an input, a parameter or a constant."""
+    """True for an input, a parameter or a constant array. Constant scalars are part of the code."""
     return node.op in ("input", "parameter") or (node.op == "constant" and node.tensor.rank > 0)
 
 
@@ -35,7 +35,10 @@ def folds_operand(node: Node) -> bool:
 
 
 def is_view(node: Node) -> bool:
-    """True for an op whose result is its operand with other strides, if these exist, so that it need not copy."""
+    """True for an op that only rearranges its operand, such as a slice or a reshape.
+
+    If strides can express the result, no copy is needed.
+    """
     return node.op in VIEW_OPS
 
 
@@ -181,7 +184,7 @@ def pieces_of(node: Node, materialized: Container[Node]) -> list[Node]:
 
 
 def source_of(node: Node) -> Node:
-    """Return the source at the end of a chain of views."""
+    """Return the source at the end of a chain of views; for a value that is no view, the value itself."""
     while is_view(node):
         node = node.operands[0]
     return node

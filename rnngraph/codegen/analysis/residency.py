@@ -34,7 +34,7 @@ class Residency:
 
         Args:
             group: The group.
-            nodes: Nodes of the group, with the indices that it reads.
+            nodes: Nodes of the group, and the index arithmetic that they read.
             fused: Kernels of the group.
             leaving: Values that outlive the group.
         """

@@ -94,7 +94,7 @@ class RowLengths:
         self.scans: dict[Node, LengthMask] = {}
         self.sums: dict[Node, LengthMask] = {}
         self.unread: dict[Node, LengthMask] = {}
-        # by mask: the scans that read it, each with the inputs of its body that are the mask
+        # for each mask, the scans that read it; for each scan, the inputs of its body that receive the mask
         scans_by_mask: dict[LengthMask, dict[Node, set[Node]]] = {}
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:

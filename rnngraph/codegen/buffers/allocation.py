@@ -165,7 +165,10 @@ class Allocation:
         return places
 
     def _present_pieces(self, fused: FusedKernels) -> dict[Node, View]:
-        """Return the memory of reshaped values whose source is written directly to its part of an output."""
+        """Return the locations of operands of concatenated outputs that need no copy.
+
+        They are reorderings of values that kernels write directly to the output.
+        """
         present: dict[Node, View] = {}
         for node in fused.stored:
             if node.op != "concat" or len(self.outputs.get(node, ())) != 1:
@@ -254,7 +257,7 @@ class Allocation:
                     self.views[node] = view
 
     def multi_buffer(self, group: GroupMemory, slot: Dim, chunk: int, longest: int, depth: int) -> None:
-        """Store a chunk's values in one of several buffers.
+        """Give a chunk's values several buffers, which consecutive chunks use in rotation.
 
         Args:
             group: Memory of the chunk's values.
@@ -271,6 +274,9 @@ class Allocation:
                 self.arena.sizes[view.buffer] = padded_bytes(step * max(depth * chunk, longest), view.buffer.dtype)
 
     def end_group(self, group: GroupMemory, indices: Collection[Node]) -> None:
-        """Remove the locations of values with memory for one chunk only, and of ``indices``, which are recomputed."""
+        """Remove the locations of values with memory for one chunk only, and of ``indices``.
+
+        ``indices`` are values of index arithmetic, which later groups recompute.
+        """
         freed = {view.buffer for node in group.stores if node in indices for view in group.stores[node]}
         self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in freed)}

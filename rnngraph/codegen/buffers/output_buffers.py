@@ -73,7 +73,7 @@ class OutputBuffers:
         return node in self.fusion.free
 
     def _computed(self, node: Node) -> bool:
-        """True if a call computes a node, in a fusion group."""
+        """True if some group computes a node in each call. Prepared values are computed only when parameters change."""
         return node not in self.fusion.free and self.fusion.kind[node] != PREPARED
 
     def _replaces(self, new: Node, old: Node) -> bool:
@@ -128,7 +128,7 @@ class _Sources:
     def _collect_sources(self, node: Node) -> None:
         """Collect the sources of a node, as cached sets and a set of all other sources."""
         self._unshared, self._shared_sources = set(), []
-        # deferred: members of cached sets, in case the walk reaches a value whose whole set can be used
+        # members of cached sets are visited last, because the walk may reach the value whose cached set has them
         pending, deferred = [node], list[Node]()
         while pending or deferred:
             is_deferred = not pending

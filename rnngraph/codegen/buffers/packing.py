@@ -331,7 +331,7 @@ def _pack(block: Block, form: PanelForm, panel: Panel, transposing: TransposingP
     total = -(-width // lanes)
     first = 0
     while first < total:
-        # One loop packs all full groups. A last group with fewer vectors, or with a short one, is packed separately.
+        # One loop packs all full groups. A last group with fewer vectors or units is packed separately.
         count = min(blocks, total - first)
         whole = (total - first) // count if count == blocks else 1
         ends_short = (first + whole * count) * lanes > width

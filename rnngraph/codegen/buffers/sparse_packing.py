@@ -208,7 +208,7 @@ class _Packing:
         block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(packing.statements)))
 
     def _count(self) -> None:
-        """Count the nonzero blocks of each height, and choose the height, or dense tiles."""
+        """Write code that counts the nonzero blocks of each height, and chooses the height, or dense tiles."""
         block, layout = self.block, self.layout
         low, tall = layout.dot_width, layout.heights[0]
         end = layout.whole // tall * tall
@@ -252,12 +252,12 @@ class _Packing:
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
     def _columns_of_worker(self, block: Block, part: int) -> None:
-        """Pack the columns that one worker's tiles read."""
+        """Write the packing of the columns that one worker's tiles read."""
         segments = self.layout.segments
         _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
 
     def _segment(self, block: Block, part: int, segment: Index) -> None:
-        """Pack one segment of k of one worker's columns."""
+        """Write the packing of one segment of k of one worker's columns."""
         layout, begin = self.layout, segment * self.layout.sums
         end: Index = layout.depth
         if layout.segments > 1:
@@ -280,7 +280,7 @@ class _Packing:
             self._set(block, place + LAST, self._get(block, BLOCKS))
 
     def _block(self, block: Block, k: Index, column: Index, height: int) -> None:
-        """Store a block after the last one. If it is zero, it does not count, and the next block overwrites it."""
+        """Write the store of a block after the blocks so far. The next block overwrites a zero block."""
         layout, dot_width = self.layout, self.layout.dot_width
         steps = -(-height // dot_width)
         rows: list[Operand] = [self._row(block, k + row, column) for row in range(height)]

@@ -145,7 +145,7 @@ def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim)
 
 
 def _costs(target: Target, scans: Sequence[Node]) -> dict[Node, StepCost]:
-    """Return the step costs of scans that can be interleaved, by scan."""
+    """Return the step costs, by scan, of scans that can be interleaved: without conditional or unrolled steps."""
     plain = [scan for scan in scans if step_condition(scan) is None and scan.get("unroll", 1) == 1]
     return {scan: step_cost(target, scan) for scan in plain}
 

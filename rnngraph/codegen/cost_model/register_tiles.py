@@ -95,8 +95,9 @@ def for_signed_bytes(target: Target) -> Target:
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
     """Return the number of lanes per vector: as many as the narrowest float type of ``nodes`` allows.
 
-    If ``width`` is an int, the number is halved until it is less than twice ``width``. Values without a row axis and
-    with a symbolic width use one lane (scalars), because a remainder vector would cost more code than it gains.
+    Narrow types, and products of integers, count as 32 bits. Without any of these types, lanes have 64 bits. If
+    ``width`` is an int, the number is halved until it is less than twice ``width``. Values without a row axis and with
+    a symbolic width use one lane (scalars), because a remainder vector would cost more code than it gains.
     """
     if not isinstance(width, int) and all(node.tensor.rank < 2 for node in nodes):
         return 1
@@ -114,7 +115,7 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
 
 
 def accumulators(target: Target, depth: Dim, width: Dim) -> int:
-    """Return the number of partial sums of each result of a product, from its ``depth`` and ``width`` alone.
+    """Return the number of partial sums of each result of a product. It does not depend on the number of rows.
 
     A multiply-add waits for the previous multiply-add of its sum, and a row of few units has few other sums to compute
     meanwhile. But more partial sums leave registers for fewer rows of a tile. This costs more with few registers, or if

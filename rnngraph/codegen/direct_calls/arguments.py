@@ -25,7 +25,8 @@ def matches_record() -> str:
 def fits() -> str:
     """Return the LLVM text of a predicate that is true for a valid value of a feed.
 
-    The value must be an array with the feed's shape and dtype, or a number within the range of the feed's float type.
+    The value must be an array with the feed's shape and dtype. If the feed accepts numbers, it may also be a Python
+    float within the range of the feed's float type.
     """
     f = ObjectBuilder()
     with f.when(f.value("call i1 @alike(ptr %feed, ptr %value)", "array")):

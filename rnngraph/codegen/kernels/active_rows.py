@@ -124,7 +124,7 @@ class ActiveRows:
             count = inner.load("count", table.counts, (table.mask.length + 1) * own.part + here, 1)
             limit = low + inner.bounded_index("count", table.mask.rows + 1, count)
             first, stop = (limit, high) if self.ended else (low, limit)
-            if share is not None and table.parts == 1:  # one table for all workers: split the rows that are left
+            if share is not None and table.parts == 1:  # all workers share one table, so they split its active rows
                 begin, end = share.range(inner, stop - first)
                 first, stop = first + begin, first + end
             body(inner, own, first, stop)

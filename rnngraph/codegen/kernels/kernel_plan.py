@@ -123,7 +123,7 @@ def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
 
 
 def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSumPlan:
-    """Return the tiling of a sum of outer products whose columns are split between workers."""
+    """Return the tiling of a sum of outer products. ``partition`` may split the columns between workers."""
     left, right = (pieces_of(operand, region.memory.views) for operand in node.operands)
     rows, width = (int(str(dim)) for dim in node.shape)
     lanes = lanes_for(region.target, [node], width)

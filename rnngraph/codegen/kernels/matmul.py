@@ -257,7 +257,10 @@ class Tiles:
         return Destination(tuple(lines), pitch) if isinstance(pitch, int) and not others else None
 
     def _conditions(self, contraction: Contraction, row: Sequence[Coordinate]) -> tuple[Condition, ...]:
-        """Return the condition under which a tile's left operands are not zeros of padding; empty if there is none."""
+        """Return the condition under which a tile's left operands are outside of padding with zeros.
+
+        The result is empty if the left operand has no known padding.
+        """
         left, *others = contraction.lefts
         if others or len(left.shape) != len(self.shape):
             return ()

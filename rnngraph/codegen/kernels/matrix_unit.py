@@ -74,7 +74,7 @@ class TileKernel:
         )
 
     def _row(self, block: Block, row: Coordinates, sums: Place, views: list[View]) -> None:
-        """Write the moves of one row of sums."""
+        """Write the code that moves one row of sums to the result's memory, and adds the value that they continue."""
         buffer, first = sums
         for inner, strip in strips(block, self.columns, self.lanes):
             emitter = ValueEmitter(inner, self.memory.views, computed=lambda node: node is self.node)

@@ -141,7 +141,8 @@ class _Sum:
         spare_rows = 0 if region.active is None else 1
         max_rows = self.max_depth + spare_rows
         self.tiles = _tiles(self.rows, self.tile.rows)
-        self.pitch = max_rows + -(-self.lanes // self.tiles[-1].height)  # room for whole vectors after the tile
+        # a vector that is stored for the last step of k may extend beyond the tile
+        self.pitch = max_rows + -(-self.lanes // self.tiles[-1].height)
         left_room, right_room = self.rows * self.pitch + self.lanes, max_rows * self.tile.blocks * self.lanes
         part = 0 if share is None else share.part
         self.left_base, self.right_base = part * left_room, part * right_room
@@ -151,7 +152,7 @@ class _Sum:
         self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
 
     def _in_place(self) -> list[LeftOperand]:
-        """Return the pieces of the left operand that tiles can read without packing."""
+        """Return the pieces of the left operand if tiles can read all of them without packing; else an empty list."""
         pieces: list[LeftOperand] = []
         if self.region.active is not None or self.axis or self.inner != 1:
             return pieces

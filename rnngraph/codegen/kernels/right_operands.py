@@ -58,7 +58,7 @@ class RightOperands:
         vectors: VectorGroup,
         packed: tuple[Buffer, Index] | None,
     ) -> Columns:
-        """Return the memory of a group of vectors of units.
+        """Return the memory of the right operand for a group of vectors of units.
 
         Args:
             contraction: Products of the tile.

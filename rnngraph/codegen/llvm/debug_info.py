@@ -27,7 +27,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
         text: Text of the module.
         numbered: Dictionary to which a number is added for the origins of each line. The number becomes the column of
             locations, which identifies the origins in assembly. None for locations without a column.
-        own: Origins of functions without origins that no code with origins calls.
+        own: Origins for functions that have none, and that are not called by code with origins.
     """
     lines = _with_origins_of_callers(text.lines, own)
     writer = _Metadata(lines, numbered)

@@ -233,7 +233,7 @@ def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
 
 
 def random_uniform(b: Instructions, key: Handle, unit: Handle) -> Handle:
-    """Return the uniform random float in [0, 1) of a key and a unit."""
+    """Return the uniform random float in [0, 1) for a key and the index of a unit."""
     unit_word = b.convert("trunc", unit, "i32")
     word, _ = _threefry(b, _words(b, key), (unit_word, b.constant(0, unit_word)), random.UNIT_ROUNDS)
     return b.mul(b.convert("uitofp", b.lshr(word, 8), "f32"), b.literal(2.0**-24, "f32", word.lanes))

@@ -71,7 +71,7 @@ def element_of(dtype: str) -> str:
 
 
 def memory_element(dtype: str) -> str:
-    """Return the LLVM type of an element in memory, where a bool is a byte."""
+    """Return the element type for a dtype in memory, a key of ``LLVM_TYPES``. In memory, a bool is a byte."""
     return "i8" if dtype == "bool" else element_of(dtype)
 
 

@@ -155,7 +155,8 @@ class _FunctionWriter(FunctionBuilder):
         offsets = [offset for _, offset in entry.places.values()]
         for name in dict.fromkeys((*free(entry.function.body)[1], *chain.from_iterable(map(symbols_of, offsets)))):
             if name in self._slots:
-                self.sizes[name] = self._slot(name, kind)  # the lower bytes, which come first on all targets
+                # with 32-bit indices, the lower bytes of the slot; all targets are little-endian
+                self.sizes[name] = self._slot(name, kind)
         for name, argument in ((str(WORKER), "%worker"), (str(WORKERS), "%workers")):
             shorter = kind != "i64"
             self.sizes[name] = (

@@ -69,7 +69,7 @@ class Uses(NamedTuple):
 
 
 def sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Yield those numbers of valid lanes that are expressions of sizes; an int or None needs no size."""
+    """Yield the numbers of valid lanes that are symbolic, without ints and None."""
     return (item for item in valid if isinstance(item, Size))
 
 

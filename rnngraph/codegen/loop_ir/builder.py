@@ -85,13 +85,13 @@ class Block:
         return size(fresh)
 
     def read_index(self, name: str, buffer: Buffer, place: Index) -> Index:
-        """Add a load of an integer that packing wrote, as a size under a fresh name. Return the name as an index."""
+        """Add a size under a fresh name, whose value is an integer that packing wrote. Return the name as an index."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "read", 0, 1, self.load(name, buffer, place, 1)))
         return size(fresh)
 
     def bounded_index(self, name: str, below: Dim, value: Operand) -> Index:
-        """Add a conversion of a value, clamped to 0..below-1, to a size under a fresh name. Return it as an index."""
+        """Add a size under a fresh name, with an integer value clamped to 0..below-1. Return the name as an index."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "of", 0, below, value))
         return size(fresh)

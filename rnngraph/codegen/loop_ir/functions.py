@@ -21,7 +21,10 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
 
 
 def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
-    """Return the origins of all statements in the order of ``nested``. After a tile's origin follow its columns'."""
+    """Return the origins of all statements in the order of ``nested``.
+
+    The origins of a tile's columns come directly after the tile's own origin.
+    """
     origins: list[Where | None] = []
     for statement in nested(statements):
         origins.append(statement.origin)

@@ -36,7 +36,7 @@ class StatementOrigins:
 
 
 def origins_text(origins: Origins) -> str:
-    """Return lines with their layers and phase: ``net.py:12 encoder/cell_0, encoder/cell_1 forward``."""
+    """Return a text with the lines, layers and phases: ``net.py:12 encoder/cell_0, encoder/cell_1 forward``."""
     layers: dict[tuple[str, str], dict[str, None]] = {}
     for origin in origins:
         layers.setdefault((str(origin), origin.phase), {})[origin.layer] = None
@@ -45,7 +45,7 @@ def origins_text(origins: Origins) -> str:
 
 
 def layers_text(origins: Origins) -> str:
-    """Return layers by phase: ``encoder/cell_0, encoder/cell_1 forward``."""
+    """Return a text with the layers of each phase: ``encoder/cell_0, encoder/cell_1 forward``."""
     phases: dict[str, dict[str, None]] = {}
     for origin in origins:
         phases.setdefault(origin.phase, {})[origin.layer] = None

@@ -62,7 +62,7 @@ def renamed(
 
 
 def _unchanged(buffer: Buffer) -> Buffer:
-    """Return a buffer that is not replaced."""
+    """Return the buffer itself, in place of a replacement."""
     return buffer
 
 

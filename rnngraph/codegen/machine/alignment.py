@@ -31,7 +31,9 @@ def padded_bytes(elements: Dim, dtype: str) -> Dim:
 
 
 def spread_row(row: Dim, dtype: str) -> Dim:
-    """Return the number of elements of a padded row whose number of cache lines is made odd. An empty row stays empty.
+    """Return the number of elements of a padded row, extended to an odd number of cache lines if necessary.
+
+    An empty row stays empty.
 
     If the bytes of a row were a power of two, the elements of a column would share few sets of a cache.
     """

@@ -35,7 +35,7 @@ class Code:
             )
         self._loaded = load(binary)
         if self._loaded is None:
-            from .engine import MemoryObject  # LLVM, without which most code is loaded
+            from .engine import MemoryObject  # imports LLVM, which is not needed to load most code
 
             self._of_llvm = MemoryObject(binary, target)
 

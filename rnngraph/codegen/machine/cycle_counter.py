@@ -47,8 +47,8 @@ def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
 def counter_text(target: Target) -> str:
     """Return the LLVM text of two functions that measure time.
 
-    ``now(ptr)`` stores the counter's value. ``ticks(ptr, times)`` repeats a tick, which reads the counter and adds to
-    two numbers in memory.
+    ``now(ptr)`` stores the counter's value. ``ticks(ptr, times)`` repeats a tick, which reads the counter, and adds the
+    elapsed time to one number in memory and 1 to another.
     """
     call, declaration, metadata = cycle_counter(target)
     return "\n".join([f'target triple = "{target.triple}"', _FUNCTIONS.format(call=call), declaration, *metadata, ""])

@@ -70,7 +70,7 @@ class Interface:
         unpacked: Parameters that the main function reads. Others are only packed.
         outputs: Results with their slots.
         constants: Slots of constants, with the arrays.
-        sizes: For each size that is known at run time, its slot.
+        sizes: For each size that is known only at run time, its slot.
         arena: Slot of the memory for temporaries.
         panels: Slot of the memory for packed weights.
         arena_bytes: Size of the arena, a formula of sizes known at run time.

@@ -44,7 +44,10 @@ def row_steps_text(target: Target) -> str:
 
 
 def _move() -> str:
-    """Return the LLVM text of a function that copies rows from tables to an entry's memory, or back if ``back``."""
+    """Return the LLVM text of a function that copies rows from tables to an entry's memory.
+
+    If its parameter ``back`` is true, it copies rows from there to tables.
+    """
     f = IRBuilder()
     with f.loop("%number", "move") as number:
         move = f.place("%moves", f.value(f"mul i64 {number}, {MOVE_WORDS}", "words"))

@@ -135,9 +135,9 @@ class Target:
 
     @property
     def prefetches(self) -> bool:
-        """True if tiles prefetch weights that caches hold.
+        """True if tiles prefetch weights that L3 may hold.
 
-        AMD processors, whose L3 is fast, were up to 3 % slower with prefetches.
+        AMD processors, whose L3 is fast, were up to 3 % slower with these prefetches.
         """
         return self.has_second_cache and not self.processor.startswith("znver")
 
@@ -258,7 +258,10 @@ A substring precedes those that it contains.
 
 
 def _suggestion(name: object) -> str:
-    """Return a text for an error message, which suggests targets for another tool's name of a processor or system."""
+    """Return a text for an error message, which suggests targets for another tool's name of a processor or system.
+
+    The text is empty if the name is unknown.
+    """
     text, parts = str(name).lower(), []
     for theirs, ours in _SUGGESTIONS.items():
         if theirs in text:
@@ -270,7 +273,11 @@ def _suggestion(name: object) -> str:
 
 
 def target_of(name: str | None) -> Target:
-    """Return the target of a level such as ``x86-64-v3``, or of a processor. None or ``host`` is this machine."""
+    """Return the target of a level such as ``x86-64-v3``, or of a processor. None or ``host`` is this machine.
+
+    Raises:
+        ArgumentError: No target has this name.
+    """
     known = name is None or isinstance(name, str)  # an array would be compared elementwise
     if known and name in (None, "host"):
         return host()
@@ -349,7 +356,10 @@ def _dots(facts: HostFacts, wide: bool) -> tuple[str, ...]:
 
 
 def with_tiles(target: Target) -> Target:
-    """Return ``target`` with its matrix unit, if it is this machine and the system permits the unit's use."""
+    """Return ``target`` with its matrix unit, if it is this machine and the system permits the unit's use.
+
+    Otherwise, return ``target`` unchanged.
+    """
     needed = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw", "avx512vl")
     is_host = target.name == "host" and target.is_x86_64
     permitted = is_host and all(map(host_facts().has, needed)) and permits_amx()

@@ -167,7 +167,7 @@ def _op_counts(nodes: Sequence[Node]) -> Iterator[str]:
 
 
 def _origin_comment(*nodes: Node) -> str:
-    """Return a comment with the source lines of nodes."""
+    """Return a comment with the source line of the first node that has one; empty if none has."""
     where = next((str(node.where) for node in nodes if node.where), "")
     return f"  # {where}" if where else ""
 

@@ -37,8 +37,8 @@ def schedule(
         name: Name of the entry.
         parts: Number of parts of a kernel, and maximum number of workers.
         reused_layouts: Layouts of packed parameters of another plan, which are reused if possible.
-        timed: Measure the time of the entry's parts.
-        max_chunk: Maximum number of steps of a chunk of time.
+        timed: True if the entry measures the time of its parts.
+        max_chunk: Maximum number of steps of a chunk of time; None without a limit.
     """
     return scheduled(analyse(graph, target, parts, max_chunk), name, reused_layouts, timed)
 

@@ -53,12 +53,12 @@ def _can_claim() -> str:
 
 
 def _state(f: IRBuilder, stage: str) -> str:
-    """Write a load of the state of a stage, and return its name."""
+    """Write a load of the state of a stage, and return the name of the loaded value."""
     return f.value(f"load atomic i64, ptr {f.place('%states', stage)} acquire, align 8", "state")
 
 
 def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
-    """Write the computation of the time at which a chunk of a stage is due, and return its name.
+    """Write the computation of the time at which a chunk of a stage is due, and return the name of that value.
 
     For the stage that the worker ran last, that time is a quarter interval earlier, because the stage's weights are in
     the worker's cache.

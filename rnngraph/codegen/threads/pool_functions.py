@@ -14,7 +14,7 @@ from .spin_wait import SPINS, pause, write_pause
 
 
 def pool_text(target: Target) -> str:
-    """Return the LLVM text of a pool's two entries, whose parameters are (memory, x, y).
+    """Return the LLVM text of two functions for a pool, whose parameters are (memory, x, y).
 
     - ``pool_serve`` is the endless loop of worker x. A worker without a job spins for a while, and then sleeps. It
       adopts the floating-point mode of the caller of a job.

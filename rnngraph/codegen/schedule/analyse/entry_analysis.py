@@ -91,7 +91,7 @@ class EntryAnalysis:
     Attributes:
         workers: Workers between which the entry is split.
         sections: Sections in order of execution.
-        max_chunk: Maximum number of steps of a chunk of time.
+        max_chunk: Maximum number of steps of a chunk of time; None without a limit.
         has_static_lengths: True if all lengths of loops are known at compile time.
     """
 
@@ -115,7 +115,7 @@ def analyse(graph: Graph, target: Target, parts: int, max_chunk: int | None = No
         graph: The graph.
         target: The processor.
         parts: Number of parts of a kernel, and maximum number of workers.
-        max_chunk: Maximum number of steps of a chunk of time.
+        max_chunk: Maximum number of steps of a chunk of time; None without a limit.
     """
     return _analysed(EntryGraph.of(graph), target, parts, max_chunk)
 

@@ -96,9 +96,9 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
-    """Return the division of a scan whose state has several axes; None if blocks would not be faster.
+    """Return the division of a scan into blocks: outer axes are divided until a block fits into a cache.
 
-    Outer axes are divided until a block fits into a cache.
+    Return None if no axis need be divided, if each state has at most two axes, or if steps are conditional.
     """
     parts, body = ScanParts.of(scan), scan["body"]
     if parts.when is not None or not parts.carries or any(node.op == "scan" for node in body.nodes):

@@ -50,7 +50,7 @@ def waits_between(one: Partition, other: Partition | None) -> bool:
 
 
 def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a step's kernels between workers, unless the barriers would take longer than that saves.
+    """Split a step's kernels between workers, unless barriers would take more time than the split saves.
 
     If all kernels compute row by row, there are no barriers. Otherwise there are barriers before and after every
     kernel that does not.
@@ -74,7 +74,7 @@ def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[K
 
 
 def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a scan along the axis with the most blocks, if each worker gets at least one block."""
+    """Split a scan along the axis with the most blocks. If there are fewer blocks than workers, one worker runs all."""
     sharing = WorkSharing(target, ONE_WORKER, in_scan=True)
     counts = [_count(axis.size, size) for axis, size in zip(blocks.axes, blocks.sizes, strict=True)]
     cycles = sum(sharing.cycles(kernel) for kernel in kernels) * prod(counts)

@@ -62,8 +62,8 @@ class EntryWriter:
         """Add a barrier before a kernel, if it may access values that other workers have accessed since the last one.
 
         Args:
-            by_rows: The kernel computes each row from that row alone.
-            serial: The kernel runs on the first worker.
+            by_rows: True if the kernel computes each row from that row alone.
+            serial: True if the kernel runs on the first worker.
         """
         if self.parts == 1 or self.is_preparing:
             return
@@ -95,7 +95,7 @@ class EntryWriter:
         """Add a call of a kernel's function without a barrier."""
         block = Block(origin=origin or self.block.origin)
         emit(block)
-        if self.is_preparing:  # fill the panels that the kernel reads before it runs
+        if self.is_preparing:  # before the kernel runs, fill the panels that it reads
             self.panels.pack(self.block)
         return self._call(block, comment, "fused")
 
@@ -106,8 +106,8 @@ class EntryWriter:
             block: Block with the statements.
             comment: Description.
             kind: Prefix of the function's name.
-            by_rows: The function computes each row from that row alone.
-            serial: The function runs on the first worker.
+            by_rows: True if the function computes each row from that row alone.
+            serial: True if the function runs on the first worker.
         """
         self.synchronize(by_rows, serial)
         self._call(block, comment, kind)

@@ -271,7 +271,7 @@ class _InterleavedLoop:
 
 
 def _union(one: Memory, other: Memory) -> Memory:
-    """Return the union of two memories."""
+    """Return a memory with the views and stores of both."""
     return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
 
 

@@ -60,7 +60,7 @@ def add_pipeline(
     whole = [LetIndex(chunks.slot, "max", 0, 0), *chunks.head(chunks.longest), *joined(steps)]
     writer.block.add(When(WORKERS, 1, 2, (chunks.loop(whole),)))
     bodies = [joined(steps[first:last]) for first, last in plan.stages]
-    if writer.ticks is not None:  # a stage starts when it is claimed
+    if writer.ticks is not None:  # the time until a worker has claimed a stage counts as waiting
         waited = writer.ticks.count(writer.ticks.wait)
         bodies = [[waited, *body] for body in bodies]
     writer.block.add(

@@ -80,7 +80,10 @@ class Chunks:
         return f"{name}_{self.lag}" if self.lag else name
 
     def head(self, longest: Index) -> list[Statement]:
-        """Return the statements that compute the sizes of the current chunk."""
+        """Return the statements that compute the sizes of the current chunk: its first step and numbers of steps.
+
+        ``longest`` is the maximum number of steps.
+        """
         statements: list[Statement] = []
         if self.is_first_short:
             whole, missing = f"whole{self.number}", size(f"whole{self.number}") - self.length
