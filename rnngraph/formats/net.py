@@ -177,6 +177,7 @@ def _option_text(kind: str | Mapping[str, str]) -> str:
 
 
 def _axis_text(axis: int, dim: int | str | None, where: str | None) -> str:
+    """Return the text of an axis for ``size_notes``: open with its name, or fixed with the reason."""
     if not isinstance(dim, int):
         return f"axis {axis} is open ({dim})" if dim else f"axis {axis} is open"
     return f"axis {axis} is {dim}, by {where}" if where else f"axis {axis} is {dim}"

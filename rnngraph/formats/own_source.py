@@ -32,6 +32,7 @@ class OwnSource:
         return [line for text in self._texts.values() for line in ("", text, "")] + ([""] if self._texts else [])
 
     def _add(self, item: Any) -> None:
+        """Add the source of a function or class, after those that it uses."""
         if item.__name__ in self._texts:
             return
         original = inspect.unwrap(item)

@@ -299,10 +299,12 @@ def _split_biases(rows: Sequence[np.ndarray] | np.ndarray, order: str) -> tuple[
 
 
 def _transposed(array: np.ndarray, order: str) -> Arrays:
+    """Split an array of concatenated gates along axis 0, and transpose each part."""
     return {gate: part.T for gate, part in gates_of(array, order, 0).items()}
 
 
 def _one_direction(name: str, value: Any) -> np.ndarray:
+    """Return an array of ONNX without the axis of directions. Raises ``ShapeError`` for two directions."""
     array = as_floats(f"{name} of ONNX's arrays", value)
     if array.ndim == (3 if name in ("W", "R") else 2):
         if array.shape[0] != 1:

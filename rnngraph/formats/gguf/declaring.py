@@ -72,12 +72,14 @@ class Model:
         return bool(self._fact(key, False))
 
     def _fact(self, key: str, default: Any) -> Any:
+        """Return a value of the architecture's metadata. Raise ``FileError`` if it is missing without default."""
         value = self._container.metadata.get(self._key(key), default)
         if value is None:
             raise self._container.damaged(f"{self._key(key)} is missing")
         return value
 
     def _key(self, key: str) -> str:
+        """Return a metadata key with the prefix of the architecture, such as ``rwkv6.block_count``."""
         return f"{self._architecture}.{key}"
 
     # Tensors -------------------------------------------------------------------------------------
@@ -169,6 +171,7 @@ class Model:
         return parts
 
     def _parameter(self, name: str, array: np.ndarray, dtype: str, hint: str = "w") -> Value:
+        """Declare a stored array as a parameter, which is trainable if it is float32 and has no scales of blocks."""
         self.script.parameters[name] = np.ascontiguousarray(array)
         options: dict[str, object] = {"initializer": "zeros"}
         if dtype != "float32":

@@ -106,6 +106,7 @@ def _causal(b: Declaration, query: Signal, value: Signal) -> Value:
 
 
 def _both(b: Declaration, one: Value | None, other: Value | None) -> Value | None:
+    """Declare the conjunction of two masks. A mask of None masks nothing."""
     if one is None or other is None:
         return other if one is None else one
     return b.script.call(logical_and, one, other)

@@ -236,6 +236,7 @@ def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:
+    """Declare indexing by numbers, slices, ``None`` and ``...``, the argument ``slice_spec``."""
     (x,) = operands(b, inputs, 1)
     spec = inputs.keyword("slice_spec", 1)
     index = [_index(item) for item in (spec if isinstance(spec, list | tuple) else [spec])]
@@ -243,6 +244,7 @@ def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:
 
 
 def _index(item: Any) -> Any:
+    """Convert an entry of an index from the file's form. Raises ``Unreadable`` for tensors and other entries."""
     if isinstance(item, Mapping) and item.get("class_name") == "__ellipsis__":
         return ...
     if isinstance(item, Mapping) and {"start", "stop", "step"} <= item.keys():

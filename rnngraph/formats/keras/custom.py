@@ -185,6 +185,7 @@ def _ending(owner: Owner, names: Sequence[str], end: str) -> str:
 
 
 def _named(layer: Layer) -> str:
+    """Return the name of a layer's builder in errors."""
     return f"the builder of {layer} in custom_objects"
 
 

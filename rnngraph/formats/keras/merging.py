@@ -91,6 +91,7 @@ def _extreme(function: Function) -> Handler:
 
 
 def _at_least_one(layer: Layer, inputs: Inputs) -> Inputs:
+    """Return ``inputs``. Raises ``FileError`` if the first argument has no tensor."""
     if not inputs.several:
         raise layer.config.error(f"{layer} has no inputs")
     return inputs

@@ -82,6 +82,7 @@ class Networks:
         return _Missing()
 
     def _sequence(self, b: Declaration, network: Network, inputs: list[Signal]) -> list[Signal] | None:
+        """Return the outputs of a Sequential, whose layers are called in order; None if one is not supported."""
         for layer in network.layers:
             if layer.kind == "InputLayer" or b.waits(layer):
                 continue
@@ -123,6 +124,7 @@ class Networks:
         return outputs
 
     def _merged_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
+        """Return a wrapper's mask for an inner layer that reads [batch * time, ...]; None if that layer ignores it."""
         if mask.tensor.rank > 2 or inner.network is not None:  # The layers of a network check masks themselves.
             return _merge_batch_time(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
@@ -189,6 +191,7 @@ class _Run:
             self._outputs[reference.layer, reference.call] = [signal]
 
     def outputs(self) -> list[Signal] | None:
+        """Call all layers, and return the network's outputs; None if one of them could not be declared."""
         for layer, number in self._in_execution_order([*self._order()]):
             self._outputs[layer.name, number] = self._call(layer, layer.calls[number])
         tensors = [self._tensor(reference) for reference in references(self._network.outputs)]
@@ -264,6 +267,7 @@ class _Run:
         return [*order]
 
     def _call(self, layer: Layer, call: Call) -> Outputs:
+        """Return the outputs of a layer's call; a placeholder if an input is missing or the layer is unsupported."""
         read = [self._tensor(reference) for reference in _read(call)]
         for one in read:
             if isinstance(one, _Missing):
@@ -277,6 +281,7 @@ class _Run:
         return self._networks.called(self._b, layer, inputs)
 
     def _tensor(self, reference: Reference) -> Signal | _Missing:
+        """Return the tensor to which a reference leads, with its current mask, or the placeholder for it."""
         outputs = self._outputs.get((reference.layer, reference.call))
         if outputs is None:
             raise self._error(f"layer {reference.layer!r} has no call {reference.call}")

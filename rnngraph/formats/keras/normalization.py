@@ -121,6 +121,7 @@ def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _moments(b: Declaration, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Return (mean, variance) of a Normalization layer, from its arrays or its configuration."""
     arrays = b.arrays(layer)
     if "mean" in arrays:
         return arrays["mean"], arrays["variance"]

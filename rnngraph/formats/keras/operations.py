@@ -28,6 +28,8 @@ def _unary(function: Function) -> Operation:
 
 
 def _sign(sign: str) -> Operation:
+    """Return the operation that applies a Python operator such as ``+`` to two promoted operands."""
+
     def combine(b: Declaration, _: Layer, inputs: Inputs) -> Value:
         left, right = promoted(
             b, operands(b, inputs, 2), {"/": "float32", ">=": "int32", "<=": "int32"}.get(sign, "bool")

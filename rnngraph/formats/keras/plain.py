@@ -140,6 +140,7 @@ def _shared_dropout(b: Declaration, x: Value, rate: float, axes: Sequence[int]) 
 
 
 def _noise(b: Declaration, x: Value, noisy: Value) -> Signal:
+    """Declare a value that is ``noisy`` in the training graph, and x in the inference graph."""
     return Signal(b.script.call(by_graph, training=noisy, inference=x))
 
 

@@ -57,6 +57,7 @@ def _flat(b: Declaration, x: Value, lead: int, inner: int) -> Value:
 
 
 def _moved(b: Declaration, x: Value, letters: str, order: str) -> Value:
+    """Transpose x, whose axes have the given letters, to the order of the letters in ``order``."""
     return x if letters == order else b.script.call(transpose, x, tuple(letters.index(one) for one in order))
 
 

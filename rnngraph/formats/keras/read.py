@@ -142,6 +142,7 @@ def _request(net: Layer, open: Any, fixed: Any) -> AxisRequest:
 
 
 def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str, Builder]) -> Script:
+    """Return the script of a net. Raises ``NotReadableError``, which lists all unsupported layers."""
     seen = list(_problems(net, file.version))
     problems, known = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in seen], {*dict(seen)}
     layers = [layer for layer in all_layers(net) if layer.network is None]
@@ -208,6 +209,7 @@ def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
 
 
 def _dtype_problem(layer: Layer) -> str | None:
+    """Return the reason why a layer's dtype is not supported; None if it is."""
     policy = layer.config.get("dtype", None)
     return None if policy is None or dtype_of(policy) else "its dtype is not supported"
 

@@ -279,6 +279,7 @@ def _both_ways(
 
 
 def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
+    """Merge the outputs of both directions by the option ``merge_mode``. None keeps them separate."""
     mode = layer.config.get("merge_mode", "concat")
     if len(both) == 1 or mode is None:
         return both
@@ -313,6 +314,7 @@ def is_stack(below: Layer, above: Layer) -> bool:
 
 
 def _are_equal(below: Layer, above: Layer, kinds: tuple[str, ...]) -> bool:
+    """True if two layers are of the same class in ``kinds``, agree in all options of ``_SAME``, and can be stacked."""
     if below.kind != above.kind or below.kind not in kinds or not _flag(below, "return_sequences"):
         return False
     if _flag(below, "return_state") or any(_flag(one, "time_major") for one in (below, above)):

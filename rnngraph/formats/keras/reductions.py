@@ -50,6 +50,7 @@ def _axis_options(layer: Layer, inputs: Inputs) -> dict[str, Any]:
 
 
 def _reduction(function: Function, operand: Callable[[Declaration, Inputs], Value]) -> Operation:
+    """Return the operation for a reduction. ``operand`` converts the tensor first."""
     return lambda b, layer, inputs: b.script.call(function, operand(b, inputs), **_axis_options(layer, inputs))
 
 

@@ -76,6 +76,7 @@ class Reading:
         return self.choices.get(node, False) != entry.negated
 
     def failed(self, node: Node, error: Exception) -> None:
+        """Add the problem of a node to the list, and record a symbolic size that must be fixed to read the node."""
         what = error.what if isinstance(error, RnnGraphError) else str(error)
         if isinstance(error, ForcedSizeError):
             self.forced.setdefault(error.name, (error.value, str(node)))
@@ -131,6 +132,7 @@ class GraphReader:
         return self._reading.decide(node, entry)
 
     def _is_own(self, name: str) -> bool:
+        """True if this graph, rather than an enclosing one, computes or has the value."""
         return name in self._values or name in self._graph.makers or name in self._graph.arrays
 
     def _value(self, name: str) -> Any:
@@ -195,6 +197,7 @@ class GraphReader:
     # Nodes -------------------------------------------------------------------------------------------
 
     def _read_node(self, node: Node) -> None:
+        """Read a node or its whole stack, and record the outputs. A failure is listed as a problem."""
         nodes = self._reading.stacks.get(node, (node,))
         results: list[list[Any]] = [[FAILED] * len(part.outputs) for part in nodes]
         try:
@@ -212,6 +215,7 @@ class GraphReader:
                     self._values[name] = OmittedOutput(part, name) if value is None else value
 
     def _outputs_of(self, nodes: Sequence[Node]) -> list[list[Any]]:
+        """Return the outputs of a node, or of each node of a stack. ``FAILED`` if an input failed."""
         calls = []
         for number, node in enumerate(nodes):
             inputs = [

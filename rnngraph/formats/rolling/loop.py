@@ -115,6 +115,8 @@ def operands_of(step: Step) -> list[Any]:
 
 
 def _leaves_of_state(step: Step) -> list[Any]:
+    """Return the leaves of the state that a driver or cell step returns."""
+
     def leaves(state: Any) -> list[Any]:
         return [leaf for part in state for leaf in leaves(part)] if isinstance(state, tuple) else [state]
 

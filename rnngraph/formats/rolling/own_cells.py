@@ -102,6 +102,7 @@ class Core:
         self.inputs.append((item, value.tensor))
 
     def _carry(self, item: Carried, members: set[int]) -> None:
+        """Add a carried operand to the states. Raises ``NotRolledError`` if a step outside of the cell computes it."""
         if item.place[0] not in members:
             raise NotRolledError
         if not any(item.place == other.place for other in self.carried):
@@ -110,17 +111,20 @@ class Core:
             raise NotRolledError
 
     def _share(self, value: Value) -> None:
+        """Add a value from outside the loop to the cell's arguments."""
         known = self.cells if isinstance(value.result, Cell) else self.outside
         if not any(same_value(value, other) for other in known):
             known.append(value)
 
     def _only_final(self, place: Place) -> bool:
+        """True if only the last iteration's result is read after the loop, and the cell carries it as a state."""
         last = self.loop.count - 1
         return self.loop.used[place] == {last} and any(item.place == place for item in self.carried)
 
     # Shapes -------------------------------------------------------------------------------------
 
     def _tensor(self, place: Place) -> Tensor:
+        """Return the Tensor at a place in the first iteration. Raises ``NotRolledError`` for other objects."""
         value = part_of(Value(self.loop.first[place[0]].result, self.loop.first[place[0]]), place[1])
         if not isinstance(value.result, Tensor):
             raise NotRolledError

@@ -90,6 +90,7 @@ def _bytewise(data: bytes) -> int:
 
 @cache
 def _numbers() -> tuple[int, ...]:
+    """Return ``_table`` as Python ints, which are faster than NumPy's for single bytes."""
     return tuple(map(int, _table()))
 
 
@@ -123,6 +124,7 @@ def _shift(length: int) -> tuple[int, ...]:
 
 
 def _times(matrix: tuple[int, ...], states: np.ndarray) -> np.ndarray:
+    """Return the product of a matrix over GF(2), given as columns, and each of the states."""
     product = np.zeros_like(states)
     for bit, column in enumerate(matrix):
         product ^= np.where((states >> np.uint32(bit)) & 1, np.uint32(column), np.uint32(0))

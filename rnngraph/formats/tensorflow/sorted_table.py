@@ -40,12 +40,14 @@ def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _handle(data: bytes, position: int) -> tuple[Handle, int]:
+    """Read a handle. Return (handle, position after it)."""
     offset, position = read_varint(data, position)
     size, position = read_varint(data, position)
     return Handle(offset, size), position
 
 
 def _block(data: bytes, handle: Handle) -> bytes:
+    """Return the uncompressed bytes of a block. Raises ``ValueError`` if its checksum does not match."""
     offset, size = handle
     if offset + size + 5 > len(data):
         raise ValueError(f"the block of {size} bytes at {offset} is beyond the end of the file")
@@ -60,6 +62,7 @@ def _block(data: bytes, handle: Handle) -> bytes:
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the keys and values of a block, with the prefixes that keys share restored."""
     if len(block) < 4:
         raise ValueError("a block is truncated")
     restarts = int.from_bytes(block[-4:], "little")

@@ -210,12 +210,14 @@ class _Ordered:
         self._data, self._at = data, 0
 
     def _next(self, count: int = 1) -> bytes:
+        """Read bytes, and advance. Raises ``ValueError`` at the end of the key."""
         if self._at + count > len(self._data):
             raise ValueError("a key is truncated")
         self._at += count
         return self._data[self._at - count : self._at]
 
     def read_unsigned(self) -> int:
+        """Read a number that is preceded by the count of its bytes."""
         return int.from_bytes(self._next(self._next()[0]), "big")
 
     def read_string(self) -> str:

@@ -72,10 +72,12 @@ def _state(t: Translation, node: Node) -> list[str | None]:
 
 
 def _enter_of(t: Translation, merge: Node) -> Ref:
+    """Return the Enter node's output that gives a state its initial value."""
     return next(ref for ref in merge.inputs if t.source.nodes[ref[0]].op.endswith("Enter"))
 
 
 def _next_of(t: Translation, merge: Node) -> Ref:
+    """Return the NextIteration node's output that gives a state its value after a step."""
     return next(ref for ref in merge.inputs if t.source.nodes[ref[0]].op.endswith("NextIteration"))
 
 
@@ -214,6 +216,7 @@ def _closed(t: Translation, node: Node) -> list[str | None]:
 
 
 def _entries(t: Translation, flow: Ref) -> str:
+    """Return the name of a tensor array's sequence. Raises ``UnreadableError`` if the same loop writes the array."""
     sequence = t.sequences.get(flow) or t.sequences.get(t.resolved(flow))
     if sequence is None:
         raise UnreadableError("it reads a tensor array that the same loop writes, which is not supported")

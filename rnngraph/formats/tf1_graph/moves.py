@@ -130,6 +130,7 @@ class _Bounds:
         self._t, self._name = t, t.input(node, number)
 
     def at(self, place: int) -> str:
+        """Return the name of the bound of one axis, as an int64 vector [1]."""
         known = self._t.arrays.get(self._name)
         if known is not None:
             return self._t.constant(known.reshape(-1)[place : place + 1], "int64")
@@ -145,6 +146,7 @@ def _next(t: Translation, begin: str) -> str:
 
 
 def _joined(t: Translation, names: Sequence[str]) -> str:
+    """Return the name of the concatenation of several int vectors."""
     if all(name in t.arrays for name in names):
         return t.constant(np.concatenate([t.arrays[name] for name in names]), "int64")
     return names[0] if len(names) == 1 else t.emit("Concat", names, axis=0)

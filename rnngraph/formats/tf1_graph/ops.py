@@ -315,6 +315,7 @@ def _top_k(t: Translation, node: Node) -> list[str]:
 
 
 def _channels_first(t: Translation, node: Node, number: int = 0) -> str:
+    """Return the name of a 4-D input, transposed to ONNX's layout [batch, channels, height, width]."""
     if node.text("data_format", "NHWC") != "NHWC":
         raise UnreadableError('its channels are not the last axis; declare it with data_format="NHWC"')
     return t.emit("Transpose", [t.input(node, number)], perm=[0, 3, 1, 2])

@@ -133,6 +133,7 @@ def _translate(
 
 
 def _hint(node: Node) -> str:
+    """Return a remedy for nodes that only TensorFlow 2 writes; ``""`` for others."""
     if node.op in _FUNCTIONAL:
         return ": it is a function of TensorFlow 2; export with tf.compat.v1.disable_control_flow_v2(), or to ONNX"
     return ""
@@ -227,6 +228,7 @@ def _model(t: Translation, needed_nodes: Sequence[Node], wanted: Mapping[str, st
 
 
 def _kind(node: Node) -> Kind:
+    """Return the type of a placeholder, in which unknown sizes are None."""
     value = node.attributes.get("shape")
     shape = value.shape if value else None
     if shape is None or shape.unknown_rank:

@@ -110,6 +110,7 @@ def source_of(source: str | os.PathLike[str] | bytes) -> Source:
 
 
 def _decoded(kind: type[M], name: str, data: bytes) -> M:
+    """Decode a protobuf message. Raises ``FileError`` if it is damaged."""
     try:
         return decode(kind, data, errors="replace")
     except DecodeError as error:
@@ -126,6 +127,7 @@ def _saved_model(folder: Path) -> Source:
 
 
 def _of_meta(name: str, meta: messages.MetaGraph, checkpoint: Path) -> Source:
+    """Return the source of a MetaGraph, with its checkpoint's variables and its serving or first signature."""
     if meta.graph_def is None:
         raise FileError(f"{name} contains no graph; save it again")
     source = Source(name, _nodes(name, meta.graph_def))

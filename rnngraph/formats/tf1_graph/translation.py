@@ -78,6 +78,7 @@ class Translation:
         return value
 
     def input(self, node: Node, number: int) -> str:
+        """Return the name of an input's ONNX value. Raises ``UnreadableError`` if the input is missing."""
         if number >= len(node.inputs):
             raise UnreadableError(f"its input {number} is missing")
         return self.name(node.inputs[number])
@@ -94,6 +95,7 @@ class Translation:
         return array
 
     def ints(self, node: Node, number: int, what: str) -> list[int]:
+        """Return a constant input as a list of ints. ``what`` is the input's name in errors."""
         return [int(entry) for entry in self.known(node, number, what).reshape(-1)]
 
     # Writing ------------------------------------------------------------------------------------------
@@ -103,6 +105,7 @@ class Translation:
         return self.keep(np.asarray(array, dtype), self._new("constant"))
 
     def keep(self, array: np.ndarray, name: str) -> str:
+        """Add a constant array to the model under this name, and return the name."""
         array = np.array(array, order="C")
         proto = onnx.Tensor(
             np.array(array.shape, np.int64),
@@ -129,6 +132,7 @@ class Translation:
         return names[0]
 
     def write(self, node: OnnxNode, frame: Frame | None) -> None:
+        """Append a node to the list of its loop, or to the main graph if ``frame`` is None."""
         self.lists.setdefault(frame, []).append(node)
         if frame is None:
             self.graph.makers |= dict.fromkeys(node.outputs, node)
@@ -141,6 +145,7 @@ class Translation:
         return max(frames, key=lambda frame: frame.depth, default=None)
 
     def _new(self, base: str) -> str:
+        """Return a new name for a value that the current node computes."""
         self._name_count += 1
         of = self._node.name if self._node is not None else "graph"
         return f"{of}/{base}~{self._name_count}"

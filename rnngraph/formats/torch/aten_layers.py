@@ -109,6 +109,7 @@ def _layer(
 
 
 def _cell(name: str, weights: list[nn.Parameter]) -> nn.Module:
+    """Return the module of a recurrent cell with the weights of an operator."""
     kind = name.removesuffix("_cell")
     options: dict[str, Any] = {"nonlinearity": kind.removeprefix("rnn_")} if kind.startswith("rnn") else {}
     hidden = weights[1].shape[0] // GATES.get(kind, 1)
@@ -117,6 +118,7 @@ def _cell(name: str, weights: list[nn.Parameter]) -> nn.Module:
 
 
 def _with_weights(layer: nn.Module, weights: list[nn.Parameter]) -> nn.Module:
+    """Return a layer in evaluation mode with these weights, in the order of its parameters."""
     for name, weight in zip([*dict(layer.named_parameters())], weights, strict=True):
         layer._parameters[name] = weight
     return layer.eval()

@@ -237,6 +237,7 @@ def _plain(item: Any) -> Any:
 
 
 def _attribute(graph: torch.fx.GraphModule, path: str) -> Any:
+    """Return the object at a dotted path in a graph module."""
     item: Any = graph
     for name in path.split("."):
         item = getattr(item, name)

@@ -126,6 +126,7 @@ class _Opening:
     cache: dict[frozenset[tuple[str, Dim]], Settled] = field(default_factory=dict)
 
     def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
+        """Return the result with as many symbolic sizes as possible. Requested axes are tried first."""
         settled = self._first_settled(known, request)
         rest = [name for name in self.examples if name not in settled.known]
         others = {name: _other_value(self.examples[name], place) for place, name in enumerate(rest)}
@@ -157,6 +158,7 @@ class _Opening:
             raise
 
     def _settled(self, known: Mapping[str, Dim], lines: Mapping[str, Where | None]) -> Settled:
+        """Return the result of runs with these known sizes, from the cache if they ran before."""
         key = frozenset(known.items())
         if key not in self.cache:
             self.cache[key] = settled = self.runs.run_until_stable(self.examples, known, lines)

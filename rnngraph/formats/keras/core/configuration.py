@@ -248,6 +248,7 @@ class _Numbering:
         return Reference(reference.layer, max(reference.call - 1, 0), reference.tensor)
 
     def _of_call(self, reference: Reference) -> Reference:
+        """Convert a reference in a call's arguments. Raises ``FileError`` if its layer does not exist."""
         self._layer(reference)
         return self.end(reference) if self._is_old else reference
 
@@ -272,6 +273,7 @@ class _OldCall(Call):
 
 
 def _call(record: Record, node: Any) -> Call:
+    """Parse a call, in the form of Keras 3 (a mapping) or Keras 2 (a list). Raises ``FileError`` if it is damaged."""
     if isinstance(node, Mapping):
         arguments, keywords = revived(record, node.get("args", [])), revived(record, node.get("kwargs", {}))
         if not isinstance(arguments, list) or not isinstance(keywords, dict):
@@ -335,6 +337,7 @@ def _reference(record: Record, value: Any) -> Reference:
 
 
 def _is_reference(value: Any) -> bool:
+    """True for [layer, call, output] or [layer, call, output, keywords] in the file's JSON."""
     return (
         isinstance(value, list)
         and len(value) in (3, 4)

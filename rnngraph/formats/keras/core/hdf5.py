@@ -140,11 +140,13 @@ class Hdf5:
         return self._call_h5py(read)
 
     def _listed(self, path: str, attribute: str, value: Any) -> list[str]:
+        """Convert an attribute's value to strings. Raises ``FileError`` unless it is a 1-D array."""
         if not isinstance(value, np.ndarray) or value.ndim != 1:
             raise self.error(f"attribute {attribute} of {path or 'it'} is not a list")
         return [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in value.tolist()]
 
     def _read(self, dataset: Any, path: str) -> np.ndarray:
+        """Read a dataset, after checks of its dtype, filters, chunks and size against the file's size."""
         kind, properties = dataset.dtype, dataset.id.get_create_plist()
         if kind.hasobject or kind.fields or kind.subdtype or not kind.itemsize:
             raise self.error(f"{path!r} has dtype {kind}, which is not numeric")

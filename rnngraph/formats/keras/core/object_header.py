@@ -70,6 +70,7 @@ def _lengths(message: bytes, name: bytes) -> list[int] | None:
 
 
 def _unpacked(form: str, data: bytes, start: int) -> tuple[int, ...]:
+    """Unpack a struct at ``start``. Raises ``ValueError`` beyond the end of the data."""
     try:
         return struct.unpack_from(form, data, start)
     except (struct.error, OverflowError):

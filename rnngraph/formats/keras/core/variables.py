@@ -40,10 +40,12 @@ def _flag(layer: Layer, key: str, default: bool = True) -> bool:
 
 
 def _with_bias(*names: str) -> Callable[[Layer], list[Variable]]:
+    """Return the function that lists these variables of a layer, and ``bias`` if the layer has one."""
     return lambda layer: [Variable(name) for name in (*names, *(["bias"] if _flag(layer, "use_bias") else []))]
 
 
 def _named(*names: str) -> Callable[[Layer], list[Variable]]:
+    """Return the function that lists these variables, for any options of the layer."""
     return lambda _: [Variable(name) for name in names]
 
 
@@ -52,6 +54,7 @@ def _einsum_dense(layer: Layer) -> list[Variable]:
 
 
 def _in_cell(layer: Layer) -> list[Variable]:
+    """Return the variables of a recurrent layer's cell, which the layer owns in the file."""
     return [Variable(variable.name, within="cell") for variable in _CELL(layer)]
 
 
@@ -73,6 +76,7 @@ def _moments(layer: Layer) -> list[Variable]:
 
 
 def _scores(layer: Layer) -> list[Variable]:
+    """Return the variables of ``Attention`` or ``AdditiveAttention`` that scale the scores, as far as they exist."""
     wanted = {
         "scale": _flag(layer, "use_scale", layer.kind == "AdditiveAttention"),
         "concat_score_weight": layer.config.get("score_mode", "dot") == "concat",
@@ -81,6 +85,7 @@ def _scores(layer: Layer) -> list[Variable]:
 
 
 def _heads(layer: Layer) -> list[Variable]:
+    """Return the variables of multi-head attention: kernel and bias of each projection."""
     kinds = ("kernel", "bias") if _flag(layer, "use_bias") else ("kernel",)
     parts = ("query", "key", "value", "output")
     return [Variable(f"{part}/{kind}", within=f"{part}_dense") for part in parts for kind in kinds]
@@ -176,6 +181,7 @@ def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
 
 
 def _by_path(file: Opened, layer: Layer, path: str, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
+    """Add the arrays of a layer and of its nested layers, or add layers without arrays in the file to ``missing``."""
     if layer.is_custom:
         arrays_by_layer[layer] = dict(_below(file, path))
         return

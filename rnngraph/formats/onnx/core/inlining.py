@@ -154,10 +154,12 @@ class _Copy:
         ]
 
     def _own(self, name: str) -> None:
+        """Give a value of the function's body a new name, unless ``names`` has it."""
         if name and name not in self._names:
             self._names[name] = self._new_name(name)
 
     def _copied(self, attributes: Iterable[messages.Attribute]) -> Iterator[messages.Attribute]:
+        """Yield copies of attributes. A reference to an attribute that the call lacks is left out."""
         for attribute in attributes:
             if attribute.ref_attr_name:
                 value = self._attributes.get(attribute.ref_attr_name)

@@ -47,6 +47,7 @@ def range_of(tensors: Tensors, x: Any) -> Range | None:
 
 
 def _of_step(tensors: Tensors, x: Value) -> Range | None:
+    """Return the range that a declared value is known to be, from the step that computes it; else None."""
     key, operands = x.step.key, x.step.operands
     if x.step.fill is not None:
         return Range(int(x.step.fill), None)
@@ -92,6 +93,7 @@ def _part(range_: Range, index: tuple[Any, ...], own: tuple[Dim, ...]) -> Range 
 
 
 def _of_known(x: Known) -> Range | None:
+    """Return a known array as a range; None if its entries are neither equal nor consecutive along one axis."""
     flat = x.array.reshape(-1)
     if x.is_symbolic:
         is_size = flat.size == 1 and isinstance(flat[0], Size)

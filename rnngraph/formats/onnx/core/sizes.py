@@ -147,6 +147,7 @@ BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def total(shape: tuple[Dim, ...]) -> Dim:
+    """Return the product of a shape's sizes. Raises ``UnreadableError`` if the formula is too long."""
     return checked(product(shape))
 
 
@@ -198,4 +199,5 @@ def axis_of(axis: int, rank: int) -> int:
 
 
 def texts(shape: Sequence[Dim]) -> str:
+    """Return a shape as text for errors, such as ``[B,3]``."""
     return f"[{','.join(map(dim_text, shape))}]"

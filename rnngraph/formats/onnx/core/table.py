@@ -163,6 +163,7 @@ class Call:
     # Attributes --------------------------------------------------------------------------------------
 
     def attribute(self, name: str, default: Any = MISSING) -> Any:
+        """Return an attribute, or its default. Raises ``UnreadableError`` if its type differs from the default's."""
         value = self.node.attributes.get(name)
         if value is None:
             if default is MISSING:
@@ -174,6 +175,7 @@ class Call:
         raise UnreadableError(f"attribute {name} has the wrong type")
 
     def whole(self, name: str, default: int) -> int:
+        """Return an int attribute."""
         value: int = self.attribute(name, default)
         return value
 
@@ -208,6 +210,7 @@ class Call:
         return self.entries("axes", default)
 
     def axis(self, default: int, rank: int) -> int:
+        """Return the attribute ``axis`` as a nonnegative axis of an array of this rank."""
         return axis_of(self.whole("axis", default), rank)
 
     def shape(self, number: int = 0) -> tuple[Dim, ...]:

@@ -129,6 +129,7 @@ class Tensors(Values):
         return self._reshaped(x, target)
 
     def _reshaped(self, x: Value, shape: tuple[Dim, ...]) -> Value:
+        """Reshape x. If x is itself a reshape, sort, stack or slice, declare the result from its operands."""
         note = self.note(x)
         if note is not None and note.kind == "reshape":
             return self._reshaped(note.parts[0], shape)
@@ -338,6 +339,7 @@ class Tensors(Values):
         return self._cut(value, index)
 
     def _cut(self, x: Value, index: Sequence[Any]) -> Value:
+        """Declare basic indexing, and note it if it is one slice of an axis."""
         entries = list(index)
         while entries and entries[-1] == slice(None):
             entries.pop()

@@ -86,6 +86,7 @@ class Values:
         return declare_affine(self.script, left, matrix, None if bias is None else self.value(known(bias), "bias"))
 
     def _constant(self, x: Known, base: str) -> Value:
+        """Declare a known array: sizes as computed numbers, float or long arrays as parameters, others as literals."""
         if x.is_symbolic:
             return self._sizes(x)
         array = x.array.astype(storage_dtype(x.dtype))
@@ -121,6 +122,7 @@ class Values:
         return total if isinstance(total, Value) else self.script.call(constant, float(total or 0))
 
     def _repeated(self, x: Expanded) -> Value:
+        """Declare a broadcast. A repeated number is recorded as the value's ``fill``."""
         source = x.source
         if isinstance(source, Known) and source.array.size == 1 and not source.is_symbolic:
             number, *dtype = self._scalar(source)
@@ -130,6 +132,7 @@ class Values:
         return self.broadcast(self.value(source), x.shape)
 
     def _scalar(self, x: Known) -> tuple[Any, ...]:
+        """Return the arguments of ``rg.constant`` for a number: the number, and its dtype unless it is implied."""
         number, dtype = written(x.numbers("a number").reshape(())), storage_dtype(x.dtype)
         return (number,) if dtype in ("float32", "int64", "bool") else (number, dtype)
 

@@ -186,6 +186,7 @@ class _Reading:
         return first
 
     def _stated_length(self) -> Dim | None:
+        """Return the node's trip count; None if it is missing or means no bound."""
         begins = self.call.maybe(1)
         if begins is not None and not _is_true(begins):
             raise UnreadableError("its first condition is computed at run time; it must be constant")

@@ -133,9 +133,11 @@ class Steps:
         """Shapes of the results of a step; empty until the step is declared."""
 
     def _part(self, shape: Shape, item: Operand) -> Part:
+        """Return the layout of a value of this shape, with the dtype of ``item``."""
         return Part(shape, _storage_dtype(item), self._axis_of_rows(shape))
 
     def _axis_of_rows(self, shape: Shape) -> int | None:
+        """Return the axis of a shape that is the loop's rows; None if all rows share the value."""
         if self.rows is None or self.rows not in shape:
             return None
         axis = shape.index(self.rows)
@@ -248,6 +250,7 @@ class Steps:
     # Within a step ---------------------------------------------------------------------------------------
 
     def _step(self, script: StepScript) -> StepValues:
+        """Declare the cell's step: split the input, call the loop's body, and concatenate its results."""
         tensors, inputs = StepTensors(script, self.tensors), dict[str, Operand]()
         first = 0
         for name, part in self.steps.items():

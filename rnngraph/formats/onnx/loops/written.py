@@ -103,6 +103,7 @@ def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Op
 
 
 def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Bounds]:
+    """Return the range along each axis that an index selects. Raises ``UnreadableError`` for other indices."""
     *ahead, depth = shape_of(index)
     parts = parts_of(tensors, index) if isinstance(depth, int) and 0 < depth <= len(shape) else None
     region = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)

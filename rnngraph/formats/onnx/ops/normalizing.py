@@ -86,6 +86,7 @@ def _mean_and_deviation(call: Call, axes: Sequence[int], epsilon: float) -> list
 
 
 def _as_vector(call: Call, x: Operand, size: object) -> Operand:
+    """Reshape x to a vector, unless it is one of this size or the size is symbolic."""
     return call.tensors.reshape(x, [-1]) if shape_of(x) != (size,) and isinstance(size, int) else x
 
 

@@ -42,6 +42,7 @@ def _channels_first(call: Call, x: Operand, is_last: bool) -> Operand:
 
 
 def _channels_back(call: Call, x: Operand, was_last: bool) -> Operand:
+    """Undo ``_channels_first``."""
     rank = len(shape_of(x))
     return call.tensors.transpose(x, (0, *range(2, rank), 1)) if was_last else x
 

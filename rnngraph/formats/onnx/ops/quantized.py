@@ -258,6 +258,7 @@ def of_floats(call: Call) -> Outputs | None:
 
 
 def _is_alike(one: Dequantized, other: Dequantized) -> bool:
+    """True if two quantized values have the same scales and zero points."""
     if one.scale is None or other.scale is None or one.zero is None or other.zero is None:
         return one.scale is other.scale
     return np.array_equal(one.scale, other.scale) and np.array_equal(one.zero, other.zero)

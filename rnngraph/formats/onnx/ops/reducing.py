@@ -74,12 +74,14 @@ def _reduction(call: Call) -> Outputs:
 
 
 def _of_entries(call: Call) -> Operand:
+    """Return the result of a reduction over no axes, which is an elementwise function."""
     operand = call.input(0)
     function = _OF_NONE.get(call.op)
     return operand if function is None else call.script.call(function, call.tensors.value(operand))
 
 
 def _reduced(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
+    """Declare a reduction of run-time values, with the functions before and after it that the op stands for."""
     script, function = call.script, _REDUCTIONS[call.op]
     if call.op in ("ReduceMean", "ReduceLogSum", "ReduceLogSumExp", "ReduceL2") and x.tensor.dtype in INTEGERS:
         raise UnreadableError(f"reducing {x.tensor.dtype} is not supported")
@@ -125,6 +127,7 @@ def _softmax(call: Call) -> Outputs:
 
 
 def _along(call: Call, function: Callable[..., Any], x: Any, axis: int) -> Any:
+    """Apply a function along an axis. If that is axis 1 of merged rows, apply the function before the merge."""
     source = call.tensors.unmerged_rows(x) if axis == 1 else None
     if source is not None:
         return call.tensors.reshape(call.script.call(function, source), shape_of(x))

@@ -94,6 +94,7 @@ def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Va
 
 
 def _unsorted(tensors: Tensors, x: Operand | None) -> Any:
+    """Return the source of a value that was sorted."""
     source = None if x is None else tensors.sorted_from(x)
     assert source is not None
     return source[0]

@@ -118,6 +118,7 @@ def _check_sizes(name: str, shape: tuple[Dim, ...], sizes: Sequence[int | None])
 
 
 def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
+    """Return the index of entry ``number`` of an axis."""
     index: list[Any] = [slice(None)] * len(shape)
     index[axis] = number
     return index

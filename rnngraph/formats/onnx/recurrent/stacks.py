@@ -65,6 +65,7 @@ def _places(item: Recurrence, tensors: Tensors) -> list[Place]:
 
 
 def _is_one_stack(below: Recurrence, item: Recurrence, uses: Mapping[Place, int], tensors: Tensors) -> bool:
+    """True if a node can be the next layer of the stack whose top layer is ``below``."""
     if not below.layer.is_like(item.layer) or below.time_major != item.time_major:
         return False
     if uses[_place(item.x)] != 1 or (len(below.outputs) > 1 and any(uses[_place(half)] != 1 for half in below.outputs)):

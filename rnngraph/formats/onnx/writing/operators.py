@@ -52,6 +52,7 @@ class Writer:
                 values[node] = self._written(node, [values[operand] for operand in node.operands])
 
     def _written(self, node: Node, operands: Operands) -> str:
+        """Write a node. If ONNX has no counterpart, record a problem, and return the name of a stand-in."""
         expression = EXPRESSIONS.get(node.op)
         if expression is None or node.dtype not in (CAST_TYPES if node.op == "cast" else ELEMENT_TYPES):
             self.scope.model.problems.append((node.where, f"{node.op} of {node.type} has no counterpart in ONNX"))
@@ -81,6 +82,7 @@ class Writer:
 
 
 def hint_of(node: Node) -> str:
+    """Return the prefix of the name of a node's result."""
     return node.name or node.op
 
 
@@ -131,10 +133,12 @@ def _in_float32(op: str) -> Expression:
 
 
 def _passed(writer: Writer, node: Node, operands: Operands) -> str:
+    """Return the operand of an op that changes no value."""
     return operands[0]
 
 
 def _second(writer: Writer, node: Node, operands: Operands) -> str:
+    """Return the second operand of an op that selects it."""
     return operands[1]
 
 

@@ -9,10 +9,12 @@ from ..tracing.registry import UnreadableError, composed
 
 
 def _last(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """Return x with the axis ``dim`` moved to the end."""
     return torch.movedim(x, dim, -1) if dim % x.dim() != x.dim() - 1 else x
 
 
 def _back(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """Undo ``_last``."""
     return torch.movedim(x, -1, dim) if dim % x.dim() != x.dim() - 1 else x
 
 

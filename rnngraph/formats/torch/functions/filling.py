@@ -22,6 +22,8 @@ from .shapes import sizes_of
 
 
 def _constant(number: Number) -> Handler:
+    """Return the handler of a function such as ``zeros``, which fills a tensor of given sizes."""
+
     def read(tracer: Tracer, *sizes: Any, dtype: object = None, size: Sequence[int] = ()) -> Result:
         return Filled(number, tuple(sizes_of(sizes or (size,))), DTYPES[tracer.expected.dtype])
 
@@ -46,6 +48,8 @@ reads("new_ones")(_constant_beside(1))
 
 
 def _like(number: Number) -> Handler:
+    """Return the handler of a function such as ``zeros_like``."""
+
     def read(tracer: Tracer, x: Operand, dtype: object = None) -> Result:
         if isinstance(x, Sorted):
             return Sorted("empty", x.of, x.lengths, x.shape, x.dtype)

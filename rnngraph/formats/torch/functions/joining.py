@@ -127,6 +127,7 @@ def _hstack(tracer: Tracer, tensors: Operands) -> Result:
 
 
 def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Operands:
+    """Split x along an axis into parts of these sizes."""
     shape = shape_of(x)
     expanded = expanded_of(x)
     if expanded is not None and expanded[1] == 0 < axis:
@@ -190,6 +191,7 @@ def _split(
 
 
 def _fixed(tracer: Tracer, size: Size) -> NoReturn:
+    """Fix a size that determines the number of results. Raises ``SizesChanged``."""
     tracer.sizes.close(size.symbols)
 
 

@@ -63,6 +63,8 @@ def _truth(tracer: Tracer, x: Entry, name: str) -> Entry:
 
 
 def _logical(name: str, function: Function) -> Handler:
+    """Return the handler of a logical function of two tensors. ``name`` tells bitwise functions apart."""
+
     def read(tracer: Tracer, a: Argument, b: Argument) -> Result:
         one, other = (_truth(tracer, item, name) if isinstance(item, Value | Lazy) else item for item in (a, b))
         return tracer.call(function, *pair(tracer, one, other, "bool"))
@@ -80,6 +82,8 @@ for _names, _function in (
 
 
 def _not(name: str) -> Handler:
+    """Return the handler of ``logical_not``, or of bitwise not of bools."""
+
     def read(tracer: Tracer, x: Entry) -> Result:
         if isinstance(x, Filled):
             return Filled(not x.number, x.shape, "bool")

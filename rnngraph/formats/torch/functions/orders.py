@@ -74,6 +74,7 @@ def _kthvalue(tracer: Tracer, x: Operand, k: int, dim: int = -1, keepdim: bool =
 
 
 def _entry(tracer: Tracer, x: Value, place: int, dim: int, keepdim: bool) -> Value:
+    """Declare the entry of an axis at a constant position."""
     index = slice(place, place + 1) if keepdim else place
     return tracer.script.item(x, *(ALL,) * axis_of(len(shape_of(x)), dim), index)
 
@@ -96,6 +97,7 @@ def _median(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = 
 
 
 def _middle(tracer: Tracer, x: Value, axis: int, keepdim: bool) -> Value:
+    """Declare the lower median along an axis."""
     if dtype_of(x) in INTEGERS:
         place = (tracer.sizes.fix(shape_of(x)[axis]) - 1) // 2
         return _entry(tracer, tracer.call(orders.sort, x, axis), place, axis, keepdim)

@@ -133,6 +133,7 @@ class _LayerCall:
         return [(c, h) for h, c in zip(*parts, strict=True)]
 
     def _one(self, item: Operand, number: int, has_batch: bool) -> Value:
+        """Return entry ``number`` of a state [layers, batch, width], as [batch, width]."""
         tracer = self.tracer
         if isinstance(item, Stacked) and item.axis == 0 and len(item.items) > number:
             value = tracer.value(item.items[number])
@@ -183,6 +184,7 @@ class _LayerCall:
         return cell
 
     def _stack(self, cells: Sequence[Value]) -> Value:
+        """Return stacked cells as one cell, which further calls of a shared module reuse."""
         key = "stack", id(self.module)
         if key in self.tracer.cached:
             return self.tracer.cached[key]
@@ -192,6 +194,7 @@ class _LayerCall:
         return stack
 
     def _owned(self, layer: int, direction: int, place: str) -> Value:
+        """Return a layer's cell. Its parameters are recorded in the scope ``place`` if this call declares it."""
         cell, is_new = self._cell(layer, direction)
         if is_new:
             arrays = torch_layer(unshared(cell), self._arrays(layer, direction))

@@ -218,6 +218,8 @@ def _numbers(tracer: Tracer, x: Operand) -> Value:
 
 
 def _extreme(function: Function, pairwise: Function, place: Function) -> Handler:
+    """Return the handler of ``max`` or ``min``, which reduce, or compare two tensors elementwise."""
+
     def read(
         tracer: Tracer,
         x: Operand,
@@ -271,6 +273,8 @@ reads("amin")(_extreme_of_axes(basic.reduce_min))
 
 
 def _arg(function: Function) -> Handler:
+    """Return the handler of ``argmax`` or ``argmin``, by default of the flattened tensor."""
+
     def read(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
         x = tracer.value(x)
         if dim is not None:
@@ -320,6 +324,7 @@ def _softmin(tracer: Tracer, x: Operand, dim: int | None = None, dtype: object =
 
 
 def _over(tracer: Tracer, function: Function, x: Operand, dim: int | None) -> Value:
+    """Declare a function along an axis, such as softmax. None stands for torch's deprecated default axis."""
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     rank = len(shape_of(x))
     if dim is None:  # torch's deprecated default depends on the rank

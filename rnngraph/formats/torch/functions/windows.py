@@ -301,6 +301,7 @@ def _global_pool(tracer: Tracer, x: Operand, size: Extents, is_max: bool) -> Val
 
 
 def _ceiled(tracer: Tracer, window: Window, size: Dim) -> Window:
+    """Return the window for ceil mode. The size is fixed if it decides whether the last window is incomplete."""
     ceiled = window.ceiled(size) or window.ceiled(tracer.sizes.fix(size))
     assert ceiled is not None
     return ceiled

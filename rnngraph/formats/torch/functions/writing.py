@@ -64,6 +64,7 @@ def _is_place(entry: Index) -> bool:
 
 
 def _read(tracer: Tracer, x: Operand, axis: int, entry: Index) -> Operand:
+    """Return the part of x that an int or a slice selects along an axis."""
     size = shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size)
     if _is_place(entry):
@@ -72,6 +73,7 @@ def _read(tracer: Tracer, x: Operand, axis: int, entry: Index) -> Operand:
 
 
 def _bounds(tracer: Tracer, entry: Index, size: Dim) -> tuple[Dim, Dim]:
+    """Return (start, stop) of an int or a slice, as nonnegative positions within the axis."""
     if isinstance(entry, slice):
         return place_in(tracer, entry.start, size, 0), place_in(tracer, entry.stop, size, size)
     start = place_in(tracer, entry, size, 0)
@@ -89,6 +91,7 @@ def _set_entry(tracer: Tracer, x: Filled | Written, axis: int, place: int, value
 
 
 def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
+    """Return x with an entry or a slice of an axis replaced by a value."""
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     start, stop = _bounds(tracer, entry, size)
@@ -148,6 +151,7 @@ def _broadcast_value(tracer: Tracer, value: Argument, shape: tuple[Dim, ...], dt
 
 
 def _masked_set(tracer: Tracer, x: Operand, mask: Operand, value: Argument) -> Operand:
+    """Return x with a value where a mask of the leading axes is True."""
     trailing = len(shape_of(x)) - len(shape_of(mask))
     if isinstance(value, Value | Lazy) and len(shape_of(value)) > trailing:
         raise UnreadableError("the number of written values depends on the mask's values; select with torch.where")

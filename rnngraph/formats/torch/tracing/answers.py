@@ -28,6 +28,7 @@ def _size(tracer: Declaring, x: torch.Tensor, dim: int | None = None) -> Shape |
 
 
 def _truth(tracer: Declaring, x: torch.Tensor) -> bool:
+    """Return the truth of a constant. For a tensor without a value, rewrite the branch, or record a problem."""
     if isinstance(x, Traced) and isinstance(x.value, Filled):
         return bool(x.value.number)
     if tracer.rewrites_branch():
@@ -43,6 +44,7 @@ def _equal(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> bool
 
 
 def _item(tracer: Declaring, x: torch.Tensor, *_: object) -> Number:
+    """Return a constant as a number. For a tensor without a value, record a problem, and return 1."""
     if isinstance(x, Traced) and isinstance(x.value, Filled):
         return x.value.number
     if not isinstance(x, Traced):
@@ -70,6 +72,7 @@ def _iterate(tracer: Declaring, x: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def _itself(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+    """Return the tensor itself, for calls such as ``detach`` that change no values."""
     return x
 
 

@@ -182,6 +182,7 @@ class Branches:
 
 
 def _scalar(test: torch.Tensor) -> torch.Tensor:
+    """Return a test as a bool scalar."""
     test = test if test.dtype == torch.bool else test != 0
     return test.reshape(()) if test.dim() else test
 
@@ -261,6 +262,7 @@ class _Writer:
         return written
 
     def _nested(self, statement: ast.stmt) -> ast.stmt:
+        """Rewrite the blocks in a statement other than ``if``, and its conditional expressions."""
         if isinstance(statement, _SCOPES):
             return statement
         for name in ("body", "orelse", "finalbody"):

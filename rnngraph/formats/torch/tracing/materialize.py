@@ -135,6 +135,7 @@ def _declare_quotient(tracer: Declaring, floor: Floor) -> Value:
 
 
 def _fraction(tracer: Declaring, number: OpenFloat, dtype: str) -> Value | float:
+    """Declare a float from its exact fraction or its expression. For an int dtype, fix the number's sizes."""
     if not dtype.startswith("float"):
         number.close()
     if number.ratio is not None:

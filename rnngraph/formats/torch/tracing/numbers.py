@@ -79,6 +79,7 @@ def as_float(number: Extent | OpenFloat) -> OpenFloat:
 
 
 def _plain(number: float) -> float:
+    """Return a number as a plain int or float, with its value in the example."""
     if isinstance(number, OpenFloat):
         return float(number)
     return int(number) if isinstance(number, Extent) else number
@@ -120,6 +121,7 @@ def _ratio_of_both(sign: str, a: Ratio | None, b: Ratio | None) -> Ratio | None:
 
 
 def _reduced(dim: Dim, by: int) -> Ratio | None:
+    """Return a fraction in lowest terms; None if its denominator is too large."""
     common = math.gcd(by, *(factor for _, factor in dim.terms)) if isinstance(dim, Size) else math.gcd(by, dim)
     exact = quotient(dim, common)
     by //= common
@@ -359,6 +361,7 @@ def _float(sign: str, a: object, b: object) -> Any:
 
 
 def _power(number: Any, exponent: object) -> Any:
+    """Return a symbolic number to a power: a symbolic one for ±0.5 and 1 to 4, else a plain number of the example."""
     if not isinstance(exponent, int | float):
         return NotImplemented
     if exponent == 0.5:

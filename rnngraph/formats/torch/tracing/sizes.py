@@ -138,6 +138,7 @@ class Sizes:
         raise SizesChanged
 
     def _learn(self, name: str, dim: Dim, where: Where | None = None) -> None:
+        """Record that a symbolic size equals a number or another size, and the line that shows it."""
         self.known[name] = dim
         self.lines[name] = where or self.place()
 

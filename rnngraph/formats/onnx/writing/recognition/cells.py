@@ -67,6 +67,7 @@ def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentL
 
 
 def _is_state(carry: Carry) -> bool:
+    """True if a carried value can be a state of an ONNX layer: float32 [batch, units] with fixed units."""
     kind = carry.inside.tensor
     return kind.dtype == "float32" and kind.rank == 2 and isinstance(kind.shape[1], int) and kind.shape[1] > 0
 
@@ -227,6 +228,7 @@ class _LSTM(_Cell):
         return None
 
     def _layer(self, h: Carry, c: Carry, following: dict[Carry, Node], match: dict[str, Node]) -> RecurrentLayer | None:
+        """Return the LSTM with the states h and c; None if its next states do not match the pattern."""
         last = next((activation for activation, inner in unwrapped(match["a"]) if inner is following[c]), None)
         if last is None:
             return None
@@ -257,6 +259,7 @@ class _OneState(_Cell):
         return self.layer_with("RNN", [gate[1]], [gate[0]], [h], following)
 
     def _gated(self, h: Carry, following: Node, match: dict[str, Node], is_kept: bool) -> RecurrentLayer | None:
+        """Return the GRU for a match of its next state; None if its gates do not fit."""
         step = self.step(h)
         update = self.gate(step, match["u"])
         candidate = next((item for item in self.gates(step, match["n"]) if item[1].reset is not None), None)

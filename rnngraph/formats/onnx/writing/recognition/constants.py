@@ -39,6 +39,7 @@ class Constants:
         return self._known[node]
 
     def _is_one(self, node: Node) -> bool:
+        """True if a node is constant, given ``_known`` for its operands."""
         if node.op in ("input", "scan", "get") or any(symbols_of_node(node)):
             return False
         elements = product(node.shape)

@@ -93,6 +93,7 @@ def is_last_of(part: Node, past: Past) -> bool:
 
 
 def _windows(windows: Node, fill: float) -> Windows:
+    """Describe a node ``windows``. Padding by ``fill`` before it becomes padding of the windows."""
     size, stride, dilation = windows["size"], windows["step"], windows["apart"]
     source, before, after = _split_padding(windows.operands[0], fill)
     if isinstance(before, int) and isinstance(after, int):

@@ -83,6 +83,7 @@ def matches(pattern: Pattern, node: Node, bindings: Bindings) -> Iterator[dict[s
 
 
 def _together(patterns: Sequence[Pattern], nodes: Sequence[Node], match: Bindings) -> Iterator[dict[str, Node]]:
+    """Yield every match of several nodes with several patterns, with equal values for equal variables."""
     if not patterns:
         yield dict(match)
         return
@@ -112,6 +113,7 @@ def pattern_of(function: Callable[[Tensor, float, float], Tensor]) -> Pattern:
 
 
 def _number(node: Node) -> Number:
+    """Return the pattern of a traced constant: alpha or beta if it is a mark, else the number itself."""
     for mark, name in zip(_MARKS, ("alpha", "beta"), strict=True):
         if node["value"] == np.asarray(mark, node.dtype):
             return Number(name=name)
@@ -138,5 +140,6 @@ def in_order(node: Node) -> Node:
 
 
 def _keeps_order(node: Node) -> bool:
+    """True if a transpose moves only axes of size 1."""
     moved = [axis for axis in node["order"] if node.operands[0].shape[axis] != 1]
     return moved == sorted(moved)

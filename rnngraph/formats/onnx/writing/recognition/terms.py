@@ -81,6 +81,7 @@ class Step:
         return total
 
     def _add(self, total: Sum, term: Node, sign: int) -> None:
+        """Add a term of the sum: an input of the step, a bias, a product with the state, or a scaled state."""
         outside = self.sequences.get(term)
         if outside is not None:
             for piece, inner in _signed_terms(outside):
@@ -99,6 +100,7 @@ class Step:
                 raise NoSumError(term.op)
 
     def _add_product(self, total: Sum, term: Node, sign: int) -> None:
+        """Add a product of h, or of r * h, and a constant matrix. Its initial sum is added as further terms."""
         left, kernel, *start = term.operands
         for item in start:
             for piece, inner in _signed_terms(item):
