@@ -41,8 +41,8 @@ def compile_timed(
     """Compile a graph with timers. Return the code, its plan, and the memory of the counters.
 
     The counters are an int64 array of shape [slot, worker, LINE]. The plan's ``ticks`` tells what each slot measures.
-    In each row of ``LINE`` values, the first is the elapsed time in units of the processor's counter, the second is the
-    number of measurements, and the others are unused.
+    The first of ``LINE`` values is the elapsed time, in units of the processor's counter. The second is the number of
+    measurements, and the others are unused.
 
     Raises:
         GraphError: The processor has no counter.

@@ -46,8 +46,8 @@ def _bidirectional_directions(graph: Graph, scans: Collection[Node]) -> dict[Nod
     """Choose directions for values computed from bidirectional recurrences.
 
     A sum over time has the direction of the last recurrence on which it depends. If the last recurrences have both
-    directions, the sum runs forward. Scans that save states for blocks, or recompute blocks, determine the direction of
-    the values that only they read, if it is the same for all readers.
+    directions, the sum runs forward. If all readers of a value are scans that save states for blocks or recompute
+    blocks, and have one direction, the value has that direction, too.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}

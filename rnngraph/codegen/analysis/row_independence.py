@@ -1,7 +1,7 @@
 """Test of kernels for independent rows: each row of a batch is computed from the same row of other values.
 
-A worker that computes a range of rows need not wait for other workers between such kernels, because it reads only rows
-that it wrote itself. A row is a position on the axis before the last; in a scan's step, also on the only axis. The
+Between such kernels, a worker that computes a range of rows need not wait for others, because it reads only rows that
+it wrote itself. A row is a position on the axis before the last; in a scan's step, also on the only axis. The
 carries of scans determine the number of rows.
 """
 
@@ -106,7 +106,7 @@ class Rowwise:
         return self._known[node]
 
     def _computes_from_known(self, node: Node) -> bool:
-        """Return ``_computes`` of a value whose operands are classified already."""
+        """True if ``_computes`` holds for a value whose operands are classified already."""
         if node.op == "scan" or not self._has_rows(node):
             return False
         if is_view(node):

@@ -171,7 +171,7 @@ def extents(arena: Arena) -> dict[Buffer, Extent]:
         if isinstance(size_bytes, int) and isinstance(begin, int):
             extents_by_buffer[buffer] = begin, begin + size_bytes
             first = max(first, begin + size_bytes)
-    numbers: dict[Dim, tuple[int, Dim]] = {}  # by symbolic offset: index and end
+    numbers: dict[Dim, tuple[int, Dim]] = {}  # for each symbolic offset, its number in ``Extent``, and the end
     end: Dim = first
     for buffer, begin in places:
         if buffer in extents_by_buffer:

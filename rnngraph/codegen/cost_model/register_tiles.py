@@ -133,7 +133,7 @@ def sum_block(depth: Dim, dtype: str) -> int:
 
 def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool:
     """True if a tile's accumulators, broadcasts and weights fit in registers."""
-    if rows == 1:  # weights are memory operands of instructions
+    if rows == 1:  # weights need no registers, because they are memory operands of multiply-adds
         return columns * accumulators + 2 <= target.registers
     operand_registers = _operand_registers(target, rows, columns)
     if not target.takes_operands_from_memory:  # an iteration first loads the operands of all its partial sums

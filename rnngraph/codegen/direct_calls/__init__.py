@@ -8,7 +8,7 @@
 - ``module``: the module that combines them.
 
 One module serves all nets. A plan describes each feed and result, the entry that runs, and its argument block.
-Functions of CPython and NumPy are called by the addresses that ``direct_begin`` receives, so that the module has no
-external symbols and can be cached on disk. If a call does not match its plan, it is passed on, before it has any
-effect, to the Python function for which the trampoline stands. This package does not depend on graphs.
+Functions of CPython and NumPy are called by the addresses that ``direct_begin`` receives. The module therefore has no
+external symbols, and can be cached on disk. If a call does not match its plan, the trampoline passes it on to its
+Python function, before the call has any effect. This package does not depend on graphs.
 """

@@ -1,8 +1,8 @@
 """Sums at positions that indices or windows select: the gradients of gathers and of sliding windows.
 
-``scatter_add`` adds rows to a table one after another, in the direction of the loop over time, and within a step in the
-order of the other axes. Rows that have ended are not added. The table stays in memory between chunks of time, so that
-the order of summation does not depend on the chunks.
+``scatter_add`` adds rows to a table one after another, in the direction of the loop over time. Within a step, it adds
+rows in the order of the other axes. Rows that have ended are not added. The table stays in memory between chunks of
+time, so that the order of summation does not depend on the chunks.
 
 ``overlap_add`` sums, for each element, over the windows that contain it. The order of summation does not depend on the
 division of the work.

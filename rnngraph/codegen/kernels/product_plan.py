@@ -215,9 +215,9 @@ def _outside(
 ) -> tuple[int, ...]:
     """Return the axes whose loops contain the loop over groups of units.
 
-    If L1 holds all weights, these are all axes but rows and units. The result is the first axis alone if L2 holds the
-    rows of one of its positions, and reading all weights for each position moves fewer bytes than reading all rows for
-    each group. Otherwise it is empty.
+    If L1 holds all weights, these are all axes but rows and units. The result is the first axis alone under two
+    conditions: L2 holds the rows of one of its positions, and reading all weights for each position moves fewer bytes
+    than reading all rows for each group. Otherwise the result is empty.
     """
     if region.time is not None or len(kernel.shape) < 3:
         return ()
@@ -238,7 +238,7 @@ def _bytes(nodes: Set[Node]) -> int:
 
 
 def _is_open_beside_known(region: Region, kernel: Kernel, axis: int) -> bool:
-    """True if an axis has a symbolic number of rows, and another axis has several rows, of a fixed number."""
+    """True if the number of rows of an axis is symbolic, and that of another axis is fixed and above 1."""
     extents = [region.extent(kernel.shape, number) for number in range(len(kernel.shape) - 1)]
     return not isinstance(extents[axis], int) and region.time is None and bool(_axes_of_several_rows(extents))
 

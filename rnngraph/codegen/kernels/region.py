@@ -52,7 +52,7 @@ class Region:
         return self.time is not None and self.time.is_axis(shape, axis)
 
     def extent(self, shape: Shape, axis: int) -> Dim:
-        """Return the number of iterations of a loop over an axis."""
+        """Return the number of iterations of a loop over an axis: for time the chunk's steps, else the axis's size."""
         return self.time.steps if self.time is not None and self.time.is_axis(shape, axis) else shape[axis]
 
     def at(self, shape: Shape, axis: int, index: Index) -> Coordinate:

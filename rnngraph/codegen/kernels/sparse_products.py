@@ -60,7 +60,7 @@ class _Sums:
 
 
 class _Blocks:
-    """Writer of products by blocks."""
+    """Writer of products that skip blocks of zero weights."""
 
     def __init__(
         self, region: Region, plan: KernelPlan, layout: SparseLayout, panel: SparsePanel, share: WorkerSlice | None

@@ -110,9 +110,14 @@ class Let(BaseStatement):
 class LetIndex(BaseStatement):
     """Computation of a size: ``name = op(base, factor)``.
 
-    The op is one of ``parity`` (``base & 1``), ``floor`` (``base`` rounded down to a multiple of ``factor``),
-    ``divide`` (``base // factor``), ``min``, ``max``, ``of`` (the integer scalar ``source``, clamped to 0..factor-1)
-    and ``read`` (``source``, an integer that packing wrote).
+    The ops are:
+
+    - ``parity``: ``base & 1``.
+    - ``floor``: ``base``, rounded down to a multiple of ``factor``.
+    - ``divide``: ``base // factor``.
+    - ``min``, ``max``: minimum or maximum of ``base`` and ``factor``.
+    - ``of``: the integer scalar ``source``, clamped to 0..factor-1.
+    - ``read``: ``source``, an integer that packing wrote.
     """
 
     name: str

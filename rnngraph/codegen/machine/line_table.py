@@ -179,5 +179,5 @@ def _run(reader: _Bytes, end: int, program: _LineProgram, starts: Mapping[int, i
             address += (255 - special) // span * shortest
         elif code == _FIXED:
             address += reader.number("H")
-        elif code == 12:  # instruction set
+        elif code == 12:  # the number of an instruction set, which is not needed
             reader.leb()

@@ -172,8 +172,8 @@ def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -
 def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
     """Return lists of fusion groups with their indices.
 
-    A list has several groups if they are independent loops over the same time axis, such as one in each direction,
-    and interleaving them may pay.
+    A list has several groups if they are independent loops over the same time axis, and interleaving them may pay. An
+    example is one loop in each direction.
     """
     _align_opposite(fusion, target)
     combined: list[list[Numbered]] = []

@@ -1,7 +1,7 @@
 """Division of a scan between workers.
 
-One worker runs all steps, or several workers share each step with barriers between its kernels, or each worker runs
-all steps of some rows or blocks.
+There are three divisions: one worker runs all steps, or several workers share each step, with barriers between its
+kernels, or each worker runs all steps of some rows or blocks.
 """
 
 from __future__ import annotations

@@ -202,8 +202,8 @@ class ScanWriter:
     def _step_ticks(self) -> StepTicks | None:
         """Return the timers that divide a profiled scan's time between the kernels of a step.
 
-        There are none if a step has a single kernel, or if steps run in blocks or interleaved with those of other
-        scans.
+        Return None if the entry is not profiled, if a step has a single kernel, or if steps run in blocks or
+        interleaved with those of other scans.
         """
         ticks, plan = self.writer.ticks, self.plan
         is_single = len(plan.kernels) == 1 and plan.sharing.workers.parts == 1

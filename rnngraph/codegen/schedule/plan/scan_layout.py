@@ -57,8 +57,8 @@ class StepMemory(NamedTuple):
 
     Attributes:
         memory: Memory of the step.
-        early: Results that are inputs of the step, or views of inputs, with the locations to which they are copied
-            before the kernels, which may overwrite the inputs.
+        early: Results that are inputs of the step, or views of inputs, with the locations to which they are copied.
+            The copies precede the kernels, which may overwrite the inputs.
         late: Results that are views of computed values, with the locations to which they are copied after the kernels.
     """
 
@@ -103,7 +103,7 @@ class ScanLayout:
 
     @property
     def table(self) -> MaskTable | None:
-        """Table of active rows, if a mask excludes ended rows."""
+        """Table of active rows; None if no mask excludes ended rows."""
         return None if self.active is None else self.active.table
 
     @property
@@ -230,7 +230,7 @@ class ScanLayout:
         return view if self.blocks is None else self.blocks.view(node, view, at.block)
 
     def _add_views(self, views: dict[Node, View]) -> None:
-        """Add the views of those movement ops of a step whose operands have views."""
+        """Add the locations of slices, transposes and other movements in a step, if their operands have locations."""
         for inner in self.body.nodes:
             if inner not in views and is_view(inner) and inner.operands[0] in views:
                 view = view_through(inner, views[inner.operands[0]])

@@ -95,7 +95,7 @@ class ScanPlan:
 
     @property
     def active(self) -> ActiveSteps | None:
-        """Active steps and rows, if a mask excludes rows that have ended."""
+        """Active steps and rows; None if no mask excludes rows that have ended."""
         return self.layout.active
 
     @property
