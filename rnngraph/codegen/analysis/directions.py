@@ -118,7 +118,7 @@ def _broadcasts_of_steps(graph: Graph, values: Collection[Node], length: Dim) ->
 
 
 def _read_only_late(graph: Graph, values: Collection[Node], with_blocks: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that have a time axis and whose readers are all in ``with_blocks``."""
+    """Return those of ``values`` that have a time axis, and whose readers are all in ``with_blocks`` or the result."""
     users, late_nodes = graph.users(), set[Node]()
     for node in reversed(graph.nodes):
         is_movable = node in values and node.op not in ("scan", "get") and _has_steps(node, length) and users[node]

@@ -128,10 +128,10 @@ class Panels:
     """Panels of an entry's kernels. Kernels with equal weights share a panel.
 
     Attributes:
-        parameters: Names of the parameters.
+        parameters: Buffers of parameters, and of values computed from parameters alone.
         reused_layouts: Layouts of another plan's panels, which are reused if tiles can read them.
         origins: Declaration lines of parameters and of values computed from them.
-        are_cold: The parameters exceed all caches, so that each step reads weights from memory.
+        are_cold: True if the parameters exceed all caches, so that each step reads weights from memory.
         places: Offset and bytes of each buffer, within the memory of all panels.
         needed: Sparse panel for which panels requested now are the fallback; None for panels that are always filled.
         guards: For each panel's buffer, the sparse panel for which it is the fallback; None if it is always filled.

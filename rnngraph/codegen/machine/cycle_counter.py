@@ -104,7 +104,7 @@ class Counter:
         return int(self._memory[0])
 
     def _tick_cost(self) -> float:
-        """Measure the time of a tick."""
+        """Return the measured time of a tick, in units of the counter."""
         begin = self.now()
         self._ticks(self._address, READINGS, 0)
         return (self.now() - begin) / READINGS
