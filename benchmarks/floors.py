@@ -72,7 +72,10 @@ class _Floor:
         """(Forward, backward) seconds of a unit's elementwise work in a step, by floor; 0 where it is not counted."""
 
     def inputs(self, width: int) -> float:
-        """Return the seconds of the products with the inputs, or of reading their weights at few steps if longer."""
+        """Return the seconds of the products with the inputs.
+
+        Below ``MAX_FEW_STEPS`` steps, it is the time to read the weights of the inputs if that is longer.
+        """
         row = self.row
         columns = row.products.inputs * width + row.products.between * row.units
         weights = padded(row.units) * columns

@@ -51,7 +51,7 @@ def _limits(runs: list[Run]) -> str:
 
 
 def records(runs: list[Run], group: Group) -> list[Record]:
-    """Return a group's records, one for each row: the last one, in the order in which the rows first appear."""
+    """Return the last record of each row of a group, in the order in which the rows first appear."""
     by_row: dict[str, Record] = {}
     for run in runs:
         for record in run["records"].get(group.name, ()):

@@ -7,10 +7,10 @@ from typing import Any
 
 
 def initialize_recurrent(torch: Any, layer: Any) -> None:
-    """Initialise a torch layer like TensorFlow's cell, with zeros, without gradients, for the bias that the cell lacks.
+    """Initialise a torch layer like TensorFlow's cell.
 
-    Kernels are Glorot-uniform over one fused matrix [inputs + units, gates × units]. torch adds two biases, of which
-    the second stays at zero, except inside the GRU's reset, where rnngraph's cell has a second bias too.
+    Kernels are Glorot-uniform over one fused matrix [inputs + units, gates × units]. torch adds two biases. The second
+    one stays at zero, except inside the GRU's reset, where rnngraph's cell has a second bias too.
     """
     kernel, recurrent = layer.weight_ih_l0.data, layer.weight_hh_l0.data
     inputs, units = kernel.shape[1], recurrent.shape[1]

@@ -80,7 +80,7 @@ def _shapes(row: Row, width: int) -> dict[str, tuple[int, ...]]:
             return gates(3, 3, 3) | {"A": (n, 3 * n), "K": (n, n)}
         case "decode":
             return {"W": (n, 3 * n), "U": (n, 3 * n), "b": (3 * n,)}
-    raise ValueError(f"no cell is {row.cell}")
+    raise ValueError(f"there is no cell {row.cell}")
 
 
 def as_parameters(row: Row, names: Iterable[str]) -> Arrays:
@@ -142,7 +142,7 @@ def parameters(row: Row, w: Mapping[str, np.ndarray]) -> Arrays:
             return {"kernel": _above(w["V"], w["W"], w["U"]), "bias": w["b"]}
         case "CFN":
             return {"kernel": w["W"], "recurrent_kernel": w["U"], "bias": w["b"]}
-    raise ValueError(f"no cell is {row.cell}")
+    raise ValueError(f"there is no cell {row.cell}")
 
 
 def _gru_parameters(row: Row, w: Mapping[str, np.ndarray]) -> Arrays:

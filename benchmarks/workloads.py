@@ -117,7 +117,7 @@ class Row:
         return np.random.default_rng(2).normal(size=(self.batch, self.units)).astype(np.float32)
 
     def lengths(self) -> np.ndarray | None:
-        """Return the rows' lengths if they end early: evenly spread from 1 to all steps except one, shuffled."""
+        """Return the rows' lengths, evenly spread from 1 to ``time`` - 1 and shuffled; None if no row ends early."""
         return spread_lengths(self, 50) if self.ended else None
 
 

@@ -101,7 +101,7 @@ def by_hand(
     lengths: NDArray[np.int64],
     masks: Sequence[NDArray[Any]] | None = None,
 ) -> NDArray[np.float64]:
-    """Compute the logits [batch, speakers] in float64 with NumPy; masks act as mask / keep_prob."""
+    """Compute the logits [batch, speakers] in float64 with NumPy. Dropout multiplies by mask / keep_prob."""
     sequence = x.astype(np.float64)
     state = np.zeros(0)
     for layer in range(LAYERS):

@@ -38,7 +38,7 @@ UPDATES, LEARNING_RATE, CLIP_NORM = 600, 1e-2, 1.0
 
 
 class TurningCell(rg.Cell):
-    """Units that rotate and decay in the complex plane, by an angle and a rate that depend on input and state."""
+    """Units that rotate and decay in the complex plane. Input and state determine the angle and the rate."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units

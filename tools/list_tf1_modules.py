@@ -23,7 +23,7 @@ ROOTS = {
 
 
 def files_of(record: Path) -> list[str]:
-    """Return the paths of all files of a wheel."""
+    """Return the paths of all files in a wheel, or in the file ``RECORD`` of an installed package."""
     if record.suffix == ".whl":
         with zipfile.ZipFile(record) as wheel:
             return [name.split(".data/purelib/")[-1] for name in wheel.namelist()]

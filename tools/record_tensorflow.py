@@ -24,7 +24,7 @@ sys.path.insert(0, FIXTURES)
 
 
 def record(path, version, programs):  # type: ignore[no-untyped-def]
-    """Write the results of programs to a JSON file, one a line. Return the number of programs that failed."""
+    """Write the results of programs to a JSON file, one per line. Return the number of programs that failed."""
     recorded, failed = {"tensorflow": version}, 0
     for name, program in programs.items():
         try:
@@ -49,7 +49,7 @@ SIGNED = {
 
 
 def signature(path):  # type: ignore[no-untyped-def]
-    """Return the signature of a TensorFlow class as text, in which functions among the defaults are names."""
+    """Return the signature of a TensorFlow class as text, with the names of functions that are defaults."""
     import tensorflow as tf
 
     item = tf

@@ -12,7 +12,7 @@ Record = dict[str, Any]
 
 OWN = "rnngraph"
 NATIVE = "native"
-"""Name of the native call that a call from Python makes."""
+"""Contender's name of the native call that a call from Python makes."""
 
 
 @dataclass(frozen=True)

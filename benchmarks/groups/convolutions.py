@@ -1,4 +1,4 @@
-"""Group that compares convolutions over time with torch's and with the floor, their multiply-adds at the peak rate."""
+"""Group that compares convolutions over time with torch's, and with the floor: the multiply-adds at the peak rate."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ FAMILIES: Mapping[str, Callable[[], list[Model]]] = {
     "recurrences": recurrences.nets,
     "minimamba": recurrences.short_nets,
 }
-"""Functions that build a family's nets, by name. They raise ``ImportError`` or ``NotFetchedError`` if they can't."""
+"""By name of a family: function that builds its nets. Raises ``ImportError`` or ``NotFetchedError`` if it can't."""
 
 
 def nets_of(families: Iterable[str], leave_out: Callable[[str], object]) -> Iterator[Model]:

@@ -142,7 +142,7 @@ class Library:
         self._model = ctypes.create_string_buffer(4096)
         arrays = ctypes.c_void_p.in_dll(self._code, "rnnoise_arrays")
         if self._code.init_rnnoise(self._model, ctypes.byref(arrays)):
-            raise RuntimeError("RNNoise can't begin")
+            raise RuntimeError("the function init_rnnoise of RNNoise failed")
         self._state = np.zeros(2 * FEATURES + 2 * FIRST + 3 * UNITS, np.float32)
         self._gains, self._vad = np.zeros(BANDS, np.float32), np.zeros(1, np.float32)
         self._gru = ctypes.c_void_p(self._state.ctypes.data)

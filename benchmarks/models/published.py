@@ -10,7 +10,7 @@ from typing import Any
 
 
 def definitions(path: Path, *names: str, **known: Any) -> dict[str, Any]:
-    """Define the named classes of a file of torch modules, and return them by name. Errors have the file's lines.
+    """Define the named classes of a file of torch modules, and return them by name. Tracebacks show the file's lines.
 
     Args:
         path: The file, of a release with a pinned digest.

@@ -15,7 +15,7 @@ from .reaction import arrays_of
 
 WIDTH, UNITS = 100, 128
 UNEVEN = 2e-3
-"""Tolerance, because scores of the attention are up to 80, and their softmax amplifies float32 rounding errors."""
+"""Tolerance, because attention scores are up to 80, and their softmax amplifies float32 rounding errors."""
 
 
 def declared(characters: int) -> dict[str, rg.Tensor]:

@@ -14,7 +14,7 @@ OPERATORS = {"RNN": "RNN", "LSTM": "LSTM", "GRU": "GRU", "GRU before": "GRU", "p
 ORDERS = {"RNN": (0,), "LSTM": (0, 3, 2, 1), "GRU": (1, 0, 2)}
 """Gates of ONNX's operators in order, as indices into rnngraph's order, by operator."""
 FORGET_BIAS = 1.0
-"""Forget bias that rnngraph's cells add at run time, and that is added to the bias of ONNX's operators."""
+"""Forget bias, which rnngraph's cells add at run time. For ONNX's operators, it is part of the bias."""
 
 
 def has(row: Row) -> bool:

@@ -30,7 +30,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return the step without a scan, for inputs [batch, width]; JAX keeps the state."""
+    """Return the call of one step on inputs [batch, width], without a scan. The state stays in JAX's arrays."""
     layers, x = arrays(row)[0], jnp.asarray(row.batch_major()[:, 0])
 
     @jax.jit

@@ -18,7 +18,7 @@ CONTEXT = 1 << 16
 
 
 class Model:
-    """Net of a file, with one sequence."""
+    """Net of a GGUF file, with the state of one sequence."""
 
     def __init__(self, path: Path, prompt: int) -> None:
         """Load a file. ``prompt`` is the maximum number of tokens of a call."""

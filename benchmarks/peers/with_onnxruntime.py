@@ -43,7 +43,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return two variants of a step: with arrays as feeds and results, and with two bound buffers that alternate."""
+    """Return two variants of the call of one step: with arrays as feeds and results, and with two buffers in turn."""
     if not onnx_nets.steps(row):
         return []
     session = _session(row, carried=True)

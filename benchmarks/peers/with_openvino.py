@@ -28,7 +28,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return a step with two bound buffers that alternate: each step reads the buffer that the last one wrote."""
+    """Return the call of one step, with two buffers for the state: each call reads the one that the last call wrote."""
     if not onnx_nets.steps(row):
         return []
     compiled = _compiled(row, carried=True)

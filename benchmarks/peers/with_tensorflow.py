@@ -22,7 +22,7 @@ VERSION = tensorflow.__version__
 
 
 class ResetAfterCell(tf.nn.rnn_cell.RNNCell):
-    """GRU that resets after the product, which TensorFlow's does not: one product for the input, one for the state."""
+    """GRU that resets after the state's product, unlike TensorFlow's own: input and state have separate products."""
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return a step of the cell without a loop, whose state is fetched and fed back."""
+    """Return the call of one step of the cell, without a loop. Each call feeds the state that the last call fetched."""
     if row.cell not in CELLS or row.bidirectional or row.ended:
         return []
     graph = tf.Graph()

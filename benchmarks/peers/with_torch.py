@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 
 LAYERS = ("RNN", "LSTM", "GRU")
 FORGET_BIAS = 1.0
-"""Forget bias that rnngraph's cells add at run time, and that is added to the bias of torch's layers."""
+"""Forget bias, which rnngraph's cells add at run time. For torch's layers, it is part of the bias."""
 
 
 def inference(row: Row) -> list[Call]:

@@ -30,7 +30,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """Return a step whose result is the next step's state, without a copy."""
+    """Return the call of one step. Its resulting state is the next call's input, without a copy."""
     if not onnx_nets.steps(row) or peers.THREADS > 1:
         return []
     runnable, x = _runnable(row, carried=True), tract.Tensor.from_numpy(row.time_major())

@@ -46,7 +46,7 @@ def inference(row: Row) -> Call:
 
 
 def step(row: Row) -> Call:
-    """Return one step, which keeps its state in memory."""
+    """Return a call of one step, which continues from the state that the previous call left in memory."""
     return _call(row, fresh=False)
 
 

@@ -35,7 +35,7 @@ def inference(row: Row) -> list[Call]:
 
 
 def step(row: Row) -> list[Call]:
-    """Return steps with states bound to two buffers that alternate."""
+    """Return calls of one step, with two buffers for the state: each call reads the one that the last call wrote."""
     return [_bound(session, row) for session in _sessions(row, carried=True)]
 
 

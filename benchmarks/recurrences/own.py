@@ -29,7 +29,7 @@ def inference(row: Row) -> Call:
 
 
 def step(row: Row) -> Call:
-    """Return a step of a stream, with the same input at every call."""
+    """Return a call of one step of a stream, with the same input each time."""
     stream, x = program(row).inference.stream(row.batch), np.ascontiguousarray(row.inputs()[:, 0])
     out = np.empty((row.batch, row.channels), np.float32)
     return lambda: stream.step(x=x, out=out)

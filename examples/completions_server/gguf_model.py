@@ -14,7 +14,7 @@ TOKENIZER, END = "tokenizer.ggml.model", "tokenizer.ggml.eos_token_id"
 
 
 class LongestMatch:
-    """Tokenizer that always chooses the longest matching token, as the tokenizer ``rwkv`` is defined."""
+    """Tokenizer that always chooses the longest matching token, which is how the tokenizer ``rwkv`` works."""
 
     def __init__(self, vocabulary: Sequence[bytes | str]) -> None:
         """Index a vocabulary, the bytes or text of each token by id. Empty tokens are never chosen."""

@@ -107,7 +107,7 @@ def speaks(sound: Floats) -> NDArray[np.bool_]:
 
 
 def without_short(flags: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
-    """Return flags in which runs of True that are shorter than `shortest` are False."""
+    """Return flags with runs of True shorter than `shortest` set to False."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     kept = flags.copy()
     for start, stop in edges.reshape(-1, 2):

@@ -155,7 +155,7 @@ class Batches:
         return clocks
 
     def sequences(self, clock: str) -> dict[str, tuple[int | None, int, int]]:
-        """Return (batch axis, time axis, offset) of each placeholder with a symbolic clock, by name."""
+        """Return (batch axis, time axis, offset) of the placeholders whose clock is ``clock`` and symbolic, by name."""
         return {
             name: (self._layout.batch_axis.get(name), self._time_axes[name], own.offset)
             for name, own in self._clocks.items()
@@ -243,8 +243,8 @@ class Batches:
     ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         """Yield (steps, feeds) of consecutive windows in time. The last one may be shorter.
 
-        Without ``window``, everything from step ``first`` is one window. Lengths are relative to the window. Arrays
-        without time axis go to each window unchanged. Windows beyond the longest row are omitted.
+        Without ``window``, everything from step ``first`` is one window. Lengths are relative to the window. Every
+        window has the whole arrays without time axis. Windows beyond the longest row are omitted.
 
         Args:
             feeds: Feeds of one batch.

@@ -33,7 +33,7 @@ class Clock:
 
 
 def clock_of(steps: Dim) -> Clock:
-    """Return the clock of a declared size of a time axis."""
+    """Return the clock of a time axis with the declared size ``steps``."""
     names = symbols_of(steps)
     if len(names) == 1:
         (name,) = names

@@ -94,7 +94,7 @@ def likely_names(optimized: OptimizedGraph) -> dict[str, Dim]:
 
 
 def without_training(layout: Layout, inputs: ProgramInputs) -> Layout:
-    """Return the layout for evaluation, in which inputs that only training reads are optional."""
+    """Return the layout for evaluation: inputs that only the training graph reads need not be fed."""
     measured = inputs.evaluation.types
     unused = {name for name in layout.types if name not in measured}
     return replace(layout, defaults=layout.defaults | unused)

@@ -119,7 +119,7 @@ class _Walk:
         return values
 
     def _sound(self, node: Node, value: Value) -> Value:
-        """Return ``value`` if its time axis is plausible for the node's shape; else None."""
+        """Return ``value`` if its time axis is the only axis of the node whose size depends on the clock; else None."""
         if value is None:
             return None
         timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]

@@ -58,7 +58,7 @@ class Described:
         return graph
 
     def text(self) -> StageText:
-        """Return an indented list, in which cells are below the drivers that run them."""
+        """Return an indented list of nodes. The cells of a driver are listed below the driver."""
         places = {name: facts["where"] for name, facts in self.nodes}
         lines = [StageLine("declared")]
         for name, text in _lines(self.graph()):
@@ -139,9 +139,9 @@ def _layers(driver: Driver) -> dict[int, list[str]]:
 
 
 def _at_layer(cell: Cell, layers: Mapping[int, list[str]]) -> Where | None:
-    """Return a cell's line with the layer of its next position.
+    """Return the line that created a cell, with the layer of the cell's next position; None for an unknown line.
 
-    Positions are consumed from ``layers`` in order, except for the last one, which later calls return again.
+    Each call removes a position from ``layers``, except for the last position, which all later calls return.
     """
     left = layers.get(id(cell))
     if cell.where is None or not left:

@@ -1,4 +1,4 @@
-"""Layer that is being declared, which Tensors record. Lowering resolves its full name.
+"""Layer that is being declared. Tensors record this layer, and lowering resolves its full name.
 
 Until scope names are resolved, a layer's path begins with the serial number of its scope, such as
 ``@12/multi_rnn_cell/cell_0/lstm_cell``.

@@ -14,7 +14,7 @@ from ..support.errors import StructureError, Where, did_you_mean
 from ..support.records import dataclass
 
 SHALLOW = 16
-"""Maximum height of nests that are built recursively, which is faster than with an explicit stack."""
+"""Maximum height of nests that are built by recursion. Above it, a slower explicit stack is used."""
 
 
 def children(nest: Any) -> list[tuple[str, Any]] | None:

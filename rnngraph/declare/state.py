@@ -21,7 +21,7 @@ from ..support.records import dataclass
 from .nest import children, flatten, fold, pack, rebuild
 
 NARROW_STATES = {"bfloat16": "float32"}
-"""Dtypes that states are rounded to after each step, and the dtype in which steps compute with them."""
+"""Dtypes to which states can be rounded after each step; for each, the dtype in which steps compute."""
 
 
 @dataclass(frozen=True)

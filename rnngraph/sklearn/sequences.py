@@ -100,7 +100,10 @@ def is_table(X: Any) -> bool:
 
 
 def _is_ragged(X: Any) -> bool:
-    """True if X holds separate sequences: arrays of several lengths, with one feature each if they have one axis."""
+    """True if X holds separate sequences rather than rows of a table.
+
+    Such sequences have more than one axis, or they are vectors of different lengths, each with a single feature.
+    """
     if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
         return False
     items = [item for item in X if isinstance(item, list | tuple) or _rank(item)]

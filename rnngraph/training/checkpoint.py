@@ -143,7 +143,7 @@ class Checkpoint:
 
 
 def _loss_fingerprint(program: Program) -> str:
-    """Return a fingerprint of the loss's graph without dropout, because a dropout rate may differ."""
+    """Return a fingerprint of the loss's graph without dropout, so that training may resume with another rate."""
     return fingerprint(program.evaluation.compiled.pruned(("loss",)))
 
 

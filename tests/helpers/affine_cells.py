@@ -79,7 +79,7 @@ class GatedCell(MatrixCell):
 
 
 class ProductCell(GatedCell):
-    """``GatedCell`` written with matrix products, read before the update."""
+    """``GatedCell`` written with matrix products. The output reads the state before its update."""
 
     def rule(self, S: rg.Tensor, *parts: rg.Tensor) -> tuple[rg.Tensor, rg.Tensor]:
         q, k, v, a = parts
@@ -89,7 +89,7 @@ class ProductCell(GatedCell):
 
 
 class SharedCell(MatrixCell):
-    """Cell with a decay for each head, and keys and weights that all heads share, on the last axis."""
+    """Cell with a decay for each head. All heads share the keys and queries, which are on the state's last axis."""
 
     @property
     def widths(self) -> Sequence[int]:

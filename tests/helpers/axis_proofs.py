@@ -119,7 +119,7 @@ class Proof:
     # Parts and sums ---------------------------------------------------------------------------------
 
     def reduced(self) -> dict[tuple[str, int], list[tuple[int, int]]]:
-        """Return axes that are reduced together, as (operand, axis), by kind and number of the reduction."""
+        """Return the (operand, axis) pairs that are reduced together, by (kind, number) of the reduction."""
         results: dict[tuple[str, int], list[tuple[int, int]]] = {}
         for use in fates(self.node):
             if isinstance(use.fate, Reduced):

@@ -41,7 +41,7 @@ def fed(rows: int = 2, steps: int = 5, seed: int = 0) -> dict[str, Any]:
 
 
 def general(call: Any, feeds: dict[str, Any], **options: Any) -> Any:
-    """Return the result of a call on the slow path, which runs if feeds are in a mapping that is not a dict."""
+    """Return the result of a call on the slow path. Feeds in a mapping that is not a dict select this path."""
     return call(MappingProxyType(feeds), **options)
 
 

@@ -51,7 +51,7 @@ class Chain(Generator):
         return value
 
     def length(self, value: Value) -> str:
-        """Return lengths for a driver over ``value``, computed as users' programs do."""
+        """Return code of a lengths argument over ``value``, computed as in users' programs; ``""`` for none."""
         if self.draw.random() < 0.2:
             return ""
         dtype = self.draw.choice(["int32", "int64"])
@@ -60,7 +60,7 @@ class Chain(Generator):
         return f", sequence_length={text}"
 
     def some_steps(self) -> str:
-        """Return a mask argument computed from a feed, or no argument."""
+        """Return code of a mask argument that is computed from a feed; ``""`` for none."""
         if self.masks.random() < 0.7:
             return ""
         first, zero = str(self.steps).count("-"), self.masks.choice(["", ", zero_output_for_mask=True"])

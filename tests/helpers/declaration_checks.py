@@ -124,7 +124,7 @@ def poisoned() -> Iterator[None]:
 
 
 def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Compare inference, training, evaluation and masks with the interpreter. ``out=`` gives the same bits."""
+    """Compare inference, training and evaluation with the interpreter. Check that ``out=`` changes no bit."""
     graph = program.inference.graph
     result = flat(program.inference(inputs_of(graph, arrays)))
     own = {name: np.full_like(array, 77) for name, array in result.items()}
@@ -143,7 +143,10 @@ def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) 
 
 
 def check_gradients(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Compare native gradients with the interpreter's, and the interpreter's with finite differences of the loss."""
+    """Compare native gradients with the interpreter's, and the interpreter's with finite differences of the loss.
+
+    Return False if there is nothing to differentiate.
+    """
     if program.loss is None or not any(array.size for array in program.parameters.values()):
         return False
     graph = program.training.graph
@@ -168,14 +171,14 @@ def with_loss(loss: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def updates(program: rg.Program, arrays: Arrays) -> Arrays:
-    """Return the values that the interpreter computes for parameters that the declaration updates, after a step."""
+    """Return the values after a step, by the interpreter, of the parameters that the declaration updates."""
     declared = program.parts.lowered.graph
     result = Split(training=True)(Graph.of("updates", list(updates_of(declared).items()), declared.inputs))
     return interpret(result, feeds_of(result, arrays, program), wide=True)
 
 
 def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Check that a trainer's step returns the loss, and applies the gradients, that ``program.training`` computes."""
+    """Check that a trainer's step returns the loss of ``program.training``, and applies its gradients."""
     before = {name: array.copy() for name, array in program.parameters.items()}
     feeds = inputs_of(program.training.graph, arrays)
     loss, gradients = program.training.gradients(feeds, seed=7)
@@ -253,7 +256,10 @@ def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: S
 
 
 def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Compare taps in both graphs, and gradients of taps, with the interpreter and with finite differences."""
+    """Compare taps in both graphs, and gradients of taps, with the interpreter and with finite differences.
+
+    Return False if there are no taps.
+    """
     result = False
     for graphs, options in ((program.inference, {}), (program.training, {"seed": 7})):
         compiled = graphs._with_taps()
@@ -437,7 +443,7 @@ def check_streamed(declaration: Declaration, stream: Any, inputs: Arrays, time: 
 
 
 def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Check that a single row has the bits that it has in a batch. Return False if rows are not independent."""
+    """Check that a row alone has the same bits as in a batch. Return False if rows are not independent."""
     separate = {
         name: list(v.axes).index("B")
         for name, v in declaration.outputs.items()

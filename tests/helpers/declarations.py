@@ -328,7 +328,7 @@ class Generator:
         return f"rg.LSTMCell({n}{options}{activation})", out
 
     def attention(self, width: int, n: int, depth: int) -> tuple[str, int]:
-        """Return code of an attention wrapper over a memory of five entries for each row."""
+        """Return (code of an attention wrapper over a memory of five entries for each row, output width)."""
         memory = self.placeholder(("B", 5, n))
         lengths = self.placeholder(("B",), "int", 5).name if self.chance(0.5) else "None"
         inner, out = self.cell(width + n, depth + 1)
@@ -343,7 +343,7 @@ class Generator:
         return f"rg.AttentionWrapper({inner}, {score}{options})", size
 
     def variant(self, n: int, activation: str, gates: str) -> tuple[str, int]:
-        """Return code of a cell of ``tf.contrib.rnn``."""
+        """Return (code of a cell of ``tf.contrib.rnn``, output width)."""
         name = self.draw.choice(
             [
                 "LayerNormBasicLSTM",
@@ -466,7 +466,7 @@ class Generator:
         self.last_states(f"s{number}", cell, rows, row_wise)
 
     def mask(self, rows: Axis, steps: Axis, time_major: bool) -> str:
-        """Return a mask of running steps: a feed, or a comparison of a feed with 0."""
+        """Return code of a mask argument: a feed, or a comparison of a feed with 0."""
         axes = (steps, rows) if time_major else (rows, steps)
         fed = [v for v in self.values if v.fed and v.kind == "int" and v.axes == axes]
         if fed and self.masks.random() < 0.5:
@@ -632,7 +632,7 @@ class Generator:
         return f"lambda y: rg.by_graph(training=False, inference={test})" if self.chance(0.2) else f"lambda y: {test}"
 
     def following(self, out: int, width: int, read: Value | None) -> str:
-        """Return code of the next input, [batch, width], from an output [batch, out] and a step of the inputs."""
+        """Return code of a function of an output [batch, out] that returns the next input [batch, width]."""
         if self.chance(0.4):
             name = f"p{len(self.lines)}"
             self.lines.append(f'{name} = rg.parameter("{name}", ({out}, {width}), dtype="{self.dtype}")')
@@ -793,7 +793,7 @@ class Generator:
         self.add(f"rg.dense({x.name}, {n}{options})", (*x.axes[:-1], n), row_wise=x.row_wise)
 
     def right_operand(self, depth: int, width: int) -> str:
-        """Return a matrix [depth, width]: a parameter, a feed, or computed from one, possibly transposed."""
+        """Return code of a matrix [depth, width]: a parameter, a feed, or computed from one, possibly transposed."""
         turned = self.chance(0.4)
         shape = (width, depth) if turned else (depth, width)
         if self.chance(0.35):
@@ -912,7 +912,10 @@ class Generator:
             self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), row_wise=x.row_wise)
 
     def flatten(self) -> None:
-        """Merge rows and steps into one axis, and add a placeholder whose equal size only a call can check."""
+        """Merge rows and steps into one axis, and combine the result with a placeholder of merged axes.
+
+        Only a call can check that both merged axes have equal sizes.
+        """
         x = self.some(lambda v: v.kind == "float" and sorted(map(str, v.axes[:2])) == ["B", "T"] and v.rank == 3)
         if x is None or not isinstance(x.width, int):
             return

@@ -40,7 +40,7 @@ class Drawn:
             self.draw.choice(blocks)(self)
 
     def layer(self, text: str) -> str:
-        """Add a layer or parameter; return its attribute."""
+        """Add a layer or parameter to the module, and return the code that reads it, such as ``self.m0``."""
         name = f"self.m{len(self.inits)}"
         self.inits.append(f"{name} = {text}")
         return name

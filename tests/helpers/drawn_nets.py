@@ -75,7 +75,7 @@ class Net:
         return self.draw.choice(texts)
 
     def layer(self, text: str) -> str:
-        """Add a layer or parameter; return its attribute."""
+        """Add a layer or parameter to the module, and return the code that reads it, such as ``self.m0``."""
         name = f"self.m{self.count}"
         self.count += 1
         self.inits.append(f"{name} = {text}")
@@ -95,11 +95,11 @@ class Net:
         return self.draw.choice(WIDTHS)
 
     def like(self) -> str:
-        """Return code of options with which a new tensor has the dtype of ``x``."""
+        """Return code of keyword arguments that give a new tensor the dtype of ``x``; sometimes none for float32."""
         return self.one(*([] if self.is_double else ["", ""]), ", dtype=x.dtype", ", device=x.device, dtype=x.dtype")
 
     def zeros(self, *sizes: object) -> str:
-        """Return code that creates zeros of these sizes, the first of which is the batch size of ``x``."""
+        """Return code that creates zeros of these sizes. The first size is the batch size of ``x``."""
         text = ", ".join(map(str, sizes))
         return self.one(
             f"torch.zeros({text}{self.like()})", f"x.new_zeros({text})", f"torch.zeros(({text}){self.like()})"

@@ -230,7 +230,7 @@ def tables(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def flattened(guard: Guard, size: int) -> None:
-    """Run flattened logits with flattened labels, whose total sizes agree in usual and unusual shapes."""
+    """Run a loss of flattened logits and labels. The labels' shapes vary, but not their number of elements."""
     x, y = rg.placeholder("x", (None, None, size)), rg.placeholder("y", (None, None), "int64")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(size), x)
     logits = rg.reshape(rg.dense(outputs, size), [-1, size])
@@ -385,7 +385,7 @@ def often(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def feed_overrun(guard: Guard, size: int) -> None:
-    """Run native code that reads one step too many, which must crash."""
+    """Run native code that reads one step too many. The process must crash."""
     program, feeds = _simple(guard, size)
     graph = program.inference.compiled
     entry = graph.entry(("",), {"B": 2, "T": 3})
@@ -394,7 +394,7 @@ def feed_overrun(guard: Guard, size: int) -> None:
 
 
 def result_overrun(guard: Guard, size: int) -> None:
-    """Run native code that writes one step too many, which must crash."""
+    """Run native code that writes one step too many. The process must crash."""
     program, feeds = _simple(guard, size)
     entry = program.inference.compiled.entry(("",), {"B": 2, "T": 3})
     feeds = {"x": _normal((2, 4, size), "float32")}
@@ -403,7 +403,7 @@ def result_overrun(guard: Guard, size: int) -> None:
 
 
 def feed_underrun(guard: Guard, size: int) -> None:
-    """Run native code that reads one number before its feed, which must crash."""
+    """Run native code that reads one number before its feed. The process must crash."""
     program, feeds = _simple(guard, size)
     entry = program.inference.compiled.entry(("",), {"B": 2, "T": 3})
     x = feeds["x"]
@@ -413,7 +413,7 @@ def feed_underrun(guard: Guard, size: int) -> None:
 
 
 def scratch_overrun(guard: Guard, size: int) -> None:
-    """Run native code with less scratch memory than it needs, a single line, which must crash."""
+    """Run native code with a single cache line of scratch memory, less than it needs. The process must crash."""
     program, feeds = _simple(guard, size)
     native.NativeEntry.take = lambda entry, count: guard.lines(LINE)  # type: ignore[method-assign]
     program.inference(feeds)

@@ -81,7 +81,7 @@ class Draw:
         return size(self.one(NAMES)) * (size(self.one(NAMES)) if self.chance(0.5) else 2)
 
     def fed_dim(self) -> Dim:
-        """Return the size of an input's axis, rarely a size whose symbol can't be solved for. 0 becomes 1."""
+        """Return a size above 0 for an axis of an input. In rare cases, no feed determines the size's symbol."""
         dim = self.dim() if self.chance(0.05) else size(self.one(NAMES)) if self.chance(0.6) else int(self.one(FIXED))
         return dim or 1
 
@@ -127,7 +127,7 @@ class Draw:
         return result
 
     def grow(self, count: int) -> None:
-        """Draw up to ``count`` nodes, depending on type rules."""
+        """Draw ``count`` nodes, or fewer if type rules refuse too many of them."""
         moves = self.moves
         for _ in range(count * 12):
             if count <= 0:
@@ -279,7 +279,7 @@ class Draw:
         return self.node(op, item, axes=axes, keepdims=self.chance(0.4), exact=item in self.exact)
 
     def bounds(self, dim: Dim) -> tuple[Dim, Dim, int]:
-        """Return bounds of a slice of an axis, sometimes invalid, as in a hostile file."""
+        """Return (start, stop, step) of a slice of an axis. Some are invalid, as in a hostile file."""
         low: Dim = int(self.rng.integers(0, 3)) if self.chance(0.5) else 0
         high = dim - int(self.rng.integers(0, 2)) if self.chance(0.6) else low + int(self.one(FIXED))
         if self.chance(0.05):
@@ -299,7 +299,7 @@ class Draw:
         return result
 
     def windowed(self) -> Node:
-        """Return windows of an axis, which may be shorter than a window."""
+        """Return windows of an axis. The axis may be shorter than a window."""
         item = self.pick(lambda node: node.tensor.rank >= 1)
         axis = int(self.rng.integers(item.tensor.rank))
         size, step, dilation = (int(self.one(numbers)) for numbers in ((1, 2, 3, 7), (1, 1, 2, 3, 5), (1, 1, 2)))

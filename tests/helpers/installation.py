@@ -17,7 +17,7 @@ NAME = "rnngraph"
 
 
 def is_installed() -> bool:
-    """False if only the path leads to the package, as in the roots of ``tools/platforms``."""
+    """True if the package is installed. False if it is merely on the path, as in the roots of ``tools/platforms``."""
     return any(importlib.metadata.distributions(name=NAME))
 
 

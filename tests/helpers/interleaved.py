@@ -15,7 +15,7 @@ from rnngraph.codegen.schedule.emit import entry_emitter
 def interleave_everything(
     monkeypatch: pytest.MonkeyPatch, steps: int = 2, by_statement: bool = False
 ) -> list[InterleavingPlan]:
-    """Interleave every two scans that can be, with chunks of ``steps``.
+    """Interleave all pairs of scans that can be interleaved, in chunks of ``steps`` steps.
 
     Returns:
         The plans of everything that is compiled from now on.

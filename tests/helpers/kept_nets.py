@@ -12,7 +12,7 @@ import rnngraph as rg
 
 Array = np.ndarray
 Net = tuple[dict[str, rg.Tensor], dict[str, str]]
-"""Outputs, and the placeholder for the next value of each state output."""
+"""(outputs, {state output: placeholder that is fed this state in the next call})."""
 
 
 def data(*shape: int, seed: int = 0) -> Array:
@@ -126,9 +126,10 @@ def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
 
 
 def drawn(seed: int) -> tuple[Net, tuple[int, ...], int | None]:
-    """Return a random net, the shape of a row's step, and the input's time axis; None if each call is one step.
+    """Return (random net, shape of a row's step, time axis of the input).
 
-    Its layers are of one kind, with their states in one array with axes in any order; an LSTM's c may follow h.
+    The time axis is None if each call is one step. All layers are of one kind. Their states are in one array, whose
+    axes are in random order.
     """
     draw = random.Random(seed)
     layers, units, width = draw.randint(1, 3), draw.choice((1, 3, 7, 17, 25)), draw.choice((1, 2, 5))

@@ -56,7 +56,7 @@ class RandomNet:
         return options
 
     def recurrent(self, sequences: bool = True, both: bool = False, state: bool = False) -> Any:
-        """Return a recurrent layer; with ``both``, one for a Bidirectional."""
+        """Return a recurrent layer; with ``both``, a layer that ``Bidirectional`` can wrap."""
         kind = self.pick("LSTM", "GRU", "SimpleRNN")
         options: dict[str, Any] = {"return_sequences": sequences, "return_state": state}
         if not both:
@@ -147,7 +147,7 @@ class RandomNet:
         )()
 
     def steps_layer(self) -> Any:
-        """Return a layer over steps that may change their number."""
+        """Return a layer over steps. It may change the number of steps."""
         return self.pick(
             self.recurrent,
             self.recurrent,
@@ -167,7 +167,7 @@ class RandomNet:
         )()
 
     def nested(self) -> Any:
-        """Return a network over steps that preserves their number."""
+        """Return a network over steps. It preserves the number of steps."""
         width = self.nested_width
         if self.chance(0.5):
             return self.keras.Sequential([self.keras.Input((None, width)), self.by_step(), self.recurrent()])
@@ -248,7 +248,7 @@ class RandomNet:
         )()
 
     def _with_state(self, x: Any) -> Any:
-        """Apply an encoder and a decoder."""
+        """Apply an encoder, and a decoder that starts from the encoder's final state."""
         units = self.size()
         kind = self.pick("LSTM", "GRU", "SimpleRNN")
         encoder = getattr(self.layers, kind)(units, return_state=True)

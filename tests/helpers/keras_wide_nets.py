@@ -27,7 +27,7 @@ class WideNet(RandomNet):
     # Options that layers share -------------------------------------------------------------------
 
     def name(self) -> dict[str, Any]:
-        """Return a ``name`` argument that is not an identifier or is another layer's kind, or no argument."""
+        """Return a ``name`` argument, or none. The name is no identifier, or it is the kind of another layer."""
         if not self.names or not self.chance(0.1):
             return {}
         return {"name": self.names.pop(int(self.draw.integers(len(self.names))))}
@@ -208,7 +208,7 @@ class WideNet(RandomNet):
         return layers.TimeDistributed(layers.Flatten())(y) if len(y.shape) == 4 else y
 
     def of_each_step(self, x: Any) -> Any:
-        """Apply layers to each step as a sequence whose steps are the step's units."""
+        """Apply layers to each step. The layers read the units of a step as a sequence."""
         layers, width = self.layers, x.shape[-1]
         y = layers.TimeDistributed(layers.Reshape((width, 1)))(x)
         inner = self.pick(

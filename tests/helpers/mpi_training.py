@@ -216,7 +216,7 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
 
 
 def _steps_of(times: list[int]) -> None:
-    """Run a step with sequences of each of these lengths."""
+    """Run one step for each of these numbers of time steps."""
     program, feeds = sharded_nets.classifier()
     trainer = rg.Trainer(program, comm=WORLD, shards=SHARDS)
     for time_steps in times:
@@ -242,7 +242,7 @@ def _silenced(work: Callable[[], Any]) -> None:
 
 
 def stopped(folder: Path) -> dict[str, Any]:
-    """Run a fit that Ctrl-C of one rank interrupts repeatedly, and that is resumed each time."""
+    """Run a fit. Ctrl-C on one rank interrupts it repeatedly, and it is resumed each time."""
     rank, result = WORLD.Get_rank(), dict[str, Any]()
     for times in (0, 6):
         program, data = sharded_nets.classifier().program, examples(sharded_nets.classifier)

@@ -78,7 +78,7 @@ def outcome(case: Any) -> str:
             return f"refused at the call: {error}"
         for name, array in zip(net.outputs, wanted, strict=True):
             assert result[name].shape == array.shape, case.name
-            # float16 values have about four digits; otherwise the tolerance of onnx's own runner
+            # float16 values have about three digits; otherwise the tolerance of onnx's own runner
             loose = array.dtype == np.float16
             np.testing.assert_allclose(
                 np.asarray(result[name], np.float64),

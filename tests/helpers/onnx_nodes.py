@@ -116,7 +116,7 @@ class Draw:
         return float(np.float32(self.random.uniform(low, high)))
 
     def dims(self, low: int, high: int, share: float = 0.5, most: int = 4) -> Dims:
-        """Return ``low`` to ``high`` random axes of sizes up to ``most``, a share of which are symbolic."""
+        """Return ``low`` to ``high`` axes of random sizes up to ``most``, each symbolic with probability ``share``."""
         return [
             (self.whole(1, most), f"n{place}" if self.often(share) else None) for place in range(self.whole(low, high))
         ]

@@ -92,7 +92,7 @@ class DelayCell(rg.Cell):
 
 
 class LateReadCell(rg.Cell):
-    """Cell with a state that is read together with its next value, which does not depend on it."""
+    """Cell whose state c is read while its next value is computed. The next value does not depend on c."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -108,7 +108,7 @@ class LateReadCell(rg.Cell):
 
 
 class SwapCell(rg.Cell):
-    """Cell with two states that are swapped at every step, and whose output joins them."""
+    """Cell with two states that are swapped at every step. The output joins both states."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -194,7 +194,7 @@ class CaptureCell(rg.Cell):
 
 
 class ConstantCell(rg.Cell):
-    """Cell whose output depends on no row and no step, and whose state decays."""
+    """Cell with a constant output, the same for all rows and steps, and a state that decays."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -209,7 +209,7 @@ class ConstantCell(rg.Cell):
 
 
 class MemoryCell(rg.Cell):
-    """Cell with a memory without dropout, and an inner cell of another kind."""
+    """Cell with a memory, which is exempt from dropout, and an inner cell of another kind."""
 
     def __init__(self, num_units: int, inner: rg.Cell) -> None:
         self.num_units, self.inner = num_units, inner
@@ -253,8 +253,8 @@ class DeltaCell(rg.Cell):
 class WiredCell(rg.Cell):
     """Cell whose states are expressions.
 
-    Expressions may use the step's input ``x``, states by their names, values of the same step by their names in
-    capitals, and ``dense(…)``, tanh of a product of its arguments.
+    Expressions may use the step's input ``x``, states by name, and new values of states by name in capitals.
+    ``dense(…)`` is tanh of a matrix product of its arguments.
     """
 
     def __init__(self, num_units: int, wires: dict[str, str], output: str) -> None:
@@ -298,7 +298,7 @@ OWN_CELLS: tuple[Callable[..., rg.Cell], ...] = (
 
 
 class WeightDrop(rg.Wrapper):
-    """Wrapper that drops its cell's weights once for a call, and divides them by 1 + the largest weight."""
+    """Wrapper that applies dropout to its cell's matrices once per call, and divides them by 1 + the largest weight."""
 
     def __init__(self, cell: rg.Cell, keep_prob: float) -> None:
         super().__init__(cell)

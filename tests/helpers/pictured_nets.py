@@ -7,7 +7,7 @@ from typing import Any
 import rnngraph as rg
 
 HOSTILE = """</script><script>alert("x")</script>'&<!--\x01"""
-"""Name that is markup, and contains a character that XML does not allow."""
+"""Name with markup and with a character that XML does not allow."""
 
 
 class Gated(rg.Cell):

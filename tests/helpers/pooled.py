@@ -42,7 +42,7 @@ class Alone:
         }
 
     def row_axis(self, name: str) -> int | None:
-        """Return the batch axis of a step's feed."""
+        """Return the batch axis of a step's feed; None for a feed without a symbolic batch axis."""
         axes, left_out = list(self.declaration.feeds[name].axes), self.stream._graph.axes.omitted[name]
         # no symbolic batch axis: an axis declared as 1 need not be the batch
         if "B" not in axes or not self.stream._graph.rows.names:

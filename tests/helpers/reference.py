@@ -658,7 +658,7 @@ def reverse(x: Array, lengths: Array | None) -> Array:
 
 
 def masks_of_step(masks: Arrays | None, step: int) -> Arrays | None:
-    """Return every site's mask at one step, [batch, width]."""
+    """Return every site's mask at one step, [batch, width]; None without masks."""
     if masks is None:
         return None
     return {site: mask[:, step] if mask.ndim == 3 else mask for site, mask in masks.items()}

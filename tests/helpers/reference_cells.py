@@ -62,7 +62,12 @@ class Variant:
         return pair(self.units, self.output) if self.memory else self.units
 
     def step(self, p: Mapping[str, Array], x: Array, state: Any, mask: Array | None) -> tuple[Array, Any]:
-        """Run one step. ``p`` has the cell's parameters by inner name; ``mask`` is a scaled recurrent dropout mask."""
+        """Run one step, and return (output, new state).
+
+        Args:
+            p: The cell's parameters, by name below the cell's scope.
+            mask: Mask of recurrent dropout, divided by the keep probability, or None.
+        """
         raise NotImplementedError
 
 

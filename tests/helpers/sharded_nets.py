@@ -64,7 +64,7 @@ def tagger(dtype: str = "float32") -> Net:
 
 
 def forecaster(dtype: str = "float32") -> Net:
-    """Return a time-major net whose states can be carried. Its loss is a mean of rows with fed weights."""
+    """Return a time-major net whose states can be carried. Its loss is a mean over rows, weighted by a feed."""
     x, y = rg.placeholder("x", (None, None, 2), dtype), rg.placeholder("y", (None, None, 1), dtype)
     weight = rg.placeholder("weight", (None,), dtype)
     outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(6), x, time_major=True)
@@ -131,4 +131,4 @@ def speller(dtype: str = "float32") -> Net:
 NETS = (classifier, tagger, forecaster, translator, speller)
 
 CARRIED = (classifier, forecaster, speller)
-"""Nets whose states can be carried from step to step: they have no backward pass and no initial states of their own."""
+"""Nets whose states can be carried from step to step: none has a backward recurrence or an initial state of its own."""

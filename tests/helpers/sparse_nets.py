@@ -34,7 +34,7 @@ def zero_blocks(program: rg.Program, density: float, block: tuple[int, int], see
 
 
 def both(outputs: Any, density: float, block: tuple[int, int], **options: Any) -> tuple[rg.Program, rg.Program]:
-    """Return the program that skips zeros, and the one that does not, with equal weights."""
+    """Return (program that skips zeros, program that does not), with equal weights."""
     sparse = rg.compile(outputs, seed=1, sparse=True, **options)
     zero_blocks(sparse, density, block)
     return sparse, rg.compile(outputs, parameters=sparse, **options)

@@ -37,8 +37,8 @@ from rnngraph.runtime.native.aligned_memory import address, aligned_bytes
 from rnngraph.runtime.native.entry import NativeEntry
 from rnngraph.runtime.parameters import Parameters
 
-# A worker runs when the ticket has its number. At a barrier it passes the ticket on, and waits for its next turn. If
-# only the first worker is awaited, that one continues to the next barrier if it runs first.
+# A worker runs when the ticket has its number. At a barrier it passes the ticket on, and waits for its next turn. At a
+# barrier where all wait for the first worker only, the first worker continues without waiting if it has the first turn.
 IN_TURNS = """\
 define internal void @barrier(ptr %team, i64 %worker, i64 %workers, i64 %awaited) noinline #0 {{
 entry:

@@ -343,7 +343,7 @@ def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., An
 
 
 def _is_path(module: ModuleType) -> bool:
-    """True for a module that programs import, and whose missing names raise errors with suggestions."""
+    """True for a module that programs import. Reading a name that it lacks raises an error with a suggestion."""
     return module.__name__.split(".")[-1] in MODULES and "__all__" in vars(module)
 
 
@@ -778,7 +778,7 @@ class Call:
         return _any_tensor(world, draw) if draw.random() < 0.2 else draw.choice(WRONG)(world)
 
     def run(self) -> BaseException | None:
-        """Make the call, and return its exception."""
+        """Make the call, and return its exception; None if it succeeds."""
         try:
             result = self.function(*self.arguments, **self.keywords)
             if hasattr(result, "__enter__"):

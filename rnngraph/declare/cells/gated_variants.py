@@ -180,7 +180,7 @@ class SRUCell(Cell):
 
 
 class _InputGated(Cell):
-    """Base class of MinimalRNNCell and CFNCell, which share arguments and whose output is the state."""
+    """Base class of MinimalRNNCell and CFNCell. They have the same arguments, and their output is the state."""
 
     def __init__(
         self,
@@ -235,7 +235,7 @@ class CFNCell(_InputGated):
 
         theta, eta = s(h U + x V + b);  h' = theta a(h) + (1 - eta) a(x W), which is also the output
 
-    1 - eta is the paper's input gate, as in TensorFlow, so that it starts small. Parameters: ``kernel``
+    1 - eta is the paper's input gate, which a bias of 1 makes small at first, as in TensorFlow. Parameters: ``kernel``
     [inputs, 3 units] with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; ``bias`` [2 units], initially
     1. State: [batch, units].
 

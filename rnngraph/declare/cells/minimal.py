@@ -1,4 +1,4 @@
-"""Cells whose gates read the input alone, so that a sequence is trained in parallel (Feng et al. 2024)."""
+"""Cells whose gates read the input alone, so that all steps of a sequence can be trained at once (Feng et al. 2024)."""
 
 from __future__ import annotations
 

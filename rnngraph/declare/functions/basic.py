@@ -112,9 +112,9 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
 
 
 def known_by(x: Tensor, value: Tensor) -> Tensor:
-    """Return ``value``, which depends on sizes alone, as a tensor that formally depends on x.
+    """Return ``value``, which depends on sizes of x alone, as a tensor that formally reads x.
 
-    The dependency keeps x a feed of the graph, so that its sizes are known even if nothing else reads it.
+    The graph then has x as a feed, and so knows the sizes of x, even if nothing else reads x.
     """
     read = build("stop_gradient", x) if x.dtype in FLOATS else x
     return build("select", constant(False), cast(read, value.dtype), value)

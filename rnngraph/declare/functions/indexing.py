@@ -136,7 +136,10 @@ def _clamp_bound(size: Dim, bound: int) -> Dim:
 
 
 def _first_of(size: Dim, begin: Dim, first: int, end: Dim, last: int) -> Dim:
-    """Return the smaller of the two clamped bounds of a slice."""
+    """Return the smaller of the clamped bounds ``begin`` and ``end`` of a slice.
+
+    ``first`` and ``last`` are the bounds before they were clamped; negative ones count from the end.
+    """
     if (first < 0) == (last < 0):
         return begin if first <= last else end
     if first < 0:  # ``begin`` is at most ``size``, so ``last`` needs no clamping
@@ -260,7 +263,7 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "se
 
 
 def sums_at(x: Tensor, place: int, index: Tensor, values: Tensor) -> Tensor:
-    """Return zeros in the shape of x, to which ``values`` are added at ``index`` along an axis. NaN stays in its entry.
+    """Return zeros in the shape of x with ``values`` added at ``index`` along an axis. NaN spreads to no other entry.
 
     Args:
         x: Tensor whose shape is that of the result.

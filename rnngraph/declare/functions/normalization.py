@@ -292,7 +292,7 @@ def normalized_with(
 def _build_normalization(
     x: Tensor, options: Normalization, own: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Build batch normalization with the parameters ``own``. The axis is not negative."""
+    """Build batch normalization with the parameters ``own``. Return values as for ``normalized_with``."""
     place, momentum, epsilon, training, subtracts_first = options
     reduced_axes = tuple(other for other in range(x.rank) if other != place)
 

@@ -122,7 +122,7 @@ def _largest(x: Tensor, size: Dim, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _in_rounds(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Select the ``count`` largest entries, one in each round."""
+    """Return (values, indices) of the ``count`` largest entries. Each round selects one entry."""
     is_float = x.dtype in FLOATS
     lowest = -np.inf if is_float else int(np.iinfo(x.dtype).min)
     place = build("iota", size=x.type.shape[-1])

@@ -240,7 +240,7 @@ def _sequence_of(steps: Sequence[Any], where: Where | None) -> Any:
 def run_steps(
     cell: Cell, steps: Any, scope: ScopeName, reverse: bool, where: Where | None, time_major: bool = True
 ) -> tuple[Tensor, Any]:
-    """Run a cell over [time, batch, …], for functions that are defined by a recurrence."""
+    """Run a cell over [time, batch, …], and return (outputs, final state). For functions defined by a recurrence."""
     return Run(steps, None, None, False, None, time_major, scope, where).over(cell, None, reverse=reverse)
 
 

@@ -87,7 +87,7 @@ class Run:
         return pack(output, all_outputs), pack(structure, items[: len(states)])
 
     def _trace_step(self, inner: InnerCell, cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
-        """Trace the step. An error on unusual inputs gets an explanation."""
+        """Trace the step, and return (output, new state). Errors on inputs of an unusual rank get an explanation."""
         with tracing(cell):
             if (x.rank == 2) if isinstance(x, Tensor) else not _takes_one_tensor(cell):
                 return inner(x, state)
@@ -140,7 +140,7 @@ def _last_output_states(
 
 
 def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
-    """Return ``sequence_length`` as int64 [batch], after checks; None if it is None."""
+    """Return ``sequence_length``, validated, as int64 [batch]; None if the driver has no lengths."""
     if value is None:
         return None
     lengths = value if isinstance(value, Tensor) else constant(value)
@@ -156,7 +156,7 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
 
 
 def _mask(value: Any, time: Dim, batch: Dim, time_major: bool, where: Where | None) -> Tensor | None:
-    """Return the mask as [time, batch, 1], after checks; None if it is None."""
+    """Return the mask, validated, as bool [time, batch, 1]; None if the driver has no mask."""
     if value is None:
         return None
     axes = "[time, batch]" if time_major else "[batch, time]"

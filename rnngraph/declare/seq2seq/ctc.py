@@ -87,7 +87,7 @@ class _Alignments(Cell):
         return {"blanks": self.longest + 1, "labels": self.longest}
 
     def initial_state(self, p: Scope) -> dict[str, Tensor]:
-        """Start before the first blank, from which the first step leads to that blank or to the first label."""
+        """Return the state before the first step, which leads either to the first blank or to the first label."""
         blanks, labels = [0.0] + [NEVER] * self.longest, [NEVER] * self.longest
         return {"blanks": constant(blanks, self.dtype), "labels": constant(labels, self.dtype)}
 
@@ -100,7 +100,7 @@ class _Alignments(Cell):
 
 
 def matches(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Return (classes of the labels, labels that need a blank before them).
+    """Return (mask of the class of each label, mask of the labels that need a blank before them).
 
     The first label has no previous one, and equal labels need a blank between them.
 

@@ -253,7 +253,10 @@ class _Decode:
         return search.run(self.first[0], checked, lambda value: self._checked_inputs(value)[0], self.initial_state)
 
     def _functions(self, next_input: NextInput, stop: Stop | None) -> tuple[NextInput, Stop | None]:
-        """Return both functions, wrapped with checks of their arguments. Raise ``DtypeError`` for other objects."""
+        """Return both functions, wrapped with checks of their signatures; None for no ``stop``.
+
+        Raise ``DtypeError`` for objects that are not callable.
+        """
         for function, what in ((next_input, "next_input"), (stop, "stop")):
             if not callable(function) and not (function is None and what == "stop"):
                 raise DtypeError(f"{what} must be a function of Tensors, not {function!r}", self.where)

@@ -59,7 +59,7 @@ class CellVariables(Specs):
 
 
 class _Placed(shared):
-    """Cell bound to its variables, which all drivers that run the cell share."""
+    """Cell bound to its variables. All drivers that run the cell share these variables."""
 
     def __init__(self, cell: Cell, specs: Specs) -> None:
         super().__init__(cell)

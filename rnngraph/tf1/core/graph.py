@@ -255,7 +255,7 @@ class Graph(Order):
         """Do nothing. Unlike in TensorFlow, later declarations are allowed."""
 
     def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
-        """Return the items of a collection. With ``scope``, return the items whose names begin with that text."""
+        """Return the items of a collection; with ``scope``, only items whose names begin with this text."""
         return collection(self, name, scope)
 
     def get_collection_ref(self, name: str) -> list[Any]:

@@ -72,7 +72,7 @@ class Operation:
         return [tensor.node for tensor in self.needs()]
 
     def forces(self) -> list[Node]:
-        """Return the nodes that a run of the operation computes, and whose control dependencies therefore run first."""
+        """Return the nodes that a run of the operation computes. Their control dependencies run before it."""
         return self.reads()
 
     def writes(self) -> list[ParameterSpec]:
@@ -105,7 +105,7 @@ class Step(Operation):
         raise NotImplementedError
 
     def separated(self) -> Any:
-        """Return an operation with the same effect whose operands are Tensors that other calls compute."""
+        """Return an operation with the same effect that receives its operands' values from other native calls."""
         raise NotImplementedError
 
 

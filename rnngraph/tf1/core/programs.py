@@ -27,7 +27,7 @@ Values = Mapping[Node, Any]
 
 
 class FetchSet:
-    """Set of Tensors that are fetched together, and of Tensors that are fed in place of computed values.
+    """Set of Tensors that are fetched together, for one set of Tensors that are fed although a run could compute them.
 
     Attributes:
         nodes: Declared nodes, each once.

@@ -159,7 +159,10 @@ class Schedule:
                 yield Phase(rest, operation=item)
 
     def _must_precede(self, place: int, done: set[Node]) -> list[Node]:
-        """Return the nodes that later nodes read, and whose variables the operation at ``place`` changes."""
+        """Return the nodes to compute before the operation at ``place``, which changes variables that they read.
+
+        Later nodes read these nodes.
+        """
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
             item

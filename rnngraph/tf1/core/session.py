@@ -134,7 +134,7 @@ class BaseSession(Holder):
 
     @contextmanager
     def _borrowing(self, node: Node, seed: int) -> Iterator[None]:
-        """Until the block ends, set the variables that a node reads to initial values, unless they have values."""
+        """Within the block, give initial values to those variables that a node reads and that have no value."""
         read = [item["slot"] for item in topological([node]) if item.op == "parameter"]
         needed = [self.graph.variables[slot] for slot in read if slot in self.graph.variables]
         lent = [variable for variable in needed if variable.full not in self.initialized]
@@ -320,7 +320,7 @@ class InteractiveSession(BaseSession):
 
 @api
 def get_default_session() -> BaseSession | None:
-    """Return the session that this thread has entered last."""
+    """Return the session that this thread has entered last; None if it has entered none."""
     return CURRENT.sessions[-1] if CURRENT.sessions else None
 
 

@@ -163,7 +163,7 @@ def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _axes_of(x: Tensor, entries: Sequence[Any]) -> list[int]:
-    """Return the axis of each entry of an index without new axes."""
+    """Return the axis of x to which each entry of an index applies. The index has no entry None."""
     places = list(range(len(entries)))
     first = next((place for place, item in enumerate(entries) if item is Ellipsis), len(entries))
     return [place if place < first else x.rank - len(entries) + place for place in places]
@@ -192,7 +192,7 @@ def as_dim(item: Any) -> Dim:
 
 
 def anchored(value: Tensor, sizes: Any) -> Tensor:
-    """Return a Tensor that also reads the Tensors of its sizes, so that a run can compute the sizes."""
+    """Return ``value`` as a Tensor that formally reads the Tensors among ``sizes``, so that a run computes them."""
     counts, sources = get_default_graph().counts, list[Tensor]()
     for item in sizes if isinstance(sizes, list | tuple) else [sizes]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
@@ -206,10 +206,10 @@ def anchored(value: Tensor, sizes: Any) -> Tensor:
 def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     """Reshape x to ints, None, -1 and symbolic sizes.
 
-    Some sizes may be known only in a run: values of int placeholders. If there are several, and x has a single
-    symbolic axis whose size follows from ``sizes``, that axis determines them. Otherwise, the last one is inferred from
-    the number of elements, unless ``sizes`` has a -1, and each other one is the size of the same axis of x. The run
-    checks all of them against the values fed.
+    Sizes that are values of int placeholders are known only in a run, which checks the following assumptions. If there
+    are several such sizes, and the only symbolic axis of x follows from ``sizes``, they are determined by this axis.
+    Otherwise, the last one is inferred from the number of elements, unless ``sizes`` has a -1. Each of the others
+    equals the size of the same axis of x.
     """
     numbers = {placeholder.type.shape[0] for placeholder in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
@@ -335,8 +335,8 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
 def counted_size(node: Node) -> Size | None:
     """Return a symbolic size for an int that a run computes before the native call.
 
-    It is the size of a placeholder to which the run feeds that many entries. The result is None if the node is not a
-    scalar int, is random, or belongs to a step of a loop.
+    The size is the length of a placeholder to which the run feeds as many entries as the int says. The result is None
+    if the node is not a scalar int, is random, or belongs to a step of a loop.
     """
     graph = get_default_graph()
     if not isinstance(node.type, TensorType) or node.shape or node.type.dtype not in INTEGERS:

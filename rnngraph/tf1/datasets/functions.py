@@ -219,5 +219,5 @@ def py_func(
 
 @api
 def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
-    """Return the result of ``tf.py_func``, whose later name this is."""
+    """Return the result of ``tf.py_func``, the older name of this function."""
     return py_func(func, inp, Tout)

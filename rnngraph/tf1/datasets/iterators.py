@@ -126,7 +126,7 @@ class Iterator(Structured):
     def from_string_handle(
         string_handle: Any, output_types: Any, output_shapes: Any = None, output_classes: Any = None
     ) -> Iterator:
-        """Return a feedable iterator, which reads elements of the iterator whose handle is fed."""
+        """Return a feedable iterator. A run feeds the handle of another iterator, whose elements are then read."""
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]

@@ -155,8 +155,7 @@ class _Batching:
         is_many: True if the Tensors contain many elements along a first axis, rather than one element.
         pads: True if elements are padded to the longest.
         allows_smaller: True if the last batch may be smaller.
-        min_left: Minimum number of elements that stay in the buffer from which elements are drawn; None keeps the
-            order.
+        min_left: Elements are drawn at random from a buffer in which at least this many stay. None keeps their order.
         seed: Seed of the random order.
     """
 

@@ -114,7 +114,8 @@ class _Fold:
     """Fold of a function of (previous result, entry).
 
     Attributes:
-        added: Leaves of the initial result if it is an entry of ``elems``, which is then also a result; else Nones.
+        added: Leaves of the entry of ``elems`` that is both the initial result and the first of all results; Nones if
+            the program passed an initializer.
         every: Results of all steps.
         structure: Nest whose structure results have: ``initializer`` or ``elems``.
     """

@@ -175,7 +175,7 @@ class TensorArray:
         number, entry = self._number(index), self._entry(value)
         known = self.element()
         if known is not None and not fits(known, entry):
-            raise ShapeError(f"entries of a tf.TensorArray must have one shape: {entry!r} has another than {known!r}")
+            raise ShapeError(f"entries of a tf.TensorArray must have one shape, but {entry!r} differs from {known!r}")
         if self.origin is not None:
             place = number if isinstance(number, Tensor) else tf_constant(number)
             return self.with_entries(replace(self.entries, changed=(*self.entries.changed, (place, entry))))

@@ -53,7 +53,7 @@ def while_loop(
     several = isinstance(loop_vars, list | tuple) and not hasattr(loop_vars, "_fields")
     nest = list(loop_vars) if several else [loop_vars]
     if not nest:
-        raise DtypeError(f"{_WHAT} needs loop variables")
+        raise DtypeError(f"{_WHAT} needs at least one loop variable; pass Tensors as loop_vars")
     results = _While(nest, maximum_iterations).run(cond, body)
     if len(nest) == 1 and not (return_same_structure and several):
         return results[0]
@@ -181,7 +181,8 @@ class _While:
         changed = self.entries[place]
         if array.origin is not param or (not changed and array.entries.array is not before.entries.array):
             raise StructureError(
-                f"{_WHAT}: body must return, as variable {place}, the array that its writes to that variable return"
+                f"{_WHAT}: body must return, as variable {place}, the array that its last write to this variable "
+                "returned, or the variable itself"
             )
         if not changed:
             return None

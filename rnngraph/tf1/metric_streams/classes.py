@@ -37,7 +37,7 @@ def _right(labels: Any, predictions: Any) -> Tensor:
 
 
 def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, bool], name: str) -> Total:
-    """Return the weighted number of examples whose (label is nonzero, prediction is nonzero) equals ``which``."""
+    """Return the weighted number of examples for which (label != 0, prediction != 0) equals ``which``."""
     with name_scope(name):
         a, b = (truth(item) for item in same_rank(labels, predictions))
         a, b = (

@@ -16,14 +16,14 @@ from ..core.tensors import gives_tensors
 from .accumulating import Metric, Total, floats, metric_of, ratio, same_rank, total, truth, weighted
 
 _MARGIN = 1e-7
-"""Distance of the outer thresholds from 0 and 1, and constant that keeps quotients finite."""
+"""Distance of the outer thresholds from 0 and 1. It is also added to divisors, so that quotients stay finite."""
 _NAMES = {"tp": "true_positives", "fn": "false_negatives", "tn": "true_negatives", "fp": "false_positives"}
 
 
 def _counts(
     labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, which: Sequence[str]
 ) -> list[Total]:
-    """Return totals [thresholds]: for each kind in ``which``, such as "tp", the weighted number of examples."""
+    """Return, for each kind in ``which``, such as "tp", the weighted number of such examples: totals [thresholds]."""
     a, b = (functions.reshape(item, [1, -1]) for item in same_rank(labels, predictions))
     sides = functions.reshape(constant(np.asarray(thresholds, np.float32)), [-1, 1])
     above, label = functions.greater(floats(b), sides), truth(a)

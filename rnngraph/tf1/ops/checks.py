@@ -54,7 +54,7 @@ def _text(array: np.ndarray, limit: int) -> str:
 
 @api
 def assert_that(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Operation:
-    """Return ``tf.Assert``: an operation that raises an error, which shows ``data``, if a condition is False."""
+    """Return an operation that raises an error with the values of ``data`` if a condition is False: ``tf.Assert``."""
     parts = list(data) if isinstance(data, list | tuple) else [data]
     return Check(as_tensor(condition), "", parts, summarize or MAX_SHOWN, name or "Assert")
 

@@ -42,7 +42,7 @@ class Start:
 
 @dataclass(frozen=True)
 class ComputedStart:
-    """Initializer whose two parameters are Tensors, such as a bound that is another variable.
+    """Initializer with two parameters that may be Tensors: a bound, for example, may be another variable.
 
     Attributes:
         drawn: Function of (shape, first, second, dtype) that returns a random Tensor.
@@ -92,7 +92,7 @@ def ones_initializer(dtype: Any = None) -> Initializer:
 
 @maker
 def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
-    """Return an initializer that fills with a number, or that returns an array."""
+    """Return an initializer that fills with a number, or copies an array."""
     return initializers.Constant(value)
 
 

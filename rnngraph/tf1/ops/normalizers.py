@@ -90,8 +90,8 @@ def batch_norm(
     Creates ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, and with ``scale`` also ``gamma``.
 
     Args:
-        updates_collections: Collection to which the operations are added that update the moving averages. With None,
-            each run that computes the output updates the averages.
+        updates_collections: Collection for the operations that update the moving averages. With None, each run that
+            computes the output updates the averages.
     """
     what = "tf.contrib.layers.batch_norm"
     refuse(what, _TRAINED, trainable=None if trainable else False)

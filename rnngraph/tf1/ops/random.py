@@ -346,7 +346,7 @@ def multinomial(
 def categorical(
     logits: Any, num_samples: Any, dtype: Any = None, seed: int | None = None, name: str | None = None
 ) -> Tensor:
-    """Return the result of ``tf.multinomial``, whose later name this is."""
+    """Return the result of ``tf.multinomial``, the older name of this function."""
     return multinomial(logits, num_samples, seed, None, dtype)
 
 

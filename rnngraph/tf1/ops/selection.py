@@ -157,7 +157,8 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
     axes = places.type.shape[-1] if places.rank else None
     if not isinstance(axes, int) or not 0 < axes <= len(sizes) or None in sizes:
         raise ShapeError(
-            f"tf.scatter_nd needs indices [..., 1 to {len(sizes)}] and known sizes, not {places!r} and {shown(shape)}"
+            f"tf.scatter_nd needs a shape of known sizes, and indices with a last axis of 1 to {len(sizes)} entries, "
+            f"not {shown(shape)} and {places!r}"
         )
     places = functions.cast(places, "int64")
     flat: Any = 0

@@ -73,7 +73,7 @@ def raw_rnn(
 
 
 def _five(result: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """Return a result of ``loop_fn``. Raise ``StructureError`` unless it has five entries."""
+    """Return a result of ``loop_fn`` as a tuple. Raise ``StructureError`` unless it has five entries."""
     if not isinstance(result, tuple | list) or len(result) != 5:
         raise StructureError(
             f"{_WHAT}: loop_fn must return (finished, next input, next state, output, next loop state), not "

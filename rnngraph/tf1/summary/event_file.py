@@ -36,7 +36,7 @@ class FileWriter:
 
     Args:
         graph: ``tf.Graph`` for TensorBoard to draw.
-        flush_secs: Seconds after which an event that is added also writes all earlier events to disk.
+        flush_secs: Maximum age in seconds of events in memory: an event added later writes all of them to disk.
         filename_suffix: Suffix of the file's name.
     """
 

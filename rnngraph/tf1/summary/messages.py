@@ -83,12 +83,12 @@ class Message(protobuf.Message):
         for name, value in fields.items():
             if name not in self.FIELDS:
                 hint = did_you_mean(name, self.FIELDS) or f"; it has {', '.join(self.FIELDS)}"
-                raise ArgumentError(f"tf.{type(self).__qualname__} has no {name}{hint}")
+                raise ArgumentError(f"tf.{type(self).__qualname__} has no field {name}{hint}")
             setattr(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.FIELDS:
-            raise AttributeError(f"{type(self).__qualname__} has no {name}")
+            raise AttributeError(f"tf.{type(self).__qualname__} has no field {name}; it has {', '.join(self.FIELDS)}")
         value = _empty(self.FIELDS[name])
         self.__dict__[name] = value
         return value
@@ -104,7 +104,7 @@ class Message(protobuf.Message):
         return name in self._set
 
     def WhichOneof(self, name: str) -> str | None:
-        """Return the name of the field that is set in a oneof: ``value`` of ``Value``, or ``what`` of ``Event``."""
+        """Return the name of the field that is set in the oneof ``name``, such as ``what`` of ``Event``, or None."""
         return next((field for field in self.FIELDS if field in self._set and field not in ("tag", "step")), None)
 
     def written_fields(self) -> Iterator[tuple[Field, Any]]:

@@ -190,31 +190,31 @@ def merge_all(key: str = GraphKeys.SUMMARIES, scope: str | None = None, name: st
 
 @api
 def scalar_summary(tags: str, values: Any, collections: Any = None, name: str | None = None) -> SummaryOp:
-    """Return ``tf.summary.scalar``, by its name from before TensorFlow 1.0."""
+    """Return the result of ``tf.summary.scalar``, the name of this function since TensorFlow 1.0."""
     return scalar(tags, values, collections)
 
 
 @api
 def histogram_summary(tag: str, values: Any, collections: Any = None, name: str | None = None) -> SummaryOp:
-    """Return ``tf.summary.histogram``, by its name from before TensorFlow 1.0."""
+    """Return the result of ``tf.summary.histogram``, the name of this function since TensorFlow 1.0."""
     return histogram(tag, values, collections)
 
 
 @api
 def image_summary(tag: str, tensor: Any, max_images: int = 3, collections: Any = None, name: str | None = None) -> Any:
-    """Return ``tf.summary.image``, by its name from before TensorFlow 1.0."""
+    """Return the result of ``tf.summary.image``, the name of this function since TensorFlow 1.0."""
     return image(tag, tensor, max_images, collections)
 
 
 @api
 def merge_summary(inputs: Sequence[Any], collections: Any = None, name: str | None = None) -> SummaryOp:
-    """Return ``tf.summary.merge``, by its name from before TensorFlow 1.0."""
+    """Return the result of ``tf.summary.merge``, the name of this function since TensorFlow 1.0."""
     return merge(inputs, collections, name)
 
 
 @api
 def merge_all_summaries(key: str = GraphKeys.SUMMARIES) -> SummaryOp | None:
-    """Return ``tf.summary.merge_all``, by its name from before TensorFlow 1.0."""
+    """Return the result of ``tf.summary.merge_all``, the name of this function since TensorFlow 1.0."""
     return merge_all(key)
 
 

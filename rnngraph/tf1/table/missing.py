@@ -51,7 +51,7 @@ def _asked_by_import() -> bool:
 
 
 def _importing_line() -> Where | None:
-    """Return the line that imports: the innermost one outside of this package and of Python's import machinery."""
+    """Return the innermost line outside of this package and of Python's import machinery; None if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and (is_ours(frame) or _LOADS in frame.f_code.co_filename):
         frame = frame.f_back

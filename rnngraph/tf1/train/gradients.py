@@ -84,7 +84,7 @@ class Derivative:
 
 
 def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
-    """Return the stand-ins of gradients among ``nodes``."""
+    """Return the nodes of ``nodes`` that are stand-ins: placeholders that represent gradients."""
     return [node for node in nodes if node.op == "input" and node.get("gradient") is not None]
 
 
@@ -233,7 +233,10 @@ def reached_by(loss: Tensor) -> Reached:
 
 
 def _differentiated(loss: Node) -> list[Node]:
-    """Return the float or tuple nodes on which a loss depends through functions that have a derivative."""
+    """Return the dependencies of a loss that a gradient can reach: nodes of floats, and tuples.
+
+    A node without a derivative, such as ``tf.floor``, ends the search.
+    """
     reached, waiting = {loss: None}, [loss]
     while waiting:
         node = waiting.pop()
@@ -251,7 +254,7 @@ def _may_be_float(node: Node) -> bool:
 
 
 class Reached:
-    """Nodes and parameters on which a loss depends through functions that have a derivative."""
+    """Nodes and parameters that the gradient of a loss reaches, through functions that have a derivative."""
 
     def __init__(self, loss: Tensor) -> None:
         self.nodes = dict.fromkeys(_differentiated(loss.node))

@@ -34,7 +34,7 @@ def import_meta_graph(
 ) -> Saver | None:
     """Make the current graph, which must be empty, share all state with an exported graph.
 
-    The name of a ``.meta`` file refers to the graph whose checkpoint this process saved under that name.
+    The name of a ``.meta`` file stands for the graph of which this process saved a checkpoint under this name.
 
     Returns:
         Saver of the exported graph's variables; None if the graph has no variables.

@@ -55,7 +55,7 @@ def optimize_loss(
     colocate_gradients_with_ops: bool = False,
     increment_global_step: bool = True,
 ) -> Tensor:
-    """Return a Tensor whose fetch takes a training step and returns the loss from before that step.
+    """Return a Tensor. A run that fetches it takes a training step, and returns the loss from before the step.
 
     Args:
         learning_rate: A Tensor, or a number, which becomes the initial value of a variable.

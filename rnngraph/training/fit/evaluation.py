@@ -71,7 +71,7 @@ class Evaluation:
             self._padding.append(PaddingCheck(self._measured, self._measured.inference, named, where))
 
     def _check_measured(self, measured: Program, metrics: Mapping[str, Tensor], where: Where | None) -> None:
-        """Check that metrics read only trained parameters and inputs that are fed."""
+        """Check that metrics read only parameters of the program and inputs of its training graph."""
         names = ", ".join(metrics)
         if new := [name for name in measured.parameters if name not in self._program.parameters]:
             raise GraphError(

@@ -133,7 +133,10 @@ def _early_stopping(monitor: str, validates: bool, options: Mapping[str, Any]) -
 def _checkpoint(
     state: TrainState, options: Mapping[str, Any], writes: bool, where: Where | None
 ) -> tuple[Any, int | None]:
-    """Return (checkpoint file, number of updates between saves). Raises the errors of saving before training starts."""
+    """Return (checkpoint file, number of updates between saves), each None if not given.
+
+    Errors that saving would raise, for example for an unknown directory, are raised here, before training starts.
+    """
     path, every = options["checkpoint"], options["checkpoint_every"]
     if every is not None and path is None:
         raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)

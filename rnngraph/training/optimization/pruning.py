@@ -23,7 +23,8 @@ class Prune:
         density: Final share of blocks that are not zero.
         block: (rows, columns) of a block; smaller at the edges. ``compile(sparse=True)`` skips blocks of 4 x 8.
         begin: Update at which pruning begins.
-        end: Update at which the share is ``density``, after a cubic that is steep at first (Zhu and Gupta 2017).
+        end: Update at which the share reaches ``density``. The share falls along a cubic, steeply at first (Zhu and
+            Gupta 2017).
         only: Names of parameters, or patterns such as ``"rnn/*"``; None: all trained matrices.
         diagonal: Number n. The last n rows consist of squares of n columns, whose diagonals are never pruned. With
             n = units, these are the weights from a unit's state to itself in a matrix [inputs + units, gates ·
@@ -131,7 +132,7 @@ def prune_text(prune: Prune | None) -> dict[str, Any] | None:
 
 
 def prune_from(text: Mapping[str, Any] | None) -> Prune | None:
-    """Return the pruning options that ``prune_text`` wrote."""
+    """Return the pruning options that ``prune_text`` wrote; None without pruning."""
     return None if text is None else Prune(**text)
 
 

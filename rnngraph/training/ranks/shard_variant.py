@@ -60,7 +60,7 @@ class ShardCalls:
         results: dict[str, np.ndarray] | None = self._calls.run(feeds, {})
         if results is not None:
             return results
-        sizes = self._training.sizes(feeds, outputs, where, compiled, self._own)  # raises errors of the feeds
+        sizes = self._training.sizes(feeds, outputs, where, compiled, self._own)  # raises an error for invalid feeds
         entry, types = compiled.entry(outputs, sizes), compiled.input_types()
 
         def prepare(names: Mapping[Any, str]) -> Runner:

@@ -1,4 +1,4 @@
-"""Steps whose batches are split into shards, possibly over processes, and whose gradients are added in order.
+"""Steps of batches that are split into shards, possibly over processes. Gradients are added in a fixed order.
 
 The bits of a step depend on the batch and the number of shards, and not on the number of processes.
 """

@@ -33,7 +33,7 @@ class DeferredInterrupt:
             return
 
     def release(self) -> None:
-        """Restore the handler, unless someone else has replaced it meanwhile."""
+        """Restore the previous handler, unless another one has replaced this object's handler."""
         if signal.getsignal(signal.SIGINT) == self._note:
             try:
                 signal.signal(signal.SIGINT, self._before)
@@ -68,7 +68,7 @@ class DeferredInterrupt:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Context manager that defers a Ctrl-C until someone reads ``due``, or until the end."""
+        """Context manager that defers a Ctrl-C until ``due`` is called, or until the end."""
         before, self._deferring = self._deferring, True
         try:
             yield

@@ -1,4 +1,4 @@
-"""Double buffers for values that steps replace, and copies of arrays that callers still refer to."""
+"""Double buffers for values that steps replace. Arrays to which callers still refer are copied, not overwritten."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _is_shared(arrays: dict[str, np.ndarray], name: str) -> bool:
 
 
 def copy_shared(arrays: dict[str, np.ndarray]) -> None:
-    """Replace arrays to which other code may refer by copies, so that they can be overwritten."""
+    """Replace each array to which other code may refer by a copy, which can then be overwritten."""
     for name in arrays:
         if _is_shared(arrays, name):
             arrays[name] = np.array(arrays[name], order="C")

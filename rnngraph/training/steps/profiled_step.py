@@ -40,7 +40,7 @@ def profile_step(
         variant = stepper.variant(SHOWN)
         compiled, outputs = variant.native.compiled, variant.native.outputs
         plain, sized = variant.entry(state, arrays, where)
-        step = NativeStep(state, compiled, outputs, state.inputs)  # their memory is freed after all measurements
+        step = NativeStep(state, compiled, outputs, state.inputs)  # its calls' memory is freed after all measurements
         shares = [name for name in arrays if name in program.parts.lowered.keep_probs]
 
         def calls(entry: NativeEntry) -> Callable[[], object]:

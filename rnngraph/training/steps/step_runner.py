@@ -160,7 +160,7 @@ class StepVariant:
     def entry(
         self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[NativeEntry, ShapeInstance]:
-        """Return the entry for these feeds, after checks."""
+        """Return (entry, its instance for the feeds' shapes). Raise an error for invalid feeds."""
         compiled, outputs = self.native.compiled, self.native.outputs
 
         def sizes() -> Mapping[str, int]:

@@ -45,7 +45,7 @@ def variant_of(
 def shard_of(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None, rows: BatchRows
 ) -> tuple[StepVariant, ShardGraph]:
-    """Return the variant that computes the gradients of one shard."""
+    """Return (variant of a step that computes the gradients of one shard, its sharded graph)."""
     lowered, graph, wrt, _ = _step(state, states, label_weights, fetch)
     sharded = shard(with_sizes(graph, rows.likely), rows.names)
     compiled = _compiled(state, sharded.graph, wrt, (GiveGradients(),))

@@ -50,7 +50,7 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
 
 
 def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
-    """Replace axes that share a letter by their diagonal."""
+    """Replace axes that share a letter by their diagonal. Return the Tensor and its remaining letters."""
     for letter in dict.fromkeys(term):
         while term.count(letter) > 1:
             first = term.index(letter)
@@ -61,7 +61,7 @@ def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
 
 
 def _sum_private_letters(x: Tensor, term: str, others: str) -> tuple[Tensor, str]:
-    """Sum over the axes whose letters occur nowhere in ``others``."""
+    """Sum over the axes whose letters occur nowhere in ``others``. Return the Tensor and its remaining letters."""
     axes = [axis for axis, letter in enumerate(term) if letter not in others]
     return (reduce_sum(x, axes), "".join(letter for letter in term if letter in others)) if axes else (x, term)
 
@@ -72,7 +72,7 @@ def _ordered(x: Tensor, term: str, order: str) -> Tensor:
 
 
 def _contract(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[Tensor, str]:
-    """Multiply two operands, and sum over letters that occur in no later term. Return the result's letters."""
+    """Multiply two operands, and sum over letters that occur in no later term. Return the result and its letters."""
     a, of_a = _sum_private_letters(a, of_a, of_b + later)
     b, of_b = _sum_private_letters(b, of_b, of_a + later)
     both = "".join(letter for letter in of_a if letter in of_b and letter in later)

@@ -23,8 +23,8 @@ def power(x: Any, exponent: Any) -> Tensor:
 
     Also written ``x ** exponent``.
 
-    Integers wrap. Gradients are finite at 0: 0 for the base if the exponent is an integer above 1, and 0 for a positive
-    exponent.
+    Integers wrap. At a base of 0, the gradient of the base is 0 for exponents above 1, and infinite for exponents
+    between 0 and 1. The gradient of the exponent is then 0 if the exponent is not negative.
 
     Args:
         x: Number or Tensor.

@@ -37,7 +37,7 @@ class Links:
     Attributes:
         chain: The steps.
         links: A link for each step but the last.
-        carried: Nodes of the first link whose values are carried to the next link, by the leaf that they replace.
+        carried: By leaf of the first link: the node whose value replaces the leaf in the next link.
     """
 
     def __init__(self, uses: Steps, first: Node) -> None:

@@ -162,6 +162,6 @@ def source(node: Node) -> Node:
 
 
 def at_step(outputs: Tensor, step: int, kind: TensorType) -> Node:
-    """Return the output of a step from those of all steps: [1, batch, width], or [batch, width] if ``kind`` is."""
+    """Return one step's output in the rank of ``kind``: [batch, width] or [1, batch, width]."""
     output = outputs[step : step + 1]
     return output.node if output.rank == kind.rank else build("reshape", output, shape=output.type.shape[1:]).node

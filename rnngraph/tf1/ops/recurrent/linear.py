@@ -21,10 +21,11 @@ from ..shapes import xw_plus_b
 def linear(
     args: Any, output_size: int, bias: bool, bias_initializer: Any = None, kernel_initializer: Any = None
 ) -> Tensor:
-    """Return the concatenated ``args`` times a ``kernel``, plus a ``bias``: variables of the open scope.
+    """Return the concatenated ``args`` times ``kernel``, plus ``bias``. Both are variables of the open scope.
 
     Args:
         args: A Tensor [batch, width], or a list of such Tensors.
+        bias: True to add a bias.
     """
     return Linear(args, output_size, bias, bias_initializer, kernel_initializer)(args)
 
