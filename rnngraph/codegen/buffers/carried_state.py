@@ -27,13 +27,13 @@ class State:
     reverse: bool
 
     def before(self, slot: Index, step: Index) -> View:
-        """Return the location of the carry before a step. ``slot`` is the parity of the step."""
+        """Return the location of the carry before a step. ``slot`` is the index of that location, if there are two."""
         if self.kind == FULL_HISTORY:
             return self.view.first_axis(step + 1 if self.reverse else step)
         return self.view.first_axis(slot) if self.kind == DOUBLE_BUFFERED else self.view
 
     def after(self, slot: Index, step: Index) -> View:
-        """Return the location of the carry after a step. ``slot`` is the parity of the step."""
+        """Return the location of the carry after a step. ``slot`` is the index of the location before it."""
         if self.kind == FULL_HISTORY:
             return self.view.first_axis(step if self.reverse else step + 1)
         return self.view.first_axis(slot * -1 + 1) if self.kind == DOUBLE_BUFFERED else self.view

@@ -36,7 +36,7 @@ class TimeChunk:
 
     @property
     def estimated_steps(self) -> int:
-        """Number of steps that cost estimates assume."""
+        """Number of steps of a chunk that cost estimates assume: ``longest``, or a typical number without a limit."""
         return OPEN_ROWS if self.longest >= MAX_CHUNK else self.longest
 
 

@@ -100,7 +100,9 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[int]:
-    """Return candidates for the grain of chunks, in steps: one, or two if the doubled grain may save overhead.
+    """Return candidates for the grain, of which chunk lengths are multiples, in steps.
+
+    There is one candidate, or two if a doubled grain may save overhead.
 
     Args:
         kernels: Costs of the loop's kernels.

@@ -72,7 +72,7 @@ class ActiveSteps:
 
     @property
     def size(self) -> Index:
-        """Number of these steps."""
+        """Number of steps of the chunk at which some row is active."""
         return size(self.name)
 
 

@@ -34,7 +34,7 @@ from .region import Region
 WORTH_WIDENING = 3
 """Minimum number of row tiles for which converting narrow weights once pays."""
 WORTH_TRANSPOSING, WORTH_PACKING = 2, 8
-"""Minimum number of row tiles for which packing pays, if the lanes of the right operand are strided, or contiguous."""
+"""Row tiles from which packing a right operand pays: more than two if its lanes are strided, eight if contiguous."""
 WORTH_MERGING = 1.5
 """Minimum estimated speedup for tiles over rows of several steps.
 

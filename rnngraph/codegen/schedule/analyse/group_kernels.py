@@ -152,7 +152,7 @@ def _must_copy(
 
 
 def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
-    """True if a reshape keeps the rows of a value of its own group, and its memory does not pad them."""
+    """True if a reshape keeps the rows of a value that its group computes, and the value's rows have no padding."""
     operand = node.operands[0]
     width = operand.shape[-1] if operand.tensor.rank else 0
     is_own = operand in group.nodes and not is_view(operand)

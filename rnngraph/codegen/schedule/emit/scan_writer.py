@@ -163,7 +163,7 @@ class ScanWriter:
         return ActiveSteps(table, runs)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
-        """Write zeros to those results of ended rows that are read."""
+        """Write zeros to the results of ended rows, if an op reads them."""
         layout, chunk = self.layout, self.layout.chunk
         time, memory, by_rows = chunk.time, chunk.memory, table.by_rows and layout.blocks is None
         assert time is not None

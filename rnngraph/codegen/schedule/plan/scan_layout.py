@@ -34,7 +34,8 @@ class Moment:
     Attributes:
         local: Index in the chunk.
         absolute: Index in the sequence.
-        slot: Parity of the absolute index, which selects one of two locations of a double-buffered carry.
+        slot: Parity that selects one of two locations of a double-buffered carry, and the direction in which weights
+            are read: of the number of earlier steps, or of the carry's position if a mask excludes ended rows.
         block: Start of the current block along each divided axis.
     """
 
@@ -108,7 +109,7 @@ class ScanLayout:
 
     @property
     def region(self) -> Region:
-        """Region of those steps of a chunk that run."""
+        """Region restricted to the steps of a chunk that run."""
         return self.chunk if self.active is None else self.chunk.within(self.active.size, None)
 
     @property
