@@ -421,7 +421,7 @@ class _Fuser:
         return {item for item in read if item in place or item not in self.members}
 
     def _with_inlined(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
-        """Return nodes, and the values without a kernel that they read, directly or through others of these values.
+        """Return nodes, and the values without a kernel that they read, directly or through values without a kernel.
 
         Views, inlined values and concatenations that are read piece by piece have no kernel.
         """

@@ -55,7 +55,7 @@ class View:
         return replace(self, offset=offset, strides=tuple(strides), shape=tuple(shape), room=room)
 
     def windows(self, axis: int, size: int, step: int, dilation: int) -> View:
-        """Return the view of overlapping windows along an axis, which becomes two: window, and position in it."""
+        """Return the view of overlapping windows along an axis. Two axes replace it: window, and position in it."""
         stride, room = self.strides[axis], self.room if axis < len(self.shape) - 1 else None
         strides = (*self.strides[:axis], stride * step, stride * dilation, *self.strides[axis + 1 :])
         count = ceil_divide(self.shape[axis] - dilation * (size - 1), step)

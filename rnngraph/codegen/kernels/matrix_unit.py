@@ -158,7 +158,7 @@ def pack(block: Block, factor: Factor, target: Place, by_words: bool) -> None:
     """
     height, width = tiles(factor.rows, TILE_ROWS) * TILE_ROWS, tiles(factor.depth, K) * TILE_WORDS
     buffer, first = target
-    are_rows = factor.row_stride != 1  # vectors are read along k
+    are_rows = factor.row_stride != 1  # rows are not adjacent in memory, so vectors are read along k
 
     def tile(inner: Block, row: Index, word: Index, rows: int, depth: int) -> None:
         read = _rows if are_rows else _columns

@@ -37,7 +37,7 @@ MOVE_WORDS = 9
 def row_steps_text(target: Target) -> str:
     """Return the LLVM text of the module with ``run_rows(plan, worker, workers)``.
 
-    The chunks of rows are divided between the workers in turn.
+    Worker w of n runs the chunks w, w + n and so on.
     """
     head = f'source_filename = "row_steps"\ntarget triple = "{target.triple}"\n'
     return "\n".join([head, COPY, _move(), _run_rows(), 'attributes #0 = { nounwind "no-builtins" }', ""])

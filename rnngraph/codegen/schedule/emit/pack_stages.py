@@ -26,7 +26,7 @@ MIN_BYTES = 1 << 20
 MIN_STAGE_BYTES = 1 << 16
 """Parts with fewer bytes of parameters and results are combined into the first stage."""
 BEGIN, END, SCRATCH = "pack_begin", "pack_end", "pack_scratch"
-"""Slots for the range of stages to run, and for the memory of intermediate values."""
+"""Names of the slots for the range of stages to run, and for the memory of intermediate values."""
 
 
 @dataclass(frozen=True)
