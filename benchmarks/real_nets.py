@@ -44,7 +44,7 @@ def main() -> None:
         print(f"left out: {family}", file=sys.stderr)
     if options.write:
         if options.families or left_out:
-            raise SystemExit("the table is written with all families in it")
+            raise SystemExit("--write needs all families, because it replaces the whole table")
         before, _, rest = PAGE.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
         PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")

@@ -310,7 +310,7 @@ class Generator:
         return name, out
 
     def gate(self) -> str:
-        """Return code of an argument with the activation of gates, or no code."""
+        """Return code of an argument with the activation of gates; ``""`` for none."""
         names = ["hard_sigmoid", "hard_sigmoid_keras3", "softsign", "sigmoid"]
         return f', recurrent_activation="{self.gates.choice(names)}"' if self.gates.random() < 0.2 else ""
 

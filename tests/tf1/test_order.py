@@ -90,7 +90,7 @@ def test_one_set_of_variables_is_restored_into_all_places_of_a_cell(tmp_path: Pa
     tf.reset_default_graph()
     x = tf.placeholder(tf.float32, [2, 4, 3])
     cell = tf.nn.rnn_cell.GRUCell(5)
-    with pytest.warns(UserWarning, match=r"stands at bidirectional_rnn/fw/gru_cell and at bidirectional_rnn/bw"):
+    with pytest.warns(UserWarning, match=r"is used at bidirectional_rnn/fw/gru_cell and at bidirectional_rnn/bw"):
         outputs, _ = tf.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
     tf.train.AdamOptimizer().minimize(tf.reduce_sum(outputs[0] + outputs[1]))
     one_set = [item for item in tf.global_variables() if "/bw/" not in item.name]

@@ -14,7 +14,7 @@ from rnngraph.tf1.table.entries import table
 from rnngraph.tf1.table.missing import not_offered
 
 # Programs of TensorFlow 1.0 repeat one cell object in a stack; one warning reports it.
-pytestmark = pytest.mark.filterwarnings("ignore:.*one cell object stands at")
+pytestmark = pytest.mark.filterwarnings("ignore:.*one cell object is used at")
 
 n_steps, n_inputs, n_neurons, n_layers = 5, 3, 7, 3
 STACK = reference.Stack((reference.RNN(n_neurons),) * n_layers)

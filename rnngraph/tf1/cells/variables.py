@@ -137,7 +137,7 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
         graph.warned.add("copies")
         copy, before = next(iter(graph.copies.items()))
         warn(
-            f"one cell object stands at {before} and at {copy}, with separate variables at each, as in TensorFlow 1.0. "
+            f"one cell object is used at {before} and at {copy}, with separate variables, as in TensorFlow 1.0. "
             "From 1.2 on it has one set of variables: write rg.shared(cell) for one set, or create a cell for each use",
             user_line(),
         )

@@ -186,7 +186,7 @@ class Saver:
                 names.append(name)
         if names:
             warn(
-                f"{path} has one set of variables for a cell object that stands at several positions. Each position "
+                f"{path} has one set of variables for a cell object that is used at several positions. Each position "
                 f"has a copy of these values ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}), and training "
                 "changes each copy separately. Write rg.shared(cell) for one set",
                 user_line(),
