@@ -68,7 +68,7 @@ def packed_image(net: ExportedNet, target: Target) -> bytes:
 
 
 def results_of(plan: ScheduledEntry, target: Target, values: Arrays, sizes: Mapping[str, int]) -> Arrays:
-    """Return the results of a call without feeds, with the bits of a target."""
+    """Return the results of a call without feeds, bit for bit as the target computes them."""
     entry = _native(plan, target)
     return run_once(entry, entry.packed(0, values, entry.panels()), {}, sizes)
 

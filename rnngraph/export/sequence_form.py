@@ -72,7 +72,7 @@ class SequenceForm:
         return {check.label: evaluate(check.low, self.graph_sizes(sizes)) for check in ranges}
 
     def expected(self, source: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
-        """Return the inference graph's results for feeds, computed with the target's bits."""
+        """Return the inference graph's results for feeds, bit for bit as the target computes them."""
         graph, options = source.source.lowered.graph, self.about.options
         return whole_sequence(graph, self._outputs, options, self.exported.target, values, Calls(feeds))
 

@@ -59,7 +59,10 @@ def zero(dtype: str) -> Node:
 
 
 def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node) -> Iterator[Node]:
-    """Yield the conditions that ``condition`` implies, including itself."""
+    """Yield the conditions that ``condition`` implies, including itself: the operands of each ``and``.
+
+    ``source`` is applied to each condition before it is examined.
+    """
     pending, seen = [condition], set[Node]()
     while pending:
         node = source(pending.pop())

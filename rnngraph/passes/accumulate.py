@@ -71,7 +71,7 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
         return len(users[node]) == 1 and node not in outputs
 
     def inner(node: Node) -> bool:
-        """True if only a longer sum of the same shape reads an add."""
+        """True for an add whose only reader is an add of the same type, which continues the sum."""
         return has_one_reader(node) and users[node][0].op == "add" and users[node][0].type == node.type
 
     def collect(chain: _Chain) -> None:

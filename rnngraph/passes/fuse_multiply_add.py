@@ -64,7 +64,7 @@ def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
     outputs = {node for _, node in graph.outputs}
 
     def is_fusible(node: Node) -> bool:
-        """True for an elementwise product that one op reads and that is no output."""
+        """True for an elementwise product that exactly one op reads and that is no output."""
         return node.op == "mul" and len(users[node]) == 1 and node not in outputs
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:

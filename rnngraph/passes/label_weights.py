@@ -46,7 +46,7 @@ class Labelled:
 
 
 def labelled_losses(graph: Graph) -> list[Labelled]:
-    """Return the losses of a graph that read labels."""
+    """Return, for each loss of a graph that reads labels, the nodes that read and weight them."""
     users = graph.users()
     reads = [node for node in graph.nodes if node.get("labels") or (node.op, node.get("within")) == ("equal", "labels")]
     candidates = [_loss_of_labels(read, users) for read in reads]

@@ -59,7 +59,7 @@ LOOPS: tuple[Pass, ...] = (
 
 
 def for_gradients(passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """Return the passes for a graph with gradients, which also move transposes between scans and their derivatives.
+    """Return ``passes`` for a graph with gradients: they also move transposes between scans and their derivatives.
 
     Rows and steps stay merged, because gradients are not computed step by step.
     """

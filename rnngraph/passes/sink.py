@@ -67,7 +67,7 @@ class _Loop:
                 self.new[inside] = known.setdefault(outside, inside)
 
     def sunk(self) -> Node | None:
-        """Return the scan with all ops that pay to move in its body; None if there are none."""
+        """Return the scan after all ops that pay have moved into its body; None if no op has."""
         inner: dict[Node, Node] = {}  # moved ops, by the outer op
         waiting = list(self.sequences)
         while waiting:
@@ -112,14 +112,14 @@ class _Loop:
             known[outer] = make("input", where=item.where, name=label, label=label, type=kind)
 
     def _input(self, item: Node) -> Node:
-        """Return a loop invariant in the body: its input, or a constant."""
+        """Return the node that stands for a loop invariant in the body: an input, or the same constant."""
         number = _number(item)
         if number is not None and number.op == "constant":
             return number
         return self.invariants[item if number is None else number]
 
     def _rebuilt(self, inner: dict[Node, Node]) -> Node:
-        """Return the scan with the moved ops, given as {op: the input that it replaces}."""
+        """Return the scan with the moved ops in its body. ``inner`` maps each op to the input that it replaces."""
         computed: dict[Node, Node] = dict(self.sequences)
         stay = {item for outer in inner for item in outer.operands if item not in inner}
         for outer in topological(inner, known=stay):

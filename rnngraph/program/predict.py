@@ -203,7 +203,7 @@ def _parts(source: BatchSource) -> Iterator[Batches]:
 def _ordered(
     steps: Mapping[str, np.ndarray], aligned_clocks: set[str], count: int, size: int, declared: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the rows of each batch, filled up with redundant rows.
+    """Yield (rows, filled) for each batch: the indices of its examples, and the same with redundant ones at the end.
 
     Computing a few redundant rows is cheaper than compiling for another size. The last of several batches repeats rows,
     and small groups are filled up to powers of 2.

@@ -13,7 +13,7 @@ from ..support.errors import DtypeError, GraphError, Where, listed, shown, warn
 
 
 def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
-    """Return the names by declaration, and the values, of the parameters to share; ({}, None) for None."""
+    """Return the parameters to share: their names, by declaration, and their values. For None, return ({}, None)."""
     if parameters is None:
         return {}, None
     other = getattr(parameters, "parameters", parameters)

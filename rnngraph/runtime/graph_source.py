@@ -148,7 +148,7 @@ class DeclaredSource:
         return lowered
 
     def with_own_names(self) -> Lowered:
-        """Lower the declaration with the parameter names that it has without another program."""
+        """Lower the declaration with new parameter names, as if it shared no parameters with another program."""
         return lower(self._all, {})
 
     def tapped(self, form: str) -> Lowered | None:

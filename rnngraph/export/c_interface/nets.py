@@ -18,7 +18,7 @@ from ...runtime.native.size_bounds import Bounds
 from .ports import ExportedEntry, Port
 
 HEADER = 64
-"""Bytes before an instance's states: index of the present copy, variant, and address of weights."""
+"""Size in bytes of an instance's header: index of the present copy, variant, and address of weights."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class ExportedStream(ExportedNet):
         return self._bytes_for(self._of_one)
 
     def _bytes_for(self, entries: Sequence[ExportedEntry]) -> int:
-        """Return the bytes of an instance for these entries of one stream, and for several streams."""
+        """Return the bytes of an instance whose arena suffices for ``entries`` and for the entry of several streams."""
         arenas = [int(str(entry.plan.arena_bytes)) for entry in entries]
         arenas += [] if self.together is None else [self.together.arena_bytes]
         return self.arena_place + max(arenas) + ALIGNMENT

@@ -194,5 +194,5 @@ def _for_processor(text: str, target: Target) -> str:
 
 
 def _said(target: Target) -> str:
-    """Return the attributes by which a function names its processor."""
+    """Return the LLVM attributes that name a function's processor and its features."""
     return f'"target-cpu"="{target.processor}"' + (f' "target-features"="{target.features}"' if target.features else "")

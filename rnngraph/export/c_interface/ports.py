@@ -62,7 +62,7 @@ class ExportedEntry:
     panels: bytes = b""
 
     def with_offsets(self, entry: Entry, offsets: Mapping[str, int]) -> Entry:
-        """Return an entry whose packed weights are at other offsets, by name of buffer."""
+        """Return ``entry`` with its packed weights at these offsets, by name of buffer."""
         places = {
             buffer: (slot, offsets[buffer.name] if slot == "panels" else offset)
             for buffer, (slot, offset) in entry.places.items()

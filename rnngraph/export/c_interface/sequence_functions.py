@@ -17,7 +17,7 @@ from .sizes import Bounded
 from .wrapper import CallMemory, CWrapper
 
 WRONG_SIZES = 1
-"""Result of ``run`` for unsupported sizes, if it writes nothing."""
+"""Result of ``run`` for unsupported sizes. The call writes nothing."""
 SPARE_BITS = 4
 """Difference in bits between an address and the largest size of a call.
 

@@ -303,7 +303,7 @@ def _in_order(groups: list[list[Node]], before: Sequence[int]) -> list[list[Node
 
 
 def _source_line(wheres: Sequence[Where]) -> str:
-    """Return the line of the script, if all places are on one that can be read."""
+    """Return the text of the script's line on which all places are; empty for several lines or an unreadable one."""
     lines = {(where.file, where.line) for where in wheres}
     if len(lines) != 1:
         return ""

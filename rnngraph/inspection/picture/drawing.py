@@ -84,7 +84,7 @@ def _laid_out(
 
 
 def _crop(drawing: Drawing) -> Drawing:
-    """Remove empty space at the left and right, where the other graph has more."""
+    """Remove empty space at the left and right, which only boxes of the other graph need."""
     drawn = [figure for figure in drawing.figures if figure.box or figure.source]
     shapes = [shape for figure in drawn for shape in (*figure.shapes, *figure.closed)]
     boxes = [shape for shape in shapes if isinstance(shape, Rectangle)]

@@ -156,7 +156,7 @@ def kernels_of(
 
 
 def _shares(ticks: Ticks, measured: Measured, floors: Sequence[Floor]) -> dict[int, float]:
-    """Return the share of all workers' time of each slot that ran, by its index.
+    """Return, for each slot that ran, by index, its share of the time of all workers.
 
     Samples replace the scan whose steps they sample, and divide its time.
     """
@@ -204,7 +204,7 @@ def name_of(timed: Timed) -> str:
 
 
 def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
-    """Return lines of values' users, for values without a line, such as counters of masks."""
+    """Return, for each value that an op reads, the op's line. It serves values without a line, such as counters."""
     lines: dict[Node, Where] = {}
     for node in reversed(topological(node for timed in ticks.timed for node in timed.nodes)):
         where = node.where or lines.get(node)
@@ -233,7 +233,7 @@ def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where
 
 
 def _by_line(values: Mapping[Node, float]) -> dict[Where, float]:
-    """Return sums by line, of nodes with a line."""
+    """Return, for each line, the sum of its nodes' values. Nodes without a line are left out."""
     sums: dict[Where, float] = {}
     for node, value in values.items():
         if node.where is not None:

@@ -124,5 +124,5 @@ def _is_function(op: str) -> bool:
 
 
 def _float(node: Node) -> str:
-    """Return the float dtype at whose rate a node counts."""
+    """Return the float dtype whose measured rate applies to a node."""
     return node.dtype if node.dtype == "float64" else "float32"

@@ -89,7 +89,10 @@ def _timed(call: Call, repeats: int) -> float:
 
 
 def _own_cycles(ticks: Ticks, counted: np.ndarray, cost: float) -> np.ndarray:
-    """Return the cycles of counting, by slot and worker: each reading ends one piece and begins the next."""
+    """Return the cycles that reading the counters took, by slot and worker.
+
+    Each reading ends one piece and begins the next.
+    """
     own = counted[:, :, 1] * cost
     steps: dict[int, np.ndarray] = {}
     for number, timed in enumerate(ticks.timed):

@@ -55,7 +55,7 @@ def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
             elif not isinstance(fate, Spread | Dropped):
                 mixed.append((node.operands[number], axis))
                 regroups = regroups or not isinstance(fate, Reduced)
-        if regroups:  # the result's other axes mix positions of the operand
+        if regroups:  # along its other axes, each position of the result may depend on several of the operand
             mixed += [(node, axis) for axis in own]
     for carry in parts.carries:
         for axis in range(carry.inside.tensor.rank):

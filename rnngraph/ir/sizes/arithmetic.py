@@ -112,7 +112,8 @@ def divide(left: Dim, right: Dim) -> Dim | None:
 def _divide_by_number(dim: Dim, by: int) -> Dim:
     """Return ``dim // by`` for positive ``by``.
 
-    Without multiples of ``by``, a negative size -n has the quotient ``-ceil(n / by)``: -T//4 is -((T+3)//4).
+    Multiples of ``by`` are divided separately. A negative rest -n has the quotient ``-ceil(n / by)``: -T//4 is
+    -((T+3)//4).
     """
     rest = dim
     for names, factor in terms_of(dim):

@@ -34,7 +34,7 @@ _repeated = lru_cache(maxsize=4096)(_parsed)  # equal layers have equal attribut
 
 
 def parse_dim(text: str) -> Dim:
-    """Return the size with a printed form."""
+    """Parse the printed form of a size."""
     return dim_of_syntax(syntax_of(text))
 
 

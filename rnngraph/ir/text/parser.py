@@ -43,7 +43,7 @@ class ParseError(ValueError):
 
 
 def parse_type(text: str) -> TensorType:
-    """Return the tensor type with a printed form."""
+    """Parse the printed form of a tensor type."""
     match = _TENSOR.match(text.strip())
     if not match or match[1] not in LONG_NAMES:
         raise ParseError(f"not a type: {text}")

@@ -197,7 +197,7 @@ class _ChunkInputs:
         self.invariants: list[Binding] = []
 
     def add(self, source: Node, outer: Node, has_time: bool) -> Lifted:
-        """Make a value that the body reads an input, unless it is a constant.
+        """Add an input of the body for a value that the body reads. A constant needs no input.
 
         Args:
             source: Value of the scan's step, which names the input.
@@ -217,7 +217,7 @@ class _ChunkInputs:
         return param, False
 
     def add_sequence(self, label: str, chunks: Node) -> Node:
-        """Make a sequence over chunks an input of the body. Return the input, which is the value of one chunk."""
+        """Add an input of the body for a sequence over chunks. Return the input, which is the value of one chunk."""
         param = _param(label, chunks, chunks.shape[1:])
         self.sequences.append(Binding(param, chunks))
         return param
@@ -287,7 +287,7 @@ class _Sequences:
         return [*sources]
 
     def chunk(self, values: dict[Node, Lifted], is_step: Node | None, steps: int) -> ChunkSteps:
-        """Return decays, columns and weights of one chunk. ``values`` are those of the sources, by source.
+        """Return decays, columns and weights of one chunk. ``values`` has the values of the sources, by source.
 
         ``is_step`` [C] is False for steps that fill the last chunk; None if there are none.
         """
@@ -304,7 +304,10 @@ class _Sequences:
         return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
 
     def emitted(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
-        """Return a value that reads the state, for all steps of a chunk [C, ...]. ``values`` includes the readouts."""
+        """Return the values that ``node``, which depends on the state, has at all steps of a chunk: [C, ...].
+
+        ``values`` has what it is computed from, readouts included.
+        """
         self._lift([self.readouts[node]], values, steps)
         return over_time(*values[self.readouts[node]], steps)
 

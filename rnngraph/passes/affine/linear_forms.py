@@ -324,7 +324,7 @@ class LinearForms:
         return None
 
     def _read(self, node: Node, value: Node, weights: Node, summed_axis: int) -> Linear | None:
-        """Return the form of a value times weights, summed over an axis."""
+        """Return the form of a value times weights, summed over an axis; None if the sum has no linear form."""
         scaled = make("mul", weights, value, where=node.where)
         form = self._times(scaled, self._linear(value), weights)
         if form is None:

@@ -188,7 +188,7 @@ def _coefficients(form: Linear) -> Iterator[Node]:
 
 
 def _forms(body: Graph, state: Node, dependent: set[Node], later: set[Node]) -> LinearForms:
-    """Return the forms of a state, with the axes of the finest shape to which the body reshapes it."""
+    """Return the linear forms of the values that depend on a state, in the most axes to which the body reshapes it."""
     count = product(state.shape)
     cut = [node.shape for node in body.nodes if node in dependent and node.op == "reshape"]
     try:
@@ -227,9 +227,9 @@ def _unwrapped_condition(node: Node) -> Node:
 
 
 def _split_update(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
-    """Split ``select(condition, next, state)``: the condition under which a step changes the state, and ``next``.
+    """Return (condition, next) of a next state ``select(condition, next, state)``: steps change it only if it is true.
 
-    The condition is None if every step changes the state.
+    Of another next state, return (None, ``following``).
     """
     if following.op != "select" or following.operands[2] is not state:
         return None, following
@@ -305,7 +305,7 @@ def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
 
 
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
-    """Return the values computed from readouts on which a step's outputs depend, and an empty string.
+    """Return the values that a step computes from the state and that its outputs need, and an empty string.
 
     If the step cannot run in chunks, return no values, and the reason.
     """

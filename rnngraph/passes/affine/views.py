@@ -14,7 +14,7 @@ from ...ir.types import Dim, Shape, product
 Group = tuple[int, ...]
 """Axes of the state that are merged, in order, into one axis of a value; empty if unknown or of size 1."""
 View = tuple[Group, ...]
-"""Groups of all axes of a value."""
+"""For each axis of a value, the group of the state's axes that it merges."""
 
 
 class UnknownAxisError(Exception):
@@ -27,7 +27,7 @@ def without_ones(shape: Sequence[Dim]) -> Shape:
 
 
 def matched(atoms: Sequence[int], axes: Shape, shape: Sequence[Dim]) -> View:
-    """Return the view of a value of ``shape`` whose axes, in order, are products of these axes of the state.
+    """Return the view of a value of ``shape`` whose axes, in order, merge the axes ``atoms`` of the state.
 
     Raises:
         UnknownAxisError: An axis of the value is only a part of an axis of the state.

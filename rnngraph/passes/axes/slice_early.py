@@ -21,7 +21,7 @@ from ...support.records import dataclass
 Bounds = tuple[Dim, Dim, int]
 """Start, stop and step along an axis."""
 Part = Mapping[int, Bounds]
-"""Entries of a value: the bounds of the axes of which not all entries are included."""
+"""Entries of a value: bounds by axis. Axes of which all entries are included are left out."""
 WHOLE: Part = {}
 
 MOVES = frozenset(("broadcast", "concat", "gather", "reshape", "transpose"))
@@ -98,7 +98,7 @@ def _part_of_operand(node: Node, number: int, part: Part) -> Part:
 
 
 def _part_of_sliced(node: Node, part: Part) -> Part:
-    """Return the part of a slice's operand that ``part`` of the slice reads, except along the last axis."""
+    """Return the part of a slice's operand that ``part`` of the slice reads."""
     read: dict[int, Bounds] = {}
     for axis, dim in enumerate(node.operands[0].shape):
         start, stop, step = (node[key][axis] for key in ("start", "stop", "step"))
@@ -136,7 +136,7 @@ def _count(bounds: Bounds) -> Dim:
 
 
 def _sliced(node: Node, part: Part, like: Node) -> Node:
-    """Return a part of a value, with the origin of ``like``."""
+    """Return a slice of a value with the line and the name of ``like``; the value itself if the part is all of it."""
     if not part:
         return node
     assert isinstance(node.type, TensorType)

@@ -47,7 +47,7 @@ class ChunkStates:
         return self.by_label[STEPS][1]
 
     def calls(self, one: Node) -> Node:
-        """Return the number of each row's calls, this one included: [rows]. ``one`` is the step number of one call."""
+        """Return the number of each row's calls, this one included: [rows]. ``one`` is the count of a single call."""
         zero = make("constant", value=np.zeros((), np.int64))
         if STEPS not in self.by_label:
             calls = self.make(STEPS, (self.rows, 1), zero, zero)

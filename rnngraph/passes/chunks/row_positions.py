@@ -40,7 +40,10 @@ class RowPositions:
         return value
 
     def build(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
-        """Return an op if some of its operands have an additional row axis in front; the result has one, too."""
+        """Build an op for operands of which some have got a row axis. If the result has no row axis yet, it gets one.
+
+        The new axis is in front, for operands and result.
+        """
 
         def rebuilt(*items: Node) -> Node:
             return make(node.op, *items, where=node.where, name=node.name, **attributes)
@@ -68,7 +71,8 @@ class RowPositions:
     def _with_row_axis(self, value: Node, axis: int, rank: int, node: Node) -> Node:
         """Return an operand with ``rank`` axes, of which ``axis`` is its row axis.
 
-        Without rows, the operand has size 1 along ``axis``, or ``GraphError`` is raised.
+        Raises:
+            GraphError: Without its row axis, the operand has another size than 1 along ``axis``.
         """
         plain = self.plain[value]
         shape = (*(1 for _ in range(rank - plain.tensor.rank)), *plain.shape)

@@ -87,7 +87,7 @@ def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
 
 
 def _supplied(name: str, node: Node) -> Node:
-    """Return the input ``output_gradient/<name>`` with the gradient of an output."""
+    """Return a new input ``output_gradient/<name>`` for the gradient of the output ``node``."""
     return make("input", type=node.tensor, label=OUTPUT_GRADIENT + name, name=f"d_{name.replace('/', '_')}")
 
 

@@ -324,7 +324,7 @@ def _matrix_products(operand: Node, left: Node, g: Node) -> Node:
 
 
 def _rows_of_all_steps(sequence: Node) -> Node:
-    """Reshape [time, ..., rows, units] to [..., time rows, units]."""
+    """Reshape [time, ..., rows, units] to [..., time * rows, units]."""
     rank = sequence.tensor.rank
     order = (*range(1, rank - 2), 0, rank - 2, rank - 1)
     transposed = make("transpose", sequence, where=sequence.where, order=order)

@@ -146,7 +146,7 @@ class StepValues(Generic[Loop]):
         return readers if others.isdisjoint(self._available_after(home, moved)) else set()
 
     def _outside(self, node: Node, home: Loop) -> list[Node]:
-        """Return the readers of a value that are not in a loop."""
+        """Return the readers of a value that are not in the loop ``home``."""
         return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
 
     def _available_after(self, home: Loop, moved: Mapping[Node, Loop]) -> set[Node]:
@@ -182,7 +182,7 @@ def is_large(shape: Shape) -> bool:
 
 
 def entries(shape: Shape) -> int:
-    """Return the product of sizes, with every symbolic size taken as 1, as the number of rows is."""
+    """Return the product of sizes, with every symbolic size, such as the number of rows, taken as 1."""
     dims: Dim = product(shape)
     return evaluate(dims, dict.fromkeys(symbols_of(dims), 1))
 

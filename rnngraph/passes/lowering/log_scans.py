@@ -103,7 +103,7 @@ def _views(node: Node, limit: int | None = None) -> tuple[tuple[Node, ...], Node
 
 
 def _scan(node: Node, name: str, limit: int | None = None) -> _Scan | None:
-    """Return the cumulative function of this name whose result is ``node``."""
+    """Return the cumulative function of this name whose result is ``node``; None if ``node`` is no such result."""
     after, source = _views(node)
     if source.op != "get" or source["index"] != 1 or source.operands[0].op != "driver":
         return None
@@ -220,7 +220,7 @@ def _op(op: str, where: Where | None, *operands: Node) -> Node:
 
 
 def _log_sigmoid_of(node: Node) -> Node | None:
-    """Return x if ``node`` is log(sigmoid(x)): ``log_sigmoid(x)`` or ``-softplus(-x)``."""
+    """Return x if ``node`` is log(sigmoid(x)): ``log_sigmoid(x)`` or ``-softplus(-x)``; else None."""
     if node.op == "sub":
         return _with_log_of_sum(node, "minimum")
     x = _softplus_of(node.operands[0]) if node.op == "neg" else None
@@ -230,12 +230,12 @@ def _log_sigmoid_of(node: Node) -> Node | None:
 
 
 def _softplus_of(node: Node) -> Node | None:
-    """Return x if ``node`` is softplus(x)."""
+    """Return x if ``node`` is softplus(x); else None."""
     return _with_log_of_sum(node, "maximum") if node.op == "add" else None
 
 
 def _with_log_of_sum(node: Node, op: str) -> Node | None:
-    """Return x if the operands are ``op(0, x)`` and ``log1p(exp(minimum(x, -x)))``."""
+    """Return x if the operands are ``op(0, x)`` and ``log1p(exp(minimum(x, -x)))``; else None."""
     extreme, log_of_sum = node.operands
     if extreme.op != op or not _is_number(extreme.operands[0], 0) or log_of_sum.op != "log1p":
         return None

@@ -157,9 +157,9 @@ class ReducedWeights:
                 yield WeightUse(_names(node, weights), form, objection)
 
     def _objection_of_others(self, product: Node, weights: Sources) -> str:
-        """Return the reason why a weight of several parameters stays float32; empty if all were requested as float32.
+        """Return the reason why a weight of several parameters stays float32, although not all were requested so.
 
-        The weight stays float32 if one of its parameters does.
+        The weight stays float32 if one of its parameters does. If none or all do, the reason is empty.
         """
         kinds = self._kinds(product, weights)
         wide = [name for name, kind in kinds.items() if kind is None]

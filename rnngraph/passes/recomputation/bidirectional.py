@@ -127,12 +127,12 @@ class Bidirectional:
     # Saved and recomputed values -----------------------------------------------------------------
 
     def _read(self, node: Node, item: Node, loop: int) -> Node:
-        """Return the operand ``item`` of a node as recomputed in a loop; if the loop lacks it, as saved."""
+        """Return the operand ``item`` of a node: recomputed in a loop, or the saved value if the loop lacks it."""
         is_available = item in self.available_in[loop] and item in self._by_step(node)
         return self._in_loop(item, loop) if is_available else self.new[item]
 
     def _in_loop(self, root: Node, loop: int) -> Node:
-        """Return a value as recomputed in a loop, after its dependencies."""
+        """Return the node that recomputes a value in a loop. Its dependencies are recomputed first."""
         known = self.recomputed[loop]
         for node in topological([root], known=known):
             known[node] = self._recompute(node, loop)

@@ -17,7 +17,7 @@ SMALL = 8
 
 
 def has_steps(node: Node, length: Dim) -> bool:
-    """True if the first axis of a value is the steps of loops over ``length``."""
+    """True if the first axis of a value, which is no scan, has as many entries as a loop has steps, ``length``."""
     return node.op != "scan" and node.tensor.rank > 0 and node.shape[0] == length
 
 

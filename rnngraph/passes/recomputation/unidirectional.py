@@ -102,7 +102,7 @@ class Unidirectional:
         self.new_early[node] = with_checkpoints(node, operands, self.steps) if is_recurrence else remake(node, operands)
 
     def _late_form(self, root: Node) -> Node:
-        """Return a value as the derivative's loop reads it, after its dependencies."""
+        """Return the node that the derivative's loop reads for a value. Nodes of its dependencies are built first."""
         for node in topological([root], known=self.new_late):
             self.new_late[node] = self._build_late(node)
         return self.new_late[root]

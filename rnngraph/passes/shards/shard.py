@@ -148,7 +148,7 @@ class _Sharding:
     # Numbers of rows ------------------------------------------------------------------------------
 
     def _with_first_row(self, node: Node, operands: Sequence[Node]) -> list[Node]:
-        """Return the operands of an addition to row indices, with the index of the shard's first row."""
+        """Return the operands of an addition of the shard's first row to row indices, with this row's actual index."""
         numbers, first = operands
         (kind,) = (self.kinds[item] for item in node.operands if isinstance(self.kinds[item], RowIndices))
         assert isinstance(kind, RowIndices)

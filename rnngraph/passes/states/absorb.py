@@ -111,7 +111,7 @@ class _Surroundings:
         return node not in self.results and moved | {self.scan} >= {*self.users[node]} > set()
 
     def _readouts(self) -> set[Node]:
-        """Return the ops after the loop that reduce large sequences of it, and can move into it.
+        """Return the ops after the loop that reduce large sequences which it returns, and that can move into it.
 
         Sequences of values that are much smaller than the loop's state are not large.
         """

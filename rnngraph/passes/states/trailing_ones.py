@@ -65,7 +65,7 @@ class _Rule:
 
 
 def _trailing_ones(node: Node) -> int:
-    """Return the number of last axes of size 1 that can be removed, so that rows and one more axis remain."""
+    """Return the number of last axes of size 1 that can be removed. The axis of rows and one more must remain."""
     if not isinstance(node.type, TensorType) or node.tensor.rank < MIN_AXES:
         return 0
     ones = 0

@@ -160,12 +160,12 @@ def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
 
 
 def _untransposed(node: Node) -> Node:
-    """Return a value without transposes that leave the order in memory unchanged."""
+    """Return a value with its shape, but computed without the last transposes if they only move axes of size 1."""
     return _in_shape(node, node.shape)
 
 
 def _in_shape(node: Node, shape: Shape) -> Node:
-    """Return a reshape of a value, without transposes that leave the order in memory unchanged."""
+    """Reshape a value. Transposes before it that leave the order in memory unchanged are skipped."""
     while node.op == "transpose" and moves_only_ones(node):
         node = node.operands[0]
     return node if node.shape == shape else make("reshape", node, where=node.where, name=node.name, shape=shape)

@@ -22,7 +22,7 @@ def choice_of(
 
     Args:
         sampling: None for the largest logit, a mapping of arguments of ``rg.sample``, or a function of logits.
-        number: Number by which rows draw different tokens, or one for each row.
+        number: Number that selects the draw: an int for all rows, or one for each row.
         ports: Input and output for tokens.
         begun: Number of draws that each row has made before, int64 [rows].
         is_single: True if there is one row, whose logits a function gets without the axis of rows.
@@ -42,7 +42,7 @@ def choice_of(
 
 
 def check_sampling(sampling: Any, number: Any, ports: TokenPorts, where: Where | None) -> None:
-    """Raise ``ArgumentError`` for ``sampling`` if the net draws tokens itself, or ``number`` if nothing is drawn."""
+    """Raise ``ArgumentError`` for ``sampling`` if the net draws tokens, and for ``number`` if nothing is drawn."""
     if ports.classes is None and sampling is not None:
         output = ports.output or "the output"
         raise ArgumentError(

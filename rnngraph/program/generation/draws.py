@@ -25,7 +25,7 @@ from ...support.bounded_cache import BoundedCache
 from ...support.errors import ArgumentError, Where, shown
 
 MAX_DRAWS = 16
-"""Maximum cached draws with different seeds."""
+"""Maximum number of compiled draws in the cache. Each seed has its own."""
 STEPS = "steps"
 """Name of the number of steps in the state of a draw's stream."""
 NAMES = ("temperature", "top_k", "top_p", "seed")

@@ -243,7 +243,7 @@ def _open(handle: StreamHandle | None) -> StreamHandle:
 
 
 def _by_function(function: Callable[[Any], Any], logits: np.ndarray, classes: int) -> Any:
-    """Return the token that a function chooses, or an exception."""
+    """Return the token that a function chooses, or the exception that it raises or that a wrong token deserves."""
     try:
         token = function(logits)
         if np.ndim(token) or np.asarray(token).dtype.kind not in "iu" or not 0 <= token < classes:

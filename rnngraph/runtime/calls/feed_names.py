@@ -114,7 +114,7 @@ class KnownKeys:
         return by_name if len(by_name) == len(feeds) + len(named) else None
 
     def others(self, names: Collection[str]) -> dict[str, Any]:
-        """Return for each placeholder the last key that was used, unless that is the name."""
+        """Return, for each of these placeholders that was fed under other keys than its name, the last such key."""
         return {name: key for key, name in self._names.items() if key is not name and name in names}
 
     def learn(self, feeds: Mapping[Any, Any], where: Where | None) -> None:

@@ -90,7 +90,7 @@ def _arrays_by_output(structure: Any, out: Any, where: Where | None, also: Seque
     """Return the arrays of ``out`` by output path, validated."""
     bare = is_leaf(structure)
     if not bare and not isinstance(out, Mapping):
-        raise StructureError("out= must have the structure of the outputs", where)
+        raise StructureError("out= must have the structure of the outputs; give a dict of arrays by output", where)
     names = [path for path, _ in paths(structure)]
     by_path = {"": out} if bare else dict(paths(dict(out)))
     if not by_path:
@@ -206,7 +206,9 @@ def checked_gradients(
     elif isinstance(output_gradients, Mapping):
         by_output = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
     else:
-        raise StructureError("output_gradients= must have the structure of the outputs", where)
+        raise StructureError(
+            "output_gradients= must have the structure of the outputs; give a dict of arrays by output", where
+        )
     for name in by_output:
         if name not in outputs or name == "loss":
             names = ", ".join(other for other in outputs if other != "loss")

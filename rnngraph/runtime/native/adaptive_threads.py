@@ -19,7 +19,7 @@ The number doubles after each failure. Trials then cost little if sharing never 
 soon repeated.
 """
 BETWEEN_LOOKS = 128
-"""Number of shared calls between single-threaded calls, which update the reference time."""
+"""Number of shared calls after which one call runs single-threaded, to update the reference time."""
 RECENT_CALLS = 5
 """Number of recent single-threaded calls whose median is the reference."""
 SLOW = 3
@@ -65,7 +65,7 @@ class SharingPolicy:
         return known[(len(known) - 1) // 2] if known else math.inf
 
     def _decide(self) -> None:
-        """Decide after a call outside of a trial, or after the last call of a trial."""
+        """Decide how the next calls run, after a call outside of a trial or after the last call of a trial."""
         if self._best < math.inf:  # a trial has ended
             self._shares, self._best = self._best < self._typical_single(), math.inf
             self._slow, self._rest = 0, BETWEEN_LOOKS

@@ -65,7 +65,7 @@ class CompileOptions:
         return reduction(self.weights, self.activations, self.target, self.parameters)
 
     def plain(self) -> ProgramOptions:
-        """Return only the target, threads, cache and listeners, for another program."""
+        """Return options for another program that have only the target, threads, cache and listeners of these."""
         cache = self.cache or False
         return ProgramOptions(self.target.name, self.threads.count, cache=cache, notices=self.notices)
 
@@ -121,7 +121,7 @@ class ProgramOptions:
 
 
 def steps_per_turn(unroll: Any) -> int | None:
-    """Return the validated ``unroll``, unless it is ``"full"``: steps per iteration of a loop, or None."""
+    """Return the validated ``unroll`` as steps per iteration of a loop; None stays None. Callers handle ``"full"``."""
     if unroll is None:
         return None
     if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:

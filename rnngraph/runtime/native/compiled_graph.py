@@ -160,7 +160,7 @@ class CompiledGraph(OptimizedGraph):
     def timed_entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int]
     ) -> tuple[NativeEntry, ScheduledEntry, np.ndarray]:
-        """Compile code that measures the time of its parts. It is not cached."""
+        """Compile code that measures the time of its parts. Return it, its schedule and its counters, all uncached."""
         from ...codegen.compile import compile_timed
 
         with self._lock:

@@ -119,7 +119,10 @@ def _lines_of(item: _Loaded, function: Symbol) -> bytes:
 
 
 def _rows_of(lines: ObjectLines, function: Symbol) -> list[Row]:
-    """Return the rows of a function's line table that have a line. An instruction has the line of the row before it."""
+    """Return the rows of a function's line table that have a line.
+
+    The line of a row is that of all instructions from its address to that of the next row.
+    """
     end = function.address + function.size
     return [row for row in lines.rows if function.address <= row.address < end and row.line]
 

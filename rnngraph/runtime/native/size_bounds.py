@@ -36,7 +36,7 @@ class UpperBound:
 
 @dataclass(frozen=True)
 class Table:
-    """Table with at least one row that an index selects."""
+    """Table that must have at least one row if there are indices."""
 
     rows: Dim
     indices: tuple[Dim, ...]

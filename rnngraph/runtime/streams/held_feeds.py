@@ -46,7 +46,10 @@ class HeldFeeds:
         return row_axis(self._graph.types[name].shape, self._graph.rows.names)
 
     def missing(self, feeds: Mapping[str, Any], begins: bool = True) -> list[str]:
-        """Return the required feeds that are missing, for a stream that starts from the initial state if ``begins``."""
+        """Return the names of required feeds that are missing.
+
+        With ``begins``, feeds that only the initial state reads are required, too.
+        """
         names = [*self._needed, *(self._begins if begins else ())]
         return [name for name in names if name not in feeds and name not in self.defaults]
 

@@ -260,7 +260,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return handle._table
 
     def _rows_of(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
-        """Return the tables of streams, or their only table, and their rows. Closed and repeated streams raise."""
+        """Return each stream's table, or one if all have the same, and rows. Closed or repeated streams raise an error."""
         recent = self._recent
         if recent is not None and handles == recent[0]:
             return recent[1:]
@@ -316,7 +316,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         handle._held_feeds = held_feeds
 
     def _table_for(self, held_feeds: Rows, where: Where | None) -> StreamTable:
-        """Return the table of streams that keep these feeds. A new table is compiled."""
+        """Return the table of streams that keep these feeds. If there is none yet, compile its step and add it."""
         key, others, shared = self._holding.shared_values(held_feeds, where)
         table = self._tables.get(key)
         if table is None:

@@ -74,7 +74,7 @@ class StateBlocks:
         return self.blocks[side], side
 
     def record_run(self, call: PreparedCall, arrays: list[Any] | None, side: int) -> None:
-        """Make the states that a call has written the present states."""
+        """Switch the present states to those that a call has written."""
         if self.left_out is not None:
             results = dict(zip(self._spec.leaves, call.present(arrays), strict=True))
             self._restore_other_rows(self.left_out, {**results, **call.flags}, side)

@@ -225,7 +225,7 @@ def step_tables(
 
     Args:
         tables: The table of each row, or the only table.
-        every: int64 rows.
+        every: Row of each stream in its table, int64.
         arrays: Inputs, rows first.
         outputs: Names of the outputs.
     """
@@ -317,6 +317,6 @@ def check_alike(tables: Sequence[StreamTable]) -> None:
 
 
 def one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
-    """Return a copy of one stream's part of a result."""
+    """Return a copy of one stream's part of a result, with the axis of rows if ``whole``."""
     row = row.copy()
     return np.expand_dims(row, port.axis) if whole and port.axis is not None else row

@@ -258,7 +258,7 @@ def large_pages(count: int) -> mmap.mmap | None:
 
 
 class ExecutableMemory:
-    """Memory with machine code. Objects of Windows are loaded by LLVM."""
+    """Counterpart of the POSIX class, which always raises: on Windows, LLVM loads machine code."""
 
     address = 0
 
