@@ -65,7 +65,7 @@ class CompileOptions:
         return reduction(self.weights, self.activations, self.target, self.parameters)
 
     def plain(self) -> ProgramOptions:
-        """Return options for another program that have only the target, threads, cache and listeners of these."""
+        """Return options for another program that only keep the target, threads, cache and listeners."""
         cache = self.cache or False
         return ProgramOptions(self.target.name, self.threads.count, cache=cache, notices=self.notices)
 

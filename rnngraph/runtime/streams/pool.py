@@ -260,7 +260,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return handle._table
 
     def _rows_of(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
-        """Return each stream's table, or one if all have the same, and rows. Closed or repeated streams raise an error."""
+        """Return the streams' tables, or a single common one, and rows. Closed or repeated streams raise an error."""
         recent = self._recent
         if recent is not None and handles == recent[0]:
             return recent[1:]
