@@ -23,7 +23,7 @@ from .container import Container, Stored
 from .stored import BF16, BLOCK_BYTES, Q4_0, arrays_of, floats_of
 
 KINDS = {"int4": "*/int4/*", "int8_blocks": "*/int8_blocks/*", "bfloat16": "*/bfloat16"}
-"""Patterns of parameter names, by the value of ``weights=`` with which products read these parameters unconverted."""
+"""{value of ``weights=``: pattern of the names of parameters that products then read in their stored form}."""
 MAX_COUNT = 1 << 24
 """Maximum of a size in the metadata, far above real nets, so that a damaged file causes no huge allocation."""
 

@@ -55,7 +55,7 @@ def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[i
         layer: The layer.
         x: The layer's input.
         kernel: Entries of a window along each axis.
-        strides: Default strides.
+        strides: Strides if the layer's options state none.
     """
     _check_rank(x, len(kernel))
     steps, dilations = _option(layer, "strides", strides), _option(layer, "dilation_rate", [1] * len(kernel))

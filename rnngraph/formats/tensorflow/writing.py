@@ -17,7 +17,7 @@ from .tensors import DTYPES
 
 NUMBERS = {np.dtype(kind): number for number, kind in DTYPES.items() if number not in (14,)}
 BLOCK, RESTART = 1 << 18, 16
-"""Minimum bytes of a block of the index, and number of entries from one key that is written in full to the next."""
+"""Minimum bytes of a block of the index, and interval of the entries whose key is written in full."""
 
 
 def write_variables(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:

@@ -133,7 +133,7 @@ def _translate(
 
 
 def _hint(node: Node) -> str:
-    """Return a remedy for nodes that only TensorFlow 2 writes; ``""`` for others."""
+    """Return a remedy for nodes that only TensorFlow 2 writes; ``""`` for other nodes."""
     if node.op in _FUNCTIONAL:
         return ": it is a function of TensorFlow 2; export with tf.compat.v1.disable_control_flow_v2(), or to ONNX"
     return ""

@@ -279,7 +279,7 @@ class Reader:
             try:
                 tracer.script.outputs[name] = self._output(tracer, item)
             except (UnreadableError, RuntimeError) as error:
-                if not isinstance(getattr(item, "value", None), Unknown):  # The unsupported call listed the problem.
+                if not isinstance(getattr(item, "value", None), Unknown):  # The unsupported call's problem is listed.
                     where = item.memory.where if isinstance(item, Traced) else None
                     line = f"{where}: " if where else ""
                     tracer.problems.append((f"{line}output {name}: {what_failed(error)}", where))

@@ -235,7 +235,7 @@ SCALE_INDEPENDENT = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
 
 
 def of_floats(call: Call) -> Outputs | None:
-    """Return the outputs of an op that only moves quantized numbers, computed from their floats; None for others."""
+    """Return the outputs of an op that only moves quantized numbers, computed from their floats; None for other ops."""
     items = [item for item in call.inputs if isinstance(item, Dequantized)]
     if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | SCALE_INDEPENDENT:
         return None

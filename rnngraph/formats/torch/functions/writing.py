@@ -119,7 +119,7 @@ def _set_several(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Arg
 
 
 def _set_every_nth(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
-    """Return x with every n-th entry of an axis of symbolic size written."""
+    """Return x with every n-th entry of an axis of symbolic size overwritten."""
     shape, size = shape_of(x), shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
     if stop != size or not isinstance(start, int):

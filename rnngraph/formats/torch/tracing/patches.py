@@ -36,7 +36,7 @@ def whole_forwards(read: Read) -> Iterator[None]:
 
 
 def _whole(name: str, forward: Callable[..., Any], handler: Handler, read: Read) -> Callable[..., Any]:
-    """Return the ``forward`` that calls ``read`` for traced arguments, and the original one for others."""
+    """Return a ``forward`` that calls ``read`` for traced arguments, and ``forward`` for other arguments."""
     signature = inspect.signature(forward)
 
     @wraps(forward)
