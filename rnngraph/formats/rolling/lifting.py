@@ -118,7 +118,7 @@ class Rolling:
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _replace_stack(self, step: Step) -> bool:
-        """Replace a step that stacks one result of all iterations by the result's sequence. Return False if it does not."""
+        """Replace a step that stacks a result of all iterations by the result's sequence. Return False if it can't."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
         looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
