@@ -38,6 +38,8 @@ def _squeezed_once(graph: Graph) -> Graph:
                 for old, new in zip(node.operands, operands, strict=True)
             ]
             squeezed[node] = make(node.op, *parts, where=node.where, name=node.name, **dict(node.attributes))
+            # other readers get a view, so that the value is not computed twice
+            return make("reshape", squeezed[node], where=node.where, shape=node.shape)
         return squeezed.get(node.operands[0]) if _drops_axis(node) else None
 
     return rewrite(graph, rule)

@@ -41,3 +41,18 @@ def test_values_stay() -> None:
     before = chain(3)
     results = [interpret(graph, {"x": x})["y"] for graph in (before, squeeze.Squeeze()(before))]
     assert results[0].tobytes() == results[1].tobytes()
+
+
+def test_a_value_with_other_readers_is_computed_once() -> None:
+    graph = chain(2)
+    (result,) = (node for _, node in graph.outputs)
+    value = result.operands[0]
+    sums = make("reduce_sum", value, axes=(2,), keepdims=True)
+    both = Graph.of("both", [("y", result), ("sums", make("mul", value, sums))], list(graph.inputs))
+    squeezed = squeeze.Squeeze()(both)
+    assert sum(node.op == "matmul" for node in squeezed.nodes) == 2
+    x = np.random.default_rng(3).normal(size=(1, 2, 3)).astype(np.float32)
+    before, after = (interpret(graph, {"x": x}) for graph in (both, squeezed))
+    assert {name: array.tobytes() for name, array in before.items()} == {
+        name: array.tobytes() for name, array in after.items()
+    }
