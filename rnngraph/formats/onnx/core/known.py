@@ -240,7 +240,7 @@ def constant_fold(op: str, items: Sequence[Known]) -> Known:
     dtype = "bool" if op in _TRUTHS else items[0].dtype
     if any(item.is_symbolic for item in items):
         if any(np.dtype(item.dtype).kind not in "iub" for item in items):
-            raise UnreadableError("it computes with symbolic sizes as floats, which is not supported")
+            raise UnreadableError("it computes with symbolic sizes as floats, which is not supported; fix the sizes")
         return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
     if op in ("Div", "Mod", "FMod") and dtype not in FLOATS and not np.all(items[1].array):
         raise UnreadableError("it divides integers by 0")
@@ -255,7 +255,7 @@ def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
     if op == "Neg":
         return np.asarray(np.frompyfunc(lambda entry: checked(entry * -1), 1, 1)(arrays[0]), object)
     if op not in BINARY:
-        raise UnreadableError("it computes with symbolic sizes, which this op does not support")
+        raise UnreadableError("it computes with symbolic sizes, which this op does not support; fix the sizes")
     return np.asarray(np.frompyfunc(BINARY[op], 2, 1)(*arrays), object)
 
 

@@ -86,7 +86,7 @@ class _Reading:
         """{state in which steps overwrite a region: value that a step writes}."""
         self.places = dict(self._written_states())
         self.units: dict[str, list[int]] = {}
-        """{name of an entry that steps read: axes of size 1 that the entry has because the index has them}."""
+        """{name of an entry that steps read: its axes of size 1, which come from an index that is no scalar}."""
 
     def outputs(self) -> list[Operand | Deferred]:
         """Return the final states, then the steps' results."""

@@ -266,7 +266,7 @@ class Steps:
         for (name, part), item in zip(self.states.items(), following, strict=True):
             if shape_of(item) != part.shape and not _same_but_names(shape_of(item), part.shape):
                 raise UnreadableError(
-                    f"a loop carries a state {texts(part.shape)}, but its step returns {texts(shape_of(item))}"
+                    f"a loop carries {texts(part.shape)}, but a step returns {texts(shape_of(item))}; make both equal"
                 )
             after[self.keys[name]] = self._as_rows(tensors, item, part)
         self.results = [self._part(shape_of(item), item) for item in outputs]

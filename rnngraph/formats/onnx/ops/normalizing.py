@@ -25,7 +25,7 @@ from .elementwise import combined
 def _batch_normalization(call: Call) -> Outputs:
     epsilon, tensors = shortest(call.number("epsilon", 1e-5)), call.tensors
     if call.whole("training_mode", 0) or not call.whole("spatial", 1):
-        raise UnreadableError("normalizing by the batch's own mean and variance, or over other axes, is not supported")
+        raise UnreadableError("training_mode=1 and spatial=0 are not supported; export the model for inference")
     x, weights = call.value(0), [call.input(number) for number in range(1, 5)]
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     rank = call.rank()

@@ -38,7 +38,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
         ):
             return Known(np.asarray(first @ second), left.dtype)
     if dtype_of(left) != dtype_of(right) or dtype_of(left) not in FLOATS:
-        raise UnreadableError(f"it multiplies {dtype_of(left)} by {dtype_of(right)}, which is not supported")
+        raise UnreadableError(f"it multiplies {dtype_of(left)} by {dtype_of(right)}; cast both to one float dtype")
     if isinstance(right, Known) and right.array.ndim == 1:
         column = tensors.expand_dims(right, [1])
         product = product_of(tensors, left, column, bias)

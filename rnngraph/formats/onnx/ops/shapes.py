@@ -113,7 +113,7 @@ def row_indices(tensors: Tensors, start: int, count: Size) -> Value:
     """Return ``count`` consecutive indices from ``start`` into a table. Calls raise an error if it has too few rows."""
     part = part_of(count)
     if count.symbol is None and (part is None or part[1].step is not None):
-        raise UnreadableError(f"its number of rows, {count}, is a formula of sizes that is not supported")
+        raise UnreadableError(f"its number of rows, {count}, is a formula that is not supported; fix the sizes")
     name, index = part or (str(count), slice(None))
     zeros = tensors.broadcast(tensors.script.call(basic.cast, 0.0, "float32"), (size(name),))
     result = tensors.script.call(positions, zeros)

@@ -128,7 +128,7 @@ def _count(tracer: Declaring, name: str) -> Value:
 
 
 def _declare_quotient(tracer: Declaring, floor: Floor) -> Value:
-    """Declare the floor quotient of a size, which may be 0. float64, in which it is divided, is exact below 2**53."""
+    """Declare the floor quotient of a size, which may be 0. Computed in float64, it is exact below 2**53."""
     part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
     quotient: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
     return quotient
