@@ -271,7 +271,7 @@ class _InterleavedLoop:
 
 
 def _union(one: Memory, other: Memory) -> Memory:
-    """Return a memory with the views and stores of both."""
+    """Return a memory with the views and stores of both memories."""
     return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
 
 
