@@ -37,7 +37,7 @@ class Accumulate:
 
 
 def _in_memory_order(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Rewrite a ``scatter_add`` of transposed rows to add the rows in memory order, with permuted indices."""
+    """Rewrite a ``scatter_add`` of transposed rows to add them in memory order; None for other nodes."""
     if node.op != "scatter_add" or operands[1].op != "transpose":
         return None
     indices, order = operands[0], operands[1]["order"]

@@ -155,7 +155,7 @@ def _move_inward(node: Node, source: Node) -> Node | None:
 
 
 def _transposed_lookup(node: Node, source: Node, order: Order) -> Node | None:
-    """Rewrite the transpose of a ``gather`` as a ``gather`` with transposed indices."""
+    """Rewrite the transpose of a ``gather`` as a ``gather`` with transposed indices; None if that is impossible."""
     table, indices = source.operands
     rank = indices.tensor.rank
     if order[rank:] != tuple(range(rank, len(order))):
@@ -255,7 +255,7 @@ def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) ->
 
 
 def _spread_outward(node: Node, operand: Node) -> Node | None:
-    """Move a transpose after an op that broadcasts over the last axes or appends axes of 1."""
+    """Move a transpose after an op that broadcasts over the last axes or appends axes of 1; None for other ops."""
     if operand.op != "transpose" or node.op not in ("broadcast", "reshape"):
         return None
     order, inner = operand["order"], operand.operands[0]
@@ -270,7 +270,7 @@ def _spread_outward(node: Node, operand: Node) -> Node | None:
 
 
 def _spread_inward(node: Node, source: Node) -> Node | None:
-    """Move a transpose in front of a broadcast, or of a sum along the last axes."""
+    """Move a transpose in front of a broadcast, or of a sum along the last axes; None for other ops."""
     order: Order = node["order"]
     if source.op not in ("broadcast", "reshape") and OPS[source.op].kind != "reduction":
         return None

@@ -111,7 +111,7 @@ def _fold_constants(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _fold_broadcasts(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Rewrite an elementwise op on scalars that are broadcast as the broadcast of one scalar."""
+    """Rewrite an elementwise op on scalars that are broadcast as the broadcast of one scalar; None for other ops."""
     if OPS[node.op].kind != "elementwise" or not node.tensor.rank:
         return None
     numbers = [item.operands[0] if item.op == "broadcast" else item for item in operands]
@@ -164,7 +164,7 @@ def _select(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _less(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Replace ``iota < bound`` by True or False if the comparison has one result at all positions."""
+    """Replace ``iota < bound`` by True or False if the comparison has one result at all positions; else return None."""
     position, bound = operands
     if position.op != "iota" or bound.op != "constant" or bound.tensor.rank:
         return None
@@ -186,7 +186,7 @@ def _constant_size(node: Node) -> int | None:
 
 
 def _scan(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Move sequences whose elements all equal one constant into the body."""
+    """Move sequences whose elements all equal one constant into the body; None if there are none."""
     parts = ScanParts.of(node, operands)
     constants = {
         inside: _broadcast_number(inside, outside.operands[0])
@@ -202,7 +202,7 @@ def _scan(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _operand(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Replace an op by its operand, if the op does not change the type."""
+    """Return the operand of an op that does not change the type; else None."""
     return operands[0]  # ``_rule`` discards it if the types differ
 
 
@@ -263,7 +263,7 @@ def _slice(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _slice_of_transpose(node: Node, transposed: Node) -> Node | None:
-    """Rewrite a slice within one piece of a transposed concat as the transpose of a slice of that piece."""
+    """Rewrite a slice within one piece of a transposed concat as the transpose of that piece's slice; else None."""
     order, joined = transposed["order"], transposed.operands[0]
     bounds = permuted_bounds(node, inverse_order(order))
     piece = _slice_of_concat(make("slice", joined, where=node.where, name=node.name, **bounds), joined)
@@ -271,7 +271,7 @@ def _slice_of_transpose(node: Node, transposed: Node) -> Node | None:
 
 
 def _slice_of_concat(node: Node, inner: Node) -> Node | None:
-    """Rewrite a slice within one piece of a concat as a slice of that piece."""
+    """Rewrite a slice within one piece of a concat as a slice of that piece; None for other slices."""
     axis = inner["axis"]
     first, last = node["start"][axis], node["stop"][axis]
     offset = 0
@@ -296,7 +296,7 @@ def _slice_of_concat(node: Node, inner: Node) -> Node | None:
 
 
 def _concat(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Remove pieces without elements from a concat."""
+    """Remove pieces without elements from a concat; None if there are none."""
     axis = node["axis"]
     full = [piece for piece in operands if piece.shape[axis] != 0] or operands[:1]
     if len(full) == 1:
@@ -305,7 +305,7 @@ def _concat(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _get(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Replace a carry that no step changes by its initial value."""
+    """Replace a carry that no step changes by its initial value; None for other results."""
     scan, index = operands[0], node["index"]
     if scan.op == "scan" and index < scan["carries"]:
         body = scan["body"]

@@ -45,7 +45,7 @@ class Split:
 
 
 def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Rewrite an op that differs between the graphs to its value in inference."""
+    """Rewrite an op that differs between the graphs to its value in inference; None for other ops."""
     if node.op == "select" and node.get("guards"):  # zeros past rows' ends, which only derivatives read
         value = operands[1]
         return value if value.type == node.type else make("broadcast", value, where=node.where, shape=node.shape)
@@ -57,7 +57,7 @@ def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Rewrite an op that differs between the graphs to its value in training."""
+    """Rewrite an op that differs between the graphs to its value in training; None for other ops."""
     if node.op in ("by_graph", "with_update"):
         return operands[0]
     if node.op != "dropout":

@@ -182,7 +182,7 @@ def _slice_through(node: Node, source: Node) -> Node | None:
 
 
 def _slice_of_elementwise(node: Node, source: Node) -> Node | None:
-    """Rewrite a slice of an elementwise value that only the slice reads as the op on slices of its operands."""
+    """Rewrite a slice of an elementwise value that only the slice reads: slice the operands instead. Else None."""
     if OPS[source.op].kind != "elementwise" or OPS[source.op].random:
         return None
 
@@ -266,7 +266,7 @@ def _bounds(joined: Node) -> list[tuple[Dim, Dim]]:
 
 
 def _joined_get(node: Node, scan: Node) -> Node | None:
-    """Return a result of a scan with split carries: a concat of the pieces, or a ``get`` with a new index."""
+    """Return a result of a scan with split carries: a concat of pieces, or a ``get`` with a new index. Else None."""
     before = node.operands[0]
     extra = scan["carries"] - before["carries"]
     if extra <= 0:

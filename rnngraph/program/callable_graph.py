@@ -219,7 +219,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         return Result({name.removeprefix(TAP): values[name] for name in outputs})
 
     def _only_of_the_loss(self, compiled: CompiledGraph, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
-        """True if a tap depends on an input that is not fed, because only the loss reads it."""
+        """True if the tap ``name`` depends on an input that is not fed, because only the loss reads it."""
         without = tuple(output for output, _ in self.compiled.graph.outputs if output != "loss")
         others = self.compiled.needed(without)
         return any(label not in arrays and label not in others for label in compiled.needed((name,)))

@@ -165,14 +165,14 @@ class Collected:
             self._blocks.append((row[None], cut[None].copy()))  # a copy, so that the padded array can be freed
 
     def _ends(self, axis: int, dim: Dim, block: np.ndarray, steps: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return, for each row, the end of the valid part of an axis."""
+        """Return, for each row, the end of the valid part of an axis: its number of ``steps``, or the whole axis."""
         clock = clock_of(dim)
         if not _is_steps(dim) or clock.name not in steps:
             return np.full(len(block), block.shape[axis])
         return steps[clock.name] + clock.offset
 
     def result(self, count: int, sizes: Mapping[str, int]) -> np.ndarray | list[np.ndarray]:
-        """Return one array with examples as the first axis, or a list if shapes differ."""
+        """Return one array with ``count`` examples as the first axis, or a list if their shapes differ."""
         shapes = {block.shape[1:] for _, block in self._blocks}
         if len(shapes) > 1:
             items: list[Any] = [None] * count

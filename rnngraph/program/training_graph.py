@@ -143,7 +143,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         where: Where | None,
         out: Any = None,
     ) -> Any:
-        """Return the results of one draw, or of several."""
+        """Return the results of ``samples`` draws, stacked; None: of one draw."""
         if samples is None:
             return self._run(form, arrays, where, out)
         together = self._sampled.graph(samples, form.compiled, form.outputs, where)

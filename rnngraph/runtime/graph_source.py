@@ -244,7 +244,7 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
 
 
 def check_structure(structure: Any, has_loss: bool) -> None:
-    """Raise ``StructureError`` if paths of outputs are ambiguous or reserved."""
+    """Raise ``StructureError`` if paths of outputs are ambiguous or reserved. ``has_loss`` reserves ``loss``."""
     if is_leaf(structure):
         return
     paths_so_far: set[str] = set()

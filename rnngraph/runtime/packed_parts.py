@@ -62,7 +62,7 @@ class FiledParts:
         self._parts = {} if parts is None else dict(zip(sizes, parts, strict=True))
 
     def get(self, number: int) -> np.ndarray | None:
-        """Return the part of a stage, if it is in the file."""
+        """Return the part of a stage; None if it is not in the file."""
         return self._parts.get(number)
 
     def add(self, number: int, part: np.ndarray) -> None:

@@ -76,7 +76,7 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
 
 
 def _create_temporary(target: Path, mode: int) -> tuple[BinaryIO, Path]:
-    """Create a temporary file next to ``target``, and lock it as a sign that its writer lives."""
+    """Create a temporary file with these permissions next to ``target``. Its lock is a sign that the writer lives."""
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         descriptor = open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -99,9 +99,9 @@ def limits(process: Path = PROCESS, groups: Path = GROUPS) -> Iterator[tuple[int
 
 
 def _groups(process: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    """Yield the folder of each control group, and the names of its limit, usage and page-cache entries.
+    """Yield the folder of each control group of the process, and its names of limit, usage and page cache.
 
-    Enclosing groups follow.
+    Each group is followed by the groups that enclose it.
     """
     for line in _lines(process / "self" / "cgroup"):
         _, controllers, path = line.split(":", 2)

@@ -45,7 +45,10 @@ def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = Fa
 def exported_text(
     variants: Sequence[ExportedNet], prefix: str, debug: bool = False
 ) -> tuple[list[str], str, list[str]]:
-    """Return the LLVM modules of entries, the LLVM module of functions around them, and public names."""
+    """Return the LLVM modules of entries, the LLVM module of functions around them, and public names.
+
+    ``debug`` adds line tables.
+    """
     whole = Where("", 0)
     data = Data()
     modules: list[str] = []

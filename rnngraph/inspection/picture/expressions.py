@@ -81,7 +81,7 @@ def in_training(node: Node) -> Node:
 
 
 def passing(node: Node) -> Node:
-    """Return the node that replaces ``node`` in the inference graph, except that dropout replaces itself."""
+    """Return the node that replaces ``node`` in the inference graph. Dropout, although it is removed there, is kept."""
     while node.op != "dropout" and (other := _passed(node)) is not node:
         node = other
     return node

@@ -148,7 +148,7 @@ def _best(run: Callable[[], object], repeats: int) -> float:
 
 
 def _sums(target: Target) -> int:
-    """Return the number of independent chains of multiply-adds: enough to avoid waiting, within the registers."""
+    """Return a number of independent chains of multiply-adds that hides their latency and fits in the registers."""
     return 12 if target.registers > 16 else 10
 
 

@@ -186,6 +186,6 @@ class NodeAxes:
 
 
 def _usual_axis(shape: Shape, sizes: Set[Dim], usual: Sequence[int]) -> int | None:
-    """Return the first axis with one of ``sizes``. A number matches only at one of the ``usual`` axes."""
+    """Return the first axis with one of ``sizes``, else None. A number matches only at one of the ``usual`` axes."""
     fits = (axis for axis, dim in enumerate(shape) if dim in sizes and (isinstance(dim, Size) or axis in usual))
     return next(fits, None)

@@ -70,7 +70,7 @@ class SizeTable:
         return self.resolve(a)
 
     def unify_all(self, pairs: Sequence[tuple[Dim, Dim]], measured: bool = False) -> int | None:
-        """Make the sizes of every pair equal, in any order.
+        """Make the sizes of every pair equal, in any order. ``measured`` is as in ``unify``.
 
         Returns:
             The index of the first pair that cannot become equal, or None.

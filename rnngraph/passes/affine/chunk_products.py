@@ -246,7 +246,10 @@ class Decays:
         return total
 
     def _select(self, value: Node, half: int, other: Node | None) -> Node:
-        """Select ``value`` for pairs of steps in opposite halves of one block, and ``other`` elsewhere."""
+        """Select ``value`` for pairs of steps in opposite halves of one block, and ``other`` elsewhere; None means 0.
+
+        Each half has ``half`` steps.
+        """
         pairs = make("constant", value=_corners(self.steps, half))
         if other is None:
             other = make("constant", value=np.zeros((), value.dtype))

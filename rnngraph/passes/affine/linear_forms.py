@@ -200,7 +200,7 @@ class LinearForms:
         return self._times(node, self._linear(linear), free)
 
     def _times(self, node: Node, form: Linear, free: Node) -> Linear | None:
-        """Return the form of the product ``node`` of a linear value and one that does not depend on the state."""
+        """Return the form of ``node``, a linear value times one without the state; None if it has none."""
         view = resolved(padded(form.view, node.tensor.rank), node.shape, self.axes)
         parts = self._free_terms(free, view)
         terms = [Term(term.factors + part.factors, term.read) for term in form.terms for part in parts]
@@ -268,7 +268,7 @@ class LinearForms:
         return Linear(form.terms, view)
 
     def _reduced(self, form: Linear, reduced_axes: Sequence[int], keepdims: bool, node: Node) -> Linear | None:
-        """Return the form of the sum ``node`` over axes of its operand; None if a sum is not a single term."""
+        """Return the form of the sum ``node`` over axes of its operand; None if a term's sum is not a single term."""
         shape = node.operands[0].shape
         axes = frozenset(axis for position in reduced_axes if shape[position] != 1 for axis in form.view[position])
         terms: list[Term] = []
@@ -350,7 +350,8 @@ class LinearForms:
     def _split_outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
         """Return the terms, as tuples of factors, whose sum is a value.
 
-        Each factor varies along fewer axes than the value. If the value cannot be split so, it is the only factor.
+        Each factor varies along fewer axes than the value. If the value cannot be split so, or ``depth``, the number of
+        splits that led to it, exceeds ``MAX_TERMS``, it is the only factor.
         """
         whole = (spread(node, view, self.axes),)
         if depth > MAX_TERMS or len(spans(whole[0])) < 2:

@@ -62,7 +62,7 @@ def padded(view: View, rank: int) -> View:
 
 
 def joined(one: View, other: View, rank: int) -> View:
-    """Return the view of two values broadcast against each other.
+    """Return the view of two values broadcast against each other to ``rank`` axes.
 
     Raises:
         UnknownAxisError: Their views differ.

@@ -98,11 +98,11 @@ class _ChunkGraph:
         return growth
 
     def _count(self, growth: Growth, delay: int) -> Dim:
-        """Return the number of entries of a value in a chunk, or at the sequence's end."""
+        """Return the number of entries of a value in a chunk, or of one that lags ``delay`` entries at the end."""
         return growth.per_step * size(growth.symbol) if self.rests is None else growth.constant + delay
 
     def _chunk_sizes(self, value: Any, delay: int) -> Any:
-        """Replace sizes of the whole sequence in ``value``, a size or a tuple, by sizes of a chunk."""
+        """Replace sizes of the whole sequence in ``value``, sizes of a node of this delay, by sizes of a chunk."""
         if isinstance(value, tuple):
             return tuple(self._chunk_sizes(item, delay) for item in value)
         growth = self.timeline.stream_rate.growth(value, self.rests)
@@ -185,7 +185,7 @@ class _ChunkGraph:
         return parts.build(node.where, node.name)
 
     def _idle_before_start(self, scan: ScanParts, growth: Growth, delay: int) -> ScanParts:
-        """Return a scan whose carries keep their initial values until the first step of the sequence."""
+        """Return a scan whose carries keep their initial values for ``delay`` entries, until the sequence begins."""
         runs = make("transpose", self._has_begun(growth, delay), order=(1, 0))
         runs = make("reshape", runs, shape=(*runs.shape, 1))
         inside = make("input", name="begun", label="begun", type=TensorType("bool", runs.shape[1:]))
@@ -292,7 +292,7 @@ class _ChunkGraph:
     # Entries before the first one ----------------------------------------------------------
 
     def _has_begun(self, growth: Growth, delay: int) -> Node:
-        """Return a mask [rows, entries] that is False for entries before the first of the sequence."""
+        """Return a mask [rows, entries] that is False for a stream's first ``delay`` entries, before the sequence."""
         delay_node = make("constant", value=np.asarray(delay, np.int64))
         return make("less_equal", delay_node, self.states.indices(growth, self._count(growth, delay)))
 
@@ -318,7 +318,7 @@ class _ChunkGraph:
         return _transposed(gathered, tuple(order.index(place) for place in range(len(order))))
 
     def _fill_before_start(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
-        """Overwrite entries before the first of the sequence with ``fill``."""
+        """Overwrite a stream's first ``delay`` entries, which are before the sequence, with ``fill``."""
         axis, rows = self.timeline.axis(base), self._row_axis(base)
         begun = self._has_begun(self._growth(base), delay)
         if axis is not None and axis < rows:

@@ -32,7 +32,10 @@ def cut_axes(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
-    """Return windows in place of a reshape that cuts time into pieces; None for any other node."""
+    """Return windows in place of a reshape that cuts time into pieces; None for other nodes.
+
+    ``lengths`` are the names of sizes that count steps.
+    """
     source = operand
     while source.op in ("reshape", "ensure_shape"):
         source = source.operands[0]

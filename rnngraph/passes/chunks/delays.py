@@ -19,7 +19,8 @@ from .timeline import NO_FILL, Past, Repeat, Timeline, View, WindowSpec, is_runn
 def soonest_timeline(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
     """Return the timeline with the smallest delay. If that reduces it, chunks recompute padded entries.
 
-    Windows over windows over padding are an example: their first entries are known before the first step.
+    Windows over windows over padding are an example: their first entries are known before the first step. ``lengths``
+    are the names of sizes that count steps, and ``kept`` are the labels of kept states.
     """
     timeline = timeline_of(graph, lengths, kept)
     if timeline.delay:

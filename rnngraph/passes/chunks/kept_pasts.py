@@ -36,7 +36,10 @@ def joined_to_kept(graph: Graph, lengths: Set[str], kept: Set[str]) -> set[Node]
 
 
 def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
-    """Return the states that precede a sequence in a concatenation; empty if anything else precedes it."""
+    """Return the states that precede a sequence in a concatenation; empty if anything else precedes it.
+
+    ``lengths`` are the names of sizes that count steps, and ``kept`` are the labels of states.
+    """
     if node.op != "concat" or len(node.operands) != 2:
         return set()
     (front, sequence), axis = node.operands, node["axis"]
@@ -49,7 +52,9 @@ def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
 
 
 def _is_past(label: str, following: Mapping[str, Node], fronts: Mapping[Node, Set[str]], lengths: Set[str]) -> bool:
-    """True if a state's next value is the last entries of the concatenation of state and sequence.
+    """True if the next value of state ``label`` is the last entries of a concatenation of state and sequence.
+
+    ``following`` has the next values by label, and ``fronts`` the states at the front of each concatenation.
 
     A trial run concatenates them in the other order, and checks that the next state then equals the state.
     """

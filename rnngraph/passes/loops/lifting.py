@@ -14,7 +14,10 @@ Lifted = tuple[Node, bool]
 
 
 def aligned(node: Node, has_time: bool, rank: int) -> Node:
-    """Reshape a value over all steps so that it broadcasts against values that have ``rank`` axes in a step."""
+    """Reshape a value over all steps so that it broadcasts against values that have ``rank`` axes in a step.
+
+    Without ``has_time``, the value is the same at all steps, and is returned unchanged.
+    """
     inner = node.tensor.rank - 1
     if not has_time or inner >= rank:
         return node
@@ -32,7 +35,7 @@ def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
 
 
 def _over_all_steps(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
-    """Return the op with attributes and operands that have one more axis in front."""
+    """Return the op with attributes and operands that have one more axis in front; None if it has no such form."""
     attributes = dict(node.attributes)
 
     def same_op(*items: Node, **changes: object) -> Node:
@@ -77,14 +80,14 @@ def _over_all_steps(node: Node, operands: list[Lifted], length: Dim) -> Node | N
 
 
 def over_time(node: Node, has_time: bool, length: Dim) -> Node:
-    """Return a value with the time axis in front, broadcast if it had none."""
+    """Return a value with the time axis in front. Unless it ``has_time``, it is broadcast along this axis."""
     if has_time:
         return node
     return make("broadcast", node, where=node.where, shape=(length, *node.shape))
 
 
 def varies(node: Node, number: int) -> bool:
-    """True if an operand of an op over all steps has the time axis in front."""
+    """True if the operand ``number`` of an op over all steps has the time axis in front."""
     return node.operands[number].tensor.rank > 0 and kept_at(node, number, 0) == 0
 
 

@@ -30,7 +30,7 @@ class Layers:
         self._settled: dict[Where, Where] = {}
 
     def settled(self, where: Where | None) -> Where | None:
-        """Return a source line with the full name of its layer."""
+        """Return a source line with the full name of its layer; None for None."""
         if where is None or not where.layer.startswith("@"):
             return where
         if where not in self._settled:

@@ -162,7 +162,7 @@ class Steps(StepDraws):
         return self.drawn(node, operands)
 
     def _tap(self, node: Node, value: Node) -> Node:
-        """Record a tapped value, or add this step's slice of the tap's input. Return the value."""
+        """Return a value, to which the tap's input is added if taps are inputs. Else a tapped value is recorded."""
         if node not in self.context.taps:
             return value
         rows = 0 if value.tensor.rank and self._is_batch(value.shape[0]) else None

@@ -123,14 +123,14 @@ class Builder:
             bound = self("mul", self("minimum", self("abs", steps), 1.0), MAX_DISTANCE)
             is_between = self("select", self("less", bound, distance), 1.0, 0.0)
             any_between = self("reduce_max", is_between, axes=(0, 1), keepdims=False)
-            # Use one scale if no value is between steps, and else a scale for each column.
+            # If all values are multiples of one step, use one scale for all columns, else a scale for each column.
             whole = self("select", self("less", whole, float("inf")), whole, largest)
             largest = self("select", self("less", any_between, 0.5), whole, largest)
         rounded = self("round", self("mul", weight, self("div", 127.0, largest)))
         return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))
 
     def narrow_weight(self, weight: Node, as_one: bool = False) -> tuple[Node, Node]:
-        """Return a weight as int8, and the largest magnitude of each column."""
+        """Return a weight as int8, and the largest magnitude of each column. ``as_one`` is as in ``whole_numbers``."""
         whole, largest = self.whole_numbers(weight, as_one)
         return self.narrow(whole, "int8", "narrow"), largest
 

@@ -144,7 +144,7 @@ def _joined(node: Node) -> Sequence[Node]:
 
 
 def _views(graph: Graph, inner: Mapping[Node, int]) -> dict[Node, View]:
-    """Return the slices of a graph as views.
+    """Return the slices of a graph as views. ``inner`` has the index of the padded operand of each concat that pads.
 
     If slices are taken of a concat that pads, its padded operand is a view of the concat, too. Slices of that operand
     are then views of the concat.
@@ -159,7 +159,7 @@ def _views(graph: Graph, inner: Mapping[Node, int]) -> dict[Node, View]:
 
 
 def _as_slice(source: Node, place: int) -> View:
-    """Return an operand of the concat ``source`` as a view of the concat."""
+    """Return the operand at index ``place`` of the concat ``source`` as a view of the concat."""
     axis = source["axis"]
     before = sum((item.shape[axis] for item in source.operands[:place]), start=0)
     start: list[Dim] = [0] * source.tensor.rank

@@ -100,7 +100,7 @@ class AdaptiveEntry:
             self._policy.record_call(shares, (perf_counter_ns() - begin) / self._cycles)
 
     def _run(self, block: int | c_void_p, shares: bool) -> bool:
-        """Run the entry. Return False if the workers were busy and only the caller ran it."""
+        """Run the entry, with workers if ``shares``. Return False if they were busy and only the caller ran it."""
         if shares and POOL.run(self._entry, block, self._parts):
             return True
         self._single(block, 0, 1)

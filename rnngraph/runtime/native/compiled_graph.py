@@ -105,7 +105,7 @@ class CompiledGraph(OptimizedGraph):
         return self._for_memory(outputs, sizes, self._arena_bytes(outputs, sizes, first)) or first
 
     def _first_choice(self) -> Recompute | None:
-        """Return the rule of rematerialisation for gradients if memory suffices; None if all residuals are saved."""
+        """Return the rule of rematerialisation that applies unless memory is short; None: save all residuals."""
         if self.recompute == AUTO:
             return Recompute(None)
         return None if self.recompute is None else Recompute(self.recompute)
@@ -175,7 +175,7 @@ class CompiledGraph(OptimizedGraph):
     def _key(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, recompute: Recompute | None
     ) -> CacheKey:
-        """Return the key of an entry in the cache."""
+        """Return the key of an entry in the cache. ``one_step`` is as in ``entry``."""
         return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts, recompute
 
     def _load_or_compile(
@@ -238,7 +238,7 @@ class CompiledGraph(OptimizedGraph):
             return [*self._entries.values()]
 
     def _name(self, one_step: bool) -> str:
-        """Return the name of an entry's main function."""
+        """Return the name of the main function of an entry, which runs one step or a whole call."""
         return f"{self.kind}_step" if one_step else self.kind
 
     def _code(

@@ -54,7 +54,7 @@ class HeldFeeds:
         return [name for name in names if name not in feeds and name not in self.defaults]
 
     def require(self, arrays: Mapping[str, Any], begins: bool, where: Where | None) -> None:
-        """Raise ``NameLookupError`` if a required feed is missing."""
+        """Raise ``NameLookupError`` if ``arrays`` lacks a required feed. ``begins`` is as in ``missing``."""
         if missing := self.missing(arrays, begins):
             raise NameLookupError(f"a stream needs {', '.join(missing)}; give it to open by name", where)
 
@@ -83,7 +83,7 @@ class HeldFeeds:
         return copies
 
     def of_rows(self, feeds: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
-        """Return the feeds of each stream, from arrays with one row per stream. Arrays without row axis are shared."""
+        """Return the feeds of each of ``count`` streams: its row of arrays with a row axis, and all other arrays."""
         each: list[Arrays] = [{} for _ in range(count)]
         for name, value in feeds.items():
             axis = self._row_axis(name)
@@ -116,7 +116,7 @@ class HeldFeeds:
         return arrays, whole
 
     def without_rows(self, name: str, array: np.ndarray, whole: bool) -> np.ndarray:
-        """Return an output of one stream, without the row axis unless its feeds had one."""
+        """Return an output of one stream, without the row axis unless ``whole``."""
         shape = dict(self._graph.compiled.graph.outputs)[name].shape
         axis = row_axis(shape, self._graph.rows.names)
         return array if whole or axis is None else np.squeeze(array, axis)

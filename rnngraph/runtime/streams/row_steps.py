@@ -391,12 +391,12 @@ class _Job:
         return array
 
     def set_source(self, name: str, array: np.ndarray, pieces: int) -> None:
-        """Set the table or buffer from which input ``name`` is gathered."""
+        """Set the table or buffer from which input ``name`` is gathered, with ``pieces`` axes before that of rows."""
         if name in self._sources:
             _set_copy_end(self._moves[self._sources[name]], words.SOURCE, array, pieces)
 
     def set_target(self, name: str, array: np.ndarray, pieces: int) -> None:
-        """Set the table or buffer to which result ``name`` is scattered."""
+        """Set the table or buffer to which result ``name`` is scattered, with ``pieces`` axes before that of rows."""
         _set_copy_end(self._moves[self._targets[name]], words.TARGET, array, pieces)
 
 

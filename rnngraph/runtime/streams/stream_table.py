@@ -111,7 +111,10 @@ class StreamTable:
         return results
 
     def results_at(self, place: int, leaves: Sequence[str], whole: bool) -> list[np.ndarray] | NonFiniteError:
-        """Return copies of one row's results of the last call, or an error if the row drew from NaN logits."""
+        """Return copies of the results of the last call's row ``place``, or an error if it drew from NaN logits.
+
+        They have the axis of rows if ``whole``.
+        """
         steps = self.steps
         try:
             steps.check_draws(leaves, slice(place, place + 1))

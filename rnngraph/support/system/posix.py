@@ -58,7 +58,7 @@ def sync_directory(directory: str | os.PathLike[str]) -> None:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Try to lock an open file until it is closed. Return True if it is locked now.
+    """Try to lock an open file. The lock lasts until the file is closed. Return False if another holds the lock.
 
     Raises:
         OSError: The file system has no locks.
