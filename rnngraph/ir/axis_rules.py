@@ -27,19 +27,19 @@ from .types import FLOATS, Dim, Shape, product, quotient
 
 
 def _align(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an axis under NumPy's broadcasting, which aligns shapes at their last axes."""
+    """Return the map of an operand's axis under NumPy's broadcasting, which aligns shapes at their last axes."""
     shape = node.operands[number].shape
     place = axis + node.tensor.rank - len(shape)
     return Spread(place) if shape[axis] == 1 != node.shape[place] else Kept(place)
 
 
 def _nothing(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an axis about which nothing is known."""
+    """Return the map of an operand's axis about which nothing is known."""
     return MIXED
 
 
 def _first_alone(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an axis of an op whose result has the axes of its first operand."""
+    """Return the map of an operand's axis for an op whose result has the axes of its first operand, ``number`` 0."""
     return Kept(axis) if number == 0 else MIXED
 
 

@@ -67,7 +67,10 @@ class _Rule:
         return _move_inward(node, source) if order is not None and self._only_broadcasts(source, order) else None
 
     def _only_broadcasts(self, node: Node, order: Order, depth: int = 1) -> bool:
-        """True for elementwise ops that read scan results only as values of size 1 along the moved axes."""
+        """True for elementwise ops that read scan results only as values of size 1 along the moved axes.
+
+        Ops more than ``MAX_DEPTH`` elementwise ops away are not examined, and the result is then False.
+        """
         late = [item for item in node.operands if self.is_late(item)]
         if depth > MAX_DEPTH or OPS[node.op].kind != "elementwise" or node.tensor.rank != len(order):
             return False

@@ -132,7 +132,7 @@ def fixed(number: int) -> Any:
 
 
 def real(number: int, optional: bool = False) -> Any:
-    """Declare a float32."""
+    """Declare a float32. With ``optional``, a missing field is None."""
     return _scalar(number, Kind.FLOAT, 0.0, optional)
 
 
@@ -142,7 +142,7 @@ def text(number: int) -> Any:
 
 
 def raw(number: int, optional: bool = False) -> Any:
-    """Declare a ``bytes`` field."""
+    """Declare a ``bytes`` field. With ``optional``, a missing one is None."""
     return _scalar(number, Kind.BYTES, b"", optional)
 
 
@@ -172,7 +172,7 @@ def raws(number: int) -> Any:
 
 
 def array(number: int, kind: Kind, is_packed: bool = True) -> Any:
-    """Declare repeated numbers, which become a 1-D array."""
+    """Declare repeated numbers, which become a 1-D array. ``is_packed``: they are written without a tag for each."""
     return _described(Field(number, kind, True, is_packed=is_packed), default_factory=_EMPTY[kind].view)
 
 

@@ -45,7 +45,7 @@ def bytes_of(shape: Sequence[int], dtype: Any) -> int:
 
 
 def empty(shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
-    """Return an uninitialised array. Raise ``OutOfMemoryError`` if it does not fit."""
+    """Return an uninitialised array. Raise ``OutOfMemoryError``, which names ``purpose``, if it does not fit."""
     return _allocate(np.empty, shape, dtype, purpose)
 
 
@@ -69,7 +69,7 @@ def maker(shape: Sequence[int], dtype: Any, purpose: str) -> Callable[[], np.nda
 
 
 def zeros(shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
-    """Return an array of zeros. Raise ``OutOfMemoryError`` if it does not fit."""
+    """Return an array of zeros. Raise ``OutOfMemoryError``, which names ``purpose``, if it does not fit."""
     return _allocate(np.zeros, shape, dtype, purpose)
 
 
@@ -124,7 +124,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _table(path: Path, unit: int = 1024) -> Mapping[str, int]:
-    """Return the numbers in a file of lines ``name: number``, in bytes."""
+    """Return the numbers in a file of lines ``name: number``, in bytes: each times ``unit``."""
     rows = (line.replace(":", " ").split() for line in _lines(path))
     return {row[0]: int(row[1]) * unit for row in rows if len(row) > 1 and row[1].isdecimal()}
 

@@ -19,7 +19,7 @@ Word = TypeVar("Word", bound=str)
 
 
 def units(value: Any, what: str) -> int:
-    """Return a width as an int, checked to be positive and at most ``MAX_UNITS``."""
+    """Return a width as an int, checked to be positive and at most ``MAX_UNITS``. ``what`` is its name in errors."""
     width = whole_number(value, what)
     if width <= 0:
         raise ArgumentError(f"{what} must be positive, not {width}")
@@ -64,7 +64,7 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
 
 
 def entries(value: Any, what: str) -> list[Any]:
-    """Return the entries of an ordered iterable as a list. Strings, mappings and sets raise."""
+    """Return the entries of an ordered iterable, ``what`` in errors, as a list. Strings, mappings and sets raise."""
     if isinstance(value, str | bytes | Mapping | Set):
         raise DtypeError(f"{what} must be a sequence, not {shown(value)}")
     try:
@@ -93,7 +93,7 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
             return np.asarray(value, dtype)
         tensor = detach().cpu()  # NumPy has no bfloat16
         return np.asarray(tensor.float() if str(getattr(tensor, "dtype", "")) == "torch.bfloat16" else tensor, dtype)
-    except RnnGraphError:  # from a symbolic Tensor
+    except RnnGraphError:  # raised by a symbolic Tensor, with a remedy
         raise
     except (ValueError, TypeError, RuntimeError) as error:
         raise ShapeError(f"{otherwise}: {error}") from None
@@ -120,7 +120,7 @@ def hides_entries(value: Any) -> bool:
 
 
 def number(value: Any, what: str) -> float:
-    """Return a finite real number of Python or NumPy as a float."""
+    """Return a finite real number of Python or NumPy as a float. ``what`` is its name in errors."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise DtypeError(f"{what} must be a number, not {shown(value)}")
     if not -(2.0**1023) <= value <= 2.0**1023:
@@ -129,14 +129,14 @@ def number(value: Any, what: str) -> float:
 
 
 def flag(value: Any, what: str) -> bool:
-    """Return a Python or NumPy bool as a bool."""
+    """Return a Python or NumPy bool as a bool. ``what`` is its name in errors."""
     if not isinstance(value, bool | np.bool_):
         raise DtypeError(f"{what} must be True or False, not {shown(value)}")
     return bool(value)
 
 
 def one_of(value: Any, what: str, offered: Sequence[Word]) -> Word:
-    """Return a word, checked to be one of those ``offered``."""
+    """Return a word, checked to be one of those ``offered``. ``what`` is its name in errors."""
     if not isinstance(value, str) or value not in offered:
         raise ArgumentError(f"{what}={shown(value)} is not offered; use one of {', '.join(offered)}")
     return offered[offered.index(value)]

@@ -43,7 +43,7 @@ def fates_of(node: Node, operand: Node, axis: int) -> list[Fate]:
 
 
 def kept_at(node: Node, number: int, axis: int) -> int | None:
-    """Return the axis of the result to which an operand's axis maps unchanged; None if there is no such axis."""
+    """Return the result's axis to which ``axis`` of the operand ``number`` maps unchanged; None if there is none."""
     mapped = fate(node, number, axis)
     return mapped.axis if isinstance(mapped, Kept) else None
 
@@ -85,7 +85,7 @@ def adds_up(node: Node) -> bool:
 
 
 def _is_summed(node: Node, number: int) -> bool:
-    """True if a sum is over the first axis of an operand."""
+    """True if ``node`` is a sum over the first axis of its operand ``number``."""
     kind = node.operands[number].type
     if not isinstance(kind, TensorType) or not kind.rank:
         return False

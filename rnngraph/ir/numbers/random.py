@@ -25,7 +25,7 @@ WORD = 0xFFFFFFFF
 def threefry(
     key0: np.ndarray, key1: np.ndarray, x0: np.ndarray, x1: np.ndarray, rounds: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Apply Threefry-2x32 to arrays of uint32, which broadcast."""
+    """Apply ``rounds`` rounds of Threefry-2x32 to arrays of uint32, which broadcast. Return both output words."""
     with np.errstate(over="ignore"):
         keys = (key0, key1, key0 ^ key1 ^ np.uint32(PARITY))
         x0, x1 = x0 + keys[0], x1 + keys[1]

@@ -165,7 +165,7 @@ class _Pairs(Separation):
     def note(self, node: Node, is_split: bool) -> None:
         """Record the merges on which a value depends, and whether an op that may copy is between them.
 
-        Unless ``is_split``, the declaration separates the axes here, and the merges are ``copied`` if there is such an op.
+        Unless ``is_split``, the declaration separates the axes here, and the merges are ``copied`` if there is one.
         """
         sources = [self._sources[item] for item in node.operands if item in self._sources]
         merges = frozenset[Node]().union(*(merges for merges, _ in sources)) or frozenset({node})

@@ -146,7 +146,7 @@ class Separation:
         return tuple(dims) if separate else None
 
     def _operand(self, node: Node, number: int, parts: Parts) -> Node:
-        """Return an operand with the separate axes that a result with ``parts`` needs."""
+        """Return the operand at index ``number`` with the separate axes that a result with ``parts`` needs."""
         item, own = node.operands[number], list[tuple[Dim, ...]]()
         for axis, dim in enumerate(item.shape):
             place, mapped = kept_at(node, number, axis), fate(node, number, axis)

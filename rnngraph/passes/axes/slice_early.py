@@ -85,7 +85,7 @@ def _can_cut(node: Node, axis: int) -> bool:
 
 
 def _part_of_operand(node: Node, number: int, part: Part) -> Part:
-    """Return the part of an operand that ``part`` of the result reads."""
+    """Return the part of the operand at index ``number`` that ``part`` of the result reads."""
     if node.op == "slice":
         return _part_of_sliced(node, part)
     if not part:
@@ -111,7 +111,7 @@ def _part_of_sliced(node: Node, part: Part) -> Part:
 
 
 def _on_part(node: Node, parts: Mapping[Node, Part], changed: Mapping[Node, Node]) -> Node:
-    """Return the node that computes the part of a value that is read."""
+    """Return the node that computes the part of a value that is read. ``changed`` has the new nodes of operands."""
     part = parts[node]
     operands = []
     for number, operand in enumerate(node.operands):

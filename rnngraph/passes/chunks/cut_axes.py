@@ -52,7 +52,10 @@ def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
 
 
 def _piece_steps(before: Sequence[Dim], after: Sequence[Dim], lengths: Set[str]) -> int | None:
-    """Return the number of steps in a piece; None unless ``after`` is ``before`` with its first axis cut in pieces."""
+    """Return the number of steps in a piece; None unless ``after`` is ``before`` with its first axis cut in pieces.
+
+    ``lengths`` are the names of sizes that count steps.
+    """
     if any(counts(dim, lengths) for dim in (*before[1:], *after[1:])):
         return None
     count = quotient(product(after[1:]), product(before[1:]))

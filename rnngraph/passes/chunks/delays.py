@@ -382,7 +382,7 @@ class _Walk:
     # Kept entries --------------------------------------------------------------------------------
 
     def pasts(self) -> None:
-        """Count the past entries to keep of each value."""
+        """Determine, for each value, how many past entries a stream keeps."""
         line = self.line
         for view in line.resumed_pads.values():
             self._keep(view, view.front)

@@ -39,7 +39,10 @@ def pads_outward(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> Node | None:
-    """Rewrite an op of padded sequences as padding of the op's result; None if that is impossible."""
+    """Rewrite an op of padded sequences as padding of the op's result; None if that is impossible.
+
+    ``lengths`` are the names of sizes that count steps.
+    """
     if node.op not in ("transpose", "reshape") and OPS[node.op].kind != "elementwise":
         return None
     pads = {
@@ -64,7 +67,10 @@ def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> 
 
 
 def _padded_sequence(node: Node, lengths: Set[str]) -> int | None:
-    """Return the index of the sequence in a concat along time; None unless all other operands are constant padding."""
+    """Return the index of the sequence in a concat along time; None unless all other operands are constant padding.
+
+    ``lengths`` are the names of sizes that count steps.
+    """
     if node.op != "concat":
         return None
     timed = [place for place, item in enumerate(node.operands) if counts(item.shape[node["axis"]], lengths)]
@@ -73,7 +79,7 @@ def _padded_sequence(node: Node, lengths: Set[str]) -> int | None:
 
 
 def _is_still(node: Node, lengths: Set[str]) -> bool:
-    """True if a value has no time axis, and all its elements are equal."""
+    """True if a value has no time axis, whose size would be in ``lengths``, and all its elements are equal."""
     return value_of(node) is not None and not any(counts(dim, lengths) for dim in node.shape)
 
 

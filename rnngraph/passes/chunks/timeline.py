@@ -194,12 +194,12 @@ class Timeline:
 
 
 def is_running(node: Node, lengths: Set[str]) -> bool:
-    """True for step numbers that a stream continues from call to call. Without a time axis, each call is a step."""
+    """True for step numbers that a stream continues from call to call. If no ``lengths`` are given, a call is a step."""
     if node.op not in ("iota", "dimension") or not node.get("runs"):
         return False
     return counts(node["size"], lengths) or (not lengths and node.op == "dimension" and bool(node["size"] == 1))
 
 
 def time_axis(node: Node, lengths: Set[str]) -> int | None:
-    """Return the first axis that counts steps; None if there is none."""
+    """Return the first axis whose size is one of ``lengths``, and so counts steps; None if there is none."""
     return axis_of_names(node.shape, lengths) if isinstance(node.type, TensorType) else None

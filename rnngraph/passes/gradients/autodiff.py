@@ -124,7 +124,7 @@ class _Reverse(Adjoints):
                 self._scan(node)
                 continue
             if node.op == "get":
-                continue  # the scan reads the adjoints of its results
+                continue  # ``_scan`` uses the adjoint of this result of a scan
             g = self.adjoint(node)
             if g is None:
                 continue

@@ -150,7 +150,7 @@ class StepValues(Generic[Loop]):
         return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
 
     def _available_after(self, home: Loop, moved: Mapping[Node, Loop]) -> set[Node]:
-        """Return the values that depend on a loop, and are available only after its last step.
+        """Return the values that depend on a loop, and are available only after it, once ``moved`` values are in loops.
 
         If one value of another loop depends on ``home``, all values of the other loop do.
         """

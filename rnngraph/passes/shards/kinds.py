@@ -92,7 +92,7 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
 
 
 def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]:
-    """Return the kinds of a scan's results, in order: final states, then emits.
+    """Return the kinds of a scan's results, in order: final states, then emits. ``names`` are sizes that count rows.
 
     Raises:
         GraphError: A step mixes rows.

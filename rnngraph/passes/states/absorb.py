@@ -185,7 +185,7 @@ class _Steps:
         self.values[original] = sum_of_products(value, *operands) if node.op == "matmul" else value
 
     def _operand(self, node: Node, number: int) -> Node:
-        """Return an op's operand in one step. Values from outside become inputs of the body."""
+        """Return, for one step, an op's operand at index ``number``. Values from outside become inputs of the body."""
         item = node.operands[number]
         if item in self.values:
             return self.values[item]

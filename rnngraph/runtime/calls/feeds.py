@@ -29,7 +29,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
     refuse_mask(value, f"feed {name}", where)
     try:
         array = np.asarray(value)
-    except RnnGraphError as error:  # from a symbolic Tensor
+    except RnnGraphError as error:  # raised by a symbolic Tensor, with a remedy
         raise DtypeError(f"feed {name} is {shown(value)}: {error.what}", where) from None
     except (ValueError, TypeError, RuntimeError) as error:  # torch raises RuntimeError, with a remedy
         shapes = _shapes_of_rows(value)

@@ -16,7 +16,10 @@ PAGE = 2 << 20
 
 
 def aligned_bytes(count: int, purpose: str = "memory of a call") -> np.ndarray:
-    """Return uninitialised memory, aligned to a cache line. Raise ``OutOfMemoryError`` if memory is short."""
+    """Return ``count`` uninitialised bytes, aligned to a cache line.
+
+    Raise ``OutOfMemoryError``, which names ``purpose``, if memory is short.
+    """
     raw = empty((count + LINE,), np.uint8, purpose)
     offset = -raw.ctypes.data % LINE
     return raw[offset : offset + count]

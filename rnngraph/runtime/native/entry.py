@@ -203,7 +203,10 @@ class NativeEntry:
         stored: Mapping[str, np.ndarray | StoredArray],
         packed: PackedParts,
     ) -> FiledParts:
-        """Return the parts that an earlier process may have packed from the same verified file of weights."""
+        """Return the parts that an earlier process may have packed from the same verified file of weights.
+
+        Stages that ``packed`` has at this version are left out.
+        """
         sizes: dict[int, int] = {}
         meaning: list[object] = []
         for number, stage in enumerate(stages):

@@ -96,7 +96,10 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
 
 
 def _range(index: Node, outside: Mapping[Node, Node], low: Dim, stop: Dim, node: Node, text: str) -> list[Precondition]:
-    """Return the precondition that a fed ``index`` is from ``low`` to ``stop - 1``; empty if it is not fed."""
+    """Return the precondition that a fed ``index`` is from ``low`` to ``stop - 1``; empty if it is not fed.
+
+    ``outside`` maps inputs of scans' bodies to the values that they stand for; ``text`` describes the index in errors.
+    """
     label, part = _source_feed(index, outside), _part_of_feed(index, outside)
     return [Precondition("range", stop - 1, low, label, node.where, text, part=part)] if label else []
 
