@@ -29,7 +29,7 @@ MAX_DEPTH = 8
 
 @dataclass(frozen=True)
 class Layout:
-    """Move transposes that keep the last axis away from scans.
+    """Move transposes away from scans, unless they move the last axis.
 
     Law: values are unchanged, bit for bit; with ``between``, up to the order of sums over time.
     """

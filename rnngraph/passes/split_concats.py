@@ -226,7 +226,7 @@ def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Rewrite a scan: split the first carry whose next value is a concatenation. Also rewrite its ``get`` nodes."""
+    """Split the first carry of a scan whose next value is a concatenation; rewrite its ``get`` nodes. Else None."""
     if node.op == "get" and operands[0].op == "scan" and operands[0] is not node.operands[0]:
         return _joined_get(node, operands[0])
     if node.op != "scan":

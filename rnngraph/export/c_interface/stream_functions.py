@@ -216,7 +216,10 @@ class StreamWrapper(CWrapper[ExportedStream]):
         steps: Number,
         whole: Number,
     ) -> None:
-        """Write a run of an entry, and the swap of both copies of the states."""
+        """Write a run of an entry, and the swap of both copies of the states.
+
+        ``whole`` is the size of the time axis of the arrays, of which the run computes ``steps``.
+        """
         turn = f.load("i64", base, TURN)
         before, after = self._copies(f, base, turn)
         pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}

@@ -220,7 +220,7 @@ def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
 
 
 def _unwrapped_condition(node: Node) -> Node:
-    """Return the operand of a chain of reshapes and broadcasts of a condition."""
+    """Return a condition as it is before the reshapes and broadcasts that are applied to it."""
     while node.op in ("reshape", "broadcast", "ensure_shape"):
         node = node.operands[0]
     return node

@@ -32,7 +32,7 @@ class Split:
 
 
 class Separation:
-    """Rewriter of a graph that keeps axes separate from the reshape that merges them to the one that splits them.
+    """Rewriter of a graph. Axes stay separate between the reshape that merges them and the one that splits them.
 
     Ops between the two reshapes run over separate axes as long as they can. Before other ops, the axes are merged.
     Subclasses choose the axes by ``merged`` and ``regrouped``.

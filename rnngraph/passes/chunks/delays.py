@@ -281,7 +281,7 @@ class _Walk:
         return repeat
 
     def _cut_out(self, node: Node) -> tuple[Node, Dim, int]:
-        """Return the source of a chain of slices along time, with their start and step."""
+        """Return the source of a chain of slices along time, and the start and step of the chain as one slice."""
         start: Dim = 0
         step = 1
         while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):

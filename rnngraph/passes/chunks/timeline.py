@@ -194,7 +194,7 @@ class Timeline:
 
 
 def is_running(node: Node, lengths: Set[str]) -> bool:
-    """True for step numbers that a stream continues from call to call. If no ``lengths`` are given, a call is a step."""
+    """True for step numbers that a stream continues from call to call. Without ``lengths``, a call is a step."""
     if node.op not in ("iota", "dimension") or not node.get("runs"):
         return False
     return counts(node["size"], lengths) or (not lengths and node.op == "dimension" and bool(node["size"] == 1))

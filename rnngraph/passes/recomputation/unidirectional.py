@@ -108,7 +108,10 @@ class Unidirectional:
         return self.new_late[root]
 
     def _build_late(self, node: Node) -> Node:
-        """Return a late value, or an early value as recomputed or saved."""
+        """Return the node that the derivative's loop reads for a value whose operands have such nodes.
+
+        A late value is computed from them. An early value is recomputed from them, or read as saved.
+        """
         operands = [self.new_late[item] for item in node.operands]
         if node not in self.early:
             return remake(node, operands)

@@ -160,7 +160,7 @@ def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
 
 
 def _untransposed(node: Node) -> Node:
-    """Return a value with its shape, but computed without the last transposes if they only move axes of size 1."""
+    """Return a value in its shape. Transposes that come last and only move axes of size 1 become a reshape."""
     return _in_shape(node, node.shape)
 
 

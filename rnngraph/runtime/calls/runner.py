@@ -214,7 +214,7 @@ class Runner:
         return result
 
     def _commit(self, call: PreparedCall, block: Block, commit: Commit) -> Any:
-        """Run native code and commit its results, uninterrupted."""
+        """Run native code, commit its results and return them. With ``commits``, a Ctrl-C is deferred until then."""
         sentinel, result = call.results.get(self._sentinel or ""), None
         if sentinel is not None:
             sentinel[...] = NOT_RUN
