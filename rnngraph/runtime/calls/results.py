@@ -40,7 +40,7 @@ class Result(Uncallable, Named):
 
 
 def result_of(structure: Any, arrays: Sequence[Any]) -> Any:
-    """Return arrays, in the order of the leaves, in the structure of the outputs."""
+    """Return the structure of the outputs with ``arrays`` as its leaves, in their order."""
     remaining = iter(arrays)
     return fold(structure, lambda leaf: next(remaining), lambda nest, entries: _container_builder(nest)(entries))
 

@@ -87,7 +87,7 @@ def _own() -> tuple[str, ...]:
 
 
 def _of_token(token: c_void_p, kind: int) -> str:
-    """Return an identifier from the process's access token."""
+    """Return the identifier of the user or of the owner, as ``kind`` selects, from the process's access token."""
     size = c_uint32()
     api.token_information(token, kind, None, 0, byref(size))
     answer = ctypes.create_string_buffer(size.value)
