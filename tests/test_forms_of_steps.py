@@ -7,6 +7,7 @@ flat state. The compiler writes all of them as elementwise ops and sums before i
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,12 @@ SHAPES = {values_first: (HEADS, VALUES, KEYS), heads_between: (KEYS, HEADS, VALU
 class FormCell(rg.Cell):
     """Cell whose step has one of the forms, with its state in the form's shape, or flat."""
 
-    def __init__(self, form: Form, flat: bool) -> None:
+    def __init__(self, form: Form, flat: bool, narrow: bool = False) -> None:
         self.form, self.flat, self.shape = form, flat, SHAPES.get(form, (HEADS, KEYS, VALUES))
+        self.dtype = "bfloat16" if narrow else None
 
     def state(self) -> Any:
-        return {"S": rg.memory(HEADS * KEYS * VALUES if self.flat else self.shape)}
+        return {"S": rg.memory(HEADS * KEYS * VALUES if self.flat else self.shape, dtype=self.dtype)}
 
     @property
     def output_size(self) -> int:
@@ -91,11 +93,20 @@ class FormCell(rg.Cell):
         return rg.reshape(read, (None, self.output_size)), {"S": S}
 
 
-def declared(form: Form, flat: bool = False, dtype: str = "float32", **options: Any) -> rg.Program:
+def declared(
+    form: Form, flat: bool = False, dtype: str = "float32", narrow: bool = False, **options: Any
+) -> rg.Program:
     x = rg.placeholder("x", (None, None, 5), dtype)
     width = HEADS * (3 * KEYS + VALUES)
-    out, _ = rg.dynamic_rnn(FormCell(form, flat), rg.dense(x, width, name="in"), dtype=dtype)
+    out, _ = rg.dynamic_rnn(FormCell(form, flat, narrow), rg.dense(x, width, name="in"), dtype=dtype)
     return rg.compile(out, loss=rg.reduce_mean(rg.square(out)), seed=0, **options)
+
+
+def step_ops(stream: Any) -> tuple[Any, ...]:
+    """Return the ops of a stream's step, outside of its loop."""
+    graph = stream._graph
+    nodes: tuple[Any, ...] = graph.compiled.optimized(graph.outputs).nodes
+    return nodes
 
 
 def fed(dtype: str) -> np.ndarray:
@@ -179,3 +190,32 @@ def test_matrices_that_steps_compute_from_vectors_are_not_stored() -> None:
     assert loss == same
     for name, gradient in gradients.items():
         assert_array_equal(kept[name], gradient, err_msg=name)
+
+
+@pytest.mark.parametrize(("flat", "narrow"), [(False, False), (True, False), (False, True)])
+def test_transposed_states_have_their_declared_axes_outside_of_loops(flat: bool, narrow: bool, tmp_path: Path) -> None:
+    """Steps with values first compute with keys first, and return the state that the script declares."""
+    x, shape = fed("float32"), (3, *SHAPES[values_first])
+    program, peer = declared(values_first, flat, narrow=narrow), declared(elementwise, flat, narrow=narrow)
+    whole = program.inference(x=x)
+    close = 2e-2 if narrow else 1e-5
+    stream, other = program.inference.stream(batch=3), peer.inference.stream(batch=3)
+    for t in range(5):
+        assert_array_equal(stream.step(x=x[:, t]), whole[:, t])
+        other.step(x=x[:, t])
+    assert not any(node.op == "transpose" and len(node.shape) == 4 for node in step_ops(stream))
+    state = stream.state
+    assert state.shape == ((3, HEADS * KEYS * VALUES) if flat else shape)
+    keys_first = other.state.reshape(3, HEADS, KEYS, VALUES)
+    assert_allclose(state.reshape(shape), keys_first.swapaxes(2, 3), rtol=close, atol=close)
+    stream.save(tmp_path / "stream")
+    pool = program.inference.streams()
+    handle = pool.open(state=state[:1])
+    resumed = [program.inference.stream(batch=3, state=kept) for kept in (stream.state, tmp_path / "stream")]
+    resumed.append(program.inference.stream(batch=3))
+    resumed[-1].load_state_bytes(stream.state_bytes())
+    for t in range(5, 8):
+        for item in resumed:
+            assert_array_equal(item.step(x=x[:, t]), whole[:, t])
+        assert_array_equal(pool.step({handle: {"x": x[0, t]}})[handle], whole[0, t])
+    assert_array_equal(pool.state(handle), resumed[0].state[:1])

@@ -22,6 +22,7 @@ from .states.absorb import Absorb
 from .states.large_transposes import LargeTransposes
 from .states.narrow_loops import NarrowLoops
 from .states.split_sums import SplitSums
+from .states.state_axes import StateAxes
 from .states.state_shapes import StateShapes
 from .states.trailing_ones import TrailingOnes
 from .states.vector_products import VectorProducts
@@ -47,6 +48,7 @@ LOOPS: tuple[Pass, ...] = (
     SplitSums(),
     TrailingOnes(),
     StateShapes(),
+    StateAxes(),
     Fission(),
     Layout("layout_again"),
     SliceEarly(),

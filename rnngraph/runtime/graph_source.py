@@ -168,9 +168,10 @@ class DeclaredSource:
 
 
 def _in_linear_space(outputs: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
-    """Replace scans of logarithms by linear recurrences."""
+    """Replace scans of logarithms by linear recurrences. Each has the form exp(sum), and reads a driver's results."""
     nodes = topological(node for _, node in outputs)
-    if not any(node.op == "driver" and type(node["driver"].cell).__name__ == "Running" for node in nodes):
+    is_candidate = any(node.op == "exp" and node.operands[0].op == "add" for node in nodes)
+    if not is_candidate or all(node.op != "driver" for node in nodes):
         return outputs
     from ..passes.lowering.log_scans import in_linear_space  # imported late, because few nets accumulate logarithms
 

@@ -38,6 +38,7 @@ from rnngraph.passes.states.absorb import Absorb
 from rnngraph.passes.states.large_transposes import LargeTransposes
 from rnngraph.passes.states.narrow_loops import NarrowLoops
 from rnngraph.passes.states.split_sums import SplitSums
+from rnngraph.passes.states.state_axes import StateAxes
 from rnngraph.passes.states.state_shapes import StateShapes
 from rnngraph.passes.states.trailing_ones import TrailingOnes
 from rnngraph.passes.states.vector_products import VectorProducts
@@ -60,6 +61,7 @@ PASSES: dict[str, Pass] = {
     "split_sums": SplitSums(),
     "trailing_ones": TrailingOnes(),
     "state_shapes": StateShapes(),
+    "state_axes": StateAxes(),
     "fission": Fission(),
     "slice_early": SliceEarly(),
     "absorb": Absorb(),

@@ -39,7 +39,7 @@ class KeptState:
         return (self.kind.shape[self.axis], *(dim for axis, dim in enumerate(self.kind.shape) if axis != self.axis))
 
     @property
-    def flat(self) -> TensorType:
+    def stored(self) -> TensorType:
         """Type [rows, width] that streams store."""
         rows, *others = self.front
         return self.kind.with_shape((rows, product(tuple(others))))
@@ -52,12 +52,12 @@ class KeptState:
         order = tuple(0 if axis == self.axis else 1 + others.index(axis) for axis in range(self.kind.rank))
         return make("transpose", make("reshape", flat, shape=self.front), order=order)
 
-    def to_rows(self, node: Node) -> Node:
+    def to_stored(self, node: Node) -> Node:
         """Reshape a node from the declared type to [rows, width]."""
         if self.axis is not None:
             others = (axis for axis in range(self.kind.rank) if axis != self.axis)
             node = make("transpose", node, order=(self.axis, *others))
-        return make("reshape", node, shape=self.flat.shape)
+        return make("reshape", node, shape=self.stored.shape)
 
     def declared_array(self, flat: np.ndarray) -> np.ndarray:
         """Reshape an array from [rows, width] to the declared shape."""
@@ -66,7 +66,7 @@ class KeptState:
         others = [int(str(dim)) for dim in self.front[1:]]
         return np.moveaxis(flat.reshape(len(flat), *others), 0, self.axis)
 
-    def kept_array(self, array: np.ndarray) -> np.ndarray:
+    def stored_array(self, array: np.ndarray) -> np.ndarray:
         """Reshape an array from the declared shape to [rows, width]."""
         rows = 1 if self.axis is None else array.shape[self.axis]
         front = array if self.axis is None else np.moveaxis(array, self.axis, 0)
@@ -132,8 +132,10 @@ def _by_rows(graph: Graph, states: Mapping[str, KeptState]) -> Graph:
         if state is None:
             new[node] = inputs[node] = remake(node, [*map(new.__getitem__, node.operands)])
             continue
-        attributes: dict[str, Any] = dict(node.attributes) | {"type": state.flat}
+        attributes: dict[str, Any] = dict(node.attributes) | {"type": state.stored}
         inputs[node] = make("input", where=node.where, name=node.name, **attributes)
         new[node] = state.declared(inputs[node])
-    outputs = [(name, states[name].to_rows(new[node]) if name in states else new[node]) for name, node in graph.outputs]
+    outputs = [
+        (name, states[name].to_stored(new[node]) if name in states else new[node]) for name, node in graph.outputs
+    ]
     return Graph.of(graph.name, outputs, [inputs[node] for node in graph.inputs], graph.comments)

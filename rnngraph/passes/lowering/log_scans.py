@@ -39,11 +39,8 @@ def in_linear_space(outputs: Sequence[tuple[str, Node]]) -> list[tuple[str, Node
     Args:
         outputs: Names and declared nodes.
     """
-    nodes = topological(node for _, node in outputs)
-    if not any(node.op == "driver" and _is_fold(node, "logcumsumexp") for node in nodes):
-        return [*outputs]
     changed: dict[Node, Node] = {}
-    for node in nodes:
+    for node in topological(node for _, node in outputs):
         operands = tuple(changed.get(operand, operand) for operand in node.operands)
         new = node if operands == node.operands else remake(node, operands, unify_declared)
         new = _recurrence(new) or new

@@ -33,11 +33,12 @@ class LargeTransposes:
     name: str = "large_transposes"
 
     def __call__(self, graph: Graph) -> Graph:
-        return change_steps(graph, _without_large_transposes)
+        return change_steps(graph, without_large_transposes)
 
 
-def _without_large_transposes(body: Graph, _: int) -> Graph:
-    if not any(map(_is_large_transpose, body.nodes)):
+def without_large_transposes(body: Graph, _: int = 0) -> Graph:
+    """Return a loop's body with transposes moved from matrices to vectors and to results, where possible."""
+    if not any(map(is_large_transpose, body.nodes)):
         return body
     previous = None
     while body is not previous:
@@ -50,12 +51,13 @@ def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         return merged_transposes(node, operands[0]) or _of_vectors(operands[0], node["order"])
     if OPS[node.op].kind == "elementwise" and not OPS[node.op].random:
         return _before_transpose(node, operands)
-    if OPS[node.op].kind == "reduction" and _is_large_transpose(operands[0]):
+    if OPS[node.op].kind == "reduction" and is_large_transpose(operands[0]):
         return reduced_before_transpose(node, operands[0].operands[0], operands[0]["order"])
     return None
 
 
-def _is_large_transpose(node: Node) -> bool:
+def is_large_transpose(node: Node) -> bool:
+    """True for a transpose of a matrix of each row that changes the order in memory."""
     return node.op == "transpose" and is_large(node.shape) and not moves_only_ones(node)
 
 
@@ -69,7 +71,7 @@ def _of_vectors(value: Node, order: Order) -> Node | None:
 
 def _before_transpose(node: Node, operands: Sequence[Node]) -> Node | None:
     """Return an op on a transposed matrix and on vectors as the transpose of an op on the matrix; else None."""
-    transposes = [item for item in operands if _is_large_transpose(item) and item.shape == node.shape]
+    transposes = [item for item in operands if is_large_transpose(item) and item.shape == node.shape]
     if not transposes:
         return None
     order = transposes[0]["order"]

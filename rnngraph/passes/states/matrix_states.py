@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 
 from ...ir.graph import Graph, Node, rewrite, with_body
 from ...ir.ops import OPS
@@ -20,7 +20,7 @@ def change_steps(graph: Graph, change: Callable[[Graph, int], Graph], only_matri
     """
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-        if node.op != "scan" or (only_matrix_states and not _has_matrix_state(node)):
+        if node.op != "scan" or (only_matrix_states and not has_matrix_state(node)):
             return None
         body = change(change_steps(node["body"], change, only_matrix_states), node["carries"])
         return None if body is node["body"] else with_body(node, operands, body)
@@ -28,13 +28,14 @@ def change_steps(graph: Graph, change: Callable[[Graph, int], Graph], only_matri
     return rewrite(graph, rule)
 
 
-def _has_matrix_state(scan: Node) -> bool:
-    return any(map(is_large_value, state_values(scan["body"], scan["carries"])))
+def has_matrix_state(scan: Node) -> bool:
+    """True if a loop carries a matrix of each row, perhaps as a flat state that steps reshape."""
+    return any(map(is_large_value, state_values(scan["body"], scan["body"].inputs[: scan["carries"]])))
 
 
-def state_values(body: Graph, carries: int) -> Set[Node]:
-    """Return the carries of a loop, and the values of the same size that are computed from them entry by entry."""
-    states = set(body.inputs[:carries])
+def state_values(body: Graph, carries: Iterable[Node]) -> Set[Node]:
+    """Return some carries of a loop, and the values of the same size that are computed from them entry by entry."""
+    states = {*carries}
 
     def has_entries(node: Node) -> bool:
         return any(item in states and product(item.shape) == product(node.shape) for item in node.operands)

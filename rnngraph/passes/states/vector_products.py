@@ -39,7 +39,7 @@ class VectorProducts:
 
 def _without_vector_products(body: Graph, carries: int) -> Graph:
     """Rewrite the products of a loop's body, whose first ``carries`` inputs are states."""
-    states, outer = state_values(body, carries), set[Node]()
+    states, outer = state_values(body, body.inputs[:carries]), set[Node]()
     matrices = set(filter(is_large_value, states))
 
     def outer_product(node: Node, left: Node, right: Node) -> Node:

@@ -75,7 +75,7 @@ def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], w
 
 
 def _is_of(node: Node, labels: Collection[str]) -> bool:
-    while node.op == "cast":  # a cast rounds a state of a narrow dtype
+    while node.op in ("cast", "reshape", "transpose"):  # streams store states in other dtypes and orders of axes
         node = node.operands[0]
     return node.op == "input" and node["label"] in labels
 

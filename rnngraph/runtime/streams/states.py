@@ -175,20 +175,27 @@ class StateForm:
         leaves = matched(self._graph.states.named, value, "the stream's state", where)
         arrays_ = []
         for label, leaf in zip(self._labels, leaves, strict=True):
-            kept = self._graph.states.kept.get(label)
-            kind = self._types[label] if kept is None else kept.kind
+            form = self._graph.states.form(label)
+            kind = self._types[label] if form is None else form.kind
             array = np.array(convert(label, leaf, replace(kind, dtype=storage_dtype(kind.dtype)), where), order="C")
             shape = tuple(evaluate(dim, self._graph.sizes) for dim in kind.shape)
             if array.shape != shape:
                 raise ShapeError(f"{label} must have shape {shape}, not {array.shape}", where)
             array = bits_of_bfloat16(array) if kind.dtype == "bfloat16" else array
-            arrays_.append(array if kept is None else np.ascontiguousarray(kept.kept_array(array)))
+            arrays_.append(array if form is None else np.ascontiguousarray(form.stored_array(array)))
         return arrays_
 
     def to_bytes(self, arrays: Sequence[np.ndarray]) -> bytes:
         """Pack the states into bytes, with names, shapes and a digest."""
+        return b"".join(packed(STATE, self.saved(arrays), {"batch": self._batch}, "the state of a stream"))
+
+    def saved(self, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return states by label as files have them: without the swapped axes that only the compiled step needs."""
+        swapped = self._graph.states.swapped
         by_label = dict(zip(self._labels, arrays, strict=True))
-        return b"".join(packed(STATE, by_label, {"batch": self._batch}, "the state of a stream"))
+        return by_label | {
+            label: np.ascontiguousarray(form.declared_array(by_label[label])) for label, form in swapped.items()
+        }
 
     def from_bytes(self, data: bytes, where: Where | None) -> list[np.ndarray]:
         """Unpack the arrays of ``to_bytes``. Safe for untrusted data, because nothing in it is executed.
@@ -212,12 +219,13 @@ class StateForm:
         return self.ordered(arrays, where)
 
     def ordered(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """Return copies of arrays by label, in order. Raise ``StructureError`` if they belong to another program."""
+        """Return copies of ``saved`` arrays, in order. Raise ``StructureError`` if they belong to another program."""
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-        sizes = self._graph.sizes
+        sizes, swapped = self._graph.sizes, self._graph.states.swapped
+        types = {**self._types, **{label: form.kind for label, form in swapped.items()}}
         own_kinds = {
             name: ((self._batch, *(evaluate(dim, sizes) for dim in kind.shape[1:])), array_dtype(kind.dtype))
-            for name, kind in self._types.items()
+            for name, kind in types.items()
         }
         if kinds != own_kinds:
             raise StructureError(
@@ -225,4 +233,5 @@ class StateForm:
                 "program that saved it",
                 where,
             )
-        return [np.array(arrays[label], order="C") for label in self._labels]
+        stored = dict(arrays) | {label: form.stored_array(arrays[label]) for label, form in swapped.items()}
+        return [np.array(stored[label], order="C") for label in self._labels]

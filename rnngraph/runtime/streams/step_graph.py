@@ -32,6 +32,7 @@ from ...passes.optimization import rounding
 from ...passes.pipeline import forbidden, meaning, run
 from ...passes.simplify import drop_limits
 from ...passes.states.narrow_states import narrow_states
+from ...passes.states.stored_axes import SwappedState, with_stored_axes
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ...support.records import dataclass
@@ -147,6 +148,7 @@ class StreamStates:
             kept by name.
         named: Like ``structures``, with each state under its name.
         kept: Declarations of the states that are kept by name, by label.
+        swapped: Forms of the states that are stored with other axes than the declared ones, by label.
     """
 
     labels: list[str]
@@ -154,10 +156,16 @@ class StreamStates:
     structures: tuple[Any, ...]
     named: tuple[Any, ...]
     kept: Mapping[str, KeptState]
+    swapped: Mapping[str, SwappedState]
+
+    def form(self, label: str) -> KeptState | SwappedState | None:
+        """Return the form in which a state is stored; None for the declared form."""
+        return self.kept.get(label) or self.swapped.get(label)
 
     def declared(self, label: str, array: np.ndarray) -> np.ndarray:
         """Convert a stored state to the caller's form: its declared shape, and float32 for bits of bfloat16."""
-        whole = self.kept[label].declared_array(array) if label in self.kept else array
+        form = self.form(label)
+        whole = array if form is None else form.declared_array(array)
         return bfloat16_of_bits(whole) if self.types[label].dtype == "bfloat16" else whole
 
 
@@ -283,7 +291,8 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         GraphError: The graph cannot run step by step; the error names the line of the cause.
         ShapeError: The graph was declared for another batch.
     """
-    lowered, options = _without_limits(narrow_states(source.stateful())), replace(options, unroll=None)
+    lowered, swapped = with_stored_axes(_without_limits(narrow_states(source.stateful())))
+    options = replace(options, unroll=None)
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
@@ -323,7 +332,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         compiled=step.compiled,
         initial=initial,
         structure=_without(source.structure, source.kept),
-        states=StreamStates(step.labels, state_types, step.structures, step.named, kept),
+        states=StreamStates(step.labels, state_types, step.structures, step.named, kept, swapped),
         outputs=outputs,
         flags=flags,
         types=types,

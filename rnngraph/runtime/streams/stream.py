@@ -353,8 +353,8 @@ class Stream(Uncalled, Generic[ResultT]):
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return the state, if there was a step, and held feeds, by name."""
-        states = () if self._states is None else zip(self._graph.states.labels, self._states.present, strict=True)
-        arrays = {STATE_OF + label: array for label, array in states}
+        states = {} if self._states is None else self._form.saved(self._states.present)
+        arrays = {STATE_OF + label: array for label, array in states.items()}
         return arrays | {HELD + name: array for name, array in self._held_feeds.items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:

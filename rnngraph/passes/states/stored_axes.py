@@ -1,0 +1,137 @@
+"""States that streams store with their last two axes swapped, because steps compute with them in that form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...declare.nest import flatten
+from ...ir.graph import Graph, Node, make, remake
+from ...ir.node import inverse_order
+from ...ir.types import Shape, TensorType
+from ...support.records import dataclass
+from ..lowering.lowered import Lowered
+from ..pipeline import meaning
+from ..simplify import Simplify
+from .large_transposes import LargeTransposes
+from .matrix_states import has_matrix_state
+from .split_sums import SplitSums
+from .state_axes import StateAxes
+from .state_shapes import StateShapes
+from .trailing_ones import TrailingOnes
+from .vector_products import VectorProducts
+
+_STEPS = (VectorProducts(), LargeTransposes(), SplitSums(), TrailingOnes(), StateShapes(), StateAxes(), Simplify())
+"""The passes from which it follows in which form steps compute with a state."""
+
+
+@dataclass(frozen=True)
+class SwappedState:
+    """State that a stream stores with other axes than the declared ones.
+
+    Attributes:
+        kind: Declared type.
+        shape: Shape [rows, …, values, keys] to which steps reshape the declared one.
+        order: Order of the stored axes, as for ``transpose``.
+    """
+
+    kind: TensorType
+    shape: Shape
+    order: tuple[int, ...]
+
+    @property
+    def stored(self) -> TensorType:
+        """Type that streams store."""
+        return self.kind.with_shape(tuple(self.shape[axis] for axis in self.order))
+
+    def declared(self, stored: Node) -> Node:
+        """Return a stored state in its declared shape."""
+        node = make("transpose", stored, order=inverse_order(self.order))
+        return node if self.shape == self.kind.shape else make("reshape", node, shape=self.kind.shape)
+
+    def to_stored(self, node: Node) -> Node:
+        """Return a state of the declared shape as streams store it."""
+        node = node if self.shape == self.kind.shape else make("reshape", node, shape=self.shape)
+        return make("transpose", node, order=self.order)
+
+    def declared_array(self, stored: np.ndarray) -> np.ndarray:
+        """Return a stored array in its declared shape."""
+        array = stored.transpose(inverse_order(self.order))
+        return array.reshape(len(array), *map(int, map(str, self.kind.shape[1:])))
+
+    def stored_array(self, array: np.ndarray) -> np.ndarray:
+        """Return an array of the declared shape as streams store it."""
+        return array.reshape(len(array), *map(int, map(str, self.shape[1:]))).transpose(self.order)
+
+
+def with_stored_axes(lowered: Lowered) -> tuple[Lowered, dict[str, SwappedState]]:
+    """Store matrix states with the axes in which steps compute with them.
+
+    Law: results are unchanged, bit for bit.
+
+    Args:
+        lowered: Declaration whose states are inputs and outputs.
+
+    Returns:
+        The declaration with other types of these inputs, outputs and initial values, and the states by label.
+    """
+    if not any(node.op == "scan" and has_matrix_state(node) for node in lowered.graph.nodes):
+        return lowered, {}
+    graph = lowered.graph
+    for single in (*meaning("inference"), *_STEPS):
+        graph = single(graph)
+    labels = {label for nest in lowered.states for label in flatten(nest)}
+    kinds = {str(node["label"]): node.tensor for node in lowered.graph.inputs if node.op == "input"}
+    users = graph.users()
+    states = {
+        str(node["label"]): state
+        for node in graph.inputs
+        if node.op == "input" and node["label"] in labels and (state := _swapped_state(node, kinds, users))
+    }
+    if not states:
+        return lowered, {}
+    return replace(lowered, graph=_stored(lowered.graph, states), initial=_stored(lowered.initial, states)), states
+
+
+def _swapped_state(
+    node: Node, kinds: Mapping[str, TensorType], users: Mapping[Node, Sequence[Node]]
+) -> SwappedState | None:
+    """Return the form of a state that is transposed before a loop carries it; None for other states."""
+    kind, end = kinds[node["label"]], node
+    while len(users[end]) == 1 and end.op in ("input", "cast", "reshape"):
+        source, end = end, users[end][0]
+    if end.op != "transpose" or any(user.op != "scan" for user in users[end]) or len(users[end]) != 1:
+        return None
+    shape = source.shape
+    return SwappedState(kind, shape, end["order"]) if all(isinstance(dim, int) for dim in shape[1:]) else None
+
+
+def _stored(graph: Graph, states: Mapping[str, SwappedState]) -> Graph:
+    """Return a graph whose inputs and outputs named in ``states`` have the stored form."""
+    users, new, inputs = graph.users(), dict[Node, Node](), dict[Node, Node]()
+    for node in graph.nodes:
+        state = states.get(str(node["label"])) if node.op == "input" else None
+        if state is not None:
+            attributes: dict[str, Any] = dict(node.attributes) | {"type": state.stored}
+            inputs[node] = make("input", where=node.where, name=node.name, **attributes)
+            is_narrow = all(user.op == "cast" for user in users[node])
+            new[node] = inputs[node] if is_narrow else state.declared(inputs[node])
+        elif node.op == "cast" and node.operands[0] in inputs and new[node.operands[0]] is inputs[node.operands[0]]:
+            state = states[node.operands[0]["label"]]
+            new[node] = state.declared(remake(node, [inputs[node.operands[0]]]))
+        else:
+            new[node] = remake(node, [new[item] for item in node.operands])
+    outputs = [
+        (name, _to_stored(new[node], states[name]) if name in states else new[node]) for name, node in graph.outputs
+    ]
+    return Graph.of(graph.name, outputs, [inputs.get(node, new[node]) for node in graph.inputs], graph.comments)
+
+
+def _to_stored(node: Node, state: SwappedState) -> Node:
+    """Return a state in the stored form, transposed before a cast to a narrow dtype."""
+    if node.op == "cast":
+        return remake(node, [_to_stored(node.operands[0], state)])
+    return state.to_stored(node)
