@@ -85,6 +85,12 @@ def rounding(reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
     return (*(reducing(reduced) if reduced else ORDER), *LOOPS)
 
 
+def state_forms() -> tuple[Pass, ...]:
+    """Return the passes after which loops carry states in the form in which steps compute with them."""
+    names = [single.name for single in LOOPS]
+    return LOOPS[: names.index(StateAxes.name) + 1]
+
+
 def optimization(
     unroll: int | str | None = None,
     reduced: ReducedWeights | None = None,

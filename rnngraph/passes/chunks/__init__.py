@@ -10,5 +10,6 @@ Then the graphs are built that streams run, one for chunks and one for the end o
 - ``stream_rate``: growth of sizes with time; ``kept_pasts``: states of the net that hold past entries.
 - ``timeline``: the delay of each value and the number of past entries to keep, which ``delays`` computes.
 - ``chunk_graph``: builds the graphs; ``chunk_states``: states of a chunk other than those of loops.
+- ``stored_states``: forms in which streams store states, such as matrices with the axes in which steps compute.
 - ``row_positions``: values that differ by row because rows have different step numbers.
 """

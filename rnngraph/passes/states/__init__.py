@@ -9,7 +9,6 @@
 - ``trailing_ones``: computes columns [..., n, 1] as rows [..., n].
 - ``state_shapes``: carries a state in the shape in which its steps compute.
 - ``state_axes``: carries a matrix with the axis over which steps sum before the last axis.
-- ``stored_axes``: lets streams store such matrices as loops carry them.
 - ``narrow_loops``: carries states in the narrow dtype to which steps round them.
 - ``narrow_states``: lets streams store states in that dtype.
 """

@@ -17,7 +17,6 @@ from ...declare.nest import flatten
 from ...ir.axes.by_size import axis_of_names, lengths_of, output_row_axes, rows_of_feeds, time_sizes
 from ...ir.build import sliced
 from ...ir.graph import Graph, make, with_sizes
-from ...ir.numbers.narrow import bfloat16_of_bits
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.axes.separate_axes import separate_steps
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
@@ -25,14 +24,15 @@ from ...passes.chunks.chunk_states import STEPS
 from ...passes.chunks.cut_axes import cut_axes
 from ...passes.chunks.delays import soonest_timeline, timeline_of
 from ...passes.chunks.pads_outward import pads_outward
+from ...passes.chunks.stored_states import StreamStates, SwappedState, with_stored_axes
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.lowering.lowered import NUMBER, Lowered
-from ...passes.optimization import rounding
+from ...passes.optimization import rounding, state_forms
 from ...passes.pipeline import forbidden, meaning, run
 from ...passes.simplify import drop_limits
+from ...passes.states.matrix_states import has_matrix_state
 from ...passes.states.narrow_states import narrow_states
-from ...passes.states.stored_axes import SwappedState, with_stored_axes
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ...support.records import dataclass
@@ -135,38 +135,6 @@ class Tail:
             return CompiledGraph(graph, "inference", self._options, self._source.described, Changes(rounded=True))
 
         return self._graphs.get_or_make(tuple(sorted(rests.items())), build)
-
-
-@dataclass(frozen=True)
-class StreamStates:
-    """Labels, types and structure of a stream's states.
-
-    Attributes:
-        labels: Labels of all states, in order.
-        types: Types of all states, by label.
-        structures: For each driver, the nest of its states, with labels as leaves; then the nest of the states that are
-            kept by name.
-        named: Like ``structures``, with each state under its name.
-        kept: Declarations of the states that are kept by name, by label.
-        swapped: Forms of the states that are stored with other axes than the declared ones, by label.
-    """
-
-    labels: list[str]
-    types: Mapping[str, TensorType]
-    structures: tuple[Any, ...]
-    named: tuple[Any, ...]
-    kept: Mapping[str, KeptState]
-    swapped: Mapping[str, SwappedState]
-
-    def form(self, label: str) -> KeptState | SwappedState | None:
-        """Return the form in which a state is stored; None for the declared form."""
-        return self.kept.get(label) or self.swapped.get(label)
-
-    def declared(self, label: str, array: np.ndarray) -> np.ndarray:
-        """Convert a stored state to the caller's form: its declared shape, and float32 for bits of bfloat16."""
-        form = self.form(label)
-        whole = array if form is None else form.declared_array(array)
-        return bfloat16_of_bits(whole) if self.types[label].dtype == "bfloat16" else whole
 
 
 @dataclass(frozen=True)
@@ -291,8 +259,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         GraphError: The graph cannot run step by step; the error names the line of the cause.
         ShapeError: The graph was declared for another batch.
     """
-    lowered, swapped = with_stored_axes(_without_limits(narrow_states(source.stateful())))
-    options = replace(options, unroll=None)
+    (lowered, swapped), options = _as_stored(source.stateful()), replace(options, unroll=None)
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
@@ -353,9 +320,16 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     )
 
 
-def _without_limits(lowered: Lowered) -> Lowered:
-    """Remove limits of sizes, because the length of a stream is not known before it ends."""
-    return replace(lowered, graph=drop_limits(lowered.graph))
+def _as_stored(lowered: Lowered) -> tuple[Lowered, dict[str, SwappedState]]:
+    """Return a declaration with states as streams store them, and the states with swapped axes by label.
+
+    Limits of sizes are removed, because the length of a stream is not known before it ends.
+    """
+    lowered = narrow_states(lowered)
+    lowered = replace(lowered, graph=drop_limits(lowered.graph))
+    if not any(node.op == "scan" and has_matrix_state(node) for node in lowered.graph.nodes):
+        return lowered, {}
+    return with_stored_axes(lowered, run(lowered.graph, (*meaning("inference"), *state_forms())))
 
 
 def _of_chunks(

@@ -1,4 +1,4 @@
-"""States that streams store with their last two axes swapped, because steps compute with them in that form."""
+"""Forms in which streams store states: those of declarations, and those in which steps compute."""
 
 from __future__ import annotations
 
@@ -11,21 +11,11 @@ import numpy as np
 from ...declare.nest import flatten
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.node import inverse_order
+from ...ir.numbers.narrow import bfloat16_of_bits
 from ...ir.types import Shape, TensorType
 from ...support.records import dataclass
+from ..lowering.kept_states import KeptState
 from ..lowering.lowered import Lowered
-from ..pipeline import meaning
-from ..simplify import Simplify
-from .large_transposes import LargeTransposes
-from .matrix_states import has_matrix_state
-from .split_sums import SplitSums
-from .state_axes import StateAxes
-from .state_shapes import StateShapes
-from .trailing_ones import TrailingOnes
-from .vector_products import VectorProducts
-
-_STEPS = (VectorProducts(), LargeTransposes(), SplitSums(), TrailingOnes(), StateShapes(), StateAxes(), Simplify())
-"""The passes from which it follows in which form steps compute with a state."""
 
 
 @dataclass(frozen=True)
@@ -67,28 +57,56 @@ class SwappedState:
         return array.reshape(len(array), *map(int, map(str, self.shape[1:]))).transpose(self.order)
 
 
-def with_stored_axes(lowered: Lowered) -> tuple[Lowered, dict[str, SwappedState]]:
+@dataclass(frozen=True)
+class StreamStates:
+    """Labels, types and structure of a stream's states.
+
+    Attributes:
+        labels: Labels of all states, in order.
+        types: Types of all states, by label.
+        structures: For each driver, the nest of its states, with labels as leaves; then the nest of the states that are
+            kept by name.
+        named: Like ``structures``, with each state under its name.
+        kept: Declarations of the states that are kept by name, by label.
+        swapped: Forms of the states that are stored with other axes than the declared ones, by label.
+    """
+
+    labels: list[str]
+    types: Mapping[str, TensorType]
+    structures: tuple[Any, ...]
+    named: tuple[Any, ...]
+    kept: Mapping[str, KeptState]
+    swapped: Mapping[str, SwappedState]
+
+    def form(self, label: str) -> KeptState | SwappedState | None:
+        """Return the form in which a state is stored; None for the declared form."""
+        return self.kept.get(label) or self.swapped.get(label)
+
+    def declared(self, label: str, array: np.ndarray) -> np.ndarray:
+        """Convert a stored state to the caller's form: its declared shape, and float32 for bits of bfloat16."""
+        form = self.form(label)
+        whole = array if form is None else form.declared_array(array)
+        return bfloat16_of_bits(whole) if self.types[label].dtype == "bfloat16" else whole
+
+
+def with_stored_axes(lowered: Lowered, optimized: Graph) -> tuple[Lowered, dict[str, SwappedState]]:
     """Store matrix states with the axes in which steps compute with them.
 
     Law: results are unchanged, bit for bit.
 
     Args:
         lowered: Declaration whose states are inputs and outputs.
+        optimized: Its graph after the pass ``state_axes``.
 
     Returns:
         The declaration with other types of these inputs, outputs and initial values, and the states by label.
     """
-    if not any(node.op == "scan" and has_matrix_state(node) for node in lowered.graph.nodes):
-        return lowered, {}
-    graph = lowered.graph
-    for single in (*meaning("inference"), *_STEPS):
-        graph = single(graph)
     labels = {label for nest in lowered.states for label in flatten(nest)}
     kinds = {str(node["label"]): node.tensor for node in lowered.graph.inputs if node.op == "input"}
-    users = graph.users()
+    users = optimized.users()
     states = {
         str(node["label"]): state
-        for node in graph.inputs
+        for node in optimized.inputs
         if node.op == "input" and node["label"] in labels and (state := _swapped_state(node, kinds, users))
     }
     if not states:
