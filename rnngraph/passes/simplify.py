@@ -180,7 +180,7 @@ def _dimension(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _constant_size(node: Node) -> int | None:
-    """Return the size of an ``iota`` or ``dimension``; None if it is symbolic, or counts on from chunk to chunk."""
+    """Return the size of an ``iota`` or ``dimension``; None if it is symbolic, or continues from chunk to chunk."""
     size = node["size"]
     return size if isinstance(size, int) and not node.get("runs") else None
 
@@ -227,7 +227,7 @@ def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
-    """Rewrite a reshape of a transpose of a reshape that merges axes: the transpose moves to the unmerged axes."""
+    """Rewrite a reshape of a transpose of a reshape that merges axes: transpose the unmerged axes instead. Else None."""
     merged = transposed.operands[0]
     source = merged.operands[0]
     groups = merged_axes(source.shape, merged.shape)

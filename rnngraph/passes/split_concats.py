@@ -161,7 +161,7 @@ def _reduced_pieces(node: Node, joined: Node) -> Node | None:
 
 
 def _slice_through(node: Node, source: Node) -> Node | None:
-    """Rewrite a slice of columns of a product, or of an elementwise value, as the op on slices of its operands."""
+    """Rewrite a slice of columns of a product or of an elementwise value as an op on slices of operands. Else None."""
     first, last = node["start"][-1], node["stop"][-1]
     if source.op == "matmul":
         left, kernel, *start = source.operands

@@ -118,7 +118,7 @@ def recurrences_in(graph: Graph) -> Iterator[Recurrence]:
 
 
 def recurrences_of(scan: Node) -> list[Recurrence]:
-    """Return the recurrences of a scan: all float carries that depend on themselves, other than constants."""
+    """Return the recurrences of a scan: all float carries that depend on themselves, unless no step changes them."""
     parts, body = ScanParts.of(scan), scan["body"]
     following = {carry.inside: carry.next for carry in parts.carries}
     components = {node: part for part in cycles(body.nodes, following) for node in part if node in following}

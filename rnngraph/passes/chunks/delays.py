@@ -201,7 +201,7 @@ class _Walk:
         return ""
 
     def _paired_delay(self, node: Node, operands: Sequence[Node]) -> int | None:
-        """Return the delay of an op that pairs entries of its operands: that of the latest operand."""
+        """Return the delay of an op that pairs entries of its operands: the latest operand's; None if none has one."""
         self.read[node] = operands
         return max((delay for delay in map(self._entrywise_delay, operands) if delay is not None), default=None)
 

@@ -197,7 +197,7 @@ class ScanDerivative:
                 self.cheap.add(item)
 
     def _build(self) -> None:
-        """Build both scans and the adjoints of the operands."""
+        """Build the scan that returns residuals, the backward scan, and the adjoints of the operands."""
         residuals = [(f"kept_{node.name or node.op}", node) for node in self.residuals]
         widened = replace(self.scan_parts, emits=[*self.scan_parts.emits, *residuals])
         self.forward = widened.build(self.scan.where, self.scan.name)
