@@ -227,7 +227,7 @@ def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
-    """Rewrite a reshape of a transpose of a reshape that merges axes: transpose the unmerged axes instead. Else None."""
+    """Rewrite a reshape of a transpose of a reshape that merges axes: transpose the unmerged axes. Else None."""
     merged = transposed.operands[0]
     source = merged.operands[0]
     groups = merged_axes(source.shape, merged.shape)
