@@ -25,7 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite the expected texts that differ; read the diff afterwards"
     )
-    parser.addoption("--time-tests", metavar="FOLDER", help="note each test's CPU seconds for tools/time_tests.py")
+    parser.addoption(
+        "--time-tests", metavar="FOLDER", help="run slow tests, too, and note CPU seconds for tools/time_tests.py"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
     (Path(folder.name) / "rnngraph").touch()
     os.environ["XDG_CACHE_HOME"] = folder.name
     config.add_cleanup(folder.cleanup)
+    if config.option.time_tests:
+        config.option.time_tests = Path(config.option.time_tests).resolve()  # tests run in another folder
+        config.option.time_tests.mkdir(exist_ok=True)
+        config.option.markexpr = config.option.markexpr.replace(" and not slow", "")
 
 
 def pytest_report_header() -> str:

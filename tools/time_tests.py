@@ -1,6 +1,6 @@
 """Write ``tests/costs.txt`` from the times that a run of the tests recorded.
 
-    python -m pytest -n auto -m "not exhaustive" --time-tests=times
+    python -m pytest -n auto --time-tests=times
     python tools/time_tests.py times
 
 Each test function of the run gets a new line; other lines stay. Functions whose cases are cheap in total have no line.

@@ -65,7 +65,7 @@ def used_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def note_time(folder: str, item: pytest.Item, seconds: float) -> None:
+def note_time(folder: Path, item: pytest.Item, seconds: float) -> None:
     """Append one test's CPU seconds to this process's file in ``folder``."""
-    with open(Path(folder) / f"{os.getpid()}.txt", "a", encoding="utf-8") as file:
+    with open(folder / f"{os.getpid()}.txt", "a", encoding="utf-8") as file:
         file.write(f"{seconds:.3f} {item.nodeid}\n")
