@@ -11,5 +11,6 @@ Then the graphs are built that streams run, one for chunks and one for the end o
 - ``timeline``: the delay of each value and the number of past entries to keep, which ``delays`` computes.
 - ``chunk_graph``: builds the graphs; ``chunk_states``: states of a chunk other than those of loops.
 - ``stored_states``: forms in which streams store states, such as matrices with the axes in which steps compute.
+- ``before_start``: entries in place of those before the first; ``first_entries``: values known at the first step.
 - ``row_positions``: values that differ by row because rows have different step numbers.
 """

@@ -15,7 +15,8 @@ from ...ir.sizes.polynomial import Dim, product, size
 from ...ir.types import TensorType
 from ...support.errors import GraphError, Where
 from ...support.records import dataclass
-from .chunk_states import PAST, ChunkStates, is_number
+from .before_start import BeforeStart, transposed, with_size
+from .chunk_states import FIRST, LOOP, PAST, ChunkStates, is_number
 from .row_positions import RowPositions
 from .stream_rate import Growth
 from .timeline import NO_FILL, Past, Repeat, Timeline, View, WindowSpec, is_running
@@ -57,10 +58,13 @@ class _ChunkGraph:
         self.new: dict[Node, Node] = {}
         self.time_invariant: dict[tuple[Node, int], Node] = {}  # time-invariant values, by node and delay
         self.pasts: dict[Past, Node] = {}  # values of the chunk, each preceded by its past
-        self.repeated: dict[tuple[Node, Repeat], Node] = {}  # pasts that mirror or repeat the first entries
+        self.filled: dict[tuple[Node, Repeat | Node], Node] = {}  # pasts with padding
         self.positions = RowPositions(rows, where)
         self.inputs: dict[Node, Node] = {}
         self.states = ChunkStates(rows, rests is not None)
+        self.before = BeforeStart(timeline, rows, self.states)
+        stateful = [node for node in timeline.graph.nodes if node in timeline.firsts or node in timeline.started]
+        self.numbers = {node: number for number, node in enumerate(stateful)}  # in labels of their states
 
     def build(self) -> Chunked:
         try:
@@ -124,6 +128,8 @@ class _ChunkGraph:
             return self._resume(node)
         if node in line.ends:
             return self._end(node)
+        if node in line.firsts:
+            return self._first(node)
         if node in line.windows:
             return self._windows(node, line.windows[node])
         return self._remade(node, line.delay_of(node))
@@ -182,18 +188,34 @@ class _ChunkGraph:
         )
         if delay:
             parts = self._idle_before_start(parts, self._growth_of(scan.length), delay)
+        if node in self.timeline.started:
+            return self._started(parts, self._growth_of(scan.length), node)
         return parts.build(node.where, node.name)
+
+    def _started(self, scan: ScanParts, growth: Growth, node: Node) -> Node:
+        """Return a loop whose initial values are known at the first step. Its carries are states of the chunk."""
+        carries, inputs = [], []
+        for carry in scan.carries:
+            value, present = self.states.first(f"{LOOP}/{self.numbers[node]}/{carry.name}", carry.initial, growth)
+            carries.append(carry._replace(initial=value))
+            inputs.append(present)
+        loop = replace(scan, carries=carries).build(node.where, node.name)
+        for index, present in enumerate(inputs):
+            after = make("get", loop, index=index, where=node.where)
+            self.states.by_label[str(present["label"])] = number(0, present), present, after
+        return loop
 
     def _idle_before_start(self, scan: ScanParts, growth: Growth, delay: int) -> ScanParts:
         """Return a scan whose carries keep their initial values for ``delay`` entries, until the sequence begins."""
-        runs = make("transpose", self._has_begun(growth, delay), order=(1, 0))
+        begun = self.before.has_begun(growth, delay, self._count(growth, delay))
+        runs = make("transpose", begun, order=(1, 0))
         runs = make("reshape", runs, shape=(*runs.shape, 1))
         inside = make("input", name="begun", label="begun", type=TensorType("bool", runs.shape[1:]))
         carries = []
         for carry in scan.carries:
             rank = carry.next.tensor.rank
-            begun = inside if rank == 2 else make("reshape", inside, shape=(*inside.shape[:rank], *(1,) * (rank - 2)))
-            selected = make("select", begun, carry.next, carry.inside, where=carry.next.where)
+            selects = inside if rank == 2 else make("reshape", inside, shape=(*inside.shape[:rank], *(1,) * (rank - 2)))
+            selected = make("select", selects, carry.next, carry.inside, where=carry.next.where)
             carries.append(carry._replace(next=selected))
         return replace(scan, carries=carries, sequences=[*scan.sequences, Binding(inside, runs)])
 
@@ -236,28 +258,27 @@ class _ChunkGraph:
         if past not in self.pasts:
             chunk = self._delay(base, line.delay_of(base))
             if past in line.masked:
-                chunk = self._fill_before_start(chunk, base, past.fill, line.delay_of(base))
+                chunk = self.before.fill_with(chunk, base, self._fill(past.fill, base), line.delay_of(base))
             self.pasts[past] = self._with_past(chunk, past, kept) if kept else chunk
         joined = self.pasts[past]
-        if view.front > 0 and isinstance(view.fill, Repeat):
-            if (base, view.fill) not in self.repeated:
-                self.repeated[base, view.fill] = self._fill_with_entries(joined, base, kept, view.fill)
-            joined = self.repeated[base, view.fill]
+        if view.front > 0 and not isinstance(view.fill, bytes):
+            if (base, view.fill) not in self.filled:
+                self.filled[base, view.fill] = self._filled(joined, base, kept, view.fill)
+            joined = self.filled[base, view.fill]
         return joined, kept
+
+    def _filled(self, joined: Node, base: Node, kept: int, fill: Repeat | Node) -> Node:
+        """Return a chunk with ``kept`` past entries, and ``fill`` in place of entries before the first."""
+        if isinstance(fill, Repeat):
+            return self.before.fill_with_entries(joined, base, kept, fill)
+        value = self.positions.check(self.new[fill], "padding")
+        return self.before.fill_with(joined, base, value, kept + self.timeline.delay_of(base))
 
     def _with_past(self, chunk: Node, past: Past, kept: int) -> Node:
         """Return a chunk with ``kept`` past entries in front, and make these entries a state."""
         base, axis = past.base, self.timeline.axis(past.base)
         assert axis is not None
-        rows = self._row_axis(base)
-        if chunk.shape[rows] != self.rows:  # a value shared by all rows: rows start at different times, so broadcast it
-            if chunk.shape[rows] != 1:
-                raise GraphError(
-                    "this graph can't be streamed: a stream keeps the past of a sequence for each row, but the "
-                    f"sequence declared at {base.where} has no row axis; give it the batch as an axis",
-                    self.where,
-                )
-            chunk = _with_size(chunk, rows, self.rows)
+        rows, chunk = self.before.row_axis(base), self._with_rows(chunk, base)
         fill = self._fill(past.fill, base)
         others = [place for place in range(chunk.tensor.rank) if place not in (rows, axis)]
         wide = tuple(chunk.shape[place] for place in others)
@@ -266,68 +287,46 @@ class _ChunkGraph:
         present = self.states.make(f"{PAST}/{number_of_past}", flat, fill, base)
         order = (rows, axis, *others)
         before = make("reshape", present, where=base.where, shape=(self.rows, kept, *wide))
-        before = _transposed(before, tuple(order.index(place) for place in range(len(order))))
+        before = transposed(before, tuple(order.index(place) for place in range(len(order))))
         joined = make("concat", before, chunk, where=base.where, axis=axis)
         after = present
         if self.rests is None:
-            after = _transposed(self._cut(joined, base, self._count(self._growth(base), 0), kept), order)
+            after = transposed(self._cut(joined, base, self._count(self._growth(base), 0), kept), order)
             after = make("reshape", after, where=base.where, shape=flat)
         self.states.by_label[str(present["label"])] = fill, present, after
         return joined
 
-    def _row_axis(self, node: Node) -> int:
-        """Return the index of a value's row axis: the first axis other than time with the size of the batch."""
-        axis = self.timeline.axis(node)
-        usual = 1 if axis == 0 else 0
-        if isinstance(self.rows, int):  # another axis may have this size by chance
-            return usual
-        candidates = (place for place, dim in enumerate(node.shape) if dim == self.rows and place != axis)
-        return next(candidates, usual)
+    def _with_rows(self, chunk: Node, base: Node) -> Node:
+        """Broadcast a chunk that all rows share. Rows keep their own entries, because they start at different times."""
+        rows = self.before.row_axis(base)
+        if chunk.shape[rows] not in (1, self.rows):
+            raise GraphError(
+                "this graph can't be streamed: a stream keeps the past of a sequence for each row, but the "
+                f"sequence declared at {base.where} has no row axis; give it the batch as an axis",
+                self.where,
+            )
+        return with_size(chunk, rows, self.rows)
+
+    def _first(self, node: Node) -> Node:
+        """Return a slice of the first entries: of this chunk at the first step, and of a state afterwards."""
+        source, axis = node.operands[0], self.timeline.axis(node.operands[0])
+        assert axis is not None
+        chunk = self._with_rows(self.positions.check(self._delay(source, 0), "a slice of the first entries"), source)
+        shape = tuple(node["stop"][axis] if place == axis else dim for place, dim in enumerate(chunk.shape))
+        zeros = make("broadcast", number(0, node), shape=shape)  # for chunks of no steps
+        joined = make("concat", chunk, zeros, where=node.where, axis=axis)
+        cut = make("slice", joined, where=node.where, name=node.name, **dict(node.attributes))
+        rows = self.before.row_axis(source)
+        order = (rows, *(place for place in range(cut.tensor.rank) if place != rows))
+        first, label = transposed(cut, order), f"{FIRST}/{self.numbers[node]}"
+        value, present = self.states.first(label, first, self._growth(source))
+        self.states.by_label[label] = number(0, node), present, value
+        return transposed(value, tuple(order.index(place) for place in range(len(order))))
 
     def _fill(self, fill: bytes, like: Node) -> Node:
         if fill == NO_FILL:
             return number(0, like)
         return make("constant", value=np.frombuffer(fill, like.dtype)[0].reshape(()))
-
-    # Entries before the first one ----------------------------------------------------------
-
-    def _has_begun(self, growth: Growth, delay: int) -> Node:
-        """Return a mask [rows, entries] that is False for a stream's first ``delay`` entries, before the sequence."""
-        delay_node = make("constant", value=np.asarray(delay, np.int64))
-        return make("less_equal", delay_node, self.states.indices(growth, self._count(growth, delay)))
-
-    def _fill_with_entries(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
-        """Overwrite the entries before the first one by mirrored or repeated entries.
-
-        Windows wait until all mirrored entries have arrived.
-        """
-        axis, rows = self.timeline.axis(base), self._row_axis(base)
-        assert axis is not None
-        joined = _with_size(joined, rows, self.rows)
-        count = joined.shape[axis]
-        offset = make("constant", value=np.asarray(kept + self.timeline.delay_of(base), np.int64))
-        index = make("sub", self.states.indices(self._growth(base), count), offset)
-        source = make("neg", index) if repeat is Repeat.MIRRORED else number(0, index)
-        place = make("add", make("iota", size=count), make("sub", make("maximum", index, source), index))
-        row = make("mul", make("iota", size=self.rows), make("dimension", size=count))
-        place = make("add", place, make("reshape", row, shape=(self.rows, 1)))
-        others = [other for other in range(joined.tensor.rank) if other not in (rows, axis)]
-        order, wide = (rows, axis, *others), tuple(joined.shape[other] for other in others)
-        table = make("reshape", _transposed(joined, order), shape=(self.rows * count, *wide))
-        gathered = make("gather", table, place, where=base.where)
-        return _transposed(gathered, tuple(order.index(place) for place in range(len(order))))
-
-    def _fill_before_start(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
-        """Overwrite a stream's first ``delay`` entries, which are before the sequence, with ``fill``."""
-        axis, rows = self.timeline.axis(base), self._row_axis(base)
-        begun = self._has_begun(self._growth(base), delay)
-        if axis is not None and axis < rows:
-            begun = make("transpose", begun, order=(1, 0))
-        shape: list[Dim] = [1] * chunk.tensor.rank
-        for place, dim in zip(sorted((axis or 0, rows)), begun.shape, strict=True):
-            shape[place] = dim
-        begun = make("reshape", begun, shape=tuple(shape))
-        return make("select", begun, chunk, self._fill(fill, base), where=base.where)
 
     # Windows, and the end ------------------------------------------------------------------------
 
@@ -360,7 +359,7 @@ class _ChunkGraph:
 
     def _empty(self, node: Node) -> Node:
         """Return a value without entries, in place of a node."""
-        rows, axis = self._row_axis(node), self.timeline.axis(node)
+        rows, axis = self.before.row_axis(node), self.timeline.axis(node)
         shape = tuple(0 if place == axis else dim for place, dim in enumerate(node.shape))
         shape = tuple(self.rows if place == rows else dim for place, dim in enumerate(shape))
         return make("broadcast", number(0, node), where=node.where, shape=shape)
@@ -392,11 +391,11 @@ class _ChunkGraph:
         front = sum(self._as_int(node, item.shape[axis]) for item in node.operands[:place])
         inner, following = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
         passed = max(0, first - front - self._growth(inner).constant)  # entries of the following operands to skip
-        rows = self._row_axis(view.base)
+        rows = self.before.row_axis(view.base)
         own = self._last_entries(inner, first - front - passed, view)
         parts = [part for part in (own, *following) if part.shape[axis] != 0] or [own]
         wide = next((part.shape[rows] for part in parts if part.shape[rows] != 1), 1)
-        parts = [_with_size(part, rows, wide) for part in parts]
+        parts = [with_size(part, rows, wide) for part in parts]
         joined = make("concat", *parts, where=node.where, axis=axis)
         return self._cut(joined, view.base, passed, joined.shape[axis] - passed)
 
@@ -434,16 +433,4 @@ class _ChunkGraph:
         growth = self._growth(node)
         delay = line.delay * growth.per_step
         value = self.positions.check(self._delay(node, delay), "an output")
-        return self._fill_before_start(value, node, NO_FILL, delay) if delay else value
-
-
-def _transposed(node: Node, order: tuple[int, ...]) -> Node:
-    return node if order == tuple(range(len(order))) else make("transpose", node, where=node.where, order=order)
-
-
-def _with_size(node: Node, axis: int, new_size: Dim) -> Node:
-    """Broadcast an axis of size 1 to ``new_size``."""
-    if node.shape[axis] == new_size:
-        return node
-    shape = tuple(new_size if place == axis else dim for place, dim in enumerate(node.shape))
-    return make("broadcast", node, where=node.where, shape=shape)
+        return self.before.fill_with(value, node, self._fill(NO_FILL, node), delay) if delay else value

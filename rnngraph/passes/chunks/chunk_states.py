@@ -12,6 +12,8 @@ from .stream_rate import Growth
 
 STEPS = "state/steps"
 PAST = "state/past"
+FIRST = "state/first"
+LOOP = "state/loop"
 NUMBER_STATE = f"state/{NUMBER}"
 
 
@@ -45,6 +47,24 @@ class ChunkStates:
             after = steps if self.is_tail else make("add", steps, make("dimension", size=size(growth.symbol)))
             self.by_label[STEPS] = zero, steps, after
         return self.by_label[STEPS][1]
+
+    def is_start(self, growth: Growth, rank: int = 2) -> Node:
+        """Return a mask [rows, 1, …] that is True before the first step of a row."""
+        begins = make("equal", self.steps(growth), make("constant", value=np.zeros((), np.int64)))
+        return begins if rank == 2 else make("reshape", begins, shape=(self.rows, *(1,) * (rank - 1)))
+
+    def first(self, label: str, first: Node, growth: Growth) -> tuple[Node, Node]:
+        """Return (value, present): ``first`` at the first step and the state afterwards, and the input of the state.
+
+        The caller adds the state to ``by_label``.
+
+        Args:
+            label: Label of the state.
+            first: Value at the first step, [rows, …].
+            growth: Growth of a sequence, which counts steps.
+        """
+        present = self.make(label, first.shape, first, first)
+        return make("select", self.is_start(growth, first.tensor.rank), first, present, where=first.where), present
 
     def calls(self, one: Node) -> Node:
         """Return the number of each row's calls, this one included: [rows]. ``one`` is the count of a single call."""

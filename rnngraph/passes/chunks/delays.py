@@ -10,6 +10,7 @@ from ...ir.axis_maps import Shifted
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim
+from .first_entries import KnownAtStart
 from .kept_pasts import joined_to_kept
 from .pads_outward import value_of
 from .stream_rate import Growth, StreamRate
@@ -59,6 +60,7 @@ class _Walk:
         self.read: dict[Node, Sequence[Node]] = {}  # operands that a node reads entry by entry
         # by node that repeats first entries: the readers that use it as padding
         self.fronts: dict[Node, list[Node]] = {}
+        self.start = KnownAtStart(line.stream_rate.lengths)
 
     # The earliest time of each value -------------------------------------------------------------
 
@@ -69,6 +71,7 @@ class _Walk:
             reason = self._earliest(node)
             if reason:
                 line.refused[node] = reason
+            self.start.add(node)
             if node not in line.views and (node.op == "scan" or line.has_time(node)):
                 line.delays.setdefault(node, 0)
         self._accept_fronts()
@@ -89,6 +92,7 @@ class _Walk:
             if node not in outputs and all(reader in known or reader in self.line.fronts for reader in readers[node]):
                 self.line.fronts.add(node)
                 self.line.refused.pop(node, None)
+        self.line.firsts -= self.line.fronts
 
     def _outputs(self) -> list[Node]:
         """Return the outputs that have a time axis."""
@@ -197,6 +201,9 @@ class _Walk:
             return ""  # ``runtime.streams.causality`` reports such a scan
         if self.stream_rate.growth(scan.length) is None:
             return "its steps are not a fixed number for each step of a stream"
+        if self.start.starts_loop(node):
+            self.line.started.add(node)
+            self.line.chunk_only.add(node)
         self.line.delays[node] = self._paired_delay(node, [item.outside for item in scan.sequences]) or 0
         return ""
 
@@ -227,7 +234,7 @@ class _Walk:
         front, inner = node.operands[: whole[0]], node.operands[whole[0]]
         fills = {self._padding_of(item, node, inner) for item in front}
         if None in fills or len(fills) > 1:
-            return "the padding before the first step is neither a single number nor a copy of the first steps"
+            return "what precedes the first step is neither a number, nor first steps, nor one known entry"
         counts_before = [self._constant_count(item.shape[node["axis"]]) for item in front]
         if None in counts_before:
             return "the padding before the first step has no fixed size"
@@ -254,10 +261,10 @@ class _Walk:
         is_plain = inner not in self.line.views and not self.line.delays.get(inner) and not self.line.holds_past(inner)
         return node.operands[-1] is inner and is_plain and self._growth(inner).constant == 0
 
-    def _padding_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | None:
+    def _padding_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | Node | None:
         """Return what an operand before the sequence ``inner`` of a concat repeats; None if it is no padding.
 
-        Padding is the bytes of one number, or entries of the sequence.
+        Padding is the bytes of one number, entries of the sequence, or a value with one entry.
         """
         number, count, chain = _fill_of(item), item.shape[node["axis"]], [item]
         if number is not None:
@@ -267,15 +274,16 @@ class _Walk:
         part = chain[-1]
         (base, first, step), whole = self._cut_out(part), self._cut_out(inner)
         axis = self.line.axis(part.operands[0]) if part.op == "slice" else None
+        entry = self.start.front_entry(item, node["axis"])
         if axis is None or base is not whole[0] or step != whole[2]:
-            return None
+            return entry
         start, is_reversed = first - whole[1], any(step.op == "reverse" for step in chain)
         if start == step and part.shape[axis] == count and (is_reversed or count == 1):
             repeat = Repeat.MIRRORED
         elif start == 0 and part.shape[axis] == 1:
             repeat = Repeat.FIRST
         else:
-            return None
+            return entry
         for reader, source in zip([node, *chain], chain, strict=False):
             self.fronts.setdefault(source, []).append(reader)
         return repeat
@@ -315,6 +323,8 @@ class _Walk:
         if counts(start, self.stream_rate.lengths):
             return self._slice_at_end(node, axis)
         first, last = self._constant_count(start), self.stream_rate.growth(stop)
+        if isinstance(stop, int) and step > 0:
+            return self._slice_at_start(node, stop)
         if first is None or last is None or last.per_step != self._growth(source).per_step:
             return f"a slice {start}:{stop} over time, as in padding that mirrors or repeats the first steps"
         line.chunk_only.add(node)
@@ -326,6 +336,18 @@ class _Walk:
             line.views[node] = view
         else:
             self._add_windows(node, WindowSpec(view, 1, step, 1))
+        return ""
+
+    def _slice_at_start(self, node: Node, stop: int) -> str:
+        """Record a slice of the first entries. Return as ``_earliest``."""
+        source = node.operands[0]
+        axis = self.line.axis(source)
+        assert axis is not None
+        if stop > self._growth(source).per_step or self._entrywise_delay(source):
+            return f"a slice {node['start'][axis]}:{stop} over time, whose steps arrive after the first one"
+        self.line.firsts.add(node)
+        self.line.chunk_only.add(node)
+        self.start.add_first(node)
         return ""
 
     def _slice_at_end(self, node: Node, axis: int) -> str:
@@ -378,6 +400,8 @@ class _Walk:
                 need(base, line.delay_of(base))
             if node in line.ends:
                 need(node.operands[0], line.delay_of(node.operands[0]))
+            if node in line.firsts:
+                need(node.operands[0], 0)
 
     # Kept entries --------------------------------------------------------------------------------
 

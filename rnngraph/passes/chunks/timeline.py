@@ -30,13 +30,14 @@ class View(NamedTuple):
     If ``front`` is negative, that many first entries are dropped.
 
     Attributes:
+        fill: Bytes of a number, entries of the sequence, or a value with one entry, which the padding repeats.
         delay: Delay in entries of the view; negative if it is ahead of time.
         begins: Number of entries that must have arrived before the view can be read.
     """
 
     base: Node
     front: int
-    fill: bytes | Repeat
+    fill: bytes | Repeat | Node
     delay: int
     begins: int = 0
 
@@ -84,6 +85,8 @@ class Timeline:
         joins: Reshapes that split each entry of their operand, by node: the number of entries that an entry becomes.
         running: Step numbers that streams continue from call to call, and nodes computed from them alone.
         refused: Reason why a node cannot be streamed.
+        firsts: Slices of the first entries of sequences, which states hold.
+        started: Loops whose initial values are computed from first entries.
     """
 
     graph: Graph
@@ -102,6 +105,8 @@ class Timeline:
     joins: dict[Node, int] = field(default_factory=dict)
     running: set[Node] = field(default_factory=set)
     refused: dict[Node, str] = field(default_factory=dict)
+    firsts: set[Node] = field(default_factory=set)
+    started: set[Node] = field(default_factory=set)
 
     @property
     def is_causal(self) -> bool:

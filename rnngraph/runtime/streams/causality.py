@@ -48,16 +48,18 @@ def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Wh
             raise GraphError(f"this graph can't be streamed: {why or COMPARES}, declared at {node.where}", where)
 
 
-def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], where: Where | None) -> None:
+def check_states(timeline: Timeline, labels: Collection[str], kept: Collection[str], where: Where | None) -> None:
     """Raise ``GraphError`` if a loop carries a value that is not a state of the stream.
 
     Args:
-        graph: The graph.
+        timeline: Timeline of the graph.
         labels: Labels of the inputs that are states.
         kept: Labels of states that are kept by name. A loop may carry parts of them.
         where: The user's line, for errors.
     """
-    for node in graph.nodes:
+    for node in timeline.graph.nodes:
+        if node in timeline.started:
+            continue
         initial = [carry.initial for carry in ScanParts.of(node).carries] if node.op == "scan" else []
         if kept and any(not _is_of(item, labels) and not _reads(item, kept) for item in initial):
             raise GraphError(
@@ -89,6 +91,8 @@ def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         return STEPS
     if node.op == "get":
         return FINAL if is_final(node) else STEPS
+    if node in timeline.firsts:
+        return CONSTANT
     if any(map(timeline.stream_rate.grows, node.shape)):
         return STEPS
     if node.op == "dimension" and counts(node["size"], timeline.stream_rate.lengths):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from ...ir.types import TensorType, evaluate
 from ..calls.prepared_call import PreparedCall
 from ..calls.signatures import NUMBERS
 from ..native.preconditions import Precondition, check_preconditions
@@ -55,3 +56,19 @@ class HeldInputs:
         for _, kept, value in overwrites:
             kept[...] = value
         return True
+
+
+def held_defaults(
+    defaults: Mapping[str, np.ndarray],
+    types: Mapping[str, TensorType],
+    time_axis: Mapping[str, int | None],
+    sizes: Mapping[str, int],
+) -> dict[str, np.ndarray]:
+    """Return the default values of inputs without a time axis."""
+    shapes = {name: types[name].shape for name in defaults if time_axis.get(name, 0) is None}
+    return {
+        name: np.broadcast_to(defaults[name], tuple(evaluate(dim, sizes) for dim in shape))
+        if defaults[name].ndim < len(shape)
+        else defaults[name]
+        for name, shape in shapes.items()
+    }

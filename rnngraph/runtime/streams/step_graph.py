@@ -23,6 +23,7 @@ from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
 from ...passes.chunks.chunk_states import STEPS
 from ...passes.chunks.cut_axes import cut_axes
 from ...passes.chunks.delays import soonest_timeline, timeline_of
+from ...passes.chunks.first_entries import with_started_loops
 from ...passes.chunks.pads_outward import pads_outward
 from ...passes.chunks.stored_states import StreamStates, SwappedState, with_stored_axes
 from ...passes.chunks.timeline import Timeline
@@ -42,6 +43,7 @@ from ..native.compiled_graph import CompiledGraph
 from ..native.optimized_graph import Changes
 from ..native.preconditions import Precondition, preconditions_of
 from .causality import check_states, check_streamable
+from .held_inputs import held_defaults
 from .row_graph import RowGraph
 
 MAX_TAILS = 64
@@ -271,7 +273,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     is_call = bool(kept) and not lengths
     if not is_call:
         check_streamable(compiled.graph, begin, timeline, where)
-        check_states(compiled.graph, labels, kept, where)
+        check_states(timeline, labels, kept, where)
     input_types = compiled.input_types()
     fed = [kind.shape for name, kind in input_types.items() if name not in labels]
     rows = [input_types[name].shape[0] for name in labels] or rows_of_feeds(fed, lengths)
@@ -312,7 +314,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
             {name: _single(kind, output_axis[name], lengths) for name, kind in kinds.items()},
         ),
         sizes=sizes,
-        held_feeds=_held_defaults(source.lowered.defaults, types, time_axis, sizes),
+        held_feeds=held_defaults(source.lowered.defaults, types, time_axis, sizes),
         rate=step.timeline.stream_rate.rate,
         delay=step.timeline.delay,
         tail=step.tail,
@@ -327,6 +329,7 @@ def _as_stored(lowered: Lowered) -> tuple[Lowered, dict[str, SwappedState]]:
     """
     lowered = narrow_states(lowered)
     lowered = replace(lowered, graph=drop_limits(lowered.graph))
+    lowered = with_started_loops(lowered, lengths_of(lowered.graph))
     if not any(node.op == "scan" and has_matrix_state(node) for node in lowered.graph.nodes):
         return lowered, {}
     return with_stored_axes(lowered, run(lowered.graph, (*meaning("inference"), *state_forms())))
@@ -395,22 +398,6 @@ def _per_step_feeds(
     """Return ``StepGraph.per_step_feeds``. ``time_axis`` is None if a step is one call of the net's graph."""
     names = (name for name, kind in types.items() if (kind.rank if time_axis is None else time_axis[name] is not None))
     return frozenset(names).difference(only_initial)
-
-
-def _held_defaults(
-    defaults: Mapping[str, np.ndarray],
-    types: Mapping[str, TensorType],
-    time_axis: Mapping[str, int | None],
-    sizes: Mapping[str, int],
-) -> dict[str, np.ndarray]:
-    """Return the default values of inputs without a time axis."""
-    shapes = {name: types[name].shape for name in defaults if time_axis.get(name, 0) is None}
-    return {
-        name: np.broadcast_to(defaults[name], tuple(evaluate(dim, sizes) for dim in shape))
-        if defaults[name].ndim < len(shape)
-        else defaults[name]
-        for name, shape in shapes.items()
-    }
 
 
 def _without(structure: Any, names: Container[str]) -> Any:

@@ -231,7 +231,7 @@ def test_the_timeline_has_the_delay_of_each_value() -> None:
         (lambda x: rg.concat([x, x], 1), "sequences are concatenated along time"),
         (
             lambda x: rg.conv1d(rg.concat([x[:, :2], x], 1), 3, 3),
-            "neither a single number nor a copy of the first steps",
+            "neither a number, nor first steps, nor one known entry",
         ),
         (lambda x: rg.concat([rg.pad(x, {1: (1, 0)}, mode="reflect")[:, :-1], x[:, 1:2] * x]), "a slice 1:2 over time"),
     ],

@@ -129,7 +129,7 @@ NEEDS_OTHERS: dict[str, tuple[Callable[[rg.Tensor], rg.Tensor], str]] = {
     "twice as many steps": (lambda x: rg.concat([x, x], 1), "sequences are concatenated along time"),
     "a mean": (lambda x: rg.reduce_mean(x, 1), "reduce_sum runs over time"),
     "softmax over time": (lambda x: rg.softmax(x, 1), "reduce_max runs over time"),
-    "the first step": (lambda x: x[:, 0] + 0.0, "a slice 0:1 over time"),
+    "the second step": (lambda x: x[:, 1] + 0.0, "a slice 1:2 over time"),
     "steps in the order of entries": (
         lambda _: rg.reshape(sequence("named", ("B", "T", WIDTH)) + 0.0, ("B", WIDTH, "T")),
         "reshape runs over time",
