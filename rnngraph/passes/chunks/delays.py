@@ -272,7 +272,7 @@ class _Walk:
         while chain[-1].op in ("broadcast", "reverse", "transpose"):
             chain.append(chain[-1].operands[0])
         part = chain[-1]
-        (base, first, step), whole = self._cut_out(part), self._cut_out(inner)
+        (base, first, step), whole = self.line.cut_out(part), self.line.cut_out(inner)
         axis = self.line.axis(part.operands[0]) if part.op == "slice" else None
         entry = self.start.front_entry(item, node["axis"])
         if axis is None or base is not whole[0] or step != whole[2]:
@@ -287,23 +287,6 @@ class _Walk:
         for reader, source in zip([node, *chain], chain, strict=False):
             self.fronts.setdefault(source, []).append(reader)
         return repeat
-
-    def _cut_out(self, node: Node) -> tuple[Node, Dim, int]:
-        """Return the source of a chain of slices along time, and the start and step of the chain as one slice."""
-        start: Dim = 0
-        step = 1
-        while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):
-            if node.op == "slice":
-                axis = self.line.axis(node.operands[0])
-                start, step = node["start"][axis] + start * node["step"][axis], step * node["step"][axis]
-            node = node.operands[0]
-        return node, start, step
-
-    def _is_cut_in_time_alone(self, node: Node) -> bool:
-        """True if a slice keeps all axes but time whole."""
-        time, whole = self.line.axis(node.operands[0]), node.operands[0].shape
-        others = (axis for axis in range(len(whole)) if axis != time)
-        return time is not None and all(node.shape[axis] == whole[axis] for axis in others)
 
     def _is_cut(self, node: Node) -> bool:
         """True if a slice does not keep the time axis whole."""

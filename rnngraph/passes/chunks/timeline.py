@@ -181,6 +181,23 @@ class Timeline:
         growth = self.growth(node)
         return growth is not None and growth.per_step > 0
 
+    def cut_out(self, node: Node) -> tuple[Node, Dim, int]:
+        """Return the source of a chain of slices along time, and the start and step of the chain as one slice."""
+        start: Dim = 0
+        step = 1
+        while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):
+            if node.op == "slice":
+                axis = self.axis(node.operands[0])
+                start, step = node["start"][axis] + start * node["step"][axis], step * node["step"][axis]
+            node = node.operands[0]
+        return node, start, step
+
+    def _is_cut_in_time_alone(self, node: Node) -> bool:
+        """True if a slice keeps all axes but time whole."""
+        time, whole = self.axis(node.operands[0]), node.operands[0].shape
+        others = (axis for axis in range(len(whole)) if axis != time)
+        return time is not None and all(node.shape[axis] == whole[axis] for axis in others)
+
     # Text ----------------------------------------------------------------------------------------
 
     def lines(self) -> Iterator[str]:
