@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...ir.axes.by_size import axis_of_names, counts
 from ...ir.graph import Graph, Node
-from ...ir.types import TensorType
+from ...ir.types import Dim, TensorType
 from ...support.records import dataclass
 from .stream_rate import Growth, StreamRate
 
