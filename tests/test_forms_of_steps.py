@@ -168,10 +168,12 @@ class DecayedChannels(rg.Cell):
     def output_size(self) -> int:
         return 64
 
+    def rates(self, p: Any) -> rg.Tensor:
+        return rg.constant(np.tile(np.arange(1, 17, dtype=np.float32), (64, 1)))
+
     def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
         u, dt, b, c = rg.split(x, [64, 64, 16, 16], 1)
-        rates = rg.constant(np.tile(np.arange(1, 17, dtype=np.float32), (64, 1)))
-        decay = rg.exp(rg.expand_dims(-rg.exp(dt), 2) * rates)
+        decay = rg.exp(rg.expand_dims(-rg.exp(dt), 2) * self.rates(p))
         h = decay * state["h"] + rg.expand_dims(u, 2) * rg.expand_dims(b, 1)
         return rg.reduce_sum(h * rg.expand_dims(c, 1), 2), {"h": h}
 
@@ -219,3 +221,19 @@ def test_transposed_states_have_their_declared_axes_outside_of_loops(flat: bool,
             assert_array_equal(item.step(x=x[:, t]), whole[:, t])
         assert_array_equal(pool.step({handle: {"x": x[0, t]}})[handle], whole[0, t])
     assert_array_equal(pool.state(handle), resumed[0].state[:1])
+
+
+class LearnedRates(DecayedChannels):
+    """``DecayedChannels`` whose rates are a parameter, so that a sum over all steps reads the states."""
+
+    def rates(self, p: Any) -> rg.Tensor:
+        return rg.softplus(p.parameter("rates", (64, 16), np.ones((64, 16), np.float32)))
+
+
+def test_decays_are_computed_again_in_the_loop_of_their_readers() -> None:
+    """The states of all steps take 17 MB. The decays, which are as large, are not kept between the loops."""
+    x = rg.placeholder("x", (None, None, 160))
+    out, _ = rg.dynamic_rnn(LearnedRates(), x)
+    program = rg.compile(out, loss=rg.reduce_mean(rg.square(out)))
+    for names in ([], ["x"]):
+        assert program.training.memory(8, 512, wrt=names).arena < 25e6

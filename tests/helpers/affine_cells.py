@@ -137,6 +137,22 @@ class TwiceCell(MatrixCell):
         return rg.tanh(self.read(self.column(q), S)), S
 
 
+class KeyMatrixCell(MatrixCell):
+    """Delta rule of rank two whose keys are the rows of one matrix, which ``einsum`` multiplies by the state."""
+
+    @property
+    def widths(self) -> Sequence[int]:
+        return (self.of_keys, 2 * self.of_keys, 2 * self.of_values, self.heads)
+
+    def rule(self, S: rg.Tensor, *parts: rg.Tensor) -> tuple[rg.Tensor, rg.Tensor]:
+        q, k, v, a = parts
+        k = rg.tanh(rg.reshape(k, (None, self.heads, 2, self.keys))) * 0.4
+        v = rg.reshape(v, (None, self.heads, 2, self.values))
+        S = self.number(rg.sigmoid(a)) * S
+        S = S + rg.einsum("bhrk,bhrv->bhkv", k, v - rg.einsum("bhrk,bhkv->bhrv", k, S))
+        return self.read(self.column(q), S), S
+
+
 class MixedCell(MatrixCell):
     """Cell like RWKV-7: a state that decays by key, a readout with its own key, and a delayed input."""
 
@@ -218,6 +234,7 @@ CHUNKED: dict[str, type[MatrixCell]] = {
     "shared": SharedCell,
     "delta": DeltaCell,
     "twice": TwiceCell,
+    "key_matrix": KeyMatrixCell,
     "mixed": MixedCell,
     "stabilised": StabilisedCell,
     "later": LaterCell,

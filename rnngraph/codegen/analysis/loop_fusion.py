@@ -202,18 +202,29 @@ class LoopFusion:
                 self.lazy_concats.add(node)
                 self.kind[node] = kind
                 continue
-            same_axis = kind.length is not None and kind.length == self.kind[node].length
-            if same_axis and OPS[node.op].kind == "elementwise" and self._read_along(node, kind, users):
+            if self._has_axis_of(node, kind) and self._reads_along(node, kind, users, outputs):
                 self.kind[node] = kind
 
-    def _read_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]]) -> bool:
-        """True if other nodes in the loop of ``kind`` need all operands of ``node`` in memory anyway."""
+    def _has_axis_of(self, node: Node, kind: GroupKind) -> bool:
+        """True for an elementwise op over the steps of the loop of ``kind``."""
+        is_along = kind.length is not None and kind.length == self.kind[node].length
+        return is_along and OPS[node.op].kind == "elementwise"
 
-        def is_in_memory(source: Node) -> bool:
-            others = (reader for reader in _readers(source, users) if reader is not node)
-            return source in self.free or any(self.kind.get(reader) == kind for reader in others)
+    def _reads_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]], outputs: set[Node]) -> bool:
+        """True if the loop of ``kind`` can compute ``node`` from values that other nodes in the loop need anyway.
 
-        return all(is_in_memory(source_of(item)) for item in node.operands)
+        Elementwise ops between these values and ``node`` move into the loop, too, if nothing else reads them.
+        """
+
+        def is_available(source: Node, reader: Node) -> bool:
+            others = [item for item in _readers(source, users) if item is not reader]
+            has_no_steps = source in self.free or self.kind[source].length is None
+            if has_no_steps or any(self.kind.get(item) == kind for item in others):
+                return True
+            moves = not others and source not in outputs and self._has_axis_of(source, kind)
+            return moves and all(is_available(source_of(item), source) for item in source.operands)
+
+        return all(is_available(source_of(item), node) for item in node.operands)
 
     def _is_free_view(self, node: Node) -> bool:
         """True for a view of a free node, if the view is only a change of strides.

@@ -23,6 +23,7 @@ from ...ir.types import Dim, product
 from ...support.records import dataclass
 from ..loops.lifting import Lifted, lift, over_time
 from ..loops.pieces import ScanPieces
+from ..states.few_vectors import with_single_vectors
 from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat
 from .chunking import Chunking
 from .linear_forms import Linear, Probe
@@ -55,7 +56,7 @@ class Chunk:
                 return pieces[node.operands[0]].result(node["index"], node)
             return None
 
-        return rewrite(graph, rule)
+        return rewrite(with_single_vectors(graph), rule)
 
 
 MAX_STEPS, MAX_PAIRED_STEPS = 32, 16

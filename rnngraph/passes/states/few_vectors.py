@@ -6,15 +6,41 @@ share one pass over it, and all updates share another.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
+from functools import reduce
 
 from ...ir.build import sliced
-from ...ir.graph import Node, make
+from ...ir.graph import Graph, Node, make, rewrite
 from ...ir.node import is_batched_product
 from ...ir.ops import OPS
+from ..loops.large_values import is_large_value
+from .matrix_states import change_steps, state_values
 
 MAX_VECTORS = 4
 """Maximum number of vectors. A product with more vectors is faster as a product of matrices."""
+
+
+def with_single_vectors(graph: Graph) -> Graph:
+    """Return the graph in which loops multiply matrix states by one vector at a time."""
+    return change_steps(graph, _step_with_single_vectors)
+
+
+def _step_with_single_vectors(body: Graph, carries: int) -> Graph:
+    matrices = set(filter(is_large_value, state_values(body, carries)))
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        found = products_of_few_vectors(node, operands[0], operands[1], matrices) if len(operands) == 2 else None
+        return None if found is None else joined(node, *found)
+
+    return rewrite(body, rule)
+
+
+def joined(node: Node, how: str, values: Sequence[Node]) -> Node:
+    """Return the product ``node``, whose parts are ``values``. ``how`` is that of ``products_of_few_vectors``."""
+    if how == "sum":
+        return reduce(lambda one, other: make("add", one, other, where=node.where, name=node.name), values)
+    axis = node.tensor.rank - (2 if how == "rows" else 1)
+    return make("concat", *values, where=node.where, name=node.name, axis=axis)
 
 
 def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Node]) -> tuple[str, list[Node]] | None:
@@ -33,15 +59,15 @@ def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Nod
     rank, sizes = node.tensor.rank, (left.shape[-2], left.shape[-1], right.shape[-1])
     if not all(isinstance(size, int) for size in sizes) or len(left.shape) != rank or len(right.shape) != rank:
         return None
-    few = [number for number, size in enumerate(sizes) if isinstance(size, int) and size <= MAX_VECTORS]
-    if len(few) != 1 or sizes[few[0]] == 1:
+    counts = [int(str(size)) for size in sizes]
+    count = min(counts)
+    if not 1 < count <= MAX_VECTORS or counts.count(count) > 1:
         return None
-    count = int(str(sizes[few[0]]))
 
     def product(left: Node, right: Node) -> Node:
         return make("matmul", left, right, where=node.where, name=node.name)
 
-    match few[0]:
+    match counts.index(count):
         case 0 if node.operands[1] in states:
             return "rows", [product(part(left, rank - 2, number), right) for number in range(count)]
         case 2 if node.operands[0] in states:

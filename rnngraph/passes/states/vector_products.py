@@ -10,14 +10,13 @@ Law: values are unchanged up to the order of sums and the sign of zeros.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from functools import reduce
 
 from ...ir.graph import Graph, Node, make, rewrite
 from ...ir.node import is_batched_product, merged_axes, moves_only_ones
 from ...ir.types import Shape
 from ...support.records import dataclass
 from ..loops.large_values import is_large_value
-from .few_vectors import products_of_few_vectors
+from .few_vectors import joined, products_of_few_vectors
 from .matrix_states import change_steps, state_values
 
 
@@ -56,14 +55,8 @@ def _without_vector_products(body: Graph, carries: int) -> Graph:
         few = products_of_few_vectors(node, operands[0], operands[1], matrices)
         if few is not None:
             how, products = few
-            if how == "sum":
-                return _plus(
-                    operands[2:],
-                    reduce(_sum, (outer_product(item, item.operands[0], item.operands[1]) for item in products)),
-                )
-            pieces = [sum_of_products(item, *item.operands) for item in products]
-            axis = node.tensor.rank - (2 if how == "rows" else 1)
-            return _plus(operands[2:], make("concat", *pieces, where=node.where, name=node.name, axis=axis))
+            written = outer_product if how == "sum" else sum_of_products
+            return _plus(operands[2:], joined(node, how, [written(item, *item.operands) for item in products]))
         if operands[0].shape[-1] != 1:
             return sum_of_products(node, *operands) if _reads_state(node, states) else None
         return _plus(operands[2:], outer_product(node, *operands[:2]))
@@ -86,10 +79,6 @@ def _reads_state(node: Node, states: Set[Node]) -> bool:
         return False
     left, right = node.operands[:2]
     return (node.shape[-1] == 1 and left in states) or (node.shape[-2] == 1 and right in states)
-
-
-def _sum(one: Node, other: Node) -> Node:
-    return make("add", one, other, where=other.where, name=other.name)
 
 
 def _plus(starts: Sequence[Node], value: Node) -> Node:

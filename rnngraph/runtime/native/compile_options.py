@@ -162,7 +162,8 @@ def checked_chunking(chunked: Any, dtype: Any, lowered: Graph, where: Where | No
 
 
 def declared_recurrences(lowered: Graph) -> list[Recurrence]:
-    """Return the recurrences of training, before any pass rewrites them."""
+    """Return the recurrences of training, as chunks of steps would run them."""
     from ...passes.affine.recurrences import recurrences_in  # rarely needed
+    from ...passes.states.few_vectors import with_single_vectors
 
-    return [*recurrences_in(run(lowered, SPLIT["training"], forbidden("training")))]
+    return [*recurrences_in(with_single_vectors(run(lowered, SPLIT["training"], forbidden("training"))))]

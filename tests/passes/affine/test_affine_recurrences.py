@@ -23,6 +23,7 @@ KINDS = {
     "shared": "scalar",
     "delta": "scalar plus rank 1",
     "twice": "diagonal plus rank 2",
+    "key_matrix": "scalar plus rank 2",
     "mixed": "diagonal plus rank 1",
     "later": "scalar plus rank 1",
     "equation": "diagonal plus rank 1",
