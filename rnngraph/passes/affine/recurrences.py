@@ -17,6 +17,7 @@ from ...ir.scan import ScanParts
 from ...ir.types import FLOATS, Shape, dim_text, product
 from ...support.records import dataclass
 from ..loops.cycles import cycles
+from ..states.few_vectors import with_single_vectors
 from .linear_forms import STATE, Linear, LinearForms, Opaque, Probe, Term
 from .views import UnknownAxisError, finest, spans, without_ones
 
@@ -115,6 +116,11 @@ def recurrences_in(graph: Graph) -> Iterator[Recurrence]:
     for node in graph.nodes:
         if node.op == "scan":
             yield from recurrences_of(node)
+
+
+def recurrences_for_chunks(graph: Graph) -> Iterator[Recurrence]:
+    """Yield the recurrences of a graph as chunks run them: with products of the state and one vector at a time."""
+    yield from recurrences_in(with_single_vectors(graph))
 
 
 def recurrences_of(scan: Node) -> list[Recurrence]:

@@ -163,7 +163,6 @@ def checked_chunking(chunked: Any, dtype: Any, lowered: Graph, where: Where | No
 
 def declared_recurrences(lowered: Graph) -> list[Recurrence]:
     """Return the recurrences of training, as chunks of steps would run them."""
-    from ...passes.affine.recurrences import recurrences_in  # rarely needed
-    from ...passes.states.few_vectors import with_single_vectors
+    from ...passes.affine.recurrences import recurrences_for_chunks  # rarely needed
 
-    return [*recurrences_in(with_single_vectors(run(lowered, SPLIT["training"], forbidden("training"))))]
+    return [*recurrences_for_chunks(run(lowered, SPLIT["training"], forbidden("training")))]
