@@ -26,7 +26,7 @@ def with_single_vectors(graph: Graph) -> Graph:
 
 
 def _step_with_single_vectors(body: Graph, carries: int) -> Graph:
-    matrices = set(filter(is_large_value, state_values(body, carries)))
+    matrices = set(filter(is_large_value, state_values(body, body.inputs[:carries])))
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         found = products_of_few_vectors(node, operands[0], operands[1], matrices) if len(operands) == 2 else None
