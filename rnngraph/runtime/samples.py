@@ -1,4 +1,7 @@
-"""Draws of ``rg.sample`` in a graph, and the error for a draw from NaN logits."""
+"""Flags: outputs that callers do not get, which are True where a call that has run is an error.
+
+A flag marks draws of ``rg.sample`` from NaN logits, or positions of a stream past the last row of a table.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..ir.graph import Graph, Node, make, rewrite
 from ..ir.scan import ScanParts
+from ..passes.chunks.chunk_states import STEPS
 from ..passes.lowering.lowered import KEPT, STATE
 from ..passes.simplify import drop_dead
-from ..support.errors import NonFiniteError, Where
+from ..support.errors import NonFiniteError, ShapeError, Where
 
-FLAG = "nan:"
-"""Prefix of the names of outputs that callers do not get: flags, which are True where a draw has NaN logits."""
+FLAG = "flag:"
+"""Prefix of the names of flags."""
+END = "end of "
+"""Part of the names of flags for positions past the end of a table, before its number of rows."""
 _MOVED = ("reshape", "transpose", "broadcast", "slice", "ensure_shape", "tap")
 """Ops whose result has only elements of the operand."""
 
@@ -25,12 +33,12 @@ def samples_of(graph: Graph) -> dict[str, Where | None]:
 
 
 def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
-    """Return the graph with additional flag outputs, and the line of each flag's draw, by the flag's name.
+    """Return the graph with additional flag outputs, and the line of each flag's draw or table, by the flag's name.
 
     A draw gets a flag if no output returns its samples of all steps. The states of streams do not count as outputs,
     because callers do not get them with the results.
     """
-    if not has_draws(graph):
+    if not has_draws(graph) and not _passed_ends(graph):
         return graph, {}
     graph = drop_dead(graph)
     of_steps = {scan: _hidden(scan["body"].nodes, graph) for scan in graph.nodes if scan.op == "scan"}
@@ -52,6 +60,9 @@ def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
     graph = rewrite(graph, rule)
     flags += [(draw.where, draw.operands[0]) for draw in _hidden(graph.nodes, graph)]
     outputs = [(f"{FLAG}{number}", node) for number, (_, node) in enumerate(flags)]
+    for number, (lookup, is_past) in enumerate(_passed_ends(graph).items(), len(flags)):
+        outputs.append((f"{FLAG}{number} {END}{lookup.operands[0].shape[0]}", is_past))
+        flags.append((lookup.where, is_past))
     lines = {name: where for (name, _), (where, _) in zip(outputs, flags, strict=True)}
     return Graph.of(graph.name, (*graph.outputs, *outputs), graph.inputs, graph.comments), lines
 
@@ -60,6 +71,36 @@ def _hidden(nodes: Iterable[Node], graph: Graph) -> list[Node]:
     """Return the draws among ``nodes`` whose samples of all steps are in no output of the graph."""
     shown = {_source(node, whole=True) for name, node in graph.outputs if not name.startswith((STATE, KEPT))}
     return [node for node in nodes if _is_draw(node) and node not in shown]
+
+
+def _passed_ends(graph: Graph) -> dict[Node, Node]:
+    """Return {lookup of a table at a stream's positions: True where a position is past the table's last row}.
+
+    Whole calls check such positions before they run.
+    """
+    flags = dict[Node, Node]()
+    for node in graph.nodes:
+        if node.op != "gather" or not isinstance(rows := node.operands[0].shape[0], int):
+            continue
+        index = node.operands[1]
+        if _step_counts(index) == 1:
+            last = make("constant", value=np.asarray(rows - 1, index.dtype))
+            flags[node] = make("less", last, index, where=node.where)
+    return flags
+
+
+def _step_counts(index: Node) -> int:
+    """Return how many times the number of a stream's steps occurs in an index; 0 for an index of other values.
+
+    A difference of two positions may be smaller than both. It has 2 occurrences, and no call checks it.
+    """
+    if index.op == "input":
+        return int(index["label"] == STEPS)
+    if index.op in ("iota", "constant", "dimension"):
+        return 0
+    if index.op not in ("add", "sub", "mul", "cast", "reshape", "transpose", "broadcast", "ensure_shape", "reverse"):
+        return 0
+    return sum(map(_step_counts, index.operands))
 
 
 def has_draws(graph: Graph) -> bool:
@@ -104,17 +145,28 @@ def _is_filler(node: Node) -> bool:
 
 
 def check_samples(samples: Mapping[str, Where | None], leaves: Iterable[str], arrays: Iterable[Any]) -> None:
-    """Raise ``NonFiniteError`` if a sample is -1, which means that its logits had a NaN, or if a flag is set.
+    """Raise an error if a sample is -1, which means that its logits had a NaN, or if a flag is set.
 
     Args:
         samples: Lines of the draws, by output and by flag.
         leaves: Names of outputs and flags.
         arrays: Their arrays.
+
+    Raises:
+        NonFiniteError: A sample is drawn from NaN logits.
+        ShapeError: A position of a stream is past the end of a table.
     """
     for name, array in zip(leaves, arrays, strict=True):
         if name not in samples:
             continue
         is_flag = name.startswith(FLAG)
+        if is_flag and END in name and array.any():
+            raise ShapeError(
+                f"a stream has taken more steps than the {name.partition(END)[2]} rows of a table of positions, whose "
+                "last row stands for those that are missing; the call has run, and streams have stepped; give the "
+                "table more rows, or reset the stream",
+                samples[name],
+            )
         if (array if is_flag else array == -1).any():
             drawn = "a value of rg.sample" if is_flag else f"output {name}" if name else "the output"
             raise NonFiniteError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...support.arguments import number, units
+from ...support.arguments import check_positive, units
 from ..cell import Scope
 from ..functions.activations import log_sigmoid, softplus
 from ..functions.basic import exp, reduce_sum, reshape, sigmoid, tanh
@@ -70,7 +70,7 @@ class GatedLinearAttentionCell(MatrixCell):
         head_dim: Width of a query and a key.
         value_dim: Width of a value. None: ``head_dim``. The output has num_heads value_dim units.
         gate_rank: Rank of the projection to the decays.
-        temperature: Divisor of the decays' logarithms, the paper's τ.
+        temperature: Divisor of the decays' logarithms, the paper's τ; positive.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class GatedLinearAttentionCell(MatrixCell):
         temperature: float = 16.0,
     ) -> None:
         super().__init__(num_heads, head_dim, value_dim)
-        self.gate_rank, self.temperature = units(gate_rank, "gate_rank"), number(temperature, "temperature")
+        check_positive("temperature", temperature)
+        self.gate_rank, self.temperature = units(gate_rank, "gate_rank"), float(temperature)
 
     def parts(self) -> dict[str, tuple[int, ...]]:
         return {**super().parts(), "g": (self.num_heads, self.head_dim)}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...support.arguments import number, units
+from ...support.arguments import check_positive, number, units
 from ...support.errors import ArgumentError
 from ..cell import Cell, Scope
 from ..functions.activations import softplus
@@ -59,7 +59,7 @@ class LRUCell(Cell):
         state_dim: Number of complex states. None: ``num_units``.
         r_min: Minimum initial absolute value of Λ.
         r_max: Maximum initial absolute value of Λ, at most 1.
-        max_phase: Maximum initial angle of Λ.
+        max_phase: Maximum initial angle of Λ; positive.
     """
 
     def __init__(
@@ -73,7 +73,8 @@ class LRUCell(Cell):
         self.num_units = units(num_units, "num_units")
         self.state_dim = self.num_units if state_dim is None else units(state_dim, "state_dim")
         self.r_min, self.r_max = number(r_min, "r_min"), number(r_max, "r_max")
-        self.max_phase = number(max_phase, "max_phase")
+        check_positive("max_phase", max_phase)
+        self.max_phase = float(max_phase)
         if not 0 <= self.r_min < self.r_max <= 1:
             raise ArgumentError(f"r_min={r_min} and r_max={r_max} must satisfy 0 <= r_min < r_max <= 1")
 
@@ -132,12 +133,13 @@ class RGLRUCell(PartsCell):
     Args:
         num_units: Width of the state.
         num_heads: Number of diagonal blocks of the gates' weights.
-        decay_scale: The paper's constant c.
+        decay_scale: The paper's constant c; positive.
     """
 
     def __init__(self, num_units: int, num_heads: int = 1, decay_scale: float = 8.0) -> None:
         self.num_units, self.num_heads = units(num_units, "num_units"), units(num_heads, "num_heads")
-        self.decay_scale = number(decay_scale, "decay_scale")
+        check_positive("decay_scale", decay_scale)
+        self.decay_scale = float(decay_scale)
         if self.num_units % self.num_heads:
             raise ArgumentError(f"num_heads={num_heads} must divide num_units={num_units}")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...support.api_guard import api, taking
-from ...support.arguments import flag
+from ...support.arguments import check_not_negative, flag, number
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..tensor import Tensor, as_tensor
 from .basic import (
@@ -84,13 +84,15 @@ def threshold(x: Any, threshold: float, value: float = 0.0) -> Tensor:
 def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """Return x where |x| is above ``threshold``, and 0 elsewhere. NaN stays NaN."""
     x = as_tensor(x)
+    number(threshold, "threshold")
     return where(abs(x) <= threshold, 0, x)
 
 
 @api
 def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
-    """Return sign(x) * max(|x| - threshold, 0), elementwise. NaN stays NaN."""
+    """Return sign(x) * max(|x| - threshold, 0), elementwise. NaN stays NaN. The threshold is 0 or more."""
     x = as_tensor(x)
+    check_not_negative("threshold", threshold)
     return where(x > threshold, x - threshold, where(x < -threshold, x + threshold, where(equal(x, x), 0, x)))
 
 
@@ -173,8 +175,10 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 
 @api
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
-    """Return x where it is positive, and alpha (exp(x / alpha) - 1) elsewhere (Barron 2017)."""
+    """Return x where it is positive, and alpha (exp(x / alpha) - 1) elsewhere (Barron 2017). ``alpha`` is not 0."""
     x = as_tensor(x)
+    if not number(alpha, "alpha"):
+        raise ArgumentError("alpha=0 of celu divides by 0; use rg.relu, its limit")
     is_low = x <= 0
     return where(is_low, expm1(where(is_low, x, 0) / alpha) * alpha, x)
 

@@ -10,6 +10,7 @@ from typing import Any
 from ...ir.graph import topological
 from ...ir.types import FLOATS, INTEGERS
 from ...support.api_guard import api
+from ...support.arguments import check_positive
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..tensor import Tensor, build, like
 from .activations import log_softmax, softplus
@@ -216,10 +217,14 @@ def huber_loss(
         labels: float Tensor of the shape of the predictions, or a number.
         predictions: float Tensor, or a number.
         weights: As for ``mean_squared_error``.
-        delta: Error from which the loss is linear.
+        delta: Error from which the loss is linear; positive.
         lengths: As for ``mean_squared_error``.
         reduction: As for ``mean_squared_error``.
+
+    Raises:
+        ArgumentError: ``delta`` is not a positive number.
     """
+    check_positive("delta", delta)
     if isinstance(weights, int | float) and weights != 1 and delta == 1.0 and reduction == "mean":
         raise ArgumentError(
             f"weights={shown(weights)} is one number, which the mean divides out again; write "

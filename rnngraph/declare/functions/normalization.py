@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ir.types import FLOATS
 from ...support.api_guard import api
-from ...support.arguments import check_positive, flag, number, whole_number
+from ...support.arguments import check_not_negative, check_positive, flag, number, whole_number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..initializers import Initializer
 from ..layer import within
@@ -30,14 +30,16 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-
         x: float Tensor.
         gamma: Array or Tensor that broadcasts with x, such as [size of the last axis]. None: no factor.
         beta: Array or Tensor that broadcasts with x. None: no offset.
-        epsilon: Added to the variance.
+        epsilon: Added to the variance; 0 or more.
         axis: An int, or several.
 
     Raises:
         DtypeError: ``gamma`` or ``beta`` is a number.
+        ArgumentError: ``epsilon`` is negative or no number.
     """
     x = as_tensor(x)
     _check_arrays("layer_norm", gamma=gamma, beta=beta)
+    check_not_negative("epsilon", epsilon)
     _, centred, variance = moments(x, axis)
     scaled = centred / sqrt(variance + epsilon)
     scaled = scaled if gamma is None else scaled * gamma
@@ -52,8 +54,12 @@ def normalize(x: Any, ord: float = 2, axis: Axis = -1, epsilon: float = 1e-12) -
         x: float Tensor.
         ord: As for ``vector_norm``.
         axis: As for ``vector_norm``.
-        epsilon: Minimum of the divisor.
+        epsilon: Minimum of the divisor; 0 or more.
+
+    Raises:
+        ArgumentError: ``epsilon`` is negative or no number.
     """
+    check_not_negative("epsilon", epsilon)
     return as_tensor(x) / maximum(vector_norm(x, ord, axis, keepdims=True), epsilon)
 
 
@@ -73,13 +79,15 @@ def standardize(
         gamma: Array or Tensor [size of the axis], or [1]. None: no factor.
         beta: Array or Tensor [size of the axis], or [1]. None: no offset.
         axis: An int.
-        epsilon: Added to the variance.
+        epsilon: Added to the variance; 0 or more.
 
     Raises:
         DtypeError: An argument that must be an array is a number.
+        ArgumentError: ``epsilon`` is negative or no number.
     """
     x = as_tensor(x)
     _check_arrays("standardize", mean=mean, variance=variance, gamma=gamma, beta=beta)
+    check_not_negative("epsilon", epsilon)
     trailing = (1,) * (x.rank - 1 - one_axis(x.rank, axis))
 
     def spread(array: Any) -> Tensor:
@@ -122,13 +130,15 @@ def rms_norm(x: Any, gamma: Any = None, axis: Axis = -1, epsilon: float = 1e-6) 
         x: float Tensor.
         gamma: Array or Tensor that broadcasts with x. None: no factor.
         axis: An int, or several.
-        epsilon: Added to the mean square.
+        epsilon: Added to the mean square; 0 or more.
 
     Raises:
         DtypeError: ``gamma`` is a number.
+        ArgumentError: ``epsilon`` is negative or no number.
     """
     x = as_tensor(x)
     _check_arrays("rms_norm", gamma=gamma)
+    check_not_negative("epsilon", epsilon)
     scaled = x / sqrt(reduce_mean(square(x), axis, keepdims=True) + epsilon)
     return scaled if gamma is None else scaled * gamma
 
@@ -147,9 +157,10 @@ def group_norm(
         gamma: Array or Tensor [channels]. None: no factor.
         beta: Array or Tensor [channels]. None: no offset.
         axis: Axis of the channels.
-        epsilon: Added to the variance.
+        epsilon: Added to the variance; 0 or more.
 
     Raises:
+        ArgumentError: ``epsilon`` is negative or no number.
         ShapeError: The groups do not divide the channels, or gamma or beta is not [channels].
         DtypeError: ``gamma`` or ``beta`` is a number.
     """

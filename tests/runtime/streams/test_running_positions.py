@@ -32,3 +32,38 @@ def test_positions_that_are_joined_along_time_are_no_stream() -> None:
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(2), x + twice[:, :-1])
     with pytest.raises(rg.GraphError, match="running positions are sliced or concatenated along time"):
         rg.compile(outputs, cache=False).inference.stream(2)
+
+
+def learnt_positions(rows: int) -> rg.Program:
+    x = rg.placeholder("x", (None, None, 3))
+    table = rg.parameter("table", (rows, 3), np.arange(3 * rows, dtype=np.float32).reshape(rows, 3))
+    return rg.compile(x + rg.gather(table, rg.positions(x, axis=1)))
+
+
+def test_streams_past_the_end_of_a_table_are_errors_as_whole_calls_are() -> None:
+    program, x = learnt_positions(6), np.zeros((2, 8, 3), np.float32)
+    with pytest.raises(rg.ShapeError, match="rows 0 to .* of a table of 6"):
+        program.inference(x=x)
+    whole, text = program.inference(x=x[:, :6]), "more steps than the 6 rows of a table"
+    stream, pool = program.inference.stream(batch=2), program.inference.streams()
+    late = pool.open()
+    pool.step({late: {"x": x[0, 0]}})
+    early = pool.open()
+    for t in range(6):
+        np.testing.assert_array_equal(stream.step(x=x[:, t]), whole[:, t])
+        if t < 5:
+            pool.step({late: {"x": x[0, t]}, early: {"x": x[0, t]}})
+    np.testing.assert_array_equal(pool.step({early: {"x": x[0, 5]}})[early], whole[0, 5])
+    with pytest.raises(rg.ShapeError, match=text) as caught:
+        pool.step({late: {"x": x[0, 5]}})
+    assert "test_running_positions.py" in str(caught.value)
+    with pytest.raises(rg.ShapeError, match=text):
+        stream.step(x=x[:, 6])
+    resumed = program.inference.stream(batch=2, state=stream.state)
+    with pytest.raises(rg.ShapeError, match=text):
+        resumed.step(x=x[:, 6])
+    stream.reset()
+    with pytest.raises(rg.ShapeError, match=text):
+        stream.process(x=x)
+    stream.reset()
+    np.testing.assert_array_equal(stream.process(x=x[:, :6]), whole)

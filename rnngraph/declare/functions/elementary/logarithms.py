@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ....support.api_guard import api
+from ....support.arguments import is_number
+from ....support.errors import ArgumentError, shown
 from ...tensor import Tensor, as_tensor, pair
 from ..basic import abs, equal, exp, log, log1p, logical_and, logical_or, maximum, minimum, stop_gradient, where
 from ..rounding import round
@@ -91,9 +93,14 @@ def logit(x: Any, epsilon: float | None = None) -> Tensor:
     Args:
         x: float Tensor.
         epsilon: Clamp x to [epsilon, 1 - epsilon] first. None: do not clamp.
+
+    Raises:
+        ArgumentError: ``epsilon`` is not from 0 to 0.5.
     """
     x = as_tensor(x)
     if epsilon is not None:
+        if not is_number(epsilon) or not 0 <= epsilon <= 0.5:
+            raise ArgumentError(f"epsilon={shown(epsilon)} must be a number from 0 to 0.5, or None")
         x = minimum(1 - epsilon, maximum(epsilon, x))  # unlike clip, this has a gradient of NaN where x is NaN
     is_middle = abs(x - 0.5) < 0.25
     middle = where(is_middle, x, 0.5)
