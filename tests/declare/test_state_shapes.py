@@ -345,3 +345,27 @@ def test_calls_without_rows_or_steps(rows: int, steps: int) -> None:
     result = rg.compile({"y": outputs, "state": state}).inference(x=np.ones((rows, steps, 4)))
     assert result["y"].shape == (rows, steps, 2, 2)
     assert_array_equal(result["state"], np.zeros((rows, 2, 2), np.float32))
+
+
+class WithoutBatch(rg.Cell):
+    """Cell whose output or next state has two rows for any batch."""
+
+    def __init__(self, is_state: bool) -> None:
+        self.is_state = is_state
+
+    def state(self) -> Any:
+        return {"h": 4}
+
+    def step(self, p: Any, x: Any, state: Any) -> Any:
+        fixed = p.parameter("fixed", (2, 4), "ones")
+        return (x, {"h": fixed}) if self.is_state else (fixed, {"h": state["h"] + x})
+
+
+@pytest.mark.parametrize("is_state", [False, True])
+def test_a_result_without_the_batch_is_an_error_and_does_not_set_the_batch(is_state: bool) -> None:
+    out, _ = rg.dynamic_rnn(WithoutBatch(is_state), rg.placeholder("x", (None, None, 4)))
+    with pytest.raises(rg.ShapeError, match=r"f32\[2,4\], made at .*test_state_shapes.py:\d+, with 2 rows") as caught:
+        rg.compile(out)
+    assert "placeholder's batch as 2" in str(caught.value)
+    out, _ = rg.dynamic_rnn(WithoutBatch(is_state), rg.placeholder("x", (2, None, 4)))
+    assert rg.compile(out).inference(x=np.ones((2, 3, 4), np.float32)).shape == (2, 3, 4)

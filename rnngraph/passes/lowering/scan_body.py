@@ -118,9 +118,20 @@ class Steps(StepDraws):
         return self.make("reshape", live, where=live.where, shape=(self.batch, *(1 for _ in range(rank - 1))))
 
     def _full(self, node: Node) -> Node:
-        """Broadcast an output or a state without a batch axis to all rows."""
+        """Broadcast an output or a state without a batch axis to all rows.
+
+        Raises:
+            ShapeError: The value has a fixed number of rows other than 1, and the batch is open or has another size.
+        """
         if not node.tensor.rank or not self.driver.iteration.has_rows:
             return node
+        rows, batch = self.nodes.resolve(node.shape[0]), self.nodes.resolve(self.batch)
+        if isinstance(rows, int) and rows != 1 and not isinstance(batch, int):
+            raise ShapeError(
+                f"{self.driver.cell!r}: a result of its step is {node.type}, made at {node.where}, with {rows} rows for "
+                f"any batch; compute it from the step's input or state, or declare a placeholder's batch as {rows}",
+                self.where,
+            )
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
             return self.make("broadcast", node, shape=shape, where=self.where)
