@@ -128,8 +128,8 @@ class Steps(StepDraws):
         rows, batch = self.nodes.resolve(node.shape[0]), self.nodes.resolve(self.batch)
         if isinstance(rows, int) and rows != 1 and not isinstance(batch, int):
             raise ShapeError(
-                f"{self.driver.cell!r}: a result of its step is {node.type}, made at {node.where}, with {rows} rows for "
-                f"any batch; compute it from the step's input or state, or declare a placeholder's batch as {rows}",
+                f"{self.driver.cell!r}: a result of its step is {node.type}, made at {node.where}, with {rows} rows "
+                f"for any batch; compute it from the step's input or state, or declare a placeholder's batch as {rows}",
                 self.where,
             )
         shape = (self.batch, *node.shape[1:])

@@ -42,7 +42,7 @@ def learnt_positions(rows: int) -> rg.Program:
 
 def test_streams_past_the_end_of_a_table_are_errors_as_whole_calls_are() -> None:
     program, x = learnt_positions(6), np.zeros((2, 8, 3), np.float32)
-    with pytest.raises(rg.ShapeError, match="rows 0 to .* of a table of 6"):
+    with pytest.raises(rg.ShapeError, match=r"rows 0 to .* of a table of 6"):
         program.inference(x=x)
     whole, text = program.inference(x=x[:, :6]), "more steps than the 6 rows of a table"
     stream, pool = program.inference.stream(batch=2), program.inference.streams()
