@@ -14,8 +14,8 @@ from ..codegen.machine.target import Target
 from ..codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from ..ir.types import Dim, TensorType, evaluate, product, substitute
 from ..passes.chunks.chunk_states import NUMBER_STATE
-from ..passes.chunks.chunk_states import STEPS as STEPS_SO_FAR
 from ..passes.lowering.lowered import NUMBER, kept_label
+from ..passes.lowering.lowered import STEPS as STEPS_SO_FAR
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..support.errors import GraphError, ShapeError, Where
 from .c_array_names import symbols_of_names

@@ -13,8 +13,7 @@ import numpy as np
 
 from ..ir.graph import Graph, Node, make, rewrite
 from ..ir.scan import ScanParts
-from ..passes.chunks.chunk_states import STEPS
-from ..passes.lowering.lowered import KEPT, STATE
+from ..passes.lowering.lowered import KEPT, STATE, STEPS
 from ..passes.simplify import drop_dead
 from ..support.errors import NonFiniteError, ShapeError, Where
 

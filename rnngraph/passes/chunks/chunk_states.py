@@ -7,10 +7,9 @@ import numpy as np
 from ...ir.graph import Node, make
 from ...ir.sizes.polynomial import Dim, size
 from ...ir.types import TensorType
-from ..lowering.lowered import NUMBER
+from ..lowering.lowered import NUMBER, STEPS
 from .stream_rate import Growth
 
-STEPS = "state/steps"
 PAST = "state/past"
 FIRST = "state/first"
 LOOP = "state/loop"

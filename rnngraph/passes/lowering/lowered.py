@@ -18,6 +18,8 @@ NUMBER = "number"
 TAP = "tap:"
 STATE, KEPT = "state/", "kept/"
 """Prefixes of the labels of states: those of drivers, and those that a stream keeps for placeholders."""
+STEPS = f"{STATE}steps"
+"""Label of the state with the number of steps of each row of a stream."""
 INNER, SHOWN, FED = "inner", "shown", "given"
 
 

@@ -20,7 +20,6 @@ from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.axes.separate_axes import separate_steps
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
-from ...passes.chunks.chunk_states import STEPS
 from ...passes.chunks.cut_axes import cut_axes
 from ...passes.chunks.delays import soonest_timeline, timeline_of
 from ...passes.chunks.first_entries import with_started_loops
@@ -28,7 +27,7 @@ from ...passes.chunks.pads_outward import pads_outward
 from ...passes.chunks.stored_states import StreamStates, SwappedState, with_stored_axes
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
-from ...passes.lowering.lowered import NUMBER, Lowered
+from ...passes.lowering.lowered import NUMBER, STEPS, Lowered
 from ...passes.optimization import rounding, state_forms
 from ...passes.pipeline import forbidden, meaning, run
 from ...passes.simplify import drop_limits
