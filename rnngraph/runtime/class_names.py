@@ -66,13 +66,13 @@ def _labels(path: str, names: Any, output: Node) -> tuple[Label, ...]:
 
 
 def _label(value: Any) -> Label:
-    """Return a label as a str or Python number."""
+    """Return a label as a str, int, float or bool. Any other value is replaced by its text."""
     plain = value.item() if isinstance(value, np.generic) else value
     return plain if isinstance(plain, Label) else str(plain)
 
 
 def class_names_from(text: Any, outputs: Mapping[str, Node]) -> Classes:
-    """Return the class names from a file's JSON."""
+    """Return the class names from a file's JSON. Raise ``ValueError`` unless it maps names to lists."""
     if not isinstance(text, dict) or not all(isinstance(names, list) for names in text.values()):
         raise ValueError(f"{shown(text)} does not describe class names")
     return class_names(text, outputs)

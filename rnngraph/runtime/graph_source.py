@@ -86,7 +86,10 @@ class GraphSource(Protocol):
         """
 
     def tapped(self, form: str) -> Lowered | None:
-        """Return the lowered declaration in which taps are inputs or outputs; None if there are no taps."""
+        """Return the lowered declaration with taps as outputs, or as inputs for ``TAPS_MOVED``; None without taps.
+
+        ``form`` is one of ``TAPS``. Taps of integers are never inputs.
+        """
 
     def described(self) -> Described: ...
 
@@ -168,7 +171,10 @@ class DeclaredSource:
 
 
 def _in_linear_space(outputs: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
-    """Replace scans of logarithms by linear recurrences. Each has the form exp(sum), and reads a driver's results."""
+    """Return the outputs with scans of logarithms replaced by linear recurrences.
+
+    Such a scan has the form exp(sum), and reads a driver's results.
+    """
     nodes = topological(node for _, node in outputs)
     is_candidate = any(node.op == "exp" and node.operands[0].op == "add" for node in nodes)
     if not is_candidate or all(node.op != "driver" for node in nodes):
@@ -179,7 +185,10 @@ def _in_linear_space(outputs: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
 
 
 def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]:
-    """Return the names of state placeholders by the output that holds their next value."""
+    """Return the names of state placeholders by the output that holds their next value; empty for None.
+
+    At least one output must be left for results.
+    """
     if states is None:
         return {}
     if not isinstance(states, Mapping):

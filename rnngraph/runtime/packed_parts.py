@@ -26,12 +26,12 @@ class PackedParts:
     def get(self, key: str, version: int) -> np.ndarray | None:
         """Return the weights that the stage with this key has packed, for this version of the parameters.
 
-        Return None if they are not cached.
+        Return None if they are not cached, or if the key is empty.
         """
         return self._parts.get((key, version)) if key else None
 
     def read(self, name: str, version: int, stored: np.ndarray | StoredArray) -> np.ndarray:
-        """Return the array of a parameter, which all entries that read the parameter share."""
+        """Return the array of a parameter. A value in a file is read once, and shared while some entry uses it."""
         if not isinstance(stored, StoredArray):
             return stored
         array = self._parts.get((name, version))
@@ -62,15 +62,15 @@ class FiledParts:
         self._parts = {} if parts is None else dict(zip(sizes, parts, strict=True))
 
     def get(self, number: int) -> np.ndarray | None:
-        """Return the part of a stage; None if it is not in the file."""
+        """Return the part of a stage; None if it was neither in the file nor added."""
         return self._parts.get(number)
 
     def add(self, number: int, part: np.ndarray) -> None:
-        """Add a part that was packed."""
+        """Add a part that was packed, unless the file exists already, or does not include the stage."""
         if self._is_new and number in self._sizes:
             self._parts[number] = part
 
     def write(self) -> None:
-        """Write the file, if there was none."""
+        """Write the file, if there was none. All its parts must have been added."""
         if self._files is not None and self._is_new:
             self._files.store(self._key, [self._parts[number] for number in self._sizes])

@@ -142,7 +142,10 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         return name.removesuffix(f"/{within}") if within else name
 
     def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
-        """Return the version, and the arrays of all parameters at that version, by name."""
+        """Return the version, and the arrays of all parameters at that version, by name.
+
+        Raise ``GraphError`` if access to some parameter is refused.
+        """
         if self._dropped:
             self.check_kept()
         with self._changes.lock:
@@ -158,7 +161,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
             return self.version, {name: value.stored for name, value in self._values.items()}
 
     def drop(self, names: Collection[str]) -> None:
-        """Refuse access to the values of the parameters ``names``, except through ``stored``."""
+        """Refuse to read or set the parameters ``names``, except through ``stored``, ``replace`` and ``initialize``."""
         self._dropped = frozenset(names)
 
     def check_kept(self) -> None:
@@ -216,7 +219,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         return _frozen(np.array(_as_stored(array, self._slots[name].type.dtype), dtype=current.dtype, order="C"))
 
     def replace(self, changes: Mapping[str, np.ndarray]) -> None:
-        """Replace arrays without checks or copies.
+        """Replace arrays without checks or copies. The arrays become read-only.
 
         Args:
             changes: Arrays by name, of the parameters' shapes and dtypes. They must not be written to while in use.
@@ -243,7 +246,10 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     @api
     def initialize(self, seed: int) -> None:
-        """Draw all initial values again. Each value depends only on the seed and the parameter's name."""
+        """Draw all values by their initializers, also those of imported weights.
+
+        A value depends only on the initializer, the shape, the seed and the parameter's name.
+        """
         number = seed_number(seed)
         _reserve(self._slots)
         self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})
@@ -259,14 +265,15 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         Args:
             source: Mapping from name to array, or the path of an ``.npz`` or ``.safetensors`` file.
             rename: Mapping between the source's names and the parameters', in either direction, or a function from the
-                source's names to the parameters'.
-            strict: True to require a value for every parameter, and no other values.
+                source's names to the parameters'. If both directions fit, keys are the source's names.
+            strict: True to require a value for every parameter, and no other values; False to load those that match
+                a parameter's name.
         """
         flag(strict, "strict")
         loaded = _read(source)
         if wrong := [key for key in loaded if not isinstance(key, str)]:
             raise DtypeError(f"parameters are loaded by name, not by {shown(wrong[0])}; give {{name: array}}")
-        arrays = {key.removesuffix(":0"): value for key, value in loaded.items()}
+        arrays = _by_our_names(loaded, {key: key.removesuffix(":0") for key in loaded})
         arrays = _by_our_names(arrays, _new_names(rename, arrays, self, strict))
         missing = [name for name in self if name not in arrays]
         unknown = [name for name in arrays if name not in self]
@@ -281,7 +288,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an ``.npz`` or ``.safetensors`` file, atomically."""
+        """Write an ``.npz`` or ``.safetensors`` file, as the path's suffix says, atomically."""
         _, arrays = self.snapshot()
         from ..storage.array_file import write_arrays  # rarely needed
 
@@ -318,7 +325,7 @@ def _new_names(rename: Any, arrays: Mapping[str, Any], ours: Collection[str], st
 
 
 def _by_our_names(arrays: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return arrays by their new names. Raise ``NameLookupError`` if two get the same name."""
+    """Return arrays by their new names; others keep theirs. Raise ``NameLookupError`` if two get the same name."""
     renamed: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for key, value in arrays.items():
@@ -368,7 +375,10 @@ def _drawn(slot: ParameterSpec, name: str, seed: int) -> np.ndarray:
 
 
 def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
-    """Return the array that stores a parameter of ``dtype``. A bfloat16 parameter is stored as its bits, in uint16."""
+    """Return the array that stores a parameter of ``dtype``. A bfloat16 parameter is stored as its bits, in uint16.
+
+    For bfloat16, a uint16 array is taken as bits, not as numbers.
+    """
     return bits_of_bfloat16(array) if dtype == "bfloat16" and array.dtype != np.uint16 else array
 
 

@@ -61,6 +61,8 @@ def test_two_parameters_change_places() -> None:
 def test_a_name_refers_to_one_array() -> None:
     program = compiled()
     kernel = program.parameters["dense/kernel"]
+    with pytest.raises(rg.NameLookupError, match=r"two arrays are given for 'dense/kernel': .*'dense/kernel:0'"):
+        program.parameters.load({**program.parameters, "dense/kernel:0": kernel + 1})
     theirs = {**program.parameters, "other": kernel + 1}
     for rename in ({"other": "dense/kernel"}, lambda name: name.replace("other", "dense/kernel")):
         for strict in (True, False):

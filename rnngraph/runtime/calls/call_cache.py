@@ -76,7 +76,8 @@ class CallCache(Generic[Kept]):
     ) -> tuple[Kept, Mapping[Any, Any]]:
         """Return the prepared call for these feeds, and the feeds in the form that it takes.
 
-        These are the caller's feeds, or ``arrays`` if some feeds had to be converted.
+        These are the caller's feeds. They are ``arrays`` without the seed if some feeds had to be converted, or if the
+        caller used both a mapping and keywords.
 
         Args:
             feeds: Mapping of feeds, or None.
@@ -103,7 +104,7 @@ class DirectCache(CallCache[Runner]):
     """Cache of runners. Repeated calls run machine code directly, where possible."""
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None) -> Any:
-        """Return the result of a call, by a direct plan if there is one, or else by ``run``."""
+        """Return the result of a call, by a direct plan if one applies, else by ``run``, which may return None."""
         mapping, recent = named if feeds is None else one_mapping(feeds, named), self.recent
         if mapping is None or recent is None:
             return self.run(feeds, named, seed, out)

@@ -53,7 +53,7 @@ class NativeTime:
 
     @property
     def is_long(self) -> bool:
-        """True if calls are long enough to release the GIL."""
+        """True if calls are long enough to release the GIL, or if there was none yet."""
         return self.shortest >= MIN_RELEASED_NS
 
 
@@ -260,7 +260,7 @@ def direct_call(
 ) -> DirectCall | None:
     """Return a direct call with its own memory; None if such calls cannot be direct.
 
-    ``time`` is the duration of earlier calls.
+    ``time`` has timed earlier calls. It decides if direct calls release the GIL.
     """
     call = PreparedCall(spec)
     if spec.sized.arena_bytes > MAX_OWN_ARENA or not can_be_direct(call, draws is not None) or not is_ready(options):
@@ -273,7 +273,8 @@ def direct_call(
 def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
     """True if calls can be direct: single-threaded, with value checks that machine code supports.
 
-    ``optional`` is the number of optional feeds.
+    Feeds must have no gaps, results must be fewer than ``LARGE`` bytes, and the structure must be shallow.
+    ``optional`` is the number of further feeds, such as a seed.
     """
     spec, kinds = call.spec, {name: feed.dtype.name for name, feed in call.spec.feeds.items()}
     if spec.sized.run is not spec.entry.single or any(kinds[name] not in FLOATS for name in spec.shares):

@@ -29,7 +29,7 @@ def unknown_input(owner: str, name: str, names: Iterable[str], where: Where | No
 
 _AS_MAPPING = "as one mapping from placeholder to array, not as"
 MAX_KEYS = 64
-"""Maximum number of remembered keys."""
+"""Number of known keys from which no further keys are remembered."""
 
 
 class FeedNames:
@@ -40,7 +40,10 @@ class FeedNames:
         self.inputs: Sequence[str] = ()  # required inputs of the inference graph
 
     def name_of(self, key: Any, where: Where | None) -> str:
-        """Return the name for a key of a mapping: a placeholder or its name."""
+        """Return the name for a key of a mapping: a placeholder or its name. The name may be unknown.
+
+        Raise ``NameLookupError`` for a Tensor that is no placeholder, or an unnamed one of another program.
+        """
         if not isinstance(key, Tensor):
             return key if isinstance(key, str) else shown(key)
         name = self._lowered.placeholders.get(key.node)
@@ -62,7 +65,10 @@ class FeedNames:
         return [(self.name_of(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
 
     def with_input(self, array: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
-        """Return a call's keywords plus its positional array, under the name of the only input without a keyword."""
+        """Return a call's keywords plus its positional array, under the name of the only input without a keyword.
+
+        Raise ``StructureError`` if no input, or more than one, is without a keyword.
+        """
         left = [name for name in self.inputs if name not in named and name.partition(".")[0] not in named]
         if len(left) == 1:
             return {left[0]: array, **named}
@@ -74,7 +80,10 @@ class FeedNames:
         )
 
     def by_placeholder(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
-        """Return the feeds by placeholder name. A nest is replaced by its placeholders."""
+        """Return the feeds by placeholder name. A nest is replaced by its placeholders.
+
+        Raise ``ArgumentError`` for a placeholder that is fed twice. Unknown names are not checked.
+        """
         by_name: dict[str, Any] = {}
         for name, value in self.pairs(feeds, named, where):
             parts = {name: value} if name not in self.nests else spread(name, value, self.nests[name], where)
@@ -101,7 +110,10 @@ class KnownKeys:
         self._names: dict[Any, str] = {name: name for name in names}
 
     def by_name(self, feeds: Any, named: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the feeds of a mapping and keywords by name; None for an unknown key or a duplicate feed."""
+        """Return the feeds of a dict and keywords by name; None for an unknown key of the dict or a duplicate feed.
+
+        Return None also if ``feeds`` is not a dict. Keywords may be unknown.
+        """
         if type(feeds) is not dict:
             return None
         names = self._names
@@ -118,7 +130,7 @@ class KnownKeys:
         return {name: key for key, name in self._names.items() if key is not name and name in names}
 
     def learn(self, feeds: Mapping[Any, Any], where: Where | None) -> None:
-        """Remember the keys that a valid call used."""
+        """Remember the keys that a valid call used, except keys of nests, until there are ``MAX_KEYS``."""
         if len(self._names) < MAX_KEYS:
             names = {key: self._feed_names.name_of(key, where) for key in feeds}
             self._names.update({key: name for key, name in names.items() if name not in self._feed_names.nests})

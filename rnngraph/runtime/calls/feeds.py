@@ -20,11 +20,14 @@ Sizes = dict[str, int]
 def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.ndarray:
     """Return ``value`` as an array of ``kind.dtype`` whose last axis is contiguous.
 
-    Floats and ints convert to floats; ints convert to ints only without loss.
+    Bools, ints and floats convert to floats. Bools, and ints that are in range, convert to ints. A value that needs no
+    conversion is not copied. Sizes of axes are not checked.
 
     Raises:
+        ArgumentError: The value is a masked array.
         DtypeError: The dtype does not convert.
-        ShapeError: The value is not array-like, or its shape does not match.
+        ShapeError: The value is not array-like, or its rank does not match.
+        StructureError: The value is a mapping.
     """
     refuse_mask(value, f"feed {name}", where)
     try:
@@ -63,7 +66,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
 
 
 def _shapes_of_rows(value: Any) -> list[tuple[int, ...]]:
-    """Return the distinct shapes of a list's rows; an empty list if a row is not array-like."""
+    """Return the distinct shapes of a list's rows; empty if ``value`` is not a list, or a row is not array-like."""
     try:
         return [*dict.fromkeys(map(np.shape, value))] if isinstance(value, list | tuple) else []
     except (ValueError, TypeError, RuntimeError):
@@ -110,7 +113,10 @@ def _conversion(have: np.dtype[Any], wanted: np.dtype[Any]) -> str:
 
 
 def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:
-    """Return the value of every named size that the shapes of arrays determine. Raise an error for a contradiction."""
+    """Return the value of every named size that the shapes of arrays determine.
+
+    Raise ``ShapeError`` for a contradiction or a negative size.
+    """
     table = SizeTable()
     axes = [(name, axis) for name, array in arrays.items() for axis in range(array.ndim)]
     pairs = [(kinds[name].shape[axis], arrays[name].shape[axis]) for name, axis in axes]

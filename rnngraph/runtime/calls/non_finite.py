@@ -1,7 +1,8 @@
 """Checking mode: interpret a graph node by node up to the origin of the first non-finite value.
 
-The origin is a node that computes NaN from operands without NaN, or infinity from finite operands. Infinities in the
-user's own values, such as a mask of -inf, are accepted unless they lead to NaN.
+The origin is a node that computes NaN from operands without NaN, or infinity from finite operands. Non-finite
+feeds and parameters are reported. Infinite constants, such as a mask of -inf, are accepted unless they lead to NaN, or
+reach the loss or a gradient.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class NonFinite:
         index: Index of the element in the node's array.
         phase: ``"feed"``, ``"parameter"``, ``"forward"`` or ``"backward"``.
         where: The user's line.
-        name: Name of the feed, parameter or output, if the node is one.
+        name: Name of the feed or parameter, if the node is one; of an output if no node introduced the value.
     """
 
     node: str
@@ -66,7 +67,9 @@ class NonFinite:
 def first_non_finite(
     graph: Graph, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int] | None = None
 ) -> NonFinite | None:
-    """Return the first non-finite value of a graph, which is interpreted up to its origin; None if all are finite.
+    """Return the first non-finite value of a graph, which is interpreted up to its origin; None if there is none.
+
+    Infinite constants do not count, unless they lead to NaN, or reach the loss or a gradient.
 
     Args:
         graph: The graph.
@@ -124,7 +127,7 @@ class _Watch:
     def first_in_results(self, results: Mapping[str, np.ndarray]) -> NonFinite | None:
         """Return the first non-finite value in the results of a finished run; None if there is none.
 
-        An infinity in an output may come from the user's values. In a loss or gradient, infinities are always reported.
+        An infinity in an output may come from a constant. In a loss or gradient, infinities are always reported.
         """
         for name, node in self.graph.outputs:
             if node.dtype not in FLOATS:
@@ -157,7 +160,7 @@ class _Watch:
         )
 
     def _belongs_to_a_row(self, node: Node, shape: tuple[int, ...], step: int | None) -> np.ndarray:
-        """Return a mask of the elements at steps before the end of their row."""
+        """Return a mask of the elements at steps before the end of their row; all are, if no lengths are known."""
         row_axis, step_axis = self.axes.of(node, step is not None, node in self.forward)
         lengths, steps = None, np.asarray(step)
         if step is not None:

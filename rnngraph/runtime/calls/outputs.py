@@ -198,7 +198,7 @@ def _collect_arrays(expected: _Nest, value: Any, arrays: list[ndarray | None]) -
 def checked_gradients(
     structure: Any, outputs: Mapping[str, Node], output_gradients: Any, where: Where | None
 ) -> dict[str, Any]:
-    """Return the gradients by output name, validated."""
+    """Return the gradients by output name, without entries of None. Names are validated, arrays are not."""
     if output_gradients is None:
         return {}
     if is_leaf(structure):

@@ -144,7 +144,7 @@ class PreparedCall:
         count: Number of feeds.
         fill: Function that copies small feeds; it returns False for feeds of another signature.
         give: Function that returns the results as fresh arrays.
-        give_into: Function that returns the results in the caller's arrays, by leaf.
+        fill_into: Function that returns the results in the caller's arrays, by leaf.
         inputs: Memory of copied inputs, by name, in native shapes.
         results: Memory of copied results, by name, in native shapes.
         flags: Memory of the flags of draws from NaN logits, by name.

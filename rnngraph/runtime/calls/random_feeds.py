@@ -14,7 +14,10 @@ from ..native.optimized_graph import OptimizedGraph
 
 
 def random_feeds(compiled: OptimizedGraph, batch: int, steps: int) -> Mapping[str, np.ndarray]:
-    """Return an array for every placeholder: random floats, zeros for ids and labels, and maximum lengths."""
+    """Return an array for every placeholder except seeds, equal at each call.
+
+    Floats are random, or 0.5 for a scalar. Ids and labels are zeros, and row lengths are the maximum.
+    """
     graph = compiled.graph
     lengths = time_sizes(graph)
     outputs = tuple(name for name, _ in graph.outputs)

@@ -64,7 +64,7 @@ class ResultWriter:
         self._give_filled: Callable[[], Any] | None = None  # built when a call passes arrays
 
     def fill_into(self, arrays: list[Any]) -> Any:
-        """Return the results in the caller's ``arrays``. For None, the result is a new array."""
+        """Return the results in the caller's ``arrays``, by leaf. A None is replaced by a new array."""
         for number, (memory, take) in enumerate(self._leaves):
             array = arrays[number]
             if array is None:

@@ -99,8 +99,8 @@ class CommitGuard(NamedTuple):
 class Runner:
     """Runner of native calls whose feeds have one signature.
 
-    If the number of threads has changed, it declines calls. Values of feeds are checked after they are copied. Ctrl-C
-    is deferred while results are committed.
+    If the number of threads has changed, it declines calls. Values of feeds are checked after they are copied. With
+    ``commits``, Ctrl-C is deferred while results are committed.
 
     Attributes:
         plan: Plan for direct calls; None until enough calls were made.
@@ -160,7 +160,8 @@ class Runner:
             seed: Seed of the call; None to draw one.
             out: The caller's ``out=``.
             arrays: Arrays by leaf from ``outs.checked``, instead of ``out``.
-            commit: Function called with the results directly after native code.
+            commit: Function called with the results directly after native code. Results are then new arrays, whatever
+                ``out`` or ``arrays`` is, and ``record_run`` is not called.
         """
         if feeds is None or self._parts != self._threads.parts:
             return None

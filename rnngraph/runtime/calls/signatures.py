@@ -29,7 +29,7 @@ class Feed(NamedTuple):
     strides: tuple[int, ...] | None
 
     def steps(self, axis: int | None) -> tuple[int, ...]:
-        """Return the strides in bytes, with an axis of length 1 inserted at ``axis``."""
+        """Return the strides in bytes, with an axis of length 1 inserted at ``axis``, unless it is None."""
         side_by_side = [*accumulate((self.dtype.itemsize, *self.shape[:0:-1]), mul)][::-1]
         steps = side_by_side if self.strides is None else [*self.strides]
         return tuple(steps if axis is None else [*steps[:axis], self.dtype.itemsize, *steps[axis:]])
@@ -42,14 +42,14 @@ def feed_of(array: np.ndarray, copied: int = SMALL) -> Feed:
 
 
 def is_like(value: Any, feed: Feed) -> bool:
-    """True if a value needs no conversion: an array of the feed's shape and dtype, or a number for a scalar."""
+    """True if a value needs no conversion: an array of the feed's shape and dtype, or a float for a float scalar."""
     if type(value) is np.ndarray:
         return value.shape == feed.shape and (value.dtype is feed.dtype or value.dtype == feed.dtype)
     return not feed.shape and type(value) in NUMBERS.get(feed.dtype, ())
 
 
 def lies_in_rows(array: np.ndarray) -> bool:
-    """True if native code can read an array in place: aligned, with a contiguous last axis."""
+    """True if native code can read an array in place: aligned, contiguous last axis, strides of whole elements."""
     strides, item = array.strides, array.itemsize
     if array.ndim and array.shape[-1] > 1 and strides[-1] != item:
         return False
@@ -57,7 +57,7 @@ def lies_in_rows(array: np.ndarray) -> bool:
 
 
 def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
-    """Return all feeds of a call as one mapping; None if both a mapping and keywords are used."""
+    """Return all feeds of a call as one mapping; None if both are used, or if ``feeds`` is not a dict."""
     if feeds is None:
         return named
     return feeds if not named and type(feeds) is dict else None
@@ -81,7 +81,8 @@ def converted_key(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
 def is_plain(value: Any, declared: TensorType | None) -> bool:
     """True if a feed needs no conversion.
 
-    It is a plain ndarray of the declared dtype that is small or can be read in place, or a number for a scalar.
+    It is a plain ndarray of the declared dtype that is small or can be read in place, or a float for a float scalar.
+    False if ``declared`` is None.
     """
     if declared is None:
         return False
@@ -94,7 +95,7 @@ def is_plain(value: Any, declared: TensorType | None) -> bool:
 def plain_names(
     feeds: Mapping[Any, Any] | None, name_of: Callable[[Any], str], types: Mapping[str, TensorType]
 ) -> dict[Any, str] | None:
-    """Return the names of feeds by key; None if a feed needs conversion."""
+    """Return the names of feeds by key; None if a feed needs conversion, or if ``feeds`` is None."""
     if feeds is None:
         return None
     names = {key: name_of(key) for key in feeds}

@@ -12,9 +12,8 @@ import numpy as np
 
 from ...codegen.direct_calls.plan import AXES, DATA, DESCR, FLAGS, SHAPE, STRIDES, Api
 
-_CAPSULE = b"numpy._core.multiarray._ARRAY_API"
-_NEW_FROM_DESCR, _ARRAY_TYPE = 94, 2
-"""Indices into NumPy's C API table (``numpy/_core/code_generators/numpy_api.py``), stable in its ABI."""
+_NEW_FROM_DESCR = 94
+"""Index of ``PyArray_NewFromDescr`` in NumPy's C API table (``code_generators/numpy_api.py``), stable in its ABI."""
 _METHOD_FASTCALL, _METHOD_KEYWORDS = 0x80, 0x02
 
 
@@ -25,7 +24,7 @@ class MethodDef(ctypes.Structure):
 
 
 def is_offered() -> bool:
-    """True if machine code can access Python objects: CPython with the GIL and the expected object layouts."""
+    """True if machine code can access Python objects: 64-bit CPython with the GIL and the expected object layouts."""
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return False
     return ctypes.sizeof(c_void_p) == 8 and sys.byteorder == "little" and _arrays_are_as_read()

@@ -23,7 +23,10 @@ BETWEEN_LOOKS = 128
 RECENT_CALLS = 5
 """Number of recent single-threaded calls whose median is the reference."""
 SLOW = 3
-"""Sharing ends once slow shared calls outnumber fast ones by this many. A single slow call may have woken a worker."""
+"""Sharing ends at this count, which grows by 1 with a slow shared call and shrinks by 1, down to 0, with a fast one.
+
+A single slow call may have woken a worker.
+"""
 
 
 class SharingPolicy:
@@ -60,7 +63,7 @@ class SharingPolicy:
             self._decide()
 
     def _typical_single(self) -> float:
-        """Return the median of recent single-threaded calls; infinity if there are none."""
+        """Return the lower median time of recent single-threaded calls; infinity if there are none."""
         known = sorted(self._single)
         return known[(len(known) - 1) // 2] if known else math.inf
 

@@ -26,10 +26,10 @@ def aligned_bytes(count: int, purpose: str = "memory of a call") -> np.ndarray:
 
 
 def paged_bytes(count: int, purpose: str) -> np.ndarray:
-    """Return aligned memory in large pages, which cause fewer TLB misses.
+    """Return ``count`` aligned bytes, in large pages if the system has some and ``count`` fills one.
 
-    Raise ``OutOfMemoryError`` if memory is short. Steps that read hundreds of megabytes take up to a third less time
-    than with pages of 4 KiB.
+    Raise ``OutOfMemoryError`` if memory is short. Large pages cause fewer TLB misses: steps that read hundreds of
+    megabytes take up to a third less time than with pages of 4 KiB.
     """
     if count >= PAGE:
         reserve(count, purpose)

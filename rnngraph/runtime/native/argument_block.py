@@ -39,8 +39,8 @@ class ArgumentBlock:
     Attributes:
         numbers: The writable slots, followed by the slot ``UNREAD``.
         run: Function that runs native code on the block.
-        version: Version of the weights.
-        arena: Weak reference to the arena.
+        version: Version of the weights; None before they are set.
+        arena: Function that returns the arena; None if it is not set or no longer exists.
         owner: The object that wrote to the block last, if several share it.
     """
 

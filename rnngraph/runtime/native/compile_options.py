@@ -35,7 +35,7 @@ class CompileOptions:
     """Validated options of ``compile`` and ``load``, for the compiler.
 
     Attributes:
-        unroll: Steps per iteration of a loop, or ``"full"``.
+        unroll: Steps per iteration of a loop, or ``"full"``; None leaves the number to the compiler.
         weights: Number formats of weights in inference.
         activations: Number format of activations in inference.
         sparse: True if inference skips zero blocks of weights.
@@ -135,7 +135,8 @@ def checked_chunking(chunked: Any, dtype: Any, lowered: Graph, where: Where | No
     """Return the validated ``chunked`` and ``chunked_dtype`` of ``compile``; None for step by step.
 
     Raises:
-        ArgumentError: ``dtype`` is not a dtype of factors, or has no effect.
+        ArgumentError: ``dtype`` is not a dtype of factors or has no effect, or ``chunked`` is below ``MIN_CHUNK``.
+        DtypeError: ``dtype`` is not float32, and the state of an affine recurrence is not float32.
         GraphError: No recurrence is affine.
     """
     one_of(dtype, "chunked_dtype", CHUNK_DTYPES)

@@ -75,7 +75,8 @@ class CompiledGraph(OptimizedGraph):
     ) -> NativeEntry:
         """Return native code for these outputs and sizes, from memory, from disk or compiled now.
 
-        The first few sets of sizes, and those compiled ahead, get specialised code. Further sets share generic code.
+        The first few sets of sizes, sets that are compiled ``ahead``, and code of ``one_step`` of a stream are
+        specialised. Further sets share generic code.
         The least recently used entries are evicted, but remain valid while callers refer to them.
 
         The code of an inference graph also computes a flag for each draw whose sample is not among the outputs.
@@ -111,7 +112,7 @@ class CompiledGraph(OptimizedGraph):
         return None if self.recompute is None else Recompute(self.recompute)
 
     def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:
-        """Return the rule of rematerialisation if memory is scarce; None if memory suffices.
+        """Return the rule of rematerialisation if memory is scarce and the rule halves the arena; else None.
 
         ``kept`` is the size of the arena under the rule for sufficient memory.
         """

@@ -205,7 +205,8 @@ class NativeEntry:
     ) -> FiledParts:
         """Return the parts that an earlier process may have packed from the same verified file of weights.
 
-        Stages that ``packed`` has at this version are left out.
+        Stages that ``packed`` has at this version are left out. Without a cache, or below ``MIN_BYTES``, there is no
+        file.
         """
         sizes: dict[int, int] = {}
         meaning: list[object] = []
@@ -249,7 +250,8 @@ class NativeEntry:
     def raise_if_out_of_memory(self, sized: ShapeInstance, caller_bytes: int = 0) -> None:
         """Raise ``OutOfMemoryError`` unless the results and temporaries of these sizes fit.
 
-        ``caller_bytes`` is the number of bytes of results in the caller's arrays.
+        ``caller_bytes`` is the number of bytes of results in the caller's arrays. Fewer than ``LARGE`` bytes are not
+        checked.
         """
         if sized.result_bytes + sized.arena_bytes < LARGE:
             return
@@ -258,7 +260,10 @@ class NativeEntry:
         reserve(sized.result_bytes - caller_bytes + temporaries, "the memory for a call's results and temporaries")
 
     def take(self, count: int) -> np.ndarray:
-        """Return an arena for one call, from the free list if one is large enough."""
+        """Return an arena of at least ``count`` bytes: the last one of the free list, or a new one.
+
+        If the last one is too small, it is discarded.
+        """
         try:
             arena = self._arenas.pop()
         except IndexError:
@@ -266,5 +271,5 @@ class NativeEntry:
         return arena if arena.size >= count else aligned_bytes(count, TEMPORARIES)
 
     def give_back(self, arena: np.ndarray) -> None:
-        """Return an arena to the free list."""
+        """Append an arena to the free list."""
         self._arenas.append(arena)

@@ -84,7 +84,8 @@ def key_of(*meaning: object) -> str:
 def cache_of(option: Any, where: Where | None) -> Cache | None:
     """Return the cache for ``compile(cache=option)``: True for the user's directory, or a path for another one.
 
-    A directory that others can write to gives a warning and no cache. A missing or read-only home gives no cache.
+    False, a missing home or unreadable sources of the compiler give None. So does, with a warning, a directory that
+    others can write to, or a path at which no directory can be made.
     """
     if isinstance(option, Cache):  # shared with another program
         return option
@@ -105,7 +106,7 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
 
 
 def option_of(cache: Cache | None) -> bool | str:
-    """Return the ``compile(cache=…)`` option that selects a cache: True, not a path, for the user's directory."""
+    """Return the ``compile(cache=…)`` option that selects a cache: False for None, True for the user's directory."""
     if cache is None:
         return False
     return True if cache.directory == _user_directory() else str(cache.directory)
@@ -162,7 +163,7 @@ class Cache:
         return None
 
     def store(self, key: str, code: ObjectCode) -> None:
-        """Store code for later processes, if the directory is writable."""
+        """Store code for later processes, if the directory is writable and the code fits in the cache."""
         data = to_bytes(key, code)
         if len(data) <= self.max_bytes:
             self._write(f"{key}.code", data)
@@ -225,7 +226,10 @@ def _check_directory(folder: PrivateDirectory) -> PrivateDirectory:
 
 
 def _read(name: str, folder: PrivateDirectory, max_bytes: int) -> bytes | None:
-    """Return the bytes of a regular file that the user owns; None for another file. Update its time of use."""
+    """Return the bytes of a regular file that the user owns, and update its time of use; None for another file.
+
+    Return None also for a file of more than ``max_bytes``. Raise ``FileNotFoundError`` if the file is missing.
+    """
     try:
         file = folder.open(name, os.O_RDONLY)
     except OSError as error:
@@ -249,7 +253,7 @@ def _pages(size: int) -> int:
 
 
 def _add_to_counter(folder: PrivateDirectory, added: int) -> int:
-    """Add to the size counter. Return an upper bound on the bytes of all files."""
+    """Add to the size counter. Return an upper bound on the bytes of all files; ``sys.maxsize`` without a counter."""
     try:
         file = folder.open(PAGES, os.O_WRONLY | os.O_APPEND)
     except FileNotFoundError:
@@ -263,6 +267,8 @@ def _add_to_counter(folder: PrivateDirectory, added: int) -> int:
 
 def _shrink(folder: PrivateDirectory, max_bytes: int) -> None:
     """Remove the least recently used files and leftovers of killed writers, if the total exceeds the limit.
+
+    Then set the size counter to the total.
 
     An eighth of the limit is freed, so that not every addition to a full directory has to list the files.
     """

@@ -216,7 +216,7 @@ class OptimizedGraph:
         one_step: bool = False,
         recompute: Recompute | None = None,
     ) -> Graph:
-        """Return the optimised graph with all sizes except lengths fixed.
+        """Return the optimised graph with all given sizes fixed, except those of ``left_open``.
 
         Args:
             outputs: Names of the outputs.
@@ -286,7 +286,10 @@ class OptimizedGraph:
     def settled_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
     ) -> dict[str, Dim]:
-        """Return the number or size that compiled code uses instead of each symbolic size."""
+        """Return the number or size that compiled code uses instead of each symbolic size.
+
+        Sizes in ``lengths`` stay symbolic if possible. Raise ``ShapeError`` if sizes that must be equal differ.
+        """
         equalities, likely = self.equalities(outputs)
         own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
         try:

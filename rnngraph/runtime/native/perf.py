@@ -43,10 +43,12 @@ class _Loaded:
 
 
 def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) -> Path:
-    """Write a file for perf that describes the code compiled for a graph so far, and return its path.
+    """Append the code compiled for a graph so far to a file for perf, and return its path.
+
+    A jitdump is in the working directory, a map of functions in the directory for temporary files.
 
     Raises:
-        GraphError: Nothing has run yet, or the system is not Linux.
+        GraphError: Nothing has run yet, or the target is not Linux on x86-64 or AArch64.
         FileError: The file cannot be written.
     """
     machine = next((number for name, number in _MACHINES.items() if compiled.options.target.triple.startswith(name)), 0)

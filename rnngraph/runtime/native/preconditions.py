@@ -23,10 +23,10 @@ Part = tuple[tuple[Dim, Dim, int], ...]
 class Precondition:
     """Condition on run-time sizes or fed integers, with the line that requires it."""
 
-    kind: str  # one of size, range, equal
-    low: Dim
-    value: Dim
-    label: str
+    kind: str  # size: ``value`` is not negative; range: fed integers are within limits; equal: ``low`` equals ``value``
+    low: Dim  # for a range, the maximum
+    value: Dim  # for a range, the minimum
+    label: str  # for a range, the feed
     where: Where | None
     text: str
     lengths: str | None = None  # feed of row lengths, if only steps within them are checked
@@ -219,7 +219,10 @@ def _source_feed(node: Node, outside: Mapping[Node, Node]) -> str | None:
 
 
 def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
-    """Return the slice of a feed that ``node`` reads; None if it reads the whole feed."""
+    """Return the slice of a feed that ``node`` reads; None for the whole feed, or if the slice is unknown.
+
+    It is unknown if the feed was reshaped, or is sliced outside of a loop body.
+    """
     part: Part | None = None
     while node.op != "input" or node in outside:
         if node in outside:
@@ -247,7 +250,7 @@ def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str |
 def check_preconditions(
     checks: Sequence[Precondition], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
 ) -> None:
-    """Raise ``ShapeError`` if the feeds or their sizes violate a precondition."""
+    """Raise ``ShapeError`` if the sizes, or the feeds among ``arrays``, violate a precondition."""
     for check in checks:
         if check.kind == "equal":
             if evaluate(check.low, sizes) != evaluate(check.value, sizes):

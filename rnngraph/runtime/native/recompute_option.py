@@ -34,14 +34,14 @@ def checked_recompute(value: Any, where: Where | None) -> RecomputeOption:
 
 
 def exceeds_share(arena_bytes: int) -> bool:
-    """True if temporaries exceed their share of the memory available to this process."""
+    """True if temporaries of at least ``LARGE`` bytes exceed their share of the memory available to this process."""
     return arena_bytes >= LARGE and arena_bytes > min((left for left, _ in limits()), default=math.inf) / SHARE
 
 
 def steps_of(lengths: Iterable[int]) -> int:
     """Return the number of steps of a block: the square root of the maximum length, rounded to a power of two.
 
-    The rounding limits the number of compiled variants.
+    It is at least ``MIN_BLOCK`` and at most ``MAX_BLOCK``. The rounding limits the number of compiled variants.
     """
     longest = max(lengths, default=1)
     return min(max(1 << round(math.log2(max(1, longest)) / 2), MIN_BLOCK), MAX_BLOCK)

@@ -59,7 +59,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds on the sizes of a graph's calls. ``dims`` are all sizes that occur in the graph."""
+    """Bounds on the sizes of a graph's calls. ``dims`` are the symbolic sizes that occur in these bounds."""
 
     dims: tuple[Size, ...]
     upper_bounds: tuple[UpperBound, ...]

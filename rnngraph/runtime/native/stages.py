@@ -93,7 +93,7 @@ class PassChange(NamedTuple):
 
 
 def change_of(compiled: CompiledGraph, name: str) -> PassChange:
-    """Return the graph's text before and after a pass. ``name`` is the pass's name."""
+    """Return the graph's text before and after a pass. Raise ``NameLookupError`` if no pass has this name."""
     passes = {single.name: single for single in compiled.pipeline}
     if name not in passes:
         raise NameLookupError(f"no pass is named {shown(name)}; there are {', '.join(passes)}")

@@ -52,7 +52,10 @@ FLOAT32: WeightRules = ((ANY, Narrow("float32")),)
 
 
 def weight_rules(weights: Any) -> WeightRules:
-    """Return the ``weights`` option as rules. Raise ``ArgumentError`` for unknown formats."""
+    """Return the ``weights`` option as rules.
+
+    Raise ``ArgumentError`` for unknown formats, and ``DtypeError`` for a pattern that is not a str.
+    """
     if not isinstance(weights, Mapping):
         return ((ANY, _kind(weights, "weights")),)
     for pattern in weights:
@@ -77,7 +80,7 @@ def matched(rules: WeightRules, names: Iterable[str]) -> dict[str, int]:
 
 
 def check_weights(rules: WeightRules, activations: str, lowered: Lowered) -> None:
-    """Raise ``ArgumentError`` for rules that cannot apply, and ``DtypeError`` if a matched parameter is not float32."""
+    """Raise ``ArgumentError`` for rules that cannot apply, and ``DtypeError`` if a parameter to narrow is float64."""
     one_of(activations, "activations", ACTIVATIONS)
     kinds = {narrow.kind for _, narrow in rules}
     if activations != "float32" and activations not in kinds:

@@ -30,7 +30,8 @@ class ThreadCount:
 
     Attributes:
         count: Requested threads.
-        parts: Number of parts into which kernels are split.
+        parts: Number of parts into which kernels are split: ``count``, but not more than the cores, and 1 where the
+            system has no semaphores for workers.
         word: ``parts`` in memory that machine code reads.
     """
 

@@ -101,7 +101,8 @@ class HeldFeeds:
     def remaining(self, feeds: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
         """Return the remaining entries of one stream's sequences, with a row axis of size 1.
 
-        Also return True if the caller's arrays had this axis.
+        Also return True if some of the caller's arrays had this axis. Raise ``NameLookupError`` for a feed without
+        time axis.
         """
         arrays, whole = {}, False
         for name, value in feeds.items():

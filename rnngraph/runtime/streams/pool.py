@@ -395,7 +395,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         A frame that is cancelled before it runs is skipped.
 
         Returns:
-            Future of the step's result, or of its error.
+            Future of the step's result, or of its error. If the pool is not served, ``ArgumentError`` is raised.
         """
         if excess:
             no_more("submit", excess)

@@ -72,7 +72,7 @@ class RowGraph:
 
     Attributes:
         names: Symbols that count rows; empty if the number of rows is fixed.
-        per_step: Inputs that are fed at each step.
+        lengths: Symbols that count steps, which are 1 here.
     """
 
     def __init__(

@@ -135,7 +135,7 @@ class RowSteps:
         return [*self.inputs.values(), *self.outputs.values()]
 
     def make_room(self, count: int) -> None:
-        """Grow the buffers to at least ``count`` rows."""
+        """Grow the buffers to at least ``count`` rows. The selection of rows is discarded."""
         self._named = None  # the caller writes other rows to ``self.rows`` next
         if count <= len(self.rows):
             return

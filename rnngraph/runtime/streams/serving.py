@@ -96,7 +96,7 @@ class Serving(Unindexed):
 
     @api
     def close(self, cancel: bool = False) -> None:
-        """Accept no more frames, run the waiting ones, and end the thread.
+        """Accept no more frames, run the waiting ones, and end the thread. In a forked child, do nothing.
 
         Args:
             cancel: True to cancel waiting frames instead of running them.

@@ -85,7 +85,13 @@ class SomeRows:
         steps.run(len(rows))
 
     def collect(self, rows: ndarray, arrays: list[Any] | None) -> Any:
-        """Return the results of these rows, and zeros for all other rows."""
+        """Return the results of these rows, and zeros for all other rows. An output without rows is whole.
+
+        Results are in the caller's ``arrays``, by leaf; None stands for new arrays.
+
+        Raises:
+            NonFiniteError: A row drew from NaN logits.
+        """
         steps, spec, count = self._steps, self._spec, len(rows)
         self._queue.clear()
         for leaf, name in enumerate(spec.leaves):

@@ -137,7 +137,10 @@ class StateForm:
         return arrays
 
     def fresh(self, held_feeds: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """Return the initial states, which may depend on feeds without a time axis. Callers must not write to them."""
+        """Return the initial states, which may depend on feeds without a time axis. Callers must not write to them.
+
+        Raise ``NameLookupError`` if such a feed is missing.
+        """
         initial, version = self._graph.initial, self._changes.version
         if self._same is not None and self._same[0] == version:
             return self._same[1]
@@ -201,6 +204,7 @@ class StateForm:
         """Unpack the arrays of ``to_bytes``. Safe for untrusted data, because nothing in it is executed.
 
         Raises:
+            DtypeError: ``data`` is not bytes.
             FileError: ``data`` is damaged, or of another kind or version.
             StructureError: The states are those of another program.
             ShapeError: The states are those of another batch size.

@@ -58,7 +58,10 @@ class Tail:
         self._remainders: dict[str, tuple[int, dict[int, tuple[str, int]]]] = {}
 
     def remaining_counts(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
-        """Return the number of remaining entries of each sequence length, from the arrays fed for the end."""
+        """Return the number of remaining entries of each sequence length, from the arrays fed for the end; 0 if none.
+
+        Raise ``ShapeError`` if the entries would fill a step.
+        """
         rates = self.timeline.stream_rate
         remaining = dict.fromkeys(rates.lengths, 0)
         for name, array in left.items():
