@@ -6,6 +6,7 @@ flat state. The compiler writes all of them as elementwise ops and sums before i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,35 @@ def two_keys_one_by_one(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
     return rg.reduce_sum(rg.expand_dims(q, 3) * added, 2), added
 
 
-SHAPES = {values_first: (HEADS, VALUES, KEYS), heads_between: (KEYS, HEADS, VALUES)}
+def transition_as_matrix(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    """Delta rule whose transition is a full matrix: a diagonal matrix minus an outer product."""
+    column = rg.expand_dims(0.2 * k, 3)
+    transition = rg.constant(np.eye(KEYS, dtype=a.dtype)) * rg.expand_dims(a, 2) - column @ rg.transpose(
+        column, (0, 1, 3, 2)
+    )
+    S = rg.matmul(transition, S) + column @ rg.expand_dims(v, 2)
+    return rg.einsum("bhk,bhkv->bhv", q, S), S
+
+
+def transition_of_vectors(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    key = rg.expand_dims(0.2 * k, 3)
+    S = rg.expand_dims(a, 3) * S + key * (rg.expand_dims(v, 2) - rg.reduce_sum(key * S, 2, keepdims=True))
+    return rg.reduce_sum(rg.expand_dims(q, 3) * S, 2), S
+
+
+def transition_on_the_right(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    """Values first, as RWKV-7 is often written: the state times a negative outer product."""
+    row = rg.expand_dims(0.2 * k, 2)
+    change = S @ -(rg.transpose(row, (0, 1, 3, 2)) @ row)
+    S = S * rg.expand_dims(a, 2) + change + rg.expand_dims(v, 3) @ row
+    return rg.einsum("bhvk,bhk->bhv", S, q), S
+
+
+SHAPES = {
+    transition_on_the_right: (HEADS, VALUES, KEYS),
+    values_first: (HEADS, VALUES, KEYS),
+    heads_between: (KEYS, HEADS, VALUES),
+}
 
 
 class FormCell(rg.Cell):
@@ -122,6 +151,8 @@ GROUPS: list[tuple[Form, Form, bool]] = [
     (elementwise, values_first, True),
     (elementwise, heads_between, False),
     (two_keys_one_by_one, two_keys, False),
+    (transition_of_vectors, transition_as_matrix, False),
+    (transition_of_vectors, transition_on_the_right, False),
 ]
 
 
@@ -136,7 +167,10 @@ def test_forms_have_equal_gradients_and_cost(one: Form, other: Form, flat: bool)
     assert second.training.memory(8, 512).arena <= 1.3 * first.training.memory(8, 512).arena
 
 
-@pytest.mark.parametrize("form", [einsum, values_first, heads_between, read_before_update, two_keys])
+BITWISE = [einsum, values_first, heads_between, read_before_update, two_keys, transition_as_matrix]
+
+
+@pytest.mark.parametrize("form", BITWISE)
 def test_forms_have_equal_bits_in_every_way_to_run(form: Form) -> None:
     program, x = declared(form), fed("float32")
     whole, stream = program.inference(x=x), program.inference.stream(batch=3)
@@ -237,3 +271,12 @@ def test_decays_are_computed_again_in_the_loop_of_their_readers() -> None:
     program = rg.compile(out, loss=rg.reduce_mean(rg.square(out)))
     for names in ([], ["x"]):
         assert program.training.memory(8, 512, wrt=names).arena < 25e6
+
+
+@pytest.mark.parametrize("form", [transition_as_matrix, transition_on_the_right])
+def test_transitions_of_low_rank_are_not_multiplied_as_matrices(form: Form) -> None:
+    program = declared(form)
+    for graph in (program.inference, program.training):
+        assert not re.search(r"\n    \w+ = matmul", str(graph.show("simplify_last")))
+    (recurrence,) = declared(form, chunked=64).summary().recurrences
+    assert "A diagonal plus rank 1; training runs chunks" in recurrence

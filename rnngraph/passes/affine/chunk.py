@@ -23,7 +23,7 @@ from ...ir.types import Dim, product
 from ...support.records import dataclass
 from ..loops.lifting import Lifted, lift, over_time
 from ..loops.pieces import ScanPieces
-from ..states.few_vectors import with_single_vectors
+from ..states.vector_products import with_single_vectors
 from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat
 from .chunking import Chunking
 from .linear_forms import Linear, Probe

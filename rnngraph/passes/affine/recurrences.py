@@ -17,7 +17,7 @@ from ...ir.scan import ScanParts
 from ...ir.types import FLOATS, Shape, dim_text, product
 from ...support.records import dataclass
 from ..loops.cycles import cycles
-from ..states.few_vectors import with_single_vectors
+from ..states.vector_products import with_single_vectors
 from .linear_forms import STATE, Linear, LinearForms, Opaque, Probe, Term
 from .views import UnknownAxisError, finest, spans, without_ones
 

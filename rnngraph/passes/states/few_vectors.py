@@ -10,29 +10,12 @@ from collections.abc import Sequence, Set
 from functools import reduce
 
 from ...ir.build import sliced
-from ...ir.graph import Graph, Node, make, rewrite
+from ...ir.graph import Node, make
 from ...ir.node import is_batched_product
 from ...ir.ops import OPS
-from ..loops.large_values import is_large_value
-from .matrix_states import change_steps, state_values
 
 MAX_VECTORS = 4
 """Maximum number of vectors. A product with more vectors is faster as a product of matrices."""
-
-
-def with_single_vectors(graph: Graph) -> Graph:
-    """Return the graph in which loops multiply matrix states by one vector at a time."""
-    return change_steps(graph, _step_with_single_vectors)
-
-
-def _step_with_single_vectors(body: Graph, carries: int) -> Graph:
-    matrices = set(filter(is_large_value, state_values(body, body.inputs[:carries])))
-
-    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-        found = products_of_few_vectors(node, operands[0], operands[1], matrices) if len(operands) == 2 else None
-        return None if found is None else joined(node, *found)
-
-    return rewrite(body, rule)
 
 
 def joined(node: Node, how: str, values: Sequence[Node]) -> Node:

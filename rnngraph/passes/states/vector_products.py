@@ -17,6 +17,7 @@ from ...ir.types import Shape
 from ...support.records import dataclass
 from ..loops.large_values import is_large_value
 from .few_vectors import joined, products_of_few_vectors
+from .low_rank import with_inner_identities, without_low_rank_matrices
 from .matrix_states import change_steps, state_values
 
 
@@ -33,11 +34,28 @@ class VectorProducts:
     only_matrix_states: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
-        return change_steps(graph, _without_vector_products, self.only_matrix_states)
+        return change_steps(with_inner_identities(graph), _without_vector_products, self.only_matrix_states)
+
+
+def with_single_vectors(graph: Graph) -> Graph:
+    """Return the graph in which loops multiply matrix states by one vector at a time, as matrix products."""
+    return change_steps(with_inner_identities(graph), _step_with_single_vectors)
+
+
+def _step_with_single_vectors(body: Graph, carries: int) -> Graph:
+    body = without_low_rank_matrices(body, carries)
+    matrices = set(filter(is_large_value, state_values(body, body.inputs[:carries])))
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        few = products_of_few_vectors(node, operands[0], operands[1], matrices) if len(operands) == 2 else None
+        return None if few is None else joined(node, *few)
+
+    return rewrite(body, rule)
 
 
 def _without_vector_products(body: Graph, carries: int) -> Graph:
     """Rewrite the products of a loop's body, whose first ``carries`` inputs are states."""
+    body = without_low_rank_matrices(body, carries)
     states, outer = state_values(body, body.inputs[:carries]), set[Node]()
     matrices = set(filter(is_large_value, states))
 
