@@ -3,6 +3,7 @@
 - ``matrix_states``: applies a change to the steps of loops whose states are matrices.
 - ``vector_products``: computes products of vectors and matrix states elementwise.
 - ``few_vectors``: writes products with a few vectors as products with one vector each.
+- ``low_rank``: multiplies a state by the vectors of a matrix of low rank, not by the matrix.
 - ``large_transposes``: transposes vectors and results instead of matrices.
 - ``split_sums``: sums a matrix of each head on its own, and then over heads.
 - ``absorb``: moves large values around a loop into it.
