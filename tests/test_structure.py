@@ -148,6 +148,7 @@ LATE = {
     ("runtime.native.object_cache", "storage.eviction"): "only a full directory needs it",
     ("storage.packed_files", "storage.eviction"): "only a written file of packed weights needs it",
     ("cli.entry", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
+    ("cli.entry", "cli.commands.bench_net"): "the compiler, and training, which two commands need",
     ("cli.entry", "cli.commands.explore_net"): "readers of other formats, which few commands need",
     ("cli.entry", "cli.commands.import_net"): "readers of other formats, which two commands need",
     ("cli.entry", "cli.commands.verify_net"): "readers of other formats, which two commands need",

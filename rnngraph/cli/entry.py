@@ -16,21 +16,14 @@ import io
 import os
 import runpy
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-
-from ..ir.axes.by_size import time_sizes
 from ..program.callable_graph import CallableGraph
 from ..program.program import Program, load
-from ..runtime.calls.random_feeds import random_feeds
 from ..storage.atomic_file import replace_file
 from ..support.errors import ArgumentError, FileError, RnnGraphError
 from ..version import __version__
@@ -38,7 +31,6 @@ from .arguments import add_fixed, add_max_entries, add_open, add_output, add_siz
 from .commands.command_error import CommandError
 from .commands.export_net import export_net
 from .commands.file_kinds import SUFFIXES, by_input, script_of
-from .commands.progress import progress
 from .commands.show import show_change, show_stage
 from .commands.weight_arguments import add_weights, with_weights
 from .older_numpy import older_names_of_numpy
@@ -46,8 +38,6 @@ from .warnings_of import warnings_of
 
 SCRIPT_NAME = "graph_script"
 """``__name__`` of a loaded script, so that its ``if __name__ == "__main__"`` block does not run."""
-
-MIN_CALLS = 5
 
 _SCRIPT = "a Python file that defines a Program named program, or the directory of a saved or imported program"
 _FILE = "a .onnx, .keras, .h5, .gguf, .pb or .nam file, a SavedModel, or .json of RTNeural, AIDA-X or GuitarML"
@@ -344,49 +334,6 @@ def _profile(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from .commands.profile_net import print_layers
+    from .commands.bench_net import bench_net
 
-    program = _reweighted(options)
-    table = Table("graph", "compile", "call", "middle half", "calls", "steps a second")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for graph in (program.inference, program.training):
-        try:
-            with progress(f"timing the {graph.kind} graph"):
-                table.add_row(*_timed(graph, options.batch, options.steps, options.seconds))
-        except RnnGraphError as error:  # caused by arrays of this command, so no line of the script is to blame
-            raise CommandError(f"{options.script}: the {graph.kind} graph: {error.what}") from error
-    target = f"{program.target.name} ({program.target.processor}), threads {program.threads}"
-    console = Console(highlight=False, force_terminal=sys.stdout.isatty())
-    console.print(
-        f"{options.script}: batch {options.batch}, {options.steps} steps, {target}", markup=False, soft_wrap=True
-    )
-    console.print(table)
-    for graph in (program.inference, program.training):
-        print_layers(graph, random_feeds(graph.full_graph(), options.batch, options.steps), options.seconds)
-
-
-def _timed(graph: CallableGraph, batch: int, steps: int, seconds: float) -> list[str]:
-    """Time calls, and return a row of the table: compile time, median call and quartiles."""
-    feeds = random_feeds(graph.full_graph(), batch, steps)
-    extra = {"seed": 0} if graph.kind == "training" else {}
-    call: Any = graph
-    began = time.perf_counter()
-    call(feeds, **extra)
-    first = time.perf_counter() - began
-    call(feeds, **extra)
-    durations: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(durations) < MIN_CALLS or time.perf_counter() < end:
-        began = time.perf_counter()
-        call(feeds, **extra)
-        durations.append(time.perf_counter() - began)
-    low, median, high = np.quantile(durations, (0.25, 0.5, 0.75)).tolist()
-    return [
-        graph.kind,
-        f"{(first - median) * 1e3:.0f} ms",
-        f"{median * 1e3:.3f} ms",
-        f"{low * 1e3:.3f}–{high * 1e3:.3f}",
-        str(len(durations)),
-        f"{batch * (steps if time_sizes(graph.graph) else 1) / median:,.0f}",
-    ]
+    bench_net(_reweighted(options), options.script, options.batch, options.steps, options.seconds)

@@ -19,7 +19,7 @@ from ...program.program import Program
 from ...support.errors import ShapeError
 from .command_error import CommandError
 from .file_kinds import kind_of
-from .runtimes import SizesRefusedError, engine_of
+from .other_engines import SizesRefusedError, engine_of
 
 BATCHES, STEPS = (1, 3), (1, 7, 25, 100, 576, 1600)
 """Default sizes to try: rows, and lengths for every other open size, which may be audio samples."""

@@ -14,8 +14,8 @@ from ...runtime.streams.stream import Stream, save_with
 from ...support.api_guard import api
 from ...support.attribute_hints import Unindexed
 from ...support.errors import GraphError, Where, user_line
-from .advance import Advance
 from .choice import Choice, nan_logits_error
+from .chunk_runner import ChunkRunner
 from .continuation import arrays_of, continuation
 from .ports import TokenPorts
 from .prompts import Ends
@@ -57,7 +57,7 @@ class Reader:
         self.last = np.zeros(0) if after is None else after.last
         self.begun = np.zeros(len(prompt), np.int64) if after is None else after.count.astype(np.int64)
         self._ports, self._prompt, self._position = ports, prompt, 0
-        self._advance = Advance(stream, ports)
+        self._runner = ChunkRunner(stream, ports)
 
     @property
     def unread(self) -> int:
@@ -87,13 +87,13 @@ class Reader:
             self.last = flatten(self.stream.process({self._ports.input: chunk}))[self._ports.place][:, -1]
             return
         is_last = chunk.shape[1] == self.unread
-        if is_last and not leaves_last and chunk.shape[1] > 1 and self._advance.has_last:
+        if is_last and not leaves_last and chunk.shape[1] > 1 and self._runner.has_last:
             self._position += chunk.shape[1]
-            self.last = self._advance.last({self._ports.input: chunk})
+            self.last = self._runner.last({self._ports.input: chunk})
             return
         before = chunk[:, :-1] if is_last else chunk
         if before.size:
-            self._advance({self._ports.input: before})
+            self._runner({self._ports.input: before})
         self._position += before.shape[1]
         if is_last and not leaves_last:
             self.read(self.take_last(), np.ones(len(chunk), bool))

@@ -21,7 +21,6 @@ from ...layers import declare_parameter
 from ...rolling.elementwise import ELEMENTWISE
 from ...script import Script
 from ...steps import Value
-from .answers import ANSWERS
 from .branches import Branches
 from .calls import (
     PlacedModule,
@@ -44,6 +43,7 @@ from .moved_axes import elementwise, operation
 from .names import ALIASES, DRAWN, IGNORED, IN_PLACE, MOVES, NEEDS_VALUES, NOT_READ, OWN_INPUT, REFUSED, STEPWISE
 from .numbers import Extent, OpenFloat
 from .patches import kept_states, whole_forwards
+from .python_results import PYTHON_RESULTS
 from .registry import HANDLERS, MODULE_HANDLERS, Composed, Handler, UnreadableError
 from .sizes import Sizes
 from .tensors import (
@@ -188,8 +188,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             if name in DRAWN and not self.native:  # A draw during the run would become a constant of the net.
                 self.problem(f"{name}: {REFUSED[name]}")
             return func(*args, **kwargs)
-        if name in ANSWERS:
-            return ANSWERS[name](self, *args, **kwargs)
+        if name in PYTHON_RESULTS:
+            return PYTHON_RESULTS[name](self, *args, **kwargs)
         for first in ("input", "self"):
             if first in kwargs and name not in OWN_INPUT:
                 args = (kwargs.pop(first), *args)

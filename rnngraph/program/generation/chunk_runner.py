@@ -12,7 +12,7 @@ from ...runtime.streams.stream import Stream
 from .ports import TokenPorts
 
 
-class Advance:
+class ChunkRunner:
     """Runs chunks of steps for the next state, and for the last entry of one output at most.
 
     Values that only other results need, such as the logits of earlier steps, are not computed.

@@ -76,7 +76,7 @@ def _itself(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> tor
     return x
 
 
-ANSWERS: dict[str, Function] = {
+PYTHON_RESULTS: dict[str, Function] = {
     ".shape": _sizes_of,
     "size": _size,
     "__len__": lambda r, x: int(x.shape[0]),
