@@ -298,7 +298,14 @@ def _is_array(nest: Sequence[Any]) -> bool:
 
 
 def _misfit(wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, nest: Any) -> str:
-    """Return the message for a nest that lacks entries, with all unknown and missing names."""
+    """Return the end of the message for a nest that does not fit ``wanted``.
+
+    Args:
+        wanted: Names of the required entries.
+        names: Names of the nest's entries; None if they have none, so that only their number is wrong.
+        entries: Entries of the nest; None if it is no nest.
+        nest: The nest.
+    """
     if entries is None:
         return f"takes a nest {_names_text(wanted)}, not {type(nest).__name__}"
     if names is None:

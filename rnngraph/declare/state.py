@@ -184,7 +184,7 @@ def specification_of(cell: Any) -> Any:
 def stated(cell: Any) -> Any:
     """Return ``cell.state()``, ordered like the fields of the cell's ``state_type``, if there is one."""
     specification = specification_of(cell)
-    if not isinstance(specification, dict) or len(specification) == 1:  # the fast path
+    if not isinstance(specification, dict) or len(specification) == 1:  # nothing to order
         return specification
     kind = getattr(cell, "state_type", None)
     if kind is None:

@@ -122,7 +122,14 @@ def _starts_with_carry(node: Node, late: set[Node]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Chain:
-    """Terms of a sum: its adds, products, and other terms."""
+    """Sum of several terms, which nested adds compute.
+
+    Attributes:
+        root: Add that computes the whole sum.
+        sums: Adds of which the sum consists.
+        products: Terms that are matrix products.
+        others: All other terms.
+    """
 
     root: Node
     sums: list[Node] = field(default_factory=list)

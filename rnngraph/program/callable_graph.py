@@ -251,7 +251,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         return default is not None and not default.ndim and NUMBER in self._types and self._types[NUMBER].rank == 1
 
     def _spread_number(self, arrays: dict[str, np.ndarray], where: Where | None) -> None:
-        """Broadcast a scalar ``number`` to all rows."""
+        """Broadcast a scalar ``number`` in ``arrays`` to all rows, in place, if feeds determine their count."""
         if self._samples and NUMBER in arrays and not arrays[NUMBER].ndim:
             others = {name: array for name, array in arrays.items() if name != NUMBER}
             sizes = solve_sizes(others, self._types, where)
@@ -426,7 +426,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
     def _checked(
         self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
     ) -> NonFinite | None:
-        from ..runtime.calls.non_finite import first_non_finite  # imports the interpreter, which nothing else needs
+        from ..runtime.calls.non_finite import first_non_finite  # imports the interpreter, which calls do not need
 
         sizes = self.sizes(arrays, outputs, where, compiled)
         graph = compiled.pruned(outputs)

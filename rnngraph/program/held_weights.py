@@ -30,7 +30,7 @@ def narrow_parameters(graph: InferenceGraph, options: CompileOptions) -> list[st
     """Return the names of parameters that all products read in a narrow format."""
     if options.reduced is None:
         return []
-    from ..passes.held_weights import held_weights  # imports the optimiser, rarely needed
+    from ..passes.held_weights import held_weights  # imports the optimiser, for narrow weights only
 
     storage = held_weights(graph.graph, options.reduced, options.parameters)
     return [name for name, item in storage.items() if item.is_narrow and "float32" not in item.kinds]

@@ -426,7 +426,7 @@ class InferenceGraph(CallableGraph[ResultT]):
         reduced = options.reduced
         if reduced is None:
             return []
-        from ..passes.held_weights import held_text, held_weights  # imports the optimiser, rarely needed
+        from ..passes.held_weights import held_text, held_weights  # imports the optimiser, for narrow weights only
 
         return held_text(held_weights(self.graph, reduced, options.parameters))
 

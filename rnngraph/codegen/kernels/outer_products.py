@@ -334,7 +334,7 @@ class _Sum:
         panel, height, lanes = self.left_panel, tiles.height, self.lanes
 
         def copy(inner: Block, row: Index, begin: int, count: int, valid: int) -> None:
-            """Write a copy of ``count`` rows, of which ``valid`` exist."""
+            """Write a copy of ``count`` rows of a tile, from row ``begin`` on. Store zeros from row ``valid`` on."""
             for lane in range(0, count, lanes):
                 place = self._left_offset(row) + number * height + begin + lane
                 start = source + view.strides[-1] * (row - first + begin + lane)
@@ -354,7 +354,7 @@ class _Sum:
             copy(block, rest, 0, min(height, end - rest), end - rest)
 
     def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
-        """Write the copy of one vector of a piece to a panel. Lanes from ``valid`` on are not loaded."""
+        """Write the copy of one vector of a piece to a panel. Lanes from ``valid`` on are not loaded, and become 0."""
         limit = valid if valid < self.lanes else None
         value = Value(block.fresh("packed"), self.node.dtype, self.lanes)
         block.add(Load(value, view.buffer, source, limit, view.strides[-1]))

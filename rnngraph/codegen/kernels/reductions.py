@@ -204,7 +204,8 @@ class _Reduction:
         if not remaining:
             emitter = self.everywhere.within(inner)
             places = [tuple(self._with_unit(at, *item)) if shape else () for item in here]
-            if not self.node.get("fused"):  # load all operands before combining
+            # Load all rows first, so that their latencies overlap. A multiply-add loads its own factors.
+            if not self.node.get("fused"):
                 for place in places:
                     emitter.value(self.source, place)
             return [self._with_value(emitter, place, start) for place, start in zip(places, starts, strict=True)]
@@ -269,8 +270,9 @@ def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
 class _Units:
     """Writer of a reduction over the last axis, in several vector accumulators to hide latency.
 
-    The number of accumulators depends on the shape alone. Units that do not fill a vector are reduced as scalars. For a
-    symbolic width and for sums of multiply-adds, they are reduced as a masked vector.
+    The number of accumulators and the order of the sum depend on the shape and the vector width alone, so that the
+    same values give the same bits. The units after the last whole vector are reduced one by one. For a symbolic width
+    and for sums of multiply-adds, they are reduced as a masked vector instead.
 
     Attributes:
         node: The reduction.

@@ -341,7 +341,7 @@ def _steps(
 
     for offset in offsets:
         strand = offset % tile.accumulators * len(columns)
-        # Keep all vectors of the operand with fewer vectors in registers, and load one vector of the other at a time.
+        # To save registers, hold all vectors of the operand with fewer, and one vector at a time of the other.
         if len(rows) > len(columns):
             weights = []
             for j in columns:

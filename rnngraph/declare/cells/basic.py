@@ -93,7 +93,7 @@ class LSTMLike(Cell):
 
 
 class BasicLSTMCell(LSTMLike):
-    """LSTM without options (Zaremba et al. 2014).
+    """LSTM without peepholes, clipping and projection (Zaremba et al. 2014).
 
         c' = c s(f + forget_bias) + s(i) a(j);  h' = a(c') s(o)
 
@@ -107,7 +107,7 @@ class BasicLSTMCell(LSTMLike):
         recurrent_activation: The function s of the gates.
 
     Raises:
-        ArgumentError: ``forget_bias`` looks like a width.
+        ArgumentError: ``forget_bias`` is an int above 5, which is probably a width.
     """
 
     def __init__(

@@ -45,13 +45,13 @@ def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> 
     """Return indices of an axis, counted from its start.
 
     Each call checks fed indices: they must be in ``-n..n-1`` for an axis of ``n``, or in ``0..n-1`` with
-    ``negative=False``. Constants are checked at the declaration, and computed indices are not checked.
+    ``negative=False``. Constants are checked at the declaration. Computed indices are not checked.
 
     Args:
         indices: ints of any shape.
         x: The Tensor that is indexed, or the size of the axis.
         axis: Axis of x.
-        negative: Count negative indices from the end.
+        negative: Count negative indices from the end. False: computed indices of ``n`` or more become ``n-1``.
 
     Raises:
         DtypeError: The indices are not ints.
@@ -61,7 +61,7 @@ def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> 
 
 
 def places_in(indices: Any, x: Any, axis: int, negative: bool, what: str) -> Tensor:
-    """Return ``axis_indices``. ``what`` is the name of the function, for errors."""
+    """Return ``axis_indices(indices, x, axis, negative)``. ``what`` is the name of the function, for errors."""
     index = as_tensor(indices)
     if index.dtype not in INTEGERS:
         raise DtypeError(f"indices must be ints, not {index!r}; convert with rg.cast")

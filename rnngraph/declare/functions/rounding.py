@@ -22,7 +22,7 @@ STORED = {8: "int8", 4: "uint8"}
 
 
 @api
-def round(x: Any, decimals: int = 0) -> Tensor:  # the field's name, as in numpy.round
+def round(x: Any, decimals: int = 0) -> Tensor:  # shadows the built-in, for the name of numpy.round
     """Round to the nearest integer, elementwise, in x's dtype. Halves go to the even one.
 
     Args:

@@ -201,10 +201,10 @@ class _Decode:
             raise ShapeError(message.format(rows, wanted), self.where) from None
 
     def _batch_of_arguments(self, initial_state: Any) -> Dim:
-        """Return the number of rows of all Tensors passed to the decoder.
+        """Return the number of rows, other than 1, that arguments share. Raise ``ShapeError`` if they differ.
 
-        If no argument has rows, the batch is symbolic, because a step may read another Tensor with rows, such as a
-        memory.
+        First inputs and states of one row fit any batch. If no argument has more rows, the batch is 1 if there are
+        sequences; else symbolic, because a step may read another Tensor with rows, such as a memory.
         """
         sequences = [item.type.shape[1] for _, item in self._labelled_sequences()]
         is_single = isinstance(self.nest, Tensor) and self.nest.rank == 1

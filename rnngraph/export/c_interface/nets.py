@@ -173,7 +173,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def state_places(self) -> dict[str, int]:
-        """Offset of each state in one copy of all states."""
+        """Byte offset of each state within one copy of all states."""
         return self._states[0]
 
     @property
@@ -193,7 +193,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def scratch_places(self) -> dict[str, int]:
-        """Offsets of results of a step that are moved to their place in a block afterwards."""
+        """Byte offsets of results of a step that are moved to their place in a block afterwards."""
         return self._scratch[0]
 
     @cached_property
@@ -203,12 +203,15 @@ class ExportedStream(ExportedNet):
 
     @property
     def streams_place(self) -> int:
-        """Offset of the states of several streams, in two copies: one to read, one to write."""
+        """Byte offset of the states of several streams, in two copies: one to read, one to write."""
         return HEADER + 2 * self.copy_bytes + self._scratch[1]
 
     @property
     def streams_places(self) -> dict[str, int]:
-        """Offset of each state in one copy of the states of all streams."""
+        """Byte offset of each state within one of both copies of the streams' states.
+
+        Empty if the net has no entry for several streams.
+        """
         return self._streams[0]
 
     @property

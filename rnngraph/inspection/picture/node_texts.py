@@ -7,7 +7,7 @@ from ...ir.types import SHORT_NAMES, Dim, TensorType, TupleType, dim_text
 
 
 def type_text(kind: TensorType | TupleType) -> str:
-    """Return a type's text in pictures, without float32."""
+    """Return a type as text: its dtype, omitted if it is float32, and its shape, as in ``[B, 28]``."""
     if isinstance(kind, TupleType):
         return ", ".join(map(type_text, kind.items))
     dtype = "" if kind.dtype == "float32" else SHORT_NAMES[kind.dtype]

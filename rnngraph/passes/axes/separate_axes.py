@@ -123,14 +123,15 @@ def _without_copies(graph: Graph) -> Graph:
 
 
 class _Pairs(Separation):
-    """Separation of pairs of axes that a reshape merges, and that a later reshape splits after an op that may copy.
+    """Rewrite that keeps two axes separate which one reshape merges and a later reshape splits.
 
     Args:
         graph: Graph to rewrite.
-        merges: The reshapes whose axes stay separate; None for all whose operands depend on inputs.
+        merges: Reshapes whose axes stay separate; None for all whose operands depend on inputs.
 
     Attributes:
-        copied: Merging reshapes, each with an op that may copy before the reshape that splits its axis again.
+        copied: Merging reshapes after which an op may copy, before a later reshape splits the axis again. ``build``
+            adds them.
     """
 
     def __init__(self, graph: Graph, merges: Set[Node] | None) -> None:
@@ -163,9 +164,10 @@ class _Pairs(Separation):
         return None
 
     def note(self, node: Node, is_split: bool) -> None:
-        """Record the merges on which a value depends, and whether an op that may copy is between them.
+        """Record the merging reshapes on which a value depends, and if an op after them may copy.
 
-        Unless ``is_split``, the declaration separates the axes here, and the merges are ``copied`` if there is one.
+        Unless ``is_split``, the declaration splits the axis again here. If an op may copy, the merging reshapes are
+        then added to ``copied``.
         """
         sources = [self._sources[item] for item in node.operands if item in self._sources]
         merges = frozenset[Node]().union(*(merges for merges, _ in sources)) or frozenset({node})

@@ -12,7 +12,10 @@ from ...support.records import dataclass
 
 
 def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
-    """Return the roots, and all nodes of a differentiable dtype that depend on them."""
+    """Return the roots, and all nodes of a differentiable dtype that depend on them, through such nodes only.
+
+    Scans and their results are active regardless of dtype. ``nodes`` are in order, operands first.
+    """
     active = set(roots)
     for node in nodes:
         if node in active:

@@ -61,8 +61,8 @@ class Autodiff:
     name: str = "autodiff"
 
     def __call__(self, graph: Graph) -> Graph:
+        # Inputs are roots even if the loss does not depend on them; their gradient is then zero.
         by_label = dict(graph.outputs) | {str(node["label"]): node for node in graph.inputs}
-        # An input on which the loss does not depend has a gradient of zero.
         roots = [by_label[label] for label in self.wrt]
         seeds = [(node, _supplied(name, node)) for name in self.outputs for node in [graph.output(name)]]
         if not self.outputs:

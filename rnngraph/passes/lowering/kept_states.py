@@ -112,7 +112,11 @@ def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], length
 
 
 def _state(label: str, kind: TensorType, rows: set[str], batch: int, where: Where | None) -> KeptState:
-    """Return the kept state of a type. Its row axis is the one whose size is in ``rows``, or equals ``batch``."""
+    """Return the kept state of a type.
+
+    Its row axis is the first whose size contains a symbol of ``rows``; else the first of size ``batch``; else None.
+    Raise ``ShapeError`` if another symbol occurs in its shape.
+    """
     if unknown := sorted(kind.symbols - rows):
         raise ShapeError(
             f"{label}, {kind}, can't start as zeros: its symbolic size {', '.join(unknown)} is not the number of rows; "

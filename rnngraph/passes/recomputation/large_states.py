@@ -71,7 +71,11 @@ def _steps_in_cache(derivatives: Iterable[Node]) -> int:
 
 
 def _is_cheap(scan: Node) -> bool:
-    """True if a state is much larger than the step's inputs, and the step has only elementwise ops and sums."""
+    """True if running steps again is cheaper than reading their states from memory.
+
+    A step must have no products and no nested scans, and its states at least four times the bytes of the entries that
+    it reads. Scans that skip steps or already save checkpoints are excluded.
+    """
     parts = ScanParts.of(scan)
     if parts.when is not None or parts.keeps is not None or parts.blocks is not None:
         return False

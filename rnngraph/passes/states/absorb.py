@@ -54,7 +54,10 @@ class _Surroundings:
         self.results = {node for _, node in graph.outputs}
 
     def absorbed(self) -> Graph | None:
-        """Return the graph with a scan that computes the large values; None if there are no such values."""
+        """Return the graph with a scan whose steps also compute the large values around it.
+
+        None if there are no such values, or if the scan skips steps, saves checkpoints or runs in blocks.
+        """
         if self.parts.when is not None or self.parts.keeps is not None or self.parts.blocks is not None:
             return None
         producers, readouts = self._producers(), self._readouts()

@@ -66,9 +66,9 @@ class Reader:
 
     @property
     def can_leave_last(self) -> bool:
-        """True if only the output for the last token counts, so that others need not be computed.
+        """True if only the output for the last token of a prompt must be computed.
 
-        A net that draws its tokens itself also checks the logits of earlier steps.
+        False for a net that draws its tokens itself, because it checks the logits of every step.
         """
         return not self._ports.draws
 

@@ -236,12 +236,12 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
                 continue
             if node.op == "block_matmul":
                 narrow = next(item for item in _dependencies(weight) if item.op == "cast")
-                saved[name, _first_rows(narrow)] = _saved_in_blocks(narrow, int(node["bits"]), int(node["block"]))
+                saved[name, _slice_start(narrow)] = _saved_in_blocks(narrow, int(node["bits"]), int(node["block"]))
             elif node.op == "cast" and node.dtype in NARROW and node.tensor.rank == 2:
                 # each int8 column has a scale and a sum
                 columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0
                 bytes_saved = _elements(node.shape, {}) * (4 - ITEM_BYTES[node.dtype]) - columns
-                saved[name, _first_rows(node)] = bytes_saved
+                saved[name, _slice_start(node)] = bytes_saved
 
     walk(graph, parameters_of(graph))
     layers: dict[str, int] = {}
@@ -251,8 +251,8 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
     return layers
 
 
-def _first_rows(weight: Node) -> object:
-    """Return the first row of the parameter's slice from which a weight is computed; None for all rows."""
+def _slice_start(weight: Node) -> tuple[Dim, ...] | None:
+    """Return the first index, one for each axis, of the parameter's slice that a weight comes from; None for all."""
     return next((item["start"] for item in _dependencies(weight) if item.op == "slice"), None)
 
 

@@ -258,9 +258,10 @@ def direct_call(
     draws: Draws | None,
     time: NativeTime,
 ) -> DirectCall | None:
-    """Return a direct call with its own memory; None if such calls cannot be direct.
+    """Return a direct call with its own memory; None if calls of this form are not direct.
 
-    ``time`` has timed earlier calls. It decides if direct calls release the GIL.
+    They are not direct if their arena exceeds ``MAX_OWN_ARENA``, if ``can_be_direct`` is False, or if direct calls are
+    disabled or not available. ``time`` has timed earlier calls. It decides if direct calls release the GIL.
     """
     call = PreparedCall(spec)
     if spec.sized.arena_bytes > MAX_OWN_ARENA or not can_be_direct(call, draws is not None) or not is_ready(options):

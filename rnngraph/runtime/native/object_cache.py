@@ -226,9 +226,10 @@ def _check_directory(folder: PrivateDirectory) -> PrivateDirectory:
 
 
 def _read(name: str, folder: PrivateDirectory, max_bytes: int) -> bytes | None:
-    """Return the bytes of a regular file that the user owns, and update its time of use; None for another file.
+    """Return the bytes of a file, and set its time of modification to now.
 
-    Return None also for a file of more than ``max_bytes``. Raise ``FileNotFoundError`` if the file is missing.
+    None for a link, for anything but a regular file, for a file of more than ``max_bytes``, and for a file to which
+    others may have written. Raise ``FileNotFoundError`` if the file is missing.
     """
     try:
         file = folder.open(name, os.O_RDONLY)

@@ -68,7 +68,14 @@ class HeldFeeds:
                 raise unknown_input("a stream", name, types, where())
 
     def converted(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
-        """Return copies of the feeds without a time axis of one stream, with a row axis of size 1."""
+        """Return copies of the feeds that one stream holds, converted to their declared types.
+
+        Feeds with a row axis have it with size 1, also if the caller omitted it.
+
+        Raises:
+            NameLookupError: A feed is unknown, or has a time axis.
+            ShapeError: A feed has several rows.
+        """
         self.require_known(feeds, lambda: where)
         copies = {}
         for name, value in feeds.items():

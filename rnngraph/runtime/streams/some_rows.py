@@ -87,7 +87,8 @@ class SomeRows:
     def collect(self, rows: ndarray, arrays: list[Any] | None) -> Any:
         """Return the results of these rows, and zeros for all other rows. An output without rows is whole.
 
-        Results are in the caller's ``arrays``, by leaf; None stands for new arrays.
+        Results are written to ``arrays``, one for each leaf. A new array is created for each that is None, and for all if
+        ``arrays`` is None.
 
         Raises:
             NonFiniteError: A row drew from NaN logits.

@@ -73,8 +73,8 @@ class Stream(Uncalled, Generic[ResultT]):
         self._keys = KnownKeys(names, self._types)
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
-        self._direct_step: DirectPlan | None = None  # plans that machine code runs in place of these methods
-        self._direct_chunk: DirectPlan | None = None
+        self._direct_step: DirectPlan | None = None  # run by machine code in place of ``step``; None: runs in Python
+        self._direct_chunk: DirectPlan | None = None  # likewise for ``process``
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -352,7 +352,7 @@ class Stream(Uncalled, Generic[ResultT]):
         return self._reduced({"batch": self._batch}, self._arrays())
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        """Return the state, if there was a step, and held feeds, by name."""
+        """Return the states, unless there are none yet, as ``STATE_OF`` + name, and held feeds, as ``HELD`` + name."""
         states = {} if self._states is None else self._form.saved(self._states.present)
         arrays = {STATE_OF + label: array for label, array in states.items()}
         return arrays | {HELD + name: array for name, array in self._held_feeds.items()}

@@ -286,13 +286,15 @@ def step_each(
 
 
 def arrange(handles: Sequence[StreamHandle]) -> list[int]:
-    """Make the rows of a pool's streams adjacent, so that a step of all streams in the order of rows copies no states.
+    """Move the streams of a table to its first rows, so that one step of all of them copies no states.
+
+    Streams move only if ``handles`` are all streams of one table.
 
     Args:
-        handles: Open handles of one pool. Streams move only if ``handles`` are all streams of exactly one table.
+        handles: Open handles of one pool.
 
     Returns:
-        The order of rows, as indices of ``handles``.
+        Indices of ``handles``, sorted by row, also if no stream moved.
     """
     if not handles:
         return []

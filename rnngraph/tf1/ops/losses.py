@@ -103,7 +103,7 @@ def _both_compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 
 def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys.LOSSES) -> Tensor:
-    """Return the weighted and reduced values, and add this loss to a collection, unless ``into`` is None."""
+    """Return a reduction of weighted values, and add it to the collection ``into``, unless that is None."""
     loss = _reduction_of(values, weights, reduction)
     if into is not None:
         add_loss(loss, into)
@@ -148,7 +148,7 @@ def sparse_softmax_cross_entropy(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted and reduced values of -log softmax(logits)[label].
+    """Return -log softmax(logits)[label], weighted and reduced as in ``compute_weighted_loss``.
 
     Args:
         labels: int [...].
@@ -169,7 +169,7 @@ def softmax_cross_entropy(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted and reduced values of -sum(labels * log softmax(logits)) over the last axis."""
+    """Return -sum(labels * log softmax(logits)) over the last axis, reduced as in ``compute_weighted_loss``."""
     labels = onehot_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.width
@@ -188,7 +188,7 @@ def sigmoid_cross_entropy(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted mean of the binary cross-entropy of sigmoid(logits) over all elements."""
+    """Return the binary cross-entropy of sigmoid(logits), weighted and reduced as in ``compute_weighted_loss``."""
     labels = multi_class_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
@@ -206,7 +206,7 @@ def mean_squared_error(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted mean of (predictions - labels)^2 over all elements."""
+    """Return (predictions - labels)^2, weighted and reduced as in ``compute_weighted_loss``."""
     values = losses.mean_squared_error(*_both_compared(labels, predictions), reduction="elements")
     return _reduced(values, weights, reduction, loss_collection)
 
@@ -220,7 +220,7 @@ def absolute_difference(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted mean of |predictions - labels| over all elements."""
+    """Return |predictions - labels|, weighted and reduced as in ``compute_weighted_loss``."""
     values = losses.absolute_difference(*_both_compared(labels, predictions), reduction="elements")
     return _reduced(values, weights, reduction, loss_collection)
 
@@ -235,7 +235,7 @@ def huber_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted mean of the Huber loss over all elements: quadratic up to ``delta``, linear beyond."""
+    """Return the Huber loss, quadratic up to ``delta`` and linear beyond, reduced as in ``compute_weighted_loss``."""
     values = losses.huber_loss(*_both_compared(labels, predictions), delta=delta, reduction="elements")
     return _reduced(values, weights, reduction, loss_collection)
 
@@ -250,7 +250,7 @@ def log_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted mean of the binary cross-entropy of probabilities over all elements."""
+    """Return the binary cross-entropy of probabilities, weighted and reduced as in ``compute_weighted_loss``."""
     labels, p = _both_compared(labels, predictions)
     values = -(labels * functions.log(p + epsilon)) - (1.0 - labels) * functions.log(1.0 - p + epsilon)
     return _reduced(values, weights, reduction, loss_collection)
@@ -265,7 +265,10 @@ def hinge_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted mean of the hinge loss: max(0, 1 - logits) for labels 1, max(0, 1 + logits) for labels 0."""
+    """Return the hinge loss, weighted and reduced as in ``compute_weighted_loss``.
+
+    It is max(0, 1 - logits) for labels 1, and max(0, 1 + logits) for labels 0.
+    """
     labels, logits = _both_compared(labels, logits)
     values = elementwise.relu(1.0 - (labels * 2.0 - 1.0) * logits)
     return _reduced(values, weights, reduction, loss_collection)
@@ -282,7 +285,7 @@ def cosine_distance(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
     dim: int | None = None,
 ) -> Tensor:
-    """Return the weighted mean of 1 minus the dot product of labels and predictions, unit vectors along an axis."""
+    """Return 1 minus the dot product of unit vectors along an axis, reduced as in ``compute_weighted_loss``."""
     along = dim if axis is None else axis
     if along is None:
         raise ArgumentError("tf.losses.cosine_distance needs an axis")
@@ -299,7 +302,17 @@ def compute_weighted_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted and reduced values of ``losses``, which the program computed."""
+    """Return losses times their weights, reduced to a scalar unless ``reduction`` is ``Reduction.NONE``.
+
+    By default, the weighted sum is divided by the number of nonzero weights.
+
+    Args:
+        losses: Values that the program computed.
+        weights: A scalar, or weights that broadcast to ``losses``.
+        scope: Ignored.
+        loss_collection: Collection of the graph to which the result is added; None for none.
+        reduction: Constant of ``tf.losses.Reduction``.
+    """
     return _reduced(as_tensor(losses), weights, reduction, loss_collection)
 
 

@@ -109,7 +109,11 @@ class HParams:
 
     @api
     def to_json(self, indent: Any = None, separators: Any = None, sort_keys: bool = False) -> str:
-        """Return all settings that JSON can express, as a JSON object."""
+        """Return the settings as a JSON object, without those whose values are callable.
+
+        Raises:
+            TypeError: JSON has no form for the value of a setting.
+        """
         values = {name: value for name, value in self._values.items() if not callable(value)}
         return json.dumps(values, indent=indent, separators=separators, sort_keys=sort_keys)
 

@@ -95,7 +95,7 @@ def exponential_decay(
     staircase: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Return learning_rate · decay_rate ^ (step / decay_steps)."""
+    """Return learning_rate · decay_rate ^ (step / decay_steps); ``staircase`` rounds the exponent down."""
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
     return rate * _power(decay_rate, passed)
 
@@ -109,7 +109,7 @@ def natural_exp_decay(
     staircase: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Return learning_rate · exp(−decay_rate · step / decay_steps)."""
+    """Return learning_rate · exp(−decay_rate · step / decay_steps); ``staircase`` rounds the quotient down."""
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
     return rate * _wide(functions.exp, -passed * _like(decay_rate, rate))
 
@@ -123,7 +123,7 @@ def inverse_time_decay(
     staircase: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Return learning_rate / (1 + decay_rate · step / decay_steps)."""
+    """Return learning_rate / (1 + decay_rate · step / decay_steps); ``staircase`` rounds the quotient down."""
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
     return rate / (1.0 + passed * _like(decay_rate, rate))
 
@@ -138,7 +138,10 @@ def polynomial_decay(
     cycle: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Return a rate that falls from learning_rate to end_learning_rate as (1 − step / decay_steps) ^ power."""
+    """Return a rate that falls from learning_rate to end_learning_rate as (1 − step / decay_steps) ^ power.
+
+    From step ``decay_steps`` on, the rate is ``end_learning_rate``.
+    """
     if cycle:
         raise ArgumentError("tf.train.polynomial_decay: cycle=True is not offered; leave it out")
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
@@ -156,7 +159,10 @@ def _whole_power(x: Tensor, exponent: float) -> Tensor:
 def cosine_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, alpha: float = 0.0, name: str | None = None
 ) -> Tensor:
-    """Return learning_rate · ((1 − alpha) · (1 + cos(π · step / decay_steps)) / 2 + alpha)."""
+    """Return learning_rate · ((1 − alpha) · (1 + cos(π · step / decay_steps)) / 2 + alpha).
+
+    From step ``decay_steps`` on, the rate is learning_rate · alpha.
+    """
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
     wave = (1.0 + _wide(functions.cos, functions.minimum(passed, 1.0) * math.pi)) * 0.5
     return rate * (wave * (1.0 - alpha) + alpha)

@@ -128,7 +128,10 @@ class ShardedStepper(Stepper):
         return variant
 
     def _rows_per_shard(self, count: int) -> int:
-        """Return the number of rows of a shard."""
+        """Return the number of rows of a full shard: ``count`` divided by the shards, rounded up, and at least 1.
+
+        The last shards may have fewer rows, or none.
+        """
         return max(1, -(-count // self.tree.shards))
 
     def _cut(
@@ -136,7 +139,7 @@ class ShardedStepper(Stepper):
     ) -> tuple[list[Shard], int]:
         """Split a batch. Return (this rank's shards with rows, rows of the whole batch).
 
-        Shards have equal numbers of rows, except for the last.
+        Shards with rows are full, except for the last of them.
         """
         count = self._rows.count(batch.arrays, where) if batch.rows is None else batch.rows
         arrays = {**batch.arrays, **self.state.program.training.counters(seed)}

@@ -163,7 +163,7 @@ class _Planner:
         assert plan is not None
         for group, depth in zip(section.groups, plan.depths, strict=True):
             loops.append(self._laid_out(group, _Slots(depth, plan.steps, plan.steps) if depth > 1 else None))
-            # Values in a chunk's memory are available only within the group. The next group recomputes its indices.
+            # Later groups reuse the memory of this group's chunks, and recompute the indices that they read.
             self.allocation.end_group(loops[-1].memory, self.entry.fusion.free)
         for laid_out, phases in zip(loops, plan.phases, strict=True):
             yield self._plan_loop(laid_out, phases)

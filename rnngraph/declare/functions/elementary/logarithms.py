@@ -101,7 +101,7 @@ def logit(x: Any, epsilon: float | None = None) -> Tensor:
     if epsilon is not None:
         if not is_number(epsilon) or not 0 <= epsilon <= 0.5:
             raise ArgumentError(f"epsilon={shown(epsilon)} must be a number from 0 to 0.5, or None")
-        x = minimum(1 - epsilon, maximum(epsilon, x))  # unlike clip, this has a gradient of NaN where x is NaN
+        x = minimum(1 - epsilon, maximum(epsilon, x))  # clip's gradient would be 0 where x is NaN
     is_middle = abs(x - 0.5) < 0.25
     middle = where(is_middle, x, 0.5)
     return where(is_middle, log1p((middle * 2.0 - 1.0) / (1.0 - middle)), log(x) - log1p(-x))

@@ -392,7 +392,10 @@ class Tensors(Values):
 
 
 def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:
-    """Return the position of an axis in a shape that differs from ``own`` in axes of size 1 only; else None."""
+    """Return the position in ``shape`` of an axis of ``own``; both shapes may differ in axes of size 1 only.
+
+    None if they differ otherwise, or if the axis has size 1.
+    """
     if [dim for dim in own if dim != 1] != [dim for dim in shape if dim != 1] or own[axis] == 1:
         return None
     number = sum(dim != 1 for dim in own[:axis])

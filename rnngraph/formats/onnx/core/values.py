@@ -147,7 +147,7 @@ class Values:
         offset = len(shape) - len(own)
         for axis, dim in enumerate(shape):
             part = part_of(dim) if axis < offset or own[axis - offset] == 1 else None
-            if part is not None:  # Broadcast along the whole named axis, then slice it.
+            if part is not None:  # a size such as T - 1 has no name: broadcast to T, then slice
                 name, index = part
                 whole = self.broadcast(x, [*shape[:axis], size(name), *shape[axis + 1 :]])
                 return self.script.item(whole, *(slice(None),) * axis, index)

@@ -29,7 +29,7 @@ def _gather(call: Call) -> Outputs:
     x, index, rank = call.input(0), call.input(1), call.rank()
     axis = call.axis(0, rank)
     if isinstance(index, Known) and not index.is_symbolic:
-        return _gathered_along(call, x, index.array, axis)
+        return _taken(call, x, index.array, axis)
     if isinstance(x, Known) and x.is_symbolic:
         raise UnreadableError("it selects from symbolic sizes by run-time indices, which is not supported")
     ids = call.value(1)
@@ -94,8 +94,8 @@ def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
     return call.script.call(axis_indices, ids, x, *((axis,) if axis else ()))
 
 
-def _gathered_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
-    """Return entries of x along an axis, each at its own constant index, as ``numpy.take_along_axis`` does."""
+def _taken(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
+    """Return the entries of an axis of x at constant indices, as ``numpy.take`` does."""
     if isinstance(x, Known):
         size = x.array.shape[axis]
         check_count(int(index.size) * max(1, x.array.size // max(1, size)))

@@ -65,7 +65,11 @@ def joined(tracer: Tracer, items: list[Entry], axis: int, shape: tuple[Dim, ...]
 
 
 def _are_steps(tracer: Tracer, items: Sequence[Entry]) -> bool:
-    """True if values are the results of one expression in each step of a loop over an axis of symbolic size."""
+    """True if values are results of one expression, one for each step of a loop over an axis of symbolic size.
+
+    There must be as many as entries of an axis that the module selected one by one. They must be results of different
+    calls of one function, on one line, with equal shapes.
+    """
     values = [item for item in items if isinstance(item, Value)]
     if len(values) < len(items) or not isinstance(tracer.sizes.steps(len(items)), Size):
         return False
@@ -98,7 +102,8 @@ def _with_edges(tracer: Tracer, items: list[Entry], axis: int, dtype: str) -> Va
     numbers = {item.number for item in fixed}
     is_window = all(isinstance(shape_of(item)[axis], int) for item in items)
     if len(shape_of(items[0])) < 3 or (is_window and not all(tracer.is_number(item) for item in fixed)):
-        return None  # The constant may be a loop's initial state. Padding would make the first step unlike the others.
+        # The constant may be a loop's initial state: padding would give the first step other calls than later steps.
+        return None
     if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
         return None
     inner = [tracer.value(items[number], dtype) for number in middle]
@@ -134,7 +139,9 @@ def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Oper
         return tuple(unsqueezed(tracer, part, 0) for part in _pieces(tracer, expanded[0], axis - 1, sizes))
     tracer.wrote_numbers |= isinstance(x, Repeated)
     if (isinstance(x, Repeated) and tracer.keeps_filled) or (isinstance(x, Filled) and not tracer.is_number(x)):
-        x = tracer.value(x)  # A constant initial state must be split by the same steps as later states.
+        # Declare the constant, so that splitting an initial state records the same calls as splitting later states.
+        # Otherwise the unrolled loop is not recognised.
+        x = tracer.value(x)
     if isinstance(x, Value) and isinstance(shape[axis], int):
         widths = [tracer.sizes.fix(size) for size in sizes]
         if len(widths) == 1:

@@ -63,7 +63,10 @@ def _truth(tracer: Tracer, x: Entry, name: str) -> Entry:
 
 
 def _logical(name: str, function: Function) -> Handler:
-    """Return the handler of a logical function of two tensors. ``name`` tells bitwise functions apart."""
+    """Return the handler of the torch function ``name``, which computes ``function`` of two tensors.
+
+    A name that does not begin with ``logical`` is bitwise logic, which is offered for bools only.
+    """
 
     def read(tracer: Tracer, a: Argument, b: Argument) -> Result:
         one, other = (_truth(tracer, item, name) if isinstance(item, Value | Lazy) else item for item in (a, b))
@@ -82,7 +85,7 @@ for _names, _function in (
 
 
 def _not(name: str) -> Handler:
-    """Return the handler of ``logical_not``, or of bitwise not of bools."""
+    """Return the handler of the torch function ``name``: ``logical_not``, or bitwise not, offered for bools only."""
 
     def read(tracer: Tracer, x: Entry) -> Result:
         if isinstance(x, Filled):

@@ -313,7 +313,9 @@ def entry_of(tracer: Tracer, x: Entry, axis: int, place: int) -> Entry:
     if isinstance(x, Written) and axis == x.axis and place % tracer.sizes.value(shape[axis]) in x.items:
         return x.items[place % tracer.sizes.value(shape[axis])]
     if isinstance(x, Filled) and isinstance(shape[axis], int) and not tracer.is_number(x):
-        x = tracer.value(x)  # A constant initial state must be indexed by the same steps as later states.
+        # Declare the constant, so that indexing an initial state records the same calls as indexing later states.
+        # Otherwise the unrolled loop is not recognised.
+        x = tracer.value(x)
     if isinstance(x, Filled | Written):
         ground = x if isinstance(x, Filled) else x.ground
         if isinstance(x, Filled) or axis == x.axis:

@@ -149,7 +149,11 @@ class Branches:
         return [self.select(test, first.get(name, absent), second.get(name, absent), name) for name in names]
 
     def select(self, test: torch.Tensor, a: Any, b: Any, name: str = "the result") -> Any:
-        """Return ``a`` where the test is true, else ``b``. Records a problem if it cannot select between them."""
+        """Return ``a`` where the test is true, else ``b``.
+
+        Lists, tuples and dicts of one structure are selected entry by entry. A value that only one side has is returned
+        unchanged. If two values cannot be selected, record a problem and return ``a``.
+        """
         if a is b or b is _ABSENT:
             return a
         if a is _ABSENT:

@@ -198,10 +198,14 @@ class Sizes:
     def decide(self, relation: Relation, a: Dim, b: Dim) -> bool:
         """Return the result of a comparison of sizes on which the module's code depends.
 
-        If the code tests whether a size equals a number, and the example's size does not, the size is assumed never to
-        equal the number. If the code compares a size with a number by ``<`` or ``>``, the result limits the size,
-        unless the number is a counter that reaches the size, as in ``while t < x.size(1)``. All other comparisons fix
-        their sizes, and raise ``SizesChanged``.
+        - A size ``==`` another size or a number that it equals in the example: both are unified.
+        - A size ``==`` a number that it does not equal in the example: it is assumed never to equal the number.
+        - A size ``<`` or ``>`` a number: the result limits the size, unless the number is a counter that reaches the
+          size, as in ``while t < x.size(1)``.
+        - All other comparisons fix their sizes to numbers.
+
+        Raises:
+            SizesChanged: Sizes were unified or fixed, so that the module must be traced again.
         """
         holds = relation(self.value(a), self.value(b))
         difference = a - b
