@@ -74,7 +74,8 @@ def check_dtype(dtype: Any, offered: tuple[str, ...] = DTYPES) -> str:
 
 def position_of(index: int, dim: Dim, where: Where | None) -> Dim:
     if isinstance(dim, int) and not -dim <= index < dim:
-        raise ShapeError(f"index {index} is outside an axis of {dim}; give {-dim} to {dim - 1}", where)
+        remedy = f"give {-dim} to {dim - 1}" if dim else "the axis has no entries"
+        raise ShapeError(f"index {index} is outside an axis of {dim}; {remedy}", where)
     return index if index >= 0 else dim + index
 
 

@@ -48,8 +48,8 @@ def check_shared(
     although = f", {len(common)} of the same names" if common else ""
     strict = ", strict=False" if {*own} != {*other} else ""
     raise GraphError(
-        f"parameters= has nothing in common with the declaration: it has {listed(other)}, and the outputs read "
-        f"{listed(own)} of another declaration{although}; compile both from the same Tensors, or leave it out and take "
-        f"arrays by name: program.parameters.load(dict(other.parameters){strict})",
+        f"parameters= shares no parameter with this program: it has {listed(other)}, and the outputs read "
+        f"{listed(own)} of another declaration{although}; compile both programs from the same Tensors, or leave "
+        f"parameters= out and copy arrays by name: program.parameters.load(dict(other.parameters){strict})",
         where,
     )

@@ -432,7 +432,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         if missing or unknown:
             needed = ", ".join(missing) or f"a feed with the sizes {', '.join(unknown)}"
             raise NameLookupError(
-                f"dropout_masks needs {needed}; feed it by name",
+                f"dropout_masks needs {needed}; feed {'it' if len(missing) < 2 else 'them'} by name",
                 where,
             )
         masks.check(outputs, arrays, sizes, where)

@@ -186,8 +186,10 @@ def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]
         raise FileError(f"{shown} holds {stored_kind!r}, not a {kind}; give the path of a saved {kind}")
     if stored_version != version:
         by = f", saved by rnngraph {manifest['rnngraph']}" if isinstance(manifest.get("rnngraph"), str) else ""
+        is_newer = isinstance(stored_version, int) and stored_version > version
+        remedy = "update rnngraph" if is_newer else "load it with the rnngraph that saved it, or save it again"
         raise FileError(
-            f"{shown} is a {kind} of version {stored_version!r}{by}, and this is version {version}; update rnngraph"
+            f"{shown} is a {kind} of version {stored_version!r}{by}, and this is version {version}; {remedy}"
         )
     folder, files = manifest.get("folder"), manifest.get("files")
     has_folder = isinstance(folder, str) and _FOLDER.fullmatch(folder)

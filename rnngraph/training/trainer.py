@@ -350,9 +350,16 @@ class Trainer(StateView):
         cls, checkpoint: Checkpoint, program: Program, source: str, where: Where | None, comm: Any = None
     ) -> Trainer:
         try:
-            trainer = cls(program, checkpoint.optimizer(), comm=comm, **checkpoint.options())
+            optimizer = checkpoint.optimizer()
         except ArgumentError as error:
             raise FileError(f"can't load {source}: {error.what}", where) from None
+        try:
+            trainer = cls(program, optimizer, comm=comm, **checkpoint.options())
+        except ArgumentError as error:
+            raise FileError(
+                f"can't load {source}: {error.what.partition(';')[0]}; load it with the program that it was saved with",
+                where,
+            ) from None
         trainer._session.position = checkpoint.restore(trainer.state)
         return trainer
 

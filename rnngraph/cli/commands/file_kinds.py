@@ -108,15 +108,19 @@ def read_file(
     if fixed and kind not in ((ONNX, TF1) if has_values else (ONNX, TF1, KERAS)):
         what = "--fixed INPUT=NUMBER is for inputs of ONNX files and of TensorFlow's"
         what = what if has_values else "--fixed INPUT[AXIS]=NUMBER is for files of ONNX, TensorFlow and Keras"
-        raise CommandError(f"{what}, and {path} is a file of {kind}")
+        raise CommandError(f"{what}, and {path} is a file of {kind}; leave it out")
     if names and kind not in (ONNX, TF1, KERAS):
-        raise CommandError(f"--open is for files of ONNX, TensorFlow and Keras, and {path} is a file of {kind}")
+        raise CommandError(
+            f"--open is for files of ONNX, TensorFlow and Keras, and {path} is a file of {kind}; leave it out"
+        )
     options: dict[str, Any] = {"fixed": dict(fixed)} if fixed else {}
     if names:
         options["open"] = dict(names)
     if max_entries is not None:
         if kind not in (ONNX, KERAS):
-            raise CommandError(f"--max-entries is for files of ONNX and Keras, and {path} is a file of {kind}")
+            raise CommandError(
+                f"--max-entries is for files of ONNX and Keras, and {path} is a file of {kind}; leave it out"
+            )
         options["max_entries"] = max_entries
     net: rg.Net = getattr(rg, _READERS[kind])(path, **options)
     return kind, net

@@ -47,7 +47,7 @@ class Code:
         """
         address = self._of_llvm.address(name) if self._loaded is None else self._loaded.addresses.get(name, 0)
         if not address:
-            raise GraphError(f"the compiled code has no entry {name}")
+            raise GraphError(f"the compiled code has no function {name}; delete the code cache, and compile again")
         return address
 
     def entry(self, name: str) -> Native:

@@ -89,9 +89,13 @@ def affine(
     """Build a dense layer. ``names`` names the kernel and, if there is a second name, the bias."""
     where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
-        raise DtypeError(f"dense needs a float Tensor, not {x!r}", where)
+        raise DtypeError(f"dense needs a float Tensor, not {x!r}; convert it with rg.constant or rg.cast", where)
     if x.rank < 1 or not isinstance(x.type.shape[-1], int):
-        raise ShapeError(f"dense needs a fixed last size, not {x!r}", where)
+        raise ShapeError(
+            f"dense needs an input whose last axis has a fixed size, not {x!r}; give the last axis an int in the "
+            "placeholder's shape, or add an axis with rg.expand_dims",
+            where,
+        )
     count = positive_units(units, "units")
     with within(scope.layer):
         result = x @ owned(scope, names[0], (x.width, count), x.dtype, initializers[0])

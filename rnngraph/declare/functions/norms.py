@@ -57,9 +57,10 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
     if len(axes) == 1 and not isinstance(ord, str):
         return vector_norm(x, ord, axes, keepdims)
     if len(axes) != 2:
-        what = f"ord={shown(ord)} of {len(axes)} axes" if len(axes) != 1 else f"ord={shown(ord)} of vectors"
+        count = "one axis" if len(axes) == 1 else f"{len(axes)} axes"
         raise ArgumentError(
-            f"norm: {what} is not defined; give a number for one axis, a number or 'fro' for two, or None"
+            f"norm: ord={shown(ord)} is not defined for {count} of {x!r}; give ord=None, a number for one axis, or "
+            "1, -1, inf, -inf or 'fro' for two"
         )
     return matrix_norm(x, ord, axes, keepdims)
 

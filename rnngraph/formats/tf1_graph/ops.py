@@ -193,7 +193,9 @@ def _nothing(t: Translation, node: Node) -> list[str | None]:
 def _cast(t: Translation, node: Node) -> str:
     dtype = node.dtype("DstT")
     if dtype is None:
-        raise UnreadableError("it casts to a type that is not supported")
+        raise UnreadableError(
+            f"it casts to {node.type_text('DstT')} of TensorFlow, which is not supported; cast to a float, int or bool"
+        )
     x = t.input(node, 0)
     return x if node.dtype("SrcT") == dtype else t.cast(x, dtype)
 

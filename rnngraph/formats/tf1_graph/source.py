@@ -56,6 +56,11 @@ class Node:
         attribute = self.attributes.get(key)
         return None if attribute is None or attribute.type is None else DTYPES.get(attribute.type % 100)
 
+    def type_text(self, key: str) -> str:
+        """Return TensorFlow's number of the type that a type attribute names, as text for errors."""
+        attribute = self.attributes.get(key)
+        return "no type" if attribute is None or attribute.type is None else f"DataType {attribute.type}"
+
     def whole(self, key: str, default: int = 0) -> int:
         attribute = self.attributes.get(key)
         return default if attribute is None or attribute.i is None else attribute.i

@@ -87,8 +87,8 @@ class SomeRows:
     def collect(self, rows: ndarray, arrays: list[Any] | None) -> Any:
         """Return the results of these rows, and zeros for all other rows. An output without rows is whole.
 
-        Results are written to ``arrays``, one for each leaf. A new array is created for each that is None, and for all if
-        ``arrays`` is None.
+        Results are written to ``arrays``, one for each leaf. New arrays are created in place of None, and if ``arrays``
+        is None.
 
         Raises:
             NonFiniteError: A row drew from NaN logits.

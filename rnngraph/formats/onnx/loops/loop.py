@@ -201,7 +201,7 @@ class _Reading:
         return None if isinstance(length, int) and length >= ENDLESS else length
 
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
-        """Yield the maximum trip count of each comparison in a conjunction. Raise ``UnreadableError`` for others."""
+        """Yield the trip count that each comparison in a conjunction allows. Raise ``UnreadableError`` for others."""
         if depth > MAX_DEPTH:
             raise UnreadableError(f"its condition nests more than {MAX_DEPTH} comparisons, the maximum")
         source = self._source(name, ("Identity", "Cast"))

@@ -14,7 +14,7 @@ from ....ir.types import FLOATS, Dim, Size
 from ...operators.moves import check_positions, take
 from ...steps import Value
 from ..core.known import Expanded, Known, NonZeroIndices, Operand, check_count, dtype_of, known, of_sizes, shape_of
-from ..core.sizes import UnreadableError, axis_of
+from ..core.sizes import UnreadableError, axis_of, texts
 from ..core.table import Call, Outputs, reads
 from ..core.values import storage_dtype
 from .backend import OnnxBackend
@@ -120,7 +120,10 @@ def _gather_elements(call: Call) -> Outputs:
     for place, (have, size) in enumerate(zip(call.shape(), call.shape(1), strict=True)):
         if place != axis and have != size:
             if not isinstance(have, int) or not isinstance(size, int):
-                raise UnreadableError(f"the shapes of its indices and data may differ in axis {axis} only")
+                raise UnreadableError(
+                    f"its data {texts(call.shape())} and indices {texts(call.shape(1))} may have different symbolic "
+                    f"sizes in axis {axis} only, and differ in axis {place}; fix the sizes"
+                )
             value = call.tensors.value(call.tensors.index(value, [*[slice(None)] * place, slice(size)]))
     return call.script.call(take_along_axis, value, call.value(1), axis)
 

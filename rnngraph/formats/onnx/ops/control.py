@@ -34,12 +34,14 @@ def _selected(call: Call, condition: Value, then: Operand, other: Operand) -> Op
     for item in (then, other):
         if not isinstance(item, Operand):
             raise UnreadableError(
-                "its condition is computed at run time, and its graphs return sequences, which is not supported"
+                "its condition is computed at run time, and its branches return sequences, which is not supported; "
+                "return tensors, or make the condition constant"
             )
     if shape_of(then) != shape_of(other) or dtype_of(then) != dtype_of(other):
         types = " or ".join(f"{dtype_of(item)}{texts(shape_of(item))}" for item in (then, other))
         raise UnreadableError(
-            f"its condition is computed at run time, and its graphs return {types}, which must be equal"
+            f"its condition is computed at run time, and its branches return {types}; give both one dtype and shape, "
+            "or make the condition constant"
         )
     return call.script.call(basic.where, condition, call.tensors.value(then), call.tensors.value(other))
 

@@ -255,14 +255,16 @@ def _split(call: Call) -> Outputs:
 def _tile(call: Call) -> Outputs:
     x, counts, own = call.input(0), call.sizes(1, "the multiples"), call.shape()
     if len(counts) != len(own):
-        raise UnreadableError(f"it has {len(counts)} repeats; its input has rank {len(own)}")
+        raise UnreadableError(
+            f"it has {len(counts)} repeats, and its input has rank {len(own)}; give one for each axis"
+        )
     shape = [dim * count for dim, count in zip(own, counts, strict=True)]
     if isinstance(x, Known) and len(own) == 1 and all(isinstance(dim, int) and dim <= 1 << 12 for dim in shape):
         return Known(np.tile(x.array, counts), x.dtype)
     if all(dim == 1 or count == 1 for dim, count in zip(own, counts, strict=True)):
         return Expanded(x.source, tuple(shape)) if isinstance(x, Expanded) else Expanded(x, tuple(shape))
     if not all(isinstance(count, int) and count >= 1 for count in counts):
-        raise UnreadableError("its number of repeats is a symbolic size, which is not supported")
+        raise UnreadableError(f"its repeats {texts(counts)} must be ints of 1 or more; fix symbolic sizes")
     if isinstance(x, Known):
         check_count(x.array.size * int(np.prod(counts, dtype=np.float64)))
         return Known(np.tile(x.array, counts), x.dtype)

@@ -16,7 +16,7 @@ from ....ir.types import FLOATS, Dim
 from ...steps import Value
 from ..core.known import Deferred, Dequantized, Known, Operand, dtype_of, known, number_like, shape_of
 from ..core.model import MAIN_DOMAINS, dtype_name
-from ..core.sizes import UnreadableError, axis_of
+from ..core.sizes import UnreadableError, axis_of, texts
 from ..core.table import Call, Outputs, reads
 from ..recurrent.drivers import declared
 from ..recurrent.layer import layer_with
@@ -90,7 +90,10 @@ def _broadcast_scales(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> n
     if not isinstance(shape[place], int):
         raise UnreadableError("its scales lie along an axis of symbolic size; fix the size")
     if numbers.shape != (shape[place],):
-        raise UnreadableError(f"scales of shape {list(numbers.shape)} do not fit axis {axis} of {list(shape)}")
+        raise UnreadableError(
+            f"its scales have shape {list(numbers.shape)}, and axis {place} of {texts(shape)} has {shape[place]} "
+            "entries; give one scale, or one for each entry"
+        )
     return numbers.reshape([-1 if other == place else 1 for other in range(len(shape))])
 
 
@@ -103,7 +106,8 @@ def _dequantize_again(call: Call, x: Dequantized, scale: np.ndarray, zero: np.nd
         return x.source
     if factors.size > 1 or x.scale.size > 1:
         raise UnreadableError(
-            "its scales differ from those of its quantized operand; scales for each entry of an axis must be equal"
+            f"it has {factors.size} scales, and its quantized operand {x.scale.size} others; give both the same "
+            "scales, or one scale each"
         )
     result = combined(call, "Mul", x.source, number_like(float(factors[0] / x.scale[0]), x.source))
     shift = float((x.zero[0] - zeros[0]) * factors[0])
@@ -115,7 +119,7 @@ def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, 
     factors = scale.astype(np.float64).reshape(-1)
     zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
     if zeros.size not in (1, factors.size):
-        raise UnreadableError(f"it has {factors.size} scales, but {zeros.size} zero points; the numbers must be equal")
+        raise UnreadableError(f"it has {factors.size} scales, but {zeros.size} zero points; give as many")
     return factors, np.broadcast_to(zeros, factors.shape)
 
 

@@ -85,15 +85,21 @@ def _linear_attention(call: Call) -> Outputs:
         raise UnreadableError(f"update_rule {rule!r} is unknown; supported are {', '.join(RULES)}")
     queries, heads = call.whole("q_num_heads", 0), call.whole("kv_num_heads", 0)
     if min(queries, heads) < 1 or max(queries, heads) % min(queries, heads):
-        raise UnreadableError(f"{queries} query heads are not divisible by {heads} key heads")
+        raise UnreadableError(
+            f"it has q_num_heads={queries} and kv_num_heads={heads}; give positive numbers, one a multiple of the other"
+        )
     keys, values = _size(call, 0, queries), _size(call, 2, heads)
     if _size(call, 1, heads) != keys:
         raise UnreadableError(
-            f"its queries {texts(call.shape(0))} and keys {texts(call.shape(1))} have heads of different widths"
+            f"its queries {texts(call.shape(0))} and keys {texts(call.shape(1))} have heads of different widths; "
+            "give both the same width for each head"
         )
     decays, rates = (_gates(call, number, name, rule) for number, name in ((4, "gated"), (5, "delta")))
     if decays not in (0, heads, heads * keys) or rates not in (0, 1, heads):
-        raise UnreadableError(f"its {decays} decays and {rates} rates do not fit {heads} heads of {keys} keys")
+        raise UnreadableError(
+            f"it has {decays} decays and {rates} rates for {heads} heads of {keys} keys; give {heads} or "
+            f"{heads * keys} decays, and 1 or {heads} rates"
+        )
     scale = call.number("scale", 0.0) or keys**-0.5
     options = {name: width for name, width in (("decays", decays), ("rates", rates)) if width}
     cell = script.call(LinearAttentionCell, queries, heads, keys, values, scale=shortest(scale), **options, hint="cell")
