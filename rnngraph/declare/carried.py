@@ -93,7 +93,8 @@ def stored(value: Tensor, columns: Columns) -> Tensor:
 
 def unrounded(node: Node) -> Node:
     """Return the value before rounding if ``node`` is a result of ``stored``; else ``node`` itself."""
-    return node.operands[0].operands[0] if node.op == "cast" and node.operands[0].dtype in NARROW_STATES else node
+    rounded = node.operands[0] if node.op == "cast" else node
+    return rounded.operands[0] if rounded.op == "cast" and rounded.dtype in NARROW_STATES else node
 
 
 def _is_rounded(value: Tensor, dtype: str | None) -> bool:

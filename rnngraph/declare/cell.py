@@ -129,8 +129,8 @@ class Cell(Uncalled):
         """Return a nest of zeros [batch_size, width] in the structure of the state.
 
         Args:
-            batch_size: Number of rows: a positive int, or a scalar Tensor. For a Tensor, the batch size is inferred
-                from the tensors that the state is used with.
+            batch_size: Number of rows: a positive int, or a scalar Tensor. Unless that Tensor is a constant, the batch
+                size is inferred from the tensors that the state is used with.
             dtype: ``float32`` or ``float64``.
         """
         return zeros_of(self, batch_size, dtype)
@@ -185,7 +185,7 @@ class Wrapper(Cell):
 
     @property
     def state_type(self) -> Any:
-        """State type of the wrapped cell, unless the wrapper has other states."""
+        """State type of the wrapped cell; None if the names of the wrapper's states differ from the cell's."""
         cell: Cell = self
         while isinstance(cell, Wrapper) and type(cell).state_type is Wrapper.state_type:
             if type(cell).state is not Wrapper.state:

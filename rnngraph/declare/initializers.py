@@ -31,7 +31,7 @@ def ones(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """Initializer that fills with a number, or copies an array."""
+    """Initializer that broadcasts a number or an array to the shape."""
 
     value: Any
 
@@ -40,7 +40,10 @@ class Constant:
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return (fan in, fan out) of a kernel, whose last two axes are input and output."""
+    """Return (fan in, fan out) of a kernel, whose last two axes are input and output.
+
+    With fewer axes, both are the number of elements.
+    """
     if len(shape) < 2:
         return (math.prod(shape) or 1,) * 2
     field = math.prod(shape[:-2])
@@ -77,7 +80,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class TruncatedNormal:
-    """Initializer that draws from the normal distribution, truncated at two standard deviations."""
+    """Initializer that draws from the normal distribution, and redraws values beyond two standard deviations."""
 
     mean: float = 0.0
     deviation: float = 1.0
@@ -90,7 +93,7 @@ class TruncatedNormal:
 
 
 def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-    """Draw a matrix with orthonormal rows or columns (Saxe et al. 2014)."""
+    """Draw a matrix with orthonormal columns, or rows if it has more columns than rows (Saxe et al. 2014)."""
     if len(shape) != 2:
         raise ArgumentError(f"an orthogonal initial value needs two axes, not shape {shape}")
     rows, columns = shape
@@ -101,7 +104,7 @@ def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
 
 @dataclass(frozen=True)
 class Orthogonal:
-    """Initializer that draws a matrix with orthonormal rows or columns, times ``gain``."""
+    """Initializer that draws as ``orthogonal``, and multiplies by ``gain``."""
 
     gain: float = 1.0
 

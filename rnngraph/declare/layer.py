@@ -102,7 +102,7 @@ def driver_of_step() -> str:
 
 
 def in_layer(where: Where | None) -> Where | None:
-    """Return a source line with the current layer, unless it already has a layer; None for None."""
+    """Return ``own_line(where)`` with the current layer. Return ``where`` if there is no layer, or it has one."""
     now = _declaring.get()
     if now.variables is not None:
         now.variables.see()

@@ -58,7 +58,7 @@ class Specs(dict[str, ParameterSpec]):
     def resolve(
         self, path: str, kind: TensorType, initializer: Any, trainable: bool, where: Where | None, within: str
     ) -> ParameterSpec:
-        """Return the parameter at a path, created if it is new."""
+        """Return the parameter at a path. Only a new one is created from the other arguments."""
         spec = self.get(path)
         if spec is None:
             is_trained = flag(trainable, "trainable")

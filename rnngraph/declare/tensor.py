@@ -258,7 +258,8 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         name: Name in printed graphs.
 
     Raises:
-        DtypeError: The value is not numeric, or does not fit ``dtype``.
+        DtypeError: The value is not numeric, an int ``dtype`` cannot hold it exactly, or its dtype is not one of a
+            Tensor's.
         ShapeError: A nested list is ragged.
     """
     if isinstance(value, Tensor):
@@ -317,7 +318,7 @@ def _stack(values: Sequence[Any], like_tensor: Tensor | None = None) -> Tensor:
 
 
 def like(value: Any, other: Tensor) -> Tensor:
-    """Convert ``value`` to a Tensor. A Python number takes the dtype of ``other``."""
+    """Convert ``value`` to a Tensor. A Python number or NumPy scalar takes the dtype of ``other``."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, bool | int | float) or (isinstance(value, np.generic) and value.ndim == 0):
@@ -328,7 +329,7 @@ def like(value: Any, other: Tensor) -> Tensor:
 
 
 def pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    """Convert both operands to Tensors. A Python number takes the dtype of the other operand."""
+    """Convert both operands to Tensors. A number takes the dtype of the other operand if that is a Tensor."""
     first = a if isinstance(a, Tensor) else like(a, b) if isinstance(b, Tensor) else as_tensor(a)
     return first, like(b, first)
 
@@ -427,7 +428,7 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
 
 
 def _take_numbers(x: Tensor, index: tuple[Any, ...], where: Where | None) -> Tensor:
-    """Apply ``take_slice`` with scalar Tensors as indices. Negative ones count from the end."""
+    """Apply ``take_slice`` with scalar int Tensors as indices. Negative ones count from the end."""
     result = take_slice(x, tuple(slice(None) if isinstance(item, Tensor) else item for item in index))
     dots = [number for number, item in enumerate(index) if item is Ellipsis]
     for place in reversed(range(len(index))):
@@ -436,7 +437,7 @@ def _take_numbers(x: Tensor, index: tuple[Any, ...], where: Where | None) -> Ten
             continue
         if number.rank or number.dtype not in INTEGERS:
             raise DtypeError(f"can't index with {shown(number)}; use a scalar int, or rg.gather", where)
-        axis = len([item for item in index[:place] if item is None or isinstance(item, slice)])
+        axis = len([item for item in index[:place] if item is None or isinstance(item, slice | Tensor)])
         if dots and dots[0] < place:
             axis = (
                 result.rank - 1 - len([item for item in index[place + 1 :] if item is None or isinstance(item, slice)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -94,3 +97,22 @@ def test_negative_constants_count_from_the_end() -> None:
     np.testing.assert_array_equal(result["columns"], np.take(X, columns, 1))
     np.testing.assert_array_equal(result["along"], np.take_along_axis(X, columns, 1))
     np.testing.assert_array_equal(result["entries"], X[[-1, 0], [-2, 1]])
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        lambda x, i, j: x[i, :, j],
+        lambda x, i, j: x[i, j],
+        lambda x, i, j: x[i, ..., j],
+        lambda x, i, j: x[i, 1, j],
+        lambda x, i, j: x[..., i, None, j],
+        lambda x, i, j: x[:, i, j],
+    ],
+)
+def test_several_scalars_index_their_own_axes(taken: Callable[..., Any]) -> None:
+    x, i, j = rg.placeholder("x", (3, 3, 4)), rg.placeholder("i", (), "int64"), rg.placeholder("j", (), "int64")
+    array = np.arange(36, dtype=np.float32).reshape(3, 3, 4)
+    program = rg.compile(taken(x, i, j))
+    np.testing.assert_array_equal(program.inference(x=array, i=1, j=2), taken(array, 1, 2))
+    np.testing.assert_array_equal(program.inference(x=array, i=-1, j=0), taken(array, -1, 0))

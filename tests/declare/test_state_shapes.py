@@ -15,6 +15,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rnngraph as rg
+from rnngraph.declare.carried import unrounded
 from rnngraph.storage.checkpoint_file import unpacked
 
 BATCH, STEPS, WIDTH = 3, 7, 5
@@ -169,6 +170,14 @@ def test_a_narrow_state_that_streams_keep_by_name(tmp_path: Path) -> None:
         subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
         done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
         assert done.stdout.strip() == "ok, largest difference 0"
+
+
+def test_the_value_before_rounding_is_found_for_rounded_states_alone() -> None:
+    ids, x = rg.placeholder("ids", (None,), "int64"), rg.placeholder("x", (None, 3))
+    table = rg.parameter("table", (5, 3), np.zeros((5, 3), np.uint16), trainable=False, dtype="bfloat16")
+    rows = rg.cast(rg.gather(table, ids), "float32")
+    assert unrounded(rows.node) is rows.node
+    assert unrounded(rg.reduce_precision(x).node) is x.node
 
 
 @pytest.mark.slow

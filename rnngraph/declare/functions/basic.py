@@ -47,7 +47,7 @@ sin = _unary("sin", "Return the sine of angles in radians, elementwise.")
 cos = _unary("cos", "Return the cosine of angles in radians, elementwise.")
 atan = _unary("atan", "Return the arc tangent in radians, elementwise.")
 erf = _unary("erf", "Return the error function, elementwise.")
-sign = _unary("sign", "Return -1, 0 or 1 by the sign of x, elementwise.")
+sign = _unary("sign", "Return -1, 0 or 1 by the sign of x, elementwise. NaN stays NaN.")
 stop_gradient = _unary("stop_gradient", "Return x, with a gradient of 0.")
 logical_not = _unary("not", "Return not x, elementwise, for bool tensors.", "logical_not")
 
@@ -166,13 +166,19 @@ def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def reduce_max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the maximum over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN if an entry is NaN."""
+    """Return the maximum over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN if an entry is NaN.
+
+    If there are no entries, it is -inf, or the lowest int.
+    """
     return _reduction("reduce_max", x, axis, keepdims)
 
 
 @api
 def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the minimum over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN if an entry is NaN."""
+    """Return the minimum over ``axis``, with ``keepdims`` as for ``reduce_sum``; NaN if an entry is NaN.
+
+    If there are no entries, it is inf, or the largest int.
+    """
     return _reduction("reduce_min", x, axis, keepdims)
 
 
@@ -407,7 +413,7 @@ def one_hot(
     """Return ``on_value`` at each index along a new axis, and ``off_value`` elsewhere.
 
     Args:
-        indices: ints of any shape, each in 0..depth - 1.
+        indices: ints of any shape. An index outside 0..depth - 1 gets ``off_value`` alone.
         depth: Size of the new axis.
         dtype: Dtype of the result.
         axis: Position of the new axis in the result.

@@ -115,11 +115,11 @@ def embedding(
     """Look up rows of a table.
 
     Args:
-        ids: int [...]. Each call checks that ids are rows of the table.
+        ids: int [...]. Each call checks that fed ids are rows of the table. Computed ids are clamped to it.
         vocabulary: Number of rows of a table that this layer owns as ``embedding/table``, or a table [vocabulary,
             width].
-        width: Width of an owned table.
-        name: Scope of the parameter in place of ``embedding``.
+        width: Width of an owned table. No effect for a table that is given.
+        name: Scope of the parameter in place of ``embedding``. No effect for a table that is given.
         padding_id: Id whose row gets no gradient, so that it keeps its value.
 
     Returns:

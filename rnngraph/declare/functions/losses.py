@@ -38,8 +38,9 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
         losses: [batch] or [batch, time].
         weights: Broadcasts with ``losses``.
         lengths: int [batch]. Steps beyond a row's length do not count.
-        reduction: ``mean`` divides by the sum of the weights of real steps, or returns 0 if that is 0. ``sum`` adds up
-            the weighted losses, and ``none`` returns them.
+        reduction: ``mean`` divides by the sum of the weights of real steps. If that is 0, the mean is 0; it is NaN if
+            ``weights`` is a number and there are no lengths. ``sum`` adds up the weighted losses, and ``none`` returns
+            them.
     """
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(
@@ -109,7 +110,7 @@ def sparse_softmax_cross_entropy(
     """Return the cross-entropy -log softmax(logits)[label].
 
     Args:
-        labels: int [...].
+        labels: int [...]. Each call checks that fed labels are classes; a computed label that is none has a loss of 0.
         logits: float [..., classes].
         weights: Broadcasts with the losses.
         lengths: int [batch], for losses [batch, time]. Steps beyond a row's length do not count.
@@ -222,7 +223,8 @@ def huber_loss(
         reduction: As for ``mean_squared_error``.
 
     Raises:
-        ArgumentError: ``delta`` is not a positive number.
+        ArgumentError: ``delta`` is not positive. Or ``weights`` is a number other than 1, which the mean would cancel, and
+            ``delta`` is left at 1.
     """
     check_positive("delta", delta)
     if isinstance(weights, int | float) and weights != 1 and delta == 1.0 and reduction == "mean":

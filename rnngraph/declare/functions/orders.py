@@ -94,7 +94,8 @@ def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor,
         (values, int64 indices).
 
     Raises:
-        ShapeError: ``k`` is larger than the axis, or than 128 for a symbolic axis.
+        ShapeError: ``k`` is larger than the axis, which each call checks for a symbolic one. Or the axis is symbolic,
+            ``largest`` is True, and ``k`` exceeds 128.
     """
     x = as_tensor(x)
     if not x.rank or x.dtype == "bool":

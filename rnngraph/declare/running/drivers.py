@@ -37,8 +37,8 @@ def dynamic_rnn(
             inputs, a Tensor [batch, time, …] of any rank, or a tuple or dict of such Tensors, ints among them.
         sequence_length: int [batch], each in 0..time. Beyond a row's length, the output is 0 and the state is
             unchanged.
-        initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own initial state,
-            or zeros.
+        initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. A leaf [width] or [1, width] applies to
+            all rows, and None stands for zeros. Default: the cell's own initial state, or zeros.
         dtype: Accepted as in TensorFlow. It must equal the dtype of the first float input. If several inputs are all
             ints, it is the dtype of parameters and states.
         time_major: True if the first axis of ``inputs`` is time.
