@@ -223,8 +223,8 @@ def huber_loss(
         reduction: As for ``mean_squared_error``.
 
     Raises:
-        ArgumentError: ``delta`` is not positive. Or ``weights`` is a number other than 1, which the mean would cancel, and
-            ``delta`` is left at 1.
+        ArgumentError: ``delta`` is not positive. Or ``weights`` is a number other than 1, which the mean would cancel,
+            and ``delta`` is left at 1.
     """
     check_positive("delta", delta)
     if isinstance(weights, int | float) and weights != 1 and delta == 1.0 and reduction == "mean":
