@@ -119,7 +119,7 @@ class Group(Operation):
 
 
 @api
-def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
+def group(*inputs: Any, name: str | None = None) -> Operation:
     """Return an operation that runs several operations, and the control dependencies of Tensors."""
     members = [item for item in flatten(list(inputs)) if item is not None]
     for item in members:

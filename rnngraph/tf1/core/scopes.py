@@ -10,7 +10,7 @@ from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown, user_line
-from .dtypes import initializer_from
+from .dtypes import initializer_from, refuse
 from .graph import Graph, get_default_graph
 
 AUTO_REUSE = "auto_reuse"
@@ -148,7 +148,23 @@ def variable_scope(
     constraint: Any = None,
     auxiliary_name_scope: bool = True,
 ) -> Iterator[VariableScope]:
-    """Open a variable scope: names of variables within begin with its name."""
+    """Open a variable scope: names of variables within begin with its name.
+
+    Args:
+        name_or_scope: Name, or a scope to open again.
+        default_name: Name if ``name_or_scope`` is None; a number is appended if the name was used.
+        values: No effect.
+        initializer: Default initializer of variables. None: that of the outer scope.
+        regularizer: Default regularizer of variables. None: that of the outer scope.
+        caching_device: No effect.
+        partitioner: No effect.
+        custom_getter: Not offered.
+        reuse: True, or ``tf.AUTO_REUSE``, to reuse variables. None and False: as in the outer scope.
+        dtype: Default dtype of variables. None: that of the outer scope.
+        use_resource: No effect.
+        constraint: Not offered.
+        auxiliary_name_scope: Also open a name scope.
+    """
     graph, outer, outer_names = get_default_graph(), present_scope(), get_default_graph().name_scope
     if not (reuse is None or isinstance(reuse, bool) or (isinstance(reuse, str) and reuse == AUTO_REUSE)):
         raise DtypeError(f"reuse must be True, False or tf.AUTO_REUSE, not {shown(reuse)}")
@@ -161,8 +177,8 @@ def variable_scope(
         base, name = outer, outer.under(outer.free(_text(default_name)))
     else:
         raise ArgumentError("tf.variable_scope needs a name, a scope or default_name")
-    if custom_getter is not None:
-        raise ArgumentError("tf.variable_scope: custom_getter is not offered; create variables with tf.get_variable")
+    refuse("tf.variable_scope", "create variables with tf.get_variable", custom_getter=custom_getter)
+    refuse("tf.variable_scope", "assign the constrained value after each update", constraint=constraint)
     inner = VariableScope(
         name,
         reuse or base.reuse,

@@ -175,7 +175,7 @@ class BaseSession(Holder):
         None.
 
         If possible, one native call computes all Tensors together with the step of a training operation. Tensors have
-        their values from before the step.
+        their values from before the step. ``options`` and ``run_metadata`` have no effect.
         """
         if self.graph.holder is not self:
             if self.closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,18 @@ def dimension(value: Any = None) -> Any:
     """Return the ``tf.Dimension`` of an int, of None, or of a size of a Tensor."""
     value = getattr(value, "value", value)
     return Dimension(value) if isinstance(value, int | np.integer) else OpenDimension()
+
+
+def laid_out(array: np.ndarray, shape: tuple[int, ...], verifies: bool) -> np.ndarray:
+    """Return the entries of an array in a shape, in order, and then its last entry as needed.
+
+    Raise ``ShapeError`` if there are no entries or too many; with ``verifies``, also if the shapes differ.
+    """
+    count = math.prod(shape)
+    if verifies and array.shape != shape:
+        raise ShapeError(f"a constant of shape {array.shape} must have shape {shape}")
+    if not 0 < array.size <= count:
+        raise ShapeError(f"a constant of shape {shape} needs 1 to {count} values, not {array.size}")
+    entries = np.full(count, array.flat[-1])
+    entries[: array.size] = array.ravel()
+    return entries.reshape(shape)

@@ -16,7 +16,7 @@ from ...ir.types import FLOATS, TensorType
 from ...support.api_guard import api, taking
 from ...support.arguments import array_of, checked_name
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
-from .dtypes import dtype_name, initializer_from
+from .dtypes import dtype_name, initializer_from, refuse
 from .graph import GraphKeys, get_default_graph
 from .operations import Group, Operation
 from .scopes import AUTO_REUSE, present_scope
@@ -24,6 +24,8 @@ from .sizes import sizes_in
 from .tensors import as_tensorflow
 from .variable import Assign, ExtraVariable, Initialize
 from .variable import Variable as GraphVariable
+
+_CONSTRAINT = "assign the constrained value after each update"
 
 
 class _AnyVariable(type):
@@ -34,7 +36,11 @@ class _AnyVariable(type):
 
 
 class Variable(metaclass=_AnyVariable):
-    """``tf.Variable(initial_value)``: a variable under the open name scope."""
+    """``tf.Variable(initial_value)``: a variable under the open name scope.
+
+    Its shape is that of the initial value. Of the other arguments, ``trainable``, ``collections``, ``name`` and
+    ``dtype`` have an effect; ``constraint`` is not offered.
+    """
 
     @api
     def __new__(  # type: ignore[misc]  # it returns a variable of another class
@@ -62,6 +68,9 @@ class Variable(metaclass=_AnyVariable):
         value = initial_value
         if callable(initial_value):
             value = taking(initial_value, "the initial_value of tf.Variable")()
+        refuse("tf.Variable", _CONSTRAINT, constraint=constraint)
+        if isinstance(value, Tensor) and dtype is not None and dtype_name(dtype) != value.type.dtype:
+            raise DtypeError(f"tf.Variable: {value!r} is not {dtype_name(dtype)}; convert it with tf.cast")
         graph.unshared.add(full)
         return _new_variable(full, *_initial(value, dtype), trainable is not False, collections)
 
@@ -84,7 +93,13 @@ def get_variable(
     synchronization: Any = None,
     aggregation: Any = None,
 ) -> GraphVariable:
-    """Return a variable under the open variable scope: a new variable, or an existing one if the scope reuses."""
+    """Return a variable under the open variable scope: a new variable, or an existing one if the scope reuses.
+
+    By default, floats start Glorot-uniform and other variables with 0. ``caching_device``, ``partitioner``,
+    ``validate_shape``, ``use_resource``, ``synchronization`` and ``aggregation`` have no effect.
+    """
+    refuse("tf.get_variable", _CONSTRAINT, constraint=constraint)
+    refuse("tf.get_variable", "call the getter itself", custom_getter=custom_getter)
     graph, scope = get_default_graph(), present_scope()
     full = scope.under(checked_name(name, "a variable"))
     if scope.reuse or scope.name in graph.scopes:  # a layer's variable may have this name
@@ -107,6 +122,8 @@ def get_variable(
         settled = _initial(start, dtype)
     elif isinstance(start, Tensor):
         settled = _initial(start, kind)
+        if settled[0].shape != check_shape(name, sizes_in(shape)):
+            raise ShapeError(f"tf.get_variable({name!r}): the initializer {start!r} does not have shape {shown(shape)}")
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
     is_taken = full in graph.by_name  # by a tf.Variable, which get_variable does not share
@@ -133,8 +150,13 @@ def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: A
 
 @api
 def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options: Any) -> GraphVariable:
-    """Return a variable as ``get_variable`` does, but a local one, which is neither trained nor saved."""
-    options |= {"trainable": False, "collections": [GraphKeys.LOCAL_VARIABLES]}
+    """Return a variable as ``get_variable`` does, but a local one, which is neither trained nor saved.
+
+    It is added to ``collections``, if any, and to the local variables.
+    """
+    own = options.get("collections") or ()
+    own = [own] if isinstance(own, str) else list(own)
+    options |= {"trainable": False, "collections": [*own, GraphKeys.LOCAL_VARIABLES]}
     variable: GraphVariable = get_variable(name, shape, *arguments, **options)
     return variable
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import itertools
 import os
+import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from ...declare.nest import flatten, map_leaves, pack
 from ...declare.tensor import Tensor
 from ...support.api_guard import api
+from ...support.arguments import one_of
 from ...support.errors import DtypeError, ShapeError, StructureError, shown
 from ..core.graph import get_default_graph
 from .batches import (
     Element,
     Stream,
-    by_length,
     in_batches,
     interleaved,
     padded,
-    padded_component,
     repeated,
     shuffled,
     stacked,
@@ -50,7 +53,7 @@ class Dataset(Structured):
             item for item in sources if isinstance(item, Tensor) and item.node.op != "constant"
         ]
 
-    def _derive(self, structure: Any, elements: Begin, *arguments: Any) -> Dataset:
+    def derive(self, structure: Any, elements: Begin, *arguments: Any) -> Dataset:
         """Return a dataset that depends on this one, and on numbers, Tensors or datasets in ``arguments``."""
         inner = [source for item in arguments if isinstance(item, Dataset) for source in item.sources]
         tensors = [item for item in arguments if isinstance(item, Tensor)]
@@ -142,7 +145,7 @@ class Dataset(Structured):
             Component(a.dtype, _common_shape(a.shape, b.shape))
             for a, b in zip(flatten(self.structure), flatten(dataset.structure), strict=True)
         ]
-        return self._derive(
+        return self.derive(
             pack(self.structure, both),
             lambda reading: itertools.chain(self.elements(reading), dataset.elements(reading)),
             dataset,
@@ -170,7 +173,7 @@ class Dataset(Structured):
             draw = np.random.default_rng([abs(reading.seed), abs(own) or serial, next(rounds) if reshuffles else 0])
             return shuffled(self.elements(reading), reading.number(buffer_size), draw)
 
-        return self._derive(self.structure, elements, buffer_size, seed)
+        return self.derive(self.structure, elements, buffer_size, seed)
 
     def repeat(self, count: Any = None) -> Dataset:
         """Return a dataset of the elements, repeated ``count`` times; forever for None or -1."""
@@ -178,7 +181,7 @@ class Dataset(Structured):
         def elements(reading: Reading) -> Stream:
             return repeated(lambda: self.elements(reading), None if count is None else reading.number(count))
 
-        return self._derive(self.structure, elements, count)
+        return self.derive(self.structure, elements, count)
 
     def take(self, count: Any) -> Dataset:
         """Return a dataset of the first ``count`` elements, of all elements for -1."""
@@ -187,7 +190,7 @@ class Dataset(Structured):
             limit = reading.number(count)
             return itertools.islice(self.elements(reading), None if limit < 0 else limit)
 
-        return self._derive(self.structure, elements, count)
+        return self.derive(self.structure, elements, count)
 
     def skip(self, count: Any) -> Dataset:
         """Return a dataset of the elements after the first ``count``."""
@@ -195,7 +198,7 @@ class Dataset(Structured):
         def elements(reading: Reading) -> Stream:
             return itertools.islice(self.elements(reading), reading.number(count), None)
 
-        return self._derive(self.structure, elements, count)
+        return self.derive(self.structure, elements, count)
 
     def shard(self, num_shards: Any, index: Any) -> Dataset:
         """Return a dataset of every ``num_shards``-th element, from ``index`` on."""
@@ -203,7 +206,7 @@ class Dataset(Structured):
         def elements(reading: Reading) -> Stream:
             return itertools.islice(self.elements(reading), reading.number(index), None, reading.number(num_shards))
 
-        return self._derive(self.structure, elements, num_shards, index)
+        return self.derive(self.structure, elements, num_shards, index)
 
     def prefetch(self, buffer_size: Any) -> Dataset:
         """Return the dataset itself: elements are computed when a run reads them."""
@@ -225,7 +228,7 @@ class Dataset(Structured):
             cached[:] = read
             is_whole.append(True)
 
-        return self._derive(self.structure, elements)
+        return self.derive(self.structure, elements)
 
     def with_options(self, options: Any) -> Dataset:
         """Return the dataset itself: options have no effect."""
@@ -237,14 +240,17 @@ class Dataset(Structured):
 
     # Functions of elements ------------------------------------------------------------------------
 
-    def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None, **options: Any) -> Dataset:
-        """Return a dataset of the results of ``map_func``, whose arguments are the components of an element."""
+    def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None) -> Dataset:
+        """Return a dataset of the results of ``map_func``, whose arguments are the components of an element.
+
+        ``num_parallel_calls`` has no effect.
+        """
         function = ElementFunction("Dataset.map", map_func, self.structure)
 
         def elements(reading: Reading) -> Stream:
             return map(function, self.elements(reading))
 
-        return self._derive(self._result(function), elements)
+        return self.derive(self._result(function), elements)
 
     def _result(self, function: ElementFunction) -> Any:
         """Return the structure of a function's results. For strings, call the function with the first element."""
@@ -261,7 +267,7 @@ class Dataset(Structured):
     def filter(self, predicate: Callable[..., Any]) -> Dataset:
         """Return a dataset of the elements for which ``predicate`` returns True."""
         function = ElementFunction("Dataset.filter", predicate, self.structure)
-        return self._derive(
+        return self.derive(
             self.structure, lambda reading: (item for item in self.elements(reading) if bool(function(item)[0]))
         )
 
@@ -272,7 +278,11 @@ class Dataset(Structured):
     def interleave(
         self, map_func: Callable[..., Any], cycle_length: Any = 1, block_length: Any = 1, num_parallel_calls: Any = None
     ) -> Dataset:
-        """Return a dataset that interleaves the elements of the datasets that ``map_func`` returns."""
+        """Return a dataset that interleaves the elements of the datasets that ``map_func`` returns.
+
+        ``cycle_length`` datasets are open at a time, and each yields ``block_length`` elements in turn.
+        ``num_parallel_calls`` has no effect.
+        """
 
         def inner(element: Sequence[Any]) -> Dataset:
             packed = pack(self.structure, list(element))
@@ -299,7 +309,7 @@ class Dataset(Structured):
             lambda item: Component(item.dtype, None if item.shape is None else tuple(None for _ in item.shape)),
             inner(first).structure,
         )
-        return self._derive(structure, elements)
+        return self.derive(structure, elements)
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
         """Raise ``DtypeError``: reductions over datasets are not offered."""
@@ -310,7 +320,7 @@ class Dataset(Structured):
     def batch(self, batch_size: Any, drop_remainder: Any = False) -> Dataset:
         """Return a dataset of batches: ``batch_size`` elements of one shape, stacked along a first axis."""
         size = int(batch_size) if drop_remainder and not isinstance(batch_size, Tensor) else None
-        return self._derive(
+        return self.derive(
             map_leaves(lambda item: item.batched(size), self.structure),
             lambda reading: map(
                 stacked, in_batches(self.elements(reading), reading.number(batch_size), bool(drop_remainder))
@@ -331,7 +341,7 @@ class Dataset(Structured):
         """
         components = flatten(self.structure)
         shapes = shapes_in(padded_shapes, len(components))
-        fillers = self._fillers(padding_values)
+        fillers = self.fillers(padding_values)
         size = int(batch_size) if drop_remainder and not isinstance(batch_size, Tensor) else None
         batched = [
             Component(item.dtype, tuple(shape)).batched(size) for item, shape in zip(components, shapes, strict=True)
@@ -342,9 +352,9 @@ class Dataset(Structured):
             batches = in_batches(self.elements(reading), reading.number(batch_size), bool(drop_remainder))
             return (padded(chosen, shapes, values) for chosen in batches)
 
-        return self._derive(pack(self.structure, batched), elements, batch_size, *fillers)
+        return self.derive(pack(self.structure, batched), elements, batch_size, *fillers)
 
-    def _fillers(self, values: Any) -> list[Any]:
+    def fillers(self, values: Any) -> list[Any]:
         """Return the padding value of each component."""
         components = flatten(self.structure)
         if values is None:
@@ -354,52 +364,38 @@ class Dataset(Structured):
 
     def unbatch(self) -> Dataset:
         """Return a dataset of the entries of each element along the first axis."""
-        return self._derive(
+        return self.derive(
             map_leaves(lambda item: item.unbatched(), self.structure),
             lambda reading: (row for element in self.elements(reading) for row in zip(*element, strict=True)),
         )
 
-    def by_length(
-        self,
-        length_function: Any,
-        boundaries: Sequence[int],
-        batch_sizes: Sequence[int],
-        padded_shapes: Any,
-        padding_values: Any,
-        to_boundary: bool,
-    ) -> Dataset:
-        """Return a dataset of padded batches of elements of similar length, as ``bucket_by_sequence_length``."""
-        length = ElementFunction("element_length_func", length_function, self.structure)
-        components = flatten(self.structure)
-        shapes: list[Any] = [item.shape or () for item in components]
-        if padded_shapes is not None:
-            shapes = shapes_in(padded_shapes, len(components))
-        fillers = self._fillers(padding_values)
-
-        def elements(reading: Reading) -> Stream:
-            read = self.elements(reading)
-            for place, chosen in by_length(read, lambda item: int(length(item)[0]), boundaries, batch_sizes):
-                sizes = shapes
-                if to_boundary:
-                    sizes = [[boundaries[place] - 1 if size is None else size for size in shape] for shape in shapes]
-                yield padded(chosen, sizes, [reading.value(item) for item in fillers])
-
-        batched = [padded_component(item, shape) for item, shape in zip(components, shapes, strict=True)]
-        return self._derive(pack(self.structure, batched), elements)
-
 
 @api
-def text_line_dataset(filenames: Any, compression_type: Any = None, buffer_size: Any = None, **options: Any) -> Dataset:
-    """``tf.data.TextLineDataset``: the lines of files, as strings."""
+def text_line_dataset(
+    filenames: Any, compression_type: Any = None, buffer_size: Any = None, num_parallel_reads: Any = None
+) -> Dataset:
+    """``tf.data.TextLineDataset``: the lines of files, as strings.
+
+    ``compression_type`` is "GZIP", "ZLIB", or "" or None for plain files. ``buffer_size`` and ``num_parallel_reads``
+    have no effect.
+    """
+    kind = one_of(compression_type or "", "compression_type", ("", "GZIP", "ZLIB"))
     paths = [filenames] if isinstance(filenames, str | bytes | os.PathLike) else list(filenames)
 
     def elements(reading: Reading) -> Stream:
         for path in paths:
-            with open(os.fsdecode(path), "rb") as file:
+            with _opened(os.fsdecode(path), kind) as file:
                 for line in file:
                     yield [np.asarray(line.rstrip(b"\r\n"), object)]
 
     return Dataset(Component(TEXT, ()), elements)
+
+
+def _opened(path: str, compression: str) -> BinaryIO:
+    """Open a file of text, which is compressed as ``compression`` says: "GZIP", "ZLIB" or "" for plain text."""
+    if compression == "GZIP":
+        return cast("BinaryIO", gzip.open(path, "rb"))
+    return io.BytesIO(zlib.decompress(Path(path).read_bytes())) if compression else open(path, "rb")
 
 
 def _component(item: Any) -> Component:

@@ -1,4 +1,8 @@
-"""Queues that fill themselves, such as ``tf.train.range_input_producer`` and ``tf.train.batch``."""
+"""Queues that fill themselves, such as ``tf.train.range_input_producer`` and ``tf.train.batch``.
+
+The arguments ``num_threads``, ``capacity``, ``shapes``, ``element_shape``, ``shared_name``, ``summary_name`` and
+``cancel_op`` have no effect.
+"""
 
 from __future__ import annotations
 

@@ -302,7 +302,10 @@ class _Size:
 
 
 class QueueRunner:
-    """``tf.train.QueueRunner``: the operations that fill a queue. A run that needs elements runs the operations."""
+    """``tf.train.QueueRunner``: the operations that fill a queue. A run that needs elements runs the operations.
+
+    Arguments other than ``queue`` and ``enqueue_ops`` have no effect: at the end of its inputs, the queue is closed.
+    """
 
     @api
     def __init__(

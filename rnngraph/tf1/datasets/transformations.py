@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ...declare.nest import flatten, pack
 from ...support.api_guard import api
+from ...support.errors import ArgumentError
+from ..core.errors import InvalidArgumentError
+from .batches import Stream, by_length, padded, padded_component, stacked
 from .dataset import Dataset
+from .functions import ElementFunction
+from .reading import Reading
+from .shapes import shapes_in
+from .sources import Component
 
 Transformation = Callable[[Dataset], Dataset]
 AUTOTUNE = -1
@@ -26,7 +35,10 @@ def map_and_batch(
     drop_remainder: Any = False,
     num_parallel_calls: Any = None,
 ) -> Transformation:
-    """Return a function that maps the elements of a dataset and batches them."""
+    """Return a function that maps the elements of a dataset and batches them.
+
+    ``num_parallel_batches`` and ``num_parallel_calls`` have no effect.
+    """
     return lambda dataset: dataset.map(map_func).batch(batch_size, drop_remainder)
 
 
@@ -79,13 +91,58 @@ def bucket_by_sequence_length(
         bucket_batch_sizes: Number of elements of a batch, for each bucket.
         padded_shapes: As for ``Dataset.padded_batch``; by default the shapes of the elements.
         padding_values: As for ``Dataset.padded_batch``.
-        pad_to_bucket_boundary: Pad to the greatest length of the bucket rather than of the batch.
+        pad_to_bucket_boundary: Pad to the greatest length of the bucket rather than of the batch. An element of the
+            last bucket, which has no greatest length, is then an error.
+        no_padding: Do not pad: the elements of a batch must have one shape.
+        drop_remainder: Drop smaller last batches of the buckets.
     """
-    return lambda dataset: dataset.by_length(
-        element_length_func,
-        bucket_boundaries,
-        bucket_batch_sizes,
-        padded_shapes,
-        padding_values,
-        pad_to_bucket_boundary,
-    )
+    boundaries, sizes = list(bucket_boundaries), list(bucket_batch_sizes)
+    if len(sizes) != len(boundaries) + 1:
+        need = len(boundaries) + 1
+        raise ArgumentError(f"{need - 1} bucket_boundaries need {need} entries in bucket_batch_sizes, not {len(sizes)}")
+    padding = None if no_padding else _Padding(padded_shapes, boundaries, pad_to_bucket_boundary)
+
+    def bucketed(dataset: Dataset) -> Dataset:
+        length = ElementFunction("element_length_func", element_length_func, dataset.structure)
+        components = flatten(dataset.structure)
+        shapes = padding.shapes(components) if padding else [item.shape or () for item in components]
+        fillers = dataset.fillers(padding_values)
+
+        def elements(reading: Reading) -> Stream:
+            values = [reading.value(item) for item in fillers]
+            read = dataset.elements(reading)
+            for place, chosen in by_length(read, lambda item: int(length(item)[0]), boundaries, sizes):
+                if drop_remainder and len(chosen) < sizes[place]:
+                    continue
+                yield padded(chosen, padding.in_bucket(place, shapes), values) if padding else stacked(chosen)
+
+        batched = [padded_component(item, shape) for item, shape in zip(components, shapes, strict=True)]
+        return dataset.derive(pack(dataset.structure, batched), elements, *fillers)
+
+    return bucketed
+
+
+@dataclass(frozen=True)
+class _Padding:
+    """Padding of batches of elements of similar length. Attributes are arguments of ``bucket_by_sequence_length``."""
+
+    padded_shapes: Any
+    boundaries: Sequence[int]
+    to_boundary: bool
+
+    def shapes(self, components: Sequence[Component]) -> list[Any]:
+        """Return the shape to which each component is padded; None stands for the largest size in the batch."""
+        if self.padded_shapes is None:
+            return [item.shape or () for item in components]
+        return shapes_in(self.padded_shapes, len(components))
+
+    def in_bucket(self, place: int, shapes: Sequence[Any]) -> Sequence[Any]:
+        """Return the shapes for a bucket, in which ``to_boundary`` replaces None by the bucket's greatest length."""
+        if not self.to_boundary:
+            return shapes
+        if place == len(self.boundaries):
+            raise InvalidArgumentError(
+                f"with pad_to_bucket_boundary=True, elements must be shorter than {self.boundaries[-1]}, the last of "
+                "bucket_boundaries; enlarge it"
+            )
+        return [[self.boundaries[place] - 1 if size is None else size for size in shape] for shape in shapes]

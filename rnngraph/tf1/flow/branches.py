@@ -53,7 +53,7 @@ def case(
     """Return the result of the first function whose condition is True.
 
     If no condition is True, return the result of ``default``, or of the last function without ``default``. The results
-    of all functions are computed.
+    of all functions are computed. ``exclusive`` has no effect: several conditions may be True.
     """
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, Mapping) else pred_fn_pairs
     if not isinstance(pairs, list | tuple) or not pairs or not all(_is_pair(pair) for pair in pairs):

@@ -1,4 +1,7 @@
-"""``tf.scan``, ``tf.map_fn``, ``tf.foldl`` and ``tf.foldr``: functions over the entries of a first axis."""
+"""``tf.scan``, ``tf.map_fn``, ``tf.foldl`` and ``tf.foldr``: functions over the entries of a first axis.
+
+The arguments ``parallel_iterations``, ``back_prop``, ``swap_memory`` and ``infer_shape`` have no effect.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ...declare.tensor import Tensor, as_tensor, build, constant, holds_tensors
 from ...ir.types import Dim
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
-from ..core.dtypes import dtype_name
+from ..core.dtypes import dtype_name, refuse
 from ..core.sizes import anchored, size_tensor, sizes_in
 from ..core.tensors import gives_tensors
 from ..ops.functions import constant as tf_constant
@@ -38,6 +38,8 @@ class Entries:
 class TensorArray:
     """``tf.TensorArray``: an immutable array. Methods that write return a new array.
 
+    ``clear_after_read``, ``infer_shape``, ``element_shape`` and ``colocate_with_first_write_call`` have no effect.
+
     Attributes:
         count: Number of entries, which may be a symbolic size.
         size_argument: The ``size`` argument of the program.
@@ -60,6 +62,7 @@ class TensorArray:
         colocate_with_first_write_call: bool = True,
         name: str | None = None,
     ) -> None:
+        refuse("tf.TensorArray", "use the array itself", handle=handle, flow=flow)
         self._dtype = dtype_name(dtype)
         count = sizes_in(0 if size is None else size)
         if len(count) != 1 or count[0] is None or (isinstance(count[0], int) and count[0] < 0):

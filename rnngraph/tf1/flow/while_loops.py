@@ -49,6 +49,9 @@ def while_loop(
         body: Function of the variables that returns their next values, with unchanged dtypes and shapes.
         loop_vars: Nest of Tensors, numbers and ``tf.TensorArray``.
         maximum_iterations: Maximum number of steps.
+        return_same_structure: Return a list of one variable as a list, rather than as the variable.
+
+    ``shape_invariants``, ``parallel_iterations``, ``back_prop`` and ``swap_memory`` have no effect.
     """
     several = isinstance(loop_vars, list | tuple) and not hasattr(loop_vars, "_fields")
     nest = list(loop_vars) if several else [loop_vars]

@@ -200,7 +200,8 @@ def sparse_tensor_to_dense(
 ) -> Any:
     """Return a sparse matrix as a dense matrix, with ``default_value`` in entries without a value.
 
-    The result for a decoder's output can only be fetched.
+    The result for a decoder's output can only be fetched. ``validate_indices`` has no effect: indices outside of the
+    dense shape are errors.
     """
     return check_sparse(sp_input, "tf.sparse_tensor_to_dense").dense(default_value)
 

@@ -139,7 +139,7 @@ def moments(
     keep_dims: bool | None = None,
     keepdims: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return mean and variance along axes."""
+    """Return mean and variance along axes. ``shift`` has no effect, as in TensorFlow 1.15."""
     mean, _, variance = statistics.moments(as_tensor(x), axes)
     if keep_dims or keepdims:
         return mean, variance

@@ -20,6 +20,7 @@ from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core import elementwise
 from ..core.dtypes import cast_to, dtype_name, refuse
 from ..core.operations import operation
+from ..core.shapes import laid_out
 from ..core.sizes import anchored, reshaped, sizes_in
 
 Function = Callable[..., Tensor]
@@ -179,7 +180,8 @@ def constant(
 ) -> Tensor:
     """Return a Tensor with a constant value.
 
-    Python floats become float32, ints int32. ``shape`` reshapes the value, and repeats its last entry as needed.
+    Python floats become float32, ints int32. ``shape`` reshapes the value, and repeats its last entry as needed. With
+    ``verify_shape``, the value must have that shape.
     """
     result = make_constant(value, None if dtype is None else dtype_name(dtype))
     array = np.array(value)
@@ -187,15 +189,7 @@ def constant(
         result = make_constant(value, "int32")
     if shape is None:
         return result
-    target = tuple(int(size) for size in shape)
-    count = int(np.prod(target))
-    if verify_shape and array.shape != target:
-        raise ShapeError(f"a constant of shape {array.shape} must have shape {target}")
-    if not 0 < array.size <= count:
-        raise ShapeError(f"a constant of shape {target} needs 1 to {count} values, not {array.size}")
-    filled = np.full(count, array.flat[-1])
-    filled[: array.size] = array.ravel()
-    return make_constant(filled.reshape(target), result.dtype)
+    return make_constant(laid_out(array, tuple(int(size) for size in shape), verify_shape), result.dtype)
 
 
 def filled(value: Any, shape: Any, dtype: str) -> Tensor:
@@ -233,13 +227,13 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
 
 @operation
 def zeros_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
-    """Return zeros in the shape of a tensor."""
+    """Return zeros in the shape of a tensor. ``optimize`` has no effect."""
     return filling.zeros_like(tensor, None if dtype is None else dtype_name(dtype))
 
 
 @operation
 def ones_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
-    """Return ones in the shape of a tensor."""
+    """Return ones in the shape of a tensor. ``optimize`` has no effect."""
     return filling.ones_like(tensor, None if dtype is None else dtype_name(dtype))
 
 
@@ -372,7 +366,10 @@ def gather(
     axis: int | None = None,
     batch_dims: int = 0,
 ) -> Tensor:
-    """Return the entries of ``params`` at ``indices`` along an axis, by default the first axis."""
+    """Return the entries of ``params`` at ``indices`` along an axis, by default the first axis.
+
+    ``validate_indices`` has no effect: fed indices are checked at each call, and computed ones are clamped to the axis.
+    """
     refuse("tf.gather", "use tf.gather_nd", batch_dims=batch_dims or None)
     return functions.gather(params, indices, axis or 0, negative=False)
 
@@ -386,7 +383,10 @@ def embedding_lookup(
     validate_indices: bool = True,
     max_norm: float | None = None,
 ) -> Tensor:
-    """Return the rows of an embedding table at ``ids``."""
+    """Return the rows of an embedding table at ``ids``. ``partition_strategy`` and ``validate_indices`` have no effect.
+
+    Fed ids are checked at each call, and computed ones are clamped to the table.
+    """
     refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
     if isinstance(params, list | tuple) and len(params) > 1:
         raise ArgumentError(

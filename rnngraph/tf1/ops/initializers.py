@@ -19,6 +19,7 @@ from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.errors import ArgumentError
 from ..core.dtypes import dtype_name
+from ..core.shapes import laid_out
 from ..core.tensors import gives_tensors
 from .random import fixed_sizes, random_normal, random_uniform, started, truncated_normal
 
@@ -38,6 +39,22 @@ class Start:
             return self.initializer(shape, dtype)
         kind = dtype_name("float32" if dtype is None else dtype)
         return started(self.initializer, fixed_sizes("Initializer", shape), kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Initializer that fills with the entries of an array in order, and then repeats the last entry.
+
+    Attributes:
+        value: The array.
+        verifies: True to raise ``ShapeError`` if the variable's shape is not that of the array.
+    """
+
+    value: np.ndarray
+    verifies: bool
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        return laid_out(self.value, tuple(shape), self.verifies)
 
 
 @dataclass(frozen=True)
@@ -92,8 +109,12 @@ def ones_initializer(dtype: Any = None) -> Initializer:
 
 @maker
 def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
-    """Return an initializer that fills with a number, or copies an array."""
-    return initializers.Constant(value)
+    """Return an initializer that fills with a number, or with the entries of an array in order.
+
+    If the variable has more entries, the last one is repeated. With ``verify_shape``, the value must have its shape.
+    """
+    is_number = np.ndim(value) == 0 and not verify_shape
+    return initializers.Constant(value) if is_number else Listed(np.array(value), bool(verify_shape))
 
 
 @maker

@@ -1,4 +1,7 @@
-"""TensorFlow 1.x's placeholders and drivers, with its names and arguments."""
+"""TensorFlow 1.x's placeholders and drivers, with its names and arguments.
+
+The arguments ``parallel_iterations`` and ``swap_memory`` of drivers have no effect.
+"""
 
 from __future__ import annotations
 

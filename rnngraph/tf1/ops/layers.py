@@ -15,11 +15,11 @@ from ...declare.tensor import Tensor, as_tensor, constant
 from ...support.api_guard import api
 from ...support.arguments import flag
 from ...support.errors import ArgumentError, DtypeError, shown
-from ..core.dtypes import refuse
+from ..core.dtypes import dtype_name, refuse
 from ..core.graph import get_default_graph
 from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
-from ..core.tensors import gives_tensors
+from ..core.tensors import as_tensorflow, gives_tensors
 from ..core.variables import array_initializer
 from .batch_norms import Normalization, batch_normalized
 from .functions import relu, relu6, reshape
@@ -27,6 +27,7 @@ from .random import dropout
 from .regularizers import penalize_all
 
 PENALTY = "add the penalty to the loss"
+COLLECTED = "add the variables with tf.add_to_collection"
 
 
 @gives_tensors
@@ -65,7 +66,8 @@ def dense(
 class Dense:
     """``tf.layers.Dense``: a dense layer. All calls share one set of variables.
 
-    The layer's scope is ``name``, by default ``dense``, under the variable scope of the first call.
+    The layer's scope is ``name``, by default ``dense``, under the variable scope of the first call. With ``dtype``, the
+    layer has variables of that dtype, to which it converts its inputs. By default, they have the dtype of the inputs.
     """
 
     @api
@@ -99,6 +101,7 @@ class Dense:
         self.units, self.activation, self.use_bias = units, activation, use_bias
         self._starts, self._penalties = (kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
         self._name, self._reuse, self._own_scope = name, _reuse, _scope
+        self._dtype = None if dtype is None else dtype_name(dtype)
         self._scope: ScopeName | None = None
 
     @property
@@ -109,6 +112,7 @@ class Dense:
     @gives_tensors
     def __call__(self, inputs: Tensor, scope: Any = None) -> Tensor:
         """Return activation(inputs @ kernel + bias)."""
+        inputs = inputs if self._dtype is None else basic.cast(inputs, self._dtype)
         first = self._scope is None
         if self._scope is None:
             own_scope = self._own_scope or scope or present_scope().free(self.name)
@@ -164,8 +168,11 @@ def fully_connected(
     Args:
         normalizer_fn: Function that normalises inputs @ weights, such as ``tf.contrib.layers.layer_norm``. It replaces
             the biases.
+        normalizer_params: Keyword arguments of ``normalizer_fn``.
+        outputs_collections: Collection, or collections, to which the result is added.
     """
     what = "tf.contrib.layers.fully_connected"
+    refuse(what, COLLECTED, variables_collections=variables_collections)
     if normalizer_fn is not None:
         if not callable(normalizer_fn):
             raise ArgumentError(f"{what}: normalizer_fn must be a function of a Tensor, not {shown(normalizer_fn)}")
@@ -187,13 +194,14 @@ def fully_connected(
             raise DtypeError(
                 f"{what}: normalizer_fn must return a Tensor, as tf.contrib.layers.layer_norm does, not {result!r}"
             )
-        return activated(result, activation_fn)
+        return collected(activated(result, activation_fn), outputs_collections)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     name = layer_scope("fully_connected", scope, reuse)
     starts = starts_of(weights_initializer, biases_initializer)
     names = ("weights",) if biases_initializer is None else ("weights", "biases")
     result = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
-    return own_layer(result, name, weights=weights_regularizer, biases=biases_regularizer)
+    result = own_layer(result, name, weights=weights_regularizer, biases=biases_regularizer)
+    return collected(result, outputs_collections)
 
 
 linear = partial(fully_connected, activation_fn=None)
@@ -220,6 +228,14 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
     if not callable(activation):
         raise ArgumentError(f"activation_fn must be a function such as tf.nn.relu, not {shown(activation)}")
     return activation(x)
+
+
+def collected(result: Tensor, collections: Any) -> Tensor:
+    """Add a layer's result to the collection, or collections, of that name; None: to none. Return the result."""
+    graph = get_default_graph()
+    for name in [collections] if isinstance(collections, str) else collections or ():
+        graph.add_to_collection(name, as_tensorflow(result))
+    return result
 
 
 def own_layer(result: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
@@ -308,8 +324,8 @@ def flatten(inputs: Tensor, name: str | None = None, data_format: str = "channel
 
 @gives_tensors
 def contrib_flatten(inputs: Tensor, outputs_collections: Any = None, scope: Any = None) -> Tensor:
-    """Reshape [batch, …] to [batch, product of the rest]."""
-    return reshape(inputs, [None, -1])
+    """Reshape [batch, …] to [batch, product of the rest], and add the result to ``outputs_collections``, if any."""
+    return collected(reshape(inputs, [None, -1]), outputs_collections)
 
 
 @operation

@@ -18,7 +18,7 @@ from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from .batch_norms import Normalization, batch_normalized
 from .functions import embedding_lookup
-from .layers import activated
+from .layers import COLLECTED, activated, collected
 from .random import dropout as drop
 
 _TRAINED = "use tf.get_variable(…, trainable=False)"
@@ -40,10 +40,11 @@ def layer_norm(
 ) -> Tensor:
     """Normalise each row over the axes from ``begin_norm_axis`` on, by mean and deviation.
 
-    Creates the variables ``LayerNorm/beta`` and ``gamma``.
+    Creates the variables ``LayerNorm/beta`` and ``gamma``. The result is added to ``outputs_collections``, if any.
     """
     what, x = "tf.contrib.layers.layer_norm", as_tensor(inputs)
     refuse(what, _TRAINED, trainable=None if trainable else False)
+    refuse(what, COLLECTED, variables_collections=variables_collections)
     if x.dtype not in FLOATS or x.rank < 2:
         raise ShapeError(f"{what} needs a float Tensor [batch, …], not {x!r}")
     first, own = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
@@ -56,7 +57,7 @@ def layer_norm(
         beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None
         gamma = get_variable("gamma", shape, x.dtype, "ones") if flag(scale, "scale") else None
     normalized = normalization.layer_norm(x, gamma, beta, 1e-12, tuple(range(first, x.rank)))
-    return activated(normalized, activation_fn)
+    return collected(activated(normalized, activation_fn), outputs_collections)
 
 
 @gives_tensors
@@ -92,9 +93,11 @@ def batch_norm(
     Args:
         updates_collections: Collection for the operations that update the moving averages. With None, each run that
             computes the output updates the averages.
+        outputs_collections: Collection, or collections, to which the result is added.
     """
     what = "tf.contrib.layers.batch_norm"
     refuse(what, _TRAINED, trainable=None if trainable else False)
+    refuse(what, COLLECTED, variables_collections=variables_collections)
     refuse(
         what,
         "normalise by the whole batch",
@@ -115,7 +118,7 @@ def batch_norm(
     name = layer_scope("BatchNorm", scope, reuse)
     options = Normalization(-1, decay, epsilon, updates_collections, is_fused)
     normalized = batch_normalized(what, x, options, name, starts, is_training)
-    return activated(normalized, activation_fn)
+    return collected(activated(normalized, activation_fn), outputs_collections)
 
 
 def _unless(value: Any, usual: Any) -> Any:
@@ -135,7 +138,10 @@ def embed_sequence(
     scope: Any = None,
     reuse: Any = None,
 ) -> Tensor:
-    """Return rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
+    """Return rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time].
+
+    ``unique`` has no effect on the result.
+    """
     what = "tf.contrib.layers.embed_sequence"
     if (reuse is None or reuse is False) and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
         raise ArgumentError(f"{what} needs vocab_size= and embed_dim=; pass ints")
@@ -155,10 +161,14 @@ def dropout(
     scope: Any = None,
     seed: int | None = None,
 ) -> Tensor:
-    """Apply dropout if ``is_training``, a bool or a scalar bool Tensor that is fed, is True."""
+    """Apply dropout if ``is_training``, a bool or a scalar bool Tensor that is fed, is True.
+
+    The result is added to ``outputs_collections``, if any.
+    """
     if isinstance(is_training, Tensor):
-        return drop(inputs, functions.where(is_training, functions.identity(keep_prob), 1.0), noise_shape, seed)
-    return drop(inputs, keep_prob, noise_shape, seed) if flag(is_training, "is_training") else as_tensor(inputs)
+        keep_prob = functions.where(is_training, functions.identity(keep_prob), 1.0)
+    drops = isinstance(is_training, Tensor) or flag(is_training, "is_training")
+    return collected(drop(inputs, keep_prob, noise_shape, seed) if drops else as_tensor(inputs), outputs_collections)
 
 
 @gives_tensors
@@ -170,10 +180,14 @@ def one_hot_encoding(
     outputs_collections: Any = None,
     scope: Any = None,
 ) -> Tensor:
-    """Return ``on_value`` at each label, ``off_value`` elsewhere, as float32."""
+    """Return ``on_value`` at each label, ``off_value`` elsewhere, as float32.
+
+    The result is added to ``outputs_collections``, if any.
+    """
     if num_classes is None:
         raise ArgumentError("tf.contrib.layers.one_hot_encoding needs num_classes=")
-    return functions.one_hot(labels, num_classes, "float32", -1, on_value, off_value)
+    encoded = functions.one_hot(labels, num_classes, "float32", -1, on_value, off_value)
+    return collected(encoded, outputs_collections)
 
 
 @gives_tensors
@@ -198,9 +212,10 @@ def bias_add(
     data_format: Any = None,
     scope: Any = None,
 ) -> Tensor:
-    """Return inputs + ``BiasAdd/biases`` along the last axis."""
+    """Return inputs + ``BiasAdd/biases`` along the last axis. It is added to ``outputs_collections``, if any."""
     x = as_tensor(inputs)
     refuse("tf.contrib.layers.bias_add", "transpose the inputs", data_format=data_format)
+    refuse("tf.contrib.layers.bias_add", COLLECTED, variables_collections=variables_collections)
     with variable_scope(scope, "BiasAdd", reuse=reuse):
         biases = get_variable("biases", [x.width], dtype_name(x.dtype), initializer, regularizer, trainable)
-    return activated(x + biases, activation_fn)
+    return collected(activated(x + biases, activation_fn), outputs_collections)

@@ -11,7 +11,7 @@ from ...declare.functions import basic as functions
 from ...declare.functions import indexing, orders, sequences
 from ...declare.functions.arrays import matrices, moves
 from ...declare.functions.elementary.numbers import isfinite
-from ...declare.functions.statistics import reduce_all
+from ...declare.functions.statistics import reduce_all, reduce_any
 from ...declare.tensor import Tensor, as_tensor, build, constant, holds_tensors
 from ...ir.types import product
 from ...support.api_guard import api
@@ -36,7 +36,7 @@ class TopKV2(NamedTuple):
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> TopKV2:
     """Return the k largest entries of the last axis in descending order, and their indices (int32).
 
-    Equal entries keep their order.
+    Equal entries keep their order. ``sorted=False`` has no effect.
     """
     x = as_tensor(input)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
@@ -58,7 +58,7 @@ def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | 
 def argsort(
     values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
 ) -> Tensor:
-    """Return the indices (int32) that sort the entries along an axis. Equal entries keep their order."""
+    """Return the indices (int32) that sort the entries along an axis. Equal entries keep their order in any case."""
     return functions.cast(orders.argsort(values, axis, _is_descending("tf.argsort", direction)), "int32")
 
 
@@ -80,13 +80,13 @@ def _is_descending(what: str, direction: str) -> bool:
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
     """Return bool [batch]: True if the prediction for a row's target is among the k largest of the row.
 
-    Rows that contain an infinity or NaN are False.
+    Rows that contain an infinity or NaN, or whose target is not a class, are False.
     """
     hit = functions.one_hot(targets, predictions.width, "bool")
     target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
     better = functions.reduce_sum(functions.cast(predictions > target, "int32"), -1)
-    is_finite = reduce_all(isfinite(predictions), -1)
-    return functions.logical_and(is_finite, better < int(k))
+    is_known = functions.logical_and(reduce_all(isfinite(predictions), -1), reduce_any(hit, -1))
+    return functions.logical_and(is_known, better < int(k))
 
 
 @operation
@@ -182,7 +182,10 @@ def sparse_to_dense(
     validate_indices: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """Return ``sparse_values`` at distinct indices [n, rank] of a dense array, and ``default_value`` elsewhere."""
+    """Return ``sparse_values`` at indices [n, rank] of a dense array, and ``default_value`` elsewhere.
+
+    Indices must be distinct, which is not checked: ``validate_indices`` has no effect.
+    """
     places, shape = as_tensor(sparse_indices), sizes_in(output_shape)
     sizes = [size for size in shape if isinstance(size, int)]
     if len(sizes) != len(shape) or places.rank > 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions.matching import is_within
-from ...declare.tensor import Tensor, as_tensor, build
+from ...declare.tensor import Tensor, as_tensor, build, holds_tensors
 from ...ir.types import FLOATS, Size, product
 from ...support.arguments import number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
@@ -90,17 +91,28 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
 def convert_to_tensor(
     value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None, dtype_hint: Any = None
 ) -> Tensor:
-    """Convert a number, an array or a list of Tensors to a Tensor. A Tensor is returned unchanged."""
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
-        return functions.stack(value)
+    """Convert a number, an array or a list of Tensors to a Tensor. A Tensor is returned unchanged.
+
+    Args:
+        dtype: Dtype of the result. Tensors are not converted: they must have it already.
+        preferred_dtype: Dtype of the result without ``dtype``, if numbers and arrays can be converted to it.
+        dtype_hint: Newer name of ``preferred_dtype``.
+    """
+    if isinstance(value, Tensor) or holds_tensors(value):
+        x = as_tensor(value)
+        if dtype is not None and x.dtype != dtype_name(dtype):
+            raise DtypeError(f"tf.convert_to_tensor: {x!r} is not {dtype_name(dtype)}; convert it with tf.cast")
+        return x
+    preferred = preferred_dtype if dtype_hint is None else dtype_hint
+    if dtype is None and preferred is not None:
+        with contextlib.suppress(DtypeError):
+            return constant(value, preferred)
     return constant(value, dtype)
 
 
 @operation
 def accumulate_n(inputs: Sequence[Any], shape: Any = None, tensor_dtype: Any = None, name: str | None = None) -> Tensor:
-    """Return the sum of several tensors of one shape."""
+    """Return the sum of several tensors of one shape. ``shape`` and ``tensor_dtype`` have no effect."""
     return add_n(inputs)
 
 
@@ -148,8 +160,13 @@ def xw_plus_b(x: Any, weights: Any, biases: Any, name: str | None = None) -> Ten
 
 @operation
 def bias_add(value: Any, bias: Any, data_format: Any = None, name: str | None = None) -> Tensor:
-    """Return value + bias along the last axis."""
-    return as_tensor(value) + bias
+    """Return value + bias along the axis of channels: the last one, or axis 1 if ``data_format`` begins with "NC"."""
+    x = as_tensor(value)
+    if data_format is None or (isinstance(data_format, str) and data_format[:1] + data_format[-1:] == "NC"):
+        return x + bias
+    if not isinstance(data_format, str) or not data_format.startswith("NC") or x.rank < 2:
+        raise ArgumentError(f'tf.nn.bias_add: data_format must be "NHWC" or "NCHW", not {shown(data_format)}')
+    return x + functions.reshape(bias, (-1, *(1,) * (x.rank - 2)))
 
 
 @operation

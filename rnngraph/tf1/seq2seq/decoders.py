@@ -113,6 +113,8 @@ def dynamic_decode(
     Args:
         impute_finished: If True, a finished row outputs 0 and keeps its state.
         maximum_iterations: Maximum number of steps, by default that of the helper's inputs.
+        parallel_iterations: No effect.
+        swap_memory: No effect.
     """
     if not isinstance(decoder, Decoder):
         raise DtypeError(f"{_WHAT} needs a decoder such as tf.contrib.seq2seq.BasicDecoder, not {shown(decoder)}")

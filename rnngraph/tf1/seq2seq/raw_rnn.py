@@ -37,6 +37,8 @@ def raw_rnn(
             next state, output of the step, next loop state). At time 0 its last three arguments are None. Its result
             then has the initial state, and an output of zeros in the structure of a step's output. An output of None
             means that steps output the cell's output.
+        parallel_iterations: No effect.
+        swap_memory: No effect.
     """
     check_cell(cell, _WHAT)
     loop_fn = taking(loop_fn, "loop_fn", "time", "cell_output", "cell_state", "loop_state")

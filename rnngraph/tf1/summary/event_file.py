@@ -38,6 +38,8 @@ class FileWriter:
         graph: ``tf.Graph`` for TensorBoard to draw.
         flush_secs: Maximum age in seconds of events in memory: an event added later writes all of them to disk.
         filename_suffix: Suffix of the file's name.
+
+    ``max_queue`` and ``session`` have no effect.
     """
 
     @api

@@ -3,8 +3,8 @@
 ``rules`` has the update equations, ``slots`` the optimizers' state, and ``gradients`` derivatives. ``train_op`` runs
 steps, and ``optimizers`` and ``optimize_loss`` are the public entry points. ``schedules`` has learning rates, and
 ``averages`` moving averages of variables. ``checkpoints`` and ``saver`` handle files. ``supervisor`` has sessions that
-initialize and save by themselves, ``coordinators`` stops a program's threads, and ``meta_graphs`` copies a graph within
-a process.
+initialize and save by themselves, and ``monitored`` adds hooks. ``coordinators`` stops a program's threads, and
+``meta_graphs`` copies a graph within a process.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from rnngraph.tf1.train.optimizers import FtrlOptimizer as FtrlOptimizer
 from rnngraph.tf1.train.optimizers import GradientDescentOptimizer as GradientDescentOptimizer
 from rnngraph.tf1.train.coordinators import LooperThread as LooperThread
 from rnngraph.tf1.train.optimizers import MomentumOptimizer as MomentumOptimizer
-from rnngraph.tf1.train.supervisor import monitored_session as MonitoredSession
-from rnngraph.tf1.train.supervisor import monitored_training_session as MonitoredTrainingSession
+from rnngraph.tf1.train.monitored import monitored_session as MonitoredSession
+from rnngraph.tf1.train.monitored import monitored_training_session as MonitoredTrainingSession
 from rnngraph.tf1.train.checkpoints import CheckpointReader as NewCheckpointReader
 from rnngraph.tf1.train.optimizers import Optimizer as Optimizer
 from rnngraph.tf1.train.optimizers import ProximalAdagradOptimizer as ProximalAdagradOptimizer
@@ -19,11 +19,11 @@ from rnngraph.tf1.train.optimizers import ProximalGradientDescentOptimizer as Pr
 from rnngraph.tf1.datasets.queues import QueueRunner as QueueRunner
 from rnngraph.tf1.train.optimizers import RMSPropOptimizer as RMSPropOptimizer
 from rnngraph.tf1.train.saver import Saver as Saver
-from rnngraph.tf1.train.supervisor import SessionRunArgs as SessionRunArgs
-from rnngraph.tf1.train.supervisor import SessionRunContext as SessionRunContext
-from rnngraph.tf1.train.supervisor import SessionRunHook as SessionRunHook
-from rnngraph.tf1.train.supervisor import SessionRunValues as SessionRunValues
-from rnngraph.tf1.train.supervisor import StopAtStepHook as StopAtStepHook
+from rnngraph.tf1.train.monitored import SessionRunArgs as SessionRunArgs
+from rnngraph.tf1.train.monitored import SessionRunContext as SessionRunContext
+from rnngraph.tf1.train.monitored import SessionRunHook as SessionRunHook
+from rnngraph.tf1.train.monitored import SessionRunValues as SessionRunValues
+from rnngraph.tf1.train.monitored import StopAtStepHook as StopAtStepHook
 from rnngraph.tf1.summary.event_file import FileWriter as SummaryWriter
 from rnngraph.tf1.train.supervisor import Supervisor as Supervisor
 from rnngraph.tf1.datasets.queues import add_queue_runner as add_queue_runner

@@ -20,7 +20,7 @@ from ...program.parts import by_name
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.optimized_graph import Changes
 from ...support.api_guard import api
-from ...support.arguments import check_positive
+from ...support.arguments import check_positive, one_of
 from ...support.errors import ArgumentError, DtypeError, NotOfferedError, shown, user_line
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core import elementwise
@@ -30,6 +30,7 @@ from ..core.rolling.rolled import Rolled
 from ..core.tensors import TfTensor, gives_tensors
 from ..table.missing import GUIDE
 
+_UNCONNECTED = ("none", "zero")
 RESULTS = "found/"
 """Prefix of the names of fetched Tensors in a gradient program."""
 
@@ -164,12 +165,17 @@ def gradients(
 ) -> list[Tensor | None]:
     """Return the derivative of the sum of ys with respect to each of xs; None for an x on which no y depends.
 
+    ``unconnected_gradients="zero"`` gives zeros in place of None. ``colocate_gradients_with_ops``, ``gate_gradients``
+    and ``aggregation_method`` have no effect.
+
     No gradient passes through functions such as ``tf.floor``, ``tf.argmax`` and ``tf.stop_gradient``, as in TensorFlow.
     """
     if grad_ys is not None or stop_gradients is not None:
         raise ArgumentError(
             "tf.gradients does not offer grad_ys and stop_gradients; multiply ys, or use tf.stop_gradient"
         )
+    unconnected = getattr(unconnected_gradients, "value", unconnected_gradients) or "none"
+    gives_none = one_of(unconnected, "unconnected_gradients", _UNCONNECTED) == "none"
     losses = list(ys) if isinstance(ys, list | tuple) else [ys]
     if not losses:
         raise ArgumentError("tf.gradients needs at least one Tensor")
@@ -185,7 +191,8 @@ def gradients(
     for target in targets:
         if not isinstance(target, Tensor) or target.dtype not in FLOATS:
             raise DtypeError(f"xs of tf.gradients must be float Tensors, not {shown(target)}")
-        results.append(stand_in(total, target.node) if reached.has(target) else None)
+        missing = None if gives_none else functions.filled_like(target, 0)
+        results.append(stand_in(total, target.node) if reached.has(target) else missing)
     graph = get_default_graph()
     return graph.following(results, results) if graph.collections["control_inputs"] else results
 

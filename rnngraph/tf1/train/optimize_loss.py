@@ -10,12 +10,13 @@ import numpy as np
 from ...declare.initializers import Constant
 from ...declare.tensor import Tensor, build
 from ...support.api_guard import taking
+from ...support.arguments import one_of
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.scopes import variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
-from ..summary.summaries import scalar
+from ..summary.summaries import histogram, scalar
 from .gradients import clip_by_global_norm, global_norm
 from .optimizers import (
     AdagradOptimizer,
@@ -63,11 +64,18 @@ def optimize_loss(
         gradient_multipliers: Factors of gradients, by variable or by name of a variable.
         clip_gradients: Maximum global norm, or a function of (gradient, variable) pairs.
         learning_rate_decay_fn: Function of the rate and ``global_step`` that returns the decayed rate.
+        update_ops: Operations that run before the step. None: those in the collection ``UPDATE_OPS``.
+        summaries: Values to summarize, of ``OPTIMIZER_SUMMARIES``. By default "loss", "learning_rate" and
+            "global_gradient_norm".
+        colocate_gradients_with_ops: No effect.
+        increment_global_step: False leaves ``global_step`` unchanged.
     """
     if gradient_noise_scale is not None:
         raise ArgumentError("optimize_loss: gradient_noise_scale is not offered; leave it out")
     graph = get_default_graph()
     shown_names = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else summaries
+    for summary in shown_names:
+        one_of(summary, "optimize_loss: summaries", OPTIMIZER_SUMMARIES)
     with variable_scope(name, "OptimizeLoss"):
         rate = learning_rate
         if isinstance(rate, int | float):
@@ -83,9 +91,13 @@ def optimize_loss(
         minimizer = _optimizer(optimizer, rate)
         pairs = minimizer.compute_gradients(loss, variables)
         pairs = [(_scaled(gradient, variable, gradient_multipliers), variable) for gradient, variable in pairs]
-        if "global_gradient_norm" in shown_names or "gradient_norm" in shown_names:
+        has_norm = "global_gradient_norm" in shown_names or "gradient_norm" in shown_names
+        if has_norm:
             scalar("global_norm/gradient_norm", global_norm([gradient for gradient, _ in pairs]))
         pairs = _clipped(pairs, clip_gradients)
+        _summarize(pairs, shown_names)
+        if has_norm and clip_gradients is not None:
+            scalar("global_norm/clipped_gradient_norm", global_norm([gradient for gradient, _ in pairs]))
         if "loss" in shown_names:
             scalar("loss", loss)
         step = minimizer.apply_gradients(pairs, global_step if increment_global_step else None, "train")
@@ -94,6 +106,15 @@ def optimize_loss(
         first = [item for item in first if hasattr(item, "execute")]
         graph.require(result, [*graph.collections["control_inputs"], *first, step])
     return result
+
+
+def _summarize(pairs: Sequence[Any], names: Sequence[str]) -> None:
+    """Summarize the gradient of each variable: its distribution for "gradients", its norm for "gradient_norm"."""
+    for gradient, variable in pairs:
+        if gradient is not None and "gradients" in names:
+            histogram(f"gradients/{variable.full}_0", gradient)
+        if gradient is not None and "gradient_norm" in names:
+            scalar(f"gradient_norm/{variable.full}_0", global_norm([gradient]))
 
 
 def _optimizer(optimizer: Any, rate: Any) -> Optimizer:

@@ -1,4 +1,8 @@
-"""Optimizers with TensorFlow 1.15's arguments: ``minimize``, ``compute_gradients``, ``apply_gradients``."""
+"""Optimizers with TensorFlow 1.15's arguments: ``minimize``, ``compute_gradients``, ``apply_gradients``.
+
+The arguments ``use_locking``, ``gate_gradients``, ``aggregation_method`` and ``colocate_gradients_with_ops`` have no
+effect.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,9 @@ from ...formats.tensorflow.variables import read_tf1_variables
 from ...formats.tensorflow.writing import write_variables
 from ...storage.atomic_file import as_path
 from ...support.api_guard import api
+from ...support.arguments import number
 from ...support.errors import ArgumentError, DtypeError, shown, user_line, warn
+from ..core.dtypes import refuse
 from ..core.errors import InvalidArgumentError, NotFoundError
 from ..core.graph import Graph, get_default_graph, present_session
 from ..core.variable import ExtraVariable, Variable
@@ -46,6 +49,12 @@ class Saver:
         var_list: Variables, or {name in the file: variable}. By default, all variables that exist when the saver is
             created.
         max_to_keep: Number of newest checkpoints to retain. 0 or None retains all.
+        keep_checkpoint_every_n_hours: Of the checkpoints that would be deleted, retain the first one of each period.
+        allow_empty: Do not raise ``ArgumentError`` if there are no variables.
+        pad_step_number: Write the global step with at least 8 digits in names of checkpoints.
+        save_relative_paths: Write relative paths in the file ``checkpoint``.
+
+    ``saver_def``, ``builder`` and ``defer_build`` are not offered. All other arguments have no effect.
     """
 
     @api
@@ -67,6 +76,8 @@ class Saver:
         save_relative_paths: bool = False,
         filename: str | None = None,
     ) -> None:
+        refuse("tf.train.Saver", "pass var_list=", saver_def=saver_def, builder=builder)
+        refuse("tf.train.Saver", "create the saver after the variables", defer_build=defer_build or None)
         variables = get_default_graph().global_variables() if var_list is None else var_list
         if not isinstance(variables, Mapping | list | tuple | set):
             raise DtypeError(f"tf.train.Saver needs a list or dict of variables, not {shown(variables)}")
@@ -83,6 +94,9 @@ class Saver:
         self._variables: dict[str, Any] = named
         self._max_to_keep, self._digits = max_to_keep or 0, 8 if pad_step_number else 0
         self._state: list[str] = []
+        self._are_relative, self._written = bool(save_relative_paths), dict[str, float]()
+        self._period = number(keep_checkpoint_every_n_hours, "keep_checkpoint_every_n_hours") * 3600
+        self._period_ends = time.time() + self._period
 
     @property
     def last_checkpoints(self) -> list[str]:
@@ -130,14 +144,20 @@ class Saver:
         if write_meta_graph:
             remember_graph(f"{path}.{meta_graph_suffix}")
         if write_state:
-            update_checkpoint_state(directory or ".", path, self._state, latest_filename)
+            are_relative = self._are_relative and os.path.isabs(directory)
+            names = [os.path.relpath(item, directory) if are_relative else item for item in self._state]
+            update_checkpoint_state(directory or ".", names[-1], names, latest_filename)
         return path
 
     def _keep(self, path: str) -> None:
-        """Retain a new checkpoint, and delete the oldest checkpoints beyond ``max_to_keep``."""
+        """Retain a new checkpoint. Delete the oldest ones beyond ``max_to_keep``, except for one of each period."""
         self._state = [*(item for item in self._state if item != path), path]
+        self._written[path] = time.time()
         while self._max_to_keep and len(self._state) > self._max_to_keep:
             oldest = self._state.pop(0)
+            if self._written.pop(oldest, 0.0) > self._period_ends:
+                self._period_ends += self._period
+                continue
             for file in [f"{oldest}.index", *glob.glob(f"{glob.escape(oldest)}.data-?????-of-?????")]:
                 if os.path.isfile(file):
                     os.remove(file)

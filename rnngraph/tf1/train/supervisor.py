@@ -1,15 +1,15 @@
-"""Sessions that restore, initialize and save by themselves: ``tf.train.Supervisor``, ``MonitoredTrainingSession``."""
+"""``tf.train.Supervisor``: sessions that restore, initialize and save by themselves."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ...support.api_guard import api
-from ...support.errors import ArgumentError, RnnGraphError
+from ...support.errors import ArgumentError
 from ..core.errors import OutOfRangeError
 from ..core.graph import get_default_graph
 from ..core.session import Session
@@ -63,7 +63,9 @@ class _Due:
 class Supervisor:
     """``tf.train.Supervisor``: starts a session from a checkpoint or initial values, and saves at intervals.
 
-    Checkpoints and summaries are written between runs, so no thread is needed.
+    Checkpoints and summaries are written between runs, so no thread is needed. There is one process, the chief:
+    ``ready_op``, ``ready_for_local_init_op``, ``is_chief``, ``recovery_wait_secs``, ``stop_grace_secs``,
+    ``session_manager`` and ``local_init_run_options`` have no effect.
     """
 
     USE_DEFAULT = USE_DEFAULT
@@ -139,7 +141,7 @@ class Supervisor:
         wait_for_checkpoint: bool = False,
         max_wait_secs: float = 7200,
         start_standard_services: bool = True,
-    ) -> Session:
+    ) -> SavingSession:
         """Return a session whose variables have the values of the latest checkpoint, or initial values without one."""
         session = SavingSession(master, self.graph, config)
         self.coord.clear_stop()
@@ -216,213 +218,3 @@ class Supervisor:
 
 def _is_default(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value == USE_DEFAULT
-
-
-# Monitored sessions -----------------------------------------------------------------------------------
-
-
-class SessionRunArgs:
-    """``tf.train.SessionRunArgs``: fetches that a hook adds to a run."""
-
-    @api
-    def __init__(self, fetches: Any, feed_dict: Any = None, options: Any = None) -> None:
-        self.fetches, self.feed_dict, self.options = fetches, feed_dict, options
-
-
-class SessionRunContext:
-    """``tf.train.SessionRunContext``: the run that a hook is called for."""
-
-    @api
-    def __init__(self, original_args: SessionRunArgs, session: Any) -> None:
-        self.original_args, self.session, self.stop_requested = original_args, session, False
-
-    def request_stop(self) -> None:
-        """Request a stop after the run."""
-        self.stop_requested = True
-
-
-class SessionRunValues:
-    """``tf.train.SessionRunValues``: values of a hook's fetches."""
-
-    @api
-    def __init__(self, results: Any, options: Any = None, run_metadata: Any = None) -> None:
-        self.results, self.options, self.run_metadata = results, options, run_metadata
-
-
-class SessionRunHook:
-    """``tf.train.SessionRunHook``: methods that are called around the runs of a monitored session."""
-
-    @api
-    def __init__(self) -> None:
-        """Do nothing: the base class has no arguments."""
-
-    def begin(self) -> None:
-        """Prepare for a session. The hook may still declare Tensors."""
-
-    def after_create_session(self, session: Any, coord: Any) -> None:
-        """Called with a new session, whose variables have values."""
-
-    def before_run(self, run_context: SessionRunContext) -> Any:
-        """Return ``SessionRunArgs`` with the hook's fetches; None for no fetches."""
-
-    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Receive the values of the hook's fetches after a run."""
-
-    def end(self, session: Any) -> None:
-        """Clean up before the session is closed."""
-
-
-class StopAtStepHook(SessionRunHook):
-    """``tf.train.StopAtStepHook``: stops at a global step, or after a number of steps."""
-
-    @api
-    def __init__(self, num_steps: int | None = None, last_step: int | None = None) -> None:
-        if (num_steps is None) == (last_step is None):
-            raise ArgumentError("StopAtStepHook needs either num_steps= or last_step=")
-        self._steps, self._last = num_steps, last_step
-
-    def begin(self) -> None:
-        self._step = get_global_step()
-        if self._step is None:
-            raise ArgumentError("StopAtStepHook needs a global step; use tf.train.get_or_create_global_step()")
-
-    def after_create_session(self, session: Any, coord: Any) -> None:
-        if self._last is None:
-            self._last = int(session.run(self._step)) + int(self._steps or 0)
-
-    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        if self._last is not None and int(run_context.session.run(self._step)) >= self._last:
-            run_context.request_stop()
-
-
-class MonitoredSession:
-    """``tf.train.MonitoredSession``: a session with hooks, which starts from the latest checkpoint of a directory.
-
-    Inside ``with``, the end of data ends the block without an error.
-    """
-
-    def __init__(
-        self,
-        directory: str | None,
-        hooks: Sequence[Any],
-        save_secs: float | None,
-        save_steps: int | None,
-        summary_steps: int | None,
-        config: Any = None,
-    ) -> None:
-        self._hooks = list(hooks or ())
-        for hook in self._hooks:
-            hook.begin()
-        self._supervisor = Supervisor(logdir=directory, save_model_secs=save_secs or 0, save_summaries_secs=0)
-        self._session = self._supervisor.prepare_or_wait_for_session(config=config)
-        self._save_steps, self._summary_steps, self._runs = save_steps, summary_steps, 0
-        for hook in self._hooks:
-            hook.after_create_session(self._session, self._supervisor.coord)
-        self._opened: Any = None
-
-    @property
-    def graph(self) -> Any:
-        """Graph of the session."""
-        return self._session.graph
-
-    def should_stop(self) -> bool:
-        """Return True once a hook has requested a stop, or the data has ended."""
-        return self._supervisor.should_stop()
-
-    def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Run the fetches together with those of hooks, and call the hooks."""
-        context = SessionRunContext(SessionRunArgs(fetches, feed_dict), self._session)
-        requests = [hook.before_run(context) for hook in self._hooks]
-        hook_fetches = {
-            number: item.fetches
-            for number, item in enumerate(requests)
-            if item is not None and item.fetches is not None
-        }
-        feeds = dict(feed_dict or {})
-        for item in requests:
-            feeds.update((item.feed_dict or {}) if item is not None else {})
-        results = self._session.run({"caller": fetches, "hooks": hook_fetches}, feeds)
-        self._runs += 1
-        self._after(results["hooks"], context)
-        return results["caller"]
-
-    def _after(self, results: dict[int, Any], context: SessionRunContext) -> None:
-        for number, hook in enumerate(self._hooks):
-            hook.after_run(context, SessionRunValues(results.get(number)))
-        boss = self._supervisor
-        if boss.logdir is not None and boss.summary_op is not None and self._is_due(self._summary_steps):
-            boss.summary_computed(self._session, self._session.run(boss.summary_op))
-        if boss.save_path is not None and boss.saver is not None and self._is_due(self._save_steps):
-            boss.saver.save(self._session, boss.save_path, boss.global_step)
-        if context.stop_requested:
-            boss.request_stop()
-
-    def _is_due(self, steps: int | None) -> bool:
-        """True if the number of runs is a multiple of ``steps``; False for None or 0."""
-        return bool(steps) and self._runs % (steps or 1) == 0
-
-    def run_step_fn(self, step_fn: Any) -> Any:
-        """Return the result of ``step_fn``, a function of a context with the attribute ``session``."""
-        return step_fn(SessionRunContext(SessionRunArgs(None), self._session))
-
-    def close(self) -> None:
-        """Call the hooks' ``end``, save, and close."""
-        boss = self._supervisor
-        for hook in self._hooks:
-            hook.end(self._session)
-        if boss.save_path is not None and boss.saver is not None and (boss.save_model_secs or self._save_steps):
-            boss.saver.save(self._session, boss.save_path, boss.global_step)
-        boss.stop()
-        self._session.close()
-
-    def __enter__(self) -> MonitoredSession:
-        self._opened = self._session.as_default()
-        self._opened.__enter__()
-        return self
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
-        is_end = isinstance(error, OutOfRangeError)
-        try:
-            if error is None or is_end:
-                self.close()
-            else:
-                self._session.close()
-        finally:
-            self._opened.__exit__(None, None, None)
-        return is_end
-
-
-@api
-def monitored_training_session(
-    master: str = "",
-    is_chief: bool = True,
-    checkpoint_dir: str | None = None,
-    scaffold: Any = None,
-    hooks: Any = None,
-    chief_only_hooks: Any = None,
-    save_checkpoint_secs: Any = USE_DEFAULT,
-    save_summaries_steps: Any = USE_DEFAULT,
-    save_summaries_secs: Any = USE_DEFAULT,
-    config: Any = None,
-    stop_grace_period_secs: float = 120,
-    log_step_count_steps: int = 100,
-    max_wait_secs: float = 7200,
-    save_checkpoint_steps: Any = USE_DEFAULT,
-    summary_dir: Any = None,
-) -> MonitoredSession:
-    """``tf.train.MonitoredTrainingSession``: by default saves checkpoints every 600 s and summaries every 100 steps."""
-    steps = None if _is_default(save_checkpoint_steps) else save_checkpoint_steps
-    seconds = (600 if steps is None else None) if _is_default(save_checkpoint_secs) else save_checkpoint_secs
-    summaries = 100 if _is_default(save_summaries_steps) else save_summaries_steps
-    every = [*(hooks or ()), *(chief_only_hooks or ())]
-    return MonitoredSession(checkpoint_dir, every, seconds, steps, summaries, config)
-
-
-@api
-def monitored_session(
-    session_creator: Any = None, hooks: Any = None, stop_grace_period_secs: float = 120
-) -> MonitoredSession:
-    """``tf.train.MonitoredSession`` as programs call it: variables start from their initial values."""
-    if session_creator is not None:
-        raise RnnGraphError("session_creator= is not offered; use tf.train.MonitoredTrainingSession(checkpoint_dir=…)")
-    return MonitoredSession(None, hooks or (), None, None, None)

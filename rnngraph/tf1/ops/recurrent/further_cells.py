@@ -164,7 +164,10 @@ class AttentionCellWrapper(RNNCell):
 
 
 class ConvLSTMCell(RNNCell):
-    """``tf.contrib.rnn.ConvLSTMCell``: an LSTM whose products are convolutions (Shi et al. 2015)."""
+    """``tf.contrib.rnn.ConvLSTMCell``: an LSTM whose products are convolutions (Shi et al. 2015).
+
+    ``initializers`` has no effect, as in TensorFlow.
+    """
 
     @api
     def __init__(
