@@ -166,13 +166,13 @@ def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def reduce_max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the maximum, as ``reduce_sum`` the sum: NaN if an entry is NaN, the lowest value (-inf) without entries."""
+    """Return the maximum, as ``reduce_sum`` the sum: NaN if an entry is NaN; -inf or the lowest int without entries."""
     return _reduction("reduce_max", x, axis, keepdims)
 
 
 @api
 def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the minimum, as ``reduce_sum`` the sum: NaN if an entry is NaN, the largest value (inf) without entries."""
+    """Return the minimum, as ``reduce_sum`` the sum: NaN if an entry is NaN; inf or the largest int without entries."""
     return _reduction("reduce_min", x, axis, keepdims)
 
 
