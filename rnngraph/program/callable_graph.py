@@ -104,7 +104,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
             A str whose ``lines`` have the script's lines, layers and phases from which they come.
 
         Raises:
-            ArgumentError: There is no such stage.
+            NameLookupError: There is no such stage.
         """
         return stage_text(self.full_graph(), stage)
 
@@ -120,7 +120,8 @@ class CallableGraph(Unindexed, Generic[ResultT]):
             Path of the file.
 
         Raises:
-            GraphError: Nothing was called yet, or the system has no `perf`.
+            GraphError: Nothing was called yet, or the target is not Linux on x86-64 or AArch64.
+            FileError: The file cannot be written.
         """
         from ..runtime.native.perf import write_perf_map
 
@@ -141,8 +142,8 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         """Compile code now, so that the first calls of these sizes do not wait.
 
         Args:
-            batch: A batch size, or several; by default 1.
-            **sizes: Values of named sizes.
+            batch: Value of every size that is not a length, or a list of values; by default 1.
+            **sizes: Values of other sizes, by name. Lengths that are not named are 1.
 
         Raises:
             NameLookupError: No size has this name.
@@ -229,7 +230,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
-        """Return a call's feeds by name, converted to the declared dtypes."""
+        """Return a call's feeds by name, converted to the declared dtypes, and the defaults of others."""
         if feeds is not None and not isinstance(feeds, Mapping):
             feeds, named = None, self.parts.names.with_input(feeds, named, where)
         values = self.parts.names.by_placeholder(feeds, named, where)
@@ -437,9 +438,9 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
     def _form(self, outputs: tuple[str, ...]) -> CallForm:
-        """Return the form of a call with these outputs in the declared structure, and with the loss.
+        """Return the form of a call with these outputs in the declared structure, and the loss if it is among them.
 
-        If the graph has a loss, a single bare Tensor is named ``output``.
+        If the program has a loss, a single bare Tensor is named ``output``, except in the inference graph.
         """
         structure, leaves = self.structure, [path for path, _ in paths(self.structure)]
         if self.loss is not None and self.part != "inference":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
 from ..runtime.calls.results import Result, ResultT
+from ..runtime.class_names import BARE
 from ..support.errors import DtypeError, NameLookupError, did_you_mean, shown, user_line
 from .parts import ProgramParts, Reduced
 
@@ -34,6 +35,8 @@ class ColumnCall(Generic[ResultT]):
     def __call__(self, table: Mapping[str, Any]) -> ResultT:
         """Run the graph on columns of a table. Return the results, with the columns to keep.
 
+        With such columns, a bare array is named ``output``.
+
         Args:
             table: Mapping from column to array.
 
@@ -49,7 +52,7 @@ class ColumnCall(Generic[ResultT]):
         result = self._run({name: self._column(table, column) for name, column in self.columns.items()})
         if not self.keep:
             return result
-        together: Any = Result(result if isinstance(result, dict) else {"output": result})
+        together: Any = Result(result if isinstance(result, dict) else {BARE: result})
         together.update({column: self._column(table, column) for column in self.keep})
         return together
 

@@ -32,7 +32,6 @@ class GradientGraphs:
     There is a graph for each choice of differentiated outputs and of variables to differentiate with respect to.
 
     Attributes:
-        types: Types of the training graph's feeds.
         trainable: Names of the parameters, for which all graphs return gradients.
     """
 
@@ -63,10 +62,12 @@ class GradientGraphs:
     ) -> CompiledGraph:
         """Return the graph with gradients of the loss, or of ``differentiated`` outputs, after checks.
 
+        Warn once of trainable parameters that the loss does not depend on.
+
         The gradients are with respect to parameters and the placeholders ``extra``.
 
         Raises:
-            ArgumentError: A placeholder has no gradient.
+            ArgumentError: A name is not that of a float placeholder or float tap.
             GraphError: There is nothing to differentiate with respect to.
         """
         for name in extra:

@@ -20,6 +20,7 @@ from ..ir.types import TensorType
 from ..runtime.calls.direct_call import DIRECT
 from ..runtime.calls.feed_names import unknown_input
 from ..runtime.calls.results import ResultT
+from ..runtime.class_names import BARE
 from ..runtime.native.compile_options import CompileOptions
 from ..support.api_guard import api, no_more
 from ..support.arguments import checked_name, entries, whole_number
@@ -103,7 +104,9 @@ class InferenceGraph(CallableGraph[ResultT]):
 
     @api
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
-        """Run the graph in the interpreter, and return the first NaN or infinite value; None if all are finite.
+        """Run the graph in the interpreter, and return the first NaN or infinite value; None if there is none.
+
+        Infinite constants count only if they lead to NaN.
 
         Args:
             feeds: As for a call.
@@ -156,6 +159,7 @@ class InferenceGraph(CallableGraph[ResultT]):
             GraphError: The graph cannot run step by step.
             FileError: The file is missing, damaged or of another kind.
             StructureError: The file is of another net, or of another number of rows than ``batch``.
+            NameLookupError: ``number`` is given, and the program calls no ``rg.sample``.
         """
         from ..runtime.streams.states import SavedStream  # needed for streams only
         from ..runtime.streams.stream import Stream
@@ -219,7 +223,8 @@ class InferenceGraph(CallableGraph[ResultT]):
                 returned.
             input: Name of the input for tokens; by default the only input that takes an integer for each step.
             output: Path of the output for logits, or for tokens that the net draws itself; by default the only one.
-            number: Number by which draws of ``rg.sample`` differ: an int for all rows, or one for each; by default 0.
+            number: Number by which draws of ``rg.sample`` differ: an int for all rows, or one for each. By default 0,
+                or in a net that draws, the number in ``state``.
             state: State to start from, as for ``stream``, such as ``state`` of another generation. The prompt
                 continues it. With an empty prompt, pass ``sample`` and ``number`` as before.
 
@@ -324,7 +329,8 @@ class InferenceGraph(CallableGraph[ResultT]):
                 raise unknown_input(f"the {self.kind} graph", name, self.input_names(), where)
             column_of[name] = name if isinstance(column, Tensor) else checked_name(column, "a column", where, True)
         kept = [checked_name(column, "a column", where, True) for column in entries(keep, "keep")]
-        names = {"output"} if is_leaf(self.structure) else {*self.structure, "loss"}
+        results = self._form(self._names()).structure
+        names = {BARE} if is_leaf(results) else {*results}
         if clashes := sorted(names & {*kept}):
             what = f"keep={shown(kept)}: the result already has {', '.join(clashes)}; rename the column"
             raise ArgumentError(what, where)

@@ -11,7 +11,7 @@ from ..support.attribute_hints import Named
 
 
 class InputSpec(NamedTuple):
-    """Declared shape, with None for a symbolic size, and dtype of a placeholder or output."""
+    """Declared shape, with None for an unnamed symbolic size, and dtype of a placeholder or output."""
 
     shape: tuple[int | str | None, ...]
     dtype: str

@@ -137,10 +137,10 @@ def load(
 
     Args:
         path: Directory. Large weights stay in their file until they are needed.
-        weights: As for ``compile``; None: as saved, with the saved ``activations``.
+        weights, activations: As for ``compile``; None: as saved. ``weights`` alone resets activations to ``float32``.
         sparse: As for ``compile``; None: as saved.
-        threads, target, cache, activations, direct_calls: As for ``compile``.
-        keep: Keep all weights as saved, even if inference reads only narrow copies. Without it, training, editing and
+        threads, target, cache, direct_calls: As for ``compile``.
+        keep: False: drop weights that inference reads only as narrow copies. If there are any, training, editing and
             saving raise ``GraphError``.
 
     Raises:
@@ -162,7 +162,7 @@ def load(
 
 @api
 def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> Any:
-    """Restore a program, one of its graphs, or a stream from the bytes of ``rg.dumps``. Nothing in them is executed.
+    """Restore an object from the bytes of ``rg.dumps``. Nothing in them is executed.
 
     Args:
         data: The bytes.
@@ -186,10 +186,10 @@ def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> An
 
 @api
 def dumps(value: Any) -> bytes:
-    """Return a program, one of its graphs, or a stream as bytes, for ``rg.loads`` or as ``pickle`` stores them.
+    """Return a program or an object of it as bytes, for ``rg.loads`` or as ``pickle`` stores them.
 
     Args:
-        value: The program, graph or stream.
+        value: The program, one of its graphs, a stream, or the result of ``on_columns``.
 
     Raises:
         DtypeError: ``value`` is none of these.
@@ -258,7 +258,7 @@ class Program(Uncalled, Generic[ResultT, TrainedT]):
 
     @property
     def threads(self) -> int:
-        """Worker threads of a call. Results do not depend on it."""
+        """Maximum threads of a call. Results do not depend on it."""
         return self.options.threads.count
 
     @threads.setter
@@ -386,7 +386,7 @@ class Program(Uncalled, Generic[ResultT, TrainedT]):
         self.parameters.initialize(seed)
 
     def with_outputs(self, outputs: Any) -> Program:
-        """Compile other outputs, with the parameters and options of this program."""
+        """Compile other outputs, with this program's parameters, target, threads and cache, and float32 weights."""
         known, parameters = shared(self)
         source = DeclaredSource(outputs, None, known)
         own = Parameters(source.lowered.slots, self.seed, parameters)
@@ -444,7 +444,7 @@ class Program(Uncalled, Generic[ResultT, TrainedT]):
 
 
 def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Program[Any] | None, seed: int) -> Program:
-    """Compile outputs that use the parameters of an existing program."""
+    """Compile outputs with default options. They use the parameters of ``other``, unless it is None."""
     known, parameters = shared(other)
     source = DeclaredSource(outputs, loss, known)
     return Program(source, Parameters(source.lowered.slots, seed_number(seed), parameters), seed, ProgramOptions())

@@ -34,7 +34,10 @@ def _remedy(parameters: Any) -> str:
 def check_shared(
     source: DeclaredSource, known: Mapping[ParameterSpec, str], other: Parameters | None, where: Where | None
 ) -> None:
-    """Raise ``GraphError`` if a declaration shares no parameter. Warn of parameters that it does not share."""
+    """Raise ``GraphError`` if a declaration shares no parameter. Warn of parameters that it does not share.
+
+    Without ``other``, do nothing.
+    """
     slots = source.lowered.slots
     unshared = [name for slot, name in slots.items() if slot not in known]
     if other is None or not unshared:

@@ -191,9 +191,10 @@ class TrainingGraph(CallableGraph[ResultT]):
         first_step: int = 0,
         **named: Any,
     ) -> NonFinite | None:
-        """Run the graph in the interpreter, and return the first NaN or infinite value; None if all are finite.
+        """Run the graph in the interpreter, and return the first NaN or infinite value; None if there is none.
 
-        If the loss is fed, its gradients are checked, too. A NaN beyond a row's end may be harmless, because
+        If the loss is fed, its gradients are checked, too. Infinite constants count only if they lead to NaN, or reach
+        the loss or a gradient. A NaN beyond a row's end may be harmless, because
         compiled code skips these steps where possible.
 
         Args:
@@ -237,7 +238,7 @@ class TrainingGraph(CallableGraph[ResultT]):
             first_step: As for a call.
             recompute: Number of steps in a block whose residuals are recomputed instead of saved: the same bits in
                 less memory, for about a third more time. ``"auto"`` recomputes if temporaries would exceed a quarter
-                of the free memory, and None never.
+                of the free memory and recomputing halves them, and None never.
             **named: As for a call.
 
         Raises:
@@ -349,7 +350,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         return self._profiled(form, arrays, where, seconds, lambda fed: self.gradients(fed, seed=drawn, wrt=wrt))
 
     def _gradient_calls(self, wrt: Any, output_gradients: Any, recompute: Any) -> DirectCache | None:
-        """Return prepared calls of these gradients; None if ``wrt`` is not hashable."""
+        """Return prepared calls of these gradients; None if ``wrt`` is neither a list nor a tuple, or not hashable."""
         key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None, recompute, type(recompute)
         try:
             return self._cache(key) if type(key[0]) is tuple else None
@@ -380,7 +381,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         return self.compiled if self.loss is None or not self._gradients.trainable else self._gradients.graph()
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
-        """Return the inputs from which masks are drawn: seed, first row and first step."""
+        """Return this graph's inputs from which masks are drawn: seed (None: the next one), first row, first step."""
         drawn = self.parts.seeds.draw() if seed is None else seed_number(seed)
         wrapped = drawn - 2**64 if drawn >= 2**63 else drawn
         values = {"seed": wrapped, "first_row": first_row, "first_step": first_step}

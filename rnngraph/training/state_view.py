@@ -61,7 +61,7 @@ class StateView(Uncalled):
 
     @property
     def skipped(self) -> int:
-        """Number of updates that were skipped because they were not finite."""
+        """Number of steps and updates that were skipped because they were not finite."""
         return self.state.skipped
 
     @property
@@ -71,5 +71,8 @@ class StateView(Uncalled):
 
     @property
     def gradient_norm(self) -> float:
-        """Norm of the last step's gradients, after ``clip_value`` and before ``clip_norm``."""
+        """Norm of the last step's gradients, after ``clip_value`` and before ``clip_norm``; NaN before the first step.
+
+        With ``accumulate``, after an update, the norm of the averaged gradients.
+        """
         return self.state.gradient_norm

@@ -11,7 +11,14 @@ from .optimization.pruning import is_named
 
 
 def trained_names(program: Program, only: str | Sequence[str] | None, where: Where | None) -> tuple[str, ...]:
-    """Return the names of the parameters that ``only`` selects, in order."""
+    """Return the names of the parameters that ``only`` selects (None: all trainable ones), in order of creation.
+
+    Parameters that the loss does not depend on are left out, with a warning.
+
+    Raises:
+        NameLookupError: A pattern names no trainable parameter.
+        ArgumentError: No parameter is left.
+    """
     parameters = program.parameters
     trainable = [name for name in parameters if parameters.slot(name).trainable]
     if only is None:

@@ -86,7 +86,7 @@ class Trainer(StateView):
         optimizer: ``Adam(1e-3)`` by default.
         clip_norm: Maximum norm of all gradients together (Pascanu et al. 2013).
         only: Names of the parameters to train, or patterns such as ``"rnn/*"``; None: all trainable ones.
-        clip_value: Maximum of each element of a gradient, applied before the norm.
+        clip_value: Maximum magnitude of each element of a gradient, applied before the norm.
         accumulate: Steps whose gradients are averaged for one update.
         prune: Schedule of pruning.
         comm: mpi4py communicator of processes that train together, each with this same call and the same batches.
@@ -197,10 +197,11 @@ class Trainer(StateView):
 
         Args:
             feeds: As for ``step``.
-            seconds: Seconds to run steps, half of them before measuring.
+            seconds: Seconds to run steps, half of them without counters.
             seed: Seed of masks; None: 0.
 
         Raises:
+            ArgumentError: The trainer has shards.
             GraphError: The code is for another processor, or this processor has no cycle counter.
         """
         from .steps.profiled_step import profile_step
@@ -247,7 +248,7 @@ class Trainer(StateView):
             examples: {placeholder or its name: array whose first axis is examples, or list of arrays of different
                 lengths}. Feeds without a batch axis are fed whole. Or a tuple (x, y) for a net with one input and one
                 label. Or an iterable of batches in these forms.
-            batch_size: Examples of an update.
+            batch_size: Examples of a step, which is an update unless gradients accumulate.
             epochs: Number of passes.
             lengths: Placeholder for each row's number of steps, whose feed is computed; or an array of these numbers.
                 By default the placeholder that is used as ``sequence_length``, if there is one.
@@ -274,7 +275,8 @@ class Trainer(StateView):
             progress: Show progress on standard error.
 
         Raises:
-            NonFiniteError: A loss or gradient is not finite. The update that raised it has no effect.
+            NonFiniteError: A loss or gradient is not finite. Its update has no effect. With ``skip_non_finite=False``,
+                no error is raised.
         """
         options = dict(locals())
         del options["self"]

@@ -286,6 +286,13 @@ def test_columns_that_are_not_there() -> None:
         program.inference.on_columns("xs")
     with pytest.raises(rg.ArgumentError, match="the result already has logits"):
         program.inference.on_columns("x", "n", keep=["logits"])
+    x, y = rg.placeholder("x", (None, 2)), rg.placeholder("y", (None, 2))
+    with_loss = rg.compile(2 * x, loss=rg.mean_squared_error(y, 2 * x))
+    rows = {name: np.ones((1, 2), np.float32) for name in ("x", "y", "loss")}
+    assert list(with_loss.inference.on_columns("x", keep=["loss"])(rows)) == ["output", "loss"]
+    for name in ("output", "loss"):
+        with pytest.raises(rg.ArgumentError, match=f"the result already has {name}"):
+            with_loss.evaluation.on_columns(keep=[name])
     with pytest.raises(rg.DtypeError, match="keep"):
         program.inference.on_columns(keep=3)  # type: ignore[arg-type]
     with pytest.raises(rg.NameLookupError, match=r"test_pickling.py:\d+: the table has no column 'n'; its columns"):

@@ -57,7 +57,7 @@ def check_sampling(sampling: Any, number: Any, ports: TokenPorts, where: Where |
 
 
 def largest(logits: np.ndarray) -> np.ndarray:
-    """Return the class of the largest logit of each row."""
+    """Return the class of the largest logit of each row, the first of equal ones."""
     return logits.argmax(-1)
 
 

@@ -34,7 +34,7 @@ def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where
     Raises:
         FileError: The file is missing, damaged or of another kind.
         ShapeError: The state belongs to a stream or to another output, or has another number of rows.
-        StructureError: The file's arrays have wrong shapes.
+        StructureError: The last output or the count has another shape or dtype than the net needs.
     """
     if prompt.size:
         return None

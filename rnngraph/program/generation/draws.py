@@ -66,7 +66,7 @@ class Draw(NamedTuple):
 
 
 def draw_of(sampling: Any, classes: int, where: Where | None) -> Draw | None:
-    """Return the draw that a dict of arguments of ``rg.sample`` describes; None for the largest logit.
+    """Return the draw that a dict of arguments of ``rg.sample`` describes; None for temperature 0, the largest logit.
 
     Raises:
         ArgumentError: The dict has another key, or a value is out of its range.

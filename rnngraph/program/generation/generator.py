@@ -107,7 +107,8 @@ class Generator(Unindexed):
                 Each ``seed`` of a dict is compiled, so give callers a ``number`` instead.
             stop: A token that ends the generation, several, or a function of a token, which runs in the generator's
                 thread. The token is not returned.
-            number: Number by which draws of ``rg.sample`` differ between callers; None: 0.
+            number: Number by which draws of ``rg.sample`` differ between callers; None: 0, or in a net that draws, the
+                number in ``state``.
             state: State to start from: of a stream of one row or a generation, its bytes, or a file of ``save``.
             keep_state: True: ``state`` of the handle is the state after the prompt and all tokens.
 
@@ -205,8 +206,8 @@ class Generator(Unindexed):
         """Accept no more callers, finish the generations of accepted callers, and end the thread.
 
         Args:
-            cancel: Cancel the accepted generations instead of finishing them.
-            timeout: Seconds after which generations that still run are cancelled; None for no limit.
+            cancel: End the accepted generations by ``BusyError`` instead of finishing them.
+            timeout: Seconds after which generations that still run are ended, likewise; None for no limit.
         """
         cancels = flag(cancel, "cancel")
         seconds = None if timeout is None else number_of(timeout, "timeout")

@@ -23,7 +23,7 @@ def prompt_of(ids: Any, state: Any, where: Where | None) -> np.ndarray:
 
     Raises:
         DtypeError: The tokens are not integers.
-        ShapeError: There is no token and no state, or there are more than two axes.
+        ShapeError: There are not one or two axes, no row, rows of different lengths, or no token and no state.
     """
     try:
         array = np.asarray(ids)
@@ -48,6 +48,9 @@ def stops_at(stop: Any, where: Where | None) -> Ends:
     Args:
         stop: A token, several, a function of a token, or None.
         where: Line of the call.
+
+    Raises:
+        DtypeError: ``stop`` is none of these.
     """
     if stop is None:
         return lambda token: False

@@ -103,6 +103,7 @@ class TokenRows:
         Rows whose generation ends are removed.
         """
         rows, values = self._read_all()
+        before = sum(row.request.count for row in rows)
         # requests that have all their tokens only needed the state after the last one
         going = [place for place, row in enumerate(rows) if row.request.count < row.request.options.max_new]
         choices = self._choose([rows[place] for place in going], values if len(going) == len(rows) else values[going])
@@ -117,7 +118,7 @@ class TokenRows:
             self._free(row)
         if len(staying) != len(rows):
             self.rows = staying
-        return len(going)
+        return sum(row.request.count for row in rows) - before
 
     def leave(self, is_leaving: Callable[[Request], bool]) -> None:
         """Cancel the rows whose requests satisfy ``is_leaving``."""

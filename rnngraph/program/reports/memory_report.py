@@ -22,8 +22,8 @@ class MemoryUsage(Unindexed):
         arena: All temporaries.
         panels: Packed weights, and other values computed when parameters change.
         parameters: The parameters themselves.
-        feeds: The caller's feeds, which are not copied.
-        results: The caller's results, which are not copied.
+        feeds: The caller's feeds. Large ones are not copied.
+        results: The caller's results. Large ones are not copied.
     """
 
     residuals: int

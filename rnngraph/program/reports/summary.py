@@ -115,7 +115,8 @@ class Sensitivity:
     """Change of a program's results if only one layer's weights are narrow.
 
     Attributes:
-        outputs: Root mean square of the change of all float outputs, divided by the root mean square of these outputs.
+        outputs: Root mean square of the change of all float outputs, divided by the root mean square of these outputs
+            unless it is 0.
         loss: Change of the loss; None if it is not computed.
     """
 
@@ -199,7 +200,7 @@ def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:
 
 
 def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
-    """Return counts by layer, in the order in which parameters were created."""
+    """Return counts by layer, in the order in which parameters were created, then ``REST`` if ops have no layer."""
     layers: dict[str, Layer] = {}
     for name, kind in parameters.types().items():
         layer = layers.setdefault(parameters.layer(name), Layer())

@@ -79,7 +79,7 @@ def to_bytes(
 
 
 def from_bytes(data: Any, where: Where | None) -> Pickled:
-    """Unpack and check the bytes of ``to_bytes``. Raise ``FileError`` for anything else."""
+    """Unpack and check the bytes of ``to_bytes``. Raise ``FileError`` for other bytes, ``DtypeError`` for no bytes."""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise DtypeError(f"a pickled program is bytes, not {type(data).__name__}; give what rg.dumps returned", where)
     try:

@@ -1,6 +1,7 @@
 """Parts of a saved program as JSON values: everything but graphs and arrays.
 
-Everything that is read is checked, because it may be untrusted. Invalid text raises ``ValueError``.
+Everything that is read is checked, because it may be untrusted. Invalid text raises ``ValueError``, ``LookupError`` or
+``TypeError``.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def slot_text(name: str, slot: ParameterSpec, arrays: dict[str, np.ndarray]) -> 
 
 
 def parameter_from_json(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, ParameterSpec]:
-    """Return (name, spec) of a stored parameter. Raise ``ValueError`` for an invalid document."""
+    """Return (name, spec) of a stored parameter. Errors are those of the module."""
     name, within, shape, initial = text["name"], text["within"], text["shape"], text["initializer"]
     check(isinstance(name, str) and name, f"{name!r} is not the name of a parameter")
     check(isinstance(within, str), f"within={within!r} is not a string")

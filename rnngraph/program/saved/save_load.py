@@ -86,7 +86,10 @@ class SavedSettings:
     generator: Mapping[str, Any]
 
     def changed(self, weights: Weights | None, activations: str | None, sparse: bool | None) -> SavedSettings:
-        """Return the settings with these options of ``load`` in place of the saved ones, unless they are None."""
+        """Return the settings with these options of ``load`` in place of the saved ones, unless they are None.
+
+        New ``weights`` also reset ``activations`` to ``float32``, unless ``activations`` is given.
+        """
         settings = self
         if weights is not None:
             settings = replace(settings, weights=weight_rules(weights), activations="float32")
@@ -298,7 +301,10 @@ WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, Re
 def write_program(
     source: GraphSource, parameters: Parameters, settings: SavedSettings, path: str | os.PathLike[str]
 ) -> None:
-    """Write a program to a directory. Raise ``FileError``, and write nothing, if it could not be read back."""
+    """Write a program to a directory. Raise ``FileError``, and write nothing, if it could not be read back.
+
+    Raise ``GraphError`` if parameters were dropped.
+    """
     as_path(path)
     parameters.check_kept()
     try:

@@ -33,7 +33,7 @@ def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: 
 
     Args:
         graph: Graph with the loss.
-        class_weights: Mapping from label to weight, or ``"balanced"``.
+        class_weights: Mapping from label to weight, 1 for missing labels; or ``"balanced"``.
         source: Examples whose labels ``"balanced"`` counts.
         where: The user's call.
 
@@ -70,13 +70,16 @@ def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: 
 
 
 def _balanced(counts: np.ndarray) -> tuple[float, ...]:
-    """Return scikit-learn's balanced weights: number of labels / (number of classes × count of the class)."""
+    """Return scikit-learn's balanced weights: number of labels / (number of classes × count of the class).
+
+    Classes that do not occur are not counted, and have the weight 1.
+    """
     occurring = np.count_nonzero(counts)
     return tuple(np.where(counts > 0, counts.sum() / (max(occurring, 1) * np.maximum(counts, 1)), 1.0).tolist())
 
 
 def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | None) -> np.ndarray:
-    """Return the number of labels of each class in the examples, without padding."""
+    """Return the number of labels of each class in the examples, without padding and labels that are no class."""
     if not isinstance(source, Batches):
         raise ArgumentError(
             'class_weights="balanced" counts labels before the first step, but the examples come in batches; give '
@@ -113,7 +116,10 @@ def _is_cut(node: Node) -> bool:
 
 
 def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
-    """Return the part of the loss that reads class labels. Raise ``GraphError`` unless there is exactly one."""
+    """Return the part of the loss that reads class labels.
+
+    Raise ``GraphError`` unless there is exactly one, with one label for each of its terms.
+    """
     loss = Graph.of(graph.name, [("loss", graph.output("loss"))], graph.inputs)
     losses = labelled_losses(loss)
     if not losses:

@@ -93,7 +93,7 @@ class History(Telling, Mapping[str, np.ndarray]):
         """Return one epoch's values by column, for callbacks.
 
         Args:
-            epoch: Value of the column ``"epoch"``, or -1 for the last.
+            epoch: Value of the column ``"epoch"``; or a negative number, counted from the end: -1 for the last.
 
         Raises:
             ArgumentError: There is no such epoch.
@@ -121,6 +121,7 @@ class History(Telling, Mapping[str, np.ndarray]):
 
         Raises:
             ArgumentError: The column has only NaN.
+            NameLookupError: There is no such column, as without validation.
         """
         one_of(mode, "mode", MODES)
         values = self[column]
@@ -214,6 +215,7 @@ class History(Telling, Mapping[str, np.ndarray]):
 
         Raises:
             MissingExtraError: matplotlib is not installed.
+            ArgumentError: The history is empty, or matplotlib has no format of this suffix.
         """
         try:
             from matplotlib.figure import Figure

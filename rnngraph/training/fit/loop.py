@@ -51,7 +51,10 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Checkpoints of a fit: ``save`` writes one (None: no file), ``every`` is the number of updates between saves."""
+    """Checkpoints of a fit, after each epoch.
+
+    ``save`` writes one (None: no file). ``every`` is the number of updates between further ones (None: none).
+    """
 
     save: Callable[[], None] | None
     every: int | None

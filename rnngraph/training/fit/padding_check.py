@@ -68,7 +68,10 @@ class PaddingCheck:
         return [node for clock in self._clocks(sequences) for node in unproven(graph, (name,), clock, self._counts)]
 
     def _differing(self, name: str, row: PaddedRow) -> tuple[float, float] | None:
-        """Return an output for a row without and with padding; None if they are equal."""
+        """Return an output for a row without and with padding; None if they are equal up to rounding.
+
+        Return None also if values are not finite, or change as a mean over all steps does.
+        """
         for graph in (self._perturbed(), self._graph):
             values = [self._value(graph, name, feeds) for feeds in (row.alone(), row.feeds, row.padded_further())]
             known = [value for value in values if value is not None]

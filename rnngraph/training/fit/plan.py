@@ -283,7 +283,7 @@ def _monitored_column(what: str, column: Any, names: Sequence[str], where: Where
 def _position(
     stepper: Stepper, known: Position | None, data: dict[str, Any], resume: bool, where: Where | None
 ) -> Position:
-    """Return the position of an interrupted fit to resume, or a new one."""
+    """Return the position of an interrupted fit to resume, or a new one. Raise ``ArgumentError`` for other data."""
     if known is None or known.done or not known.begun or not resume:
         stepper.reset()
         return Position(stepper.state.epochs, stepper.state.epochs, data)
@@ -318,7 +318,7 @@ def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
 def _split_for_validation(
     examples: Mapping[str, Any], batch_axis: Mapping[str, int | None], share: float, where: Where | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split examples: the first ones to train on, and the last ones to validate on."""
+    """Split examples: the first ones to train on, and the last ``share``, rounded, to validate on."""
     each = {
         name: _as_examples(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None
     }

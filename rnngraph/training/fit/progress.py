@@ -147,7 +147,7 @@ class FitProgress:
         self._bar.draw(f"{self._epoch + 1}/{self._epochs}", self._steps, self._steps_of_epoch, "  ".join(parts))
 
     def _seconds_left(self) -> float | None:
-        """Return the estimated remaining seconds; None before there are measurements.
+        """Return the estimated remaining seconds; None before there are measurements, or if steps are not known.
 
         The estimate uses recent steps and the time between epochs.
         """

@@ -124,7 +124,7 @@ class SGD(Optimizer):
 
     Args:
         learning_rate: As for ``Optimizer``.
-        momentum: Factor of the sum of earlier gradients, 0 to 1.
+        momentum: Factor of the sum of earlier gradients, from 0 to below 1.
         nesterov: Use Nesterov's momentum.
         weight_decay: Adds weight_decay · p to the gradient.
     """
@@ -351,7 +351,7 @@ def optimizer_text(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def optimizer_from(text: Mapping[str, Any]) -> Optimizer:
-    """Return the optimizer that ``optimizer_text`` wrote."""
+    """Return the optimizer that ``optimizer_text`` wrote. Raise ``ArgumentError`` for an unknown class."""
     kinds = {kind.__name__: kind for kind in OPTIMIZERS}
     if text["optimizer"] not in kinds:
         raise ArgumentError(

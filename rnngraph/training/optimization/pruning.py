@@ -28,7 +28,7 @@ class Prune:
         only: Names of parameters, or patterns such as ``"rnn/*"``; None: all trained matrices.
         diagonal: Number n. The last n rows consist of squares of n columns, whose diagonals are never pruned. With
             n = units, these are the weights from a unit's state to itself in a matrix [inputs + units, gates ·
-            units]. None: every block may be pruned.
+            units]. In matrices of other shapes, and for None, every weight may be pruned.
     """
 
     density: float

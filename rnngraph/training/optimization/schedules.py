@@ -134,7 +134,7 @@ class CosineDecay(Schedule):
 @api
 @dataclass(frozen=True)
 class PiecewiseConstant(Schedule):
-    """Constant rates: values[0] up to update boundaries[0], values[1] up to boundaries[1], and so on."""
+    """Constant rates: values[0] up to and including update boundaries[0], values[1] up to boundaries[1], and so on."""
 
     boundaries: Sequence[int]
     values: Sequence[float]
@@ -208,7 +208,7 @@ class ReduceOnPlateau(Schedule):
         final: Minimum rate.
         rate: Present rate; None: ``initial``.
         best: Best value so far.
-        waited: Epochs since the best.
+        waited: Epochs since the best or since the last reduction, without those of the cooldown.
         resting: Remaining epochs of the cooldown.
     """
 

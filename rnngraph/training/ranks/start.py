@@ -27,7 +27,7 @@ def shards_of(shards: int | None, ranks: Ranks, where: Where | None) -> int | No
 
 
 def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
-    """Return the stepper of a trainer. Raise if the processes' programs differ.
+    """Return the stepper of a trainer. Raise ``ArgumentError`` if the processes' programs or options differ.
 
     Parameters and the state of seeds become those of rank 0.
     """
@@ -82,7 +82,7 @@ def _text(optimizer: Optimizer) -> str:
 
 
 def _check(state: TrainState, ranks: Ranks, where: Where | None) -> None:
-    """Raise ``ArgumentError`` on all ranks if their programs or options differ."""
+    """Raise ``ArgumentError`` on all ranks if their programs, or options that change results, differ."""
     program = state.program
     for value, what, remedy in (
         (state.shards, "shards", "give all the same"),

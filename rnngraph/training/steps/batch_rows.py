@@ -53,7 +53,7 @@ class BatchRows:
         )
 
     def count(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> int:
-        """Return the number of rows of feeds."""
+        """Return the number of rows of feeds. Raise ``ArgumentError`` if none has rows, or if their numbers differ."""
         counts = {
             name: array.shape[axis] for name, array in arrays.items() if (axis := self.axes.get(name)) is not None
         }
@@ -65,7 +65,7 @@ class BatchRows:
         return next(iter(counts.values()))
 
     def cut(self, arrays: Mapping[str, np.ndarray], first: int, stop: int) -> dict[str, np.ndarray]:
-        """Return rows ``first`` to ``stop`` of feeds."""
+        """Return rows ``first`` to ``stop - 1`` of feeds, contiguous. Feeds without rows are returned whole."""
         return {
             name: array if (axis := self.axes.get(name)) is None else rows_of(array, axis, first, stop)
             for name, array in arrays.items()

@@ -40,6 +40,7 @@ class DoubleBuffer:
         self._arrays: dict[str, np.ndarray] = {}
 
     def target(self, name: str, like: np.ndarray) -> np.ndarray:
+        """Return the array for the next value. It is new, in the shape of ``like``, if other code holds the old one."""
         if name not in self._arrays or _is_shared(self._arrays, name):
             self._arrays[name] = empty(like.shape, like.dtype, f"the new value of {name}")
         return self._arrays[name]

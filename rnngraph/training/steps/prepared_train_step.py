@@ -26,7 +26,7 @@ class PreparedTrainStep:
     def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any, on_commit: OnCommit | None = None) -> Any:
         """Return the loss of a step, with fetched results if any; None if only the slow path accepts the feeds.
 
-        In that case nothing has changed.
+        In that case nothing has changed. ``out`` is None, as steps write to no arrays of the caller.
         """
         variant, updates = self._variant, self._updates
         if variant.state_inputs:

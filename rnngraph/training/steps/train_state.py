@@ -46,17 +46,18 @@ class TrainState:
         skip_non_finite: Skip updates that are not finite.
         seed: Seed of the order of examples.
         where: Line of the trainer.
-        updates, skipped: Numbers of updates made, and skipped.
+        updates: Number of updates made.
+        skipped: Number of steps and updates that were not finite, and were skipped.
         pending: Steps whose gradients wait for an update.
         epochs: Epochs of all fits.
-        gradient_norm: Norm of the last step's gradients.
+        gradient_norm: Norm of the last step's gradients; NaN before the first step.
         slots: The optimizer's state of each parameter.
         sums: Sums of gradients that wait for an update.
         carried: States at the end of the last step; None: steps start as declared.
         drawn: Seed drawn for a step that did not complete.
         applied: Replacements of gradients in updates; None: none.
         shards: Number of parts of a batch whose gradients are computed separately; None: not split.
-        recompute: Number of steps that are recomputed together instead of stored.
+        recompute: Number of steps that are recomputed together instead of stored, ``"auto"``, or None for none.
         prune: Schedule of pruning.
         pruned: Names of pruned parameters.
         remaining_blocks: Masks of the blocks that are not zero, by pruned parameter.
@@ -159,12 +160,15 @@ class TrainState:
     # Commits of a step -------------------------------------------------------------------------
 
     def count(self, loss: float, results: Mapping[str, np.ndarray]) -> bool:
-        """Count a step. Return True if its loss and gradient norm allow a commit."""
+        """Record a step's gradient norm. Return True if loss and norm allow a commit; else count it as skipped."""
         self.gradient_norm = float(results[NORM])
         return self.accepts(loss, self.gradient_norm)
 
     def accepts(self, *numbers: float) -> bool:
-        """True if a step with these numbers is committed. ``skip_non_finite`` skips steps with NaN or infinity."""
+        """Return True if a step with these numbers is committed; else count it as skipped.
+
+        With ``skip_non_finite``, steps with NaN or infinity are not committed.
+        """
         counts = not self.skip_non_finite or all(map(math.isfinite, numbers))
         self.skipped += not counts
         return counts

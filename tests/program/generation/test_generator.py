@@ -71,6 +71,17 @@ def test_each_caller_has_the_tokens_it_would_have_alone(program: rg.Program, gen
     assert generator.counts["read"] == sum(len(ids) for ids, _ in asked)
 
 
+def test_a_stop_token_is_not_counted(program: rg.Program, generator: rg.Generator) -> None:
+    (ids,) = prompts(1)
+    sample = {"temperature": 1.3}
+    tokens = [*program.inference.generate(ids, max_new=9, sample=sample)]
+    stop = next(token for token in tokens if token != tokens[0])
+    expected = tokens[: tokens.index(stop)]
+    assert [*generator.submit(ids, max_new=9, sample=sample, stop=stop)] == expected
+    generator.close()
+    assert generator.counts["new"] == len(expected)
+
+
 def test_a_net_that_draws_itself_draws_by_the_callers_number() -> None:
     program = net(sampled=True)
     asked = [(ids, number) for number, ids in enumerate(prompts(5))]
