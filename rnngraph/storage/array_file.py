@@ -99,7 +99,7 @@ def _read_safetensors(path: os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Return the arrays of an ``np.savez`` file by name."""
+    """Return the arrays of an ``np.savez`` file by name, read-only. A damaged file can raise any exception."""
     with open_file(path, "an .npz file") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         _check_count(file, len(members))

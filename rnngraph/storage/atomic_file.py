@@ -41,7 +41,7 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
         lasting: Wait until the file is on the disk. Otherwise a power cut may leave it empty or truncated.
 
     Raises:
-        FileError: The file cannot be written; ``path`` is unchanged.
+        FileError: The file cannot be written, or the block raises ``OSError``; ``path`` is unchanged.
     """
     target = Path(os.path.realpath(path))  # if the path is a link, replace its target and keep the link
     try:

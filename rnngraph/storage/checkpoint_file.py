@@ -60,7 +60,7 @@ def packed(
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return (arrays, document) of a checkpoint file."""
+    """Return (arrays, document) of a checkpoint file. Raise ``FileError`` if missing, damaged or of another kind."""
     shown = str(as_path(path))
     return unpacked(read_file(path, "a checkpoint", copies=2), kind, shown)
 

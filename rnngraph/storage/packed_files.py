@@ -75,7 +75,7 @@ class PackedFiles:
         return _split(np.frombuffer(whole, np.uint8)[_HEADER:], sizes)
 
     def store(self, key: str, parts: Sequence[np.ndarray]) -> None:
-        """Write parts for later processes, if the directory is writable and the disk has room."""
+        """Write parts for later processes, if they fit in ``max_bytes`` and the directory has room and is writable."""
         count = _HEADER + sum(_padded(part.size) for part in parts)
         if count > self.max_bytes:
             return

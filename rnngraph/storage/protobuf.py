@@ -8,7 +8,7 @@ A message is a dataclass. Each field comes from a function of this module that t
         unknown_rank: int = integer(3)
 
 ``decode(Shape, data)`` reads a message and ``encode(shape)`` writes it. Unknown fields are skipped. Nesting depth and
-number of fields are bounded. Every error names the offset in bytes.
+number of fields are bounded. Errors name the offset in bytes, except for that of too many fields.
 """
 
 from __future__ import annotations
@@ -205,9 +205,9 @@ def decode(kind: type[M], data: Buffer, errors: str = "strict") -> M:
 
 
 def read_varint(data: Buffer, position: int, end: int | None = None) -> tuple[int, int]:
-    """Return a varint and the position after it. Raise ``DecodeError`` if it is truncated or too long.
+    """Return a varint and the position after it. Raise ``DecodeError`` if it is cut off at ``end`` or too long.
 
-    A varint has 7 bits a byte, in little-endian order.
+    A varint has 7 bits a byte, in little-endian order, at most 10 bytes. Bits above 64 are dropped.
     """
     end = len(data) if end is None else end
     number = shift = 0

@@ -56,7 +56,9 @@ def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: st
 
 
 def arrays_in(raw: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of a safetensors file by name. They share memory with ``raw``.
+    """Return the arrays of a safetensors file by name, read-only. BF16 becomes float32, and BOOL bool.
+
+    Other arrays share memory with ``raw``, if they are aligned there.
 
     Raises:
         ValueError: The header is damaged, does not describe the data, or names an unknown dtype.

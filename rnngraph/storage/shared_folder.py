@@ -1,8 +1,8 @@
 """Writing of files into a user's folder, without overwriting the user's own files.
 
 The folder may hold the files of several objects, such as exported nets, and the user's. A manifest lists the written
-files with their digests. A listed file that is unchanged is overwritten; any other file of that name is an error, and
-nothing is written.
+files with their digests. A file that is listed and unchanged, or has the new content already, is overwritten. Any other
+file of that name is an error, and nothing is written.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ PROCESS, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 def reserve(count: int, purpose: str, where: Where | None = None) -> None:
     """Raise ``OutOfMemoryError`` unless ``count`` more bytes are available. Nothing is allocated.
 
+    Fewer than ``LARGE`` bytes are not checked.
+
     Args:
         count: Bytes.
         purpose: Noun phrase for the error, such as ``"the results"``.
@@ -124,12 +126,12 @@ def _lines(path: Path) -> list[str]:
 
 
 def _table(path: Path, unit: int = 1024) -> Mapping[str, int]:
-    """Return the numbers in a file of lines ``name: number``, in bytes: each times ``unit``."""
+    """Return the numbers in a file of lines ``name: number``, each times ``unit``; empty if it cannot be read."""
     rows = (line.replace(":", " ").split() for line in _lines(path))
     return {row[0]: int(row[1]) * unit for row in rows if len(row) > 1 and row[1].isdecimal()}
 
 
 def _number(path: Path) -> int | None:
-    """Return the number in a file; None for other content, such as ``max``."""
+    """Return the number in a file; None for other content, such as ``max``, or if it cannot be read."""
     text = "".join(_lines(path)).strip()
     return int(text) if text.isdecimal() else None

@@ -110,7 +110,7 @@ def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, An
 
 
 def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None:
-    """Raise ``CallError`` for more than one positional argument.
+    """Raise ``CallError`` for more than one positional argument; do nothing if ``excess`` is empty.
 
     Args:
         what: The call's name, for the error.
@@ -295,7 +295,10 @@ def _hints(function: Any) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """True if a value matches an annotation."""
+    """True if a value matches an annotation. Ints match ``float``, and bools match only ``bool``.
+
+    The first ``MAX_CHECKED_ENTRIES`` of a sequence or mapping are checked. An annotation without a rule matches all.
+    """
     if hint is Any:
         return True
     origin, parts = typing.get_origin(hint), typing.get_args(hint)

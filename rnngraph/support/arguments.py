@@ -29,7 +29,10 @@ def units(value: Any, what: str) -> int:
 
 
 def whole_number(value: Any, what: str, least: int | None = None) -> int:
-    """Return a Python or NumPy integer as an int. With ``least``, check the minimum and 64 bits."""
+    """Return a Python or NumPy integer as an int. With ``least``, check that it is at least that, and fits 64 bits.
+
+    Raise ``DtypeError`` for other types, bools included, and ``ArgumentError`` for a number out of range.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise DtypeError(f"{what} must be an int, not {shown(value)}")
     if least is not None and value < least:
@@ -82,7 +85,7 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
         dtype: Target dtype; None keeps the value's own.
 
     Raises:
-        ArgumentError: The array is masked.
+        ArgumentError: The array hides entries by a mask.
         ShapeError: The value is not array-like.
     """
     if hides_entries(value):
@@ -100,7 +103,7 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
 
 
 def refuse_mask(value: Any, what: str, where: Where | None = None) -> None:
-    """Raise ``ArgumentError`` for a masked array, whose hidden entries readers of its memory would see."""
+    """Raise ``ArgumentError`` for hidden entries of a masked array, which readers of its memory would see."""
     if type(value) is not np.ndarray and hides_entries(value):
         raise ArgumentError(f"{what} hides entries by a mask; write x.filled(0), and feed the mask or lengths", where)
 

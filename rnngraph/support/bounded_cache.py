@@ -39,7 +39,10 @@ class BoundedCache(dict[Key, Value]):
         self.limit, self._used, self._is_pinned = limit, used, is_pinned
 
     def get_or_make(self, key: Key, make: Callable[[], Value]) -> Value:
-        """Return the value of a key, which ``make`` computes if it is missing."""
+        """Return the value of a key, which ``make`` computes if it is missing.
+
+        Threads may compute a value at once, because ``make`` runs without the lock. All get the one stored first.
+        """
         value: Value = self.get(key, _ABSENT)
         return value if value is not _ABSENT else self.setdefault(key, make())
 

@@ -97,7 +97,7 @@ class Where:
         return " ".join(part for part in (str(self), self.layer, self.phase) if part)
 
     def of(self, layer: str | None = None, phase: Phase | None = None) -> Where:
-        """Return this line with another layer or phase."""
+        """Return this line with another layer or phase. None keeps the present one."""
         return replace(self, layer=self.layer if layer is None else layer, phase=phase or self.phase)
 
 
@@ -286,7 +286,7 @@ class ArgumentError(RnnGraphError, ValueError):
 
 
 class CallError(RnnGraphError, TypeError):
-    """A call has an unknown or duplicate argument, or lacks a required one."""
+    """A call has an unknown or duplicate argument or lacks a required one, or the object cannot be called now."""
 
 
 class FileError(ArgumentError, OSError):
@@ -332,7 +332,7 @@ class BusyError(RnnGraphError, RuntimeError):
 
 
 class NonFiniteError(RnnGraphError, ArithmeticError):
-    """A loss, gradient or parameter became NaN or infinite.
+    """A loss, a gradient or a logit is NaN or infinite.
 
     Attributes:
         finding: The first non-finite value (an ``rg.NonFinite`` of ``check``); None if unknown.

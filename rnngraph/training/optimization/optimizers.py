@@ -170,7 +170,8 @@ class RMSProp(Optimizer):
         weight_decay: As for ``SGD``.
         initial_square: Initial value of v.
         epsilon_in_root: √(v + epsilon) instead of √v + epsilon.
-        rate_in_momentum: b = momentum · b + rate · g / …, p = p − b, which differs if the rate changes.
+        rate_in_momentum: b = momentum · b + rate · g / …, p = p − b, which differs if the rate changes. No effect
+            without ``momentum``.
     """
 
     learning_rate: Rate

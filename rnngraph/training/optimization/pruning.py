@@ -28,7 +28,7 @@ class Prune:
         only: Names of parameters, or patterns such as ``"rnn/*"``; None: all trained matrices.
         diagonal: Number n. The last n rows consist of squares of n columns, whose diagonals are never pruned. With
             n = units, these are the weights from a unit's state to itself in a matrix [inputs + units, gates ·
-            units]. In matrices of other shapes, and for None, every weight may be pruned.
+            units]. In matrices of other shapes, and for None, every weight may be pruned. It must fit one matrix.
     """
 
     density: float
@@ -76,6 +76,7 @@ class Prune:
 
         Raises:
             NameLookupError: A pattern matches no trained matrix.
+            ArgumentError: ``diagonal`` fits none of the pruned matrices.
         """
         matrices = [name for name, shape in shapes.items() if len(shape) == 2]
         patterns = ("*",) if self.only is None else (self.only,) if isinstance(self.only, str) else self.only
@@ -85,7 +86,19 @@ class Prune:
                 raise NameLookupError(
                     f"only={shown(pattern)} names no trained matrix to prune; there are {there}", where
                 )
-        return tuple(name for name in matrices if any(is_named(name, pattern) for pattern in patterns))
+        names = tuple(name for name in matrices if any(is_named(name, pattern) for pattern in patterns))
+        if self.diagonal is not None and not any(self._has_diagonal(shapes[name]) for name in names):
+            each = ", ".join(f"{name} {list(shapes[name])}" for name in names)
+            raise ArgumentError(
+                f"diagonal={self.diagonal} fits no pruned matrix, which needs as many rows or more, and a multiple of "
+                f"columns: {each}; give the units of the cell, or leave diagonal out",
+                where,
+            )
+        return names
+
+    def _has_diagonal(self, shape: Sequence[int]) -> bool:
+        """True if the last ``diagonal`` rows of a matrix consist of squares."""
+        return self.diagonal is not None and self.diagonal <= shape[0] and shape[1] % self.diagonal == 0
 
     def remaining_blocks(self, weights: np.ndarray, before: np.ndarray | None, update: int) -> np.ndarray:
         """Return a mask of the blocks that stay nonzero after an update.
@@ -113,7 +126,7 @@ class Prune:
         """Return a mask of the elements to set to zero. ``left`` is the mask of the blocks that stay nonzero."""
         rows, columns = self.block
         kept = np.repeat(np.repeat(left, rows, 0), columns, 1)[: shape[0], : shape[1]]
-        if self.diagonal is not None and self.diagonal <= shape[0] and shape[1] % self.diagonal == 0:
+        if self.diagonal is not None and self._has_diagonal(shape):
             units, place = self.diagonal, np.arange(self.diagonal)
             for square in range(0, shape[1], units):
                 kept[shape[0] - units + place, square + place] = True

@@ -61,6 +61,11 @@ def test_blocks_are_removed_by_the_cubic_and_stay_zero(options: dict[str, Any]) 
     assert np.count_nonzero(blocks_left(dense, 8, 4)) == round(0.2 * 4)
 
 
+def test_a_diagonal_fits_a_pruned_matrix() -> None:
+    with pytest.raises(rg.ArgumentError, match=r"diagonal=97 fits no pruned matrix.*rnn/"):
+        rg.Trainer(declared(), prune=rg.Prune(0.5, only="rnn/*", diagonal=97))
+
+
 def test_only_named_matrices_are_pruned_and_a_diagonal_stays() -> None:
     program = declared()
     prune = rg.Prune(0.0, (5, 5), end=0, only="rnn/*", diagonal=UNITS)
