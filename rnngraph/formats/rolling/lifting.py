@@ -247,7 +247,7 @@ class Rolling:
     def _sequence_of_entries(self, entries: Entries) -> Value:
         """Declare the sequence [batch, time, width] of the entries that the iterations read from an axis."""
         source = self.value(entries.source)
-        axis, count = entries.axis, self.loop.count - (entries.ahead is not None)
+        axis, count = entries.axis, self.loop.count - len(entries.before) - (entries.ahead is not None)
         size = sized(entries.source.tensor.type.shape[axis], self.value_of)
         start, step = entries.start, entries.step
         if start < 0:
@@ -260,6 +260,8 @@ class Rolling:
         if entries.ahead is not None:
             first = slice(entries.ahead, entries.ahead + 1 or None)
             parts.insert(0, self._part(source, entries, first))
+        before = [self.value(item) for item in entries.before]
+        parts[:0] = before if entries.keeps else [self.new.call(basic.expand_dims, item, remaining) for item in before]
         source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, remaining), remaining
         shape = source.tensor.type.shape
         rank = len(shape)

@@ -55,6 +55,7 @@ class Entries:
         keeps: True if the axis is kept, with size 1.
         others: Index along all axes, with ``slice(None)`` along ``axis``.
         ahead: Irregular position in the first iteration, as in a decoder that reads the previous entry; None otherwise.
+        before: Values that the first iterations read in place of entries, as in a loop that keeps the previous entry.
     """
 
     source: Value
@@ -64,6 +65,7 @@ class Entries:
     keeps: bool
     others: tuple[Any, ...]
     ahead: int | None = None
+    before: tuple[Value, ...] = ()
 
 
 Operand = Inner | Carried | Shared | Entries
@@ -97,11 +99,17 @@ class Loop:
 # Steps -----------------------------------------------------------------------------------------------
 
 
-def operands_of(step: Step) -> list[Any]:
+def operands_of(step: Step) -> Sequence[Any]:
     """Return a step's operands, in the same order for equal steps.
 
-    A driver without an initial state has None for each leaf of the state.
+    A driver without an initial state has None for each leaf of the state. The list is computed once for each step.
     """
+    if step.leaves is None:
+        step.leaves = _operands_of(step)
+    return step.leaves
+
+
+def _operands_of(step: Step) -> list[Any]:
     operands = [*leaves_in(step.operands)]
     for name, item in sorted(step.keywords.items()):
         if name == "scope" or (name == "initial_state" and step.key in DRIVERS):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count, pairwise
 from operator import itemgetter
@@ -24,6 +25,7 @@ from ...declare.tensor import Tensor
 from ...ir.types import Dim
 from ..script import Script
 from ..steps import Index, Step, Value
+from .equal_runs import Family, equal_literals, family_of, longest_equal_run, may_repeat_after, takes_one_entry
 from .loop import DRIVERS, Carried, Entries, Inner, Loop, Operand, Shared, code_of, operands_of
 
 MIN_ITERATIONS = 3
@@ -34,13 +36,14 @@ MAX_CANDIDATES = 200
 """Maximum runs of equal steps that are examined, the longest first."""
 MAX_OFFSETS = 3
 """Maximum start offsets at which a run is tried as a loop. Several are tried, as carried values may not fit at one."""
+MAX_LATE = 4
+"""Maximum iterations of a loop that read initial values in place of earlier entries."""
 MAX_EXAMINED = 2_000_000
 """Maximum steps that are examined in total, over all runs and offsets. It bounds the time for hostile files."""
 
 
 Readers: TypeAlias = Mapping[Step, list[tuple[Step | None, Value]]]
 """(reader, value that it reads) pairs, by the step that computes the value. For an output, the reader is None."""
-Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 Candidate: TypeAlias = tuple[int, int, int, int]
 """Run of equal steps: (minus the steps in complete iterations, steps of an iteration, first step, number of steps).
 
@@ -77,7 +80,7 @@ def indexed_states(steps: Sequence[Step]) -> set[Family]:
     taken: dict[Family, set[str]] = {}
     constant: set[Family] = set()
     for step in filter(_takes, steps):
-        family, source = _family(step), step.operands[0].step
+        family, source = family_of(step), step.operands[0].step
         taken.setdefault(family, set()).add(repr(step.key.index))
         if source.fill is not None or (source not in fixed and _is_repeated(source, fixed)):
             constant.add(family)
@@ -94,7 +97,7 @@ def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> 
     """
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
-    families = Counter(_family(step) for step in steps if _takes(step))
+    families = Counter(family_of(step) for step in steps if _takes(step))
     fixed, outside = fixed_steps(steps), set[Step]()
     for step in steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
@@ -102,7 +105,7 @@ def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> 
             continue
         declared = step.key is placeholder or isinstance(step.result, Cell)
         is_constant = step in fixed or step.fill is not None or _is_repeated(step, fixed)
-        is_in_loop = _takes(step) and (_family(step) in states or _is_of_entry(step, families))
+        is_in_loop = _takes(step) and (family_of(step) in states or _is_of_entry(step, families))
         is_unique = counts[codes[step]] == 1 or (_takes(step) and not is_in_loop)
         if declared or is_constant or is_unique:
             outside.add(step)
@@ -115,8 +118,8 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
     It indexes one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
     """
     entry = step.operands[0].step
-    is_entry = _takes(entry) and families[_family(entry)] > 1
-    return (is_entry or entry.fill is not None) and families[_family(step)] == 1
+    is_entry = _takes(entry) and families[family_of(entry)] > 1
+    return (is_entry or entry.fill is not None) and families[family_of(step)] == 1
 
 
 def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> list[Step]:
@@ -130,18 +133,18 @@ def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> l
         states: Families of initial states.
     """
     codes = {step: code_of(step) for step in steps}
-    families = Counter(_family(step) for step in steps if _takes(step))
+    families = Counter(family_of(step) for step in steps if _takes(step))
 
     def kind_of(step: Step) -> Hashable:
         source = step.operands[0].step
-        return codes.get(source, source), _family(step)[1:]
+        return codes.get(source, source), family_of(step)[1:]
 
-    kinds = Counter(kind_of(step) for step in {_family(step): step for step in steps if _takes(step)}.values())
+    kinds = Counter(kind_of(step) for step in {family_of(step): step for step in steps if _takes(step)}.values())
 
     def is_entry(step: Step) -> bool:
-        if not _takes(step) or families[_family(step)] < 2 or _family(step) in states:
+        if not _takes(step) or families[family_of(step)] < 2 or family_of(step) in states:
             return False
-        return families[_family(step)] > kinds[kind_of(step)]
+        return families[family_of(step)] > kinds[kind_of(step)]
 
     return [step for step in steps if not is_entry(step)]
 
@@ -162,25 +165,13 @@ def entries_taken(script: Script) -> int:
 
 
 def _entries_of(script: Script) -> Counter[Family]:
-    """Return the number of steps that index one entry, by ``_family``: the value and the axis."""
-    return Counter(_family(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
+    """Return the number of steps that index one entry, by ``family_of``: the value and the axis."""
+    return Counter(family_of(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
 
 
 def _is_one(index: Sequence[Any]) -> bool:
     """True if an index selects a single entry of one axis."""
     return [type(entry) for entry in index if entry != slice(None)] == [int]
-
-
-def _family(step: Step) -> Family:
-    """Return a key, (value, index without the position), that is equal for steps that index one axis of a value."""
-    source = step.operands[0]
-
-    def pattern(axis: int, entry: Any) -> Hashable:
-        if entry != slice(None) and _takes_one_entry(step, axis):
-            return slice
-        return int if type(entry) is int else repr(entry)
-
-    return id(source.step), source.path, tuple(pattern(*item) for item in enumerate(step.key.index))
 
 
 def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
@@ -264,6 +255,8 @@ def _best_of(
         budget: List of one number, the steps that may still be examined, which the function lowers.
     """
     best: tuple[int, int, int] | None = None
+    may_repeat = may_repeat_after(steps[start : start + length], period)
+    has_cell = any(step.key in DRIVERS for step in steps[start : start + length])
     scored: list[tuple[tuple[int, int, int], Loop]] = []
     for offset in range(min(period, length - period + 1)):
         turns = (length - offset) // period
@@ -272,7 +265,11 @@ def _best_of(
             break
         first = start + offset
         iterations = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(turns)]
-        loop = _loop_of(iterations, later) or _loop_of(_longest_equal_run(iterations), later)
+        whole = may_repeat[offset : offset + turns * period].reshape(turns, period).all(1)
+        if not has_cell and not whole.any():
+            continue
+        loop = _loop_of(iterations, later) if whole[2:].all() else None
+        loop = loop or _loop_of(longest_equal_run(iterations, whole), later)
         if loop is None:
             continue
         carried = sum(isinstance(item, Carried) for items in loop.operands for item in items)
@@ -281,39 +278,6 @@ def _best_of(
         best = score if best is None else min(best, score)
     scored.sort(key=itemgetter(0))
     return [loop for _, loop in scored[:MAX_OFFSETS]]
-
-
-def _longest_equal_run(iterations: list[list[Step]]) -> list[list[Step]]:
-    """Return the longest run of iterations that all depend in the same way on the previous iteration."""
-    links = [_link(before, after) for before, after in pairwise(iterations)]
-    best = first = 0
-    length = 1
-    for number in range(len(links)):
-        if number == 0 or links[number] != links[number - 1]:
-            first = number
-        if number + 2 - first > length:
-            best, length = first, number + 2 - first
-    return iterations[best : best + length]
-
-
-def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
-    """Return how an iteration depends on the previous one: a comparable description of each operand."""
-    old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
-    links: list[Hashable] = []
-    for a, b in zip(
-        (i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True
-    ):
-        if not isinstance(b, Value):
-            links.append("literal" if _equal_literals(a, b) else object())
-        elif b.step in new or b.step in old:
-            links.append((b.step in new, new.get(b.step, old.get(b.step)), b.path))
-        elif isinstance(a, Value) and a.step is b.step and a.path == b.path:
-            links.append("same")
-        elif isinstance(a, Value) and isinstance(a.step.key, Index) and isinstance(b.step.key, Index):
-            links.append((_family(a.step), _family(b.step)))
-        else:
-            links.append(object())
-    return links
 
 
 def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
@@ -359,14 +323,14 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
         places: (index of the iteration, index in the iteration), by step of the loop.
     """
     if not any(isinstance(item, Value) for item in column):
-        same = all(_equal_literals(item, column[0]) for item in column)
+        same = all(equal_literals(item, column[0]) for item in column)
         return Shared(column[0]) if same else None
     if all(isinstance(item, Value) for item in column):
         at = [places.get(item.step) for item in column]
         path = column[0].path
         if all(place is None for place in at):
             same = all(item.step is column[0].step and item.path == path for item in column)
-            return Shared(column[0]) if same else _entries(column, places)
+            return Shared(column[0]) if same else _entries(column, places) or _late_entries(column, places)
         first = at[0]
         if first is not None and all(
             place == (number, first[1]) and item.path == path
@@ -394,11 +358,6 @@ def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int
     return Carried((place, path), first)
 
 
-def _equal_literals(a: object, b: object) -> bool:
-    """True for the same object, or for literals with the same ``repr``."""
-    return a is b or (type(a) is type(b) and repr(a) == repr(b))
-
-
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
     """Return the operand as ``Entries``; None if it is not an entry of one axis, at equally spaced positions."""
     if not all(isinstance(item.step.key, Index) and not item.path for item in column):
@@ -419,7 +378,7 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     entries = [index[axis] for index in indices]
     keeps = all(type(entry) is slice for entry in entries)
     if keeps:
-        if not all(_takes_one_entry(item.step, axis) for item in column):
+        if not all(takes_one_entry(item.step, axis) for item in column):
             return None
         entries = [entry.start or 0 for entry in entries]
     if not plain or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
@@ -432,13 +391,19 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     return None
 
 
-def _takes_one_entry(step: Step, axis: int) -> bool:
-    """True if a step's slice of an axis has one entry. The result's size decides, since a slice may have no end."""
-    entry, before = step.key.index[axis], step.key.index[:axis]
-    if type(entry) is not slice or entry.step is not None or not {*map(type, before)} <= {int, slice, type(None)}:
-        return False
-    place = sum(type(other) is not int for other in before)  # an int drops its axis
-    return isinstance(step.result, Tensor) and step.result.shape[place] == 1
+def _late_entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
+    """Return the operand as ``Entries`` with values before the first entry; None unless the first ones are such values.
+
+    A loop that keeps the previous one or two entries of a sequence reads its initial values first.
+    """
+    late = next((count for count, item in enumerate(column) if isinstance(item.step.key, Index)), 0)
+    if not 0 < late <= MAX_LATE or len(column) - late < MIN_ITERATIONS:
+        return None
+    entries = _entries(column[late:], places)
+    if entries is None or entries.ahead is not None:
+        return None
+    kinds = {item.result.type if isinstance(item.result, Tensor) else None for item in column[: late + 1]}
+    return replace(entries, before=tuple(column[:late])) if len(kinds) == 1 and None not in kinds else None
 
 
 def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:

@@ -74,7 +74,10 @@ def same_input(a: object, b: object) -> bool:
 
 def same_entries(a: Entries, b: Entries) -> bool:
     """True if two operands read the same entries. One may keep the axis, with size 1, and the other not."""
-    places = [(one.axis, one.start, one.step, repr(one.others), one.ahead) for one in (a, b)]
+    places = [
+        (one.axis, one.start, one.step, repr(one.others), one.ahead, [(item.step, item.path) for item in one.before])
+        for one in (a, b)
+    ]
     return places[0] == places[1] and same_value(a.source, b.source)
 
 

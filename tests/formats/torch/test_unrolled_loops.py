@@ -174,3 +174,61 @@ def test_cells_whose_steps_differ_are_refused_with_their_line() -> None:
 
     with pytest.raises(rg.NotReadableError, match=r"test_unrolled_loops\.py:\d+: the 9 steps of .* are not identical"):
         rg.read_torch(module(growing, nn.GRUCell(8, 8)), normal(2, 9, 8))
+
+
+def oscillated(m: Any, x: Any) -> Any:
+    a, z, outputs = torch.zeros(x.size(0), 4), torch.ones(x.size(0), 4), []
+    for u in x.unbind(1):
+        z = z + 0.1 * (torch.tanh(m[0](u) + m[1](torch.cat([a, z], 1))) - a - 0.5 * z)
+        a = a + 0.1 * z
+        outputs.append(a)
+    return torch.stack(outputs, 1)
+
+
+def learned(m: Any, x: Any) -> Any:
+    h, outputs = m[0].weight[:2, :2].unsqueeze(0).repeat(x.size(0), 1, 1), []
+    for u in x.unbind(1):
+        h = torch.tanh(m[0](u).unflatten(-1, (2, 2)) + (h[..., None, :] @ m[1].weight)[..., 0, :4:2])
+        outputs.append(h.flatten(1) * 2)
+    return torch.stack(outputs, 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "layers"),
+    [
+        (oscillated, lambda: (nn.Linear(8, 4), nn.Linear(8, 4))),
+        (learned, lambda: (nn.Linear(8, 4), nn.Linear(4, 2))),
+    ],
+    ids=["constants", "learned"],
+)
+def test_the_first_step_reads_its_initial_states_as_later_steps_do(function: Any, layers: Any) -> None:
+    torch.manual_seed(0)
+    read = module(function, *layers())
+    net = check_meaning(read, *((normal(*size, 8),) for size in ((2, 5), (1, 1), (3, 17))))
+    assert net.script().count("rg.dynamic_rnn(") == 1
+    assert "[:, 1:]" not in net.script()
+    assert net.program().inference.stream(batch=2).delay == 0
+
+
+def of_previous_entries(m: Any, x: Any) -> Any:
+    h = before = x.new_zeros(x.size(0), 8)
+    first = second = x[:, 0] * 0 + 0.5
+    outputs = []
+    for t in range(x.size(1)):
+        h = m[0](torch.cat([x[:, t], before], 1), h)
+        outputs.append(h + m[1](second) * first)
+        before, second, first = x[:, t], first, x[:, t, :]
+    return torch.stack(outputs, 1)
+
+
+def test_loops_may_keep_previous_entries_of_a_sequence() -> None:
+    torch.manual_seed(0)
+    read = module(of_previous_entries, nn.GRUCell(16, 8), nn.Linear(8, 8))
+    net = check_meaning(read, *((normal(*size, 8),) for size in ((2, 6), (1, 3), (3, 17))))
+    assert [isinstance(size, str) for size in net.inputs["inputs_0"].shape] == [True, True, False], str(net)
+    assert net.script().count("rg.dynamic_rnn(") == 1
+    assert "static_rnn" not in net.script()
+    stream, x = net.program().inference.stream(batch=2), normal(2, 9, 8).numpy()
+    steps = [stream.step({"inputs_0": x[:, step]})["y"] for step in range(9)]
+    whole = net.program().inference({"inputs_0": x})["y"]
+    assert (whole == torch.stack([torch.from_numpy(item) for item in steps], 1).numpy()).all()

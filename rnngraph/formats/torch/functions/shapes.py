@@ -55,6 +55,9 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
         _settle(tracer, product(shape), product(dims))
     if tuple(dims) == tuple(shape):
         return x
+    tracer.wrote_numbers |= isinstance(x, Repeated)
+    if isinstance(x, Repeated) and tracer.keeps_filled:
+        x = tracer.value(x)  # An initial state must be reshaped by the same steps as later states.
     expanded = expanded_of(x)
     if expanded is not None:
         return reshaped(tracer, expanded[0], dims)

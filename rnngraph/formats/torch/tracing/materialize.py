@@ -156,20 +156,28 @@ def _filled(tracer: Declaring, lazy: Filled) -> Value:
     rank = len(lazy.shape)
     total: Value | None = None
     for axis, dim in symbolic:
-        zeros = tracer.script.operation("*", along(tracer, dim), 0)
-        shaped = tracer.call(reshape, zeros, (*(1,) * axis, -1, *(1,) * (rank - axis - 1))) if rank > 1 else zeros
-        total = shaped if total is None else tracer.script.operation("+", total, shaped)
+        zeros = _full_of(0, tracer.script.operation("*", along(tracer, dim), 0))
+        shape = (*(1,) * axis, -1, *(1,) * (rank - axis - 1))
+        shaped = _full_of(0, tracer.call(reshape, zeros, shape)) if rank > 1 else zeros
+        total = shaped if total is None else _full_of(0, tracer.script.operation("+", total, shaped))
     if total is None:
         total = tracer.call(constant, number, lazy.dtype)
         total = tracer.call(reshape, total, (1,) * rank) if rank else total
     else:
-        total = tracer.script.operation("+", total, int(number)) if kind is not float and number else total
-        total = tracer.cast(total, lazy.dtype)
-        total = tracer.script.operation("+", total, number) if kind is float and number else total
+        whole = int(number) if kind is not float else 0
+        total = _full_of(whole, tracer.script.operation("+", total, whole)) if whole else total
+        total = _full_of(whole, tracer.cast(total, lazy.dtype))
+        total = _full_of(number, tracer.script.operation("+", total, number)) if kind is float and number else total
     repeats = [dim if isinstance(dim, int) else 1 for dim in lazy.shape]
     if 0 in repeats:
         raise RuntimeError("an empty tensor is not supported in this operation; leave it out")
     return tracer.call(tile, total, repeats) if any(count > 1 for count in repeats) else total
+
+
+def _full_of(number: float, value: Value) -> Value:
+    """Record that all elements of a value equal a number, so that the value precedes all loops."""
+    value.step.fill = float(number)
+    return value
 
 
 def _repeated(tracer: Declaring, lazy: Repeated) -> Value:

@@ -1,0 +1,112 @@
+"""Dependence of unrolled iterations on previous ones, and the keys by which indices and literals are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ...declare.tensor import Tensor
+from ..steps import Index, Step, Value
+from .loop import operands_of
+
+Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
+
+
+def family_of(step: Step) -> Family:
+    """Return a key, (value, index without the position), that is equal for steps that index one axis of a value."""
+    source = step.operands[0]
+
+    def pattern(axis: int, entry: Any) -> Hashable:
+        if entry != slice(None) and takes_one_entry(step, axis):
+            return slice
+        return int if type(entry) is int else repr(entry)
+
+    return id(source.step), source.path, tuple(pattern(*item) for item in enumerate(step.key.index))
+
+
+def takes_one_entry(step: Step, axis: int) -> bool:
+    """True if a step's slice of an axis has one entry. The result's size decides, since a slice may have no end."""
+    entry, before = step.key.index[axis], step.key.index[:axis]
+    if type(entry) is not slice or entry.step is not None or not {*map(type, before)} <= {int, slice, type(None)}:
+        return False
+    place = sum(type(other) is not int for other in before)  # an int drops its axis
+    return isinstance(step.result, Tensor) and step.result.shape[place] == 1
+
+
+def equal_literals(a: object, b: object) -> bool:
+    """True for the same object, or for literals with the same ``repr``."""
+    return a is b or (type(a) is type(b) and repr(a) == repr(b))
+
+
+def longest_equal_run(iterations: list[list[Step]], may_repeat: Sequence[bool]) -> list[list[Step]]:
+    """Return the longest run of iterations that all depend in the same way on the previous iteration.
+
+    Args:
+        iterations: The iterations.
+        may_repeat: False for each iteration that surely depends on its predecessor otherwise than the predecessor does.
+    """
+    if not any(may_repeat):
+        return iterations[:2]
+    links = [_link(before, after) for before, after in pairwise(iterations)]
+    best = first = 0
+    length = 1
+    for number in range(len(links)):
+        if number == 0 or links[number] != links[number - 1]:
+            first = number
+        if number + 2 - first > length:
+            best, length = first, number + 2 - first
+    return iterations[best : best + length]
+
+
+def may_repeat_after(steps: Sequence[Step], period: int) -> np.ndarray:
+    """Return for each step of a run whether its operands may follow those of the two steps one and two periods before.
+
+    The result has True for steps that need an exact comparison, by ``_link``.
+    """
+    places = {step: place for place, step in enumerate(steps)}
+    operands = [operands_of(step) for step in steps]
+    sources = [[places.get(item.step) if isinstance(item, Value) else None for item in items] for items in operands]
+    result = np.zeros(len(steps), bool)
+    for place in range(2 * period, len(steps)):
+        one, two, three = (operands[place - back * period] for back in (2, 1, 0))
+        before, after = sources[place - period], sources[place]
+        result[place] = all(
+            _may_follow(a, b, c)
+            or (source is not None and other is not None and source == other + period and b.path == c.path)
+            for a, b, c, other, source in zip(one, two, three, before, after, strict=True)
+        )
+    return result
+
+
+def _may_follow(one: object, two: object, three: object) -> bool:
+    """True if operands of the same place in three iterations may be literals, one value, or entries of an axis."""
+    items = (one, two, three)
+    if not any(isinstance(item, Value) for item in items):
+        return True
+    if not (isinstance(one, Value) and isinstance(two, Value) and isinstance(three, Value)):
+        return False
+    same = one.step is two.step is three.step and one.path == two.path == three.path
+    return same or isinstance(three.step.key, Index)  # initial values may precede entries
+
+
+def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
+    """Return how an iteration depends on the previous one: a comparable description of each operand."""
+    old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
+    links: list[Hashable] = []
+    for a, b in zip(
+        (i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True
+    ):
+        if not isinstance(b, Value):
+            links.append("literal" if equal_literals(a, b) else object())
+        elif b.step in new or b.step in old:
+            links.append((b.step in new, new.get(b.step, old.get(b.step)), b.path))
+        elif isinstance(a, Value) and a.step is b.step and a.path == b.path:
+            links.append("same")
+        elif isinstance(a, Value) and isinstance(a.step.key, Index) and isinstance(b.step.key, Index):
+            links.append((family_of(a.step), family_of(b.step)))
+        else:
+            links.append(object())
+    return links
