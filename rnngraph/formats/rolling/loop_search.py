@@ -265,10 +265,10 @@ def _best_of(
             break
         first = start + offset
         iterations = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(turns)]
-        whole = may_repeat[offset : offset + turns * period].reshape(turns, period).all(1)
-        if not has_cell and not whole.any():
+        whole: list[bool] = np.all(may_repeat[offset : offset + turns * period].reshape(turns, period), 1).tolist()
+        if not has_cell and not any(whole):
             continue
-        loop = _loop_of(iterations, later) if whole[2:].all() else None
+        loop = _loop_of(iterations, later) if all(whole[2:]) else None
         loop = loop or _loop_of(longest_equal_run(iterations, whole), later)
         if loop is None:
             continue
