@@ -141,6 +141,8 @@ def _move_inward(node: Node, source: Node) -> Node | None:
 
     if source.op == "gather":
         return _transposed_lookup(node, source, order)
+    if source.op == "reshape":
+        return _transposed_before_ones(node, source, order)
     sums_rows = OPS[source.op].kind == "reduction" and source["keepdims"] and source["axes"] == (rank - 1,)
     if OPS[source.op].kind == "elementwise" or sums_rows:
         parts = [moved(item) for item in source.operands]
@@ -155,6 +157,27 @@ def _move_inward(node: Node, source: Node) -> Node | None:
     if len(kept) != len(parts) or not any(item.tensor.rank == rank for item in kept):
         return None
     return make(source.op, *kept, where=source.where, name=source.name, **dict(source.attributes))
+
+
+def _transposed_before_ones(node: Node, source: Node, order: Order) -> Node | None:
+    """Rewrite the transpose of a reshape that adds last axes of 1 as a reshape of a transpose; else return None."""
+    inner = source.operands[0]
+    rank = inner.tensor.rank
+    if source.shape[:rank] != inner.shape or order[rank - 1 :] != tuple(range(rank - 1, len(order))):
+        return None
+    transposed = make("transpose", inner, where=node.where, order=order[:rank])
+    return make("reshape", transposed, where=source.where, name=source.name, shape=node.shape)
+
+
+def _without_last_ones(node: Node, transposed: Node, order: Order) -> Node | None:
+    """Rewrite a reshape that drops last axes of 1 of a transpose as the transpose of a reshape; else return None."""
+    rank = node.tensor.rank
+    ones = transposed.shape[rank:]
+    if rank < 2 or node.shape != transposed.shape[:rank] or set(ones) != {1} or order[rank - 1] != rank - 1:
+        return None
+    inner = transposed.operands[0]
+    reshaped = make("reshape", inner, where=node.where, name=node.name, shape=inner.shape[:rank])
+    return make("transpose", reshaped, where=transposed.where, order=order[:rank])
 
 
 def _transposed_lookup(node: Node, source: Node, order: Order) -> Node | None:
@@ -189,6 +212,8 @@ def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) 
     order, inner = operands[0]["order"], operands[0].operands[0]
     if kind == "reduction":
         return reduced_before_transpose(node, inner, order)
+    if node.op == "reshape":
+        return _without_last_ones(node, operands[0], order)
     if node.op == "slice":
         return _transpose_after(node, order, [inner], **permuted_bounds(node, inverse_order(order)))
     if node.op == "reverse":

@@ -16,6 +16,9 @@ MAX_CHUNK = 1 << 30
 ROWS_OF_A_CHUNK = 128
 """Rows of a chunk. With fewer, reloading weights takes too much time; with more, temporaries leave the cache."""
 
+MAX_ROW_RANK = 3
+"""Rank of values [time, batch, units]. Last axes of 1 of values of a higher rank make columns."""
+
 
 @dataclass(frozen=True)
 class TimeChunk:
@@ -75,6 +78,9 @@ def _has_weights(node: Node) -> bool:
 
 
 def _rows(node: Node) -> int:
-    """Return the number of rows of one step, with ``OPEN_ROWS`` for each symbolic size."""
+    """Return the number of rows of one step, with ``OPEN_ROWS`` for each symbolic size. A column is one row."""
     open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
-    return max(1, evaluate(product(node.shape[1:-1]), open_sizes))
+    shape = node.shape
+    while len(shape) > MAX_ROW_RANK and shape[-1] == 1:
+        shape = shape[:-1]
+    return max(1, evaluate(product(shape[1:-1]), open_sizes))
