@@ -6,7 +6,7 @@
 
 Each head of a layer carries a matrix of keys and values, which it decays and corrects at every character (Yang, Kautz
 and Hatamizadeh 2025). As in the paper, a short convolution precedes the recurrence; a norm for each head, a gate and a
-perceptron follow it. Both nets have about 240,000 parameters, learn from windows of the same text with carried state,
+perceptron follow it. Both nets have about 245,000 parameters, learn from windows of the same text with carried state,
 and train for the same number of seconds. The net includes sampling: ``rg.sample`` draws each character, which is the
 stream's next input.
 """
