@@ -540,7 +540,7 @@ def test_a_call_selects_one_of_two_graphs_with_equal_outputs() -> None:
     assert "rg.where(" in check(model, {"x": 0.1 * x}, {"x": 9 * np.abs(x)}).script()
     nodes[2][3]["then_branch"] = graph_of("Size", "a", "x")
     with pytest.raises(
-        rg.NotReadableError, match=r"computed at run time, and its graphs return int64\[\] or float32\[B,T,4\]"
+        rg.NotReadableError, match=r"computed at run time, and its branches return int64\[\] or float32\[B,T,4\]"
     ):
         rg.read_onnx(model_of(nodes, X, ["y"], bound=np.float32(1)))
 

@@ -137,8 +137,8 @@ def test_convolutions_stream() -> None:
     [
         (attention("gated", 2, 2, ""), "update_rule 'gated' needs input 4, which is missing"),
         (attention("other", 2, 2, ""), "update_rule 'other' is unknown"),
-        (attention("linear", 3, 2, ""), "3 query heads are not divisible by 2 key heads"),
-        (attention("gated", 2, 2, "", g=5), "5 decays and 0 rates do not fit 2 heads"),
+        (attention("linear", 3, 2, ""), "q_num_heads=3 and kv_num_heads=2; give positive"),
+        (attention("gated", 2, 2, "", g=5), "5 decays and 0 rates for 2 heads"),
         (
             convolution("", has_past=False, is_wide=True),
             r"its input \[B,5,T,2\] must have the three axes \[batch, channels, time\]",
