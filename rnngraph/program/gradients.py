@@ -26,6 +26,12 @@ MAX_GRAPHS = 64
 """Maximum cached graphs, one for each choice of outputs and ``wrt``."""
 
 
+def require_loss(has_loss: bool, where: Where | None) -> None:
+    """Raise ``GraphError`` unless there is a loss whose gradients ``wrt=`` selects."""
+    if not has_loss:
+        raise GraphError("gradients with respect to wrt= need the loss; give one to rg.compile, and feed it", where)
+
+
 class GradientGraphs:
     """Cache of graphs with gradients, which are built on first use.
 

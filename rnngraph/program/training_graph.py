@@ -29,7 +29,7 @@ from ..support.api_guard import api, no_more
 from ..support.arguments import seed_number, whole_number
 from ..support.errors import ArgumentError, GraphError, NameLookupError, Where, user_line
 from .callable_graph import CallableGraph
-from .gradients import GradientGraphs
+from .gradients import GradientGraphs, require_loss
 from .parts import CallForm, ProgramParts, by_name
 from .sampled_graphs import SampledGraphs
 
@@ -118,9 +118,8 @@ class TrainingGraph(CallableGraph[ResultT]):
     ) -> dict[str, np.ndarray]:
         """Return {name: array} of all values named by ``rg.tap``, in order of declaration.
 
-        The values are those of a call with the same arguments.
-
-        Taps on which only the loss depends are omitted if the loss is not fed.
+        The values are those of a call with the same arguments. Taps on which only the loss depends are omitted if the
+        loss is not fed.
 
         Args:
             feeds: As for a call.
@@ -194,8 +193,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         """Run the graph in the interpreter, and return the first NaN or infinite value; None if there is none.
 
         If the loss is fed, its gradients are checked, too. Infinite constants count only if they lead to NaN, or reach
-        the loss or a gradient. A NaN beyond a row's end may be harmless, because
-        compiled code skips these steps where possible.
+        the loss or a gradient. A NaN beyond a row's end may be harmless, as compiled code skips these steps.
 
         Args:
             feeds: As for a call.
@@ -291,7 +289,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         recompute: RecomputeOption = AUTO,
         **sizes: int,
     ) -> MemoryUsage:
-        """Return the bytes that a call of ``gradients`` needs at these sizes.
+        """Return the bytes that a call of ``gradients`` needs at these sizes; without gradients, of a plain call.
 
         Args:
             batch: Value of every size that is not a length.
@@ -304,8 +302,11 @@ class TrainingGraph(CallableGraph[ResultT]):
         policy = checked_recompute(recompute, where)
         _, extra = self._gradients.selected_placeholders(wrt, where)
         compiled = self.full_graph()
-        if extra or compiled is not self.compiled:
-            compiled = self._gradients.graph(extra, recompute=policy)
+        if extra:
+            require_loss(self.loss is not None, where)
+            compiled = self._gradients.checked_graph(extra, (), policy, where)
+        elif compiled is not self.compiled:
+            compiled = self._gradients.graph(recompute=policy)
         return self._memory_of(compiled, batch, time, sizes)
 
     @api
@@ -332,7 +333,7 @@ class TrainingGraph(CallableGraph[ResultT]):
 
         Raises:
             ArgumentError: A placeholder in ``wrt`` has no gradient.
-            GraphError: The program's code does not run on this machine, or its processor has no cycle counter.
+            GraphError: The code does not run on this machine, which lacks a cycle counter, or ``wrt`` needs the loss.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -342,6 +343,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         _, extra = self._gradients.selected_placeholders(wrt, where)
         if any(name.startswith(TAP) for name in extra):
             raise ArgumentError("profile can't time gradients with respect to taps; give wrt= placeholders only", where)
+        require_loss("loss" in outputs or not extra, where)
         if "loss" not in outputs or not (self._gradients.trainable or extra):
             return self._profiled(self._form(outputs), arrays, where, seconds, lambda fed: self(fed, seed=drawn))
         compiled = self._gradients.checked_graph(extra, (), AUTO, where)
@@ -432,10 +434,8 @@ class TrainingGraph(CallableGraph[ResultT]):
         unknown = [name for name in masks.graph.symbols if name not in sizes]
         if missing or unknown:
             needed = ", ".join(missing) or f"a feed with the sizes {', '.join(unknown)}"
-            raise NameLookupError(
-                f"dropout_masks needs {needed}; feed {'it' if len(missing) < 2 else 'them'} by name",
-                where,
-            )
+            pronoun = "it" if len(missing) < 2 else "them"
+            raise NameLookupError(f"dropout_masks needs {needed}; feed {pronoun} by name", where)
         masks.check(outputs, arrays, sizes, where)
         entry = masks.entry(outputs, sizes)
         return Result(run_once(entry, entry.weights(self.parts.parameters), arrays, sizes))

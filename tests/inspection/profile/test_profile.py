@@ -129,6 +129,8 @@ def test_gradients_have_passes() -> None:
     assert "update" not in profile.phases
     assert net.layers <= set(profile)
     without_loss = net.program.training.profile(x=net.feeds["x"], seconds=SECONDS, seed=3)
+    with pytest.raises(rg.GraphError, match="wrt= need the loss"):
+        net.program.training.profile(x=net.feeds["x"], wrt=["x"], seconds=SECONDS)
     assert set(without_loss.phases) <= {"forward", "(between kernels)"}
 
 

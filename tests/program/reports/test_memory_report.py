@@ -68,3 +68,9 @@ def test_text_and_mistakes() -> None:
         program.training.memory(batch=0, time=5)
     with pytest.raises(rg.NameLookupError, match="no size is named rows"):
         program.training.memory(rows=5)
+    for name in ("nothing", "tap:nothing"):
+        with pytest.raises(rg.ArgumentError, match=f"wrt='{name}' is not a float"):
+            program.training.memory(wrt=[name])
+    without_loss = rg.compile(2 * rg.placeholder("x", (None, 3)))
+    with pytest.raises(rg.GraphError, match="wrt= need the loss"):
+        without_loss.training.memory(wrt=["x"])
