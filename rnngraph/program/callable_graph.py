@@ -55,6 +55,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         self.parts, self.structure, self.loss = parts, parts.source.structure, parts.source.loss
         self.compiled = CompiledGraph(lowered, self.kind, parts.options, parts.source.described)
+        self._loss_names = () if self.loss is None or lowered.name == "inference" else ("loss",)
         self._output_names: tuple[str, ...] | None = None
         self._known = EntriesByShape()
         self._calls: DirectCache = DirectCache()
@@ -194,16 +195,9 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         if self._tapped is None:
             source = self.parts.source
             lowered = source.tapped(self.taps_form)
-            self._tapped = (
-                False
-                if lowered is None
-                else CompiledGraph(
-                    lowered.graph,
-                    self.kind,
-                    self.parts.options,
-                    source.described,
-                )
-            )
+            self._tapped = False
+            if lowered is not None:
+                self._tapped = CompiledGraph(lowered.graph, self.kind, self.parts.options, source.described)
         return self._tapped or None
 
     def _tap_values(
@@ -368,7 +362,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
             CallInputs(names, arrays, self._draw is not None),
             CallResults(form.structure, form.leaves),
             form.compiled.range_preconditions(form.outputs),
-            also=("loss",),
+            also=self._loss_names,
             shares=[name for name in names.values() if name in self.parts.lowered.keep_probs],
         )
         parameters, options = self.parts.parameters, self.parts.options
@@ -443,7 +437,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         If the program has a loss, a single bare Tensor is named ``output``, except in the inference graph.
         """
         structure, leaves = self.structure, [path for path, _ in paths(self.structure)]
-        if self.loss is not None and self.part != "inference":
+        if self._loss_names:
             structure = {BARE: None} if is_leaf(structure) else dict(structure)
             if "loss" in outputs:
                 structure, leaves = {**structure, "loss": None}, [*leaves, "loss"]

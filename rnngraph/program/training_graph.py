@@ -158,7 +158,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         each = [self._run(by_name(*form[:2]), {**arrays, SEED: seed}, where) for seed in map(np.asarray, seeds)]
         stacked = [np.stack([one[name] for one in each]) for name in form.leaves]
         kinds, takes = [(array.shape, array.dtype) for array in stacked], [array.copy for array in stacked]
-        out_arrays = OutSpec(form.structure, kinds, ("loss",)).checked(out, where)
+        out_arrays = OutSpec(form.structure, kinds, self._loss_names).checked(out, where)
         writer = ResultWriter(form.structure, stacked, takes)
         return writer.give() if out_arrays is None else writer.fill_into(out_arrays)
 

@@ -273,6 +273,13 @@ def test_a_loss_has_a_place_too() -> None:
         assert program.evaluate(**shown, out={"loss": loss})["loss"] is loss
         assert loss == general(program.evaluate, shown)["loss"]
         assert program.training(**feeds, seed=1, out={"loss": loss})["loss"] is loss
+    x = rg.placeholder("x", (None, 3))
+    without_loss = rg.compile({"y": 2 * x})
+    for call in (program.inference, without_loss.inference, without_loss.training):
+        fed_names = ("x", "who") if call is program.inference else ()
+        inputs = {name: feeds[name] for name in fed_names} or {"x": np.ones((1, 3))}
+        with pytest.raises(rg.NameLookupError, match="out= has 'loss', which is not an output"):
+            call(**inputs, out={"loss": loss})
 
 
 def test_a_seed_is_drawn_once_with_out_too() -> None:
