@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
     @property
     def longest(self) -> int | None:
-        """Number of steps of the longest row; None if the lengths are unknown."""
+        """Number of steps of the longest row; None if no placeholder takes lengths."""
         return self.examples.longest_of(self.rows)
 
 
@@ -51,7 +51,7 @@ class Batches:
         seed: Seed of the permutations.
         lengths: Placeholder of the row lengths, int [batch]. If ``examples`` lack it, it is filled in.
         window: Steps per window of truncated backpropagation through time; None for whole sequences.
-        bucket: Put examples of similar length into the same batch.
+        bucket: Put examples of similar length into the same batch. No effect without ``shuffle``.
         where: The user's line, for errors.
 
     Raises:
@@ -110,7 +110,7 @@ class Batches:
         return int(self._real.max()) if self._real is not None else max(lengths, default=0)
 
     def real_steps(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Return the number of steps of each example, by clock.
+        """Return the number of steps of each example without padding, by clock. Fed lengths replace sizes of arrays.
 
         Args:
             rows: Row numbers of the examples; None for all.
@@ -186,7 +186,7 @@ class Batches:
         return sum(windows), sum(windows[:first])
 
     def order(self, epoch: int) -> list[np.ndarray]:
-        """Return the rows of each batch of an epoch. Each example occurs once; the last batch may be smaller."""
+        """Return the rows of each batch of an epoch. Each example occurs once, and one batch may be smaller."""
         if not self.shuffle:
             return self._cut(np.arange(self.count))
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], np.uint64)))
@@ -243,8 +243,8 @@ class Batches:
     ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         """Yield (steps, feeds) of consecutive windows in time. The last one may be shorter.
 
-        Without ``window``, everything from step ``first`` is one window. Lengths are relative to the window. Every
-        window has the whole arrays without time axis. Windows beyond the longest row are omitted.
+        Without ``window``, everything from step ``first`` is one window, and from step 0 the pair is (1, ``feeds``).
+        Lengths are relative to the window, and arrays without time axis whole. No window is beyond the longest row.
 
         Args:
             feeds: Feeds of one batch.
@@ -277,7 +277,7 @@ class Batches:
         return total if longest is None else min(total, longest)
 
     def cut(self, feeds: Mapping[str, np.ndarray], start: int, stop: int) -> dict[str, np.ndarray]:
-        """Return the steps ``start`` to ``stop`` of a batch's feeds."""
+        """Return the steps from ``start`` to below ``stop`` of a batch's feeds, with lengths relative to ``start``."""
         cut = dict(feeds)
         for name, axis in self._time_axes.items():
             cut[name] = feeds[name][(slice(None),) * axis + (slice(start, stop),)]
@@ -337,7 +337,7 @@ class Batches:
             )
 
     def _fed_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
-        """Return the lengths that a placeholder is fed, after checks. They replace the steps of the only clock."""
+        """Return the lengths that a placeholder is fed, after checks. If there is one clock, they replace its steps."""
         lengths = self._lengths_column(column)
         max_lengths = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
         least = 0 if self._layout.only_run else 1

@@ -46,7 +46,10 @@ def clock_of(steps: Dim) -> Clock:
 def steps_by_clock(
     columns: Mapping[str, Examples], clocks: Mapping[str, Clock], where: Where | None
 ) -> dict[str, np.ndarray]:
-    """Return the number of steps of each example, by clock."""
+    """Return the number of steps of each example, without offsets, by clock.
+
+    Raise ``ShapeError`` if two placeholders of one clock differ in an example.
+    """
     steps: dict[str, np.ndarray] = {}
     firsts: dict[str, Examples] = {}
     for column in columns.values():

@@ -92,7 +92,7 @@ class Whole:
         self.longest = None if spec.time_axis is None else self._array.shape[spec.time_axis]
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
-        """Return the array, truncated to the batch's ``steps``."""
+        """Return the array, truncated to the batch's ``steps`` if it has more. ``rows`` has no effect."""
         return self._array if steps is None else _first(self._array, self.spec.time_axis, steps)
 
 
@@ -134,7 +134,7 @@ class Stacked:
         return self._array
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
-        """Return a batch of ``rows``, truncated to ``steps``."""
+        """Return a batch of ``rows``, truncated to ``steps`` if the array has more. It is never padded."""
         array = self._array if steps is None else _first(self._array, self._axis, steps)
         return self.spec.put_batch(np.asarray(array[rows]))
 
@@ -182,7 +182,7 @@ class Listed:
         self._features = expected or ()
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
-        """Return a batch of ``rows``, zero-padded to ``steps``."""
+        """Return a batch of ``rows``, each zero-padded or truncated to ``steps``."""
         spec, axis = self.spec, self.spec.example_time_axis
         assert steps is not None
         assert axis is not None

@@ -109,9 +109,22 @@ def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
 def lengths_placeholder(
     inputs: ProgramInputs, layout: Layout, lengths: Any, examples: dict[str, Any], where: Where | None
 ) -> str | None:
-    """Return the name of the placeholder of row lengths; None if there is none.
+    """Return the name of the placeholder of row lengths.
 
-    If ``lengths`` is an array, it is added to ``examples``.
+    Args:
+        inputs: Inputs of the program.
+        layout: Axes of the placeholders.
+        lengths: A placeholder or its name, or an array, which is added to ``examples``. None: the only placeholder that
+            is used as ``sequence_length``.
+        examples: Examples by placeholder.
+        where: The user's line, for errors.
+
+    Returns:
+        The name. None if ``lengths`` is None and there is no such placeholder, or several, or no input has a time
+        axis.
+
+    Raises:
+        ArgumentError: ``lengths`` is an array, and there is no such placeholder, or several.
     """
     read = layout.counts
     if isinstance(lengths, str | Tensor):

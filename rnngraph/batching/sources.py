@@ -22,7 +22,7 @@ Examples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
 
 
 def are_batches(examples: Any) -> bool:
-    """True for an iterable of batches: neither a mapping, a pair, an array nor a list of sequences."""
+    """True for a list of mappings, and for an iterable other than a list, mapping, tuple, text or array."""
     if isinstance(examples, list):
         return bool(examples) and isinstance(examples[0], Mapping)
     if isinstance(examples, Mapping | tuple | str | bytes | np.ndarray) or hasattr(examples, "__array__"):
@@ -74,7 +74,10 @@ class Reader:
         return {name: value for name, value in named.items() if name in self.layout.types or name not in training_types}
 
     def _pair(self, pair: tuple[Any, ...]) -> dict[str, Any]:
-        """Return a pair (x, y) by name: x for the inference graph's inputs, y for the other inputs of the loss."""
+        """Return a pair (x, y) by name: x for the inference graph's inputs, y for the other inputs of the loss.
+
+        With ``only_run``, y is ignored. ``wholes`` that the pair lacks are added.
+        """
         if len(pair) != 2:
             raise StructureError(
                 f"a tuple of examples must be (x, y), but this one has {len(pair)} entries; give a mapping from "
@@ -148,7 +151,7 @@ class Cursor:
         Args:
             passage: Index of the pass over the iterable.
             number: Index of the batch in the pass, from 0.
-            endless: After the last batch, restart the iterable.
+            endless: After the last batch, restart the iterable, if it can be iterated again and yields a batch.
             where: The user's line, for errors.
 
         Raises:
@@ -264,7 +267,7 @@ BatchSource = Batches | Iterated
 
 
 def source_of(reader: Reader, examples: Any, batch_size: Any) -> BatchSource:
-    """Return the batches of examples in any accepted form."""
+    """Return the batches of examples in any accepted form. Iterables of batches keep theirs despite ``batch_size``."""
     size = whole_number(batch_size, "batch_size", 1)
     if not are_batches(examples):
         return reader.batches(examples, size)
