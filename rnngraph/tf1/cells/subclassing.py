@@ -12,7 +12,7 @@ from ...declare.tensor import Tensor, build
 from ...ir.types import product
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, ShapeError
-from ..core.dtypes import dtype_name
+from ..core.dtypes import dtype_name, refuse
 from ..core.scopes import variable_scope
 from ..core.shapes import TensorShape
 from ..core.sizes import size_tensor
@@ -29,7 +29,7 @@ class _AnyCell(type):
 
 
 class InputSpec:
-    """``tf.layers.InputSpec``: the rank that a cell expects of its inputs."""
+    """``tf.layers.InputSpec``: the rank that a cell expects of its inputs. Sizes, ``dtype`` and ``axes`` have no effect."""
 
     @api
     def __init__(
@@ -61,7 +61,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
 
     Variables are created in ``call`` with ``tf.get_variable``, or in ``build(inputs_shape)`` with ``add_variable``.
     With ``call``, their names begin with the class's name in snake case, as in TensorFlow. The cell runs in drivers, in
-    wrappers and stacks, and step by step.
+    wrappers and stacks, and step by step. With ``trainable=False``, ``add_variable`` creates untrained variables.
     """
 
     built = False
@@ -83,6 +83,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
         _reuse: Any = None,
         **options: Any,
     ) -> None:
+        refuse("RNNCell", "add the penalty to the loss", activity_regularizer=options.get("activity_regularizer"))
         self.trainable, self._name, self._reuse = trainable, name, _reuse
         self._dtype = None if dtype is None else dtype_name(dtype)
 
@@ -131,8 +132,9 @@ class RNNCell(TfCell, metaclass=_AnyCell):
         **options: Any,
     ) -> Tensor:
         """Return a variable under the cell's scope, created on first use."""
-        kind = self._dtype if dtype is None else dtype
-        return get_variable(name, shape, kind, initializer, regularizer, trainable)
+        kind, constraint = self._dtype if dtype is None else dtype, options.get("constraint")
+        is_trained = trainable and self.trainable
+        return get_variable(name, shape, kind, initializer, regularizer, is_trained, constraint=constraint)
 
     add_weight = add_variable
 

@@ -196,6 +196,8 @@ def py_func(
 ) -> Any:
     """Return Tensors that a Python function of arrays computes in each run, without gradients.
 
+    Each run calls the function once. ``stateful`` has no effect.
+
     Set the shapes of the results with ``set_shape``; a result without a shape is a scalar.
 
     Args:

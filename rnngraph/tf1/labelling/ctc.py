@@ -117,7 +117,7 @@ def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str
     """Return the edit distance between corresponding rows of two sparse Tensors [batch] (Levenshtein 1966).
 
     The distance counts insertions, deletions and substitutions. It is divided by the truth's length unless
-    ``normalize=False``.
+    ``normalize=False``. If only the truth is empty, the quotient is infinite; if both are empty, it is 0.
     """
     what = "tf.edit_distance"
     ids, real = check_sparse(hypothesis, what).steps()
@@ -140,7 +140,8 @@ def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str
     (last,), _ = loop.declared(ids.type.shape[1])
     end = functions.equal(build("iota", size=longest + 1), functions.expand_dims(counts, 1))
     distances = functions.reduce_sum(functions.where(end, last, 0.0), 1)
-    return distances / functions.cast(counts, "float32") if normalize else distances
+    quotients = functions.where(functions.equal(distances, 0.0), 0.0, distances / functions.cast(counts, "float32"))
+    return quotients if normalize else distances
 
 
 def _filled(value: Any, shape: tuple[Any, ...], dtype: str) -> Tensor:

@@ -62,7 +62,7 @@ def log_uniform_candidate_sampler(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (drawn classes [num_sampled], expected counts of labels, expected counts of drawn classes).
 
-    Expected counts of labels are [batch, num_true].
+    Expected counts of labels have the shape of ``true_classes``, [batch, num_true]; ``num_true`` itself has no effect.
     """
     if not unique:
         raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws without repetition only; pass unique=True")
@@ -104,6 +104,10 @@ def _logits(
     table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
         raise ShapeError(f"{what} needs labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
+    if labels.type.shape[1] != sampling.true:
+        raise ShapeError(
+            f"{what}: num_true={sampling.true}, but labels are {labels!r}; pass the size of their last axis"
+        )
     drawn = sampling.values or log_uniform_candidate_sampler(
         labels, sampling.true, sampling.sampled, True, sampling.classes
     )

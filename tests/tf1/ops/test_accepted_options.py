@@ -200,3 +200,35 @@ def test_summaries_of_optimize_loss() -> None:
     assert tags == expected
     with pytest.raises(rg.ArgumentError, match="summaries"):
         tf.contrib.layers.optimize_loss(loss, None, 0.1, "SGD", summaries=["gradient"])
+
+
+def test_distances_of_empty_sequences() -> None:
+    truth, guess = tf.sparse_placeholder(tf.int32), tf.sparse_placeholder(tf.int32)
+    distance = tf.edit_distance(guess, truth)
+    with tf.Session() as session:
+        one = tf.SparseTensorValue([[0, 0], [1, 0]], [1, 2], [3, 1])
+        other = tf.SparseTensorValue([[0, 0]], [3], [3, 1])
+        assert session.run(distance, {guess: one, truth: other}).tolist() == [1, np.inf, 0]
+
+
+def test_variables_of_an_untrained_cell() -> None:
+    class Mine(tf.nn.rnn_cell.RNNCell):
+        state_size = output_size = 3
+
+        def call(self, inputs: Any, state: Any) -> Any:
+            new = state + inputs * self.add_variable("w", [3])
+            return new, new
+
+    x = tf.placeholder(tf.float32, [None, 2, 3])
+    tf.nn.dynamic_rnn(Mine(trainable=False), x, dtype=tf.float32)
+    assert tf.global_variables()
+    assert not tf.trainable_variables()
+    with pytest.raises(rg.ArgumentError, match="activity_regularizer"):
+        Mine(activity_regularizer=abs)
+
+
+def test_the_number_of_labels_of_a_sampled_loss() -> None:
+    weights, biases = tf.zeros([9, 4]), tf.zeros([9])
+    labels, x = tf.placeholder(tf.int64, [None, 2]), tf.placeholder(tf.float32, [None, 4])
+    with pytest.raises(rg.ShapeError, match="num_true=1"):
+        tf.nn.nce_loss(weights, biases, labels, x, 3, 9)

@@ -70,7 +70,7 @@ class LuongAttention(_Mechanism, attention.LuongAttention):
 class AttentionWrapper(SignedCell, attention.AttentionWrapper):
     """``rg.AttentionWrapper`` with TensorFlow's arguments.
 
-    ``name`` replaces ``attention_wrapper`` in variable names.
+    ``name`` replaces ``attention_wrapper`` in variable names. ``dtype`` has no effect: states have the dtype of inputs.
     """
 
     def adapt(self, arguments: dict[str, Any]) -> None:
