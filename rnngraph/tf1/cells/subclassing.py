@@ -29,7 +29,10 @@ class _AnyCell(type):
 
 
 class InputSpec:
-    """``tf.layers.InputSpec``: the rank that a cell expects of its inputs. Sizes, ``dtype`` and ``axes`` have no effect."""
+    """``tf.layers.InputSpec``: the rank that a cell expects of its inputs.
+
+    ``dtype``, ``axes`` and the sizes of ``shape`` have no effect.
+    """
 
     @api
     def __init__(

@@ -104,10 +104,9 @@ def _logits(
     table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
         raise ShapeError(f"{what} needs labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
-    if labels.type.shape[1] != sampling.true:
-        raise ShapeError(
-            f"{what}: num_true={sampling.true}, but labels are {labels!r}; pass the size of their last axis"
-        )
+    have = labels.type.shape[1]
+    if isinstance(have, int) and have != sampling.true:
+        raise ShapeError(f"{what}: num_true={sampling.true}, but labels are {labels!r}; pass num_true={have}")
     drawn = sampling.values or log_uniform_candidate_sampler(
         labels, sampling.true, sampling.sampled, True, sampling.classes
     )
