@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ...declare.nest import flatten, map_leaves, pack
+from ...declare.nest import flatten, map_leaves, matched, pack
 from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.arguments import one_of
@@ -111,7 +111,7 @@ class Dataset(Structured):
             first = None if arguments else next(elements(Reading({}, 0)), None)
             shapes = [None if first is None else (None,) * np.ndim(part) for part in first or dtypes]
         else:
-            shapes = shapes_in(output_shapes, len(dtypes))
+            shapes = shapes_in(output_shapes, output_types)
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
         return Dataset(pack(output_types, components), elements, arguments)
 
@@ -340,7 +340,7 @@ class Dataset(Structured):
             drop_remainder: Drop a smaller last batch.
         """
         components = flatten(self.structure)
-        shapes = shapes_in(padded_shapes, len(components))
+        shapes = shapes_in(padded_shapes, self.structure)
         fillers = self.fillers(padding_values)
         size = int(batch_size) if drop_remainder and not isinstance(batch_size, Tensor) else None
         batched = [
@@ -355,12 +355,13 @@ class Dataset(Structured):
         return self.derive(pack(self.structure, batched), elements, batch_size, *fillers)
 
     def fillers(self, values: Any) -> list[Any]:
-        """Return the padding value of each component."""
-        components = flatten(self.structure)
+        """Return the padding value of each component. ``values`` is a nest like the structure, or one value for all."""
+        usual = [b"" if item.dtype == TEXT else 0 for item in flatten(self.structure)]
         if values is None:
-            return [b"" if item.dtype == TEXT else 0 for item in components]
+            return usual
         leaves = flatten(values)
-        return leaves * len(components) if len(leaves) == 1 else leaves
+        given = leaves * len(usual) if len(leaves) == 1 else matched(self.structure, values, "padding_values")
+        return [default if value is None else value for value, default in zip(given, usual, strict=True)]
 
     def unbatch(self) -> Dataset:
         """Return a dataset of the entries of each element along the first axis."""

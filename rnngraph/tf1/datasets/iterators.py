@@ -117,7 +117,7 @@ class Iterator(Structured):
     ) -> Iterator:
         """Return an iterator without a dataset. ``make_initializer`` starts the iterator with a dataset."""
         dtypes = [component_dtype(item) for item in flatten(output_types)]
-        shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
+        shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, output_types)
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
         return Iterator(pack(output_types, components), _Stream("tf.data.Iterator"))
 
@@ -128,7 +128,7 @@ class Iterator(Structured):
     ) -> Iterator:
         """Return a feedable iterator. A run feeds the handle of another iterator, whose elements are then read."""
         dtypes = [component_dtype(item) for item in flatten(output_types)]
-        shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
+        shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, output_types)
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
         return Iterator(pack(output_types, components), _Chosen(string_handle))
 

@@ -15,7 +15,6 @@ from .dataset import Dataset
 from .functions import ElementFunction
 from .reading import Reading
 from .shapes import shapes_in
-from .sources import Component
 
 Transformation = Callable[[Dataset], Dataset]
 AUTOTUNE = -1
@@ -105,7 +104,7 @@ def bucket_by_sequence_length(
     def bucketed(dataset: Dataset) -> Dataset:
         length = ElementFunction("element_length_func", element_length_func, dataset.structure)
         components = flatten(dataset.structure)
-        shapes = padding.shapes(components) if padding else [item.shape or () for item in components]
+        shapes = padding.shapes(dataset.structure) if padding else [item.shape or () for item in components]
         fillers = dataset.fillers(padding_values)
 
         def elements(reading: Reading) -> Stream:
@@ -130,11 +129,11 @@ class _Padding:
     boundaries: Sequence[int]
     to_boundary: bool
 
-    def shapes(self, components: Sequence[Component]) -> list[Any]:
+    def shapes(self, structure: Any) -> list[Any]:
         """Return the shape to which each component is padded; None stands for the largest size in the batch."""
         if self.padded_shapes is None:
-            return [item.shape or () for item in components]
-        return shapes_in(self.padded_shapes, len(components))
+            return [item.shape or () for item in flatten(structure)]
+        return shapes_in(self.padded_shapes, structure)
 
     def in_bucket(self, place: int, shapes: Sequence[Any]) -> Sequence[Any]:
         """Return the shapes for a bucket, in which ``to_boundary`` replaces None by the bucket's greatest length."""

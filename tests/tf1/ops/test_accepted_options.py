@@ -232,3 +232,19 @@ def test_the_number_of_labels_of_a_sampled_loss() -> None:
     labels, x = tf.placeholder(tf.int64, [None, 2]), tf.placeholder(tf.float32, [None, 4])
     with pytest.raises(rg.ShapeError, match="num_true=1"):
         tf.nn.nce_loss(weights, biases, labels, x, 3, 9)
+
+
+def test_shapes_and_padding_of_dicts_are_matched_by_key() -> None:
+    def rows() -> Any:
+        for size in (1, 2):
+            yield {"b": np.int32(size), "a": np.full(size, size, np.float32)}
+
+    types, shapes = {"b": tf.int32, "a": tf.float32}, {"a": [None], "b": []}
+    dataset = tf.data.Dataset.from_generator(rows, types, shapes)
+    assert dataset.output_shapes == {"b": (), "a": (None,)}
+    for values, filler in (({"a": 9.0, "b": 0}, 9), ({"a": None, "b": None}, 0), (None, 0)):
+        batch = dataset.padded_batch(2, {"a": [3], "b": []}, values).make_one_shot_iterator().get_next()
+        with tf.Session() as session:
+            result = session.run(batch)
+        assert result["a"].tolist() == [[1, filler, filler], [2, 2, filler]]
+        assert result["b"].tolist() == [1, 2]
