@@ -13,7 +13,7 @@ from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor, build
 from ...support.errors import ArgumentError, DtypeError, ShapeError, StructureError, shown
 from ..core.tensors import gives_tensors
-from .loop import Function, as_value, branch, called, fits
+from .loop import Function, as_value, branch, called, fits, in_order_of
 
 
 @gives_tensors
@@ -104,6 +104,7 @@ def _truth(pred: Any, what: str) -> Tensor:
 def _selected(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
     """Return a nest of the leaves of ``one`` if ``pred`` is True, else of the leaves of ``other``."""
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
+    second = in_order_of(first, second)
     leaves, others = flatten(first), flatten(second)
     if len(leaves) != len(others):
         raise StructureError(

@@ -13,7 +13,7 @@ from ...declare.tensor import Tensor
 from ...ir.types import Dim
 from ...support.errors import ArgumentError, DtypeError, StructureError, shown
 from ..core.operations import runs_after_dependencies
-from .loop import Function, Loop, as_value, called, first_axis
+from .loop import Function, Loop, as_value, called, first_axis, in_order_of
 
 
 @runs_after_dependencies
@@ -98,7 +98,7 @@ def map_fn(
     entries = pack(elems, [loop.element(item) for item in sequences])
     with loop.step():
         result = called(fn, "fn", entries)
-        dtypes = flatten(elems if dtype is None else dtype)
+        dtypes = flatten(elems if dtype is None else in_order_of(result, dtype))
         leaves = flatten(result)
         if len(leaves) != len(dtypes):
             raise StructureError(
@@ -147,7 +147,7 @@ class _Fold:
         before = [loop.param(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
         entry = pack(self.elems, [loop.element(item) for item in self.sequences])
         with loop.step():
-            result = called(self.fn, "fn", pack(self.structure, before), entry)
+            result = in_order_of(self.structure, called(self.fn, "fn", pack(self.structure, before), entry))
         leaves = flatten(result)
         if len(leaves) != len(before):
             raise StructureError(

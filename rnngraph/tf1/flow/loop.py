@@ -132,6 +132,17 @@ class Loop:
                 )
 
 
+def in_order_of(structure: Any, nest: Any) -> Any:
+    """Return a nest with the entries of its dicts in the order of dicts of ``structure`` that have the same keys."""
+    if isinstance(structure, dict) and isinstance(nest, dict) and structure.keys() == nest.keys():
+        return {key: in_order_of(structure[key], nest[key]) for key in structure}
+    is_sequence = isinstance(structure, list | tuple) and isinstance(nest, list | tuple)
+    if not is_sequence or len(structure) != len(nest):
+        return nest
+    items = [in_order_of(part, item) for part, item in zip(structure, nest, strict=True)]
+    return type(nest)(*items) if hasattr(nest, "_fields") else type(nest)(items)
+
+
 def as_value(value: Any, dtype: Any, what: str) -> Tensor:
     """Convert a result of the program's function to a Tensor. Numbers get ``dtype``, unless it is None."""
     if isinstance(value, Operation):

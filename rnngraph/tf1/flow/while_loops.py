@@ -19,7 +19,7 @@ from ..core.operations import runs_after_dependencies
 from ..core.sizes import anchored, known_size, sizes_in
 from ..table.missing import GUIDE
 from .counting import Counts, counter, steps_of
-from .loop import Function, Loop, as_value, called, inside_of, substituted
+from .loop import Function, Loop, as_value, called, in_order_of, inside_of, substituted
 from .tensor_array import TensorArray, written
 
 _WHAT = "tf.while_loop"
@@ -139,7 +139,7 @@ class _While:
         """Return the next value of each leaf, from the results of ``body``."""
         if len(self.nest) == 1 and not (isinstance(results, list | tuple) and len(results) == 1):
             results = [results]
-        nest = list(results) if isinstance(results, list | tuple) else results
+        nest = in_order_of(self.nest, list(results)) if isinstance(results, list | tuple) else results
         after = flatten(nest)
         if not isinstance(nest, list) or len(nest) != len(self.nest) or len(after) != len(self.leaves):
             raise StructureError(

@@ -16,7 +16,7 @@ from ...ir.types import INTEGERS, Dim, TensorType
 from ...support.errors import DtypeError, NotOfferedError, ShapeError, shown
 from ..core.sizes import anchored, known_size
 from ..flow.counting import Counts
-from ..flow.loop import Loop, inside_of, substituted
+from ..flow.loop import Loop, in_order_of, inside_of, substituted
 from ..table.missing import GUIDE
 
 Body = Callable[[Tensor, Tensor, Any], tuple[Any, Tensor, Sequence[Tensor]]]
@@ -68,7 +68,7 @@ class Stepping:
         params = [loop.param(f"variable_{number}", leaf.type) for number, leaf in enumerate(leaves)]
         with loop.step():
             after, finished, emits = body(time, done, pack(self.initial, params))
-        results = flatten(after)
+        results = flatten(in_order_of(self.initial, after))
         if len(results) != len(leaves):
             raise ShapeError(
                 f"{self.what}: the state has {len(leaves)} Tensors, but a step returns {len(results)}; return the same "
@@ -233,7 +233,8 @@ def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
 
 def selected_nest(finished: Tensor, old: Any, new: Any) -> Any:
     """Return a nest of the results of ``selected`` for corresponding leaves of two nests."""
-    return pack(new, [selected(finished, a, b) for a, b in zip(flatten(old), flatten(new), strict=True)])
+    pairs = zip(flatten(in_order_of(new, old)), flatten(new), strict=True)
+    return pack(new, [selected(finished, a, b) for a, b in pairs])
 
 
 def zeros_like(nest: Any) -> Any:

@@ -248,3 +248,24 @@ def test_shapes_and_padding_of_dicts_are_matched_by_key() -> None:
             result = session.run(batch)
         assert result["a"].tolist() == [[1, filler, filler], [2, 2, filler]]
         assert result["b"].tolist() == [1, 2]
+
+
+def test_dicts_of_loops_and_branches_are_matched_by_key() -> None:
+    x = tf.placeholder(tf.float32, [3, 2])
+    counts = {"b": tf.constant(0), "a": tf.constant(1.0)}
+    first, other = (lambda: {"b": 1.0, "a": 2.0}), (lambda: {"a": 3.0, "b": 4.0})
+    results = [
+        tf.cond(tf.reduce_sum(x) > 0, first, other),
+        tf.cond(tf.reduce_sum(x) < 0, first, other),
+        tf.while_loop(lambda i, _: i < 3, lambda i, d: (i + 1, {"a": d["a"] * 2, "b": d["b"] + 1}), (0, counts))[1],
+        tf.foldl(lambda p, e: {"a": p["a"] + e[0], "b": p["b"] + 1}, x, counts),
+        tf.map_fn(lambda e: {"b": e[0], "a": tf.cast(e[1], tf.int32)}, x, dtype={"a": tf.int32, "b": tf.float32}),
+    ]
+    with tf.Session() as session:
+        one, two, loop, fold, mapped = session.run(results, {x: [[1, 2], [3, 4], [5, 6]]})
+    assert one == {"b": 1, "a": 2}
+    assert two == {"b": 4, "a": 3}
+    assert loop == {"b": 3, "a": 8}
+    assert fold == {"b": 3, "a": 10}
+    assert mapped["b"].tolist() == [1, 3, 5]
+    assert mapped["a"].tolist() == [2, 4, 6]
