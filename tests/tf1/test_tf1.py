@@ -730,7 +730,7 @@ def test_attribute_lookups_of_python_itself_work() -> None:
         (lambda x, c: tf.split(1, 2, x), "tensor first and the axis third"),
         (lambda x, c: tf.where(x > 0), "pass x and y"),
         (lambda x, c: tf.unstack(x, axis=1), "its size is symbolic"),
-        (lambda x, c: tf.layers.dense(x, 3, kernel_constraint=print), "add the penalty to the loss"),
+        (lambda x, c: tf.layers.dense(x, 3, kernel_constraint=print), "with tf.assign"),
         (lambda x, c: tf.layers.dense(x, 3, reuse=True), "rg.shared"),
         (lambda x, c: tf.contrib.layers.fully_connected(x, 3, normalizer_fn=print), "tf.contrib.layers.layer_norm"),
         (lambda x, c: tf.nn.softmax_cross_entropy_with_logits(x, x), "by name: labels=…, logits=…"),

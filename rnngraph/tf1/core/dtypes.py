@@ -118,6 +118,10 @@ def initializer_from(value: Any) -> Any:
     return getattr(initializer, "initializer", initializer)
 
 
+CONSTRAINED = "assign the constrained value after each update, with tf.assign"
+"""Remedy for constraints, which an optimizer of TensorFlow applies after each update."""
+
+
 def refuse(what: Any, remedy: str, **options: Any) -> None:
     """Raise ``ArgumentError`` for the first option that is not None."""
     for name, value in options.items():

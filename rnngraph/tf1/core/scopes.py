@@ -10,7 +10,7 @@ from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown, user_line
-from .dtypes import initializer_from, refuse
+from .dtypes import CONSTRAINED, initializer_from, refuse
 from .graph import Graph, get_default_graph
 
 AUTO_REUSE = "auto_reuse"
@@ -178,7 +178,7 @@ def variable_scope(
     else:
         raise ArgumentError("tf.variable_scope needs a name, a scope or default_name")
     refuse("tf.variable_scope", "create variables with tf.get_variable", custom_getter=custom_getter)
-    refuse("tf.variable_scope", "assign the constrained value after each update", constraint=constraint)
+    refuse("tf.variable_scope", CONSTRAINED, constraint=constraint)
     inner = VariableScope(
         name,
         reuse or base.reuse,

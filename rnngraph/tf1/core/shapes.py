@@ -151,11 +151,14 @@ def dimension(value: Any = None) -> Any:
 def laid_out(array: np.ndarray, shape: tuple[int, ...], verifies: bool) -> np.ndarray:
     """Return the entries of an array in a shape, in order, and then its last entry as needed.
 
-    Raise ``ShapeError`` if there are no entries or too many; with ``verifies``, also if the shapes differ.
+    Raise ``ShapeError`` if there are too many entries, or none for a shape that has some; with ``verifies``, also if
+    the shapes differ. An empty shape needs no entries, but may be given one.
     """
     count = math.prod(shape)
     if verifies and array.shape != shape:
         raise ShapeError(f"a constant of shape {array.shape} must have shape {shape}")
+    if count == 0 and array.size <= 1:
+        return np.zeros(shape, array.dtype)
     if not 0 < array.size <= count:
         raise ShapeError(f"a constant of shape {shape} needs 1 to {count} values, not {array.size}")
     entries = np.full(count, array.flat[-1])

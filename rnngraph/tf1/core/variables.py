@@ -16,7 +16,7 @@ from ...ir.types import FLOATS, TensorType
 from ...support.api_guard import api, taking
 from ...support.arguments import array_of, checked_name
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
-from .dtypes import dtype_name, initializer_from, refuse
+from .dtypes import CONSTRAINED, dtype_name, initializer_from, refuse
 from .graph import GraphKeys, get_default_graph
 from .operations import Group, Operation
 from .scopes import AUTO_REUSE, present_scope
@@ -24,8 +24,6 @@ from .sizes import sizes_in
 from .tensors import as_tensorflow
 from .variable import Assign, ExtraVariable, Initialize
 from .variable import Variable as GraphVariable
-
-_CONSTRAINT = "assign the constrained value after each update"
 
 
 class _AnyVariable(type):
@@ -68,7 +66,8 @@ class Variable(metaclass=_AnyVariable):
         value = initial_value
         if callable(initial_value):
             value = taking(initial_value, "the initial_value of tf.Variable")()
-        refuse("tf.Variable", _CONSTRAINT, constraint=constraint)
+        refuse("tf.Variable", CONSTRAINED, constraint=constraint)
+        refuse("tf.Variable", "give initial_value", variable_def=variable_def)
         if isinstance(value, Tensor) and dtype is not None and dtype_name(dtype) != value.type.dtype:
             raise DtypeError(f"tf.Variable: {value!r} is not {dtype_name(dtype)}; convert it with tf.cast")
         graph.unshared.add(full)
@@ -98,7 +97,7 @@ def get_variable(
     By default, floats start Glorot-uniform and other variables with 0. ``caching_device``, ``partitioner``,
     ``validate_shape``, ``use_resource``, ``synchronization`` and ``aggregation`` have no effect.
     """
-    refuse("tf.get_variable", _CONSTRAINT, constraint=constraint)
+    refuse("tf.get_variable", CONSTRAINED, constraint=constraint)
     refuse("tf.get_variable", "call the getter itself", custom_getter=custom_getter)
     graph, scope = get_default_graph(), present_scope()
     full = scope.under(checked_name(name, "a variable"))

@@ -129,6 +129,8 @@ class _Fold:
         self.length: Dim = first_axis(self.sequences, what)
         self.structure = elems if initializer is None else initializer
         if initializer is None:
+            if self.length == 0:
+                raise ArgumentError(f"{what}: elems has no entries; give an initializer")
             self.added: list[Tensor | None] = [item[-1] if self.reverse else item[0] for item in self.sequences]
             part = slice(None, -1) if self.reverse else slice(1, None)
             self.sequences = [item[part] for item in self.sequences]
@@ -141,8 +143,6 @@ class _Fold:
 
     def declare(self) -> list[Tensor]:
         """Declare the loop, and return the final values."""
-        if isinstance(self.length, int) and self.length < 0:
-            raise ArgumentError(f"{self.what}: elems has no entries; pass an initializer")
         loop = Loop(self.what, self.what.removeprefix("tf."))
         before = [loop.param(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
         entry = pack(self.elems, [loop.element(item) for item in self.sequences])

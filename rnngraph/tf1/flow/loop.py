@@ -207,7 +207,9 @@ def first_axis(tensors: Sequence[Tensor], what: str) -> Dim:
     """Return the common size of the first axes."""
     for item in tensors:
         if not item.rank:
-            raise ShapeError(f"{what} iterates over the first axis, but {item!r} has none")
+            raise ShapeError(
+                f"{what} iterates over the first axis, but {item!r} has none; give Tensors with at least one axis"
+            )
     length = tensors[0].type.shape[0]
     for item in tensors[1:]:
         try:

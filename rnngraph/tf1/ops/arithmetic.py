@@ -72,9 +72,14 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
         )
     index = []
     for start, count, dim in zip(starts, counts, x.type.shape, strict=True):
-        is_known = isinstance(start, int) and isinstance(count, int) and isinstance(dim, int)
-        if is_known and not 0 <= start <= start + max(0, count) <= dim:
-            raise ShapeError(f"tf.slice reads {count} entries from {start} on, but the axis has size {dim}; read fewer")
+        if isinstance(start, int) and isinstance(dim, int):
+            if not 0 <= start <= dim:
+                raise ShapeError(f"begin={start} of tf.slice is outside an axis of size {dim}; give 0 to {dim}")
+            if isinstance(count, int) and start + count > dim:
+                raise ShapeError(
+                    f"tf.slice reads {count} entries from {start} on, but the axis has size {dim}; read at most "
+                    f"{dim - start}, or -1 for all"
+                )
         stop = None if count == -1 else start + count
         index.append(slice_between("tf.slice", start, stop, 1, dim))
     cut, left = apply_computed_slices(x, tuple(index))

@@ -15,7 +15,7 @@ from ...declare.tensor import Tensor, as_tensor, constant
 from ...support.api_guard import api
 from ...support.arguments import flag
 from ...support.errors import ArgumentError, DtypeError, shown
-from ..core.dtypes import dtype_name, refuse
+from ..core.dtypes import CONSTRAINED, dtype_name, refuse
 from ..core.graph import get_default_graph
 from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
@@ -26,7 +26,19 @@ from .functions import relu, relu6, reshape
 from .random import dropout
 from .regularizers import penalize_all
 
-PENALTY = "add the penalty to the loss"
+
+def refuse_penalties(what: str, activity: Any, **constraints: Any) -> None:
+    """Raise ``ArgumentError`` for a regularizer of a layer's output, or for a constraint, that is not None.
+
+    Args:
+        what: TensorFlow's name of the layer.
+        activity: The argument ``activity_regularizer``.
+        constraints: Arguments such as ``kernel_constraint``, by name.
+    """
+    refuse(what, "add the penalty to the loss", activity_regularizer=activity)
+    refuse(what, CONSTRAINED, **constraints)
+
+
 COLLECTED = "add the variables with tf.add_to_collection"
 
 
@@ -48,12 +60,8 @@ def dense(
     reuse: bool | None = None,
 ) -> Tensor:
     """Return activation(inputs @ kernel + bias), and create the variables ``dense/kernel`` and ``dense/bias``."""
-    refuse(
-        "tf.layers.dense",
-        PENALTY,
-        activity_regularizer=activity_regularizer,
-        kernel_constraint=kernel_constraint,
-        bias_constraint=bias_constraint,
+    refuse_penalties(
+        "tf.layers.dense", activity_regularizer, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint
     )
     refuse("tf.layers.dense", "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     scope = layer_scope("dense", name, reuse)
@@ -90,12 +98,8 @@ class Dense:
         _scope: Any = None,
     ) -> None:
         what = "tf.layers.Dense"
-        refuse(
-            what,
-            PENALTY,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
+        refuse_penalties(
+            what, activity_regularizer, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint
         )
         refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
         self.units, self.activation, self.use_bias = units, activation, use_bias
@@ -288,14 +292,8 @@ def batch_normalization(
         training: A bool, or a scalar bool Tensor that is fed.
     """
     what = "tf.layers.batch_normalization"
-    refuse(
-        what,
-        PENALTY,
-        beta_regularizer=beta_regularizer,
-        gamma_regularizer=gamma_regularizer,
-        beta_constraint=beta_constraint,
-        gamma_constraint=gamma_constraint,
-    )
+    refuse(what, "add the penalty to the loss", beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer)
+    refuse(what, CONSTRAINED, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint)
     refuse(
         what,
         "normalise by the whole batch",

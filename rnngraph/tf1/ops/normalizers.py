@@ -46,7 +46,7 @@ def layer_norm(
     refuse(what, _TRAINED, trainable=None if trainable else False)
     refuse(what, COLLECTED, variables_collections=variables_collections)
     if x.dtype not in FLOATS or x.rank < 2:
-        raise ShapeError(f"{what} needs a float Tensor [batch, …], not {x!r}")
+        raise ShapeError(f"{what} needs a float Tensor with a batch axis and at least one more, not {x!r}")
     first, own = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
     shape = x.type.shape[own:]
     if own < first:

@@ -76,8 +76,13 @@ def apply_regularization(regularizer: Regularizer, weights_list: Sequence[Any] |
     """Return the sum of the penalties of variables, and add it to the regularization losses."""
     graph = get_default_graph()
     variables = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else weights_list
-    if not callable(regularizer) or not all(isinstance(item, Tensor) for item in variables):
-        raise DtypeError(f"apply_regularization needs a regularizer and variables, not {shown(weights_list)}")
+    if not callable(regularizer):
+        raise DtypeError(
+            f"regularizer={shown(regularizer)} is no function; give one such as tf.contrib.layers.l2_regularizer(0.1)"
+        )
+    for item in variables:
+        if not isinstance(item, Tensor):
+            raise DtypeError(f"weights_list must contain variables, not {shown(item)}")
     total = add_n([penalty for item in variables if (penalty := regularizer(item)) is not None])
     graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(total)
     return total

@@ -28,7 +28,7 @@ from ...support.errors import DtypeError, ShapeError, shown, user_line
 from ..core.dtypes import refuse
 from ..core.operations import operation, runs_after_dependencies
 from ..core.scopes import layer_scope
-from .layers import PENALTY, own_layer, starts_of
+from .layers import own_layer, refuse_penalties, starts_of
 
 Numbers = Sequence[int]
 _LAST = {1: ("channels_last", "NWC", "NHWC"), 2: ("channels_last", "NHWC")}
@@ -227,7 +227,7 @@ def conv2d(
 
 def _refuse(what: str, activity: Any, kernel: Any, bias: Any, trainable: bool) -> None:
     """Raise ``ArgumentError`` for arguments of a convolution layer that are not offered."""
-    refuse(what, PENALTY, activity_regularizer=activity, kernel_constraint=kernel, bias_constraint=bias)
+    refuse_penalties(what, activity, kernel_constraint=kernel, bias_constraint=bias)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
 
 

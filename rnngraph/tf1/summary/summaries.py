@@ -62,7 +62,7 @@ def _added(
     """Return a summary operation with a unique name, which is added to collections."""
     for text in (name, *([] if family is None else [family])):
         if not isinstance(text, str) or not text:
-            raise DtypeError(f"a summary's name must be a str, not {shown(text)}")
+            raise DtypeError(f"a summary's name must be a str of at least one character, not {shown(text)}")
     clean = re.sub(r"[^-/\w.]", "_", name).lstrip("/") or "_"
     summary = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
     tag = summary.full if family is None else f"{family}/{summary.full}"
@@ -94,7 +94,10 @@ def scalar(name: str, tensor: Any, collections: Any = None, family: str | None =
     """Return a summary operation for a scalar."""
     number = _numeric(tensor, "tf.summary.scalar")
     if any(size not in (1, None) for size in number.shape):
-        raise ShapeError(f"tf.summary.scalar needs a scalar, not {number!r}")
+        raise ShapeError(
+            f"tf.summary.scalar needs a scalar, not {number!r}; reduce it with tf.reduce_mean, or use "
+            "tf.summary.histogram"
+        )
 
     def encode(tag: str, values: Sequence[np.ndarray]) -> list[Value]:
         if values[0].size != 1:

@@ -77,7 +77,9 @@ class Optimizer:
         """Return an operation that computes and applies the gradients of a loss."""
         pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
         if all(gradient is None for gradient, _ in pairs):
-            raise GraphError(f"the loss {loss!r} depends on no trainable variable; pass var_list=")
+            if var_list is not None:
+                raise GraphError(f"the loss {loss!r} depends on no variable of var_list; give variables that it reads")
+            raise GraphError(f"the loss {loss!r} depends on no trainable variable; create one, or give var_list=")
         return self.apply_gradients(pairs, global_step, name)
 
     @api

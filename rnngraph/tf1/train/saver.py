@@ -54,7 +54,7 @@ class Saver:
         pad_step_number: Write the global step with at least 8 digits in names of checkpoints.
         save_relative_paths: Write relative paths in the file ``checkpoint``.
 
-    ``saver_def``, ``builder`` and ``defer_build`` are not offered. All other arguments have no effect.
+    ``reshape``, ``saver_def``, ``builder`` and ``defer_build`` are not offered. All other arguments have no effect.
     """
 
     @api
@@ -76,6 +76,7 @@ class Saver:
         save_relative_paths: bool = False,
         filename: str | None = None,
     ) -> None:
+        refuse("tf.train.Saver", "reshape the values after restoring them", reshape=reshape or None)
         refuse("tf.train.Saver", "pass var_list=", saver_def=saver_def, builder=builder)
         refuse("tf.train.Saver", "create the saver after the variables", defer_build=defer_build or None)
         variables = get_default_graph().global_variables() if var_list is None else var_list

@@ -220,7 +220,7 @@ def test_slices_beyond_an_open_axis_are_clamped() -> None:
                 np.testing.assert_array_equal(results, array)
         with pytest.raises(ValueError, match="does not fit"):  # as in TensorFlow, whose tf.slice does not clamp
             session.run(tf.slice(x, [0, 0, 0], [2, 1001, 3]), {x: np.zeros((2, 1000, 3))})
-    with pytest.raises(rg.ShapeError, match="read fewer"):
+    with pytest.raises(rg.ShapeError, match="read at most"):
         tf.slice(tf.zeros([2, 4]), [0, 2], [2, 3])
 
 
