@@ -1,4 +1,4 @@
-"""Compiles and calls ``block_products.c``, which multiplies a row by a given number of block-quantized weights."""
+"""Compiles and calls ``block_products.c``, which reads memory, or multiplies a row by weights in blocks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from workloads import Call
 
-from rnngraph.runtime.native.aligned_memory import aligned_bytes
+from rnngraph.runtime.native.aligned_memory import aligned_bytes, paged_bytes
 
 COMPILER = "cc"
 SOURCE = Path(__file__).parents[1] / "block_products.c"
@@ -23,13 +24,9 @@ FUNCTIONS = {"int8_blocks": ("eight_bits", 9 * 64), "int4": ("four_bits", 5 * 64
 BLOCK, COLUMNS = 32, 16
 
 
-def has(kind: str) -> bool:
-    """True if the C file supports the kind, and a compiler and the instructions are available."""
-    return (
-        kind in FUNCTIONS
-        and shutil.which(COMPILER) is not None
-        and llvm.get_host_cpu_features().get("avx512vnni", False)
-    )
+def is_available() -> bool:
+    """True if a compiler and the instructions of the C file are available."""
+    return shutil.which(COMPILER) is not None and llvm.get_host_cpu_features().get("avx512vnni", False)
 
 
 @lru_cache
@@ -56,5 +53,22 @@ def product(kind: str, weights: int, depth: int) -> Call:
     def call(kept_value: object = (panels, x, scales, sums)) -> np.ndarray:  # keeps alive the arrays that pointers name
         function(*pointers, ctypes.c_long(columns), ctypes.c_long(blocks))
         return y
+
+    return call
+
+
+def reading(count: int, threads: int = 1) -> Call:
+    """Return a call that reads about ``count`` bytes from memory, on one or several threads."""
+    words = count // 4 // threads // 64 * 64
+    memory = paged_bytes(4 * words * threads, "memory to read")
+    memory[:] = 0
+    function = library().total
+    function.restype = ctypes.c_float
+    parts = [(ctypes.c_void_p(memory.ctypes.data + 4 * words * part), ctypes.c_long(words)) for part in range(threads)]
+    others = ThreadPoolExecutor(threads)
+
+    def call(kept_value: object = memory) -> np.ndarray:  # keeps alive the array that pointers name
+        started = [others.submit(function, *part) for part in parts[1:]]
+        return np.array([function(*parts[0]), *(item.result() for item in started)])
 
     return call

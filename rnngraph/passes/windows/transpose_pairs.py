@@ -6,6 +6,9 @@ would copy, because it moves the last axis.
 
 from __future__ import annotations
 
+from functools import cached_property
+from heapq import heappop, heappush
+
 from ...ir.graph import Graph, Node, make, remake, rewrite
 from ...ir.node import inverse_order, is_scalar_broadcast, permuted_bounds
 from ...ir.ops import OPS
@@ -19,11 +22,38 @@ def without_pairs(graph: Graph) -> Graph:
     last = [node for node in graph.nodes if node.op == "transpose" and node["order"][-1] != node.tensor.rank - 1]
     if len(last) < 2:
         return graph
-    changed = dict[Node, Node]()
+    changed, readers = dict[Node, Node](), _Readers(graph)
     for node in last:
-        if (value := _Between(graph, node).transposed(node.operands[0])) is not None:
+        if (value := _Between(readers, node).transposed(node.operands[0])) is not None:
             changed[node] = value
     return rewrite(graph, lambda node, _: changed.get(node))
+
+
+class _Readers:
+    """Readers of each value of a graph.
+
+    Attributes:
+        nodes: All nodes, in the graph's order.
+        places: Position of each node.
+        users: Nodes that read each node.
+        outputs: Nodes whose values the graph returns.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.nodes = graph.nodes
+        self.places = {node: number for number, node in enumerate(graph.nodes)}
+        self.users, self.outputs = graph.users(), {node for _, node in graph.outputs}
+
+    def only_read_by(self, last: Node) -> set[Node]:
+        """Return ``last``, and the ops that only it reads, directly or through other ops."""
+        reached, pending = {last}, [-self.places[last]]
+        while pending:  # the last node first, so that all readers of a node are known
+            node = self.nodes[-heappop(pending)]
+            if node is last or (node not in self.outputs and reached.issuperset(self.users[node])):
+                reached.add(node)
+                for operand in {*node.operands}:
+                    heappush(pending, -self.places[operand])
+        return reached
 
 
 class _Between:
@@ -32,16 +62,16 @@ class _Between:
     Attributes:
         order: Permutation of the later transpose.
         new: The transpose of each value, computed without a transpose; None if there is no such form.
-        nodes: The later transpose, and the ops that only it reads, directly or through other ops.
     """
 
-    def __init__(self, graph: Graph, transpose: Node) -> None:
-        self.order = transpose["order"]
+    def __init__(self, readers: _Readers, transpose: Node) -> None:
+        self.order, self._readers, self._last = transpose["order"], readers, transpose
         self.new = dict[Node, Node | None]()
-        self.nodes, users, outputs = {transpose}, graph.users(), {node for _, node in graph.outputs}
-        for node in reversed(graph.nodes):
-            if users[node] and self.nodes.issuperset(users[node]) and node not in outputs:
-                self.nodes.add(node)
+
+    @cached_property
+    def nodes(self) -> set[Node]:
+        """The later transpose, and the ops that only it reads, directly or through other ops."""
+        return self._readers.only_read_by(self._last)
 
     def transposed(self, node: Node) -> Node | None:
         """Return the transpose of a value, computed without a transpose op; None if that is impossible."""
@@ -60,12 +90,12 @@ class _Between:
             return node.operands[0] if node["order"] == inverse_order(self.order) else None
         if is_scalar_broadcast(node):
             return make("broadcast", node.operands[0], where=node.where, name=node.name, shape=shape)
+        if node.op != "matmul" and node.op != "slice" and OPS[node.op].kind != "elementwise":
+            return None
         if node not in self.nodes:
             return None
         if node.op == "matmul":
             return self._transposed_product(node, *node.operands)
-        if OPS[node.op].kind != "elementwise" and node.op != "slice":
-            return None
         operands = [self.transposed(item) for item in node.operands]
         kept = [item for item in operands if item is not None]
         if len(kept) < len(operands) or OPS[node.op].random:
