@@ -42,7 +42,10 @@ def choice_of(
 
 
 def check_sampling(sampling: Any, number: Any, ports: TokenPorts, where: Where | None) -> None:
-    """Raise ``ArgumentError`` for ``sampling`` if the net draws tokens, and for ``number`` if nothing is drawn."""
+    """Raise ``ArgumentError`` for ``sampling`` if the net draws tokens, and for ``number`` if nothing is drawn.
+
+    Values of None are accepted.
+    """
     if ports.classes is None and sampling is not None:
         output = ports.output or "the output"
         raise ArgumentError(

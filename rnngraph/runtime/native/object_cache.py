@@ -146,7 +146,10 @@ class Cache:
             return f"{error.strerror or error}" if create else ""
 
     def share_host_facts(self) -> None:
-        """Read the facts that LLVM reported about this machine, so that LLVM is not loaded; or store them if absent."""
+        """Read the facts that LLVM reported about this machine, so that LLVM is not loaded; or store them if absent.
+
+        If this process knows the facts already, do nothing.
+        """
         if host.are_known() or not (identity := host.identity()):
             return
         name = f"{identity}.known"

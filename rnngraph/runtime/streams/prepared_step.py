@@ -139,7 +139,7 @@ class PreparedStep(Runner):
     def run_rows(
         self, feeds: Mapping[str, Any] | None, kept: ndarray, out: Any, arrays: list[Any] | None = None
     ) -> Any:
-        """Run a step of the rows in the mask ``kept``. Other arguments are those of ``run``."""
+        """Run a step of the rows in the mask ``kept``, or return None, as ``run`` does. Other rows get zero results."""
         some = self._some_rows
         if some is None or feeds is None or not self.is_current:
             self._blocks.left_out = ~kept

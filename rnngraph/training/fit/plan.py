@@ -273,7 +273,7 @@ def _check_single_pass(
 
 
 def _monitored_column(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:
-    """Return the history column to monitor."""
+    """Return the history column to monitor; None: the default. Raise ``NameLookupError`` if it is not measured."""
     name = default_monitor(names) if column is None else column
     if not isinstance(name, str) or name not in names:
         raise NameLookupError(f"{what}={shown(column)} is not measured; there are {', '.join(names)}", where)
