@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -19,12 +20,32 @@ def check(self, least, most: int, kind: str, shape):
 """
 
 
-def test_samples_of_expressions_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def load_tool() -> ModuleType:
     spec = importlib.util.spec_from_file_location("listed_errors", ROOT / "tools" / "errors.py")
     assert spec is not None
     assert spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
+    return tool
+
+
+@pytest.mark.parametrize(
+    ("text", "has_remedy"),
+    [
+        ("attribute axis is missing", False),
+        ("its parts are [2, 3], which must add up to the size", False),
+        ("attribute axis is 3, but must be a list", True),
+        ("its step is 0; give another step", True),
+        ("if you trust the file, give max_entries=5", True),
+        ("a mask on its input is not supported", True),
+    ],
+)
+def test_a_remedy_names_an_action_or_the_accepted_values(text: str, has_remedy: bool) -> None:
+    assert load_tool().Message("a.py:1", "UnreadableError", text).has_remedy is has_remedy
+
+
+def test_samples_of_expressions_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = load_tool()
     monkeypatch.setattr(tool, "PACKAGE", tmp_path / "rnngraph")
     (tmp_path / "a.py").write_text(SOURCE)
     assert [message.text for message in tool.messages(tmp_path / "a.py")] == [

@@ -65,7 +65,7 @@ def test_a_bare_tensor_takes_a_bare_gradient() -> None:
 @pytest.mark.parametrize(
     ("output_gradients", "error", "says"),
     [
-        ({"logits": 1.0}, rg.NameLookupError, "'logits', which is not an output; outputs are outputs, states/0/c"),
+        ({"logits": 1.0}, rg.NameLookupError, "'logits', which is not an output; there are outputs, states/0/c"),
         ({"loss": 1.0}, rg.NameLookupError, "'loss', which is not an output"),
         ({}, rg.StructureError, "is empty"),
         ({"outputs": None}, rg.StructureError, "is empty"),

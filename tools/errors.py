@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,16 +21,37 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parent.parent / "rnngraph"
 
 REMEDIES = """
-add align begin build call carry cast choose compile convert copy create cut declare define draw
-drop enter export feed fetch fit fix give import initialize install join keep leave let load
-look lower make map mark move multiply name open pad pass pickle pip put raise read remove
-rename repeat replace reset return rewrite run save select set shorten slice split stack start
-subclass take train transpose try turn use wait wrap write
+add align begin build call carry cast choose close compare compile convert copy create cut
+declare define delete draw drop enlarge enter export feed fetch fit fix freeze give import
+initialize install iterate join keep leave let list load look lower make map mark move multiply
+name normalise open pad pass pickle pip profile project put quantize raise read reduce remove
+rename repeat replace reset reshape return rewrite run save select send set shorten shuffle
+slice split stack start store stream subclass submit swap take train transpose try turn unpickle
+update upgrade use wait widen wrap write
 """
 """Verbs that begin a remedy."""
 
-ALTERNATIVES = ("did you mean", "there are", "it has ", " take", " need", " must ", " is a ", " at most", "instead")
-"""Phrases that introduce the accepted values."""
+ALTERNATIVES = (
+    *(
+        "did you mean",
+        "there are",
+        "it has ",
+        " take",
+        " is a ",
+        " at most",
+        "instead",
+        "not supported",
+        "supported are",
+    ),
+    *(", the maximum", "may depend only on"),
+)
+"""Phrases that introduce the accepted values, or that name a limit."""
+
+REQUIREMENT = re.compile(
+    r"\b(must( not)?|needs?) (be|have|lie|equal|end|begin|return|divide|satisfy|an?|one|two|the|at least|[0-9]+|\[)\b"
+    r"|\b(must|needs?) .*, not |\bneeds? \w+="
+)
+"""Requirement that names the accepted values. Others, such as "which must fit", leave the reader to guess."""
 
 SAMPLES = {
     "shape": ("(2, 3)", "(4, 5)", "(6, 7)"),
@@ -56,8 +78,15 @@ TEXTS = ("x", "y", "z", "u", "v", "w")
 NUMBERS = ("3", "5", "7", "11", "13", "17", "19", "23")
 """Sample values of other expressions."""
 
-REASONS = ("UnreadableError", "Unreadable", "ForcedSizeError", "VerifyError", "error")
-"""Constructors of errors that need no remedy: reasons in a ``NotReadableError``, damaged files, bugs of a pass."""
+INTERNAL = """
+AssertionError DecodeError ForcedSizeError FrozenInstanceError KeyError NoSumError ParseError ValueError
+VerifyError error
+"""
+"""Errors that need no remedy: the package catches them, or they are bugs of a pass."""
+
+
+COMPUTED = {*NUMBERS, *SAMPLES["error"]}
+"""Sample values that may stand for a remedy."""
 
 
 class Message(NamedTuple):
@@ -69,12 +98,18 @@ class Message(NamedTuple):
 
     @property
     def has_remedy(self) -> bool:
-        """True if the message has a remedy or the accepted values, or if errors of its class need no remedy."""
-        if self.error in REASONS:
-            return True
+        """True if the message has a remedy or the accepted values, or if errors of its class need no remedy.
+
+        A computed end, such as the text of another error, counts as a remedy.
+        """
         text = self.text.lower()
-        words = [part.split()[0].strip(",.'\"") for part in text.replace(":", ";").split(";")[1:] if part.split()]
-        return any(word in REMEDIES.split() for word in words) or any(phrase in text for phrase in ALTERNATIVES)
+        parts = re.split("[;:,]", text)[1:]
+        if self.error in INTERNAL.split() or (parts and parts[-1].strip() in COMPUTED):
+            return True
+        # "give", "or give", "and give": the first word or the second
+        words = [word.strip(",.'\"()") for part in parts for word in part.split()[:2]]
+        is_named = any(phrase in text for phrase in ALTERNATIVES) or REQUIREMENT.search(text)
+        return bool(is_named) or any(word in REMEDIES.split() for word in words)
 
 
 def messages(path: Path) -> Iterator[Message]:

@@ -64,7 +64,7 @@ def steps_by_clock(
             index = int(wrong[0])
             raise ShapeError(
                 f"example {index} has {first.lengths[index]} steps in {first.spec.name} ({clocks[first.spec.name]}) "
-                f"and {column.lengths[index]} in {column.spec.name} ({clock}); they must agree",
+                f"and {column.lengths[index]} in {column.spec.name} ({clock}); give both as many",
                 where,
             )
     return steps

@@ -342,7 +342,10 @@ def _renamed(rename: Callable[[str], str], name: str) -> str:
     try:
         return rename(name)
     except Exception as error:
-        raise ArgumentError(f"rename={shown(rename)} raises {type(error).__name__} for the name {name}") from error
+        raise ArgumentError(
+            f"rename={shown(rename)} raises {type(error).__name__} for the name {name}; return names that it does not "
+            "change as they are"
+        ) from error
 
 
 def _read(source: Any) -> dict[str, Any]:

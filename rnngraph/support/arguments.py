@@ -38,7 +38,7 @@ def whole_number(value: Any, what: str, least: int | None = None) -> int:
     if least is not None and value < least:
         raise ArgumentError(f"{what} must be at least {least}, not {value}")
     if least is not None and value > MAX_INT64:
-        raise ArgumentError(f"{what} must fit 64 bits, and {value} does not")
+        raise ArgumentError(f"{what} must be at most {MAX_INT64}, not {value}")
     return int(value)
 
 

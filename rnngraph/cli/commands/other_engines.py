@@ -38,7 +38,7 @@ def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, A
         return _onnxruntime(file, names, fixed)
     if kind == KERAS:
         return _keras(file, names)
-    raise CommandError(f"{file}: files of {kind} have no engine in Python, so that there is nothing to compare with")
+    raise CommandError(f"{file}: files of {kind} have no engine in Python to compare with; verify ONNX or Keras files")
 
 
 def _installed(module: str, file: Path) -> Any:

@@ -266,7 +266,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     if not isinstance(total, int):
         raise ShapeError(f"can't split an axis of symbolic size into {shown(parts)}; use slices")
     if sum(sizes) != total:
-        raise ShapeError(f"cannot split an axis of size {total} into {shown(parts)}; the sizes must add up to {total}")
+        raise ShapeError(f"cannot split an axis of size {total} into {shown(parts)}; give sizes that add up to {total}")
     index: list[Any] = [slice(None)] * x.rank
     pieces, start = [], 0
     for width in sizes:

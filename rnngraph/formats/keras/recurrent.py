@@ -145,7 +145,7 @@ def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> State:
         count = 2 if _is_lstm(cell) else 1
         own, rest = rest[:count], rest[count:]
         if len(own) < count:
-            raise Unreadable("it is called with too few initial states")
+            raise Unreadable("it is called with too few initial states; give one for each state of each cell")
         parts.append((own[1].value, own[0].value) if count == 2 else own[0].value)
     if rest:
         raise Unreadable("it is called with too many initial states, or with constants, which are not supported")
@@ -158,7 +158,7 @@ def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[
     Keras 2 passes states in a list with the sequence. In Keras 3, a call with states uses only an explicit mask.
     """
     if not inputs.several:
-        raise Unreadable("it is called without an input")
+        raise Unreadable("it is called without an input; give it a sequence")
     x, *more = inputs.several
     named = [*signals(inputs.keyword("initial_state", 1))]
     if inputs.keywords.get("constants"):

@@ -116,7 +116,7 @@ def _close(t: Translation, frame: Frame) -> None:
     emitted = [_entry_written(t, merge) for merge in written]
     nodes = t.lists.get(frame, [])
     if frame.condition is None:
-        raise UnreadableError("its loop has no condition")
+        raise UnreadableError("its loop has no LoopCond, which ends it; read a graph that tf.while_loop built")
     condition, more = _condition_after_step(t.name(frame.condition.inputs[0]), nodes, following)
     number, holds = f"{frame.name}/step~", f"{frame.name}/condition~"
     body = Graph([*nodes, *more], outputs=[condition, *following.values(), *emitted])
@@ -267,7 +267,9 @@ def _choice(t: Translation, node: Node) -> list[str | None]:
         raise UnreadableError(f"it selects among {len(node.inputs)} values; it must select between 2")
     condition = next((ref for item in node.inputs for ref in _conditions(t, item[0])), None)
     if condition is None:
-        raise UnreadableError("none of its inputs depends on the condition of a branch or loop")
+        raise UnreadableError(
+            "none of its inputs depends on the condition of a branch or loop; read a graph that tf.cond built"
+        )
     name, other, chosen = t.name(condition), *node.inputs
     known = t.arrays.get(name)
     if known is not None:

@@ -68,7 +68,7 @@ class Translation:
             if not hands_on or node.name in self.fixed or not node.inputs:
                 return ref
             ref = node.inputs[0]
-        raise UnreadableError("its input depends on itself")
+        raise UnreadableError("its input depends on itself outside of a loop; read a graph that tf.while_loop built")
 
     def name(self, ref: Ref) -> str:
         """Return the name of an output's ONNX value. Raises ``UnreadableError`` if it has none."""

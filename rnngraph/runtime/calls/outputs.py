@@ -98,7 +98,7 @@ def _arrays_by_output(structure: Any, out: Any, where: Where | None, also: Seque
     for name, array in by_path.items():
         if name not in names and name not in also:
             raise NameLookupError(
-                f"out= has {shown(name)}, which is not an output; outputs are {', '.join(names)}", where
+                f"out= has {shown(name)}, which is not an output; there are {', '.join(names)}", where
             )
         output = name or "the output"
         if not isinstance(array, np.ndarray):
@@ -213,7 +213,7 @@ def checked_gradients(
         if name not in outputs or name == "loss":
             names = ", ".join(other for other in outputs if other != "loss")
             raise NameLookupError(
-                f"output_gradients= has {shown(name)}, which is not an output; outputs are {names}", where
+                f"output_gradients= has {shown(name)}, which is not an output; there are {names}", where
             )
         if outputs[name].dtype not in FLOATS:
             raise DtypeError(f"output {name} is {outputs[name].dtype}; it has no gradient", where)

@@ -83,7 +83,7 @@ class Evaluation:
         if unknown := [name for name in measured.inference.input_names() if name not in takes]:
             raise NameLookupError(
                 f"a metric ({names}) reads {', '.join(unknown)}, which is no input of the training graph; "
-                f"its inputs are {', '.join(takes)}",
+                f"there are {', '.join(takes)}",
                 where,
             )
 

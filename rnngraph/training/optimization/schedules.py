@@ -155,7 +155,7 @@ class PiecewiseConstant(Schedule):
                 f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, not {len(self.values)}"
             )
         if list(self.boundaries) != sorted(set(self.boundaries)):
-            raise ArgumentError(f"boundaries={self.boundaries} must increase")
+            raise ArgumentError(f"boundaries={self.boundaries} must increase; sort them, and remove duplicates")
 
     def __call__(self, update: int) -> float:
         return float(self.values[sum(update > boundary for boundary in self.boundaries)])

@@ -135,7 +135,7 @@ def test_convolutions_stream() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (attention("gated", 2, 2, ""), "update_rule 'gated' needs input 4, which is missing"),
+        (attention("gated", 2, 2, ""), "update_rule 'gated' needs input 4; give the node"),
         (attention("other", 2, 2, ""), "update_rule 'other' is unknown"),
         (attention("linear", 3, 2, ""), "q_num_heads=3 and kv_num_heads=2; give positive"),
         (attention("gated", 2, 2, "", g=5), "5 decays and 0 rates for 2 heads"),

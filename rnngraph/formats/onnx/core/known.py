@@ -243,7 +243,7 @@ def constant_fold(op: str, items: Sequence[Known]) -> Known:
             raise UnreadableError("it computes with symbolic sizes as floats, which is not supported; fix the sizes")
         return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
     if op in ("Div", "Mod", "FMod") and dtype not in FLOATS and not np.all(items[1].array):
-        raise UnreadableError("it divides integers by 0")
+        raise UnreadableError("it divides integers by 0; give divisors other than 0")
     with np.errstate(all="ignore"):
         return known(np.asarray(_NUMPY[op](*(item.array for item in items))).astype(dtype), dtype)
 

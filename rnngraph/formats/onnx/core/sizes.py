@@ -95,7 +95,7 @@ def divided(left: Dim, right: Dim) -> Dim:
     try:
         quotient = ARITHMETIC.divide(left, right)
     except ZeroDivisionError:
-        raise UnreadableError("it divides a size by 0") from None
+        raise UnreadableError("it divides a size by 0; give a divisor other than 0") from None
     return quotient + 1 if isinstance(quotient, int) and quotient < 0 and quotient * right != left else quotient
 
 
@@ -104,7 +104,7 @@ def remainder(left: Dim, right: Dim) -> Dim:
     try:
         return ARITHMETIC.remainder(left, right)
     except ZeroDivisionError:
-        raise UnreadableError("it divides a size by 0") from None
+        raise UnreadableError("it divides a size by 0; give a divisor other than 0") from None
 
 
 def _conjunction(left: Entry, right: Entry) -> Entry:
@@ -194,7 +194,7 @@ def names_of(dim: Dim) -> frozenset[str]:
 def axis_of(axis: int, rank: int) -> int:
     """Return ``axis`` as a nonnegative axis. Raises ``UnreadableError`` if it is out of range."""
     if not -rank <= axis < rank:
-        raise UnreadableError(f"axis {axis} is out of range for rank {rank}")
+        raise UnreadableError(f"axis {axis} is out of range for rank {rank}; give {-rank} to {rank - 1}")
     return axis % rank
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ....ir.types import Dim
+from ....support.errors import shown
 from ...script import Script
 from ...steps import Value
 from .known import Deferred, Dequantized, Known, Listed, NonZeroIndices, Operand, Stacked, known, shape_of
@@ -91,7 +92,7 @@ class Call:
         """Return a required input. Raises ``UnreadableError`` if it is missing, quantized or a sequence."""
         operand = self.maybe(number)
         if operand is None:
-            raise UnreadableError(f"input {number} is missing")
+            raise UnreadableError(f"input {number} is missing, which {self.op} needs; give the node this input")
         return operand
 
     def maybe(self, number: int) -> Operand | None:
@@ -167,12 +168,14 @@ class Call:
         value = self.node.attributes.get(name)
         if value is None:
             if default is MISSING:
-                raise UnreadableError(f"attribute {name} is missing")
+                raise UnreadableError(
+                    f"attribute {name} is missing, which {self.op} needs; give the node this attribute"
+                )
             return default
         kind = type(default)
         if default is MISSING or default is None or isinstance(value, kind) or (kind is float and type(value) is int):
             return value
-        raise UnreadableError(f"attribute {name} has the wrong type")
+        raise UnreadableError(f"attribute {name} is {shown(value)}, but must be of type {kind.__name__}")
 
     def whole(self, name: str, default: int) -> int:
         """Return an int attribute."""
@@ -191,7 +194,7 @@ class Call:
         """Return a list attribute; ``default`` if it is missing."""
         value = self.node.attributes.get(name)
         if value is not None and not isinstance(value, list):
-            raise UnreadableError(f"attribute {name} is not a list")
+            raise UnreadableError(f"attribute {name} is {shown(value)}, but must be a list")
         return list(default) if value is None and default is not None else value
 
     def known_attribute(self, name: str) -> Known | None:
@@ -200,7 +203,7 @@ class Call:
         if value is None:
             return None
         if not isinstance(value, Array):
-            raise UnreadableError(f"attribute {name} is not an array")
+            raise UnreadableError(f"attribute {name} must be an array")
         return known(self._arrays.array(value))
 
     def axes(self, number: int, default: Sequence[int] | None = None) -> list[int] | None:
@@ -226,7 +229,7 @@ class Call:
                 return np.asarray(node.attributes[name], dtype)
         value = node.attributes.get("value")
         if not isinstance(value, Array):
-            raise UnreadableError("a constant is not an array of numbers")
+            raise UnreadableError("the value of a constant must be an array of numbers")
         return self._arrays.array(value)
 
     # Inner graphs ------------------------------------------------------------------------------------
@@ -234,7 +237,7 @@ class Call:
     def graph(self, name: str) -> Graph:
         value = self.attribute(name)
         if not isinstance(value, Graph):
-            raise UnreadableError(f"attribute {name} is not a graph")
+            raise UnreadableError(f"attribute {name} must be a graph")
         return value
 
     def branch(

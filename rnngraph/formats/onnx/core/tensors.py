@@ -54,7 +54,9 @@ class Tensors(Values):
         """Transpose x. Negative axes in ``order`` count from the end."""
         order = tuple(axis % len(shape_of(x)) for axis in order)
         if sorted(order) != list(range(len(shape_of(x)))):
-            raise UnreadableError(f"its permutation {list(order)} does not fit shape {texts(shape_of(x))}")
+            raise UnreadableError(
+                f"its permutation {list(order)} does not fit shape {texts(shape_of(x))}; give each axis once"
+            )
         if isinstance(x, Known):
             return Known(np.transpose(x.array, order), x.dtype)
         if isinstance(x, Expanded):
@@ -101,7 +103,7 @@ class Tensors(Values):
         """Reshape x. One size may be -1, and is inferred."""
         own, new_shape = shape_of(x), list(shape)
         if new_shape.count(-1) > 1:
-            raise UnreadableError("a shape has -1 more than once")
+            raise UnreadableError(f"its shape {texts(shape)} has -1 more than once; give at most one -1")
         if -1 in new_shape:
             new_shape[new_shape.index(-1)] = _remaining(own, new_shape)
         target = tuple(checked(dim) for dim in new_shape)
@@ -187,7 +189,7 @@ class Tensors(Values):
         for place in places:
             own.insert(place, 1)
         if len(set(places)) < len(places):
-            raise UnreadableError(f"it inserts axes {list(axes)}, one of them twice")
+            raise UnreadableError(f"it inserts axes {list(axes)}, one of them twice; give each axis once")
         return self.reshape(x, own)
 
     def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
@@ -198,7 +200,7 @@ class Tensors(Values):
             places = [axis_of(axis, len(own)) for axis in axes]
         wrong = [axis for axis in places if isinstance(own[axis], int) and own[axis] != 1]
         if wrong:
-            raise UnreadableError(f"it removes axis {wrong[0]} of shape {texts(own)}, whose size is not 1")
+            raise UnreadableError(f"it removes axis {wrong[0]} of shape {texts(own)}; give axes of size 1")
         open_ones = [axis for axis in places if own[axis] != 1]
         if open_ones:  # Each call of the program checks that these symbolic sizes are 1.
             return self.script.call(basic.squeeze, self.value(x), places[0] if len(places) == 1 else places)

@@ -377,7 +377,9 @@ class _Reading:
             return array
         left = size - self.length - count.first
         if not isinstance(count.first, int) or not isinstance(left, int) or count.first < 0 or left < 0:
-            raise UnreadableError(f"its {self.length} steps read entries beyond an axis of size {size}")
+            raise UnreadableError(
+                f"its {self.length} steps read entries beyond an axis of size {size}; give fewer steps"
+            )
         index = [slice(None)] * axis + [slice(count.first or None, -left if left else None)]
         return self.tensors.index(array, index)
 

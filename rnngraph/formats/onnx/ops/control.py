@@ -77,5 +77,5 @@ def possible_branches(
         names = ["then_branch" if holds else "else_branch"]
     graphs = [graph for name in names if isinstance(graph := node.attributes.get(name), Graph)]
     if len(graphs) < len(names):
-        raise UnreadableError(f"its {' or '.join(names)} is missing")
+        raise UnreadableError(f"its attribute {' or '.join(names)} must be a graph")
     return graphs

@@ -28,7 +28,9 @@ def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | Non
     """Convolve x [batch, width, *axes] with a kernel [filters, width / groups, *sizes], by the node's attributes."""
     sizes, groups, b = shape_of(x)[2:], call.whole("group", 1), OnnxBackend(call)
     if kernel.ndim != len(sizes) + 2:
-        raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {texts(shape_of(x))}")
+        raise UnreadableError(
+            f"its kernel {list(kernel.shape)} and input {texts(shape_of(x))} must have the same rank, of 3 or more"
+        )
     _check_bias(bias, kernel.shape[0])
     windows = [
         Window.along(size, *window) for size, window in zip(sizes, _windows(call, kernel.shape[2:]), strict=True)
@@ -88,7 +90,9 @@ def _transposed(call: Call) -> Outputs:
     kernel, x, groups, bias = call.array(1, "its kernel"), call.input(0), call.whole("group", 1), _bias(call)
     count, b = kernel.ndim - 2, OnnxBackend(call)
     if kernel.ndim != len(shape_of(x)) or count < 1:
-        raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {texts(shape_of(x))}")
+        raise UnreadableError(
+            f"its kernel {list(kernel.shape)} and input {texts(shape_of(x))} must have the same rank, of 3 or more"
+        )
     if call.entries("output_shape") is not None:
         raise UnreadableError("attribute output_shape is not supported; set pads for the output size")
     added = call.entries("output_padding") or [0] * count
@@ -110,7 +114,7 @@ def _bias(call: Call) -> np.ndarray | None:
 
 def _check_bias(bias: np.ndarray | None, filters: int) -> None:
     if bias is not None and bias.shape != (filters,):
-        raise UnreadableError(f"its bias {list(bias.shape)} does not fit {filters} filters")
+        raise UnreadableError(f"its bias has shape {list(bias.shape)}; give [{filters}], one number for each filter")
 
 
 def _channels_last(kernel: np.ndarray) -> np.ndarray:
@@ -141,7 +145,7 @@ def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padd
 
     kernels, pads = of("kernel_shape", sizes), of("pads", [0] * 2 * count)
     if kernels != list(sizes):
-        raise UnreadableError(f"kernel_shape is {kernels}, but the kernel has sizes {list(sizes)}")
+        raise UnreadableError(f"kernel_shape is {kernels}, but the kernel has sizes {list(sizes)}; leave it out")
     if min(pads) < 0:
         raise UnreadableError(f"pads {pads} are not supported; they must not be negative")
     automatic = _AUTOMATIC.get(call.text("auto_pad", "NOTSET"))

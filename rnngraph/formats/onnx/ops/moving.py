@@ -41,7 +41,9 @@ def _reshape(call: Call) -> Outputs:
     own, target = call.shape(), call.sizes(1, "the sizes") if call.maybe(1) is not None else call.entries("shape") or []
     keeps = not call.whole("allowzero", 0)
     if keeps and any(isinstance(dim, int) and dim == 0 and axis >= len(own) for axis, dim in enumerate(target)):
-        raise UnreadableError(f"its shape has 0, which copies a size, for an axis that its input {texts(own)} lacks")
+        raise UnreadableError(
+            f"its shape has 0, which copies a size, for an axis that its input {texts(own)} lacks; give that size"
+        )
     shape = [own[axis] if keeps and isinstance(dim, int) and dim == 0 else dim for axis, dim in enumerate(target)]
     return call.tensors.reshape(call.input(0), shape)
 
@@ -50,7 +52,7 @@ def _reshape(call: Call) -> Outputs:
 def _flatten(call: Call) -> Outputs:
     own, axis = call.shape(), call.whole("axis", 1)
     if not -len(own) <= axis <= len(own):
-        raise UnreadableError(f"axis {axis} is out of range for rank {len(own)}")
+        raise UnreadableError(f"axis {axis} is out of range for rank {len(own)}; give {-len(own)} to {len(own)}")
     axis = axis + len(own) if axis < 0 else axis
     return call.tensors.reshape(call.input(0), [total(own[:axis]), total(own[axis:])])
 
@@ -113,7 +115,7 @@ def _slice(call: Call) -> Outputs:
         starts, stops = call.entries("starts") or [], call.entries("ends") or []
         axes, steps = call.entries("axes") or list(range(len(starts))), [1] * len(starts)
     if not len(starts) == len(stops) == len(axes) == len(steps):
-        raise UnreadableError("its starts, ends, axes and steps have different lengths")
+        raise UnreadableError("its starts, ends, axes and steps must have equal lengths")
     x, index = call.input(0), [slice(None)] * rank
     for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
         place = axis_of(axis, rank)
@@ -200,7 +202,7 @@ def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
     """Return a Python slice. Bounds beyond the ends of the axis are clamped."""
     if step == 0:
-        raise UnreadableError("its step is 0")
+        raise UnreadableError("its step is 0; give another step")
     first, last = _bound(size, start, step, True), _bound(size, stop, step, False)
     return slice(first, last, None if step == 1 else step)
 
@@ -241,7 +243,9 @@ def _split(call: Call) -> Outputs:
         each = -(-size // call.whole("num_outputs", count))
         parts = [min(each, max(0, size - each * number)) for number in range(count)]
     if sum(parts) != size or min(parts, default=0) < 0 or len(parts) != count:
-        raise UnreadableError(f"it splits an axis of size {size} into parts {parts}, which must add up to the size")
+        raise UnreadableError(
+            f"it splits an axis of size {size} into parts {parts}; give {count} sizes of 0 or more that add up to it"
+        )
     pieces, start = [], 0
     for width in parts:
         index = [slice(None)] * rank

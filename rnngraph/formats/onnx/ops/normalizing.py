@@ -138,7 +138,7 @@ def _group_normalization(call: Call) -> Outputs:
     own, count = call.shape(), call.whole("num_groups", 1)
     channels = own[1] if len(own) > 2 else None
     if not isinstance(channels, int) or count < 1 or channels % count:
-        raise UnreadableError(f"{channels} channels are not divisible into {count} groups")
+        raise UnreadableError(f"{count} groups must divide its {channels} channels, which must have a fixed size")
     weights = [call.input(number) for number in (1, 2)]
     if shape_of(weights[0]) == (count,) != (channels,):  # Before opset 21, weights have one number per group.
         weights = [call.script.call(repeat, call.tensors.value(item), channels // count, 0) for item in weights]

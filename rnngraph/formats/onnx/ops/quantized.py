@@ -338,7 +338,10 @@ def _dynamic_lstm(call: Call) -> Outputs:
         array, scale = call.array(number, name), call.array(place, f"the scale of {name}")
         zero = call.array(place + 1, "its zero point") if call.maybe(place + 1) is not None else np.zeros_like(scale)
         if array.ndim != 3 or scale.shape[:1] != array.shape[:1] or zero.shape != scale.shape:
-            raise UnreadableError(f"{name} of shape {list(array.shape)} does not fit scales {list(scale.shape)}")
+            raise UnreadableError(
+                f"{name} has shape {list(array.shape)}, its scales {list(scale.shape)} and its zero points "
+                f"{list(zero.shape)}; give arrays of 3 axes, with scales and zero points of one shape"
+            )
         one = (scale.shape[0], 1, -1)
         floats = dequantized(array, scale.reshape(one), zero.reshape(one))
         weights[name] = known(np.ascontiguousarray(floats.transpose(0, 2, 1)))

@@ -52,7 +52,9 @@ def _scatter_elements(call: Call) -> Outputs:
         bounds[axis] = range_.first, index[axis]
         return written_over(tensors, call.input(0), bounds, tensors.reshape(places, index))
     if any(have != size for place, (have, size) in enumerate(zip(shape, index, strict=True)) if place != axis):
-        raise UnreadableError(f"its indices {texts(index)} do not fit data {texts(shape)}")
+        raise UnreadableError(
+            f"its indices {texts(index)} and data {texts(shape)} must be equal in size, except along axis {axis}"
+        )
     mode = _MODES[call.text("reduction", "none")]
     options = {} if mode == "set" else {"mode": mode}
     return call.script.call(put_along_axis, call.value(0), call.value(1), call.value(2), axis, **options)
@@ -186,7 +188,9 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
     if isinstance(left, int) and not isinstance(count, int):
         return first, -left
     if not isinstance(count, int) or (isinstance(left, int) and left < 0):
-        raise UnreadableError(f"it writes {count} entries from index {first} on, beyond an axis of size {size}")
+        raise UnreadableError(
+            f"it writes {count} entries from index {first} on, beyond an axis of size {size}; give fewer entries"
+        )
     return first, first + count
 
 
@@ -200,7 +204,7 @@ def _of_places(call: Call, index: np.ndarray, reduction: str) -> Operand:
     limits, rest = shape[:depth], shape[depth:]
     for place, limit in enumerate(limits):
         if index.size and not -limit <= index[..., place].min() <= index[..., place].max() < limit:
-            raise UnreadableError(f"an index is out of range for an axis of size {limit}")
+            raise UnreadableError(f"an index is out of range for an axis of size {limit}; give {-limit} to {limit - 1}")
     flat = np.ravel_multi_index(tuple((index % limits).reshape(-1, depth).T), limits)
     if reduction == "add" and len(set(flat.tolist())) < flat.size:
         raise UnreadableError("it adds several values to one entry, which is not supported")

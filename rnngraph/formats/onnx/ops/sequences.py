@@ -95,7 +95,7 @@ def _joined(call: Call) -> Outputs:
         return _joined_stack(call, stacked)
     items: list[Operand] = list(call.items(0))
     if not items:
-        raise UnreadableError("it concatenates an empty sequence")
+        raise UnreadableError("it concatenates an empty sequence; give at least one array")
     axis = call.whole("axis", 0)
     if call.whole("new_axis", 0):
         items = [call.tensors.expand_dims(item, [axis]) for item in items]
@@ -124,5 +124,5 @@ def _index_of(call: Call, number: int, otherwise: int | None, last: int) -> int:
         return max(otherwise, 0)
     place = call.ints(number, "the place in a sequence")[0]
     if not -last - 1 <= place <= last:
-        raise UnreadableError(f"index {place} is out of range for a sequence of {last + 1}")
+        raise UnreadableError(f"index {place} is out of range for a sequence; give {-last - 1} to {last}")
     return place % (last + 1)

@@ -45,7 +45,7 @@ def _constant_of_shape(call: Call) -> Outputs:
 def repeated(x: Known | Value, shape: list[Any]) -> Operand:
     """Return x broadcast to a shape, which may have symbolic sizes."""
     if any(sign_of(dim) in (-1,) for dim in shape):
-        raise UnreadableError(f"a shape has a negative size: {texts(shape)}")
+        raise UnreadableError(f"its shape {texts(shape)} must have sizes of 0 or more")
     if isinstance(x, Known) and all(isinstance(dim, int) for dim in shape):
         count = 1
         for dim in shape:
@@ -83,7 +83,7 @@ def _range(call: Call) -> Outputs:
     dtype = dtype_of(items[0])
     if not any(isinstance(item, Known) and item.is_symbolic for item in items):
         if step == 0:
-            raise UnreadableError("its step is 0")
+            raise UnreadableError("its step is 0; give another step")
         check_count(max(0, int(np.ceil((float(stop) - float(start)) / float(step)))))
         return known(np.arange(start, stop, step, dtype=dtype))
     if step != 1 or (not isinstance(start, Size) and start != int(start)):

@@ -81,6 +81,6 @@ def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> A
     small = name.lower()
     defaults = _DEFAULTS.get(small)
     if defaults is None:
-        raise UnreadableError(f"activation {name!r} is unknown")
+        raise UnreadableError(f"activation {name!r} is unknown; supported are {', '.join(_DEFAULTS)}")
     numbers = [shortest(next(source, default)) for source, default in zip((alphas, betas), defaults, strict=False)]
     return Activation(small, tuple(numbers))

@@ -70,12 +70,16 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
     """Parse a node's options, with ``weights`` (W, R, B, P) in place of the node's, and check the shapes."""
     reversals = _DIRECTIONS.get(call.text("direction", "forward"))
     if reversals is None:
-        raise UnreadableError(f"direction {call.text('direction', '')!r} is unknown")
+        raise UnreadableError(
+            f"direction {call.text('direction', '')!r} is unknown; supported are {', '.join(_DIRECTIONS)}"
+        )
     count, is_batch_major = len(reversals), call.whole("layout", 0) == 1
     order = ORDERS["onnx"][op.lower()]
     units = (*shape_of(weights["R"]), None)[2]
     if not isinstance(units, int) or not units or call.whole("hidden_size", units) != units:
-        raise UnreadableError(f"R {_sizes(weights['R'])} does not fit hidden_size {call.whole('hidden_size', 0)}")
+        raise UnreadableError(
+            f"R {_sizes(weights['R'])} must have hidden_size={call.whole('hidden_size', 0)} as its last size"
+        )
     gates = len(order) * units
     shapes: dict[str, tuple[int | None, ...]] = {
         "W": (count, gates, None),
@@ -86,10 +90,15 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
     for name, array in weights.items():
         _check_sizes(name, shape_of(array), shapes[name])
     if x is not None and (len(x) != 3 or x[2] != shape_of(weights["W"])[2]):
-        raise UnreadableError(f"X of rank {len(x)} and width {x[-1] if x else 1} does not fit W {_sizes(weights['W'])}")
+        raise UnreadableError(
+            f"X has rank {len(x)} and width {x[-1] if x else 1}, and W is {_sizes(weights['W'])}; give X three axes, "
+            "the last as wide as that of W"
+        )
     names = call.entries("activations") or [*ONNX_ACTIVATIONS[op]] * count
     if len(names) != count * len(ONNX_ACTIVATIONS[op]):
-        raise UnreadableError(f"{len(names)} activations do not fit {count} directions")
+        raise UnreadableError(
+            f"it has {len(names)} activations and {count} directions; give {len(ONNX_ACTIVATIONS[op])} for each"
+        )
     activations = activations_of(
         names, call.entries("activation_alpha", []) or [], call.entries("activation_beta", []) or []
     )
@@ -132,7 +141,8 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
     shape, axis = shape_of(state), 1 if call.whole("layout", 0) == 1 else 0
     if len(shape) != 3 or shape[axis] != count or shape[2] != units:
         raise UnreadableError(
-            f"an initial state of shape {_sizes(state)} does not fit {count} directions of {units} units"
+            f"an initial state of shape {_sizes(state)} does not fit {count} directions of {units} units; give "
+            f"{f'[batch, {count}, {units}]' if axis else f'[{count}, batch, {units}]'}"
         )
     if isinstance(state, Expanded):
         source = state.source

@@ -109,7 +109,7 @@ def _linear_attention(call: Call) -> Outputs:
     if call.maybe(3) is not None:
         past = call.input(3)
         if shape_of(past)[1:] != (heads, keys, values):
-            raise UnreadableError(f"its state {texts(shape_of(past))} is not [batch, {heads}, {keys}, {values}]")
+            raise UnreadableError(f"its state {texts(shape_of(past))} must be [batch, {heads}, {keys}, {values}]")
         initial = [tensors.value(tensors.reshape(past, (shape_of(past)[0], heads * keys * values)), "initial_state")]
     driven = drive(script, [[cell]], x, script.scope("rnn"), [initial])
     (state,) = driven.states[0]
@@ -121,7 +121,9 @@ def _size(call: Call, number: int, heads: int) -> int:
     shape = call.shape(number)
     width = shape[-1] if len(shape) == 3 else None
     if not isinstance(width, int) or width % heads:
-        raise UnreadableError(f"an input {texts(shape)} is not [batch, time, width] of {heads} heads")
+        raise UnreadableError(
+            f"an input {texts(shape)} must be [batch, time, width], with a width that {heads} heads divide"
+        )
     return width // heads
 
 
@@ -130,5 +132,5 @@ def _gates(call: Call, number: int, name: str, rule: str) -> int:
     if name not in rule.split("_"):
         return 0
     if call.maybe(number) is None:
-        raise UnreadableError(f"update_rule {rule!r} needs input {number}, which is missing")
+        raise UnreadableError(f"update_rule {rule!r} needs input {number}; give the node this input")
     return _size(call, number, 1)
