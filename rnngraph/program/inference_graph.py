@@ -159,7 +159,7 @@ class InferenceGraph(CallableGraph[ResultT]):
             GraphError: The graph cannot run step by step.
             FileError: The file is missing, damaged or of another kind.
             StructureError: The file is of another net, or of another number of rows than ``batch``.
-            NameLookupError: ``number`` is given, and the program calls no ``rg.sample``.
+            NameLookupError: ``number`` is given to a program without ``rg.sample``.
         """
         from ..runtime.streams.states import SavedStream  # needed for streams only
         from ..runtime.streams.stream import Stream
