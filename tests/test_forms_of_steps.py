@@ -46,6 +46,11 @@ def heads_between(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
     return rg.einsum("bhk,bkhv->bhv", q, S), S
 
 
+def heads_last(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    S = rg.einsum("bhk,bkvh->bkvh", a, S) + rg.einsum("bhk,bhv->bkvh", k, v)
+    return rg.einsum("bhk,bkvh->bhv", q, S), S
+
+
 def read_before_update(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
     added = rg.expand_dims(k, 3) * rg.expand_dims(v, 2)
     read = rg.reduce_sum(rg.expand_dims(q, 3) * (S + rg.expand_dims(a, 3) * added), 2)
@@ -96,6 +101,7 @@ SHAPES = {
     transition_on_the_right: (HEADS, VALUES, KEYS),
     values_first: (HEADS, VALUES, KEYS),
     heads_between: (KEYS, HEADS, VALUES),
+    heads_last: (KEYS, VALUES, HEADS),
 }
 
 
@@ -150,6 +156,7 @@ GROUPS: list[tuple[Form, Form, bool]] = [
     (elementwise, values_first, False),
     (elementwise, values_first, True),
     (elementwise, heads_between, False),
+    (elementwise, heads_last, False),
     (two_keys_one_by_one, two_keys, False),
     (transition_of_vectors, transition_as_matrix, False),
     (transition_of_vectors, transition_on_the_right, False),
@@ -167,7 +174,7 @@ def test_forms_have_equal_gradients_and_cost(one: Form, other: Form, flat: bool)
     assert second.training.memory(8, 512).arena <= 1.3 * first.training.memory(8, 512).arena
 
 
-BITWISE = [einsum, values_first, heads_between, read_before_update, two_keys, transition_as_matrix]
+BITWISE = [einsum, values_first, heads_between, heads_last, read_before_update, two_keys, transition_as_matrix]
 
 
 @pytest.mark.parametrize("form", BITWISE)
@@ -280,3 +287,10 @@ def test_transitions_of_low_rank_are_not_multiplied_as_matrices(form: Form) -> N
         assert not re.search(r"\n    \w+ = matmul", str(graph.show("simplify_last")))
     (recurrence,) = declared(form, chunked=64).summary().recurrences
     assert "A diagonal plus rank 1; training runs chunks" in recurrence
+
+
+@pytest.mark.parametrize("form", [heads_between, heads_last])
+def test_loops_carry_heads_before_keys_and_values(form: Form) -> None:
+    program = declared(form)
+    for graph in (program.inference, program.training):
+        assert re.search(rf"carry \w+ = .*f32\[B,{HEADS},{KEYS},{VALUES}\]", str(graph.show("simplify_last")))

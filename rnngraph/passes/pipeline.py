@@ -54,11 +54,12 @@ def meaning(
     if any(map(is_inner, wrt)):
         return (*kept, Autodiff(wrt, outputs), Simplify("simplify_gradients"))
     from .states.large_transposes import LargeTransposes  # imported late, because only gradients need them
+    from .states.state_axes import StateAxes
     from .states.vector_products import VectorProducts
 
     # equal steps with matrix states have equal derivatives, however they are declared
     steps = (VectorProducts("products_of_steps", only_matrix_states=True), LargeTransposes("transposes_of_steps"))
-    return (*kept, *steps, Autodiff(wrt, outputs), Simplify("simplify_gradients"))
+    return (*kept, *steps, StateAxes("axes_of_steps"), Autodiff(wrt, outputs), Simplify("simplify_gradients"))
 
 
 def forbidden(kind: str) -> tuple[str, ...]:

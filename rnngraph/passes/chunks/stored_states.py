@@ -35,16 +35,16 @@ class SwappedState:
     @property
     def stored(self) -> TensorType:
         """Type that streams store."""
-        return self.kind.with_shape(tuple(self.shape[axis] for axis in self.order))
+        return self.kind.with_shape((self.kind.shape[0], *(self.shape[axis] for axis in self.order[1:])))
 
     def declared(self, stored: Node) -> Node:
         """Return a stored state in its declared shape."""
         node = make("transpose", stored, order=inverse_order(self.order))
-        return node if self.shape == self.kind.shape else make("reshape", node, shape=self.kind.shape)
+        return node if self.shape == self.kind.shape else _reshaped(node, self.kind.shape)
 
     def to_stored(self, node: Node) -> Node:
         """Return a state of the declared shape as streams store it."""
-        node = node if self.shape == self.kind.shape else make("reshape", node, shape=self.shape)
+        node = node if self.shape == self.kind.shape else _reshaped(node, self.shape)
         return make("transpose", node, order=self.order)
 
     def declared_array(self, stored: np.ndarray) -> np.ndarray:
@@ -55,6 +55,11 @@ class SwappedState:
     def stored_array(self, array: np.ndarray) -> np.ndarray:
         """Return an array of the declared shape as streams store it."""
         return array.reshape(len(array), *map(int, map(str, self.shape[1:]))).transpose(self.order)
+
+
+def _reshaped(node: Node, shape: Shape) -> Node:
+    """Reshape the rows of a value, whose number may have another symbol than in ``shape``."""
+    return make("reshape", node, shape=(node.shape[0], *shape[1:]))
 
 
 @dataclass(frozen=True)

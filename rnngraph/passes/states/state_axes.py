@@ -1,8 +1,9 @@
-"""state_axes: carry a matrix state with the axis over which steps sum before the last axis.
+"""state_axes: carry a matrix state with its axes in the order in which steps compute fastest.
 
 A step that reads a state [rows, values, keys] by sums over keys adds up the lanes of a vector for each value. With the
-state as [rows, keys, values], the sums run over whole vectors. The pass transposes the initial and the final state
-outside of the loop, and the vectors within it.
+state as [rows, keys, values], the sums run over whole vectors. A last axis of a few heads fills no vector, and moves
+before keys and values. The pass transposes the initial and the final state outside of the loop, and the vectors within
+it.
 
 Law: values are unchanged up to the order of sums.
 """
@@ -13,7 +14,7 @@ from collections.abc import Set
 from typing import NamedTuple
 
 from ...ir.graph import Graph, Node, make, remake, rewrite
-from ...ir.node import is_scalar_broadcast
+from ...ir.node import inverse_order, is_scalar_broadcast
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts
 from ...support.records import dataclass
@@ -21,13 +22,15 @@ from ..loops.large_values import entries, is_large_value
 from .large_transposes import is_large_transpose, without_large_transposes
 from .matrix_states import state_values
 
+Orders = dict[int, tuple[int, ...]]
+"""Order of the axes of carries, as for ``transpose``, by position of the carry."""
 MIN_COLUMNS = 8
 """Minimum size of the axis that becomes the last one. Fewer columns fill no vector."""
 
 
 @dataclass(frozen=True)
 class StateAxes:
-    """Carry a matrix state with the axis over which steps sum before the last axis.
+    """Carry a matrix state with axes that no step sums first, summed axes before the last, and a wide axis last.
 
     Law: values are unchanged up to the order of sums.
     """
@@ -35,31 +38,33 @@ class StateAxes:
     name: str = "state_axes"
 
     def __call__(self, graph: Graph) -> Graph:
-        changed = dict[Node, Set[int]]()  # positions of the carries with other axes, by new scan
+        changed = dict[Node, Orders]()  # by new scan
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
-                scan, swapped = _with_changed_axes(remake(node, operands))
-                if swapped:
-                    changed[scan] = swapped
+                scan, orders = _with_changed_axes(remake(node, operands))
+                if orders:
+                    changed[scan] = orders
                 return scan
-            if node.op == "get" and node["index"] in changed.get(operands[0], ()):
-                return _swapped(remake(node, operands))
+            if node.op == "get" and node["index"] in changed.get(operands[0], {}):
+                return _transposed(remake(node, operands), inverse_order(changed[operands[0]][node["index"]]))
             return None
 
         return rewrite(graph, rule)
 
 
-def _with_changed_axes(scan: Node) -> tuple[Node, Set[int]]:
-    """Return a scan with other axes of carries, and the positions of these carries."""
-    swapped = set[int]()
+def _with_changed_axes(scan: Node) -> tuple[Node, Orders]:
+    """Return a scan with other axes of carries, and the order of the axes of each such carry."""
+    changed: Orders = {}
     if scan.get("keeps") or scan.get("blocks"):
-        return scan, swapped
+        return scan, changed
     for group in _groups(scan):
-        if _is_summed_over_last(scan["body"], group.values) and (new := _with_swapped(scan, group.carries)):
+        order = _order(scan["body"], group.values)
+        orders = {} if order is None else dict.fromkeys(group.carries, order)
+        if orders and (new := _with_orders(scan, orders)):
             scan = new
-            swapped |= group.carries
-    return scan, swapped
+            changed |= orders
+    return scan, changed
 
 
 class _Group(NamedTuple):
@@ -82,45 +87,65 @@ def _groups(scan: Node) -> list[_Group]:
     return groups
 
 
-def _is_summed_over_last(body: Graph, states: Set[Node]) -> bool:
-    """True if steps sum states over their last axis and not over the one before, which fills vectors."""
-    axes = {
-        axis - node.operands[0].tensor.rank
+def _order(body: Graph, states: Set[Node]) -> tuple[int, ...] | None:
+    """Return the order of axes in which steps compute fastest with states; None if it is that of the states.
+
+    The last axis fills vectors, and is summed by no step. Of the axes before it, those that steps sum come last.
+    """
+    ranks = {node.tensor.rank for node in states}
+    summed = {
+        axis
         for node in body.nodes
         if OPS[node.op].kind == "reduction" and node.operands[0] in states
         for axis in node["axes"]
     }
-    return -1 in axes and -2 not in axes and all(entries(node.shape[-2:-1]) >= MIN_COLUMNS for node in states)
+    if len(ranks) > 1 or not summed or 0 in summed:
+        return None
+    last = max(ranks) - 1
+
+    def is_wide(axis: int) -> bool:
+        return all(entries(node.shape[axis : axis + 1]) >= MIN_COLUMNS for node in states)
+
+    new_last = last
+    if last in summed or not is_wide(last):
+        candidates = [axis for axis in range(1, last) if axis not in summed and is_wide(axis)]
+        if not candidates:
+            return None
+        new_last = candidates[-1]
+    before = [axis for axis in range(1, last + 1) if axis != new_last]
+    order = (0, *sorted(before, key=lambda axis: axis in summed), new_last)
+    return None if order == tuple(range(last + 1)) else order
 
 
-def _with_swapped(scan: Node, carries: Set[int]) -> Node | None:
-    """Return a scan with the last two axes of some carries swapped; None if steps would transpose matrices."""
+def _with_orders(scan: Node, orders: Orders) -> Node | None:
+    """Return a scan with other orders of the axes of some carries; None if steps would transpose matrices."""
     parts, new = ScanParts.of(scan), dict[Node, Node]()
-    for place in carries:
+    values = {param: param for param in parts.inputs}
+    for place, order in orders.items():
         param = parts.carries[place].inside
-        *others, before, last = param.shape
-        kind = param.tensor.with_shape((*others, last, before))
+        kind = param.tensor.with_shape(tuple(param.shape[axis] for axis in order))
         new[param] = make("input", where=param.where, name=param.name, label=param["label"], type=kind)
+        values[param] = _transposed(new[param], inverse_order(order))
     params = [new.get(param, param) for param in parts.inputs]
-    values = {param: _swapped(new[param]) if param in new else param for param in parts.inputs}
     for node in scan["body"].nodes:
         if node not in values:
             values[node] = remake(node, [values[item] for item in node.operands])
     outputs = [
-        (name, _swapped(values[node]) if place in carries else values[node])
+        (name, _transposed(values[node], orders[place]) if place in orders else values[node])
         for place, (name, node) in enumerate(parts.outputs)
     ]
     body = without_large_transposes(Graph.of("body", outputs, params))
     if any(map(is_large_transpose, body.nodes)):
         return None
-    operands = [_swapped(item) if place in carries else item for place, item in enumerate(scan.operands)]
+    operands = [
+        _transposed(item, orders[place]) if place in orders else item for place, item in enumerate(scan.operands)
+    ]
     return ScanParts.of(scan, operands, body).build(scan.where, scan.name)
 
 
-def _swapped(node: Node) -> Node:
-    """Return a value with its last two axes swapped."""
-    *others, before, last = range(node.tensor.rank)
-    order, source = (*others, last, before), node
+def _transposed(node: Node, order: tuple[int, ...]) -> Node:
+    """Return a value with another order of axes; a broadcast scalar becomes one of the other shape."""
+    source = node
     while source.op == "reshape":
         source = source.operands[0]
     if is_scalar_broadcast(source):
