@@ -177,6 +177,7 @@ LATE = {
     ("passes.pipeline", "passes.affine.chunk"): "the analysis of recurrences: few train in chunks",
     ("passes.gradients.scan_derivative", "passes.loops.large_values"): "only gradients of recurrences need it",
     ("passes.pipeline", "passes.states.large_transposes"): "only gradients need them",
+    ("passes.pipeline", "passes.states.state_axes"): "only gradients need them",
     ("passes.pipeline", "passes.states.vector_products"): "only gradients need them",
     ("passes.recomputation.recompute", "passes.recomputation.bidirectional"): "code that is on disk needs none of it",
     ("passes.recomputation.recompute", "passes.recomputation.large_states"): "code that is on disk needs none of it",
