@@ -63,7 +63,7 @@ def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Nod
 
 def part(value: Node, axis: int, number: int) -> Node:
     """Return entry ``number`` of a value along an axis, which stays as an axis of size 1."""
-    if value.shape[axis] == 1:
+    if axis < 0 or value.shape[axis] == 1:  # an operand of lower rank does not vary along the axis
         return value
     if value.op == "concat" and value["axis"] == axis and all(item.shape[axis] == 1 for item in value.operands):
         return value.operands[number]
@@ -71,6 +71,6 @@ def part(value: Node, axis: int, number: int) -> Node:
         inner = part(value.operands[0], value["order"][axis], number)
         return make("transpose", inner, where=value.where, name=value.name, order=value["order"])
     if OPS[value.op].kind == "elementwise" and not OPS[value.op].random:
-        parts = [part(item, axis, number) if item.tensor.rank else item for item in value.operands]
+        parts = [part(item, axis - value.tensor.rank + item.tensor.rank, number) for item in value.operands]
         return make(value.op, *parts, where=value.where, name=value.name, **dict(value.attributes))
     return sliced(value, axis, number, number + 1)
