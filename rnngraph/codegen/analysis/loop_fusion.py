@@ -48,6 +48,11 @@ class GroupKind:
 
 NEVER_BY_STEP = ("windows", "overlap_add")
 """Ops that never run in a loop over chunks of time, although they compute each step separately."""
+
+MAX_MOVED_OPS = 64
+"""Maximum number of elementwise ops that move into a loop together. Searches of longer chains would make the compile
+time quadratic.
+"""
 PLAIN = GroupKind()
 """Kind of groups that run once, outside of all loops over time."""
 PREPARED = GroupKind(prepared=True)
@@ -215,16 +220,18 @@ class LoopFusion:
 
         Elementwise ops between these values and ``node`` move into the loop, too, if nothing else reads them.
         """
-
-        def is_available(source: Node, reader: Node) -> bool:
+        pending, seen = [(source_of(item), node) for item in node.operands], {node}
+        while pending:
+            source, reader = pending.pop()
             others = [item for item in _readers(source, users) if item is not reader]
             has_no_steps = source in self.free or self.kind[source].length is None
-            if has_no_steps or any(self.kind.get(item) == kind for item in others):
-                return True
-            moves = not others and source not in outputs and self._has_axis_of(source, kind)
-            return moves and all(is_available(source_of(item), source) for item in source.operands)
-
-        return all(is_available(source_of(item), node) for item in node.operands)
+            if has_no_steps or any(self.kind.get(item) == kind for item in others) or source in seen:
+                continue
+            if others or source in outputs or not self._has_axis_of(source, kind) or len(seen) > MAX_MOVED_OPS:
+                return False
+            seen.add(source)
+            pending += [(source_of(item), source) for item in source.operands]
+        return True
 
     def _is_free_view(self, node: Node) -> bool:
         """True for a view of a free node, if the view is only a change of strides.
