@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, rewrite
+from ..ir.ops import OPS
 from ..ir.scan import ScanParts
 from ..passes.lowering.lowered import KEPT, STATE, STEPS
 from ..passes.simplify import drop_dead
@@ -95,11 +96,9 @@ def _step_counts(index: Node) -> int:
     """
     if index.op == "input":
         return int(index["label"] == STEPS)
-    if index.op in ("iota", "constant", "dimension"):
-        return 0
-    if index.op not in ("add", "sub", "mul", "cast", "reshape", "transpose", "broadcast", "ensure_shape", "reverse"):
-        return 0
-    return sum(map(_step_counts, index.operands))
+    if OPS[index.op].kind == "elementwise" or index.op in _MOVED:
+        return sum(map(_step_counts, index.operands))
+    return 0
 
 
 def has_draws(graph: Graph) -> bool:
