@@ -78,27 +78,31 @@ def _passed_ends(graph: Graph) -> dict[Node, Node]:
 
     Whole calls check such positions before they run.
     """
-    flags = dict[Node, Node]()
+    flags, counts = dict[Node, Node](), _step_counts(graph)
     for node in graph.nodes:
         if node.op != "gather" or not isinstance(rows := node.operands[0].shape[0], int):
             continue
         index = node.operands[1]
-        if _step_counts(index) == 1:
+        if counts[index] == 1:
             last = make("constant", value=np.asarray(rows - 1, index.dtype))
             flags[node] = make("less", last, index, where=node.where)
     return flags
 
 
-def _step_counts(index: Node) -> int:
-    """Return how many times the number of a stream's steps occurs in an index; 0 for an index of other values.
+def _step_counts(graph: Graph) -> dict[Node, int]:
+    """Return how many times the number of a stream's steps occurs in each value: 0, 1, or 2 for several times.
 
     A difference of two positions may be smaller than both. It has 2 occurrences, and no call checks it.
     """
-    if index.op == "input":
-        return int(index["label"] == STEPS)
-    if OPS[index.op].kind == "elementwise" or index.op in _MOVED:
-        return sum(map(_step_counts, index.operands))
-    return 0
+    counts = dict[Node, int]()
+    for node in graph.nodes:
+        if node.op == "input":
+            counts[node] = int(node["label"] == STEPS)
+        elif OPS[node.op].kind == "elementwise" or node.op in _MOVED:
+            counts[node] = min(2, sum(counts[item] for item in node.operands))
+        else:
+            counts[node] = 0
+    return counts
 
 
 def has_draws(graph: Graph) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ...ir.build import number
 from ...ir.graph import Node, make
+from ...ir.node import inverse_order
 from ...ir.types import Dim
 from .chunk_states import ChunkStates
 from .stream_rate import Growth
@@ -82,7 +83,7 @@ class BeforeStart:
         order, wide = (rows, axis, *others), tuple(joined.shape[other] for other in others)
         table = make("reshape", transposed(joined, order), shape=(self.rows * count, *wide))
         gathered = make("gather", table, place, where=base.where)
-        return transposed(gathered, tuple(order.index(place) for place in range(len(order))))
+        return transposed(gathered, inverse_order(order))
 
 
 def transposed(node: Node, order: tuple[int, ...]) -> Node:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...ir.build import number
 from ...ir.graph import Graph, Node, make, substitute_attribute
+from ...ir.node import inverse_order
 from ...ir.scan import Binding, ScanParts
 from ...ir.sizes.polynomial import Dim, product, size
 from ...ir.types import TensorType
@@ -287,7 +288,7 @@ class _ChunkGraph:
         present = self.states.make(f"{PAST}/{number_of_past}", flat, fill, base)
         order = (rows, axis, *others)
         before = make("reshape", present, where=base.where, shape=(self.rows, kept, *wide))
-        before = transposed(before, tuple(order.index(place) for place in range(len(order))))
+        before = transposed(before, inverse_order(order))
         joined = make("concat", before, chunk, where=base.where, axis=axis)
         after = present
         if self.rests is None:
@@ -321,7 +322,7 @@ class _ChunkGraph:
         first, label = transposed(cut, order), f"{FIRST}/{self.numbers[node]}"
         value, present = self.states.first(label, first, self._growth(source))
         self.states.by_label[label] = number(0, node), present, value
-        return transposed(value, tuple(order.index(place) for place in range(len(order))))
+        return transposed(value, inverse_order(order))
 
     def _fill(self, fill: bytes, like: Node) -> Node:
         if fill == NO_FILL:
