@@ -142,7 +142,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         where: Where | None,
         out: Any = None,
     ) -> Any:
-        """Return the results of ``samples`` draws, stacked; None: of one draw."""
+        """Return the results of ``samples`` draws, stacked along a new first axis; for None, those of one draw."""
         if samples is None:
             return self._run(form, arrays, where, out)
         together = self._sampled.graph(samples, form.compiled, form.outputs, where)

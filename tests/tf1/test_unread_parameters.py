@@ -63,9 +63,9 @@ def unread_parameters() -> Iterator[tuple[str, str, str]]:
 
 def test_unread_parameters_have_a_reason() -> None:
     known = {name for names in REASONS.values() for name in names.split()}
-    found = list(unread_parameters())
-    assert [item for item in found if item[2] not in known or not item[0].startswith("tf1/")] == []
-    assert sorted(known - {name for _, _, name in found}) == [], "reasons for parameters that are read"
+    unread = list(unread_parameters())
+    assert [item for item in unread if item[2] not in known or not item[0].startswith("tf1/")] == []
+    assert sorted(known - {name for _, _, name in unread}) == [], "reasons for parameters that are read"
 
 
 def test_constraints_are_refused() -> None:

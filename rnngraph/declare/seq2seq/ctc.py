@@ -100,9 +100,9 @@ class _Alignments(Cell):
 
 
 def matches(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Return (mask of the class of each label, mask of the labels that need a blank before them).
+    """Return two masks: the class of each label as a one-hot vector, and the labels that need a blank before them.
 
-    The first label has no previous one, and equal labels need a blank between them.
+    These are the first label of each row, and labels that are equal to the previous one.
 
     Args:
         labels: int64 [batch, longest].

@@ -88,9 +88,10 @@ def _groups(scan: Node) -> list[_Group]:
 
 
 def _order(body: Graph, states: Set[Node]) -> tuple[int, ...] | None:
-    """Return the order of axes in which steps compute fastest with states; None if it is that of the states.
+    """Return the order of axes in which steps compute fastest with states; None to keep the order of the states.
 
-    The last axis fills vectors, and is summed by no step. Of the axes before it, those that steps sum come last.
+    The last axis fills vectors, and is summed by no step. Of the axes before it, those that steps sum come last. The
+    order stays if steps sum no axis or sum over rows, if no other axis fills vectors, or if the ranks differ.
     """
     ranks = {node.tensor.rank for node in states}
     summed = {

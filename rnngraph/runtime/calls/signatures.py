@@ -57,7 +57,10 @@ def lies_in_rows(array: np.ndarray) -> bool:
 
 
 def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
-    """Return all feeds of a call as one mapping; None if both are used, or if ``feeds`` is not a dict."""
+    """Return the feeds of a call: ``named`` if ``feeds`` is None, else ``feeds``.
+
+    Return None if there are feeds in both, or if ``feeds`` is not exactly a dict.
+    """
     if feeds is None:
         return named
     return feeds if not named and type(feeds) is dict else None

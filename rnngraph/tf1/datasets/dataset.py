@@ -360,8 +360,8 @@ class Dataset(Structured):
         if values is None:
             return usual
         leaves = flatten(values)
-        given = leaves * len(usual) if len(leaves) == 1 else matched(self.structure, values, "padding_values")
-        return [default if value is None else value for value, default in zip(given, usual, strict=True)]
+        fitting = leaves * len(usual) if len(leaves) == 1 else matched(self.structure, values, "padding_values")
+        return [default if value is None else value for value, default in zip(fitting, usual, strict=True)]
 
     def unbatch(self) -> Dataset:
         """Return a dataset of the entries of each element along the first axis."""

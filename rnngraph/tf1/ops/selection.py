@@ -58,7 +58,7 @@ def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | 
 def argsort(
     values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
 ) -> Tensor:
-    """Return the indices (int32) that sort the entries along an axis. Equal entries keep their order in any case."""
+    """Return the indices (int32) that sort the entries along an axis. The sort is stable even with ``stable=False``."""
     return functions.cast(orders.argsort(values, axis, _is_descending("tf.argsort", direction)), "int32")
 
 

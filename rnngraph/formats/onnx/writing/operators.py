@@ -173,7 +173,11 @@ def _select(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _cast(writer: Writer, node: Node, operands: Operands) -> str:
-    """Write a cast. Floats beyond an integer dtype saturate, and NaN becomes 0, both of which ONNX leaves undefined."""
+    """Write a cast.
+
+    ONNX does not define integers for NaN and for floats outside the dtype. Further nodes make NaN 0, and saturate such
+    floats.
+    """
     x, kind = operands[0], node.operands[0].dtype
     cast = writer.add("Cast", x, hint=hint_of(node), to=CAST_TYPES[node.dtype])
     if kind not in FLOATS or node.dtype not in INTEGERS:
