@@ -152,14 +152,14 @@ class Generation(Unindexed, Iterator[Any]):
             raise StopIteration
         try:
             tokens = self._next()
-        except BaseException:
+            if tokens is not None:
+                self._count += 1
+                return int(tokens[0]) if self._is_single else tokens
+        except BaseException:  # an interrupt after the step would lose its token
             self._is_over = self._is_broken = True
             raise
-        if tokens is None:
-            self._is_over = True
-            raise StopIteration
-        self._count += 1
-        return int(tokens[0]) if self._is_single else tokens
+        self._is_over = True
+        raise StopIteration
 
     def _next(self) -> np.ndarray | None:
         """Return the next token of each row; None if all rows have stopped."""
