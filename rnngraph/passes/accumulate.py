@@ -163,4 +163,5 @@ class _Chain:
         return total
 
     def add(self, a: Node, b: Node, name: str = "") -> Node:
+        """Return the sum of two values: an add of the declared sum if it has these operands, else a new one."""
         return self.known.get((a, b)) or make("add", a, b, where=self.root.where, name=name)

@@ -19,7 +19,7 @@ from ..support.records import dataclass
 
 @dataclass(frozen=True)
 class FuseMultiplyAdd:
-    """Fuse a product whose only use is a sum into an fma.
+    """Fuse a product of floats whose only use is a sum or a difference into an fma.
 
     Law: values are unchanged up to the rounding that an fma saves.
     """
@@ -44,7 +44,7 @@ def _in_bodies(graph: Graph) -> Graph:
 
 
 def _matrices(body: Graph, scan: Node) -> Set[Node]:
-    """Return the matrix states that a loop carries or reads, and values computed elementwise from them.
+    """Return the matrix states that a loop carries or reads, and values of their shape computed elementwise from them.
 
     A matrix state has rank 3 or more. A loop may read the states of another loop at all steps.
     """
@@ -87,9 +87,9 @@ def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
 
 
 def _fused_sum(node: Node, products: Node) -> Node | None:
-    """Mark a sum of products as a chain of multiply-adds.
+    """Return a sum of products marked as a chain of multiply-adds.
 
-    Return None unless the last axis has a fixed size and the first axis is kept.
+    Return None if the values are no floats, the last axis has a symbolic size, or the first axis is summed.
     """
     is_plain = products.op == "mul" and node.dtype in FLOATS and 0 not in node["axes"]
     if not is_plain or not isinstance(products.shape[-1], int):

@@ -16,7 +16,8 @@ class ParameterStorage:
     """Dtypes in which products read one parameter.
 
     Attributes:
-        kinds: Distinct dtypes, in the order of the products. Empty if no product reads the parameter.
+        kinds: Distinct dtypes, in the order of the products. Empty if no product reads the parameter, or if no pass
+            narrows weights; the parameter is then float32.
         objections: Reasons why products that should be narrow are not.
     """
 
@@ -55,7 +56,7 @@ def held_weights(
 
 
 def held_text(storage: Mapping[str, ParameterStorage]) -> list[str]:
-    """Describe how parameters are stored, one line for each dtype, narrow ones first."""
+    """Describe how parameters are stored: one line for each combination of dtypes and objections, narrow ones first."""
     names_by_storage: dict[str, list[str]] = {}
     for name, item in sorted(storage.items(), key=lambda pair: not pair[1].is_narrow):
         names_by_storage.setdefault(str(item), []).append(name)

@@ -36,6 +36,7 @@ class Labelled:
 
     @property
     def classes(self) -> int | None:
+        """Number of classes; None if it is symbolic."""
         count = 2 if self.kind == "truths" else self.read.shape[-1]
         return count if isinstance(count, int) else None
 
@@ -75,7 +76,8 @@ class LabelWeights:
 
     Law: the loss is that of ``weights=w[class]`` times the declared weights. All else is unchanged.
 
-    ``weights`` has one weight for each class. If all labels of a call have weight 0, a mean is 0.
+    ``weights`` has one weight for each class. Losses over another number of classes are unchanged. If all labels of a
+    call have weight 0, a mean is 0.
     """
 
     weights: tuple[float, ...]
@@ -100,7 +102,10 @@ class LabelWeights:
         return rewrite(graph, rule)
 
     def _class_weight(self, loss: Labelled) -> Node:
-        """Return the weight of each label's class. The sum is exact, because all its other terms are 0."""
+        """Return the weight of each label's class; 0 for an int label that is no class.
+
+        The sum is exact, because all its other terms are 0.
+        """
         where, dtype = loss.read.where, loss.factor.dtype
         if loss.kind == "truths":
             return self._truth_weight(loss)
@@ -111,6 +116,7 @@ class LabelWeights:
         return make("reduce_sum", selected, axes=(selected.tensor.rank - 1,), keepdims=False, where=where)
 
     def _truth_weight(self, loss: Labelled) -> Node:
+        """Return the weight of each probability, rounded to 0 or 1; 1 if it is rounded to another number."""
         where, dtype = loss.read.where, loss.factor.dtype
         labels = _in_shape(loss.read.operands[0], loss.read)
         label = make("round", make("reshape", labels, shape=loss.factor.shape, where=where), where=where)

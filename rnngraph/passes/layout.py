@@ -5,7 +5,7 @@ values between a scan and the outputs. The transposes then need no copy, because
 transposes that keep the last axis move. With ``between``, values between a scan and its derivative are time-major as
 well, so that they run step by step with the derivative.
 
-Law: values are unchanged, bit for bit.
+Law: values are unchanged, bit for bit; with ``between``, up to the order of sums over time.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) ->
 
 
 def _spread_outward(node: Node, operand: Node) -> Node | None:
-    """Move a transpose after an op that broadcasts over the last axes or appends axes of 1; None for other ops."""
+    """Move a transpose after a broadcast of equal rank, or a reshape that appends axes of 1; None for other ops."""
     if operand.op != "transpose" or node.op not in ("broadcast", "reshape"):
         return None
     order, inner = operand["order"], operand.operands[0]
@@ -298,7 +298,10 @@ def _spread_outward(node: Node, operand: Node) -> Node | None:
 
 
 def _spread_inward(node: Node, source: Node) -> Node | None:
-    """Move a transpose in front of a broadcast, or of a sum along the last axes; None for other ops."""
+    """Move a transpose in front of an op whose first axes are its operand's; None for other ops.
+
+    Such ops are broadcasts of scalars or of equal rank, reshapes that append axes of 1, and reductions of last axes.
+    """
     order: Order = node["order"]
     if source.op not in ("broadcast", "reshape") and OPS[source.op].kind != "reduction":
         return None

@@ -101,9 +101,10 @@ def optimization(
     """Return the passes that optimise a graph, in order.
 
     Args:
-        unroll: Number of steps per iteration of a loop, or ``"full"`` for lengths that are ints. The default is 1.
-        reduced: Pass that narrows weights, if any.
-        rounded: True if the passes of ``rounding`` have been applied, so that they are left out.
+        unroll: Number of steps per iteration of a loop, or ``"full"`` for lengths that are ints. None for 1.
+        reduced: Pass that narrows weights; None to keep them. It is ignored if ``rounded``.
+        rounded: True if the passes of ``rounding`` have been applied. Of these, only ``layout`` and ``slice_early`` are
+            then repeated.
         differentiated: True if the graph has gradients.
         sparse: True to skip blocks of weights that are zero.
     """

@@ -35,13 +35,15 @@ def meaning(
 ) -> tuple[Pass, ...]:
     """Return the passes that turn a declaration into the ``training`` or the ``inference`` graph.
 
-    Before differentiation, equal values are not merged if their gradients are needed, because the gradients differ.
+    If ``wrt`` has intermediate values, nothing is simplified before differentiation. Equal values would be merged, but
+    their gradients differ.
 
     Args:
         kind: ``training`` or ``inference``.
-        wrt: Labels of the values whose gradients are added.
+        wrt: Labels of the values whose gradients are added; empty for no gradients.
         outputs: Names of outputs from whose gradients, which become inputs, to differentiate; empty for the loss.
-        chunked: Options for running affine recurrences of a training graph in chunks; None to run them step by step.
+        chunked: Options for running affine recurrences of a training graph in chunks; None to run them step by step. An
+            inference graph never runs them in chunks.
     """
     before = SPLIT[kind]
     if chunked is not None and kind == "training":

@@ -50,7 +50,7 @@ def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None,
 
     Args:
         graph: Graph to change.
-        change: Change that alternates with simplification.
+        change: Change that alternates with simplification; None to simplify alone.
         between: Simplify to a fixed point after each change, instead of by one round of all rules.
     """
     settled: set[Graph] = set()
@@ -99,7 +99,11 @@ def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _fold_constants(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Return the constant that an op computes from constants; None if the op is random, narrow or too large."""
+    """Return the constant that an op computes from constants; None if the op is not folded.
+
+    Elementwise ops and reductions are folded, unless they are random, their result is narrow, or an operand has more
+    than ``MAX_FOLDED_ELEMENTS`` elements.
+    """
     row = OPS[node.op]
     foldable = row.kind in ("elementwise", "reduction") and not row.random
     if not foldable or node.dtype in (*NARROW, HALF):

@@ -81,7 +81,7 @@ class _Loop:
         return self._rebuilt(inner) if inner else None
 
     def _pays(self, node: Node) -> bool:
-        """True if an op is cheap, and reads at most one sequence that the loop does not read yet."""
+        """True if a float op is cheap and reads sequences, of which the loop reads all but at most one already."""
         row = OPS[node.op]
         if row.kind != "elementwise" or row.random or row.is_long or node.dtype not in FLOATS:
             return False

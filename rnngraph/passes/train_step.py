@@ -50,6 +50,9 @@ class TrainStep:
         guarded: True to keep parameters and slots unchanged if the loss or the norm is not finite.
         where: Source line of the update. Values shared by all parameters get the layer ``gradient_norm``.
         lines: Source line and layer of each parameter's update, by label.
+
+    Raises:
+        GraphError: ``update`` returns a parameter or a slot of another type than the parameter's.
     """
 
     update: Update
@@ -130,7 +133,7 @@ class AddGradients:
     """Accumulate gradients over calls, in sums that the caller feeds.
 
     Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``sum/<label>``, added to an input of that
-    name.
+    name. The norm of this call's gradients is added as ``gradient_norm``.
     """
 
     where: Where | None = None
@@ -168,7 +171,11 @@ def with_updates(graph: Graph, declared: Graph) -> Graph:
 
 
 def updates_of(graph: Graph) -> dict[str, Node]:
-    """Return the value that the declaration assigns to each parameter in a training step, by label."""
+    """Return the values that nodes below the loss assign to parameters in a training step, by label, sorted.
+
+    Raises:
+        GraphError: Two nodes assign different values to one parameter.
+    """
     updates: dict[str, Node] = {}
     pending, visited = [graph.output("loss")], set[Node]()
     while pending:

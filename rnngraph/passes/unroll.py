@@ -20,7 +20,7 @@ class Unroll:
     Law: values are unchanged, bit for bit.
 
     Attributes:
-        steps: Steps per iteration, or ``"full"`` for no loop.
+        steps: Steps per iteration of outermost loops, or ``"full"`` for no loops at all. 1 leaves a graph unchanged.
     """
 
     steps: int | str
@@ -41,10 +41,15 @@ class Unroll:
 
 
 def unroll_fully(graph: Graph, only_single_steps: bool = False) -> Graph:
-    """Replace every scan of fixed length by copies of its body.
+    """Replace every scan, also within other scans, by copies of its body.
 
     Args:
-        only_single_steps: Replace only scans of length 1.
+        graph: Graph to rewrite.
+        only_single_steps: Replace only scans of length 1, and keep all others.
+
+    Raises:
+        GraphError: The length of a scan is symbolic, 0 although the scan emits values, or makes more than
+            ``MAX_COPIES`` ops.
     """
     copies: dict[Node, list[Node]] = {}
 

@@ -66,7 +66,7 @@ smaller maximum applies if decays differ from key to key, or if rows depend on r
 
 
 def steps_of(plan: ChunkPlan, max_steps: int) -> int:
-    """Return the chunk size of a recurrence: a power of two, at most ``max_steps``."""
+    """Return the chunk size of a recurrence: the largest power of two up to ``max_steps`` and the plan's maximum."""
     along = frozenset(plan.keys)
     is_paired = plan.rank > 0 or any(spans(item) & along for factors in plan.decay for item in factors)
     return 1 << (min(max_steps, MAX_PAIRED_STEPS if is_paired else MAX_STEPS).bit_length() - 1)

@@ -293,7 +293,11 @@ class LinearForms:
         return Term((*outside, self._total(within, axes)), term.read)
 
     def _total(self, factors: tuple[Node, ...], axes: frozenset[int]) -> Node:
-        """Return the sum of a product of factors over axes of the state. These axes remain, with size 1."""
+        """Return the sum of a product of factors over axes of the state. These axes remain, with size 1.
+
+        Raises:
+            UnknownAxisError: No factor varies along an axis, and its size is symbolic.
+        """
         product = self.product(factors)
         rank = len(self.axes)
         missing = [self.axes[axis] for axis in sorted(axes) if not product.tensor.rank or product.shape[axis] == 1]

@@ -342,7 +342,8 @@ def _keys(
 ) -> tuple[tuple[int, ...], str]:
     """Return the axes of keys, and an empty string; if readouts sum along different axes, no axes and the reason.
 
-    Keys are the axes along which readouts sum. Without readouts, they are an axis along which columns vary.
+    Keys are the axes along which readouts sum. Without readouts, they are the last axis of fixed size whose factors,
+    with those of the diagonal, do not vary along all axes. No axes are returned if there is none.
     """
     every = {probe.axes for probe in readouts}
     if len(every) > 1:

@@ -79,7 +79,7 @@ def resolved(view: View, shape: Sequence[Dim], axes: Shape) -> View:
     """Complete a view, so that every axis of a size other than 1 is known.
 
     An unknown axis becomes the axis of the state that has its size and is not in the view. If several have this size,
-    it becomes the one between the axes of its neighbours.
+    it becomes the only one that lies between all axes before and all axes after it.
 
     Raises:
         UnknownAxisError: No axis or several axes of the state fit.
@@ -107,6 +107,9 @@ def spread(node: Node, view: View, axes: Shape) -> Node:
         node: The value.
         view: View of the larger value against which ``node`` broadcasts.
         axes: Sizes of the state's axes.
+
+    Raises:
+        UnknownAxisError: An axis of the value is not as large as its group in ``view``.
     """
     if not node.tensor.rank:
         return node
@@ -148,5 +151,5 @@ def transposed(node: Node, order: Sequence[int]) -> Node:
 
 
 def finest(shapes: Iterator[Sequence[Dim]]) -> Shape:
-    """Return the shape with the most axes, not counting axes of size 1, which are removed."""
+    """Return the first of the shapes with the most axes, not counting axes of size 1, which are removed."""
     return max(map(without_ones, shapes), key=len)

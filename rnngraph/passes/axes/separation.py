@@ -127,8 +127,8 @@ class Separation:
     def _parts_of_result(self, node: Node) -> Parts | None:
         """Return the sizes into which each axis of a result is split.
 
-        Operands whose merged axes the op mixes are ignored. Return None if no operand remains, or if the remaining
-        operands disagree about the sizes.
+        Operands whose merged axes the op mixes are ignored. Return None if no operand remains, if the others disagree
+        about the sizes, or if a matrix product would split an axis of a matrix.
         """
         dims: list[tuple[Dim, ...]] = [(dim,) for dim in node.shape]
         for number, item in enumerate(node.operands):
@@ -198,7 +198,7 @@ def _attributes(node: Node, parts: Parts, before: Parts) -> dict[str, Any]:
 def refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
     """Split each axis of ``target`` into sizes, so that each of ``dims`` is a product of consecutive sizes.
 
-    Return None if a boundary between axes lies within a size that cannot be divided.
+    Return None if a boundary between axes lies within a size that cannot be divided, or if the shapes differ in size.
     """
     unmatched = [dim for dim in dims if dim != 1]
     parts: list[tuple[Dim, ...]] = []

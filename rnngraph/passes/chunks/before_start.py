@@ -23,7 +23,10 @@ class BeforeStart:
         self.timeline, self.rows, self.states = timeline, rows, states
 
     def row_axis(self, node: Node) -> int:
-        """Return the index of a value's row axis: the first axis other than time with the size of the batch."""
+        """Return the index of a value's row axis: the first axis other than time with the size of the batch.
+
+        If the batch has a fixed size, or if no axis has its size, the row axis is the first one other than time.
+        """
         axis = self.timeline.axis(node)
         usual = 1 if axis == 0 else 0
         if isinstance(self.rows, int):  # another axis may have this size by chance
@@ -92,7 +95,7 @@ def transposed(node: Node, order: tuple[int, ...]) -> Node:
 
 
 def with_size(node: Node, axis: int, new_size: Dim) -> Node:
-    """Broadcast an axis of size 1 to ``new_size``."""
+    """Broadcast an axis of size 1 to ``new_size``; return the value itself if the axis has that size."""
     if node.shape[axis] == new_size:
         return node
     shape = tuple(new_size if place == axis else dim for place, dim in enumerate(node.shape))

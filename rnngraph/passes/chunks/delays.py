@@ -322,7 +322,7 @@ class _Walk:
         return ""
 
     def _slice_at_start(self, node: Node, stop: int) -> str:
-        """Record a slice of the first entries. Return as ``_earliest``."""
+        """Record a slice of the first entries. Return the reason if it cannot be streamed, else an empty string."""
         source = node.operands[0]
         axis = self.line.axis(source)
         assert axis is not None

@@ -37,7 +37,10 @@ class KnownAtStart:
         self.from_first.add(node)
 
     def add(self, node: Node) -> None:
-        """Record a node if all its operands are known at the first step, and it does not count steps."""
+        """Record a node if all its operands are known at the first step.
+
+        A node that counts steps, is random, or is the input of a state is not recorded.
+        """
         if any(item not in self.nodes for item in node.operands) or any(
             counts(dim, self.lengths) for dim in _sizes(node)
         ):
@@ -73,7 +76,8 @@ def _sizes(node: Node) -> Iterable[Any]:
 def with_started_loops(lowered: Lowered, lengths: Set[str]) -> Lowered:
     """Return the declaration with loops that compute their own initial states from the first entries of sequences.
 
-    Such a loop has an initial state like ``x[:, 0]``, which is unknown before the stream's first step.
+    Such a loop has an initial state like ``x[:, 0]``, which is unknown before the stream's first step. Without such
+    loops, return ``lowered`` itself.
 
     Args:
         lowered: Declaration whose states are inputs and outputs.

@@ -79,12 +79,12 @@ def _padded_sequence(node: Node, lengths: Set[str]) -> int | None:
 
 
 def _is_still(node: Node, lengths: Set[str]) -> bool:
-    """True if a value has no time axis, whose size would be in ``lengths``, and all its elements are equal."""
+    """True if all elements of a value are equal, and no axis counts steps, by a size in ``lengths``."""
     return value_of(node) is not None and not any(counts(dim, lengths) for dim in node.shape)
 
 
 def _is_alike(node: Node, other: Node) -> bool:
-    """True if two padded sequences have equal sizes from the time axis to the last axis."""
+    """True if the parts of two padded sequences are equally long, and equally many axes follow the time axes."""
     sizes = [[item.shape[one["axis"]] for item in one.operands] for one in (node, other)]
     return sizes[0] == sizes[1] and node.tensor.rank - node["axis"] == other.tensor.rank - other["axis"]
 
@@ -100,7 +100,8 @@ def _apply_to_part(node: Node, operands: Sequence[Node], axis: int, count: Dim) 
 def value_of(node: Node) -> np.ndarray | None:
     """Return the number to which all elements of a value are equal; None if they may differ.
 
-    Also return None if compiled code may round the number differently from NumPy.
+    Also return None for a constant of several elements, and if compiled code may round the number differently from
+    NumPy.
     """
     if node.op == "constant":
         return np.asarray(node["value"]).reshape(()) if node["value"].size == 1 else None

@@ -43,6 +43,9 @@ class RowPositions:
         """Build an op for operands of which some have got a row axis. If the result has no row axis yet, it gets one.
 
         The new axis is in front, for operands and result.
+
+        Raises:
+            GraphError: The number of rows is an int, or the op cannot be computed for each row.
         """
 
         def rebuilt(*items: Node) -> Node:

@@ -43,20 +43,23 @@ class StreamRate:
 
     @staticmethod
     def of(lengths: Collection[str], dims: Iterable[Dim]) -> StreamRate:
-        """Return the smallest rate at which each of ``dims`` grows by a whole number of entries per step."""
+        """Return the smallest rate at which each of ``dims`` grows by a whole number of entries per step.
+
+        Sizes with symbols other than ``lengths`` are ignored. If the rate exceeds ``MAX_ENTRIES``, it is 1.
+        """
         slopes = [_slope(dim, lengths) for dim in dims if symbols_of(dim) and symbols_of(dim) <= set(lengths)]
         rate = math.lcm(*(slope.denominator for slope in slopes))
         return StreamRate(frozenset(lengths), rate if rate <= MAX_ENTRIES else 1)
 
     def grows(self, dim: Dim) -> bool:
-        """True if a size grows with the number of steps."""
+        """True if a size grows with the number of steps, or depends on it in a way that is not linear."""
         growth = self.growth(dim)
         return counts(dim, self.lengths) and (growth is None or growth.per_step > 0)
 
     def growth(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Growth | None:
-        """Return the growth of a size; None unless it grows linearly with one length.
+        """Return the growth of a size that has one length; None if it is not linear in the length, or shrinks.
 
-        ``rests`` has the number of entries after the last whole step, by length.
+        ``rests`` has the number of entries after the last whole step, by length; None for no such entries.
         """
         names = symbols_of(dim) & self.lengths
         if len(names) != 1:

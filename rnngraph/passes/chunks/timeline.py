@@ -182,7 +182,7 @@ class Timeline:
         return growth is not None and growth.per_step > 0
 
     def cut_out(self, node: Node) -> tuple[Node, Dim, int]:
-        """Return the source of a chain of slices along time, and the start and step of the chain as one slice."""
+        """Return the source of a chain of transposes and slices along time, and the start and step of all slices."""
         start: Dim = 0
         step = 1
         while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):
@@ -201,7 +201,7 @@ class Timeline:
     # Text ----------------------------------------------------------------------------------------
 
     def lines(self) -> Iterator[str]:
-        """Yield a description, one line for each value with time."""
+        """Yield a description: one line on the stream, and one for each value with entries for each step."""
         yield f"{self.stream_rate.rate} entries for each step, outputs {self.delay} steps late"
         for node in self.graph.nodes:
             growth = None if node.op == "scan" else self.growth(node)
@@ -223,5 +223,5 @@ def is_running(node: Node, lengths: Set[str]) -> bool:
 
 
 def time_axis(node: Node, lengths: Set[str]) -> int | None:
-    """Return the first axis whose size is one of ``lengths``, and so counts steps; None if there is none."""
+    """Return the first axis whose size contains one of ``lengths``, and so counts steps; None if there is none."""
     return axis_of_names(node.shape, lengths) if isinstance(node.type, TensorType) else None

@@ -72,7 +72,10 @@ class Adjoints:
 
 
 def _rows_together(parts: Sequence[Node]) -> list[Node]:
-    """Merge the ``scatter_add`` ops of unrolled steps into one, because each op needs memory for a whole table."""
+    """Merge the ``scatter_add`` ops of unrolled steps into one, because each op needs memory for a whole table.
+
+    Other contributions are unchanged, and so are ops whose indices differ in dtype.
+    """
     steps = [part for part in parts if part.op == "scatter_add" and part.operands[0].tensor.rank == 1]
     if len(steps) < 2 or len({part.operands[0].dtype for part in steps}) > 1:
         return list(parts)

@@ -23,7 +23,8 @@ from .scan_derivative import ScanDerivative
 def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
     """Return the graph with the gradients' residuals, and the gradients with respect to each node of ``wrt``.
 
-    The graph has the same outputs. Its scans also return the values that the gradients read.
+    The graph has the same outputs. Its scans also return the values that the gradients read. If no seed depends on a
+    node, its gradient is 0.
 
     Args:
         graph: Graph to differentiate.
@@ -51,8 +52,8 @@ class Autodiff:
 
     Law: outputs are unchanged. The graph also returns ``gradient/<label>`` for each of ``wrt``.
 
-    ``wrt`` has labels of inputs and parameters, or names of outputs. The gradients are those of the scalar output
-    ``loss``; with ``outputs``, they start from the inputs ``output_gradient/<name>`` instead.
+    ``wrt`` has labels of inputs and parameters, or names of outputs. The gradients are those of the scalar output that
+    ``loss`` names; with ``outputs``, they start from the inputs ``output_gradient/<name>`` instead.
     """
 
     wrt: tuple[str, ...]
@@ -92,7 +93,7 @@ def _supplied(name: str, node: Node) -> Node:
 
 
 def unreached(graph: Graph) -> list[str]:
-    """Return the labels whose gradient is a constant 0, because the loss does not depend on the value."""
+    """Return the labels whose gradient is a constant 0, because no differentiable op leads from them to the loss."""
     zero_nodes: set[Node] = set()
     for node in graph.nodes:
         is_zero = node.op == "constant" and not np.any(node["value"])

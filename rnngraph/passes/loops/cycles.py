@@ -13,7 +13,7 @@ from ...ir.graph import Node
 def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[Node]]:
     """Return the nodes of each strongly connected component that has a carry, in the order of ``nodes``.
 
-    A carry on no cycle is a component alone.
+    Components are in the order of their first carries. A carry on no cycle is a component alone.
 
     Args:
         nodes: Nodes of a body, operands first.

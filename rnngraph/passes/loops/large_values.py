@@ -188,7 +188,7 @@ def entries(shape: Shape) -> int:
 
 
 def is_large_value(node: Node) -> bool:
-    """True for a tensor that is a matrix of each row, or has a higher rank."""
+    """True for a tensor with at least ``MIN_AXES`` axes of a size other than 1, such as one matrix for each row."""
     return isinstance(node.type, TensorType) and is_large(node.shape)
 
 

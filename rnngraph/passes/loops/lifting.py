@@ -102,7 +102,7 @@ def is_stepwise(node: Node) -> bool:
 
 
 def of_one_step(node: Node, operands: Sequence[Node]) -> Node:
-    """Return the op over one step, with operands that have no time axis: the inverse of ``lift``."""
+    """Return an op that ``is_stepwise`` over one step, on operands without a time axis: the inverse of ``lift``."""
     changes: dict[str, object] = {}
     match node.op:
         case "reduce_sum" | "reduce_max" | "reduce_min":

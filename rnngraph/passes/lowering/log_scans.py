@@ -100,7 +100,10 @@ def _views(node: Node, limit: int | None = None) -> tuple[tuple[Node, ...], Node
 
 
 def _scan(node: Node, name: str, limit: int | None = None) -> _Scan | None:
-    """Return the cumulative function of this name whose result is ``node``; None if ``node`` is no such result."""
+    """Return the cumulative function of this name whose result is ``node``; None if ``node`` is no such result.
+
+    ``limit`` is the maximum number of views between its entries and the loop; None for all.
+    """
     after, source = _views(node)
     if source.op != "get" or source["index"] != 1 or source.operands[0].op != "driver":
         return None
@@ -134,6 +137,7 @@ def _recurrence(node: Node) -> Node | None:
 
 
 def _linear(node: Node, scan: _Scan, decay: Node, value: Node) -> Node | None:
+    """Return the recurrence of ``decay`` and ``value`` in the layout of ``scan``; None if ``node`` differs in shape."""
     driver: Driver = scan.driver["driver"]
     decays, inputs = (Tensor(_viewed(scan.before, source)) for source in (decay, value))
     scope = ScopeName("linear", False, node.where)
@@ -143,6 +147,7 @@ def _linear(node: Node, scan: _Scan, decay: Node, value: Node) -> Node | None:
 
 
 def _viewed(views: Sequence[Node], source: Node) -> Node:
+    """Apply views to ``source``, the last one of ``views`` first."""
     for view in reversed(views):
         if view.op == "reshape" and _may_be_equal(view["shape"], source.shape):
             continue  # its sizes may have other names
@@ -169,7 +174,9 @@ class Linear(Cell):
 
 
 def _exponential(node: Node, gates: dict[Node, Node]) -> Node | None:
-    """Return exp(node) without an exponential of a logarithm; None if ``node`` is not built from logarithms.
+    """Return exp(node) without an exponential of a logarithm.
+
+    Return None if ``node`` is not built from logarithms of values that are known to be nonnegative.
 
     Args:
         gates: Sigmoids that have been built, by their argument.

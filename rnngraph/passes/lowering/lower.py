@@ -325,7 +325,10 @@ class Lowering:
         return self.random.sampled(x, shape, site, salt, steps, number, node.where)
 
     def _last_step(self, x: Node) -> Node:
-        """Return the index of the last step of the recurrence on which a value depends; without one, of the call."""
+        """Return the index of the last step of the last recurrence of symbolic length on which a value depends.
+
+        Without such a recurrence, the steps are calls.
+        """
         lengths = [item["length"] for item in topological([x]) if item.op == "scan"]
         steps = next((dim for dim in reversed(lengths) if not isinstance(dim, int)), 1)
         return self.make("sub", self.make("dimension", size=steps, runs=True), self.random.constant(1))

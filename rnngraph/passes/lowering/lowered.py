@@ -33,6 +33,7 @@ class Lowered:
     """Declaration as a graph, with its dropout masks as a second graph.
 
     Attributes:
+        slots: Names of parameters, in the order of creation.
         initial: Graph of the initial states; without outputs if states are neither inputs nor outputs.
         states: For each driver, the structure of its states, with the states' labels as leaves.
         named: As ``states``, but with the names of states even for cells with a single state.

@@ -43,7 +43,7 @@ class RandomNodes:
             node: ``dropout`` or ``noise`` of the declaration.
             operands: Lowered operands of ``node``.
             shape: Shape of the random numbers, with units last.
-            site: Name of the op's site in the declaration, which differs from site to site.
+            site: Unique name of the op's site in the declaration.
             seed, step, row: Counters from which the random numbers are computed.
         """
         x, salt, where = operands[0], node["salt"], node.where
@@ -66,7 +66,7 @@ class RandomNodes:
         return drawn if drawn.shape == x.shape else self.make("reshape", drawn, shape=x.shape)
 
     def numbers(self, rows: Dim) -> Node:
-        """Return the input with the number of each row's stream, [rows]."""
+        """Return the input with the number of each row's stream, [rows]. Later calls return it whatever ``rows`` is."""
         if self.number is None:
             kind = TensorType("int64", (rows,))
             self.number = self.make("input", label=NUMBER, name=NUMBER, type=kind)

@@ -118,7 +118,9 @@ class Steps(StepDraws):
         return self.make("reshape", live, where=live.where, shape=(self.batch, *(1 for _ in range(rank - 1))))
 
     def _full(self, node: Node) -> Node:
-        """Broadcast an output or a state without a batch axis to all rows.
+        """Broadcast an output or a state of one row to all rows, and unify any other number of rows with the batch.
+
+        A scalar is unchanged.
 
         Raises:
             ShapeError: The value has a fixed number of rows other than 1, and the batch is open or has another size.
@@ -149,7 +151,10 @@ class Steps(StepDraws):
         ]
 
     def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
-        """Unify an axis with ``wanted``, the number of rows or steps. ``what`` describes ``node`` in errors."""
+        """Unify an axis with ``wanted``, the number of rows or steps. Raise ``ShapeError`` if the sizes differ.
+
+        ``what`` describes ``node`` in errors.
+        """
         try:
             return self.nodes.with_size(node, axis, wanted, self.where)
         except ValueError as error:
@@ -183,7 +188,7 @@ class Steps(StepDraws):
         return value
 
     def _while_live(self, value: Node, rows: int | None) -> Node:
-        """Return a value with 0 for rows that do not run in this step."""
+        """Return a value with 0 for rows that do not run in this step. ``rows`` is its row axis; None to keep it."""
         if self.live is None or rows is None:
             return value
         shape = tuple(self.batch if axis == rows else 1 for axis in range(value.tensor.rank))

@@ -29,7 +29,11 @@ class SizedNodes:
         self._assumed: list[tuple[Dim, Dim, Where | None]] = []
 
     def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
-        """Return a new node, with checks at each call for sizes that may be unequal."""
+        """Return a new node, with checks at each call for sizes that may be unequal.
+
+        Raises:
+            ShapeError: The operands do not fit the op.
+        """
         self._unequal = []
         where = self.layers.settled(where)
         try:
@@ -121,7 +125,11 @@ class SizedNodes:
         return self._sizes.resolve(dim)
 
     def final_sizes(self, placeholders: Sequence[Node]) -> dict[str, Dim]:
-        """Return the final value of every declared size. Sizes that stay symbolic get readable names."""
+        """Return the final value of every declared size. Sizes that stay symbolic get readable names.
+
+        Raises:
+            ShapeError: Calls cannot compare two sizes, because no placeholder has one of them.
+        """
         table = self._sizes
         table.unify_all([(have, want) for have, want, _ in self._assumed])  # later equations may have solved these
         fed = {name for node in placeholders for dim in node.shape for name in symbols_of(table.resolve(dim))}

@@ -59,7 +59,7 @@ class Weight:
 
     @staticmethod
     def of(node: Node) -> Weight:
-        """Return the slice that a product's right operand is; if it is no slice, the whole operand."""
+        """Return the slice that a product's right operand is; the whole operand if it is no slice with steps of 1."""
         if node.op != "slice" or node["step"] != (1, 1):
             return Weight(node, 0, node.shape[0], 0, node.shape[1])
         (top, first), (bottom, last) = node["start"], node["stop"]

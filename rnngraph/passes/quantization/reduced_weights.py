@@ -34,8 +34,10 @@ class NarrowKind:
     Attributes:
         form: ``bfloat16``, ``int8``, ``int8_blocks`` or ``int4``.
         dots: True if the target multiplies narrow numbers, False if weights are widened as they are read.
-        split: True if activations keep 16 bits, in two parts; False if they are rounded to bfloat16 or 8 bits.
+        split: True if activations keep 16 bits, in two parts, or 32 bits if weights are widened. False if activations
+            are rounded to bfloat16 or 8 bits.
         bytes: Dtype of 8-bit activations in products with int8 weights, ``uint8`` or ``int8``; empty if there are none.
+            With weights in blocks, ``uint8`` is the dtype of 8-bit weights instead.
         min_depth: Minimum rows of a weight. With fewer, quantizing a row of activations costs what the product saves.
         min_weights: Minimum elements of a weight.
     """
@@ -132,7 +134,10 @@ class ReducedWeights:
         return rewrite(graph, rule)
 
     def _requested_kind(self, node: Node, weights: Sources) -> NarrowKind | None:
-        """Return the kind requested for a product of activations and a weight; None for any other node."""
+        """Return the kind requested for a product of activations and a weight: the widest of the weight's parameters.
+
+        Return None if one of these parameters stays float32, and for other nodes.
+        """
         if not _multiplies_weight(node, weights):
             return None
         kinds = [*self._kinds(node, weights).values()] or [self.kind]

@@ -17,7 +17,7 @@ class RoundFactors:
     Law: values are equal up to the order of the sums.
 
     Attributes:
-        has_tiles: True if the target has a matrix unit, which itself rounds the factors of products of fixed sizes.
+        has_tiles: True if the target has a matrix unit, which itself rounds factors of batched products of fixed sizes.
     """
 
     has_tiles: bool

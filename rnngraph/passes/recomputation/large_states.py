@@ -73,8 +73,8 @@ def _steps_in_cache(derivatives: Iterable[Node]) -> int:
 def _is_cheap(scan: Node) -> bool:
     """True if running steps again is cheaper than reading their states from memory.
 
-    A step must have no products and no nested scans, and its states at least four times the bytes of the entries that
-    it reads. Scans that skip steps or already save checkpoints are excluded.
+    A step must have no products and no nested scans, and its largest state at least four times the bytes of the entries
+    that it reads. Scans that skip steps or already save checkpoints are excluded.
     """
     parts = ScanParts.of(scan)
     if parts.when is not None or parts.keeps is not None or parts.blocks is not None:
@@ -88,7 +88,7 @@ def _is_cheap(scan: Node) -> bool:
 def _only_derivatives_read(
     gets: Sequence[Node], users: Mapping[Node, Sequence[Node]], derivatives: Sequence[Node]
 ) -> bool:
-    """True if only derivatives of the opposite direction read the results ``gets``, one step at a time."""
+    """True if derivatives of the opposite direction, and nothing else, read each of ``gets`` one step at a time."""
     for get in gets:
         scan = get.operands[0]
         if is_kept(get) or not users[get]:

@@ -110,7 +110,7 @@ class _Surroundings:
         return moved
 
     def _is_read_by(self, moved: set[Node], node: Node) -> bool:
-        """True if only the scan and values that move into it read a value."""
+        """True if the scan or values that move into it read a value, and nothing else does."""
         return node not in self.results and moved | {self.scan} >= {*self.users[node]} > set()
 
     def _readouts(self) -> set[Node]:

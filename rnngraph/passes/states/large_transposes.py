@@ -86,6 +86,7 @@ def _before_transpose(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _with_operands(node: Node, parts: Sequence[Node | None]) -> Node | None:
+    """Return an op with other operands; None if one of them is None."""
     known = [item for item in parts if item is not None]
     if len(known) < len(parts):
         return None
@@ -93,7 +94,10 @@ def _with_operands(node: Node, parts: Sequence[Node | None]) -> Node | None:
 
 
 def _transposed_vector(item: Node, matrix: Node, order: Order) -> Node | None:
-    """Return the transpose of an operand that is much smaller than a matrix; None for other operands."""
+    """Return the transpose of an operand that is much smaller than a matrix; None for other operands.
+
+    A scalar is returned unchanged.
+    """
     if not isinstance(item.type, TensorType) or not item.tensor.rank:
         return item
     if item.tensor.rank != len(order) or entries(item.shape) * MIN_RATIO > entries(matrix.shape):

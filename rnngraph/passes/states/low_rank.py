@@ -78,6 +78,7 @@ def without_low_rank_matrices(body: Graph, carries: int) -> Graph:
 
 
 def _is_square(matrix: Node) -> bool:
+    """True for a square matrix of a fixed size above ``MAX_VECTORS``."""
     size = matrix.shape[-1]
     return size == matrix.shape[-2] and isinstance(size, int) and size > MAX_VECTORS
 
@@ -126,7 +127,10 @@ def _parts(matrix: Node) -> list[Part] | None:
 
 
 def _scaled_parts(matrix: Node) -> list[Part] | None:
-    """Return the terms of a column times a row, of a diagonal matrix, or of a matrix times a number of each row."""
+    """Return the terms of a product: a column times a row, a diagonal matrix, or a matrix times a number of each row.
+
+    Return None for other products.
+    """
     for one, other in (matrix.operands, matrix.operands[::-1]):
         if one.tensor.rank == other.tensor.rank == matrix.tensor.rank and one.shape[-1] == other.shape[-2] == 1:
             return [Part(one, other)]

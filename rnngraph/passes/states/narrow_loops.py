@@ -73,7 +73,7 @@ def _narrow_scan(scan: Node) -> Node:
 
 
 def _narrow_carries(parts: ScanParts) -> dict[Node, str]:
-    """Return {input of a carry: narrow dtype} for carries that every step rounds."""
+    """Return {input of a carry: narrow dtype} for carries that every step rounds and whose initial value is exact."""
     candidates = {carry.inside: dtype for carry in parts.carries if (dtype := _rounded_to(carry.next))}
     while True:
         exact = {
@@ -100,7 +100,10 @@ def _rounded_to(node: Node) -> str | None:
 
 
 def _is_exact(node: Node, dtype: str, carried: Mapping[Node, str]) -> bool:
-    """True if a narrow dtype represents a value exactly. ``carried`` has the narrow dtypes of carries."""
+    """True if a value is known to be exact in a narrow dtype: 0, or rounded to the dtype before it was widened.
+
+    ``carried`` has the narrow dtypes of carries.
+    """
     pending = [node]
     while pending:
         item = pending.pop()

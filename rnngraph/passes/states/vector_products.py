@@ -151,7 +151,7 @@ def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
 
     Returns:
         The source of the matrix, the axis of the source that is ``axis`` of the matrix, and the axes of the source that
-        are rows. None if the transpose changes the order of the other axes.
+        are rows. None if the reshape merges or splits ``axis``, or the transpose changes the order of the other axes.
     """
     value = matrix.operands[0] if matrix.op == "reshape" else matrix
     order = value["order"] if value.op == "transpose" else tuple(range(value.tensor.rank))
