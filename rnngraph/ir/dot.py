@@ -242,7 +242,7 @@ def _wrap_path(name: str) -> str:
 
 
 def _is_number(node: Node) -> bool:
-    """True for a scalar constant, or a constant array whose elements are equal."""
+    """True for a scalar constant, or for a scalar constant that is broadcast."""
     return is_literal(node) or (node.op == "broadcast" and is_literal(node.operands[0]))
 
 

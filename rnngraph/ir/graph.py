@@ -75,7 +75,7 @@ def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node)
 
 
 def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) -> Node:
-    """Return ``node`` with other operands."""
+    """Return ``node`` with other operands, its type inferred anew; ``node`` itself if the operands are the same."""
     operands = tuple(operands)
     if operands == node.operands:
         return node
@@ -118,7 +118,10 @@ class Graph:
         inputs: Iterable[Node] = (),
         comments: tuple[str, ...] = (),
     ) -> Graph:
-        """Build the graph of all nodes that ``outputs`` depend on. ``inputs`` are kept even if unused."""
+        """Build the graph of all nodes that ``outputs`` depend on.
+
+        ``inputs`` are kept even if unused. Further inputs on which outputs depend follow them.
+        """
         outputs = tuple(outputs)
         inputs = tuple(inputs)
         reached = topological((*inputs, *(node for _, node in outputs)))
@@ -129,11 +132,11 @@ class Graph:
         return Graph(name, inputs, nodes, outputs, comments, live=True)
 
     def output(self, name: str) -> Node:
-        """Return an output by name."""
+        """Return an output by name, which must exist."""
         return next(node for key, node in self.outputs if key == name)
 
     def users(self) -> dict[Node, list[Node]]:
-        """Return the nodes that read each node."""
+        """Return the nodes that read each node, once for each operand that reads it."""
         table: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
             for operand in node.operands:

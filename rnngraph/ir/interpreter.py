@@ -27,6 +27,8 @@ The index is None for a node outside of scans.
 def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
     """Return the values of symbols, from pairs of a type and an array's shape.
 
+    Symbols that the shapes do not determine are left out.
+
     Raises:
         ValueError: A rank is wrong, or shapes contradict each other.
     """
@@ -51,7 +53,8 @@ def interpret(
         graph: Graph to run.
         feeds: An array for every input and parameter, by label.
         wide: True to compute in float64 for any float dtype of the graph. Tests compare native code with these results.
-        seen: Callback for every value once it is computed, inputs first. Scans and inputs of bodies are skipped.
+        seen: Callback for every value once it is computed, inputs first. Scans, their results and inputs of bodies are
+            skipped.
         sizes: Values of symbols. By default, they are inferred from the shapes of the feeds.
     """
     arrays = {node: _input_array(node, np.asarray(feeds[node["label"]])) for node in graph.inputs}

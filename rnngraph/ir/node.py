@@ -243,9 +243,9 @@ def permuted_bounds(part: Node, order: Sequence[int]) -> dict[str, Any]:
 
 
 def merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
-    """Return for each axis of ``merged`` the axes of ``shape`` that it merges; None if an axis of ``shape`` is split.
+    """Return for each axis of ``merged`` the axes of ``shape`` that it merges.
 
-    An added axis of size 1 merges no axes.
+    An added axis of size 1 merges no axes. Return None if an axis of ``shape`` is split, or if ``merged`` has no axes.
     """
     groups, axis = list[list[int]](), 0
     for dim in merged:

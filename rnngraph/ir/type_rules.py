@@ -47,7 +47,11 @@ def broadcast_shapes(shapes: Sequence[Shape], unify: Unify) -> Shape:
 
 
 def repeats_to(shapes: Sequence[Shape], shape: Shape, unify: Unify) -> bool:
-    """True if arrays of ``shapes`` broadcast to ``shape``."""
+    """True if arrays of ``shapes`` broadcast to ``shape`` without more axes, and without growing an axis of size 1.
+
+    Raises:
+        ValueError: Two sizes other than 1 differ.
+    """
     joined = broadcast_shapes([*shapes, shape], unify)
     return len(joined) == len(shape) and all(have != 1 or want == 1 for have, want in zip(shape, joined, strict=True))
 

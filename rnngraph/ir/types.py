@@ -113,7 +113,11 @@ def unify_strict(a: Dim, b: Dim) -> Dim:
 
 
 def unify_declared(a: Dim, b: Dim) -> Dim:
-    """Return one of two sizes, a number if possible. This is the rule during declaration."""
+    """Return the int if one of two sizes is an int, else the first. This is the rule during declaration.
+
+    Raises:
+        ValueError: Both are ints, and they differ.
+    """
     if isinstance(a, int) and isinstance(b, int):
         return unify_strict(a, b)
     return b if isinstance(b, int) else a

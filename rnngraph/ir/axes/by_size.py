@@ -56,7 +56,8 @@ def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
     """Return the sizes that count rows in a graph without recurrence.
 
     If one of the first two axes of an input is time, the other axis counts rows. If no input has a time axis, the first
-    axis of each input counts rows. Fixed sizes then count only if no input has a symbolic first axis.
+    axis of each input counts rows. Fixed sizes then count only if no input has a symbolic first axis, and only those of
+    inputs of rank 2 or more.
     """
     axes = [(shape, axis_of_names(shape, times)) for shape in shapes]
     sequences = [(shape, axis) for shape, axis in axes if axis is not None]
@@ -70,7 +71,8 @@ def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
     """Return the size that counts the rows of a whole graph, and the size that counts its steps; None for no such size.
 
     The row count is that of the first scan whose row count is an int or a single symbol. If no scan has such a count,
-    the inputs decide. A fixed number of steps must also be the size of one of the first two axes of an input.
+    the inputs decide. The step count is a symbol in the length of a scan with these rows, else a single symbol on one
+    of the first two axes of an input, else a fixed length of such a scan that is the size of such an axis.
     """
     fed = [node.shape for node in graph.inputs if node.op == "input"]
     scans = [ScanParts.of(node) for node in graph.nodes if node.op == "scan"]
@@ -86,7 +88,7 @@ def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
 
 
 def _scans(graph: Graph) -> list[Node]:
-    """Return the scans of a graph, without those in bodies of scans."""
+    """Return the scans of a graph, including those in bodies of scans."""
     return [node for node in graph.walk() if node.op == "scan"]
 
 
@@ -116,8 +118,8 @@ def axis_of_sizes(shape: Shape, sizes: Set[Dim]) -> int | None:
 def time_axis_of_fed(shape: Shape, batch_axis: int | None, times: Set[str], declared: Set[Dim]) -> int | None:
     """Return the time axis of an input, or None.
 
-    It is the first axis whose size contains a symbol of ``times``. If there is none, and the input has a batch axis, it
-    is the first other axis of a ``declared`` length.
+    It is the first axis, except the batch axis, whose size contains a symbol of ``times``. If there is none, and the
+    input has a batch axis, it is the first other axis of a ``declared`` length.
     """
     others = [axis for axis in range(len(shape)) if axis != batch_axis]
     candidates = [axis for axis in others if counts(shape[axis], times)]
@@ -126,7 +128,10 @@ def time_axis_of_fed(shape: Shape, batch_axis: int | None, times: Set[str], decl
 
 
 def open_axis_of_fed(shape: Shape, batch_axis: int | None) -> int | None:
-    """Return the first axis, except the batch axis, whose size has a symbol that is not in the batch size, or None."""
+    """Return the first axis, except the batch axis, whose size has a symbol that is not in the batch size.
+
+    Return None if there is none, or without a batch axis.
+    """
     if batch_axis is None:
         return None
     batch = symbols_of(shape[batch_axis])

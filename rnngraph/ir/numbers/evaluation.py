@@ -53,7 +53,7 @@ def _divisor(b: np.ndarray) -> np.ndarray:
 
 
 def power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a to the power b. For a negative integer exponent, the result is 1 / a^-b, truncated."""
+    """Return a to the power b. For a negative integer exponent, the result is 1 / a^-b, truncated, and 0 if a is 0."""
     if a.dtype.kind == "f":
         return np.power(a, b)
     inverse = np.where(np.abs(a) == 1, np.power(a, b & 1), np.zeros_like(a))
@@ -166,10 +166,12 @@ def highest(dtype: np.dtype[Any]) -> Any:
 
 
 def gather(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    """Return the rows of a table at the indices, which are clamped to the table."""
     return arrays[0][np.clip(arrays[1], 0, arrays[0].shape[0] - 1)]
 
 
 def scatter_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    """Return a table of zeros to whose rows the updates are added. Indices of rows are clamped to the table."""
     indices, updates = arrays
     value = np.zeros((attributes["rows"], *updates.shape[indices.ndim :]), updates.dtype)
     with np.errstate(all="ignore"):

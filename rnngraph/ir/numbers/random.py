@@ -52,7 +52,7 @@ def _words(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def random_key(seed: np.ndarray, step: np.ndarray, row: np.ndarray, site: str, salt: int) -> np.ndarray:
-    """Return the 64-bit key of each (seed, site, step, row), as int64."""
+    """Return the 64-bit key of each (seed, site, step, row), as int64. Of steps and rows, the lower 32 bits count."""
     seed_low, seed_high = _words(seed)
     step_low, row_low = _words(step)[0], _words(row)[0]
     key0, key1 = threefry(seed_low, seed_high, np.uint32(site_word(site, salt)) + 0 * step_low, step_low, KEY_ROUNDS)

@@ -61,7 +61,7 @@ class Arithmetic:
 
 
 def sign_of(dim: Dim) -> int | None:
-    """Return the sign (-1, 0 or 1) that a formula has for all sizes; None if it varies."""
+    """Return the sign (-1, 0 or 1) that a formula has for all sizes; None if it varies, or is not proved."""
     if isinstance(dim, int):
         return (dim > 0) - (dim < 0)
     number = next((factor for names, factor in dim.terms if not names), 0)
@@ -78,7 +78,10 @@ def sign_of(dim: Dim) -> int | None:
 
 
 def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
-    """Return True if ``relation(left, right)`` holds for all sizes; False if it holds for no sizes; else None."""
+    """Return True if ``relation(left, right)`` holds for all sizes; False if it holds for none.
+
+    Return None if neither is proved.
+    """
     difference = left - right
     sign = sign_of(difference)
     if sign is not None:
@@ -92,7 +95,11 @@ def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
 
 
 def divide(left: Dim, right: Dim) -> Dim | None:
-    """Return ``left // right`` as a formula for all sizes; None if there is none."""
+    """Return ``left // right`` as a formula for all sizes; None if no formula is found.
+
+    Raises:
+        ZeroDivisionError: ``right`` is 0.
+    """
     if isinstance(left, int) and isinstance(right, int):
         return left // right
     exact = quotient(left, right) if terms_of(right) else None

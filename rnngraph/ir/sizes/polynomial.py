@@ -174,7 +174,7 @@ def _renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
-    """Return the value of a size, given the values of its symbols."""
+    """Return the value of a size, given the values of its symbols. Raise ``KeyError`` if a symbol has none."""
     result = substitute(dim, values)
     if isinstance(result, Size):
         missing = ", ".join(sorted(name for name in result.symbols if name not in values))

@@ -34,12 +34,16 @@ _repeated = lru_cache(maxsize=4096)(_parsed)  # equal layers have equal attribut
 
 
 def parse_dim(text: str) -> Dim:
-    """Parse the printed form of a size."""
+    """Parse the printed form of a size. Raise ``ValueError`` or ``SyntaxError`` for any other text."""
     return dim_of_syntax(syntax_of(text))
 
 
 def dim_of_syntax(node: ast.expr) -> Dim:
-    """Convert the syntax tree of a size: integers, names, ``+``, ``-``, ``*``, and ``//`` by a number."""
+    """Convert the syntax tree of a size: integers, names, ``+``, ``-``, ``*``, and ``//`` by a number.
+
+    Raises:
+        ValueError: The syntax tree is not that of a printed size.
+    """
     rest: list[ast.BinOp] = []
     first = node
     while isinstance(first, ast.BinOp):  # a sum of many terms is a deep tree on the left; avoid recursion

@@ -86,7 +86,10 @@ class _Writer:
         return facts
 
     def constant(self, node: Node) -> str:
-        """Return the text of a constant's value. A large array is added to the table of arrays."""
+        """Return the text of a constant's value.
+
+        A large array, or one with a NaN that the parser would not restore, is added to the table of arrays.
+        """
         value: np.ndarray = node["value"]
         text = constant_text(value) if value.size <= MAX_WRITTEN else ""
         if not text and value.size <= MAX_FILLED and _is_filled(value):
