@@ -44,7 +44,10 @@ def stream_example(form: StreamForm, source: ExportSource, values: Arrays) -> Ex
 
 
 def sequence_examples(form: SequenceForm, source: ExportSource, values: Arrays) -> list[Example]:
-    """Return two example calls: one with several rows, and one with a single row."""
+    """Return two example calls: one with several rows, and one with a single row.
+
+    If the net fixes all sizes, so that the calls would be equal, return one.
+    """
     exported = form.exported
     examples: list[Example] = []
     for rows, others in ((ROWS, OTHERS), (1, 2)):
@@ -58,7 +61,11 @@ def sequence_examples(form: SequenceForm, source: ExportSource, values: Arrays) 
 
 
 def _sizes(form: SequenceForm, rows: int, others: int) -> dict[str, int]:
-    """Return sizes that the graph accepts, without empty arrays if possible."""
+    """Return sizes that the graph accepts, without empty arrays if possible.
+
+    Raises:
+        ShapeError: The graph accepts none of the sizes that are tried.
+    """
     ports = (*form.exported.inputs, *form.exported.outputs)
     possible: list[dict[str, int]] = []
     lengths = (*LENGTHS, 2 * form.unit)

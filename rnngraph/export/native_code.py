@@ -80,7 +80,7 @@ class Calls:
     Attributes:
         feeds: Inputs of the first call, by name.
         kept: For an output's path, the input of the next call to which this output is fed.
-        count: Number of calls.
+        count: Number of calls, at least 1.
     """
 
     feeds: Arrays

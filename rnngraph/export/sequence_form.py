@@ -86,7 +86,7 @@ def sequence_form(
         values: Consistent copy of all parameters, which another thread may be training.
 
     Raises:
-        ShapeError: A size must be declared.
+        ShapeError: The graph is declared for another batch than ``batch``, or sizes that must be equal have two names.
     """
     about = OptimizedGraph(source.source.lowered.graph, "inference", replace(source.options, target=target))
     outputs = tuple(name for name, node in about.graph.outputs if name != "loss" or source.source.loss is None)

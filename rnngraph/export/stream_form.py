@@ -184,9 +184,10 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
 
 
 def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, ExportedEntry | None]:
-    """Return the entry of a step, and the entry of a block of steps if its memory is bounded.
+    """Return the entry of a step, and the entry of a block of steps, or None to run a block as single steps.
 
-    Both read the same large panels, unless tiles that fit both would be much slower.
+    There is no entry of a block if its memory is unbounded, if ``max_block`` is 1, if the target has no vectors, or if
+    outputs need no lengths. Both entries read the same large panels.
     """
     about, values, target = build.about, build.values, build.target
     one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)
@@ -295,7 +296,7 @@ def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
 
 
 def _initial(build: StreamBuild) -> ExportedEntry | Mapping[str, np.ndarray]:
-    """Return the initial state, as an entry or as arrays."""
+    """Return the initial state: as arrays if neither inputs nor weights of a call change it, else as an entry."""
     about, target = build.about, build.target
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:

@@ -158,7 +158,7 @@ class ExportOptions:
 def export(
     source: ExportSource, directory: str | os.PathLike[str] | None, options: ExportOptions, where: Where | None
 ) -> Export:
-    """Write the files of a net: all of them, or none."""
+    """Write the files of a net: all of them, or none. Without a ``directory``, the folder is ``NAME-export``."""
     options = options.checked(where)
     name = options.name
     folder = Path(f"{name}-export") if directory is None else as_path(directory)

@@ -28,7 +28,13 @@ def export_plugin(
     max_block: int | None,
     where: Where | None,
 ) -> dict[str, Export]:
-    """Write the files of all platforms, each in its own folder, and the files that select one."""
+    """Write the files of all platforms, each in its own folder, and the files that select one.
+
+    Without a ``directory``, the folder is ``NAME-plugin``. Return the exports, by folder of a platform.
+
+    Raises:
+        ArgumentError: ``name`` can't be a namespace of C++.
+    """
     if name in {*C_WORDS.split(), "std"}:
         raise ArgumentError(f"name={name!r} can't be a namespace of C++; give another name", where)
     folder = Path(f"{name}-plugin") if directory is None else as_path(directory)

@@ -98,7 +98,10 @@ def _switch(
 
 
 def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
-    """Return the LLVM text of the function that returns the most demanding variant that the processor can run."""
+    """Return the LLVM text of the function that returns the most demanding variant that the processor can run.
+
+    Without another one, it returns the first variant, for which it checks nothing.
+    """
     f = WrapperBuilder()
     max_leaf, ecx1 = _cpuid(f, 0)[0], _cpuid(f, 1)[2]
     long = f.value(f"icmp uge i32 {max_leaf}, 7", "long")

@@ -99,7 +99,7 @@ class ExportedNet:
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes of packed weights, with space for alignment."""
+        """Bytes of the memory for weights: unpacked and packed ones, what packing needs, and space for alignment."""
         return self.panels_place + self._panels[2] + ALIGNMENT
 
     @property
@@ -241,7 +241,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def max_block(self) -> int:
-        """Maximum steps that a block computes at once."""
+        """Maximum steps that a block computes at once; 1 if the net has no entry for blocks."""
         groups = () if self.block is None else self.block.plan.groups
         longest = [group.chunks.longest for group in groups if group.chunks is not None]
         return max((steps for steps in longest if steps < MAX_CHUNK), default=1)

@@ -145,7 +145,10 @@ def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str
 
 
 def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
-    """Return one image of all packed weights, and the offsets in it; empty without embedded weights."""
+    """Return the offsets of packed weights, by entry and buffer, and one image of all of them.
+
+    The image is empty if weights are passed at run time.
+    """
     if not exported.embedded:
         return exported.panel_offsets, b""
     places: dict[bytes, int] = {}

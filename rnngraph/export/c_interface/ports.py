@@ -19,7 +19,7 @@ class Port:
     """Array of the C interface.
 
     ``shape`` has the call's sizes, such as ``STEPS``, or ``2 * STEPS`` for two entries in each step. ``default``
-    replaces a null pointer.
+    replaces a null pointer; if it is None, callers must not pass a null pointer.
     """
 
     name: str
@@ -44,7 +44,10 @@ class Port:
 
     @property
     def around(self) -> tuple[int, int]:
-        """Number of elements along the axes before time, and number of elements of one step along all other axes."""
+        """Number of elements along the axes before time, and number of elements of one step along all other axes.
+
+        Without a time axis, the numbers are 1 and that of all elements.
+        """
         axis = self.time_axis or 0
         return elements(self.shape[:axis]), elements(self.shape[axis:])
 

@@ -106,7 +106,7 @@ class CWrapper(Generic[Net]):
         return size if self.size == "i64" else f.value(f"zext {self.size} {size} to i64", "size")
 
     def pointers_of(self, f: WrapperBuilder, ports: Sequence[Port]) -> dict[str, str]:
-        """Write pointers to the caller's feeds. A null pointer is replaced by the default."""
+        """Write pointers to the caller's feeds. A null pointer is replaced by the port's default, if it has one."""
         arguments = {}
         for port in ports:
             arguments[port.name] = f"%p_{port.symbol}"

@@ -112,13 +112,14 @@ class Description:
 
     @property
     def classified(self) -> list[tuple[Port, tuple[Label, ...]]]:
-        """Return the outputs whose classes have names."""
+        """Outputs whose classes have names, each with these names."""
         return [(port, self.classes[port.name]) for port in self.first.outputs if port.name in self.classes]
 
     def owed_macro_of(self, port: Port) -> str:
         return f"{self.macro}_{port.symbol.upper()}_OWED"
 
     def as_json(self, code_hash: str, files: Sequence[str]) -> dict[str, Any]:
+        """Return the contents of ``NAME.json``. ``code_hash`` is the SHA-256 of the object file."""
         first = self.first
         described: dict[str, Any] = {
             "name": self.name,

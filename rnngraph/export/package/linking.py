@@ -38,7 +38,7 @@ _MINGW = "x86_64-w64-mingw32-"
 
 
 def tools_for(target: Target, is_host: bool) -> Tools:
-    """Return linkers and archivers for a target."""
+    """Return linkers and archivers for a target; none for an unknown triple. ``is_host`` adds this system's tools."""
     triple = target.triple
     if triple.startswith("wasm"):
         # memory below __heap_base belongs to the module; instances use memory above it
@@ -69,7 +69,11 @@ def tools_for(target: Target, is_host: bool) -> Tools:
 
 
 def shared_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
-    """Link a shared library next to the object file. Return None if there is no linker for the target."""
+    """Link a shared library next to the object file. Return None if no linker for the target is installed.
+
+    Raises:
+        FileError: The first linker that is installed fails.
+    """
     tools = tools_for(target, is_host)
     for command in tools.linkers:
         if shutil.which(command[0]):
@@ -91,7 +95,11 @@ def no_library(object_file: Path, name: str, target: Target, is_host: bool) -> s
 
 
 def static_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
-    """Make a static library next to the object file. Return None if there is no archiver."""
+    """Make a static library next to the object file. Return None if no archiver for the target is installed.
+
+    Raises:
+        FileError: The first archiver that is installed fails.
+    """
     for command in tools_for(target, is_host).archivers:
         if shutil.which(command):
             path = object_file.with_name(f"lib{name}.a")

@@ -14,5 +14,5 @@ def template(name: str) -> str:
 
 
 def filled(text: str, **words: str) -> str:
-    """Return text with each ``@word@`` replaced."""
+    """Return text with each ``@word@`` replaced. Raise ``KeyError`` for a word that is not in ``words``."""
     return re.sub(r"@(\w+)@", lambda match: words[match[1]], text)
