@@ -62,8 +62,8 @@ def page_text(
         source, parameters: Declaration and parameters of the program.
         graphs: Compiled graphs by name; the last one is shown first.
         taps: Taps of a batch, by name.
-        profiles: Profiles of graphs, or of a trainer's step.
-        title: Title; by default the script's name.
+        profiles: Profiles of graphs, or of a trainer's step. Of several profiles of one graph, the last counts.
+        title: Title; if empty, the script's name, or ``A recurrent net`` without a script.
     """
     places, declaration = Places(), declared(source)
     texts: dict[str, str] = {}
@@ -105,7 +105,7 @@ def page_text(
 
 
 def checked_profiles(profile: Any) -> list[Profile]:
-    """Return one or several profiles as a list. Raise ``DtypeError`` for anything else."""
+    """Return one or several profiles as a list; an empty one for None. Raise ``DtypeError`` for anything else."""
     profiles: list[Any] = [*profile] if isinstance(profile, list | tuple) else [] if profile is None else [profile]
     for item in profiles:
         if not isinstance(item, Profile):

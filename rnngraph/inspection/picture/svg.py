@@ -42,7 +42,10 @@ def _rules(boxes: dict[str, tuple[str, str]], inks: dict[str, str], scope: str) 
 
 
 def svg_text(drawing: Drawing, styled: bool = True) -> str:
-    """Return the drawing as ``<svg>``. ``styled``: with its style sheet, which a page may have once for all."""
+    """Return the drawing as ``<svg>``.
+
+    ``styled`` adds a background and the style sheet, which a page may have once for all pictures.
+    """
     width, height = f"{drawing.width:.0f}", f"{drawing.height:.0f}"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="rg-net" width="{width}" height="{height}" '

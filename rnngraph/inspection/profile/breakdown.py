@@ -59,12 +59,12 @@ class Part:
 
     @property
     def gflops(self) -> float:
-        """GFLOP/s."""
+        """GFLOP/s; 0 without measured time."""
         return self.flops / self.seconds / 1e9 if self.seconds else 0.0
 
     @property
     def gbytes(self) -> float:
-        """GB/s."""
+        """GB/s; 0 without measured time."""
         return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
 
     @property
@@ -110,7 +110,7 @@ class KernelPart(Part):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """``forward``, ``backward`` or ``update``."""
+        """Distinct ``forward``, ``backward`` and ``update`` of its pieces; names in parentheses for other time."""
         return tuple(dict.fromkeys(phase_of(self, piece.where) for piece in self.pieces))
 
 
@@ -282,7 +282,7 @@ def phase_of(kernel: KernelPart, where: Where | None) -> str:
 
 
 def line_of(kernel: KernelPart, where: Where | None) -> str:
-    """Return the line of a piece of a kernel."""
+    """Return the line of a piece of a kernel, or a name in parentheses."""
     if where is not None:
         return str(where)
     return NO_LINE if kernel.kind in OWNED else LABELS_BY_KIND.get(kernel.kind, BETWEEN)

@@ -19,7 +19,7 @@ MAX_SECONDS = 3600.0
 
 
 def checked_seconds(seconds: Any, where: Where | None) -> float:
-    """Return the time to spend. Raise ``ArgumentError`` unless it is a positive number."""
+    """Return the time to spend. Raise ``ArgumentError`` unless it is above 0 and at most ``MAX_SECONDS``."""
     is_number = isinstance(seconds, int | float | np.integer | np.floating) and not isinstance(seconds, bool)
     if not is_number or not 0 < seconds <= MAX_SECONDS:
         what = f"seconds={shown(seconds)} must be above 0 and at most {MAX_SECONDS:.0f}: the time to spend on calls"

@@ -70,7 +70,10 @@ class Limits:
         return self._wait
 
     def read(self, count: int) -> float:
-        """Return bytes a second of repeated reads from ``count`` bytes."""
+        """Return bytes a second of repeated reads from ``count`` bytes, rounded up to a power of two.
+
+        Blocks are measured from ``PAGE`` to ``MAX_READ`` bytes; other counts have the rate of the nearest block.
+        """
         rounded = max(PAGE, min(MAX_READ, 1 << max(0, count - 1).bit_length()))
         if rounded not in self._reads:
             repeats = self.repeats if rounded <= READ_BYTES else 2

@@ -50,7 +50,7 @@ def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds:
     Args:
         run: Call of the entry that counts in ``counters`` [slot, worker, …].
         plain: The same call of the plain entry.
-        seconds: Seconds to spend.
+        seconds: Seconds to spend. At least ``MIN_BATCHES`` batches run, even if they take longer.
     """
     clock = counter()
     for _ in range(WARM_UP):

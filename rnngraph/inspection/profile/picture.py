@@ -256,7 +256,7 @@ def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, 
 
 
 def _common_path(layers: Sequence[Part]) -> str:
-    """Return the path that all layers' names begin with."""
+    """Return the path that all names with a path begin with; "" if there is none, or less than two such names."""
     paths = [part.name.split("/")[:-1] for part in layers if "/" in part.name]
     shared = [names[0] for names in zip(*paths, strict=False) if len({*names}) == 1] if len(paths) > 1 else []
     while shared and any(path[: len(shared)] != shared for path in paths):

@@ -89,7 +89,7 @@ class Profile(Telling, Mapping[str, Part]):
 
     @cached_property
     def phases(self) -> dict[str, Part]:
-        """Parts by ``forward``, ``backward`` and ``update``."""
+        """Parts by ``forward``, ``backward`` and ``update``. Names in parentheses stand for time outside of these."""
         return _ordered(grouped(self.kernels, phase_of))
 
     @cached_property
@@ -143,7 +143,7 @@ class Profile(Telling, Mapping[str, Part]):
         return len([name for name in self.phases if not name.startswith("(")]) > 1
 
     def _common_prefix(self) -> str:
-        """Return the common prefix of all layers' paths."""
+        """Return the path that the names of all layers with a path begin with; "" if there is none."""
         paths = [name.split("/")[:-1] for name in self.layers if "/" in name]
         shared = [names[0] for names in zip(*paths, strict=False)] if paths else []
         while shared and any(path[: len(shared)] != shared for path in paths):
