@@ -44,7 +44,7 @@ def add_max_entries(command: argparse.ArgumentParser) -> None:
 
 
 def positive(text: str) -> int:
-    """Parse a positive integer."""
+    """Parse a positive integer. Raise ``argparse.ArgumentTypeError`` for any other text."""
     try:
         value = int(text)
     except ValueError:

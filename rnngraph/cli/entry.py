@@ -1,9 +1,9 @@
 """Command line: parse arguments, load programs and run commands.
 
 A graph script is a Python file with a ``Program`` named ``program`` at module level. ``show`` prints one stage of it,
-``run`` runs the script as Python does, ``bench`` times calls on random arrays, and ``profile`` profiles them. Instead
-of a script, these commands accept the directory of a saved or imported program. ``import`` converts a file of another
-format to a script, and ``verify`` compares the two.
+``run`` runs the script as Python does, ``bench`` times calls on random arrays, and ``profile`` profiles them.
+``explore`` writes a page, and ``export`` native files. Instead of a script, all but ``run`` accept the directory of a
+saved or imported program. ``import`` converts a file of another format to a script, and ``verify`` compares the two.
 
 Exit codes: 0 for success; 1 for an error in the script or file, or differences above the tolerance; 2 for an invalid
 command; 141 for a closed pipe.

@@ -53,7 +53,11 @@ def script_of(path: Path) -> Path:
 
 
 def kind_of(path: Path) -> str:
-    """Return the format of a file, or of a SavedModel's folder."""
+    """Return the format of a file, or of a SavedModel's folder.
+
+    Raises:
+        CommandError: The file cannot be read, holds only weights, or has an unknown format.
+    """
     if (path / SAVED_MODEL).is_file():
         return TF1
     try:
@@ -153,7 +157,10 @@ def opened_axis(text: str) -> tuple[str, dict[int, str]]:
 
 
 def by_input(parsed: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the values of repeated options by input. Sizes of several axes of one input become one dict."""
+    """Return the values of repeated options by input.
+
+    Sizes of several axes of one input become one dict. Of other values for one input, the last counts.
+    """
     values: dict[str, Any] = {}
     for name, value in parsed:
         known = values.get(name)

@@ -25,7 +25,11 @@ def import_net(
     max_entries: int | None,
     names: Mapping[str, Mapping[int, str]],
 ) -> None:
-    """Read a file, save its net to a folder, and print a summary. If it holds only weights, list them."""
+    """Read a file, save its net to a folder, and print a summary.
+
+    Raises:
+        CommandError: The format is not supported. If the file holds only weights, they are listed before.
+    """
     try:
         kind_of(file)
     except CommandError:

@@ -32,7 +32,7 @@ def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, A
         fixed: Values of inputs of an ONNX file that are not fed.
 
     Raises:
-        CommandError: The format has no engine, or the engine is not installed.
+        CommandError: The format has no engine, or the engine is not installed or cannot load the file.
     """
     if kind == ONNX:
         return _onnxruntime(file, names, fixed)

@@ -81,7 +81,7 @@ def verify_net(
 
 
 def _calls(program: Program, batches: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[int, int, Arrays, Arrays]]:
-    """Yield (batch, steps, feeds, results) of calls that the net accepts."""
+    """Yield (batch, steps, feeds, results) of calls that the net accepts, at most ``MAX_LENGTHS`` for each batch."""
     generator = np.random.default_rng(0)
     for batch in batches:
         accepted = 0

@@ -40,7 +40,11 @@ def add_weights(command: argparse.ArgumentParser) -> None:
 
 
 def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Program:
-    """Return a program with these weight formats that shares the parameters; without rules, the program itself."""
+    """Return a program with these weight formats that shares the parameters; without rules, the program itself.
+
+    Raises:
+        CommandError: Two rules have the same pattern.
+    """
     if not rules:
         return program
     patterns = [pattern for pattern, _ in rules]
