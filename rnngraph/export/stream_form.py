@@ -187,7 +187,7 @@ def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, 
     """Return the entry of a step, and the entry of a block of steps, or None to run a block as single steps.
 
     There is no entry of a block if its memory is unbounded, if ``max_block`` is 1, if the target has no vectors, or if
-    outputs need no lengths. Both entries read the same large panels.
+    a length is not that of a loop. Both entries read the same large panels.
     """
     about, values, target = build.about, build.values, build.target
     one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)

@@ -136,7 +136,7 @@ class Graph:
         return next(node for key, node in self.outputs if key == name)
 
     def users(self) -> dict[Node, list[Node]]:
-        """Return the nodes that read each node, once for each operand that reads it."""
+        """Return the nodes that read each node, once for each of their operands that is the node."""
         table: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
             for operand in node.operands:

@@ -99,7 +99,7 @@ class Description:
 
     @property
     def latency(self) -> int:
-        """Number of sequence entries by which results are late."""
+        """Number of sequence entries by which a stream's results are late; 0 if none remain when sequences end."""
         return 0 if self.stream.tail is None else self.stream.delay * self.stream.rate
 
     @property

@@ -204,7 +204,7 @@ def name_of(timed: Timed) -> str:
 
 
 def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
-    """Return, for each value that an op reads, the op's line. It serves values without a line, such as counters."""
+    """Return, for each value that an op reads, the line of the last such op, for values without a line of their own."""
     lines: dict[Node, Where] = {}
     for node in reversed(topological(node for timed in ticks.timed for node in timed.nodes)):
         where = node.where or lines.get(node)

@@ -228,7 +228,7 @@ def _dots(layers: Sequence[Part], scales: Scales) -> Iterator[Mark]:
 
 
 def _label(dot: Dot, name: str, occupied: list[tuple[float, float, float, float]]) -> Iterator[Mark]:
-    """Yield a dot's name at the nearest place without dots and names, and a line to it from afar.
+    """Yield a dot's name at the nearest place without dots and names, and a line to it from afar; nothing without room.
 
     Args:
         dot: The dot.

@@ -342,8 +342,8 @@ def _keys(
 ) -> tuple[tuple[int, ...], str]:
     """Return the axes of keys, and an empty string; if readouts sum along different axes, no axes and the reason.
 
-    Keys are the axes along which readouts sum. Without readouts, they are the last axis of fixed size whose factors,
-    with those of the diagonal, do not vary along all axes. No axes are returned if there is none.
+    Keys are the axes along which readouts sum. Without readouts, they are the last axis of fixed size for which the
+    factors along it and the diagonal do not vary along all axes. If there is none, no axes are returned.
     """
     every = {probe.axes for probe in readouts}
     if len(every) > 1:

@@ -47,7 +47,8 @@ def lower(
         known: Names of parameters from an earlier compile.
         states: ``INNER``: states are neither outputs nor inputs. ``SHOWN``: every driver also returns its final state,
             as outputs ``state/<number>/<leaf>``. ``FED``: as ``SHOWN``, and a driver starts from inputs of these
-            names, as in the graph of a stream. Drivers whose initial state comes from another driver are excepted.
+            names, as in the graph of a stream. Drivers whose initial state depends on another driver, or on a kept
+            state, are excepted.
         placeholders: Names of placeholders from an earlier lowering of this declaration.
         taps: Names of the taps that the graph returns, as ``tap:<name>``. Other taps are the identity.
         taps_are_inputs: Add an input ``tap:<name>`` to each tap instead of returning it. The input's gradient equals

@@ -35,7 +35,8 @@ class Lowered:
     Attributes:
         slots: Names of parameters, in the order of creation.
         initial: Graph of the initial states; without outputs if states are neither inputs nor outputs.
-        states: For each driver, the structure of its states, with the states' labels as leaves.
+        states: For each driver whose states are shown, their structure, with labels as leaves; at the end, that of kept
+            states, if there are any.
         named: As ``states``, but with the names of states even for cells with a single state.
         placeholders: Name of each placeholder.
         defaults: Default values of placeholders, by name.

@@ -40,7 +40,11 @@ class Layers:
 
 
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
-    """Assign names to everything declared in ``order``. Parameters in ``known`` keep their names."""
+    """Assign names to everything declared in ``order``. Parameters in ``known`` keep their names.
+
+    Raises:
+        ArgumentError: Two parameters would have one name, or one explicit scope is used twice.
+    """
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
     # by scope of a driver or layer within a step: the scope of the driver that runs the step
     above: dict[ScopeName, ScopeName] = {}
