@@ -109,6 +109,7 @@ def _run(
 
 
 def _evaluate(node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool) -> np.ndarray:
+    """Return the value of an op. Raise ``ValueError`` for an op that a pass must replace."""
     attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
     function = OPS[node.op].evaluate
     if function is None:

@@ -240,6 +240,7 @@ def concat(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Un
 
 
 def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
+    """Return the type after a reshape. Numbers of elements that differ by a fixed factor are never unified."""
     shape = attributes["shape"]
     have, want = product(types[0].shape), product(shape)
     if have != want:

@@ -80,6 +80,7 @@ def _leaves(name: str, item: Any, torch: Any, depth: int = 0) -> Iterator[tuple[
 
 
 def _of_safetensors(path: Path) -> list[Row] | str:
+    """Return the tensors of a safetensors file by its header, or a text if the header is damaged."""
     with open_file(path, "a file of weights") as file:
         begin = file.read(8)
         size = struct.unpack("<Q", begin)[0] if len(begin) == 8 else MAX_HEADER + 1

@@ -52,6 +52,7 @@ def parse_type(text: str) -> TensorType:
 
 
 def _value(node: ast.expr) -> Any:
+    """Return the attribute value that a syntax tree spells: a literal, a tuple, a list, or a size."""
     match node:
         case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return value
@@ -68,6 +69,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _attributes(text: str) -> dict[str, Any]:
+    """Parse attributes, ``key=value`` with commas between. Raise ``ParseError`` for any other text."""
     call = syntax_of(f"f({text})")
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
         raise ParseError(f"not attributes: {text}")

@@ -176,9 +176,11 @@ class LinearForms:
         return node not in self.dependent
 
     def _scaled(self, form: Linear, factors: tuple[Node, ...], view: View | None = None) -> Linear:
+        """Return a form with more factors in every term. ``view`` replaces its view; None keeps the view."""
         return Linear(tuple(Term(term.factors + factors, term.read) for term in form.terms), view or form.view)
 
     def _sum(self, node: Node) -> Linear:
+        """Return the form of a sum or a difference."""
         view: View = ()
         for item in node.operands:
             if not self._is_free(item):
@@ -194,6 +196,7 @@ class LinearForms:
         return Linear(tuple(terms), view)
 
     def _product(self, node: Node, one: Node, other: Node) -> Linear | None:
+        """Return the form of ``node``, a product of two values; None if both depend on the state."""
         if not (self._is_free(one) or self._is_free(other)):
             return None
         free, linear = (one, other) if self._is_free(one) else (other, one)
@@ -207,6 +210,7 @@ class LinearForms:
         return Linear(tuple(terms), view)
 
     def _quotient(self, node: Node) -> Linear | None:
+        """Return the form of a quotient; None if the divisor depends on the state."""
         dividend, divisor = node.operands
         if not self._is_free(divisor):
             return None
@@ -216,6 +220,7 @@ class LinearForms:
         return self._scaled(form, (spread(factor, view, self.axes),), view)
 
     def _select(self, node: Node) -> Linear | None:
+        """Return the form of a select; None if the condition depends on the state."""
         condition, *choices = node.operands
         if not self._is_free(condition):
             return None
@@ -258,6 +263,7 @@ class LinearForms:
         return Probe(tuple(self.where(condition, weight, choice) for weight in read.weights), read.axes)
 
     def _moved(self, node: Node) -> Linear:
+        """Return the form after a reshape, a transpose or a broadcast, which only change the view."""
         form, shape = self._linear(node.operands[0]), node.operands[0].shape
         if node.op == "reshape":
             view = reshaped(form.view, shape, self.axes, node.shape)

@@ -118,6 +118,7 @@ class _ChunkGraph:
     # Nodes ---------------------------------------------------------------------------------------
 
     def _lowered(self, node: Node) -> Node:
+        """Return the counterpart of a node in a chunk, or at the end of a sequence."""
         line = self.timeline
         if node.op == "input":
             return self._input(node)

@@ -32,6 +32,7 @@ class SplitSums:
 
 
 def _split_sum(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Rewrite a sum over heads and over axes of matrices as two sums; None for other nodes."""
     if node.op != "reduce_sum" or not is_large(operands[0].shape):
         return None
     first = operands[0].tensor.rank - MATRIX_AXES

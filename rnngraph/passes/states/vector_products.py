@@ -43,6 +43,7 @@ def with_single_vectors(graph: Graph) -> Graph:
 
 
 def _step_with_single_vectors(body: Graph, carries: int) -> Graph:
+    """Rewrite the products of a body's matrix states, its first ``carries`` inputs, with a few vectors."""
     body = without_low_rank_matrices(body, carries)
     matrices = set(filter(is_large_value, state_values(body, body.inputs[:carries])))
 
