@@ -71,8 +71,9 @@ def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
     """Return the size that counts the rows of a whole graph, and the size that counts its steps; None for no such size.
 
     The row count is that of the first scan whose row count is an int or a single symbol. If no scan has such a count,
-    the inputs decide. The step count is a symbol in the length of a scan with these rows, else a single symbol on one
-    of the first two axes of an input, else a fixed length of such a scan that is the size of such an axis.
+    the inputs decide. The step count is a symbol in the length of a scan with these rows. If there is none, it is a
+    single symbol on one of the first two axes of an input. Failing that, it is a fixed length of such a scan that is
+    also the size of such an axis.
     """
     fed = [node.shape for node in graph.inputs if node.op == "input"]
     scans = [ScanParts.of(node) for node in graph.nodes if node.op == "scan"]

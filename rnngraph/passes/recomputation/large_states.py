@@ -73,8 +73,8 @@ def _steps_in_cache(derivatives: Iterable[Node]) -> int:
 def _is_cheap(scan: Node) -> bool:
     """True if running steps again is cheaper than reading their states from memory.
 
-    A step must have no products and no nested scans, and its largest state at least four times the bytes of the entries
-    that it reads. Scans that skip steps or already save checkpoints are excluded.
+    A step must have no products and no nested scans. Its largest state must have at least four times the bytes of the
+    entries that it reads. Scans that skip steps or already save checkpoints are excluded.
     """
     parts = ScanParts.of(scan)
     if parts.when is not None or parts.keeps is not None or parts.blocks is not None:
