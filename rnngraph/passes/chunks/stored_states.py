@@ -24,7 +24,7 @@ class SwappedState:
 
     Attributes:
         kind: Declared type.
-        shape: Shape [rows, …, values, keys] to which steps reshape the declared one.
+        shape: Shape to which steps reshape the declared one. The first axis stays that of rows.
         order: Order of the stored axes, as for ``transpose``.
     """
 

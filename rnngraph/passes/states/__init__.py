@@ -9,7 +9,7 @@
 - ``absorb``: moves large values around a loop into it.
 - ``trailing_ones``: computes columns [..., n, 1] as rows [..., n].
 - ``state_shapes``: carries a state in the shape in which its steps compute.
-- ``state_axes``: carries a matrix with the axis over which steps sum before the last axis.
+- ``state_axes``: carries a matrix with the axes over which steps sum between heads and the last axis.
 - ``narrow_loops``: carries states in the narrow dtype to which steps round them.
 - ``narrow_states``: lets streams store states in that dtype.
 """
