@@ -97,6 +97,44 @@ def transition_on_the_right(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
     return rg.einsum("bhvk,bhk->bhv", S, q), S
 
 
+SCALES = np.linspace(0.05, 0.1, 2 * KEYS).reshape(2, KEYS)
+DIRECTIONS = np.linspace(-0.2, 0.2, HEADS * KEYS).reshape(HEADS, KEYS, 1)
+
+
+def two_scaled_keys(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    """Delta rule of rank two, whose keys are scaled by arrays with fewer axes than the keys."""
+    both, each = (rg.constant(scale.astype(a.dtype)) for scale in (SCALES, SCALES[0] * 50))
+    keys = each * (both * rg.stack([k, q], 2))
+    error = rg.expand_dims(v, 2) - rg.einsum("bhrk,bhkv->bhrv", keys, S)
+    S = rg.expand_dims(a, 3) * S + rg.einsum("bhrk,bhrv->bhkv", keys, error)
+    return rg.einsum("bhk,bhkv->bhv", q, S), S
+
+
+def two_scaled_keys_one_by_one(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    added = rg.expand_dims(a, 3) * S
+    for number, vector in enumerate((k, q)):
+        key = rg.constant((SCALES[number] * SCALES[0] * 50).astype(a.dtype)) * vector
+        error = v - rg.reduce_sum(rg.expand_dims(key, 3) * S, 2)
+        added = added + rg.expand_dims(key, 3) * rg.expand_dims(error, 2)
+    return rg.reduce_sum(rg.expand_dims(q, 3) * added, 2), added
+
+
+def transition_of_heads(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    """Transition whose part of low rank is the same for all rows, and has no axis of rows."""
+    column = rg.constant(DIRECTIONS.astype(a.dtype))
+    identity = rg.constant(np.eye(KEYS, dtype=a.dtype))
+    S = (identity * rg.expand_dims(a, 2) - column @ rg.transpose(column, (0, 2, 1))) @ S
+    S = S + rg.expand_dims(k, 3) @ rg.expand_dims(v, 2)
+    return rg.einsum("bhk,bhkv->bhv", q, S), S
+
+
+def transition_of_heads_by_vectors(S: Any, q: Any, k: Any, v: Any, a: Any) -> Any:
+    column = rg.constant(DIRECTIONS.astype(a.dtype))
+    S = rg.expand_dims(a, 3) * S - column * rg.reduce_sum(column * S, 2, keepdims=True)
+    S = S + rg.expand_dims(k, 3) * rg.expand_dims(v, 2)
+    return rg.reduce_sum(rg.expand_dims(q, 3) * S, 2), S
+
+
 SHAPES = {
     transition_on_the_right: (HEADS, VALUES, KEYS),
     values_first: (HEADS, VALUES, KEYS),
@@ -172,6 +210,19 @@ def test_forms_have_equal_gradients_and_cost(one: Form, other: Form, flat: bool)
         for name, gradient in wanted.items():
             assert_allclose(gradients[name], gradient, atol=close * np.abs(gradient).max(), err_msg=name)
     assert second.training.memory(8, 512).arena <= 1.3 * first.training.memory(8, 512).arena
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(two_scaled_keys_one_by_one, two_scaled_keys), (transition_of_heads_by_vectors, transition_of_heads)],
+    ids=["keys", "transition"],
+)
+def test_factors_may_have_fewer_axes_than_the_state(one: Form, other: Form) -> None:
+    programs = [declared(form, dtype="float64") for form in (one, other)]
+    (loss, wanted), (same, gradients) = (program.training.gradients(x=fed("float64")) for program in programs)
+    assert_allclose(same, loss, rtol=1e-12)
+    for name, gradient in wanted.items():
+        assert_allclose(gradients[name], gradient, atol=1e-12 * np.abs(gradient).max(), err_msg=name)
 
 
 BITWISE = [einsum, values_first, heads_between, heads_last, read_before_update, two_keys, transition_as_matrix]

@@ -26,6 +26,7 @@ from rnngraph.passes.layout import Layout
 from rnngraph.passes.optimization import pipeline
 from rnngraph.passes.pipeline import Pass
 from rnngraph.passes.quantization.reduced_weights import NarrowKind, ReducedWeights
+from rnngraph.passes.quantization.round_factors import RoundFactors
 from rnngraph.passes.recomputation.recompute import Recompute
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
 from rnngraph.passes.simplify import Simplify
@@ -75,6 +76,7 @@ PASSES: dict[str, Pass] = {
     "reduced_weights_int8": ReducedWeights(NarrowKind("int8", dots=True, min_depth=2, min_weights=9)),
     "reduced_weights_bytes": ReducedWeights(NarrowKind("int8", True, False, "uint8", min_depth=2, min_weights=9)),
     "reduced_weights_bfloat16": ReducedWeights(NarrowKind("bfloat16", dots=True, min_depth=2, min_weights=9)),
+    "round_factors": RoundFactors(has_tiles=False),
     "sparse_products": SparseProducts(min_rows=3, min_columns=3),
     "samples": Samples(3),
     "split_training": Split(training=True),

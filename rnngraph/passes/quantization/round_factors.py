@@ -26,7 +26,8 @@ class RoundFactors:
     def __call__(self, graph: Graph) -> Graph:
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
-                return with_body(node, operands, self(node["body"]))
+                body = self(node["body"])
+                return None if body is node["body"] else with_body(node, operands, body)
             if not is_tile_product(node) or self._runs_on_unit(node):
                 return None
             factors = (_rounded(item) for item in operands[:2])

@@ -62,7 +62,7 @@ def without_low_rank_matrices(body: Graph, carries: int) -> Graph:
         on_left = node.operands[0] in states
         state, matrix = operands[:2] if on_left else operands[1::-1]
         parts = _parts(matrix) if state.tensor.rank == matrix.tensor.rank and _is_square(matrix) else None
-        if not parts:
+        if not parts or not all(_has_leading_axes(part, state) for part in parts):
             return None
         total = operands[2] if len(operands) > 2 else None  # to which the product is added
         for part in sorted(parts, key=lambda part: part.is_negative):
@@ -81,6 +81,11 @@ def _is_square(matrix: Node) -> bool:
     """True for a square matrix of a fixed size above ``MAX_VECTORS``."""
     size = matrix.shape[-1]
     return size == matrix.shape[-2] and isinstance(size, int) and size > MAX_VECTORS
+
+
+def _has_leading_axes(part: Part, state: Node) -> bool:
+    """True for a diagonal matrix, and for matrices with the leading axes of a state, as products need them."""
+    return part.left is None or part.left.shape[:-2] == part.right.shape[:-2] == state.shape[:-2]
 
 
 def _product(node: Node, state: Node, part: Part, on_left: bool) -> Node:

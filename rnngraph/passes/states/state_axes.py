@@ -58,8 +58,9 @@ def _with_changed_axes(scan: Node) -> tuple[Node, Orders]:
     changed: Orders = {}
     if scan.get("keeps") or scan.get("blocks"):
         return scan, changed
+    body = scan["body"]
     for group in _groups(scan):
-        order = _order(scan["body"], group.values)
+        order = _order(body, group.values)
         orders = {} if order is None else dict.fromkeys(group.carries, order)
         if orders and (new := _with_orders(scan, orders)):
             scan = new
@@ -75,6 +76,7 @@ class _Group(NamedTuple):
 
 
 def _groups(scan: Node) -> list[_Group]:
+    """Return the groups of a scan's matrix carries. Groups with a common value are one group."""
     body, groups = scan["body"], list[_Group]()
     for place, param in enumerate(body.inputs[: scan["carries"]]):
         if not is_large_value(param):
