@@ -130,8 +130,9 @@ class _Picture:
             if node.op == "scan":
                 self._place_scan(node, frame(node), layer)
             elif node.op == "get" and node.operands[0].op == "scan":
-                scan = node.operands[0]
-                self._stands_for[node] = scan["body"].outputs[node["index"]][1]
+                body, index = node.operands[0]["body"], node["index"]
+                checkpoint = index - len(body.outputs)  # carries before each block follow the other results
+                self._stands_for[node] = body.inputs[checkpoint] if checkpoint >= 0 else body.outputs[index][1]
             elif node.op == "input" and node not in self._read:
                 continue
             elif node not in self._stands_for and not _is_number(node) and node.op != "parameter":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 import rnngraph as rg
 from rnngraph.ir.dot import MANY
 from rnngraph.ir.graph import Graph
+from rnngraph.ir.text.parser import parse
+from rnngraph.passes.recomputation.recompute import Recompute
 
 HOSTILE = 'a"];x->y[label="\\'
 STRING = r'"(?:[^"\\]|\\.)*"'
@@ -106,6 +109,13 @@ def test_a_carried_value_is_an_edge_to_the_next_step() -> None:
         assert any("every step" in label for label in drawn.clusters[user])
         assert "constraint=false" in next(text for *ends, text in drawn.edges if tuple(ends) == (source, user))
         assert "first 0.0" in drawn.boxes[user]
+
+
+def test_checkpoints_are_edges_from_their_carries() -> None:
+    text = (Path(__file__).parents[1] / "passes" / "golden" / "recompute" / "losses.in.txt").read_text(encoding="utf-8")
+    drawn = read(Recompute(2)(parse(text)).dot())
+    assert any("_again: every step" in label for path in drawn.clusters.values() for label in path)
+    assert any("first" in text for _, _, text in drawn.edges)
 
 
 def test_layers_are_clusters_with_their_parameters() -> None:
