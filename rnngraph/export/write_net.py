@@ -15,12 +15,14 @@ import numpy as np
 import safetensors.numpy
 
 from ..codegen.machine.target import Target, for_files, host, target_of
+from ..ir.types import PARAMETER_ARRAYS
 from ..runtime.samples import has_draws
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from ..support.arguments import flag, one_of, whole_number
 from ..support.errors import ArgumentError, GraphError, Where, shown
 from .c_interface.object_code import exported_code
+from .c_interface.weights import SAFETENSORS_NAMES
 from .example import sequence_examples, stream_example
 from .native_code import Arrays, ExportSource, packed_image
 from .package.build_files import cmake, cmake_lists, pkg_config
@@ -167,6 +169,8 @@ def export(
     )
     _, values = source.parameters.snapshot()
     net, test = _description_and_self_test(source, values, options, targets, where)
+    if options.weights == "external":
+        _check_external(net.first.parameters, where)
     held_lines = source.held_weights(replace(source.options, target=targets[0]))
     net = replace(net, held_weights=tuple(held_lines))
     code = exported_code(net.variants, name, options.debug)
@@ -182,6 +186,19 @@ def export(
         if len(targets) == 1:  # code for several processors packs at run time, for the processor that it runs on
             contents[f"{name}.weights"] = packed_image(net.first, targets[0])
     return _write(folder, net, contents, targets[0], options.link, code)
+
+
+def _check_external(parameters: Arrays, where: Where | None) -> None:
+    """Raise ``ArgumentError`` for a parameter that ``set_weights`` does not take, such as one of 8-bit integers."""
+    for name, array in parameters.items():
+        stored = array.dtype.name
+        if stored not in SAFETENSORS_NAMES:
+            dtype = next((dtype for dtype, other in PARAMETER_ARRAYS.items() if other == stored), stored)
+            raise ArgumentError(
+                f'weights="external" takes parameters of {", ".join(SAFETENSORS_NAMES)}, and {name} is {dtype}; export '
+                'with weights="embedded"',
+                where,
+            )
 
 
 def _description_and_self_test(

@@ -147,6 +147,16 @@ def test_two_exports_at_once_do_not_mix(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == about["files"]
 
 
+@pytest.mark.parametrize("form", ["stream", "sequence"])
+def test_stored_integers_are_not_passed_at_run_time(tmp_path: Path, form: str) -> None:
+    x = rg.placeholder("x", shape=(None, None, 6))
+    numbers = rg.parameter("numbers", (6, 4), np.ones((6, 4), np.int8), False, "int8")
+    program = program_of({"y": x @ rg.dequantize(numbers, rg.parameter("scales", (3, 4)), axis=0)})
+    with pytest.raises(rg.ArgumentError, match=r'numbers is int8; export with weights="embedded"'):
+        program.inference.export(tmp_path, "net", weights="external", form=form, link=False)
+    assert not [*tmp_path.iterdir()]
+
+
 # Older files, and those of others ------------------------------------------------------------------
 
 
