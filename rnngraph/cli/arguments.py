@@ -15,6 +15,10 @@ _FIXED = (
 _OPEN = "name of an axis that may have any size, for .onnx, .pb, .keras and .h5 files; may be repeated"
 
 
+BATCH, STEPS = 1, 100
+"""Sizes of timed calls, unless the options give others."""
+
+
 def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *former: str) -> None:
     """Add the options ``-o`` and ``--output``, and ``former`` ones that still work."""
     command.add_argument("-o", "--output", *former, type=Path, metavar=metavar, help=text)
@@ -22,8 +26,9 @@ def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *forme
 
 def add_sizes(command: argparse.ArgumentParser) -> None:
     """Add the options ``--batch`` and ``--steps``, the sizes of timed calls."""
-    command.add_argument("--batch", type=positive, default=1, help="every symbolic size except time (default 1)")
-    command.add_argument("--steps", type=positive, default=100, help="length of sequences (default 100)")
+    every = f"every symbolic size except time (default {BATCH})"
+    command.add_argument("--batch", type=positive, default=BATCH, help=every)
+    command.add_argument("--steps", type=positive, default=STEPS, help=f"length of sequences (default {STEPS})")
 
 
 def add_fixed(command: argparse.ArgumentParser) -> None:

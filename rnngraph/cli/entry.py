@@ -27,7 +27,7 @@ from ..program.program import Program, load
 from ..storage.atomic_file import replace_file
 from ..support.errors import ArgumentError, FileError, RnnGraphError
 from ..version import __version__
-from .arguments import add_fixed, add_max_entries, add_open, add_output, add_sizes, positive
+from .arguments import BATCH, STEPS, add_fixed, add_max_entries, add_open, add_output, add_sizes, positive
 from .commands.command_error import CommandError
 from .commands.export_net import export_net
 from .commands.file_kinds import SUFFIXES, by_input, script_of
@@ -45,7 +45,7 @@ _PROFILED = "step: a step of the script's trainer, or of Adam without one"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code.
+    """Run one command and return its exit code. Invalid usage raises ``SystemExit`` with the code 2.
 
     Args:
         arguments: Command-line arguments; None for those of the process.
@@ -150,7 +150,7 @@ def _add_explore(explore: argparse.ArgumentParser) -> None:
     add_max_entries(explore)
     explore.add_argument("--profile", action="store_true", help="time calls of both graphs, on random arrays, too")
     add_sizes(explore)
-    explore.set_defaults(command=_explore)
+    explore.set_defaults(command=_explore, batch=None, steps=None)  # None, to refuse sizes without --profile
 
 
 def _add_export(export: argparse.ArgumentParser) -> None:
@@ -284,6 +284,8 @@ def _show(options: argparse.Namespace) -> None:
 
 def _print_stage(graph: CallableGraph, options: argparse.Namespace) -> None:
     if options.stages:
+        if options.layer is not None or options.line is not None:
+            raise CommandError("--stages lists all stages; leave out --layer and --line")
         print("\n".join(graph.stages))
         return
     if options.diff is not None:
@@ -298,7 +300,9 @@ def _explore(options: argparse.Namespace) -> None:
     def program_of(script: Path) -> Program:
         return with_weights(_program(script), options.weights)
 
-    sizes = (options.batch, options.steps) if options.profile else None
+    if not options.profile and (options.batch or options.steps):
+        raise CommandError("--batch and --steps are sizes of timed calls; add --profile, or leave them out")
+    sizes = (options.batch or BATCH, options.steps or STEPS) if options.profile else None
     explore_net(options.script, options.output, by_input(options.fixed), options.max_entries, sizes, program_of)
 
 
@@ -314,11 +318,11 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from .commands.verify_net import BATCHES, STEPS, verify_net
+    from .commands.verify_net import BATCHES, LENGTHS, verify_net
 
     options.script = script_of(options.script)
     program, fixed = _program(options.script), by_input(options.fixed)
-    batches, steps = options.batch or BATCHES, options.steps or STEPS
+    batches, steps = options.batch or BATCHES, options.steps or LENGTHS
     return 0 if verify_net(program, options.file, options.tolerance, fixed, batches, steps) else 1
 
 

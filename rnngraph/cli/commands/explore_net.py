@@ -15,7 +15,7 @@ from ...program.program import Program
 from ...runtime.calls.random_feeds import random_feeds
 from ...support.errors import RnnGraphError
 from .command_error import CommandError
-from .file_kinds import SUFFIXES, read_file, script_of
+from .file_kinds import SAVED_MODEL, SUFFIXES, read_file, script_of
 from .progress import progress
 
 SECONDS = 0.5
@@ -35,13 +35,16 @@ def explore_net(
     Args:
         file: A script, the directory of a saved program, or a file of another format.
         page: The page; None for ``NAME.html`` in the working directory.
-        fixed: Values of an ONNX file's inputs.
-        max_entries: Maximum size of an array in the file; None for the reader's default.
+        fixed: Values of inputs of a file of another format, or sizes of their axes, as for ``read_file``.
+        max_entries: Maximum size of an array in such a file; None for the reader's default.
         sizes: (batch, steps) of timed calls; None for no profile.
         program_of: Function that loads the program of a script or directory.
+
+    Raises:
+        CommandError: The file cannot be read, or an option does not apply to it.
     """
     target = Path.cwd() / (page or f"{file.resolve().stem}.html")
-    if file.is_file() and file.suffix.lower() in SUFFIXES:
+    if (file.is_file() and file.suffix.lower() in SUFFIXES) or (file / SAVED_MODEL).is_file():
         _, net = read_file(file, fixed, max_entries)
         # Convert the file as ``rnngraph import`` does, so that the page has a script. Paths are relative to its folder.
         with TemporaryDirectory() as folder:
@@ -49,6 +52,8 @@ def explore_net(
             with chdir(folder):
                 size = _write_page(program_of(Path(SCRIPT)), target, file.name, sizes)
     else:
+        if fixed or max_entries is not None:
+            raise CommandError(f"--fixed and --max-entries are for files of other formats, not {file}; leave them out")
         size = _write_page(program_of(script_of(file)), target, file.resolve().name, sizes)
     print(f"{page or target.name}: {size / 1e3:,.0f} kB")
 

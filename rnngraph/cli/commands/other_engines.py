@@ -32,8 +32,13 @@ def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, A
         fixed: Values of inputs of an ONNX file that are not fed.
 
     Raises:
-        CommandError: The format has no engine, or the engine is not installed or cannot load the file.
+        CommandError: The format has no engine, or the engine is not installed or cannot load the file. ``fixed`` has
+            sizes of axes, or values for a file of Keras.
     """
+    if any(isinstance(value, Mapping) for value in fixed.values()):
+        raise CommandError("--fixed INPUT[AXIS]=NUMBER is for import, and the imported net has the size; leave it out")
+    if fixed and kind == KERAS:
+        raise CommandError(f"--fixed INPUT=NUMBER is for inputs of ONNX files, and {file} is of {kind}; leave it out")
     if kind == ONNX:
         return _onnxruntime(file, names, fixed)
     if kind == KERAS:
@@ -42,6 +47,7 @@ def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, A
 
 
 def _installed(module: str, file: Path) -> Any:
+    """Import an engine's module. Raise ``CommandError`` if it cannot be imported."""
     try:
         return import_module(module)
     except Exception as error:  # an engine may raise anything on import, such as Keras without a backend
@@ -120,6 +126,7 @@ def _unread(item: Any, feeds: Arrays) -> np.ndarray:
 
 
 def _ran(file: Path, run: Callable[[], Any]) -> Any:
+    """Return ``run()``. Raise ``SizesRefusedError`` for any error of the engine."""
     try:
         return run()
     except Exception as error:  # the engine refuses the sizes with an error type of its own
@@ -128,6 +135,7 @@ def _ran(file: Path, run: Callable[[], Any]) -> Any:
 
 
 def _loaded(file: Path, load: Callable[[], Any]) -> Any:
+    """Return ``load()``. Raise ``CommandError`` for any error of the engine."""
     try:
         return load()
     except Exception as error:  # the engine refuses the file with an error type of its own

@@ -21,7 +21,7 @@ from .command_error import CommandError
 from .file_kinds import kind_of
 from .other_engines import SizesRefusedError, engine_of
 
-BATCHES, STEPS = (1, 3), (1, 7, 25, 100, 576, 1600)
+BATCHES, LENGTHS = (1, 3), (1, 7, 25, 100, 576, 1600)
 """Default sizes to try: rows, and lengths for every other open size, which may be audio samples."""
 MAX_LENGTHS = 3
 """Maximum number of lengths to compare, of those that the net accepts."""

@@ -134,6 +134,7 @@ def test_a_layer_and_a_line_narrow_each_other(capsys: pytest.CaptureFixture[str]
         (("--diff", "graph"), "no pass is named 'graph'"),
         (("--diff", "loops"), "; `--stage loops` prints that stage"),
         (("--stage", "lops"), "did you mean loops?"),
+        (("--stages", "--layer", "dense"), "leave out --layer and --line"),
     ],
 )
 def test_errors_list_the_valid_names(

@@ -109,6 +109,14 @@ def test_values_that_can_not_be_compared_are_no_difference(folder: Path, capsys:
     assert "is run by onnxruntime, which can't be imported here" in capsys.readouterr().err
 
 
+def test_fixed_is_for_values_of_inputs_of_onnx(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "net", "file.onnx", "--fixed", "x[1]=4"]) == 2
+    assert "the imported net has the size; leave it out" in capsys.readouterr().err
+    (folder / "file.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    assert main(["verify", "net", "file.h5", "--fixed", "sr=16000"]) == 2
+    assert "--fixed INPUT=NUMBER is for inputs of ONNX files, and file.h5 is of Keras" in capsys.readouterr().err
+
+
 def test_sizes_that_the_engine_refuses_are_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refuse = 'if feeds["x"].shape[0] != 1:\n            raise ValueError("made for one row")\n        x = feeds["x"]\n'
     (folder / "onnxruntime.py").write_text(ENGINE.replace('x = feeds["x"]\n', refuse, 1))

@@ -370,8 +370,14 @@ def test_the_command_takes_scripts_and_files_of_other_formats(
         assert [file["name"] for file in facts["files"]] == ["net.py"]
         assert any(text.startswith(line) for text in facts["files"][0]["lines"])
         assert bool(facts["times"]) == ("--profile" in arguments)
-    assert main(["explore", "none.py"]) == 2
-    assert "none.py: no such file" in capsys.readouterr().err
+    for arguments, message in (
+        (["none.py"], "none.py: no such file"),
+        (["net.py", "--fixed", "x=1"], "--fixed and --max-entries are for files of other formats, not net.py"),
+        (["net.py", "--max-entries", "9"], "--fixed and --max-entries are for files of other formats, not net.py"),
+        (["net.py", "--steps", "3"], "--batch and --steps are sizes of timed calls; add --profile"),
+    ):
+        assert main(["explore", *arguments]) == 2
+        assert message in capsys.readouterr().err
 
 
 def luminance(colour: str) -> float:
