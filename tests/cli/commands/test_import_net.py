@@ -132,8 +132,6 @@ def test_a_graph_of_tensorflow(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "dynamic_rnn(" in (tmp_path / "net" / "net.py").read_text()
     assert main(["import", str(folder / "saved"), "-o", str(tmp_path / "saved")]) == 0
     assert "sequence" in capsys.readouterr().out
-    assert main(["explore", str(folder / "saved"), "-o", str(tmp_path / "saved.html")]) == 0
-    assert "sequence" in (tmp_path / "saved.html").read_text()
 
 
 def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
