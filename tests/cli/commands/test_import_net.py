@@ -134,6 +134,18 @@ def test_a_graph_of_tensorflow(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "sequence" in capsys.readouterr().out
 
 
+def test_explore_takes_the_folder_of_a_saved_model(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "fixtures" / "tf1_graphs" / "kernels.pb.gz"
+
+    def field(content: bytes) -> bytes:  # field 2 of a message, with its length in five bytes
+        length = [len(content) >> 7 * place & 127 | 128 * (place < 4) for place in range(5)]
+        return bytes([0x12, *length]) + content
+
+    (tmp_path / "saved_model.pb").write_bytes(field(field(gzip.decompress(path.read_bytes()))))
+    assert main(["explore", str(tmp_path), "-o", str(tmp_path / "net.html")]) == 0
+    assert "TensorFlow 1.x" in (tmp_path / "net.html").read_text(encoding="utf-8")
+
+
 def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "amp.nam").write_text(json.dumps(amp()))
     (tmp_path / "net.py").write_text("# mine\n")
