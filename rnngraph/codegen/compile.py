@@ -83,7 +83,9 @@ def planned(
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
-    """Return the plan of a graph's code for ``parts`` workers, or for one worker if several are hardly faster.
+    """Return the plan of a graph's code for ``parts`` workers.
+
+    The plan is for one worker if several are hardly faster, or if the target's pointers have less than 64 bits.
 
     Args:
         graph: The graph.

@@ -21,7 +21,7 @@ from .plan.scan_plan import ScanPlan
 
 
 def plan_text(plan: ScheduledEntry) -> StageText:
-    """Return the text of every fusion group with its kernels, in order of execution."""
+    """Return the text of every fusion group that has kernels or copies, in order of execution."""
     return StageText(StageLine(line) if isinstance(line, str) else line for line in _lines(plan))
 
 
@@ -141,7 +141,7 @@ def _count_text(count: int, word: str) -> str:
 
 
 def _workers(partition: Partition, parts: int) -> str:
-    """Return a description of a division between workers."""
+    """Return a description of a division between workers; empty if the entry has one worker."""
     if parts == 1:
         return ""
     if partition.axis is None:
@@ -173,7 +173,7 @@ def _origin_comment(*nodes: Node) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """Return the lines of a long text."""
+    """Return the lines of a text, at most 110 characters each. Lines end only after commas and semicolons."""
     glued = text.replace(" ", "\u00a0").replace(",\u00a0", ", ").replace(";\u00a0", "; ")
     lines = textwrap.wrap(glued, 110, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
     return [line.replace("\u00a0", " ") for line in lines]

@@ -41,7 +41,8 @@ class EntryArguments:
 
     Attributes:
         items: All arguments, in order.
-        strides: For each feed, the names of the sizes that hold its strides.
+        strides: For each feed, the names of the sizes that hold its strides, without that of the last axis, which is
+            1. There are none for a feed that an output overwrites, because it is contiguous.
         replaced: For each output that overwrites the memory of an input, that input.
         leaves: Memory of feeds, parameters and constants.
         results: Memory of the results that kernels write directly.

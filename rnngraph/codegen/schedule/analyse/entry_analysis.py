@@ -181,7 +181,10 @@ class _Analyst:
             self.residency.run(item.group, item.nodes, item.fused, item.leaving)
 
     def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
-        """Return the plan that interleaves the scans of groups on one worker; None if that does not pay."""
+        """Return the plan that interleaves the scans of groups on one worker.
+
+        Return None if that does not pay, if the groups have no loop over time, or if a scan is divided into blocks.
+        """
         length = groups[0].group.kind.length
         scans = [scan for item in groups for scan in item.scans]
         if length is None or not may_pay(self.target, scans) or any(scan_blocks(self.target, scan) for scan in scans):
@@ -196,8 +199,8 @@ class _Analyst:
     def _gains(self, item: GroupKernels) -> list[float]:
         """Return the speedup of each kernel if a single worker interleaved scans.
 
-        An analysis for several workers needs it to estimate the cycles of one worker. For one worker, the estimates
-        are not adjusted: all speedups are 1.
+        An analysis for several workers needs it to estimate the cycles of one worker. If interleaving does not pay, and
+        in an analysis for one worker, all speedups are 1.
         """
         plan = self._interleaving([item]) if self.workers.parts > 1 else None
         if plan is None:

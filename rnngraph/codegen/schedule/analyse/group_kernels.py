@@ -137,7 +137,8 @@ def _must_copy(
     """True if a movement op must copy its operand.
 
     It must if strides cannot express it, or if it selects a step of a sequence that is computed in chunks. A transpose
-    is also copied if it is a right operand that products or the steps of a scan read many times.
+    is also copied if it is a right operand that products or the steps of a scan read many times. Nothing is copied that
+    is in memory already, or that only merges whole rows of a prepared value.
     """
     if not is_view(node) or node in in_memory:
         return False

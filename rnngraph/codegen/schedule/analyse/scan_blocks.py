@@ -74,7 +74,8 @@ class ScanBlocks:
 def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: ScanBlocks) -> bool:
     """True if a block of a scan can run directly after the same block of an earlier scan.
 
-    Of the earlier scan's outputs, the scan may read only those of the same step and block.
+    Both scans must have blocks of equal number and size. The scan must read outputs of the earlier scan, and only those
+    of the same step and block.
     """
     sizes = [(axis.size, count) for axis, count in zip(blocks.axes, blocks.sizes, strict=True)]
     if sizes != [(axis.size, count) for axis, count in zip(of_earlier.axes, of_earlier.sizes, strict=True)]:
@@ -98,7 +99,8 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     """Return the division of a scan into blocks: outer axes are divided until a block fits into a cache.
 
-    Return None if no axis need be divided, if each state has at most two axes, or if steps are conditional.
+    Return None if no axis need or can be divided, or if the largest carry has at most two axes. Scans with conditional
+    steps, without carries, or with an inner scan are not divided either.
     """
     parts, body = ScanParts.of(scan), scan["body"]
     if parts.when is not None or not parts.carries or any(node.op == "scan" for node in body.nodes):
@@ -115,9 +117,10 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
 
 
 def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> tuple[list[UnmixedAxis], list[int]]:
-    """Return axes to divide until factors and results of a block's products fit into L2, and the sizes of a block.
+    """Return axes to divide until factors and results of a block's products fill at most half of L2, and block sizes.
 
-    Right factors that are the same for all blocks, such as weights, must be small, because each block reads them again.
+    An axis is not divided if an invariant of the scan has it. Right factors that are the same for all blocks, such as
+    weights, must fit in a quarter of L1, because each block reads them again.
     """
     values = {item for node in products for item in (node, *node.operands) if item.op != "constant"}
     left, limit = sum(item.tensor.bytes_at(1) for item in values), target.second_cache // 2
@@ -133,10 +136,10 @@ def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> t
 
 
 def _axes_of_state(target: Target, scan: Node, state: Node) -> tuple[list[UnmixedAxis], list[int]]:
-    """Return axes to divide until a block's state fits into L1, and the sizes of a block along each.
+    """Return axes to divide until a block's state fills at most half of L1, and the sizes of a block along each.
 
-    Axes of symbolic size are always divided. If the state still does not fit, the last axis is divided into whole
-    vectors.
+    Axes before the last are divided into single positions; those of symbolic size, always. If the state still does not
+    fit, a last axis of fixed size is divided into whole vectors.
     """
     last, left, limit = state.tensor.rank - 1, state.tensor.bytes_at(1), target.first_cache // 2
     axes, sizes = list[UnmixedAxis](), list[int]()
@@ -154,9 +157,9 @@ def _axes_of_state(target: Target, scan: Node, state: Node) -> tuple[list[Unmixe
 
 
 def _width(target: Target, size: Dim, max_width: int) -> int:
-    """Return the largest width of a block, up to ``max_width``, that divides an axis; 0 if there is none.
+    """Return the largest width of a block, up to ``max_width``, that divides an axis into several blocks.
 
-    A width consists of whole vectors.
+    A width consists of whole vectors. Return 0 if there is none, or if the size is symbolic.
     """
     lanes = target.lanes(4)
     widths = range(lanes, max_width + 1, lanes)

@@ -50,10 +50,10 @@ def waits_between(one: Partition, other: Partition | None) -> bool:
 
 
 def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a step's kernels between workers, unless barriers would take more time than the split saves.
+    """Split a step's kernels between workers if that saves more than a tenth of the time, barriers included.
 
-    If all kernels compute row by row, there are no barriers. Otherwise there are barriers before and after every
-    kernel that does not.
+    If all kernels compute row by row, they are always split, without barriers. Otherwise a barrier follows the last
+    kernel, and separates consecutive kernels unless both compute row by row or both run on one worker.
     """
     rowwise, parts = workers.rowwise, workers.parts
     inside = None if rowwise is None else rowwise.inside(node, kernels)
@@ -74,7 +74,7 @@ def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[K
 
 
 def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a scan along the axis with the most blocks. If there are fewer blocks than workers, one worker runs all."""
+    """Split a scan along the axis with the most blocks. If that has fewer blocks than workers, one worker runs all."""
     sharing = WorkSharing(target, ONE_WORKER, in_scan=True)
     counts = [_count(axis.size, size) for axis, size in zip(blocks.axes, blocks.sizes, strict=True)]
     cycles = sum(sharing.cycles(kernel) for kernel in kernels) * prod(counts)

@@ -171,7 +171,8 @@ def _finish(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
 def _timed_packing(plan: EntryPlan, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
     """Yield the statements that pack parameters, with statements that add their time to the slots of the parameters.
 
-    The time of a statement that reads no parameter is added to the slot of the next one that does.
+    A statement that reads several parameters counts for the first one. The time of a statement that reads no parameter
+    is added to the slot of the next one that does.
     """
     nodes = {str(node["label"]): node for node in plan.entry.graph.inputs if node.op == "parameter"}
     parameter_of = {buffer: nodes[name] for buffer, name in plan.entry.arguments.parameters.items()}

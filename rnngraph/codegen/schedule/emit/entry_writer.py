@@ -53,7 +53,11 @@ class EntryWriter:
         self._timed = outer
 
     def count(self, slot: int | None = None) -> None:
-        """Write a tick, which adds the time since the last tick to a slot, by default that of the part being timed."""
+        """Write a tick, which adds the time since the last tick to a slot.
+
+        The default is the slot of the part being timed, or ``rest`` outside of such parts. Nothing is written if the
+        entry has no timers, or while preparing.
+        """
         if self.ticks is not None and not self.is_preparing:
             counted_slot = slot if self._timed is None or slot is not None else self.ticks.of(self._timed)
             self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))
@@ -92,7 +96,7 @@ class EntryWriter:
         self.emit(emit, comment, origin)
 
     def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> Call:
-        """Add a call of a kernel's function without a barrier."""
+        """Add a call of a kernel's function without a barrier, and return the call."""
         block = Block(origin=origin or self.block.origin)
         emit(block)
         if self.is_preparing:  # before the kernel runs, fill the panels that it reads
@@ -139,7 +143,7 @@ class EntryWriter:
         return self._effects.of(statements)
 
     def _call(self, block: Block, comment: str, kind: str) -> Call:
-        """Add a call of a function. Functions that do the same work are shared."""
+        """Add a call of a function, and return the call. Functions that do the same work are shared."""
         buffers, names = free(block.statements)
         param = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
         symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}

@@ -202,7 +202,7 @@ class ScanWriter:
     def _step_ticks(self) -> StepTicks | None:
         """Return the timers that divide a profiled scan's time between the kernels of a step.
 
-        Return None if the entry is not profiled, if a step has a single kernel, or if steps run in blocks or
+        Return None if the entry is not profiled, if a step has a single kernel and worker, or if steps run in blocks or
         interleaved with those of other scans.
         """
         ticks, plan = self.writer.ticks, self.plan
@@ -219,7 +219,7 @@ class ScanWriter:
         return self._ticks
 
     def _profile_slot(self, following: Sequence[ScanWriter] = ()) -> Timed:
-        """Return the profile slot of the scan, or of its only kernel."""
+        """Return the profile slot of the scan, or of its only kernel. With ``following``, the scans share a slot."""
         plan = self.plan
         if following:
             nodes = tuple(node for scan in (self, *following) for node in scan.layout.body.nodes)

@@ -29,7 +29,7 @@ class ScheduledEntry:
         functions: Functions that ``main`` and ``pack`` call.
         main: The entry.
         pack: The function that packs parameters.
-        sizes: Names of the graph's sizes.
+        sizes: Names of the graph's sizes, without names that start with an underscore.
         ticks: Timers of a profiled entry.
     """
 
@@ -46,7 +46,7 @@ class ScheduledEntry:
 
     @property
     def strides(self) -> Mapping[str, tuple[str, ...]]:
-        """For each feed, the names of the sizes that hold its strides. The last axis is contiguous."""
+        """For each feed, the names of the sizes that hold its strides. The last axis is contiguous, and has none."""
         return self.entry_plan.entry.arguments.strides
 
     @property
@@ -75,7 +75,7 @@ class ScheduledEntry:
 
     @property
     def panel_bytes(self) -> int:
-        """Bytes of packed weights."""
+        """Bytes of packed weights, and of other values that are computed when parameters change."""
         return self.entry_plan.memory.panels.total
 
     @cached_property
@@ -111,7 +111,7 @@ class ScheduledEntry:
 
     @cached_property
     def panel_places(self) -> dict[str, tuple[int, int]]:
-        """Return {name of a buffer with packed weights: (offset, bytes)}."""
+        """Return {name of a buffer with packed weights: (offset, bytes)}, with bytes padded to whole cache lines."""
         places = self.entry_plan.memory.panels.places
         return {buffer.name: (offset, padded(count)) for buffer, (offset, count) in places.items()}
 

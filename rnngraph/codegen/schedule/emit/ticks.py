@@ -87,7 +87,7 @@ class Ticks:
         return len(self.timed) - 1
 
     def of(self, timed: Timed) -> int:
-        """Return the slot of a part, and add it if it is new."""
+        """Return the slot of a part. Parts of equal kind, nodes, text and scan share one."""
         key = timed.kind, timed.nodes, timed.text, timed.scan
         if key not in self._known:
             self._known[key] = self.add(timed)

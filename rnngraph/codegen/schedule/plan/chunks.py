@@ -130,6 +130,8 @@ def stage_needs(
 ) -> tuple[Mapping[int, int], ...]:
     """Return for each pipeline stage the stages for which it waits, and how many chunks ahead each of them must be.
 
+    A negative lead, such as -1, lets the other stage be up to that many chunks behind.
+
     Args:
         stages: For each stage, the indices of its first kernel and of the kernel after its last.
         needs: Dependencies of the kernels within a chunk.

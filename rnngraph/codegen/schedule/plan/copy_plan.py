@@ -47,8 +47,8 @@ class CopyPlan:
 class RowwiseCopyPlan:
     """Copy of a carry whose rows have different numbers of steps.
 
-    Each row of ``value`` is copied to the location after that row's last step. If ``to`` is given, each row is copied
-    from there to the location of position ``to``.
+    If ``to`` is None, each row of ``value`` is copied to the carry's location after that row's last step. Otherwise,
+    each row of the carry ``value`` is copied from there to the location of position ``to``.
     """
 
     what: str

@@ -40,7 +40,10 @@ from .scan_layout import ScanLayout
 from .scan_plan import ScanPlan, carried_states, final_views, initial_copies, plan_scan
 
 SHARED_BYTES = 32 << 20
-"""Minimum bytes of parameters for which all entries of a program share one copy of the packed weights."""
+"""Bytes from which parameters are assumed to exceed all caches.
+
+Their weights are packed so that tiles of any width can read them, and all entries of a program can share one copy.
+"""
 
 
 def plan_entry(analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout] = ()) -> EntryPlan:
@@ -266,7 +269,7 @@ class _Planner:
         return self.allocation.temporary(value, shape, contiguous).first_axis(WORKER)
 
     def _active(self, kernel: Kernel, active: Active) -> ActiveSteps | None:
-        """Return the active steps and rows of a kernel; None if it computes all steps and rows."""
+        """Return the active steps and rows of a kernel; None if it computes all, because it has no mask or no table."""
         mask = self.tables.mask_of(kernel)
         return None if mask is None else active.get(mask)
 

@@ -60,7 +60,10 @@ class RowTables:
         return active, tuple(self.tables.values())[known:]
 
     def mask_of(self, kernel: Kernel) -> LengthMask | None:
-        """Return the mask by which a kernel skips ended rows; None if it computes all rows."""
+        """Return the mask by which a kernel may skip ended rows, if the mask has a table; None if there is no mask.
+
+        The members of a kernel without scan or sum over time must all have the mask.
+        """
         first = kernel.first
         if first.op == "scan" or first in self.lengths.sums:
             return self.lengths.scans.get(first) or self.lengths.sums.get(first)
@@ -87,7 +90,11 @@ class RowTables:
         return self.tables[mask].table
 
     def _planned(self, mask: LengthMask) -> TablePlan:
-        """Return the plan of a mask's table."""
+        """Return the plan of a mask's table.
+
+        Rows are skipped individually if there are several, and all scans of the mask run row by row. Otherwise, kernels
+        compute all rows until the longest row ends.
+        """
         workers, span, views = self.workers, f"span_{len(self.tables)}", dict(self.allocation.views)
         scans = [node for node, other in self.lengths.scans.items() if other == mask]
         if mask.rows == 1 or not all(row_by_row(scan, mask) for scan in scans):

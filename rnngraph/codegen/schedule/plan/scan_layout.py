@@ -142,7 +142,7 @@ class ScanLayout:
 
     @cached_property
     def exceeds_first_cache(self) -> bool:
-        """True if the weights that a step reads exceed L1."""
+        """True if the weights that a step reads do not stay in L1 until the next step; False if a size is symbolic."""
         weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op in MATRIX_PRODUCTS)
         numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
         return isinstance(numbers, int) and not self.chunk.target.fits_first_cache(numbers)
@@ -174,7 +174,7 @@ class ScanLayout:
         return {carry.inside: state.before(at.slot, at.step_in(state.view)) for carry, state in pairs}
 
     def inputs(self, at: Moment) -> dict[Node, View]:
-        """Return the memory of all inputs of a step's body."""
+        """Return the memory of all inputs and constant arrays of a step's body."""
         outer, views = self.chunk.memory.views, self.carried(at)
         for binding in self.parts.sequences:
             views[binding.inside] = at.of(outer[binding.outside])
@@ -227,7 +227,7 @@ class ScanLayout:
         return node if self.blocks is None else self.blocks.inside[node]
 
     def of_block(self, node: Node, view: View, at: Moment) -> View:
-        """Return the part of a value that one step of the current block computes."""
+        """Return the part of a value that one step of the current block computes: the whole value without blocks."""
         return view if self.blocks is None else self.blocks.view(node, view, at.block)
 
     def _add_views(self, views: dict[Node, View]) -> None:
@@ -245,5 +245,5 @@ def zeros_like(node: Node) -> Node:
 
 
 def _best(places: Sequence[View]) -> View:
-    """Return the location from which a value is read: one with padded rows, if there is any."""
+    """Return the location from which a value is read: the first whose rows are known to be padded, else the first."""
     return next((view for view in places if view.room is not None), places[0])

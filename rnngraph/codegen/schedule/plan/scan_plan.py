@@ -197,7 +197,7 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
 
 
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
-    """Yield the copies of initial values to carries."""
+    """Yield the copies of initial values to carries; none for a scan of which each block of steps loads its own."""
     layout, table, node = plan.layout, plan.layout.table, plan.node
     if layout.parts.blocks is not None:  # each block of steps copies its own initial values
         return
