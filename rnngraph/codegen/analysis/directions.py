@@ -46,8 +46,8 @@ def _bidirectional_directions(graph: Graph, scans: Collection[Node]) -> dict[Nod
     """Choose directions for values computed from bidirectional recurrences.
 
     A sum over time has the direction of the last recurrence on which it depends. If the last recurrences have both
-    directions, the sum runs forward. If all readers of a value are scans that save states for blocks or recompute
-    blocks, and have one direction, the value has that direction, too.
+    directions, or there is none, the sum runs forward. If all readers of a value are scans that save states for blocks
+    or recompute blocks, and have one direction, the value has that direction, too.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}
@@ -72,8 +72,8 @@ def _sum_directions(
 ) -> dict[Node, bool]:
     """Choose directions for sums over time in a graph whose recurrences have one direction.
 
-    A sum that a recurrence or derivative reads has the direction of the recurrences, unless it depends on a derivative.
-    All other sums have the direction of the derivatives.
+    A sum on which a recurrence or derivative depends has the direction of the recurrences, unless it depends on a
+    derivative itself. All other sums have the direction of the derivatives.
     """
     direction = not derivatives[0]["reverse"]
     sums = [node for node in graph.nodes if adds_up(node)]
@@ -87,8 +87,10 @@ def _sum_directions(
 def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
     """Choose directions for recomputed blocks, and for values computed from them.
 
-    Values that depend on recomputed blocks or derivatives, or that are read only by such values, have the direction of
-    the derivatives. All other values have the direction of the scans that save states.
+    Values that depend on recomputed blocks or derivatives have the direction of the derivatives. So have values that
+    only such values read, and values that are the same at every step, unless a scan that saves states depends on them.
+    All other values before or after these scans have the direction of these scans. The result is empty if no block is
+    recomputed.
     """
     recomputed = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
@@ -118,7 +120,10 @@ def _broadcasts_of_steps(graph: Graph, values: Collection[Node], length: Dim) ->
 
 
 def _read_only_late(graph: Graph, values: Collection[Node], with_blocks: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that have a time axis, and whose readers are all in ``with_blocks`` or the result."""
+    """Return those of ``values`` that have a time axis, and whose readers are all in ``with_blocks`` or the result.
+
+    Scans, their results, and values without readers are left out.
+    """
     users, late_nodes = graph.users(), set[Node]()
     for node in reversed(graph.nodes):
         is_movable = node in values and node.op not in ("scan", "get") and _has_steps(node, length) and users[node]
@@ -128,7 +133,7 @@ def _read_only_late(graph: Graph, values: Collection[Node], with_blocks: Collect
 
 
 def _has_steps(node: Node, length: Dim) -> bool:
-    """True if a value has a time axis of ``length``."""
+    """True if a value has a time axis of ``length``; False for a scan, and for the final value of a carry."""
     is_result = node.op == "scan" or (node.op == "get" and is_final(node))
     return not is_result and node.tensor.rank > 0 and node.shape[0] == length
 

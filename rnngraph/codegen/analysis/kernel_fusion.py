@@ -38,9 +38,10 @@ MAX_ROW = 128
 class Kernel:
     """Ops that one loop nest computes.
 
-    ``fused`` has elementwise ops over ``shape``. ``fused_reduce`` has reductions, first among its members, and the
-    elementwise values that they read, over ``shape``. All other kinds have one op and an empty shape: ``reduce``,
-    ``concat``, ``outer_sum``, ``scatter_add``, ``overlap_add``, ``copy`` and ``scan``.
+    ``fused`` has elementwise ops, matrix products and gathers, whose results all have the ``shape``. ``fused_reduce``
+    has reductions, first among its members, and the elementwise values that they read, over ``shape``. All other kinds
+    have one op and an empty shape: ``reduce``, ``concat``, ``outer_sum``, ``scatter_add``, ``overlap_add``, ``copy``
+    and ``scan``.
     """
 
     kind: str
@@ -75,7 +76,7 @@ def fuse(
         nodes: Ops of one fusion group.
         live_out: Values that are read after the group, or outside of it.
         available: Values that are already in memory.
-        copies: Reshapes that strides cannot express, so that they copy.
+        copies: Movement ops that copy, for example because strides cannot express them.
         lazy_concats: Concatenations that are read piece by piece.
         matrix_rank: Minimum rank of large values, which kernels read and write as seldom as possible.
     """
@@ -102,8 +103,9 @@ def fuse_body(body: Graph) -> FusedKernels:
 def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
     """True if a fused kernel can also compute ``reductions``.
 
-    The kernel must have only elementwise ops, over the shape that all reductions read. Except for the last axis, all
-    reductions must have the same axes.
+    The kernel must have only elementwise ops, over the shape that all reductions read, and the results must be floats.
+    Reductions over axes other than the last must have the same of these axes. If one is over the last axis, rows must
+    be narrow.
     """
     if kernel.kind != "fused" or any(OPS[node.op].kind != "elementwise" for node in kernel.members):
         return False

@@ -87,11 +87,11 @@ class LoopFusion:
     """Assignment of a graph's nodes to fusion groups. Groups run in the order of their levels.
 
     Attributes:
-        free: Nodes of no group: leaves, views of leaves, and index arithmetic.
+        free: Nodes of no group: leaves, index arithmetic that no op reads as a whole sequence, and views of free nodes.
         pure: Index arithmetic, which each reader recomputes.
         lazy_concats: Concatenations that are read piece by piece.
-        kind: Kind of each node's group.
-        level: Level of each node's group. Groups run in the order of levels.
+        kind: Kind of each node's group, without free nodes.
+        level: Level of each node's group, without free nodes. Groups run in the order of levels.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -130,7 +130,7 @@ class LoopFusion:
                 self.level[node] = max(after_operands, self._later.get(node, 0))
 
     def run_later(self, scans: Sequence[Node], level: int) -> None:
-        """Move scans to a later level, together with the values that only they read."""
+        """Move scans to a later level, together with values that depend on them, and those that only they read."""
         self._later.update(dict.fromkeys(scans, level))
         self._order()
         self._delay(self.graph.users())
@@ -247,7 +247,10 @@ class LoopFusion:
         return stays_view(node) or in_memory or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
-        """Assign the kind ``PREPARED`` to nodes that depend on parameters and constants alone."""
+        """Assign the kind ``PREPARED`` to nodes that depend on parameters and constants alone.
+
+        Free nodes, scans, their results, and nodes with symbolic sizes are left out.
+        """
         constant: set[Node] = set()  # free nodes that depend on no feed and no symbolic size
         for node in self.graph.nodes:
             if node.op in ("scan", "get") or any(symbols_of_node(node)):
@@ -274,7 +277,12 @@ class LoopFusion:
             self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
-        """Assign a kind to each node. The direction is that of the scans that read the node, or that it reads."""
+        """Assign a kind to each node that is not free.
+
+        ``settled_directions`` decides first. The direction of other values is that of the last scan on which they
+        depend. If they depend on scans of both directions, or on none, scans that depend on them decide if these have
+        one direction. Without any scan, it is forward.
+        """
         readers_direction: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":
@@ -372,7 +380,10 @@ class LoopFusion:
         return is_along and (adds_up(node) or keeps(node, operand, 0, 0))
 
     def groups(self) -> list[FusionGroup]:
-        """Return the groups in the order in which they run. Independent prepared values are in separate groups."""
+        """Return the groups in the order in which they run, those of prepared values first.
+
+        Independent prepared values are in separate groups.
+        """
         groups_by_key: dict[tuple[int, GroupKind, Node | None], FusionGroup] = {}
         parts = self._prepared_components()
         for node in self.graph.nodes:
@@ -421,7 +432,7 @@ class LoopFusion:
 
 
 def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
-    """Return the readers of a value, through views."""
+    """Return the readers of a value, through views. A view that nothing reads counts as a reader."""
     readers: list[Node] = []
     pending = list(users[node])
     while pending:

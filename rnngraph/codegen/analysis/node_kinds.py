@@ -55,7 +55,7 @@ def is_strided_view(node: Node) -> bool:
 
 
 def permutes_units(node: Node) -> bool:
-    """True for a view that permutes or skips elements of the last axis.
+    """True for a view whose last axis has elements of its operand's last axis reversed, skipped or in windows.
 
     A vector of such elements can be loaded with a stride, but its source cannot be computed as one vector.
     """

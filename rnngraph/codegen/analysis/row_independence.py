@@ -172,7 +172,10 @@ def _is_cut_by_rows(node: Node) -> bool:
 
 
 def row_by_row(scan: Node, mask: LengthMask) -> bool:
-    """True if a scan's rows are independent and its carries are matrices, so that ended rows can be skipped."""
+    """True if a scan's rows are independent, so that ended rows can be skipped.
+
+    All carries and all results of a step must be matrices with the mask's rows.
+    """
     body = scan["body"]
     varying = {item for item in body.inputs if item.tensor.rank > 1 and item.shape[-2] == mask.rows}
     parts = ScanParts.of(scan)

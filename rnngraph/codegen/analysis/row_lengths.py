@@ -32,7 +32,7 @@ class LengthMask:
 
     Attributes:
         condition: The mask, bool [length, rows, 1].
-        lengths: Number of steps of each row.
+        lengths: Number of steps of each row, int64 [rows, 1] or [1, rows, 1].
         length: Number of steps of the loop.
         rows: Number of rows.
     """
@@ -44,13 +44,13 @@ class LengthMask:
 
 
 def length_mask(node: Node, length: Dim) -> LengthMask | None:
-    """Return a mask ``t < length`` that is True wherever a bool sequence is True; None if there is no such mask."""
+    """Return the first mask ``t < length`` that is True wherever a bool sequence is True; None if there is none."""
     masks = (_length_mask(item, length) for item in implied(node, _without_ones))
     return next((mask for mask in masks if mask is not None), None)
 
 
 def _without_ones(node: Node) -> Node:
-    """Return the source of a reshape that only appends axes of size 1 after time and rows; else the value itself."""
+    """Return the source of a chain of reshapes that keep time and rows as the first axes, or the value itself."""
     while node.op == "reshape" and node.operands[0].tensor.rank > 2 and shares_leading_axes(node.operands[0], node):
         node = node.operands[0]
     return node
