@@ -109,7 +109,7 @@ class ActiveRows:
         Args:
             block: Block to which statements are added.
             at: Coordinates, of which the first is the step if the kernel's first axis is time.
-            share: The only part to visit; None for all parts.
+            share: Slice of the rows for one worker; None to visit all parts.
             body: Function of (block, part, first position, end), with positions in the table's ``order``.
         """
         table, step = self.table, self.step
@@ -138,7 +138,7 @@ class ActiveRows:
 
 
 def value_of(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
-    """Write the computation of a row's length. Return the length as an index."""
+    """Write the computation of a row's length. Return it as an index, clamped to 0..``mask.length``."""
     at: tuple[Coordinate, ...] = (*(0,) * (mask.lengths.tensor.rank - 2), row, 0)
     return block.bounded_index("limit", mask.length + 1, ValueEmitter(block, views).value(mask.lengths, at))
 
@@ -154,7 +154,7 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
 
 
 def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
-    """Write a counting sort of a part's rows by length.
+    """Write a counting sort of a part's rows by length, the longest first. It fills all tables for these rows.
 
     ``cursor`` is scratch memory of the size of ``counts``. It has the next free position for each length.
     """

@@ -44,7 +44,10 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
 
 
 def origin_of(nodes: Sequence[Node]) -> Where | None:
-    """Return the source line for a kernel that computes ``nodes``: that of a product, which takes longest, if any."""
+    """Return the source line for a kernel that computes ``nodes``: that of a product, which takes longest, if any.
+
+    Otherwise it is the first line of the nodes or their operands; None if none has a line.
+    """
     products = [node for node in nodes if node.op in (*MATRIX_PRODUCTS, "outer_sum")]
     every = (*products, *nodes, *(item for node in nodes for item in node.operands))
     return next((node.where for node in every if node.where is not None), None)

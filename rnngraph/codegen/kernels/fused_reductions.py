@@ -118,7 +118,7 @@ class _Fold:
         return block.let("across", vectors, self.node.dtype, len(rows), combine=combining_op(self.node))
 
     def _one_vector(self, block: Block, carried: Sequence[Operand]) -> Operand | None:
-        """Combine the vectors among accumulators in pairs; None if there is no vector."""
+        """Return the combination of the vectors among accumulators, in pairs; None if there is no vector."""
         vectors = [item for item in carried if item.lanes > 1]
         while len(vectors) > 1:
             half = len(vectors) // 2
@@ -191,8 +191,8 @@ class _Pass:
     def _strips(self, block: Block) -> Iterator[tuple[Block, list[Strip]]]:
         """Yield the strips of a row in groups that are computed together.
 
-        If a reduction folds the last axis, there is one group: all whole vectors, and then the remaining units, as
-        scalars.
+        If a reduction folds the last axis, there is one group: all whole vectors, and then the remaining units. They
+        are one partial vector if a reduction masks it, else scalars.
         """
         width, lanes = self.shape[-1], self.lanes
         if not any(fold.is_over_units for fold in self.folds):

@@ -138,6 +138,9 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
-    """Return the steps of k in a packed block with which the left panel fits in half of L2, within the limits."""
+    """Return the steps of k in a packed block with which the left panel fits in half of L2.
+
+    The number is rounded down to a multiple of 16, and clamped to ``MIN_PACKED``..``MAX_PACKED``.
+    """
     rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
     return max(MIN_PACKED, min(MAX_PACKED, rows // 16 * 16))

@@ -63,7 +63,7 @@ def loop(
     step: int = 1,
     comment: str = "",
 ) -> None:
-    """Write a ``for`` loop over a fresh variable, or only its body if it runs once."""
+    """Write a ``for`` loop over a fresh variable: only its body if it runs once, and nothing if it never runs."""
     trips = stop - start
     if isinstance(trips, int) and trips <= 0:
         return
@@ -116,7 +116,7 @@ def strips(
         block: Block to which the loops are added. The yielded blocks are the loops' bodies.
         width: Number of units; None for one scalar.
         lanes: Units of a full vector.
-        share: Slice of the full vectors for one worker. The last slice also has the remainder.
+        share: Slice of the full vectors for one worker, if the width is fixed. The last slice also has the remainder.
     """
     if share is not None:
         yield from _sliced_strips(block, width, lanes, share)

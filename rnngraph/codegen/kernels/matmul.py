@@ -239,6 +239,7 @@ class Tiles:
         """Return the memory of a tile's results, to be prefetched; None if L2 probably holds it.
 
         A tile stores all its results at once. If the stores miss L2, loads of the next tile's operands wait for them.
+        Tiles of one row, in loops over time, or with results of different or symbolic row pitches prefetch none.
         """
         target, lanes = self.region.target, self.lanes
         if len(cells) == 1 or self.region.time is not None or not target.has_second_cache:
@@ -284,8 +285,8 @@ class Tiles:
     ) -> dict[Contraction, Index]:
         """Return, by contraction, the distance in elements from a tile's weights to those that the tile prefetches.
 
-        If the weights exceed a quarter of L2, each tile of rows prefetches a share of the next group's weights.
-        Otherwise, the result is empty.
+        If ``_are_fetched``, each tile of several rows prefetches a share of the next group's weights. Otherwise, the
+        result is empty.
         """
         if rows.count == 1 or not self._are_fetched:
             return {}
@@ -312,7 +313,10 @@ class Tiles:
 
     @property
     def _are_fetched(self) -> bool:
-        """True if tiles of several rows prefetch the weights of the next group, because L2 may not hold all weights."""
+        """True if tiles of several rows prefetch the weights of the next group, because L2 may not hold all weights.
+
+        The weights must fill a quarter of L2. Only some processors profit, or nets whose weights exceed all caches.
+        """
         prefetches = self.region.target.prefetches or (
             self.memory.panels.are_cold and self.region.target.has_second_cache
         )

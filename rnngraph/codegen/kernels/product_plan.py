@@ -216,8 +216,8 @@ def _outside(
     """Return the axes whose loops contain the loop over groups of units.
 
     If L1 holds all weights, these are all axes but rows and units. The result is the first axis alone under two
-    conditions: L2 holds the rows of one of its positions, and reading all weights for each position moves fewer bytes
-    than reading all rows for each group. Otherwise the result is empty.
+    conditions: L2 holds the rows of one of its positions but not of all, and reading all weights for each position
+    moves fewer bytes than reading all rows for each group. Otherwise, and in loops over time, the result is empty.
     """
     if region.time is not None or len(kernel.shape) < 3:
         return ()
@@ -263,7 +263,8 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
 def _widens(region: Region, kernel: Kernel, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
     """True if narrow weights that several tiles of rows multiply as floats are converted once, and not by each tile.
 
-    If the number of steps is symbolic, the result is True, and each call decides by the number of rows.
+    If the number of time steps is symbolic, the result is True, and each call decides by the number of rows. For other
+    symbolic numbers of rows, it is False.
     """
     right = product.operands[1]
     if lanes == 1 or right.dtype not in NARROW or dot_width_of(product) > 1:
@@ -284,7 +285,7 @@ def _is_transposed(region: Region, contraction: Contraction) -> bool:
 
 
 def dot_width_of(product: Node) -> int:
-    """Return how many values of consecutive k a step of a product multiplies: several if both operands are narrow."""
+    """Return how many values of consecutive k are in a lane of weights: several only if both operands are narrow."""
     if product.op == "block_matmul":
         return 32 // int(product["bits"])
     return DOT_WIDTH[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1

@@ -36,7 +36,10 @@ def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates,
 
 
 def interleaved_vectors(full: int) -> int:
-    """Return the number of vector accumulators for a row of ``full`` vectors: several, to hide the latency of ops."""
+    """Return the number of vector accumulators for a row of ``full`` vectors: 4, or at most 2 if there are fewer.
+
+    Several accumulators hide the latency of ops.
+    """
     return 4 if full >= 4 else min(full, 2)
 
 
@@ -243,9 +246,10 @@ class _Reduction:
 
 
 def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
-    """Return the number of rows along ``axis`` that are reduced concurrently: several if they share an operand.
+    """Return the number of rows along ``axis`` that are reduced concurrently: up to 4 if they share an operand, else 1.
 
-    An example is a depthwise convolution, whose kernel is then loaded once for several steps.
+    An example is a depthwise convolution, whose kernel is then loaded once for several steps. In a loop over time, or
+    with ended rows, rows are reduced one by one.
     """
     views, width = region.memory.views, source.shape[-1]
     if source in views or OPS[source.op].kind != "elementwise" or not isinstance(width, int):

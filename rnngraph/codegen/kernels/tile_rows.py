@@ -39,7 +39,7 @@ class RowRange(NamedTuple):
     """Rows that tiles of one height compute.
 
     Attributes:
-        active: Number of active rows, which come first. Other rows are not stored. None if all rows are active.
+        active: Position after the last active row, from which on rows are not stored; None if all rows are active.
         last: First row of the last tile, which overlaps the tile before; None if tiles do not overlap.
     """
 
@@ -178,7 +178,10 @@ class TileLoops:
             begin = block.let_index("next", "min", begin + count, end)
 
     def _remainder_tiles(self, block: Block, at: list[Coordinate], begin: Index, end: Index) -> None:
-        """Write the remainder tiles, one for each height. Calls with few rows may run remainder tiles only."""
+        """Write tiles of at most ``MAX_REMAINDER`` rows, and then a remainder tile for each smaller height.
+
+        Calls with few rows may run remainder tiles only.
+        """
         maximum = min(self.height, MAX_REMAINDER)
         if self.height > maximum:
             whole = begin + block.let_index("whole", "floor", end - begin, maximum)
@@ -228,8 +231,8 @@ class TileRows:
     Attributes:
         count: Number of rows.
         at: Function (block, index of a row in the tile) that returns the coordinates of the row, without units.
-        first: Index of the tile's first row among all rows.
-        active: Number of active rows, which come first. Other rows are not stored. None if all rows are active.
+        first: Index of the tile's first row among all rows; if some have ended, its position in the table of rows.
+        active: Position after the last active row, from which on rows are not stored; None if all rows are active.
     """
 
     count: int

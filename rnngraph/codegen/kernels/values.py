@@ -56,7 +56,10 @@ def absolute(coordinate: Coordinate) -> Index:
 
 
 def is_emitted(node: Node) -> bool:
-    """True for ops that readers can compute on the fly: views, index arithmetic, gathers and elementwise ops."""
+    """True for values that readers can compute on the fly.
+
+    They are scalar constants, and results of views, index arithmetic, gathers and elementwise ops.
+    """
     if node.op == "constant":
         return not node.tensor.rank
     return is_view(node) or node.op in ("iota", "dimension", "gather") or OPS[node.op].kind == "elementwise"
