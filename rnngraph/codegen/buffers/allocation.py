@@ -274,7 +274,7 @@ class Allocation:
                 self.arena.sizes[view.buffer] = padded_bytes(step * max(depth * chunk, longest), view.buffer.dtype)
 
     def end_group(self, group: GroupMemory, indices: Collection[Node]) -> None:
-        """Remove the locations of values with memory for one chunk only, and of ``indices``.
+        """Remove the locations of values with memory for one chunk only, and of ``indices`` that the group stored.
 
         ``indices`` are values of index arithmetic, which later groups recompute.
         """

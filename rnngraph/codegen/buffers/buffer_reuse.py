@@ -133,7 +133,8 @@ class BufferReuse:
     def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
         """Return {value: its memory} for a sequence, or for slices of its columns, that only ``scan`` still reads.
 
-        The result is empty if another op still reads the sequence, or if the slices overlap.
+        The result is empty if another op still reads the sequence, if it is an output, or if the slices overlap. It has
+        only slices of whole cache lines.
         """
         initial, sequences, invariants = split_inputs(scan, scan.operands)
         node_of_columns: dict[tuple[int, int], Node] = {}

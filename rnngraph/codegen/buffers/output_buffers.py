@@ -17,7 +17,7 @@ OWN_KERNEL_KINDS = ("outer_sum", "scatter_add", "overlap_add", "reduce")
 """Kinds of kernels that compute a single value, which is always stored in memory."""
 
 MANY_READERS, MAX_SHARED = 64, 16
-"""Minimum readers of a value for caching the set of its sources, and maximum number of cached sets."""
+"""Number of readers of a value above which the set of its sources is cached, and maximum number of cached sets."""
 
 
 class OutputBuffers:

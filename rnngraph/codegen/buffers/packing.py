@@ -172,7 +172,10 @@ class Panels:
         return known and view.buffer in self.parameters and len(view.shape) == 2
 
     def streamed_rows(self, views: Sequence[View], dot_width: int) -> int:
-        """Return the maximum rows for which tiles read right operands as one stream; 0 if caches may hold them."""
+        """Return the maximum rows for which tiles read right operands as one stream.
+
+        It is 0 if caches may hold the parameters, or if not all right operands are packed before calls.
+        """
         if not self.are_cold or not all(map(self.packs, views)):
             return 0
         return 1 if dot_width == 1 else STREAMED_ROWS_OF_WORDS

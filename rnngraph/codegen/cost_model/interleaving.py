@@ -119,7 +119,11 @@ def may_pay(target: Target, scans: Sequence[Node]) -> bool:
 
 
 def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim) -> InterleavingPlan | None:
-    """Return the plan that merges independent loops over one time axis; None if that does not pay."""
+    """Return the plan that merges independent loops over one time axis.
+
+    Return None if no scans pay, if a kernel would lag more than ``MAX_LAG`` chunks, or if scans of different lags would
+    have at most two chunks.
+    """
     scans = [kernel.first for loop in loops for kernel in loop.kernels if kernel.kind == "scan"]
     costs = _costs(target, scans)
     batches = _batches(target, costs)

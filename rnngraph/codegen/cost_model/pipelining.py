@@ -13,7 +13,10 @@ from .work_sharing import Partition
 BUFFER_DEPTH = 3
 """Number of buffers for a stage's values (multi-buffering)."""
 ROUNDS = 8
-"""Number of chunks into which a sequence is divided, if ``MIN_STEPS`` allows. With fewer, stages idle at both ends."""
+"""Number of chunks into which a sequence is divided, within the limits of a chunk's steps.
+
+With fewer chunks, stages idle at both ends.
+"""
 MIN_STEPS, MAX_STEPS = 12, 48
 """Minimum and maximum steps of a chunk. The minimum is raised to avoid remainder tiles of products, and to amortise the
 overhead of a chunk. The maximum is raised to a third of the length of a single worker's chunks.
@@ -72,7 +75,10 @@ class StageCost:
 
 
 def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, workers: int) -> PipelinePlan | None:
-    """Return the pipeline of these kernels; None if one worker, or kernels split between workers, are faster.
+    """Return the pipeline of these kernels.
+
+    Return None if one worker is nearly as fast (``PAYS``), if kernels split between workers are faster, if there is
+    only one kernel, or if a sequence of fixed length has at most ``MIN_STEPS`` steps.
 
     Args:
         kernels: Costs of the loop's kernels, in order.

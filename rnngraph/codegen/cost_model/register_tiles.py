@@ -269,7 +269,10 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
 
 
 def balanced(rows: int, maximum: int) -> list[tuple[int, int]]:
-    """Split ``rows`` into the fewest tiles of at most ``maximum`` rows, of nearly equal heights: [(rows, tiles)]."""
+    """Split ``rows`` into the fewest tiles of at most ``maximum`` rows, of nearly equal heights.
+
+    Return [(rows of a tile, number of such tiles)], higher tiles first; an empty list without rows.
+    """
     if rows <= 0:
         return []
     tiles = -(-rows // maximum)

@@ -131,9 +131,10 @@ class WorkSharing:
         )
 
     def partition(self, kernel: Kernel) -> Partition:
-        """Return the fastest partition of a kernel.
+        """Return the fastest partition of a kernel: one worker if splitting saves less time than a barrier takes.
 
-        Kernels with independent rows are always split by rows, without waiting.
+        Kernels with independent rows are always split by rows, without waiting. For a single worker, the result is
+        ``SERIAL``, without an estimate.
         """
         rowwise = self.workers.rowwise
         return self._partition(kernel, rowwise is not None and rowwise.kernel(kernel))

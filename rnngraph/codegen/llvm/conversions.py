@@ -109,7 +109,10 @@ def float_of_half(b: Instructions, x: Handle) -> Handle:
 
 
 def half_of_float(b: Instructions, x: Handle) -> Handle:
-    """Write the rounding to float16 of ``ir.numbers.narrow``, as bits. NaN becomes quiet, and loses its payload."""
+    """Write the rounding to float16 of ``ir.numbers.narrow``, as bits.
+
+    Finite numbers saturate, and infinities remain. NaN becomes quiet, and loses its payload.
+    """
     bits = b.bits(x)
     sign = b.and_(b.lshr(bits, 16), b.constant(0x8000, bits))
     magnitude = b.and_(bits, b.constant(0x7FFFFFFF, bits))

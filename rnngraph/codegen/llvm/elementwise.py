@@ -176,7 +176,7 @@ def _saturate(b: Instructions, x: Handle, element: str) -> Handle:
 def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
     """Write the rounding to bfloat16 of ``ir.numbers.narrow``, which does not depend on the mode for denormal numbers.
 
-    A NaN keeps its upper bits, and becomes quiet.
+    Finite numbers saturate, and infinities remain. A NaN keeps its upper bits, and becomes quiet.
     """
     bits = b.bits(x)
     odd = b.and_(b.lshr(bits, 16), b.constant(1, bits))

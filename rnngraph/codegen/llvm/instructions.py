@@ -76,7 +76,7 @@ def memory_element(dtype: str) -> str:
 
 
 def float_text(value: float, element: str) -> str:
-    """Return an exact literal of a float: the bits of the double with the same value."""
+    """Return the literal of a float, rounded to its element type: the bits of the double with the same value."""
     if element == "f32":
         try:
             value = struct.unpack("f", struct.pack("f", value))[0]

@@ -66,7 +66,7 @@ class CallEffects:
 
 
 def running_bodies(statement: Statement) -> Sequence[Body]:
-    """Return the bodies of a statement; none for a loop without iterations."""
+    """Return the bodies of a statement; none for a loop that is known to have no iterations."""
     if not statement.encloses:
         return ()
     bodies = statement.uses().bodies

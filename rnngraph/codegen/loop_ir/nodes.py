@@ -113,8 +113,8 @@ class LetIndex(BaseStatement):
     The ops are:
 
     - ``parity``: ``base & 1``.
-    - ``floor``: ``base``, rounded down to a multiple of ``factor``.
-    - ``divide``: ``base // factor``.
+    - ``floor``: ``base``, rounded towards 0 to a multiple of ``factor``, a positive int.
+    - ``divide``: ``base / factor``, rounded towards 0, for a positive int ``factor``.
     - ``min``, ``max``: minimum or maximum of ``base`` and ``factor``.
     - ``of``: the integer scalar ``source``, clamped to 0..factor-1.
     - ``read``: ``source``, an integer that packing wrote.

@@ -73,7 +73,10 @@ class Contract(BaseStatement):
         return self.conditions or (None,) * len(self.factors)
 
     def then(self, other: Contract) -> Contract | None:
-        """Return one tile for this tile and ``other``; None unless ``other`` continues the sums in the same layout."""
+        """Return one tile for this tile and ``other``.
+
+        Return None unless ``other`` continues the sums in the same layout, and has the same origins.
+        """
         joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
         if self.conditions or other.conditions:
             joined = replace(joined, conditions=(*self._every_condition, *other._every_condition))

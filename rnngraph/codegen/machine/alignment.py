@@ -33,16 +33,18 @@ def padded_bytes(elements: Dim, dtype: str) -> Dim:
 def spread_row(row: Dim, dtype: str) -> Dim:
     """Return the number of elements of a padded row, extended to an odd number of cache lines if necessary.
 
-    An empty row stays empty.
-
-    If the bytes of a row were a power of two, the elements of a column would share few sets of a cache.
+    An empty row stays empty, and a symbolic one unchanged. If the bytes of a row were a power of two, the elements of a
+    column would share few sets of a cache.
     """
     line = 64 // ITEM_BYTES[dtype]
     return row + line if isinstance(row, int) and row and row // line % 2 == 0 else row
 
 
 def padded_row(width: Dim, dtype: str) -> Dim:
-    """Return the number of elements of a row that is padded to a multiple of 64 bytes. A width of 1 is not padded."""
+    """Return the number of elements of a row that is padded to a multiple of 64 bytes.
+
+    A width that is 1 or symbolic is not padded.
+    """
     if not isinstance(width, int) or width == 1:
         return width
     return padded(width * ITEM_BYTES[dtype]) // ITEM_BYTES[dtype]

@@ -10,7 +10,7 @@ SPINS = 4096
 
 
 def pause(target: Target) -> tuple[str, str]:
-    """Return the instruction that delays a spin loop, and its declaration.
+    """Return the instruction that delays a spin loop, and its declaration; two empty texts if the target has none.
 
     On ARM it is ``isb``, which empties the pipeline and takes about as long as x86's ``pause``. ARM's ``yield`` has no
     effect on most processors.
