@@ -46,8 +46,8 @@ def _bidirectional_directions(graph: Graph, scans: Collection[Node]) -> dict[Nod
     """Choose directions for values computed from bidirectional recurrences.
 
     A sum over time has the direction of the last recurrence on which it depends. If the last recurrences have both
-    directions, or there is none, the sum runs forward. If all readers of a value are scans that save states for blocks
-    or recompute blocks, and have one direction, the value has that direction, too.
+    directions, or there is none, the sum runs forward. A value that only scans with blocks of steps read has the
+    direction of these scans, if they have only one.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}
@@ -88,9 +88,8 @@ def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, b
     """Choose directions for recomputed blocks, and for values computed from them.
 
     Values that depend on recomputed blocks or derivatives have the direction of the derivatives. So have values that
-    only such values read, and values that are the same at every step, unless a scan that saves states depends on them.
-    All other values before or after these scans have the direction of these scans. The result is empty if no block is
-    recomputed.
+    only such values read, and values that are the same at every step. Values on which a scan that saves states depends,
+    and all others that depend on it, have the direction of that scan. The result is empty if no block is recomputed.
     """
     recomputed = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]

@@ -39,9 +39,9 @@ class Kernel:
     """Ops that one loop nest computes.
 
     ``fused`` has elementwise ops, matrix products and gathers, whose results all have the ``shape``. ``fused_reduce``
-    has reductions, first among its members, and the elementwise values that they read, over ``shape``. All other kinds
-    have one op and an empty shape: ``reduce``, ``concat``, ``outer_sum``, ``scatter_add``, ``overlap_add``, ``copy``
-    and ``scan``.
+    has reductions over operands of ``shape``, first among its members, and elementwise ops over ``shape``. All other
+    kinds have one op and an empty shape: ``reduce``, ``concat``, ``outer_sum``, ``scatter_add``, ``overlap_add``,
+    ``copy`` and ``scan``.
     """
 
     kind: str

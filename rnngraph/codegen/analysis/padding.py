@@ -34,7 +34,10 @@ def nonzero_range(node: Node, axis: int) -> Range | None:
 
 
 def _of_concat(node: Node, axis: int) -> Range | None:
-    """Return the ``nonzero_range`` of a concatenation; (0, 0) if all operands are zeros, None if no range is known."""
+    """Return the ``nonzero_range`` of a concatenation.
+
+    If all operands are zeros, it is (0, 0) along the concatenated axis, and None (unknown) along other axes.
+    """
     if axis != node["axis"]:
         ranges = [nonzero_range(piece, axis) for piece in node.operands if not _is_zero(piece)]
         known = [each for each in ranges if each is not None]

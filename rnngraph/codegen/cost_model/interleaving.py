@@ -121,8 +121,8 @@ def may_pay(target: Target, scans: Sequence[Node]) -> bool:
 def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim) -> InterleavingPlan | None:
     """Return the plan that merges independent loops over one time axis.
 
-    Return None if no scans pay, if a kernel would lag more than ``MAX_LAG`` chunks, or if scans of different lags would
-    have at most two chunks.
+    Return None if interleaving does not pay, or if a kernel would lag more than ``MAX_LAG`` chunks. Scans with
+    different lags also need more than two chunks.
     """
     scans = [kernel.first for loop in loops for kernel in loop.kernels if kernel.kind == "scan"]
     costs = _costs(target, scans)

@@ -77,8 +77,8 @@ class StageCost:
 def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, workers: int) -> PipelinePlan | None:
     """Return the pipeline of these kernels.
 
-    Return None if one worker is nearly as fast (``PAYS``), if kernels split between workers are faster, if there is
-    only one kernel, or if a sequence of fixed length has at most ``MIN_STEPS`` steps.
+    Return None if one worker is nearly as fast (``PAYS``), or if kernels split between workers are faster. A single
+    kernel, and a loop of a fixed length of at most ``MIN_STEPS`` steps, have no pipeline.
 
     Args:
         kernels: Costs of the loop's kernels, in order.

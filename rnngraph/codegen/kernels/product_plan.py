@@ -216,8 +216,8 @@ def _outside(
     """Return the axes whose loops contain the loop over groups of units.
 
     If L1 holds all weights, these are all axes but rows and units. The result is the first axis alone under two
-    conditions: L2 holds the rows of one of its positions but not of all, and reading all weights for each position
-    moves fewer bytes than reading all rows for each group. Otherwise, and in loops over time, the result is empty.
+    conditions. L2 holds the rows of one of its positions, but not of all. Reading all weights for each position moves
+    fewer bytes than reading all rows for each group. Otherwise, and in loops over time, the result is empty.
     """
     if region.time is not None or len(kernel.shape) < 3:
         return ()

@@ -107,6 +107,8 @@ class FunctionBuilder:
     ) -> list[Handle]:
         """Write a loop that tests its condition once before the loop, and then after each iteration.
 
+        If the bounds are ints with which the loop runs at least once, the first test is left out.
+
         Args:
             name: Name of the variable.
             bounds: First value, limit and step of the variable.

@@ -20,7 +20,10 @@ _PREFIXES = {"input": "in", "parameter": "w", "constant": "const", "output": "ou
 
 @dataclass(frozen=True)
 class Argument:
-    """Array that the caller passes: a feed, a parameter, a constant, or memory for a result."""
+    """Array that the caller passes: a feed, a parameter, a constant, or memory for a result.
+
+    ``value`` is the array of a constant, and None for other kinds.
+    """
 
     name: str
     kind: str  # input, parameter, constant or output

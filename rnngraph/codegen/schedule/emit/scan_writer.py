@@ -202,8 +202,8 @@ class ScanWriter:
     def _step_ticks(self) -> StepTicks | None:
         """Return the timers that divide a profiled scan's time between the kernels of a step.
 
-        Return None if the entry is not profiled, if a step has a single kernel and worker, or if steps run in blocks or
-        interleaved with those of other scans.
+        Return None if the entry is not profiled, or if a step has a single kernel and worker. Steps in blocks, and
+        steps that are interleaved with those of other scans, have none either.
         """
         ticks, plan = self.writer.ticks, self.plan
         is_single = len(plan.kernels) == 1 and plan.sharing.workers.parts == 1

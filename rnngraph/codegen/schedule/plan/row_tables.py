@@ -33,7 +33,7 @@ class TablePlan:
         span: Name of the size with the number of steps that have active rows.
         views: Memory of the values from which the table is computed.
         cursor: Scratch memory, if rows are skipped individually.
-        owner: Scan that needs the table.
+        owner: First scan that needs the table, if rows are skipped individually; else None.
     """
 
     table: MaskTable
