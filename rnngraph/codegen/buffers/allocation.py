@@ -197,7 +197,7 @@ class Allocation:
         leaving: Collection[Node],
         one_block: Mapping[tuple[Node, int], tuple[int, ...]],
     ) -> None:
-        """Allocate a history for each carry whose values at all steps are read later.
+        """Allocate a history for each carry that ``full_histories`` returns.
 
         Each step writes one entry of the history, which the next step reads. For a scan that recomputes blocks of
         steps, the history has the steps of one block.

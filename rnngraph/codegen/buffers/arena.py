@@ -32,7 +32,10 @@ class _Gaps:
         self._top = 0  # end of the memory in use
 
     def allocate(self, size_bytes: int) -> int:
-        """Allocate in the first gap that is large enough, or after the last allocation. Return the offset in bytes."""
+        """Allocate in the first gap that is large enough, or after the last allocation. Return the offset in bytes.
+
+        Without bytes, nothing is allocated, and the offset is 0.
+        """
         if not size_bytes:
             return 0
         for number, (begin, end) in enumerate(self._gaps):
@@ -159,7 +162,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
 
 
 def extents(arena: Arena) -> dict[Buffer, Extent]:
-    """Return the start and end of each temporary with an offset, as ``Extent``.
+    """Return the start and end of each temporary that has an offset and is not empty, as ``Extent``.
 
     Temporaries of symbolic size must not overlap, or must be at the same offset. Raise ``VerifyError`` otherwise.
     """

@@ -60,9 +60,10 @@ class State:
 def full_histories(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
-    """Return the carries whose values at all steps are read later.
+    """Return the carries whose values before each step are results that are read later at all steps.
 
-    A scan that may skip steps has no history, because a skipped step returns zeros, not its carries.
+    A scan that may skip steps has no history, because a skipped step returns zeros, not its carries. A carry that never
+    changes has none either.
 
     Args:
         scan: The scan.

@@ -88,7 +88,10 @@ class OutputBuffers:
         return all(_reads_same_position(user, old) and self.sources.depends(user, new) for user in self.users[old])
 
     def _reuse_for_source(self, new: Node, view: View) -> None:
-        """Use the memory of the output ``new`` for one value from which ``new`` is computed elementwise."""
+        """Use the memory of the output ``new`` for one value from which ``new`` is computed elementwise, if possible.
+
+        The value must have a separate kernel, and ``new`` must be able to overwrite it.
+        """
         visited, pending = {new}, [new]
         while pending:
             node = pending.pop()

@@ -220,7 +220,8 @@ def written_at(node: Node, view: View, is_computed: Callable[[Node], bool]) -> t
 def places_of_sources(node: Node, view: View, is_computed: Callable[[Node], bool]) -> Iterator[tuple[Node, View]]:
     """Yield ``node``, the operand of the transpose or reshape that computes it, and so on, each with its location.
 
-    ``node`` is at ``view``. The last value is the result of another op, or one for which ``is_computed`` is True.
+    ``node`` is at ``view``. The last value is the result of another op, or one for which ``is_computed`` is True. A
+    reshape is last, too, if strides cannot express its operand there.
     """
     yield node, view
     while not is_computed(node) and node.op in ("transpose", "reshape"):

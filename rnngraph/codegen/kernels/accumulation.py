@@ -103,7 +103,10 @@ def _over_units(
 
 
 def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write the sum of all windows of the operand, starting from zeros. ``share`` is a range of an outer axis."""
+    """Write the sum of all windows of the operand, starting from zeros.
+
+    ``share`` is a range of an axis before that of the windows; None for all.
+    """
     windows, axis = node.operands[0], node["axis"]
     last = windows.tensor.rank - 1
     lanes = lanes_for(region.target, [node, windows], node.shape[-1])

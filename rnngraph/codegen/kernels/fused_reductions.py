@@ -155,7 +155,11 @@ class _Pass:
         self.several = self._rows_together()
 
     def _rows_together(self) -> int:
-        """Return the number of adjacent rows that are computed together: ``ROWS_TOGETHER``, or 1 if impossible."""
+        """Return the number of adjacent rows that are computed together: ``ROWS_TOGETHER`` or 1.
+
+        It is 1 unless a reduction folds the last axis alone. Sizes must be fixed, vectors have ``ROWS_TOGETHER`` lanes,
+        and no single units remain. Rows must be no time steps, not split between workers, and unable to end.
+        """
         axis, width = self.last - 1, self.shape[-1]
         if axis < 0 or self.lanes < ROWS_TOGETHER or not isinstance(width, int):
             return 1

@@ -35,7 +35,10 @@ class WorkerSlice:
 
 
 def each_slice(parts: int, block: Block, axis: int, body: Callable[[Block, WorkerSlice], None]) -> None:
-    """Write a loop over the parts of each worker: worker w of n runs the parts w, w + n and so on."""
+    """Write a loop over the parts of each worker: worker w of n runs the parts w, w + n and so on.
+
+    A single part is written without a loop.
+    """
     if parts == 1:
         body(block, WorkerSlice(0, 1, axis))
         return
@@ -142,7 +145,10 @@ def strips(
 def strip_groups(
     block: Block, width: Dim | None, lanes: int, group_size: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, list[Strip]]]:
-    """Yield strips in groups of up to ``group_size``, which are computed together to hide the latency of ops."""
+    """Yield strips in groups of up to ``group_size``, which are computed together to hide the latency of ops.
+
+    With a ``share``, a symbolic width or less than two vectors, each group has one strip.
+    """
     if share is not None or not isinstance(width, int) or width < 2 * lanes:
         yield from ((nested, [strip]) for nested, strip in strips(block, width, lanes, share))
         return

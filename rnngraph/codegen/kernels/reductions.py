@@ -25,7 +25,10 @@ HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1,
 
 
 def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates, before: Operand) -> Operand:
-    """Return ``before`` combined, by the reduction ``node``, with the value of ``source`` at the coordinates ``at``."""
+    """Return ``before`` combined, by the reduction ``node``, with the value of ``source`` at the coordinates ``at``.
+
+    A product that a ``fused`` sum reads is added by a multiply-add.
+    """
     if node.get("fused") and source.op == "mul":
         factors = [
             emitter.spread(emitter.value(item, aligned(item.shape, at)), before.lanes) for item in source.operands
@@ -68,7 +71,7 @@ def combining_op(node: Node) -> str:
 
 
 def neutral_of(node: Node) -> float | int:
-    """Return the neutral element of a reduction."""
+    """Return the neutral element of a reduction: 0 for a sum, else an infinity or the limit of an integer dtype."""
     neutral = {"reduce_sum": 0, "reduce_max": LOWEST[node.dtype], "reduce_min": HIGHEST[node.dtype]}[node.op]
     return float(neutral) if node.dtype in FLOATS else neutral
 

@@ -173,7 +173,7 @@ def _origin_comment(*nodes: Node) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """Return the lines of a text, at most 110 characters each. Lines end only after commas and semicolons."""
+    """Return the lines of a text, at most 110 characters each. They end after commas or semicolons where possible."""
     glued = text.replace(" ", "\u00a0").replace(",\u00a0", ", ").replace(";\u00a0", "; ")
     lines = textwrap.wrap(glued, 110, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
     return [line.replace("\u00a0", " ") for line in lines]

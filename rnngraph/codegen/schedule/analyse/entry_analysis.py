@@ -156,7 +156,7 @@ class _Analyst:
             yield from self._candidate_sections(candidates)
 
     def _is_shared(self, node: Node) -> bool:
-        """True if every worker can read all of a value, because a barrier precedes its readers."""
+        """True if every worker can read all of a value: it is free or prepared, or a barrier precedes its readers."""
         fusion = self.entry.fusion
         return node in fusion.free or node in self.synchronized or fusion.kind.get(node) == PREPARED
 

@@ -43,7 +43,10 @@ class ScanSharing:
 
 
 def waits_between(one: Partition, other: Partition | None) -> bool:
-    """True if a barrier separates two consecutive parts of a step. After the last part, ``other`` is None."""
+    """True if a barrier separates two consecutive parts of a step: unless both are by rows, or both on one worker.
+
+    After the last part, ``other`` is None, and the result is True.
+    """
     if other is None:
         return True
     return not ((one.by_rows and other.by_rows) or (one.serial and other.serial))

@@ -45,7 +45,7 @@ class StepWaits:
     waiting: int
 
     def add(self, block: Block, ticks: SampledStep | None = None) -> None:
-        """Add a barrier, if the workers of a step need barriers."""
+        """Add a barrier, unless one worker runs the step, or each worker computes its own rows."""
         if self.sharing.workers.parts > 1 and not self.sharing.estimate.by_rows:
             block.add(Barrier(TEAM, WORKER, WORKERS))
             if ticks is not None:

@@ -212,7 +212,7 @@ class ScanLayout:
         return replace(self.chunk.memory, views=views, stores=stores or {})
 
     def result_places(self, index: int, at: Moment) -> list[View]:
-        """Return the locations to which a step writes a result."""
+        """Return the locations to which a step writes a result: one for a carry, none for a result without readers."""
         if index < len(self.states):
             state = self.states[index]
             places = [state.after(at.slot, at.step_in(state.view))]

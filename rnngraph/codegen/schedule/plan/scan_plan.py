@@ -120,7 +120,10 @@ def carried_states(
     fused: FusedKernels,
     blocks: ScanBlocks | None,
 ) -> tuple[State, ...]:
-    """Return the memory of carries: the stored sequence of all steps if there is one, else in place or double-buffered.
+    """Return the memory of carries.
+
+    It is the stored sequence of all steps, if there is one. Otherwise, a carry is in place if a step may overwrite it,
+    else double-buffered.
 
     Args:
         allocation: Allocator of memory.
@@ -148,7 +151,11 @@ def carried_states(
 
 
 def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolute: Index, parity: Index) -> Region:
-    """Return the region of one step, given its position in the sequence."""
+    """Return the region of one step, given its position in the sequence.
+
+    It has only the active rows, if rows end individually and the scan is not divided into blocks. ``parity`` selects
+    the direction in which weights are read.
+    """
     table = layout.table
     by_rows = table is not None and table.by_rows and layout.blocks is None
     active = ActiveRows(table, absolute) if table is not None and by_rows else None
@@ -223,7 +230,11 @@ def _carry_at(state: State, position: Index, name: str) -> tuple[View, Parity | 
 
 
 def _final_copies(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[RowwiseCopyPlan | Parity]:
-    """Yield the copies of carries after the last step, and the parities that select locations of carries."""
+    """Yield the copies of carries after the last step, and the parities that select locations of carries.
+
+    If rows may end before the last step, only carries that are read after the scan have them. A carry is copied if it
+    is not in place, and the rows of a forward scan end individually.
+    """
     table = layout.table
     if table is None:
         if layout.alternates:
