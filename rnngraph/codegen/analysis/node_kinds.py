@@ -43,7 +43,7 @@ def is_view(node: Node) -> bool:
 
 
 def stays_view(node: Node) -> bool:
-    """True for a view that neither merges nor splits axes."""
+    """True for a view that neither merges nor splits axes, apart from axes of size 1."""
     if node.op != "reshape":
         return True
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
@@ -135,7 +135,8 @@ def starts_of(product: Node) -> tuple[Node, ...]:
 def contracted(operand: Node, user: Node) -> bool:
     """True if ``user`` needs ``operand`` in memory.
 
-    Each element of ``user`` depends on many elements of ``operand``, or reads them in another order.
+    Each element of ``user`` depends on many elements of ``operand``, or reads them in another order. Initial values of
+    a scan's carries do not count, because they are copied.
     """
     if user.op in MATRIX_PRODUCTS:
         return operand in factors_of(user)

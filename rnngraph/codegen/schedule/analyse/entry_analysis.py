@@ -60,7 +60,7 @@ class GroupAnalysis:
         scans: Analyses of the scans.
         longest: Maximum number of steps of a chunk, if the group is a loop over chunks of time.
         is_first_short: True if the first chunk may have fewer steps than the others, instead of the last.
-        pipeline: Pipeline in which several workers run whole kernels, instead of parts of each kernel.
+        pipeline: Pipeline in which several workers run whole kernels, instead of parts of each kernel, if any.
     """
 
     kernels: GroupKernels
@@ -78,7 +78,10 @@ class GroupAnalysis:
 
 @dataclass(frozen=True)
 class SectionAnalysis:
-    """Fusion groups that run as one: a single group, or several loops over time with interleaved scans."""
+    """Fusion groups that run as one: a single group, or loops over time with interleaved scans.
+
+    ``interleaving`` is None if no scans are interleaved; otherwise there may be one loop or several.
+    """
 
     groups: tuple[GroupAnalysis, ...]
     interleaving: InterleavingPlan | None = None
@@ -166,7 +169,10 @@ class _Analyst:
             self.synchronized.update(nodes)
 
     def _candidate_sections(self, groups: Sequence[Numbered]) -> Iterable[SectionAnalysis]:
-        """Yield one section with all groups if interleaving them pays; otherwise one section for each group."""
+        """Yield one section with all groups if interleaving them pays; otherwise one section for each group.
+
+        The scans of a single group, such as those of stacked layers, may be interleaved, too.
+        """
         graph, late = self.entry.graph, self.entry.arguments.late_values
         kernels = [group_kernels(self.entry, item, self.residency.sources) for item in groups]
         for item in kernels:

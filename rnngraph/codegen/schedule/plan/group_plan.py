@@ -25,10 +25,10 @@ class TimeLoopPlan:
     Attributes:
         chunks: Chunks of time.
         buffers: Buffers of the loop's values.
-        pipeline: Pipeline in which several workers run whole kernels, instead of parts of each kernel.
-        states: Memory of the states of the pipeline's stages.
+        pipeline: Pipeline in which several workers run whole kernels, instead of parts of each kernel, if any.
+        states: Memory of the states of the pipeline's stages; None without a pipeline.
         stage_needs: For each stage, the stages for which it waits, and how many chunks ahead each of them must be.
-        phases: Phases of the kernels, if scans are interleaved.
+        phases: Phases of the kernels; empty unless scans are interleaved.
     """
 
     chunks: Chunks
@@ -81,9 +81,10 @@ class GroupPlan:
 
 @dataclass(frozen=True)
 class SectionPlan:
-    """Plans of groups that run as one: a single group, or several loops over time with interleaved scans.
+    """Plans of groups that run as one: a single group, or loops over time with interleaved scans.
 
-    ``origin`` is the origin of statements whose nodes have no origin.
+    ``origin`` is the origin of statements whose nodes have no origin. ``interleaving`` is None if no scans are
+    interleaved; otherwise there may be one loop or several.
     """
 
     groups: tuple[GroupPlan, ...]
