@@ -56,7 +56,7 @@ class Contraction:
     Attributes:
         lefts: Left operands: one value, or the several narrow parts of one value.
         products: For each left operand, its products.
-        dot_width: Values of consecutive k that a step multiplies.
+        dot_width: Values of consecutive k in a lane of weights. A step multiplies all, or half of 4-bit ones.
         accumulators: Partial sums of each result.
         packed: True if right operands that the call computes or receives are packed before tiles read them.
         widened: True if columns of narrow weights are converted to floats before tiles read them.
