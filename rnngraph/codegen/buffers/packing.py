@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from typing import NamedTuple
 
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
@@ -134,7 +135,7 @@ class Panels:
         are_cold: True if the parameters exceed all caches, so that each step reads weights from memory.
         places: Offset and bytes of each buffer, within the memory of all panels.
         needed: Sparse panel for which panels requested now are the fallback; None for panels that are always filled.
-        guards: For each panel's buffer, the sparse panel for which it is the fallback; None if it is always filled.
+        guards: For each panel's buffer, the sparse panels for which it is the fallback; None if it is always filled.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ class Panels:
         self.total = 0
         self.sparse = SparsePanels(self._place)
         self.needed: Buffer | None = None
-        self.guards: dict[Buffer, Buffer | None] = {}
+        self.guards: dict[Buffer, tuple[Buffer, ...] | None] = {}
 
     def group(self, blocks: int) -> int:
         """Return the number of vectors in a group of a panel, for tiles of ``blocks`` vectors.
@@ -167,7 +168,7 @@ class Panels:
         return 1 if self.are_cold else blocks
 
     def packs(self, view: View) -> bool:
-        """True if a right operand is a matrix computed from parameters alone, which is packed before calls."""
+        """True if a right operand is packed before calls: a matrix of fixed sizes, from parameters alone."""
         known = all(isinstance(dim, int) for dim in (view.offset, *view.shape))
         return known and view.buffer in self.parameters and len(view.shape) == 2
 
@@ -217,16 +218,22 @@ class Panels:
         yield
         self.needed = None
 
-    @property
-    def shrinking(self) -> frozenset[str]:
-        """Names of buffers that may be filled only in part, depending on the weights. The rest is zero."""
-        guarded = {buffer.name for buffer, guard in self.guards.items() if guard is not None}
-        return frozenset(guarded | self.sparse.names)
+    def used_bytes(self, content: bytes) -> dict[str, int]:
+        """Return {name of a buffer: bytes at its start that kernels read}, if packing may fill only a part of it.
+
+        They are the buffers of sparse weights and their fallbacks, of which kernels read either one or the other.
+
+        Args:
+            content: Packed memory of all panels.
+        """
+        used, dense = self.sparse.used_bytes(content, lambda buffer: self.places[buffer][0])
+        for buffer, guards in self.guards.items():
+            if guards is not None:
+                used[buffer.name] = 0 if dense.isdisjoint(guards) else self.places[buffer][1]
+        return used
 
     def _panel(self, form: PanelForm) -> Panel:
         """Return the panel of a form, which the first call allocates."""
-        if form in self.panels and self.needed is None:
-            self.guards[self.panels[form].buffer] = None
         if form not in self.panels:
             views, width, lanes, blocks, dot_width = form
             dtype, total = views[0].buffer.dtype, -(-width // lanes)
@@ -234,7 +241,13 @@ class Panels:
             buffer = Buffer(f"panel{len(self.panels)}", dtype)
             panel = Panel(buffer, depth, len(views), 0, dot_width, total, blocks)
             self.panels[form] = replace(panel, bytes=self._place(buffer, total * lanes * panel.elements_per_unit))
-            self.guards[buffer] = self.needed
+            self.guards[buffer] = ()
+        buffer = self.panels[form].buffer
+        guards = self.guards[buffer]
+        if self.needed is None:
+            self.guards[buffer] = None
+        elif guards is not None and self.needed not in guards:
+            self.guards[buffer] = (*guards, self.needed)
         return self.panels[form]
 
     def reuses_one_layout(self, views: Sequence[View]) -> bool:
@@ -279,10 +292,11 @@ class Panels:
         self.sparse.pack(block, self.origins.get)
         for form, panel in self.panels.items():
             if panel.buffer not in self.filled:
-                guard, inner = self.guards[panel.buffer], block.nested()
-                self._fill(inner if guard else block, form, panel)
-                if guard is not None:
-                    is_dense = block.read_index("dense", guard, DENSE)
+                guards, inner = self.guards[panel.buffer], block.nested()
+                self._fill(inner if guards else block, form, panel)
+                if guards is not None:
+                    flags = [block.read_index("dense", guard, DENSE) for guard in guards]
+                    is_dense = reduce(lambda one, other: block.let_index("dense", "max", one, other), flags)
                     block.add(When(is_dense, 1, 2, tuple(inner.statements)))
                 self.filled.add(panel.buffer)
 

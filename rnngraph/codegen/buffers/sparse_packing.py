@@ -11,10 +11,11 @@ Whether a block is skipped must therefore not depend on the number of other zero
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ...ir.types import size
+from ...ir.types import ITEM_BYTES, size
 from ...support.errors import Where
 from ...support.records import dataclass
 from ..loop_ir.builder import Block
@@ -180,10 +181,21 @@ class SparsePanels:
             places = ((view.buffer, view.offset), (panel.blocks, 0), (panel.numbers, 0))
             block.add(Call(self._fillers[key].name, places, (), origin=where))
 
-    @property
-    def names(self) -> set[str]:
-        """Names of all buffers."""
-        return {buffer.name for panel in self._panels.values() for buffer in (panel.blocks, panel.numbers)}
+    def used_bytes(self, content: bytes, offset: Callable[[Buffer], int]) -> tuple[dict[str, int], set[Buffer]]:
+        """Return {name of a buffer: bytes at its start that kernels read}, and the lists of weights with dense tiles.
+
+        Args:
+            content: Memory that packing has filled.
+            offset: Function that returns the offset of a buffer in this memory.
+        """
+        used, dense = dict[str, int](), set[Buffer]()
+        for panel in self._panels.values():
+            header, layout = struct.unpack_from(f"<{HEAD}i", content, offset(panel.numbers)), panel.layout
+            used[panel.numbers.name] = (layout.list_begin + 2 * header[BLOCKS]) * ITEM_BYTES["int32"]
+            used[panel.blocks.name] = header[ROWS] * layout.row * ITEM_BYTES[panel.blocks.dtype]
+            if header[DENSE]:
+                dense.add(panel.numbers)
+        return used, dense
 
     @property
     def functions(self) -> tuple[Function, ...]:

@@ -26,8 +26,6 @@ from .weights import set_weights, use_weights
 from .wrapper import CWrapper
 
 ABI_VERSION = 1
-LAST_ZEROS = 256
-"""Bytes of trailing zeros that are kept. A block has at most this many bytes, and the last block may end in zeros."""
 
 
 def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = False) -> bytes:
@@ -157,24 +155,17 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
     offsets: dict[str, dict[str, int]] = {}
     for entry in exported.entries:
         used = {buffer.name for buffer, (slot, _) in entry.plan.main.places.items() if slot == "panels"}
-        own_offsets = offsets.setdefault(entry.plan.main.name, {})
+        own_offsets, used_bytes = offsets.setdefault(entry.plan.main.name, {}), entry.plan.used_bytes(entry.panels)
         for name, (start, count) in entry.plan.panel_places.items():
             if name not in used:
                 continue
-            part = entry.panels[start : start + count]
-            if name in entry.plan.shrinking:
-                part = _without_end(part)
+            part = entry.panels[start : start + min(count, padded(used_bytes.get(name, count)))]
             if part not in places:
                 places[part] = total
                 parts.append(part)
                 total += len(part)
             own_offsets[name] = places[part]
     return offsets, b"".join(parts)
-
-
-def _without_end(part: bytes) -> bytes:
-    """Return packed weights without the unused zeros at the end."""
-    return part[: padded(len(part.rstrip(b"\0")) + LAST_ZEROS)]
 
 
 def _entries_text(

@@ -63,12 +63,18 @@ def test_as_many_blocks_as_are_not_zero() -> None:
     assert numbers_of(packed("x86-64-v3", -np.zeros_like(kernel)))[BLOCKS] == 0
 
 
-def test_unused_entries_of_packed_weights_are_zeros() -> None:
-    """Packed weights have two forms, tiles and blocks. The unused one is filled with zeros, so that exports omit it."""
+def test_code_reads_tiles_or_blocks() -> None:
+    """Packed weights have two forms, tiles and blocks. Exports omit the unused one, and the unused end of blocks."""
     generator = np.random.default_rng(5)
     whole = generator.normal(size=(64, 64)).astype(np.float32)
-    for kernel, empty in ((zeroed(whole, 0.2, (4, 8), generator), "panel0"), (whole, "blocks0")):
-        entry = packed("x86-64-v3", kernel)
-        start, count = entry.plan.panel_places[empty]
-        assert {"panel0", "blocks0"} <= entry.plan.shrinking
-        assert not any(entry.panels[start : start + count])
+    entry = packed("x86-64-v3", whole)
+    used = entry.plan.used_bytes(entry.panels)
+    assert used.keys() == {"panel0", "blocks0", "numbers0"}
+    assert (used["panel0"], used["blocks0"]) == (whole.nbytes, 0)
+    entry = packed("x86-64-v3", zeroed(whole, 0.2, (4, 8), generator))
+    used, blocks = entry.plan.used_bytes(entry.panels), numbers_of(entry)[BLOCKS]
+    assert (used["panel0"], used["blocks0"]) == (0, blocks * 4 * 8 * 4)
+    entry = packed("x86-64-v3", np.zeros_like(whole))
+    used = entry.plan.used_bytes(entry.panels)
+    assert (used["panel0"], used["blocks0"]) == (0, 0)
+    assert used["numbers0"] > 0

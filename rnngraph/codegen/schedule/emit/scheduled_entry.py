@@ -83,10 +83,13 @@ class ScheduledEntry:
         """Layouts of packed parameters, by buffer name."""
         return self.entry_plan.memory.panels.layouts()
 
-    @property
-    def shrinking(self) -> frozenset[str]:
-        """Names of buffers of packed weights that may be used only in part, depending on the weights' values."""
-        return self.entry_plan.memory.panels.shrinking
+    def used_bytes(self, panels: bytes) -> dict[str, int]:
+        """Return {name of a buffer: bytes at its start that the code reads}, if that depends on the packed weights.
+
+        Args:
+            panels: All packed weights.
+        """
+        return self.entry_plan.memory.panels.used_bytes(panels)
 
     @property
     def arena_bytes(self) -> Dim:
