@@ -63,7 +63,7 @@ def attribute(name: str) -> ast.expr:
 
 
 def literal(value: Any) -> ast.expr:
-    """Return the syntax tree of a number, string, slice, function of ``rg``, list or dict."""
+    """Return the syntax tree of a constant, slice, function, ``Applied``, or of a list, tuple or dict of these."""
     if isinstance(value, dict):
         return ast.Dict([literal(key) for key in value], [literal(item) for item in value.values()])
     if isinstance(value, slice):
@@ -98,7 +98,7 @@ def part(whole: ast.expr, path: Sequence[int | str]) -> ast.expr:
 
 
 def statement(target: str, expression: ast.expr) -> str:
-    """Return ``target = expression``, with one argument a line if it is too long."""
+    """Return ``target = expression``. A call that exceeds ``MAX_WIDTH`` is written with one argument a line."""
     line = f"{target} = {ast.unparse(expression)}"
     if len(line) <= MAX_WIDTH or not isinstance(expression, ast.Call):
         return line

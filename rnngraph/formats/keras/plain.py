@@ -111,14 +111,22 @@ def keep_prob(rate: float) -> float:
 
 def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, rate = inputs.one, b.drops(_rate(layer))
-    shape = layer.config.get("noise_shape", None)
     if not rate:
         return Signal(x.value)
-    if shape is None:
+    axes = _shared_axes(layer, x.rank)
+    if axes is None:
         return Signal(b.script.call(dropout, x.value, keep_prob(rate)))
-    if not isinstance(shape, list) or len(shape) != x.rank:
-        raise layer.config.error(f"noise_shape of {layer} must have {x.rank} entries, the rank of its input")
-    return _shared_dropout(b, x.value, rate, [axis for axis, size in enumerate(shape) if size == 1])
+    return _shared_dropout(b, x.value, rate, axes)
+
+
+def _shared_axes(layer: Layer, rank: int) -> list[int] | None:
+    """Return the axes of size 1 in the option ``noise_shape``, whose entries share a mask; None without the option."""
+    shape = layer.config.get("noise_shape", None)
+    if shape is None:
+        return None
+    if not isinstance(shape, list) or len(shape) != rank:
+        raise layer.config.error(f"noise_shape of {layer} must have {rank} entries, the rank of its input")
+    return [axis for axis, size in enumerate(shape) if size == 1]
 
 
 def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -131,7 +139,10 @@ def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, rate = inputs.one, b.drops(_rate(layer))
-    return Signal(alpha_dropout(ScriptBackend(b.script), x.value, keep_prob(rate))) if rate else Signal(x.value)
+    if not rate:
+        return Signal(x.value)
+    axes = _shared_axes(layer, x.rank) or ()
+    return Signal(alpha_dropout(ScriptBackend(b.script), x.value, keep_prob(rate), axes))
 
 
 def _shared_dropout(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:

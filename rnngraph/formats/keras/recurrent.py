@@ -69,7 +69,7 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
     Args:
         width: Width of the cell's input.
         at: Scope of the cell.
-        drops_state: True to apply recurrent dropout to the state; False to ignore recurrent dropout.
+        drops_state: True to apply recurrent dropout to the state, except in a GRU; False to ignore recurrent dropout.
     """
     if layer.is_custom and b.custom_cell is not None:
         return b.custom_cell(b, layer, at)
@@ -96,7 +96,8 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
 def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) -> Value:
     """Wrap a cell in dropout with Keras' masks, which are the same at all steps.
 
-    Dropout of h before the recurrent products equals dropout of the state, if no other operation reads h.
+    Dropout of h before the recurrent products equals dropout of the state, if no other operation reads h. In a GRU
+    others do, so that its recurrent dropout is ignored.
     """
     rates = {"input_keep_prob": b.drops(number(layer.config, "dropout", 0.0))}
     recurrent = b.drops(number(layer.config, "recurrent_dropout", 0.0))

@@ -24,11 +24,14 @@ OF_BOTH = frozenset(
 )
 """Ops that occur only in files with quantized weights and activations."""
 MIN_DEPTH, MIN_WEIGHTS = 32, 4096
-"""Minimum rows and elements of a net's largest weight. With smaller weights, products in 8 bits are not faster."""
+"""Minimum rows and elements of one weight. If all weights are smaller, products in 8 bits are not faster."""
 
 
 def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, str]]:
-    """Return the options of ``rg.compile`` for a file; {} if it is not quantized, or 8 bits would not be faster."""
+    """Return the options of ``rg.compile`` for a file.
+
+    {} if it is not quantized, has a float64 parameter, or has only small weights, for which 8 bits are not faster.
+    """
     ops = {node.op for node in _nodes(model.graph)}
     weights = [array for array in script.parameters.values() if array.ndim > 1]
     is_wide = any(array.shape[-2] >= MIN_DEPTH and array.size >= MIN_WEIGHTS for array in weights)

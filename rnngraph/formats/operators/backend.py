@@ -71,6 +71,9 @@ def entries_of(own: Sequence[Dim], target: Sequence[Dim], unnamed: Container[Dim
         own: Shape before the reshape.
         target: Shape after the reshape.
         unnamed: Sizes that are written as -1 rather than by name, if only one size can be -1.
+
+    Raises:
+        UnreadableError: More than one size has no name, and would have to be -1.
     """
     entries: list[int | str | None] = []
     for axis, dim in enumerate(target):

@@ -20,7 +20,7 @@ ALL = slice(None)
 
 
 def is_clamped(size: Dim, start: int | None, stop: int | None, step: int = 1) -> bool:
-    """True if the bounds of a slice may exceed an axis of symbolic size, or if the slice is empty."""
+    """True for a slice of an axis of symbolic size that is always empty, or whose bounds may exceed the axis."""
     if isinstance(size, int):
         return False
     both = start is not None and stop is not None and (start < 0) == (stop < 0)

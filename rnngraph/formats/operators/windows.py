@@ -77,7 +77,7 @@ class Window:
             stride: Distance between the results of consecutive entries of the input.
             dilation: Distance between the entries of a window.
             padding: ``valid``, ``same``, ``same_lower`` or (before, after). With ``same``, the result is ``stride``
-                times as long as the input.
+                times as long as the input, or shorter if ``stride`` exceeds the windows and ``added`` does not fill up.
             added: Number of entries that are appended to the result (output padding).
         """
         if isinstance(padding, tuple):
@@ -145,6 +145,8 @@ def _halves(total: int) -> tuple[int, int]:
 
 def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) -> list[Item]:
     """Return one slice of an axis for each entry of a window: slice i consists of entry i of every window.
+
+    Raises ``UnreadableError`` if an axis of fixed size is shorter than a window.
 
     Args:
         b: The backend.

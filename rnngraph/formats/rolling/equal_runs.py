@@ -44,6 +44,8 @@ def equal_literals(a: object, b: object) -> bool:
 def longest_equal_run(iterations: list[list[Step]], may_repeat: Sequence[bool]) -> list[list[Step]]:
     """Return the longest run of iterations that all depend in the same way on the previous iteration.
 
+    Among equally long runs, the first is returned. If no iteration may repeat, the first two are returned.
+
     Args:
         iterations: The iterations.
         may_repeat: False for each iteration that surely depends on its predecessor otherwise than the predecessor does.
@@ -64,7 +66,7 @@ def longest_equal_run(iterations: list[list[Step]], may_repeat: Sequence[bool]) 
 def may_repeat_after(steps: Sequence[Step], period: int) -> np.ndarray:
     """Return for each step of a run whether its operands may follow those of the two steps one and two periods before.
 
-    The result has True for steps that need an exact comparison, by ``_link``.
+    True means that an exact comparison by ``_link`` must follow. The steps of the first two periods get False.
     """
     places = {step: place for place, step in enumerate(steps)}
     operands = [operands_of(step) for step in steps]

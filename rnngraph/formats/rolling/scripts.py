@@ -29,11 +29,13 @@ from .parts import part_of
 MAX_REPEATED = 60_000
 """Maximum steps that are declared in total to try loops, because a file may have many that can't be rolled up."""
 MAX_SINGLE = 3
-"""Maximum unrolled steps of one cell for which no warning is raised."""
+"""Maximum unrolled steps of one cell that ``steps_left`` does not report."""
 
 
 def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> Script:
-    """Return a script with drivers in place of unrolled loops; the same object if there are none.
+    """Return a script with drivers in place of unrolled loops.
+
+    Without loops, the result is the same object, or a copy without repeated expressions of parameters and sizes.
 
     Args:
         script: The script.

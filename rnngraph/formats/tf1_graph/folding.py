@@ -34,7 +34,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def folded(op: str, arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray | None:
-    """Return the result of a node with constant inputs; None for other ops, and for results that are too large."""
+    """Return the result of a node with constant inputs; None for other ops, or if arrays are too large."""
     if sum(array.size for array in arrays) > MAX_ENTRIES:
         return None
     if is_constant_foldable(op):

@@ -14,6 +14,8 @@ from .order import Frame, is_state
 from .source import Node, Ref
 from .translation import PASSING, Translation, translates
 
+MAX_CHAIN = 100
+"""Maximum length of a chain of nodes in a loop's condition, because the search for them recurses."""
 MAX_DEPTH = 10_000
 """Maximum number of nodes in the search for a branch's condition, so that a damaged graph ends the search."""
 
@@ -151,8 +153,11 @@ def _condition_after_step(
         node = makers.get(name)
         if node is None:
             return False
-        if depth > 100 or "body" in node.attributes:
-            raise UnreadableError(f"the condition of its loop depends on more than {MAX_DEPTH:,} nodes, the maximum")
+        if depth > MAX_CHAIN or "body" in node.attributes:
+            raise UnreadableError(
+                f"the condition of its loop depends on another loop, or on a chain of more than {MAX_CHAIN} nodes; "
+                "compute it from states of the loop by few operations"
+            )
         if not [item for item in node.inputs if moves(item, depth + 1)]:
             return False
         outputs = tuple(f"{item}/next~" for item in node.outputs)
@@ -224,7 +229,7 @@ def _entries(t: Translation, flow: Ref) -> str:
 
 
 def _counts_up(t: Translation, ref: Ref) -> bool:
-    """True if an index is 0 in the first step of a loop, and 1 more in each later step."""
+    """True if indices are 0, 1, 2 and so on: a constant, or a Range from 0 in steps of 1."""
     node = t.source.nodes[t.resolved(ref)[0]]
     if node.op == "Const":
         array = t.arrays.get(t.name((node.name, 0)))

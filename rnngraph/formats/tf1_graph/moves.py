@@ -8,7 +8,7 @@ import numpy as np
 
 from ..operators.errors import UnreadableError
 from .source import Node
-from .translation import Translation, translates
+from .translation import DOMAIN, Translation, translates
 
 END = (1 << 31) - 1
 """Bound of a slice that extends to the end of an axis: the largest 32-bit integer."""
@@ -179,7 +179,7 @@ def _one_hot(t: Translation, node: Node) -> str:
     values = [t.known(node, place, "what it puts in") for place in (3, 2)]
     both = t.constant(np.stack([array.reshape(()) for array in values]))
     depth = t.constant([int(t.known(node, 1, "its depth"))], "int64")
-    return t.emit("OneHot", [t.input(node, 0), depth, both], [node.name], axis=node.whole("axis", -1))
+    return t.emit("OneHot", [t.input(node, 0), depth, both], [node.name], DOMAIN, axis=node.whole("axis", -1))
 
 
 @translates("Tile")

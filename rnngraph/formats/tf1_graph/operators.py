@@ -10,6 +10,7 @@ from ...declare.functions.elementary import numbers, powers, remainders
 from ...ir.types import FLOATS
 from ..onnx.core.known import Known, shape_of
 from ..onnx.core.table import Call, Outputs, reads
+from ..onnx.ops.choosing import one_hot_at
 from ..operators import elementwise
 from ..operators.backend import ScriptBackend
 from .translation import DOMAIN
@@ -77,6 +78,12 @@ def _select(call: Call) -> Outputs:
     if call.rank(0) == 1 and rank > 1:
         condition = call.tensors.expand_dims(condition, list(range(1, rank)))
     return call.of("Where", [condition, call.input(1), call.input(2)])
+
+
+@reads("OneHot", domain=DOMAIN)
+def _one_hot(call: Call) -> Outputs:
+    """Read OneHot. Negative indices select no entry, whereas ONNX counts them from the end."""
+    return one_hot_at(call, negative=False)
 
 
 @reads("BatchMatMul", domain=DOMAIN)

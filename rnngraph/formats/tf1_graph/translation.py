@@ -120,7 +120,11 @@ class Translation:
     def emit(
         self, op: str, inputs: Sequence[str], outputs: Sequence[str] | None = None, domain: str = "", **attributes: Any
     ) -> str:
-        """Write an ONNX node, and return the name of its first output. A node with constant inputs is folded."""
+        """Write an ONNX node, and return the name of its first output.
+
+        If all inputs are constant, and ``folding`` has the op, nothing is written. The result is the name of a new
+        constant then, not a name in ``outputs``.
+        """
         if not domain and all(name in self.arrays for name in inputs):
             array = folded(op, [self.arrays[name] for name in inputs], attributes)
             if array is not None:

@@ -201,7 +201,7 @@ class Exported(PlacedModule):
         raise AssertionError("a graph of torch.export has no output node; this is a bug of rnngraph")
 
     def _run_call(self, node: torch.fx.Node, arguments: Arguments, keywords: Keywords) -> Any:
-        """Return the result of a node of kind ``call_function``, which calls an operator or a Python function."""
+        """Return the result of a node that calls an operator or Python function; None for an operator in ``CHECKS``."""
         target = node.target
         if isinstance(target, torch._ops.HigherOrderOperator):
             if target.__name__ not in _WITH_GRAPHS:

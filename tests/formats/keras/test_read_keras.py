@@ -94,8 +94,8 @@ def test_a_path_is_read_as_its_bytes_are(tmp_path: Path) -> None:
     assert rg.read_keras(str(tmp_path / "net.keras")).outputs.keys() == {"last", "mean", "bidirectional"}
 
 
-@pytest.mark.parametrize(("kind", "options"), [("SpatialDropout1D", {}), ("Dropout", {"noise_shape": [None, 1, None]})])
-def test_one_mask_for_all_steps(kind: str, options: dict[str, Any]) -> None:
+def _dropped(kind: str, options: dict[str, Any], x: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Return the program of a dropout layer, and the result of its training graph for x."""
     source = {"batch_shape": [None, None, 40], "dtype": "float32", "name": "x"}
     layers = [("InputLayer", source), (kind, {"name": "drop", "rate": 0.25, **options})]
     described = [{"class_name": name, "module": "keras.layers", "config": config} for name, config in layers]
@@ -106,13 +106,25 @@ def test_one_mask_for_all_steps(kind: str, options: dict[str, Any]) -> None:
     net = rg.read_keras(zipped(members | {"model.weights.h5": weights.getvalue()}))
     (output,) = net.outputs.values()
     program = net.program(loss=rg.reduce_sum(output))
-    x = np.ones((3, 7, 40), np.float32)
     np.testing.assert_array_equal(program.inference(x=x)["drop"], x)
-    drawn = program.training(x=x, seed=3)["drop"]
+    return program, program.training(x=x, seed=3)["drop"]
+
+
+@pytest.mark.parametrize(("kind", "options"), [("SpatialDropout1D", {}), ("Dropout", {"noise_shape": [None, 1, None]})])
+def test_one_mask_for_all_steps(kind: str, options: dict[str, Any]) -> None:
+    x = np.ones((3, 7, 40), np.float32)
+    program, drawn = _dropped(kind, options, x)
     assert set(np.unique(drawn).tolist()) == {0.0, float(np.float32(1 / 0.75))}
     np.testing.assert_array_equal(drawn, np.broadcast_to(drawn[:, :1], drawn.shape))
     assert len({row.tobytes() for row in drawn[:, 0]}) == 3
     program.inference.stream(batch=3).step(x=x[:, 0])
+
+
+def test_one_mask_of_alpha_dropout_for_all_steps() -> None:
+    x = np.ones((3, 7, 40), np.float32)
+    drawn = _dropped("AlphaDropout", {"noise_shape": [None, 1, None]}, x)[1]
+    assert len(np.unique(drawn)) == 2
+    np.testing.assert_array_equal(drawn, np.broadcast_to(drawn[:, :1], drawn.shape))
 
 
 def _of_seven_steps(description: dict[str, Any]) -> None:

@@ -81,3 +81,15 @@ def test_a_folded_division_by_0_is_refused() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     with pytest.raises(rg.NotReadableError, match="it divides integers by 0"):
         rg.read_onnx(onnx.ModelProto.FromString(model.SerializeToString()))
+
+
+@pytest.mark.parametrize(("op", "options"), [("Mul", {"broadcast": 1, "axis": 1}), ("PRelu", {})])
+def test_opsets_below_7_align_an_operand_with_the_channels(op: str, options: dict[str, int]) -> None:
+    factors = np.array([2, 3, 5], np.float32)
+    nodes = [helper.make_node(op, ["x", "factors"], ["y"], **options)]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 3, 4, 3]) for name in "xy")
+    graph = helper.make_graph(nodes, "net", [x], [y], [numpy_helper.from_array(factors, "factors")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 6)], ir_version=8)
+    data = -np.arange(72, dtype=np.float32).reshape(2, 3, 4, 3)
+    actual = rg.read_onnx(model.SerializeToString()).program().inference(x=data)["y"]
+    np.testing.assert_array_equal(actual, data * factors.reshape(3, 1, 1))

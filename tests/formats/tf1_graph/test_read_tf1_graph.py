@@ -15,6 +15,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import rnngraph as rg
+from rnngraph.formats.tensorflow.messages import Dim, TensorProto, TensorShape
 from rnngraph.formats.tf1_graph import messages
 from rnngraph.storage.protobuf import decode, encode
 
@@ -129,6 +130,26 @@ def test_ops_that_are_not_read_are_listed() -> None:
 def test_negative_indices_are_errors_as_in_tensorflow() -> None:
     with pytest.raises(rg.NotReadableError, match=r"'y' \(GatherV2\): index -1 is negative"):
         rg.read_tf1_graph(gzip.decompress(base64.b64decode(NEGATIVE)))
+
+
+def test_negative_ids_have_no_one_in_one_hot() -> None:
+    """Unlike ONNX, TensorFlow does not count negative indices from the end."""
+    int32, float32 = 3, 1
+    unknown = TensorShape(dim=[Dim(-1)])
+    numbers = {"depth": (int32, np.int32(4)), "on": (float32, np.float32(1)), "off": (float32, np.float32(0))}
+    nodes = [_node("ids", "Placeholder", [], dtype={"type": int32}, shape={"shape": unknown})]
+    for name, (dtype, number) in numbers.items():
+        tensor = TensorProto(dtype=dtype, tensor_shape=TensorShape(), tensor_content=memoryview(number.tobytes()))
+        nodes.append(_node(name, "Const", [], dtype={"type": dtype}, value={"tensor": tensor}))
+    nodes.append(_node("y", "OneHot", ["ids", "depth", "on", "off"], axis={"i": -1}, T={"type": float32}))
+    net = rg.read_tf1_graph(encode(messages.GraphDef(node=nodes)))
+    ids = np.array([0, -1, 3, 4, -4], np.int32)
+    np.testing.assert_array_equal(net.program().inference(ids=ids)["y"], ids[:, np.newaxis] == np.arange(4))
+
+
+def _node(name: str, op: str, inputs: list[str], **attributes: dict[str, Any]) -> messages.NodeDef:
+    entries = [messages.AttrEntry(key, messages.AttrValue(**value)) for key, value in attributes.items()]
+    return messages.NodeDef(name=name, op=op, input=inputs, attr=entries)
 
 
 def test_a_variable_without_a_value() -> None:

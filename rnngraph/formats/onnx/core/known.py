@@ -197,7 +197,10 @@ _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "
 
 
 def compared(op: str, left: Known, right: Known) -> Known | None:
-    """Compare integral sizes that the file casts to float. None if the result depends on a symbolic size."""
+    """Compare integral sizes that the file casts to float.
+
+    None for ops that compare nothing, for fractions, and if the result depends on a symbolic size.
+    """
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
     try:
@@ -232,7 +235,10 @@ def is_constant_foldable(op: str) -> bool:
 
 
 def constant_fold(op: str, items: Sequence[Known]) -> Known:
-    """Return the result of an elementwise op of known arrays, computed with NumPy."""
+    """Return the result of an elementwise op of known arrays, computed with NumPy.
+
+    It has the dtype of the first array, or bool for a comparison or logical op. Several arrays are folded in turn.
+    """
     if len(items) > 2:
         return constant_fold(op, [constant_fold(op, items[:2]), *items[2:]])
     shape = np.broadcast_shapes(*(item.array.shape for item in items))
@@ -273,7 +279,7 @@ def select(condition: Known, a: Known, b: Known) -> Known:
 
 
 def cast(x: Known, dtype: str) -> Known:
-    """Cast x. Formulas stay as they are, whatever the dtype; in a cast to bool they are compared with 0."""
+    """Cast x. Formulas stay as they are, whatever the dtype. In a cast to bool, they become True if they exceed 0."""
     if not x.is_symbolic:
         with np.errstate(all="ignore"):
             return known(x.array.astype(dtype), dtype)

@@ -96,7 +96,7 @@ class Call:
         return operand
 
     def maybe(self, number: int) -> Operand | None:
-        """Return an optional input; None if it is absent."""
+        """Return an optional input; None if it is absent. Raises ``UnreadableError`` for a ``Deferred`` one."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         if isinstance(operand, Dequantized):
             raise UnreadableError("it computes with values that are quantized at run time, which is not supported")
@@ -131,7 +131,7 @@ class Call:
         return operand if isinstance(operand, Dequantized) else self.input(number)
 
     def of(self, op: str, inputs: Sequence[Operand | Deferred | None], opset: int = 13) -> Outputs:
-        """Return the outputs of another op, with ``inputs`` and this node's attributes."""
+        """Return the outputs of another op of ONNX, with ``inputs`` and this node's attributes, as of ``opset``."""
         node = replace(self.node, op=op, domain="")
         reader = reader_of(node)
         assert reader is not None, op
@@ -164,7 +164,11 @@ class Call:
     # Attributes --------------------------------------------------------------------------------------
 
     def attribute(self, name: str, default: Any = MISSING) -> Any:
-        """Return an attribute, or its default. Raises ``UnreadableError`` if its type differs from the default's."""
+        """Return an attribute, or its default. An int passes for a float.
+
+        Raises:
+            UnreadableError: The type differs from that of the default, or the attribute is missing and has no default.
+        """
         value = self.node.attributes.get(name)
         if value is None:
             if default is MISSING:
@@ -191,7 +195,7 @@ class Call:
         return value
 
     def entries(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
-        """Return a list attribute; ``default`` if it is missing."""
+        """Return a list attribute; ``default``, which may be None, if it is missing."""
         value = self.node.attributes.get(name)
         if value is not None and not isinstance(value, list):
             raise UnreadableError(f"attribute {name} is {shown(value)}, but must be a list")

@@ -100,7 +100,10 @@ class Tensors(Values):
         return (note.parts[0], note.by) if note is not None and note.kind == "transpose" else None
 
     def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
-        """Reshape x. One size may be -1, and is inferred."""
+        """Reshape x. One size may be -1, and is inferred.
+
+        Raises ``ForcedSizeError`` if the number of entries agrees for one value of a symbolic size only.
+        """
         own, new_shape = shape_of(x), list(shape)
         if new_shape.count(-1) > 1:
             raise UnreadableError(f"its shape {texts(shape)} has -1 more than once; give at most one -1")

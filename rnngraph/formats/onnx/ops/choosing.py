@@ -155,6 +155,16 @@ def _argmax(call: Call) -> Outputs:
 
 @reads("OneHot")
 def _one_hot(call: Call) -> Outputs:
+    return one_hot_at(call, negative=True)
+
+
+def one_hot_at(call: Call, negative: bool) -> Operand:
+    """Read a one-hot encoding. Indices beyond the depth select no entry.
+
+    Args:
+        call: The node, with inputs and attributes as those of OneHot.
+        negative: True if negative indices count from the end; False if they select no entry.
+    """
     depth = call.ints(1, "the depth")[0]
     values = call.input(2)
     axis = call.whole("axis", -1)
@@ -164,7 +174,9 @@ def _one_hot(call: Call) -> Outputs:
     ids = call.value(0)
     if ids.tensor.dtype in FLOATS:
         ids = call.tensors.cast(ids, "int64")
-    ids = call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, depth), ids)
+    if negative:
+        from_end = call.script.operation("<", ids, 0), call.script.operation("+", ids, depth)
+        ids = call.script.call(basic.where, *from_end, ids)
     dtype, options = storage_dtype(dtype_of(values)), {"axis": axis} if axis != call.rank() else {}
     kind = () if dtype == "float32" else (dtype,)
     if not isinstance(values, Known) or values.array.reshape(-1).tolist() != [0, 1]:

@@ -29,7 +29,7 @@ from ..core.known import (
 )
 from ..core.known import cast as cast_known
 from ..core.model import dtype_name
-from ..core.sizes import UnreadableError, checked
+from ..core.sizes import UnreadableError, axis_of, checked
 from ..core.table import Call, Outputs, reads
 from ..core.values import STORAGE_DTYPES, shortest, storage_dtype
 
@@ -100,9 +100,10 @@ def _sign(call: Call) -> Outputs:
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """Apply an elementwise function to the input before it was transposed or its rows merged, and redo this after it.
+    """Apply an elementwise function to the input.
 
-    The redone op may then cancel with a later one.
+    If the input is a transpose, or has merged rows, the function is applied to the source, and the move to the result.
+    The move may then cancel with a later one.
     """
     x, tensors = call.input(0), call.tensors
     if isinstance(x, Known) and is_constant_foldable(call.op) and not (options or arguments or _is_number(x)):
@@ -174,12 +175,25 @@ def _binary(call: Call) -> Outputs:
     items = [call.input(number) for number in range(len(call.inputs))]
     if not items or (len(items) > 2 and call.op not in ("Max", "Min", "Sum", "Mean")):
         raise UnreadableError(f"it has {len(items)} inputs; {call.op} needs one or two")
+    if len(items) == 2:
+        items[1] = _aligned(call, *items)
     total = items[0]
     for item in items[1:]:
         total = combined(call, op, total, item)
     if call.op != "Mean" or len(items) == 1:
         return total
     return combined(call, "Div", total, number_like(len(items), total))
+
+
+def _aligned(call: Call, left: Operand, right: Operand) -> Operand:
+    """Return the right operand, with axes of size 1 appended if a node of an opset below 7 aligns it with an axis.
+
+    The attribute ``axis`` is the axis of the left operand at which the right one begins, if ``broadcast`` is set.
+    """
+    axis = call.attribute("axis", None) if call.opset < 7 and call.whole("broadcast", 0) else None
+    rank = len(shape_of(left))
+    after = 0 if axis is None else rank - axis_of(axis, rank) - len(shape_of(right))
+    return call.tensors.reshape(right, (*shape_of(right), *(1,) * after)) if after > 0 else right
 
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
@@ -267,7 +281,7 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
 
 @reads("Pow")
 def _power(call: Call) -> Outputs:
-    x, exponent = call.input(0), call.input(1)
+    x, exponent = call.input(0), _aligned(call, call.input(0), call.input(1))
     if isinstance(x, Known) and isinstance(exponent, Known):
         return constant_fold("Pow", [x, exponent])
     if isinstance(exponent, Known) and exponent.array.size == 1 and exponent.array.ndim <= call.rank():
@@ -397,5 +411,8 @@ def _gelu(call: Call) -> Outputs:
 
 @reads("PRelu")
 def _prelu(call: Call) -> Outputs:
-    slope = call.tensors.as_operand(call.input(1), call.rank(), dtype_of(call.input(0)), "slope")
+    slopes = call.input(1)
+    if call.opset < 7 and len(shape_of(slopes)) == 1 and call.rank() > 2:  # one slope for each channel
+        slopes = call.tensors.reshape(slopes, (*shape_of(slopes), *(1,) * (call.rank() - 2)))
+    slope = call.tensors.as_operand(slopes, call.rank(), dtype_of(call.input(0)), "slope")
     return call.script.call(activations.leaky_relu, call.value(0), slope)

@@ -7,6 +7,13 @@ import torch
 from ..tracing.kinds import Number, Tensors
 from ..tracing.registry import UnreadableError, composed
 
+
+
+def as_tensor(x: Number | torch.Tensor) -> torch.Tensor:
+    """Return a tensor unchanged, and a number as a constant scalar tensor."""
+    return x if isinstance(x, torch.Tensor) else torch.tensor(x)
+
+
 # One tensor -----------------------------------------------------------------------------------------
 
 
@@ -29,8 +36,8 @@ def _ldexp(x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 @composed("float_power")
-def _float_power(x: torch.Tensor, exponent: Number | torch.Tensor) -> torch.Tensor:
-    return torch.pow(x.double(), exponent.double() if isinstance(exponent, torch.Tensor) else exponent)
+def _float_power(x: Number | torch.Tensor, exponent: Number | torch.Tensor) -> torch.Tensor:
+    return torch.pow(as_tensor(x).double(), exponent.double() if isinstance(exponent, torch.Tensor) else exponent)
 
 
 @composed("addcdiv")
@@ -64,8 +71,14 @@ def _cdist(x1: torch.Tensor, x2: torch.Tensor, p: float = 2.0, compute_mode: str
     return torch.linalg.vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
 
 
-@composed("cross", "linalg_cross")
-def _cross(x: torch.Tensor, other: torch.Tensor, dim: int = -1) -> torch.Tensor:
+@composed("cross")
+def _cross(x: torch.Tensor, other: torch.Tensor, dim: int | None = None) -> torch.Tensor:
+    """Return the cross product along an axis, by default along the first axis of size 3."""
+    return _linalg_cross(x, other, dim=list(x.shape).index(3) if dim is None else dim)
+
+
+@composed("linalg_cross")
+def _linalg_cross(x: torch.Tensor, other: torch.Tensor, *, dim: int = -1) -> torch.Tensor:
     a, b = x.unbind(dim), other.unbind(dim)
     pairs = ((1, 2), (2, 0), (0, 1))
     return torch.stack([a[i] * b[j] - a[j] * b[i] for i, j in pairs], dim)

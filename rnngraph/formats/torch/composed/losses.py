@@ -37,7 +37,10 @@ def _reduced_by_weights(x: torch.Tensor, weight: torch.Tensor | None, reduction:
 
 
 def _argument_of_caller(function: Function, name: str) -> object:
-    """Return an argument of a function on the call stack, because some functions of torch do not pass it on."""
+    """Return an argument of the innermost running call of a function of torch that does not pass it on.
+
+    None if no call of the function is running.
+    """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back

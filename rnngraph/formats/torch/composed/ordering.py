@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from ..tracing.kinds import Tensors
+from ..tracing.kinds import Number, Tensors
 from ..tracing.registry import UnreadableError, composed
+from .elements import as_tensor
 
 
 def _last(x: torch.Tensor, dim: int) -> torch.Tensor:
@@ -38,17 +39,21 @@ def _take(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
 
 @composed("isin")
 def _isin(
-    elements: torch.Tensor, test_elements: torch.Tensor, *, assume_unique: bool = False, invert: bool = False
+    elements: Number | torch.Tensor,
+    test_elements: Number | torch.Tensor,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
 ) -> torch.Tensor:
-    is_in = (elements.unsqueeze(-1) == test_elements.reshape(-1)).any(-1)
+    is_in = (as_tensor(elements).unsqueeze(-1) == as_tensor(test_elements).reshape(-1)).any(-1)
     return ~is_in if invert else is_in
 
 
 @composed("bucketize")
 def _bucketize(
-    x: torch.Tensor, boundaries: torch.Tensor, *, out_int32: bool = False, right: bool = False
+    x: Number | torch.Tensor, boundaries: torch.Tensor, *, out_int32: bool = False, right: bool = False
 ) -> torch.Tensor:
-    own = x.unsqueeze(-1)
+    own = as_tensor(x).unsqueeze(-1)
     is_before = ~(boundaries > own) if right else ~(boundaries >= own)  # True for NaN, which sorts after all numbers
     return is_before.sum(-1)
 
@@ -56,7 +61,7 @@ def _bucketize(
 @composed("searchsorted")
 def _searchsorted(
     sorted_sequence: torch.Tensor,
-    x: torch.Tensor,
+    x: Number | torch.Tensor,
     *,
     out_int32: bool = False,
     right: bool = False,
@@ -71,8 +76,10 @@ def _searchsorted(
 
 
 @composed("nansum")
-def _nansum(x: torch.Tensor, dim: int | None = None, keepdim: bool = False) -> torch.Tensor:
-    return torch.where(x != x, 0.0, x).sum(() if dim is None else dim, keepdim)
+def _nansum(
+    x: torch.Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    return torch.where(x != x, 0.0, x).sum(() if dim is None else dim, keepdim, dtype=dtype)
 
 
 @composed("nanmean")
@@ -118,7 +125,7 @@ def _embedding_bag(
         rows = rows * per_sample_weights.unsqueeze(-1)
     if padding_idx is None:
         return rows.mean(1) if mode == "mean" else rows.sum(1) if mode == "sum" else torch.amax(rows, 1)
-    counts = (ids != padding_idx).unsqueeze(-1)
+    counts = (ids != (padding_idx + weight.shape[0] if padding_idx < 0 else padding_idx)).unsqueeze(-1)
     if mode == "max":
         largest = torch.amax(torch.where(counts, rows, float("-inf")), 1)
         return torch.where(counts.any(1), largest, 0.0)  # The maximum of an empty bag is 0.

@@ -9,7 +9,7 @@ import torch
 from ....declare.functions import activations as ours
 from ....declare.functions import basic
 from ..tracing.kinds import Function, Operand, Result
-from ..tracing.registry import Handler, reads
+from ..tracing.registry import Handler, UnreadableError, reads
 from ..tracing.tracer import Tracer
 from ..tracing.values import shape_of
 from .elementwise import unary
@@ -69,7 +69,9 @@ def _gelu(tracer: Tracer, x: Operand, approximate: str = "none") -> Result:
 
 @reads("rrelu")
 def _rrelu(tracer: Tracer, x: Operand, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Result:
-    """Declare randomized leaky ReLU with the mean slope, as torch does in evaluation mode."""
+    """Declare randomized leaky ReLU with the mean slope, as torch does without ``training``."""
+    if training:
+        raise UnreadableError("training=True draws random slopes; pass training=self.training")
     return tracer.call(ours.leaky_relu, tracer.value(x), (lower + upper) / 2)
 
 

@@ -19,6 +19,7 @@ from ..tracing.registry import UnreadableError, reads, reads_module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Positions, dtype_of, shape_of
 from .backend import TorchBackend
+from .layers import warn_of_dropout
 from .products import linear
 from .shapes import permuted, reshaped
 
@@ -83,6 +84,7 @@ def _scaled(
 ) -> Result:
     if enable_gqa:
         raise UnreadableError("enable_gqa is not supported; repeat the heads of key and value")
+    warn_of_dropout(tracer, dropout_p > 0)
     query, key, value = map(tracer.value, (query, key, value))
     masks = [] if attn_mask is None else [tracer.value(attn_mask)]
     if is_causal:
@@ -132,7 +134,7 @@ def _multihead(
 
 
 def _project(tracer: Tracer, module: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
-    """Declare a projection of x by the module's weights, as a dense layer or, if the module is used again, a product.
+    """Declare a projection of x by the module's weights: a dense layer, or a product if calls share the weights.
 
     Args:
         part: Index of the projection in ``in_proj_weight``: 0 for the query, 1 for the key, 2 for the value.

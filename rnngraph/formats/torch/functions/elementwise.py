@@ -53,7 +53,7 @@ def _shape(x: Argument) -> tuple[Dim, ...] | None:
 
 
 def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Value | Number, Value | Number]:
-    """Return both operands of a binary function, cast to a dtype. Sizes that must be equal to broadcast are unified."""
+    """Return both operands of a binary function in a dtype, one of them as a value. Sizes are unified to broadcast."""
     if isinstance(a, Repeated) and not isinstance(b, Value):
         a = tracer.value(a)
     if isinstance(b, Repeated) and not isinstance(a, Value):
@@ -101,7 +101,11 @@ def _operator(sign: str, theirs: Function, swapped: bool = False) -> Handler:
         dtype = _dtype(tracer)
         first, second = pair(tracer, a, b, dtype)
         if alpha != 1:
-            second = tracer.script.operation("*", second, operand(tracer, alpha, dtype))
+            factor = operand(tracer, alpha, dtype)
+            if isinstance(second, Value) or isinstance(factor, Value):
+                second = tracer.script.operation("*", second, factor)
+            else:
+                second *= factor
         if sign in "+-" and not isinstance(second, Value) and second == 0 and _has_full_shape(tracer, a):
             return first
         return tracer.operation(sign, first, second)
@@ -115,7 +119,7 @@ def _has_full_shape(tracer: Tracer, a: Argument) -> bool:
 
 
 def _moved_positions(tracer: Tracer, sign: str, a: Argument, b: Argument) -> Positions | None:
-    """Return ``a sign b`` as ``Positions`` if one operand is ``Positions`` and the other an int; else None."""
+    """Return ``a sign b`` as ``Positions`` if a is ``Positions``, b an int, and the dtype unchanged; else None."""
     if not isinstance(b, int) or isinstance(b, bool | Extent):
         return None
     if not isinstance(a, Positions) or sign not in "+-*" or _dtype(tracer) != a.dtype:
@@ -315,7 +319,7 @@ def _clamp(
 
 
 def limited(tracer: Tracer, x: Argument, low: Argument | None, high: Argument | None) -> Operand:
-    """Declare x clamped to [low, high]. Where x equals a limit, the gradient is 1."""
+    """Declare x clamped to [low, high]; None for no limit. Where x equals a limit, the gradient is 1."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
     limits = [None if limit is None else pair(tracer, x, limit, dtype)[1] for limit in (low, high)]
@@ -338,10 +342,6 @@ reads("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
 
 
 @reads("where")
-def _where(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Result:
-    return choose(tracer, condition, a, b)
-
-
 def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Operand:
     """Declare the entries of a where the condition is True, of b elsewhere. All three operands broadcast."""
     dtype = _dtype(tracer)

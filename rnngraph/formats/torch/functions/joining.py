@@ -232,14 +232,16 @@ def _flip(tracer: Tracer, x: Operand, *dims: Any) -> Result:
 
 @reads("roll")
 def _roll(tracer: Tracer, x: Operand, shifts: Extents, dims: Axes = None) -> Result:
-    if not isinstance(shifts, int):
-        assert isinstance(dims, list | tuple)
-        for shift, dim in zip(shifts, dims, strict=True):
-            x = _roll(tracer, x, shift, dim)
+    """Roll x along axes, one after the other. Without axes, roll the flattened tensor."""
+    axes = [dims] if isinstance(dims, int) else list(dims or ())
+    counts = [fixed(count) for count in ([shifts] if isinstance(shifts, int) else shifts)]
+    if tracer.is_number(x):
         return x
-    axis = [] if dims is None else [axis_of(len(shape_of(x)), dims if isinstance(dims, int) else dims[0])]
-    shift = fixed(shifts)
-    return x if shift == 0 or tracer.is_number(x) else tracer.call(moves.roll, tracer.value(x), shift, *axis)
+    for shift, axis in zip(counts, axes or [None], strict=True):
+        if shift:
+            own = [] if axis is None else [axis_of(len(shape_of(x)), axis)]
+            x = tracer.call(moves.roll, tracer.value(x), shift, *own)
+    return x
 
 
 @reads("pad")

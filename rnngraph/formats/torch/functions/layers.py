@@ -141,6 +141,18 @@ reads("adaptive_max_pool2d")(_adaptive(2, True))
 # Dropout --------------------------------------------------------------------------------------------
 
 
+_DROPS_ALWAYS = (
+    "this dropout acts in evaluation mode, too, but in the net that was read in training only; to do the same in "
+    "torch, pass training=self.training"
+)
+
+
+def warn_of_dropout(tracer: Tracer, drops_always: bool) -> None:
+    """Warn of a call that drops entries in evaluation mode, too. The net never drops in inference."""
+    if drops_always:
+        tracer.warnings[_DROPS_ALWAYS, tracer.sizes.place(), UserWarning] = None
+
+
 def _channel_dropout(function: Function, unbatched: int | None = None) -> Handler:
     """Return the handler of dropout that drops whole channels.
 
@@ -149,9 +161,10 @@ def _channel_dropout(function: Function, unbatched: int | None = None) -> Handle
         unbatched: Rank of inputs without a batch axis, for functions that accept such inputs.
     """
 
-    def read(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
+    def read(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True) -> Result:
         if p == 0 or isinstance(x, Filled):
             return x
+        warn_of_dropout(tracer, training)
         value = tracer.value(x)
         rank = len(shape_of(value))
         axes = range(1 if rank == unbatched else 2, rank)
@@ -166,18 +179,18 @@ reads("feature_alpha_dropout")(_channel_dropout(alpha_dropout))
 
 
 @reads("alpha_dropout")
-def _alpha_dropout(
-    tracer: Tracer, x: Argument, p: float = 0.5, training: bool = False, inplace: bool = False
-) -> Result:
+def _alpha_dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = False) -> Result:
     if p == 0 or isinstance(x, Filled):
         return x
+    warn_of_dropout(tracer, training)
     return alpha_dropout(TorchBackend(tracer), tracer.value(x), 1 - float(p))
 
 
 @reads("dropout")
-def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
+def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True) -> Result:
     if p == 0 or isinstance(x, Filled):
         return x
+    warn_of_dropout(tracer, training)
     return tracer.call(drop, tracer.value(x), 1 - float(p))
 
 

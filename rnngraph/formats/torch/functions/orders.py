@@ -329,7 +329,12 @@ reads("tril")(_triangle(matrices.tril))
 reads("triu")(_triangle(matrices.triu))
 
 
-@reads("diagonal", "linalg_diagonal")
+@reads("linalg_diagonal")
+def _linalg_diagonal(tracer: Tracer, x: Operand, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
+    return _diagonal(tracer, x, offset, dim1, dim2)
+
+
+@reads("diagonal")
 def _diagonal(tracer: Tracer, x: Operand, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Result:
     x = tracer.value(x)
     rows, columns = (shape_of(x)[axis_of(len(shape_of(x)), dim)] for dim in (dim1, dim2))

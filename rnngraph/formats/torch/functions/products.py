@@ -40,7 +40,7 @@ def linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = N
 
 
 def same_dtype(x: Value, weight: torch.Tensor) -> None:
-    """Raise ``UnreadableError`` if the dtypes of weight and operand differ, for which torch raises an error as well."""
+    """Raise ``UnreadableError`` if the weight's dtype is not supported or, as in torch, not that of the operand."""
     if weight.dtype not in DTYPES:
         raise UnreadableError(f"its weights have dtype {weight.dtype}; call module.float() before reading the module")
     if DTYPES[weight.dtype] != dtype_of(x):
@@ -48,7 +48,7 @@ def same_dtype(x: Value, weight: torch.Tensor) -> None:
 
 
 def layer_of(path: str) -> str:
-    """Return the name of a layer, from the path of its weight in the module."""
+    """Return the name of a layer: the path of its weight without ``weight`` at the end; "dense" if nothing is left."""
     layer, _, last = path.rpartition("/")
     return layer if layer and last in ("weight", "kernel") else path.removesuffix("weight").rstrip("_/") or "dense"
 
@@ -82,7 +82,7 @@ def _addmm(tracer: Tracer, x: Operand, a: Operand, b: Operand, *, beta: Number =
     return tracer.script.operation("+", first, product)
 
 
-@reads("matmul", "__matmul__", "bmm", "mm", "mv", "dot", "__rmatmul__")
+@reads("matmul", "__matmul__", "bmm", "mm", "mv", "dot")
 def _matmul(tracer: Tracer, a: Operand, b: Operand) -> Result:
     a = tracer.value(a)
     rows, columns = shape_of(a), shape_of(b if isinstance(b, Lazy) else tracer.value(b))
@@ -96,6 +96,9 @@ def _matmul(tracer: Tracer, a: Operand, b: Operand) -> Result:
     tracer.sizes.unify(rows[-1], columns[-2])
     tracer.sizes.broadcast(rows[:-2] or (1,), columns[:-2] or (1,))
     return tracer.script.operation("@", a, b)
+
+
+reads("__rmatmul__")(lambda tracer, a, b: _matmul(tracer, b, a))
 
 
 @reads("einsum")

@@ -172,7 +172,10 @@ class _LayerCall:
         return _arrays_of(self.tracer, self.module, f"_l{layer}" + ("_reverse" if direction else ""))
 
     def _cell_in_scope(self, layer: int, direction: int, place: str) -> Value:
-        """Return a layer's cell, with dropout of its output. Its parameters are recorded in the scope ``place``."""
+        """Return a layer's cell, with dropout of its output unless the layer is the last one.
+
+        Its parameters are recorded in the scope ``place``.
+        """
         key = "placed", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key]

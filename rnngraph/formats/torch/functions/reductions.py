@@ -32,7 +32,10 @@ from .shapes import axis_of, reshaped
 
 
 def _axes(x: Operand, dim: Axes) -> int | tuple[int, ...] | None:
-    """Return sorted nonnegative axes: an int for one axis, a tuple for several, None for all."""
+    """Return sorted nonnegative axes: an int for one axis, a tuple for several, None for all.
+
+    All axes are meant by a ``dim`` that is None or empty.
+    """
     rank = len(shape_of(x))
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         return None

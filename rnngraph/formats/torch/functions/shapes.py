@@ -24,7 +24,7 @@ ALL = slice(None)
 
 
 def axis_of(rank: int, dim: int) -> int:
-    """Return ``dim`` as a nonnegative axis."""
+    """Return ``dim`` as a nonnegative axis; 0 for a scalar."""
     return int(dim) % rank if rank else 0
 
 

@@ -24,7 +24,7 @@ from ..tracing.values import Entry, Filled, Lazy, Positions, Sorted, Stacked, Wr
 from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
 
 MAX_TRIED = 200
-"""``_is_inside`` tests that a position such as ``T//2`` is in bounds for all values of T below this one."""
+"""``_is_inside`` tests that a position such as ``T//2`` is in bounds for all values of T from 1 to below this one."""
 
 
 Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]
@@ -158,7 +158,7 @@ def _item(tracer: Tracer, x: Operand, index: Index) -> Result:
 
 
 def _entry_of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
-    """Return x[torch.arange(rows), index]: one entry of each row."""
+    """Return x indexed by several tensors. ``x[torch.arange(rows), index]`` takes one entry of each row."""
     rows, index, *others = entries
     places = isinstance(rows, Positions) and (rows.start, rows.step) == (0, 1)
     if not places or not isinstance(index, Value) or any(other != ALL for other in others):
@@ -269,7 +269,10 @@ def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Operand:
 
 
 def _is_inside(place: Size, size: Dim) -> bool:
-    """True if a position is in bounds for an axis, for the first ``MAX_TRIED`` values of the axis's only symbol."""
+    """True if a position is in bounds for all values below ``MAX_TRIED`` of the only symbol of an axis.
+
+    False if the axis and the position do not both depend on one and the same symbol.
+    """
     if not isinstance(size, Size) or size.symbols != place.symbols or len(place.symbols) != 1:
         return False
     counts = [dict.fromkeys(place.symbols, count) for count in range(1, MAX_TRIED)]

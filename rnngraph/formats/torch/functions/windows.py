@@ -78,7 +78,7 @@ def _channels_first(b: TorchBackend, x: Value, has_batch: bool) -> Value:
 def _run(
     b: TorchBackend, x: Value, windows: list[Window], counts: list[Dim], width: int | None, run: Callable[[], Value]
 ) -> Value:
-    """Return the result of ``run`` for x [batch, *axes, channels]; a stand-in if both of two axes are symbolic.
+    """Return the result of ``run`` for x [batch, *axes, channels]; a stand-in if none of two axes can be unrolled yet.
 
     The script of a run with a stand-in is discarded, and a later layer may fix one of the axes.
 

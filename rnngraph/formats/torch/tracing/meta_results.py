@@ -85,7 +85,7 @@ def unknown_result(expected: Any, args: Arguments, kwargs: Keywords) -> Any:
     """Return a placeholder for the result of an unsupported call, whose tensors are ``Unknown``.
 
     Args:
-        expected: Result whose nested structure the placeholder gets; None for one tensor.
+        expected: Result whose nested structure the placeholder gets; None for one like the first tensor argument.
         args: Arguments of the call.
         kwargs: Keyword arguments of the call.
     """

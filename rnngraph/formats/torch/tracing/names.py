@@ -22,7 +22,6 @@ IGNORED = (
     "layout",
     "pin_memory",
     "memory_format",
-    "inplace",
     "requires_grad",
     "non_blocking",
     "_stacklevel",

@@ -39,14 +39,17 @@ def extent_of(sizes: Sizes, dim: Dim) -> int:
 
 
 def dim_of(number: Dim) -> Dim:
-    """Return the symbolic formula of an ``Extent``; any other number unchanged."""
+    """Return the symbolic formula of an ``Extent``, a ``Size`` unchanged, and any other number as an int."""
     if isinstance(number, Size):
         return number
     return number.dim if isinstance(number, Extent) else int(number)
 
 
 def fixed(number: float) -> int:
-    """Return a number of the module's code as an ``int``. Raises ``SizesChanged`` if it depends on symbolic sizes."""
+    """Return a number of the module's code, truncated to an int.
+
+    Raises ``SizesChanged`` if it depends on symbolic sizes.
+    """
     if isinstance(number, Extent):
         return number.sizes.fix(number.dim)
     if isinstance(number, OpenFloat):

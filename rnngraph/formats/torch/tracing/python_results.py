@@ -31,6 +31,11 @@ def _truth(tracer: Declaring, x: torch.Tensor) -> bool:
     """Return the truth of a constant. For a tensor without a value, rewrite the branch, or record a problem."""
     if isinstance(x, Traced) and isinstance(x.value, Filled):
         return bool(x.value.number)
+    return _unknown_truth(tracer)
+
+
+def _unknown_truth(tracer: Declaring) -> bool:
+    """Rewrite the current branch so that a tensor selects, and signal ``SizesChanged``; else record a problem."""
     if tracer.rewrites_branch():
         raise SizesChanged
     before = len(tracer.problems)
@@ -39,8 +44,17 @@ def _truth(tracer: Declaring, x: torch.Tensor) -> bool:
     return tracer.problems[-1] not in tracer.problems[:before]
 
 
-def _equal(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> bool:
-    return _truth(tracer, x)
+def _equality(function: Function) -> Function:
+    """Return the handler of ``equal`` or ``allclose``, which compares constants by their shapes and numbers."""
+
+    def compare(tracer: Declaring, x: torch.Tensor, other: torch.Tensor, *args: float, **options: float) -> bool:
+        values = [item.value if isinstance(item, Traced) else None for item in (x, other)]
+        numbers = [torch.tensor(item.number) for item in values if isinstance(item, Filled)]
+        if len(numbers) < 2:
+            return _unknown_truth(tracer)
+        return _sizes_of(tracer, x) == _sizes_of(tracer, other) and bool(function(*numbers, *args, **options))
+
+    return compare
 
 
 def _item(tracer: Declaring, x: torch.Tensor, *_: object) -> Number:
@@ -81,9 +95,9 @@ PYTHON_RESULTS: dict[str, Function] = {
     "size": _size,
     "__len__": lambda r, x: int(x.shape[0]),
     "__bool__": _truth,
-    "equal": _equal,
-    "allclose": _equal,
-    "is_nonzero": _equal,
+    "equal": _equality(torch.equal),
+    "allclose": _equality(torch.allclose),
+    "is_nonzero": _truth,
     "is_signed": lambda r, x: x.is_signed(),
     "element_size": lambda r, x: x.element_size(),
     "is_inference": lambda r, x: False,

@@ -102,7 +102,7 @@ class Sizes:
         return evaluate(dim, self.examples)
 
     def take(self, dim: Dim, place: int) -> None:
-        """Record that the module selected a single entry of an axis."""
+        """Record that the module selected a single entry of an axis. Axes of a fixed size are not recorded."""
         if isinstance(dim, Size):
             self.selected.setdefault(dim, set()).add(place % max(1, self.value(dim)))
             for name in dim.plain_symbols:
@@ -158,7 +158,10 @@ class Sizes:
         return self.lines.get(name)
 
     def unify(self, a: Dim, b: Dim) -> None:
-        """Require two sizes to be equal. Raises ``SizesChanged`` if they were not known to be equal before."""
+        """Require two sizes to be equal. Raises ``SizesChanged`` if a symbolic size was learnt from that.
+
+        Two numbers are not compared. Two formulas are left to the program, which compares them at run time.
+        """
         if a == b or (isinstance(a, int) and isinstance(b, int)):
             return
         if {a, b} & self.counts and {a, b} & self.selected.keys() and self.value(a) == self.value(b):

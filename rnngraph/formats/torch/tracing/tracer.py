@@ -195,7 +195,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
                 args = (kwargs.pop(first), *args)
         if name == "__setitem__" and is_part(args[2], args[0], args[1]):
             return None  # In ``x[i] += y``, the in-place addition has written the part already.
-        out = kwargs.pop("out", None)
+        out = args[0] if kwargs.pop("inplace", False) else kwargs.pop("out", None)
         if name in IN_PLACE or (name.endswith("_") and not name.startswith("__")):
             plain = IN_PLACE.get(name, name.rstrip("_"))
             result = self._handle(name, HANDLERS.get(name) or HANDLERS.get(plain), func, args, kwargs)

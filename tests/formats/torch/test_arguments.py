@@ -1,0 +1,74 @@
+"""Arguments of torch's functions that change the result: in-place activations, default axes, and options of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from read_modules import check_meaning
+
+import rnngraph as rg
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+from torch_functions import module, normal, whole  # noqa: E402  (needs torch)
+
+nn = pytest.importorskip("torch.nn", exc_type=ImportError)
+F = nn.functional
+pytestmark = pytest.mark.peers
+
+IN_PLACE: dict[str, Callable[..., Any]] = {
+    "a module": lambda m, x: (y := x * 2, m[0](y), y)[1:],
+    "a function": lambda _, x: (y := x * 2, F.elu(y, 0.5, inplace=True), y)[1:],
+    "a view": lambda _, x: (y := x * 2, F.relu(y[:, :2], inplace=True), y)[2:],
+    "a residual": lambda m, x: (y := x * 2) + m[0](y) * 3,
+    "its input alone": lambda _, x: F.hardtanh(x * 2, -0.5, 0.5, True),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_activation_in_place_changes_its_operand(name: str) -> None:
+    check_meaning(module(IN_PLACE[name], nn.ReLU(inplace=True)), (normal(4, 6),))
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], Any]] = {
+    "cross, along the first axis of size 3": (lambda _, x: torch.cross(x, x * x + 1), normal(3, 3)),
+    "cross of an axis": (lambda _, x: torch.cross(x, x * x + 1, dim=1), normal(3, 3)),
+    "linalg.cross": (lambda _, x: torch.linalg.cross(x, x * x + 1), normal(3, 3)),
+    "linalg.diagonal, of the last axes": (lambda _, x: torch.linalg.diagonal(x), normal(4, 4, 4)),
+    "diagonal, of the first axes": (lambda _, x: torch.diagonal(x), normal(4, 4, 4)),
+    "a reflected product": (lambda m, x: x.__rmatmul__(m[0].weight), normal(4, 4)),
+    "roll by a tuple": (lambda _, x: torch.roll(x, (1,)), normal(3, 4)),
+    "roll of two axes": (lambda _, x: torch.roll(x, (1, -1), (0, 1)), normal(3, 4)),
+    "add of a multiple": (lambda _, x: torch.add(x, 2.0, alpha=3.0), normal(3, 4)),
+    "isin of a number": (lambda _, x: torch.isin(x, 3), whole(5, 3, 4)),
+    "float_power of a number": (lambda _, x: torch.float_power(2.0, x), normal(3, 4)),
+    "nansum in another dtype": (lambda _, x: torch.nansum(x, 1, dtype=torch.float64), normal(3, 4)),
+    "embedding_bag with a padding from the end": (
+        lambda m, ids: F.embedding_bag(ids, m[0].weight, padding_idx=-1, mode="sum"),
+        whole(4, 3, 4),
+    ),
+    "equal constants": (lambda _, x: x * 2 if torch.equal(x.new_zeros(3), x.new_zeros(3)) else x, normal(3, 4)),
+    "unequal constants": (lambda _, x: x * 2 if torch.equal(x.new_ones(3), x.new_zeros(3)) else x, normal(3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_defaults_and_options_are_torchs(name: str) -> None:
+    function, x = FUNCTIONS[name]
+    check_meaning(module(function, nn.Linear(4, 4)), (x,))
+
+
+def test_dropout_that_acts_in_evaluation_mode_is_a_warning() -> None:
+    for function in (
+        lambda _, x: F.dropout(x, 0.5),
+        lambda _, x: F.dropout1d(x, 0.5),
+        lambda _, x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1),
+    ):
+        with pytest.warns(UserWarning, match=r"acts in evaluation mode, too.*self\.training"):
+            rg.read_torch(module(function), normal(2, 3, 4))
+
+
+def test_random_slopes_are_refused() -> None:
+    with pytest.raises(rg.NotReadableError, match=r"draws random slopes; pass training=self\.training"):
+        rg.read_torch(module(lambda _, x: F.rrelu(x, training=True)), normal(3, 4))
