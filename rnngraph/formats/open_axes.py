@@ -67,7 +67,10 @@ class AxisRequest:
         return cls({own: name for own, name in names.items() if own not in equal}, numbers, equal)
 
     def shape(self, name: str, sizes: Sequence[int | str | None]) -> list[int | str | None]:
-        """Return the shape of an input: ``sizes``, with the names and numbers of the request in place of symbols."""
+        """Return the shape of an input: ``sizes``, with the request's names and numbers for its axes.
+
+        Raise ``ArgumentError`` if a requested number differs from a number in ``sizes``.
+        """
         shape = list(sizes)
         for axis, dim in enumerate(sizes):
             own = _axis_name(name, axis)

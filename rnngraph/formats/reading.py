@@ -70,7 +70,7 @@ class Record:
         return key in self.entries
 
     def get(self, key: str, default: object = ...) -> Any:
-        """Return an entry of any type."""
+        """Return an entry of any type. Raise ``FileError`` if it is missing, and has no default."""
         if key not in self.entries and default is ...:
             raise self.error(f"{self._place(key)} is missing")
         return self.entries.get(key, default)

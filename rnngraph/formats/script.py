@@ -207,7 +207,8 @@ class Script:
     def settle_parameters(self) -> None:
         """Drop the parameters that no output needs, and rename the others to their names in a program.
 
-        The first use of a shared cell that an output needs names its parameters.
+        The first use of a shared cell that an output needs names its parameters. Raise ``NotReadableError`` if a
+        parameter has no array.
         """
         names = self.parameter_names()
         if set(names.values()) <= self.parameters.keys():

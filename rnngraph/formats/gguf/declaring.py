@@ -55,10 +55,13 @@ class Model:
         return value
 
     def real(self, key: str, default: float | None = None) -> float:
-        """Return a number in [0, 1] from the architecture's metadata, such as an epsilon, rounded to float32."""
+        """Return a number in [0, 1) of the architecture's metadata, such as an epsilon, to 7 digits.
+
+        Raise ``FileError`` for other values, and if the key is missing without a default.
+        """
         value = self._fact(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise self._container.damaged(f"{self._key(key)} is {shown(value)}; it must be a number from 0 to 1")
+            raise self._container.damaged(f"{self._key(key)} is {shown(value)}; it must be at least 0, and below 1")
         return float(f"{value:.7g}")
 
     def share(self, whole: int, part: int, what: str) -> int:

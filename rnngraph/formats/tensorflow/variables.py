@@ -43,8 +43,8 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         path: The path passed to the saver (``model.ckpt``), the index file, or a checkpoint of version 1.
 
     Returns:
-        {name: array}. Variables of TensorFlow 2 have their names if the checkpoint contains them, otherwise their keys
-        in it. bfloat16 becomes float32.
+        {name: array}, without strings. Variables of TensorFlow 2 have their names if the checkpoint contains them,
+        otherwise, or if another variable has the name, their keys in it. bfloat16 becomes float32.
 
     Raises:
         FileError: A file is missing or damaged.

@@ -45,7 +45,10 @@ def leaves(name: str, item: object) -> Iterator[tuple[str, object]]:
 
 
 def named_results(result: object) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield (name, tensor) for the results of ``forward``: ``y``, or ``y_0``, ``y_1`` and so on, or a dict's keys."""
+    """Yield (name, tensor) for the tensors in the result of ``forward``.
+
+    The name is ``y``, or ``y_0``, ``y_1`` and so on, or a key of a dict, or a field. Other results are skipped.
+    """
     has_names = isinstance(result, Mapping) or bool(_fields(result))
     for name, item in leaves("" if has_names else "y", result):
         if isinstance(item, torch.Tensor):

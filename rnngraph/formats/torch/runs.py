@@ -149,7 +149,11 @@ class Reader:
         self.known: dict[str, Dim] = {**(known or {}), **self.request.numbers, **self.request.equal}
 
     def script(self) -> Script:
-        """Return the script. Warn about calls that behave differently in training. Raises ``NotReadableError``."""
+        """Return the script. Pass on warnings of the module's code, and of calls that the net computes otherwise.
+
+        Raises:
+            NotReadableError: The module cannot be read.
+        """
         with without_caches(), open_numbers(self.module), heard_warnings(self._record_warning), closing(self.branches):
             script = self._open_script()
         for text, where, category in self.warnings:
@@ -312,7 +316,7 @@ class Reader:
         """Return the better of two scripts: ``script``, or one that declares constant initial states as tensors.
 
         If a constant state is written as a number, the first iteration of an unrolled loop differs from the others.
-        The better script has fewer loops that are not rolled up.
+        The better script has no loop that is not rolled up; among these, the one with fewer single entries, then lines.
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:

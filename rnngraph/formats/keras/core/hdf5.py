@@ -67,7 +67,7 @@ class Hdf5:
         return self._call_h5py(lambda: list(group))
 
     def text(self, path: str, attribute: str, default: Any = ...) -> str:
-        """Return a string attribute of a group."""
+        """Return a string attribute of a group. Raise ``FileError`` if it is missing without default, or no string."""
         value = self._attribute(path, attribute)
         if value is None and default is not ...:
             return default

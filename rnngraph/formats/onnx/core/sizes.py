@@ -53,7 +53,10 @@ def checked(dim: Dim) -> Dim:
 
 
 def equal(left: Entry, right: Entry) -> bool | Undecided:
-    """Compare two entries: True, False or ``Undecided``."""
+    """Compare two entries: True, False or, if the result depends on the sizes, ``Undecided``.
+
+    Raise ``UnreadableError`` if an entry is ``Undecided`` itself.
+    """
     if isinstance(left, Undecided) or isinstance(right, Undecided):
         raise UnreadableError(
             "it compares the results of comparisons of symbolic sizes, which is not supported; fix the sizes"
@@ -63,7 +66,7 @@ def equal(left: Entry, right: Entry) -> bool | Undecided:
 
 
 def inverted(entry: Entry) -> Entry:
-    """Return the negation of an entry."""
+    """Return the negation of an entry. A size counts as True."""
     if isinstance(entry, Undecided):
         return Undecided(entry.left, entry.right, not entry.negated)
     if isinstance(entry, Size):
@@ -91,7 +94,7 @@ ARITHMETIC = Arithmetic(_Proving())
 
 
 def divided(left: Dim, right: Dim) -> Dim:
-    """Return left / right, truncated."""
+    """Return left / right, truncated. Raise ``UnreadableError`` for 0, and for a formula that may leave a remainder."""
     try:
         quotient = ARITHMETIC.divide(left, right)
     except ZeroDivisionError:
@@ -100,7 +103,7 @@ def divided(left: Dim, right: Dim) -> Dim:
 
 
 def remainder(left: Dim, right: Dim) -> Dim:
-    """Return left modulo right."""
+    """Return left modulo right, with the sign of ``right``. Raise ``UnreadableError`` as ``divided`` does."""
     try:
         return ARITHMETIC.remainder(left, right)
     except ZeroDivisionError:

@@ -90,7 +90,10 @@ def _names(graph: Graph) -> Iterator[str]:
 
 
 def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Operand) -> Places | None:
-    """Infer the written regions from the indices in the first two steps; None if both steps write the same region."""
+    """Infer the written regions from the indices in the first two steps; None if both steps write the same region.
+
+    Raise ``UnreadableError`` unless the second region is one entry further, or back, along one axis.
+    """
     regions = [_region(tensors, shape, index) for index in (first, second)]
     pairs = list(enumerate(zip(*regions, strict=True)))
     moves = {place: there[0] - here[0] for place, (here, there) in pairs if there != here}

@@ -134,7 +134,10 @@ def _channels_to_front(b: OnnxBackend, x: Operand) -> Operand:
 
 
 def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padding]]:
-    """Return the windows along each axis, for a kernel of these sizes."""
+    """Return (size, stride, dilation, padding) of the windows along each axis, for a kernel of these sizes.
+
+    ``auto_pad`` overrides ``pads``.
+    """
     count = len(sizes)
 
     def of(name: str, default: Sequence[int]) -> list[int]:

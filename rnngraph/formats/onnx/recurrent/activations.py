@@ -54,7 +54,7 @@ class Activation:
         return _PLAIN.get((self.name, self.numbers)) if self.numbers else self.name
 
     def function(self, limit: float | None = None) -> Any:
-        """Return a function of x, which first clamps x to ±``limit``."""
+        """Return a function of x, which first clamps x to ±``limit``; None for no limit."""
         inner = None if limit is None else Applied(clip, (-limit, limit))
         if self.plain is None:
             return Applied(_FUNCTIONS[self.name], self.numbers, inner)

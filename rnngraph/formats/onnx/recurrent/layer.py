@@ -134,7 +134,7 @@ def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
 
 
 def _initial(call: Call, place: int, number: int, count: int, units: int) -> Operand | None:
-    """Return the initial state of one direction: [batch, units], or [units] if all rows share it."""
+    """Return the initial state of one direction: [batch, units], [units] if all rows share it, or None for zeros."""
     state = call.maybe(place)
     if state is None or is_zero(state):
         return None

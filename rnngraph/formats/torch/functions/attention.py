@@ -168,7 +168,7 @@ def _masks(
 ) -> list[Value]:
     """Return masks that broadcast with scores [batch, heads, queries, keys], with True for scores to keep.
 
-    In torch's bool masks, True masks a score.
+    In torch's bool masks, True masks a score. Raise ``UnreadableError`` for masks that are neither bool nor float.
     """
     result = []
     for mask, is_padding in ((attn_mask, False), (key_padding_mask, True)):

@@ -35,7 +35,7 @@ reads("ones")(_constant(1))
 
 
 def _constant_beside(number: Number) -> Handler:
-    """Return the handler of a method such as ``new_zeros``, whose result has the dtype of the method's tensor."""
+    """Return the handler of a method such as ``new_zeros``, with the dtype of x unless ``dtype`` is passed."""
 
     def read(tracer: Tracer, x: Operand, *sizes: Any, dtype: object = None, size: Sequence[int] = ()) -> Result:
         return Filled(number, tuple(sizes_of(sizes or (size,))), DTYPES[tracer.expected.dtype])

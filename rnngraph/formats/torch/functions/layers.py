@@ -88,7 +88,10 @@ def _interpolate(
     *_: object,
     **__: object,
 ) -> Result:
-    """Declare ``interpolate`` along time: repeat steps, or interpolate linearly."""
+    """Declare ``interpolate`` along time: repeat steps, copy nearest ones to a size, or interpolate linearly.
+
+    Raise ``UnreadableError`` for other modes, for fractional factors, and for pictures.
+    """
     scales = [scale_factor or 1] if isinstance(scale_factor, float | int | None) else scale_factor
     factor = scales[0]
     x = tracer.value(x)

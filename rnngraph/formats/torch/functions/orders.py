@@ -97,7 +97,7 @@ def _median(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = 
 
 
 def _middle(tracer: Tracer, x: Value, axis: int, keepdim: bool) -> Value:
-    """Declare the lower median along an axis."""
+    """Declare the lower median along an axis, whose size is fixed. The median of floats with a NaN is NaN."""
     if dtype_of(x) in INTEGERS:
         place = (tracer.sizes.fix(shape_of(x)[axis]) - 1) // 2
         return _entry(tracer, tracer.call(orders.sort, x, axis), place, axis, keepdim)
@@ -124,7 +124,7 @@ def _nanmedian(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool
 
 
 def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, bool]) -> Value:
-    """Declare the index, in the sorted axis, of the lower median of the entries that are not NaN."""
+    """Declare the index along an axis of x of the lower median of the entries that are not NaN."""
     script = tracer.script
     is_there = tracer.call(basic.cast, tracer.call(basic.equal, x, x), "float64")
     last = script.operation("-", tracer.call(basic.reduce_sum, is_there, axis, keepdims=True), 1)
@@ -218,7 +218,7 @@ reads("cummin")(_cumulative_extreme(cumulative.cummin))
 
 
 def _index(tracer: Tracer, x: Value, axis: int, index: Operand) -> Value:
-    """Return an index tensor as a value, checked to have x's rank, and x's sizes along the axes other than ``axis``."""
+    """Return an index tensor as ints. Raise ``UnreadableError`` unless it has x's sizes along all axes but ``axis``."""
     for other, (have, want) in enumerate(zip(shape_of(x), shape_of(index), strict=True)):
         if other != axis:
             tracer.sizes.unify(have, want)

@@ -181,7 +181,7 @@ def _linalg_norm(
     keepdim: bool = False,
     dtype: object = None,
 ) -> Result:
-    """Declare a matrix norm along two axes, or a vector norm along one."""
+    """Declare a matrix norm along two axes, or a vector norm along one. Without ``ord``, all axes form one vector."""
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     if ord is None or isinstance(dim, int) or (dim is None and len(shape_of(x)) == 1):
         return _norm_of_vectors(tracer, x, 2 if ord is None else ord, dim, keepdim)
@@ -221,7 +221,10 @@ def _numbers(tracer: Tracer, x: Operand) -> Value:
 
 
 def _extreme(function: Function, pairwise: Function, place: Function) -> Handler:
-    """Return the handler of ``max`` or ``min``, which reduce, or compare two tensors elementwise."""
+    """Return the handler of ``max`` or ``min``.
+
+    They reduce all entries, or an axis to (values, indices), or compare two tensors elementwise.
+    """
 
     def read(
         tracer: Tracer,

@@ -39,7 +39,10 @@ def _set(tracer: Tracer, x: Operand, index: Index, value: Argument) -> Result:
 
 
 def written(tracer: Tracer, x: Operand, entries: Sequence[Index], value: Argument) -> Operand:
-    """Return x with a value or number written at an index along the first axes."""
+    """Return x with a value or number written at an index along the first axes.
+
+    Raise ``UnreadableError`` for indices that are computed, and for lists of indices along several axes.
+    """
     places = [axis for axis, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
     if not places:
         return _broadcast_value(tracer, value, shape_of(x), dtype_of(x))
@@ -119,7 +122,10 @@ def _set_several(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Arg
 
 
 def _set_every_nth(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
-    """Return x with every n-th entry of an axis of symbolic size overwritten."""
+    """Return x with every n-th entry of an axis of symbolic size overwritten, from a constant entry to the last.
+
+    Raise ``UnreadableError`` for other entries.
+    """
     shape, size = shape_of(x), shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
     if stop != size or not isinstance(start, int):
