@@ -67,6 +67,12 @@ def _cast(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.call(cast, *operands(b, inputs, 1), kind)
 
 
+def _converted(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    if option(layer, inputs, "dtype", 1) is None:
+        return operands(b, inputs, 1)[0]
+    return _cast(b, layer, inputs)
+
+
 def _clip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     bounds = [option(layer, inputs, key, place) for place, key in enumerate(("x_min", "x_max"), 1)]
     return b.script.call(clip, *operands(b, inputs, 1), *(plain(b, bound) for bound in bounds))
@@ -241,7 +247,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "NanToNum": _without_nan,
     "Sign": _sign_of,
     "Negative": lambda b, _, inputs: b.script.negative(operands(b, inputs, 1)[0]),
-    **dict.fromkeys(("Identity", "ConvertToTensor", "Copy"), lambda b, _, inputs: operands(b, inputs, 1)[0]),
+    "ConvertToTensor": _converted,
+    **dict.fromkeys(("Identity", "Copy"), lambda b, _, inputs: operands(b, inputs, 1)[0]),
 }
 
 

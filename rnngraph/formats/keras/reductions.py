@@ -105,6 +105,8 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     epsilon = option(layer, inputs, "epsilon", 3)
     epsilon = 1e-7 if epsilon is None else plain(b, epsilon)
     axis = axis_of(option(layer, inputs, "axis", 1, -1))
+    if order != 2 and not isinstance(axis, int):
+        raise Unreadable(f"order={order} over several axes is not supported")
     options = {} if order == 2 else {"ord": order}
     return b.script.call(normalize, x, **options, axis=axis, epsilon=epsilon)
 

@@ -150,6 +150,8 @@ def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> object:
         raise Unreadable("transposed or adjoint operands are not supported")
     if any(keywords.get(key) for key in ("exclusive", "reverse")):
         raise Unreadable("exclusive=True and reverse=True are not supported")
+    if keywords.get("beta") not in (None, 1):
+        raise Unreadable("its argument beta is not supported")
     renamed = {_RENAMED.get(key, key): item for key, item in keywords.items()}
     return declared(_OPERATIONS[name])(b, layer, Inputs(tuple(arguments), renamed))
 

@@ -149,6 +149,7 @@ def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
         k.where(x > 0, x, y > 0),
         k.argmax(x, axis=-1) + (x[:, :, 0] > 0),
         k.stack([x, y > 0.0], axis=1),
+        k.convert_to_tensor(x * 3, dtype="int32"),
         k.maximum(k.argmax(x, axis=1), x[:, 0]),
         k.dot(x, k.ones((4, 3))),
         k.dot(x, k.convert_to_tensor([0.5, 1.0, 2.0, -1.0])),

@@ -37,6 +37,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Any]] = {
     "linalg.cross": (lambda _, x: torch.linalg.cross(x, x * x + 1), normal(3, 3)),
     "linalg.diagonal, of the last axes": (lambda _, x: torch.linalg.diagonal(x), normal(4, 4, 4)),
     "diagonal, of the first axes": (lambda _, x: torch.diagonal(x), normal(4, 4, 4)),
+    ".mT of stacked matrices": (lambda _, x: x.mT * 2, normal(2, 4, 4)),
     "a reflected product": (lambda m, x: x.__rmatmul__(m[0].weight), normal(4, 4)),
     "roll by a tuple": (lambda _, x: torch.roll(x, (1,)), normal(3, 4)),
     "roll of two axes": (lambda _, x: torch.roll(x, (1, -1), (0, 1)), normal(3, 4)),
@@ -53,10 +54,39 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Any]] = {
 }
 
 
+CALLS_BY_NAME: dict[str, Callable[..., Any]] = {
+    "add": lambda _, x: torch.add(input=x, other=x * 2, alpha=3),
+    "add_": lambda _, x: (x * 2).add_(other=x),
+    "matmul": lambda _, x: x.matmul(other=x),
+    "mm": lambda _, x: torch.mm(x, mat2=x),
+    "addmm": lambda _, x: torch.addmm(input=x, mat1=x * 2, mat2=x, beta=0.5),
+    "addcmul": lambda _, x: torch.addcmul(x, tensor1=x * 2, tensor2=x, value=0.5),
+    "lerp": lambda _, x: x.lerp(end=x * x, weight=0.25),
+    "outer": lambda _, x: torch.outer(x[0], vec2=x[1]),
+    "flip": lambda _, x: torch.flip(x, dims=(0, 1)),
+    "swapaxes": lambda _, x: torch.swapaxes(x, axis0=0, axis1=1) * 2,
+    "cosine_similarity": lambda _, x: F.cosine_similarity(x1=x, x2=x.T, dim=0),
+    "where": lambda _, x: torch.where(x > 0, input=x < 1, other=x < -1) * 1.0,
+    "searchsorted": lambda _, x: torch.searchsorted(x[0].sort().values, input=x),
+    "new_full": lambda _, x: x.new_full(size=(4, 4), fill_value=2.0) + x,
+    "repeat_interleave": lambda _, x: torch.repeat_interleave(x, 2, dim=0, output_size=8),
+}
+
+
+@pytest.mark.parametrize("name", CALLS_BY_NAME)
+def test_operands_may_be_passed_by_name(name: str) -> None:
+    check_meaning(module(CALLS_BY_NAME[name]), (normal(4, 4),))
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_defaults_and_options_are_torchs(name: str) -> None:
     function, x = FUNCTIONS[name]
     check_meaning(module(function, nn.Linear(4, 4)), (x,))
+
+
+@pytest.mark.filterwarnings("ignore:The use of `x.T`:UserWarning")
+def test_t_of_a_cube_reverses_its_axes() -> None:
+    check_meaning(module(lambda _, x: x.T * 2), (normal(4, 4, 4),))
 
 
 def test_dropout_that_acts_in_evaluation_mode_is_a_warning() -> None:

@@ -109,7 +109,9 @@ def _interpolate(
 
 
 @reads("repeat_interleave")
-def _interleave(tracer: Tracer, x: Operand, repeats: int, dim: int | None = None) -> Result:
+def _interleave(
+    tracer: Tracer, x: Operand, repeats: int, dim: int | None = None, output_size: int | None = None
+) -> Result:
     if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
         raise UnreadableError("repeats must be an int, and dim must be given; otherwise the shape depends on the data")
     axis = axis_of(len(shape_of(x)), dim)

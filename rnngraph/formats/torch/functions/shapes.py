@@ -291,11 +291,17 @@ def _permute(tracer: Tracer, x: Operand, *args: Any, dims: Sequence[int] = ()) -
     return permuted(tracer, x, flat_arguments(args) or dims)
 
 
-@reads("t", ".T", ".mT", "adjoint")
+@reads("t", ".mT", "adjoint")
 def _matrix_transpose(tracer: Tracer, x: Operand) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     rank = len(shape_of(x))
     return permuted(tracer, x, swapped_order(rank, -2, -1)) if rank > 1 else x
+
+
+@reads(".T")
+def _reversed_axes(tracer: Tracer, x: Operand) -> Result:
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    return permuted(tracer, x, range(len(shape_of(x)))[::-1])
 
 
 @reads("movedim", "moveaxis")

@@ -16,7 +16,7 @@ import torch
 
 from ....support.errors import Where, is_ours
 from ...steps import Function as Function
-from .names import WEIGHT_HOOKS
+from .names import OPERANDS, WEIGHT_HOOKS
 
 Arguments: TypeAlias = tuple[Any, ...]
 """Positional arguments of a call in the module's code, of any type."""
@@ -98,6 +98,19 @@ def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Func
         by_name = dict(zip(("self", "condition", "other"), args, strict=False)) | kwargs
         return torch.where, tuple(by_name[name] for name in ("condition", "self", "other")), {}
     return func, args, kwargs
+
+
+def by_position(name: str, args: Arguments, kwargs: Keywords) -> Arguments:
+    """Return a function's positional arguments. Operands that the call passes by name are taken from ``kwargs``.
+
+    Handlers name their other arguments as torch does.
+    """
+    if "self" in kwargs:
+        args = (kwargs.pop("self"), *args)
+    names = OPERANDS.get(name.rstrip("_"), ("input", "other"))
+    while len(args) < len(names) and names[len(args)] in kwargs:
+        args = (*args, kwargs.pop(names[len(args)]))
+    return args
 
 
 def name_of(func: Any) -> str:

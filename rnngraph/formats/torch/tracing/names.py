@@ -13,8 +13,25 @@ IN_PLACE = {
     "__ior__": "__or__",
 }
 """Out-of-place functions, by the names of the in-place methods and augmented assignments that compute the same."""
-OWN_INPUT = ("pad_sequence",)
-"""Functions with an argument ``input`` that is not the first one, unlike in other functions."""
+OPERANDS = {
+    "addcmul": ("input", "tensor1", "tensor2"),
+    "addmm": ("input", "mat1", "mat2"),
+    "baddbmm": ("input", "batch1", "batch2"),
+    "bilinear": ("input1", "input2"),
+    "cosine_similarity": ("x1", "x2"),
+    "dot": ("input", "tensor"),
+    "flip": ("input", "dims"),
+    "lerp": ("input", "end"),
+    "mv": ("input", "vec"),
+    "new_full": ("input", "size"),
+    "pad_sequence": (),
+    "searchsorted": ("sorted_sequence", "input"),
+    "swapaxes": ("input", "axis0", "axis1"),
+    "where": ("condition", "input", "other"),
+    **dict.fromkeys(("bmm", "mm"), ("input", "mat2")),
+    **dict.fromkeys(("ger", "outer"), ("input", "vec2")),
+}
+"""torch's names of a function's first arguments, in order, where they are not ``input`` and ``other``."""
 NEEDS_VALUES = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__", "one_hot")
 """Functions that read values, so that torch cannot compute the shapes of their results on ``meta``."""
 IGNORED = (

@@ -27,6 +27,7 @@ from .calls import (
     Warned,
     array_of,
     as_function,
+    by_position,
     compute_weights,
     first_line,
     memory_of,
@@ -40,7 +41,7 @@ from .kinds import Arguments, Function, Keywords
 from .materialize import materialized, rounded, rounded_numbers
 from .meta_results import check_shape, guessed_result, meta_result, unknown_result
 from .moved_axes import elementwise, operation
-from .names import ALIASES, DRAWN, IGNORED, IN_PLACE, MOVES, NEEDS_VALUES, NOT_READ, OWN_INPUT, REFUSED, STEPWISE
+from .names import ALIASES, DRAWN, IGNORED, IN_PLACE, MOVES, NEEDS_VALUES, NOT_READ, REFUSED, STEPWISE
 from .numbers import Extent, OpenFloat
 from .patches import kept_states, whole_forwards
 from .python_results import PYTHON_RESULTS
@@ -190,9 +191,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             return func(*args, **kwargs)
         if name in PYTHON_RESULTS:
             return PYTHON_RESULTS[name](self, *args, **kwargs)
-        for first in ("input", "self"):
-            if first in kwargs and name not in OWN_INPUT:
-                args = (kwargs.pop(first), *args)
+        args = by_position(name, args, kwargs)
         if name == "__setitem__" and is_part(args[2], args[0], args[1]):
             return None  # In ``x[i] += y``, the in-place addition has written the part already.
         out = args[0] if kwargs.pop("inplace", False) else kwargs.pop("out", None)
