@@ -232,7 +232,8 @@ def _shape(t: Translation, node: Node) -> str:
 def _size(t: Translation, node: Node) -> str:
     shape = t.emit("Shape", [t.input(node, 0)])
     if node.op == "Size":
-        return t.cast(t.emit("Size", [t.input(node, 0)]), "int32")
+        size = t.emit("Size", [t.input(node, 0)])
+        return size if node.dtype("out_type") == "int64" else t.cast(size, "int32")
     return t.cast(t.emit("Gather", [t.emit("Shape", [shape]), t.constant(0, "int64")], axis=0), "int32")
 
 

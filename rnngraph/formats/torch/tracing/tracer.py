@@ -189,9 +189,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             if name in DRAWN and not self.native:  # A draw during the run would become a constant of the net.
                 self.problem(f"{name}: {REFUSED[name]}")
             return func(*args, **kwargs)
+        args = by_position(name, args, kwargs)
         if name in PYTHON_RESULTS:
             return PYTHON_RESULTS[name](self, *args, **kwargs)
-        args = by_position(name, args, kwargs)
         if name == "__setitem__" and is_part(args[2], args[0], args[1]):
             return None  # In ``x[i] += y``, the in-place addition has written the part already.
         out = args[0] if kwargs.pop("inplace", False) else kwargs.pop("out", None)
