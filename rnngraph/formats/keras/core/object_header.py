@@ -24,7 +24,7 @@ def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
         name: Name of the attribute.
 
     Raises:
-        ValueError: The file stores the attribute in an unsupported form.
+        ValueError: The header is damaged, or lacks the attribute, or stores it in an unsupported form.
     """
     for kind, start, size in _messages(data, address):
         if kind == ATTRIBUTE:

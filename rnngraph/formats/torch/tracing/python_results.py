@@ -142,6 +142,6 @@ PYTHON_RESULTS: dict[str, Function] = {
     "is_same_size": lambda r, x, y: x.shape == y.shape,
     "__iter__": _iterate,
     ".itemsize": lambda r, x: x.itemsize,
-    "stride": lambda r, x, *args: x.stride(*args),
+    "stride": lambda r, x, *args, **keywords: x.stride(*args, **keywords),
 }
 """Handlers of functions, methods and properties (with a dot) that return no tensor, by name."""
