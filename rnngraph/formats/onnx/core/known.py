@@ -279,13 +279,13 @@ def select(condition: Known, a: Known, b: Known) -> Known:
 
 
 def cast(x: Known, dtype: str) -> Known:
-    """Cast x. Formulas stay as they are, whatever the dtype. In a cast to bool, they become True if they exceed 0."""
+    """Cast x. Formulas stay as they are, whatever the dtype; only a cast to bool compares them with 0."""
     if not x.is_symbolic:
         with np.errstate(all="ignore"):
             return known(x.array.astype(dtype), dtype)
     if dtype == "bool":
         entries = [
-            entry if isinstance(entry, bool | Undecided) else BINARY["Greater"](entry, 0)
+            entry if isinstance(entry, bool | Undecided) else inverted(equal(entry, 0))
             for entry in x.array.reshape(-1)
         ]
         array = np.empty(len(entries), object)
