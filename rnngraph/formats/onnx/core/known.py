@@ -285,8 +285,7 @@ def cast(x: Known, dtype: str) -> Known:
             return known(x.array.astype(dtype), dtype)
     if dtype == "bool":
         entries = [
-            entry if isinstance(entry, bool | Undecided) else inverted(equal(entry, 0))
-            for entry in x.array.reshape(-1)
+            entry if isinstance(entry, bool | Undecided) else inverted(equal(entry, 0)) for entry in x.array.reshape(-1)
         ]
         array = np.empty(len(entries), object)
         array[:] = entries

@@ -8,7 +8,6 @@ from ..tracing.kinds import Number, Tensors
 from ..tracing.registry import UnreadableError, composed
 
 
-
 def as_tensor(x: Number | torch.Tensor) -> torch.Tensor:
     """Return a tensor unchanged, and a number as a constant scalar tensor."""
     return x if isinstance(x, torch.Tensor) else torch.tensor(x)
