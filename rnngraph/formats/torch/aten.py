@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from .tracing.kinds import Function, Number
+from .tracing.registry import UnreadableError
 
 Sizes = Sequence[int]
 Results = tuple[torch.Tensor | None, ...]
@@ -72,7 +73,7 @@ def _index_put(
     x: torch.Tensor, indices: Sequence[torch.Tensor | None], values: torch.Tensor, accumulate: bool = False
 ) -> torch.Tensor:
     if accumulate:
-        raise NotImplementedError
+        raise UnreadableError("accumulate=True is not supported; add to the entries with index_add or scatter_add")
     result = x.clone()
     result[tuple(slice(None) if item is None else item for item in indices)] = values
     return result
@@ -229,9 +230,10 @@ def _replication_pad(x: torch.Tensor, pad: Sizes) -> torch.Tensor:
 
 @operator("elu")
 def _elu(x: torch.Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> torch.Tensor:
-    if input_scale != 1:
-        x = x * input_scale
-    y = functional.elu(x, alpha)
+    if input_scale == 1:
+        y = functional.elu(x, alpha)
+    else:
+        y = torch.where(x > 0, x, alpha * torch.expm1(x.clamp(max=0) * input_scale))
     return y if scale == 1 else y * scale
 
 
@@ -242,7 +244,7 @@ def _scalar_tensor(value: Number, dtype: torch.dtype | None = None, **_: object)
 
 @operator("native_dropout")
 def _native_dropout(x: torch.Tensor, p: float, train: bool | None = True) -> Results:
-    return functional.dropout(x, p, bool(train)), None
+    return functional.dropout(x, p, train is not False), None
 
 
 @operator("max_pool1d_with_indices")
@@ -253,6 +255,16 @@ def _max_pool1d_with_indices(x: torch.Tensor, *args: Any, **kwargs: Any) -> Resu
 @operator("max_pool2d_with_indices")
 def _max_pool2d_with_indices(x: torch.Tensor, *args: Any, **kwargs: Any) -> Results:
     return functional.max_pool2d(x, *args, **kwargs), None
+
+
+@operator("adaptive_max_pool1d")
+def _adaptive_max_pool1d(x: torch.Tensor, size: Sizes) -> Results:
+    return functional.adaptive_max_pool1d(x, size), None
+
+
+@operator("adaptive_max_pool2d")
+def _adaptive_max_pool2d(x: torch.Tensor, size: Sizes) -> Results:
+    return functional.adaptive_max_pool2d(x, size), None
 
 
 @operator("_scaled_dot_product_flash_attention_for_cpu")
@@ -279,6 +291,8 @@ def _upsample(mode: str) -> Callable[..., torch.Tensor]:
         x: torch.Tensor, size: Sizes | None = None, *args: Any, scale_factors: Sequence[float] | None = None
     ) -> torch.Tensor:
         align: bool | None = args[0] if mode in ("linear", "bilinear") and args else None
+        if any(isinstance(item, float) and item % 1 for item in args):
+            raise UnreadableError("its factors must be whole numbers; give the module itself")
         factors = next((item for item in args if isinstance(item, list | tuple)), scale_factors)
         if factors is not None and size is None:
             return functional.interpolate(x, scale_factor=tuple(factors), mode=mode, align_corners=align)

@@ -18,6 +18,7 @@ from ..reading import not_readable
 from .aten import CHECKS, function_of
 from .aten_layers import first_weight, layers_of, run_layer
 from .tracing.calls import TORCH, Arguments, Keywords, PlacedModule
+from .tracing.registry import UnreadableError
 
 WHAT = "the exported program"
 _FILE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
@@ -218,7 +219,10 @@ class Exported(PlacedModule):
         if node.name in self._layers:
             return run_layer(self._layers[node.name], name, arguments)
         function = function_of(name) if target.namespace == "aten" else None
-        return (function or target)(*arguments, **keywords)
+        try:
+            return (function or target)(*arguments, **keywords)
+        except UnreadableError as error:
+            raise self._error(f"{name}: {error}") from None
 
     def _error(self, what: str) -> NotReadableError:
         """Return the error ``what`` for the current node, with its source line and the path of its module."""

@@ -124,6 +124,8 @@ def _adaptive(axes: int, is_max: bool) -> Handler:
     def pool(
         tracer: Tracer, x: Operand, output_size: int | Sequence[int | None], return_indices: bool = False
     ) -> Result:
+        if return_indices or isinstance(tracer.expected, tuple):
+            raise UnreadableError("indices are not supported; use torch.nn.functional without return_indices")
         x = tracer.value(x)
         rank = len(shape_of(x))
         windows = output_size if isinstance(output_size, list | tuple) else [output_size] * axes

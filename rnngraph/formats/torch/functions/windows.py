@@ -318,8 +318,8 @@ def _max_pool(axes: int) -> Handler:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Result:
-        if return_indices:
-            raise UnreadableError("return_indices is not supported; leave it out")
+        if return_indices or isinstance(tracer.expected, tuple):
+            raise UnreadableError("indices are not supported; use torch.nn.functional without return_indices")
         return _pool(tracer, x, kernel_size, (stride, padding, dilation), axes, None, ceil_mode)
 
     return pool
