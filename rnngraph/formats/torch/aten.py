@@ -281,6 +281,38 @@ def _scaled_dot_product(
     return functional.scaled_dot_product_attention(q, k, v, attn_mask, dropout, causal, scale=scale), None
 
 
+def _loss(function: Function, *options: str) -> Function:
+    """Return the function that computes an operator of a loss, whose reduction is a number.
+
+    Args:
+        function: Loss of ``torch.nn.functional``.
+        options: Names of the operator's arguments after the target, in order.
+    """
+
+    def loss(x: torch.Tensor, target: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        given = dict(zip(options, args, strict=False)) | kwargs
+        given["reduction"] = ("none", "mean", "sum")[given.get("reduction", 1)]
+        result: torch.Tensor = function(x, target, **given)
+        return result
+
+    return loss
+
+
+operator("mse_loss")(_loss(functional.mse_loss, "reduction"))
+operator("l1_loss")(_loss(functional.l1_loss, "reduction"))
+operator("smooth_l1_loss")(_loss(functional.smooth_l1_loss, "reduction", "beta"))
+operator("huber_loss")(_loss(functional.huber_loss, "reduction", "delta"))
+operator("kl_div")(_loss(functional.kl_div, "reduction"))
+operator("binary_cross_entropy")(_loss(functional.binary_cross_entropy, "weight", "reduction"))
+operator("binary_cross_entropy_with_logits")(
+    _loss(functional.binary_cross_entropy_with_logits, "weight", "pos_weight", "reduction")
+)
+operator("nll_loss", "nll_loss_nd")(_loss(functional.nll_loss, "weight", "reduction", "ignore_index"))
+operator("cross_entropy_loss")(
+    _loss(functional.cross_entropy, "weight", "reduction", "ignore_index", "label_smoothing")
+)
+
+
 def _upsample(mode: str) -> Callable[..., torch.Tensor]:
     """Return the function that resizes a tensor with ``interpolate``, to sizes or by scale factors.
 

@@ -89,6 +89,18 @@ def test_t_of_a_cube_reverses_its_axes() -> None:
     check_meaning(module(lambda _, x: x.T * 2), (normal(4, 4, 4),))
 
 
+def test_batch_norm_of_torch_has_another_order_than_that_of_functional() -> None:
+    norm = nn.BatchNorm1d(4)
+    norm.running_mean.copy_(torch.arange(4.0))
+    norm.running_var.copy_(torch.arange(4.0) + 0.5)
+
+    def apply(m: Any, x: Any) -> Any:
+        arrays = m[0].weight, m[0].bias, m[0].running_mean, m[0].running_var
+        return torch.batch_norm(x, *arrays, False, 0.1, 1e-3, False)
+
+    check_meaning(module(apply, norm), (normal(3, 4),))
+
+
 def test_dropout_that_acts_in_evaluation_mode_is_a_warning() -> None:
     for function in (
         lambda _, x: F.dropout(x, 0.5),

@@ -92,6 +92,26 @@ def moved(m: Any, x: torch.Tensor) -> Any:
     )
 
 
+def losses(m: Any, x: torch.Tensor) -> Any:
+    """Apply losses with reductions other than the default."""
+    x = 0.1 * x
+    y, labels = x * x, (x[:, :, 0] > 0).long()
+    scores, shares = torch.log_softmax(x, -1), torch.softmax(y, -1)
+    return (
+        functional.mse_loss(x, y, reduction="sum"),
+        functional.mse_loss(x, y, reduction="none"),
+        functional.mse_loss(x, y),
+        functional.smooth_l1_loss(x, y, reduction="sum", beta=0.5),
+        functional.huber_loss(x, y, reduction="none", delta=0.05),
+        functional.l1_loss(x, y, reduction="sum"),
+        functional.kl_div(scores, shares, reduction="batchmean"),
+        functional.binary_cross_entropy(shares, torch.sigmoid(y), reduction="none"),
+        functional.binary_cross_entropy_with_logits(x, shares, reduction="none"),
+        functional.cross_entropy(x.transpose(1, 2), labels, reduction="sum") * 0.1,
+        functional.nll_loss(scores.transpose(1, 2), labels, reduction="none"),
+    )
+
+
 def check(module: nn.Module, x: torch.Tensor, dims: Any, *texts: str, decomposed: bool = False) -> rg.Net:
     """Read an exported module, and compare it with torch, with an additional row if rows are open."""
     module.eval()
@@ -122,7 +142,7 @@ def test_steps_that_were_written_out_are_a_driver() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("decomposed", [False, True])
-@pytest.mark.parametrize("module", [tagger, cells, convolved, lambda: Of(moved)])
+@pytest.mark.parametrize("module", [tagger, cells, convolved, lambda: Of(moved), lambda: Of(losses)])
 def test_nets(module: Callable[[], nn.Module], decomposed: bool) -> None:
     torch.manual_seed(3)
     x = torch.arange(10).reshape(2, 5) if module is tagger else torch.randn(2, 5, 3)

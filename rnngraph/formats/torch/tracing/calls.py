@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from ....support.errors import Where, is_ours
 from ...steps import Function as Function
@@ -92,11 +93,31 @@ def memory_of(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
+_ARRAYS, _NUMBERS = ("input", "weight", "bias", "running_mean", "running_var"), ("momentum", "eps", "cudnn_enabled")
+_OF_TORCH = {
+    torch.batch_norm: (functional.batch_norm, (*_ARRAYS, "training", *_NUMBERS)),
+    torch.instance_norm: (functional.instance_norm, (*_ARRAYS, "use_input_stats", *_NUMBERS)),
+}
+"""Functions of ``torch`` whose arguments have another order than in ``torch.nn.functional``.
+
+Each entry is (function of ``torch.nn.functional``, names of the arguments in torch's order).
+"""
+
+
 def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Function, Arguments, Keywords]:
-    """Return (function, arguments, keywords) of a call. ``x.where(c, y)`` becomes ``torch.where(c, x, y)``."""
+    """Return (function, arguments, keywords) of a call.
+
+    ``x.where(c, y)`` becomes ``torch.where(c, x, y)``, and the functions in ``_OF_TORCH`` become those of
+    ``torch.nn.functional``.
+    """
     if func == torch.Tensor.where:
         by_name = dict(zip(("self", "condition", "other"), args, strict=False)) | kwargs
         return torch.where, tuple(by_name[name] for name in ("condition", "self", "other")), {}
+    if func in _OF_TORCH:
+        function, names = _OF_TORCH[func]
+        by_name = dict(zip(names, args, strict=False)) | kwargs
+        by_name.pop("cudnn_enabled", None)
+        return function, (), by_name
     return func, args, kwargs
 
 
