@@ -259,12 +259,12 @@ def _max_pool2d_with_indices(x: torch.Tensor, *args: Any, **kwargs: Any) -> Resu
 
 @operator("adaptive_max_pool1d")
 def _adaptive_max_pool1d(x: torch.Tensor, size: Sizes) -> Results:
-    return functional.adaptive_max_pool1d(x, size), None
+    return functional.adaptive_max_pool1d(x, [*size]), None
 
 
 @operator("adaptive_max_pool2d")
 def _adaptive_max_pool2d(x: torch.Tensor, size: Sizes) -> Results:
-    return functional.adaptive_max_pool2d(x, size), None
+    return functional.adaptive_max_pool2d(x, [*size]), None
 
 
 @operator("_scaled_dot_product_flash_attention_for_cpu")
