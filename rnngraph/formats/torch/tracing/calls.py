@@ -94,7 +94,7 @@ def memory_of(tensor: torch.Tensor) -> int:
 
 
 _ARRAYS, _NUMBERS = ("input", "weight", "bias", "running_mean", "running_var"), ("momentum", "eps", "cudnn_enabled")
-_OF_TORCH = {
+_OF_TORCH: dict[Function, tuple[Function, tuple[str, ...]]] = {
     torch.batch_norm: (functional.batch_norm, (*_ARRAYS, "training", *_NUMBERS)),
     torch.instance_norm: (functional.instance_norm, (*_ARRAYS, "use_input_stats", *_NUMBERS)),
 }
