@@ -233,11 +233,11 @@ def _flip(tracer: Tracer, x: Operand, *dims: Any) -> Result:
 @reads("roll")
 def _roll(tracer: Tracer, x: Operand, shifts: Extents, dims: Axes = None) -> Result:
     """Roll x along axes, one after the other. Without axes, roll the flattened tensor."""
-    axes = [dims] if isinstance(dims, int) else list(dims or ())
+    axes: list[int | None] = [dims] if isinstance(dims, int) else [*(dims or (None,))]
     counts = [fixed(count) for count in ([shifts] if isinstance(shifts, int) else shifts)]
     if tracer.is_number(x):
         return x
-    for shift, axis in zip(counts, axes or [None], strict=True):
+    for shift, axis in zip(counts, axes, strict=True):
         if shift:
             own = [] if axis is None else [axis_of(len(shape_of(x)), axis)]
             x = tracer.call(moves.roll, tracer.value(x), shift, *own)
