@@ -63,7 +63,7 @@ def attribute(name: str) -> ast.expr:
 
 
 def literal(value: Any) -> ast.expr:
-    """Return the syntax tree of a constant, slice, function, ``Applied``, or of a list, tuple or dict of these."""
+    """Return the syntax tree of a constant, slice, function or ``Applied``, or of a list, tuple or dict of them."""
     if isinstance(value, dict):
         return ast.Dict([literal(key) for key in value], [literal(item) for item in value.values()])
     if isinstance(value, slice):

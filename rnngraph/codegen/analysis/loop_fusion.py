@@ -247,10 +247,7 @@ class LoopFusion:
         return stays_view(node) or in_memory or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
-        """Assign the kind ``PREPARED`` to nodes that depend on parameters and constants alone.
-
-        Free nodes, scans, their results, and nodes with symbolic sizes are left out.
-        """
+        """Assign the kind ``PREPARED`` to nodes of parameters and constants alone, without symbolic sizes or scans."""
         constant: set[Node] = set()  # free nodes that depend on no feed and no symbolic size
         for node in self.graph.nodes:
             if node.op in ("scan", "get") or any(symbols_of_node(node)):
