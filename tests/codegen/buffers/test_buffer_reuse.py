@@ -66,7 +66,7 @@ def none_taken(self: BufferReuse, *arguments: Any) -> dict[Node, View]:
 CELLS: dict[str, tuple[Callable[[], rg.Cell], int, int]] = {
     "LSTM": (lambda: rg.BasicLSTMCell(16), 4, 4),
     "LSTM of part of a line": (lambda: rg.BasicLSTMCell(20), 4, 4),
-    "peephole": (lambda: rg.LSTMCell(16, use_peepholes=True), 4, 4),
+    "peephole, whose products are computed backward": (lambda: rg.LSTMCell(16, use_peepholes=True), 2, 2),
     "GRU, its gates side by side": (lambda: rg.GRUCell(16, reset_after=True), 3, 3),
     "GRU, its gates not in whole lines": (lambda: rg.GRUCell(20, reset_after=True), 2, 2),
     "RNN, whose states sums read": (lambda: rg.BasicRNNCell(16), 0, 0),
