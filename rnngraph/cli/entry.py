@@ -314,7 +314,8 @@ def _import(options: argparse.Namespace) -> None:
     from .commands.import_net import import_net  # imports the readers, which few commands need
 
     folder = options.output or Path(options.script.stem)
-    import_net(options.script, folder, by_input(options.fixed), options.max_entries, by_input(options.open))
+    fixed, names = by_input(options.fixed), by_input(options.open)
+    import_net(options.script, folder, fixed, options.max_entries, names, _program)
 
 
 def _verify(options: argparse.Namespace) -> int:

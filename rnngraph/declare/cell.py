@@ -15,7 +15,7 @@ from ..support.errors import ArgumentError, DtypeError, ShapeError, StructureErr
 from .call_text import call_text, snake_case
 from .carried import batch_of, state_leaves, stored, types_of, with_batch, with_rows, zeros_of
 from .initializers import DEFAULT_INITIALIZER
-from .layer import StepVariables, joined, own_line, resumed_within, within
+from .layer import StepVariables, joined, own_line, resumed_within, within_step
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, Specs, check_shape, parameter_node
@@ -345,7 +345,7 @@ class InnerCell:
             key, own_state = self._enter(x, state)
             try:
                 variables = StepVariables()
-                with within(self._layer, self._cell.where, self._trace.where, variables):
+                with within_step(self._layer, self._cell.where, self._trace.where, variables):
                     # not self._cell.step, because an attribute of the instance may be called "step"
                     step_input = Inputs(x) if type(x) is dict else x
                     result = type(self._cell).step(self._cell, self._scope, step_input, own_state)

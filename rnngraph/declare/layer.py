@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any, TypeVar
@@ -51,9 +51,18 @@ class StepVariables:
 
 @dataclass(frozen=True)
 class Declaring:
-    """Declaration context: the layer, the lines of the traced cell and its driver, and the step's variables."""
+    """Declaration context.
+
+    Attributes:
+        layer: The layer that is being declared.
+        is_step: True while a driver traces a step.
+        cell: Line that created the traced cell.
+        driver: Line that created the driver; None if it is unknown, as for a driver that a command declares.
+        variables: Local variables of the step.
+    """
 
     layer: str = ""
+    is_step: bool = False
     cell: Where | None = None
     driver: Where | None = None
     variables: StepVariables | None = None
@@ -69,15 +78,24 @@ def joined(*parts: str) -> str:
 
 
 @contextmanager
-def within(
-    layer: str, cell: Where | None = None, driver: Where | None = None, variables: StepVariables | None = None
-) -> Iterator[None]:
-    """Assign ``layer`` to nodes built in the block, and the line of ``cell`` to nodes without a line of the user."""
-    token = _declaring.set(Declaring(layer, cell, driver, variables))
+def _declare(context: Declaring) -> Iterator[None]:
+    token = _declaring.set(context)
     try:
         yield
     finally:
         _declaring.reset(token)
+
+
+def within(layer: str) -> AbstractContextManager[None]:
+    """Assign ``layer`` to nodes built in the block."""
+    return _declare(Declaring(layer))
+
+
+def within_step(
+    layer: str, cell: Where | None, driver: Where | None, variables: StepVariables | None = None
+) -> AbstractContextManager[None]:
+    """Assign a step's ``layer`` to nodes built in the block, and ``cell`` to nodes without a line of the user."""
+    return _declare(Declaring(layer, True, cell, driver, variables))
 
 
 def resumed_within(
@@ -86,7 +104,7 @@ def resumed_within(
     """Run a generator in the context of a layer, which is left whenever the generator is suspended."""
     answer: Any = None
     while True:
-        with within(layer, cell, driver):
+        with within_step(layer, cell, driver):
             try:
                 request = steps.send(answer)
             except StopIteration as stop:
@@ -98,7 +116,7 @@ def resumed_within(
 def driver_of_step() -> str:
     """Return the layer of the driver whose step is being declared; "" outside of steps."""
     now = _declaring.get()
-    return now.layer.partition("/")[0] if now.driver is not None else ""
+    return now.layer.partition("/")[0] if now.is_step else ""
 
 
 def in_layer(where: Where | None) -> Where | None:

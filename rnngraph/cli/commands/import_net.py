@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from rich.table import Column, Table
 
 from ...formats.net import SCRIPT, Net
 from ...formats.script_writer import WEIGHTS
+from ...program.program import Program
+from ...support.errors import FileError
 from .command_error import CommandError
 from .file_kinds import kind_of, read_file
 from .weight_files import MAX_ROWS, tensors_in, weights_in
@@ -24,11 +26,21 @@ def import_net(
     fixed: Mapping[str, Any],
     max_entries: int | None,
     names: Mapping[str, Mapping[int, str]],
+    program_of: Callable[[Path], Program],
 ) -> None:
-    """Read a file, save its net to a folder, and print a summary.
+    """Read a file, save its net to a folder, run the script that was written, and print a summary.
+
+    Args:
+        file: The file.
+        folder: Folder of the script and its weights.
+        fixed: Values of inputs, or sizes of their axes, as for ``read_file``.
+        max_entries: Maximum size of an array in the file; None for the reader's default.
+        names: Names of axes that become symbolic, by input and axis.
+        program_of: Function that loads the program of a script.
 
     Raises:
         CommandError: The format is not supported. If the file holds only weights, they are listed before.
+        FileError: The script that was written does not run.
     """
     try:
         kind_of(file)
@@ -37,9 +49,10 @@ def import_net(
         raise
     kind, net = read_file(file, fixed, max_entries, names)
     net.save(folder)
+    program = _run(folder / SCRIPT, program_of)
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())
     console.print(f"{file}: {kind}", markup=False, soft_wrap=True)
-    console.print(_table(net))
+    console.print(_table(net, program))
     for note in net.size_notes():
         console.print(note, markup=False, soft_wrap=True)
     for name in (SCRIPT, WEIGHTS):
@@ -63,9 +76,17 @@ def _list_weights(file: Path) -> None:
         print(f"… and {len(rows) - MAX_ROWS:,} more")
 
 
-def _table(net: Net) -> Table:
+def _run(script: Path, program_of: Callable[[Path], Program]) -> Program:
+    """Return the program of a script that was written, which loads its weights by their names."""
+    try:
+        return program_of(script)
+    except Exception as error:
+        raise FileError(f"{script} was written, but does not run; this is a bug of rnngraph: {error}") from error
+
+
+def _table(net: Net, program: Program) -> Table:
     """Return a table of the inputs and outputs with their types, and of the layers with their sizes."""
-    graph = net.program(cache=False).inference.graph
+    graph = program.inference.graph
     input_types = {str(node["label"]): node.type for node in graph.inputs if node.op == "input"}
     output_types = {name: node.type for name, node in graph.outputs}
     table = Table("", Column("name", overflow="fold"), Column("type", overflow="fold"), "parameters", "bytes")
