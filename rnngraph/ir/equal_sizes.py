@@ -7,12 +7,13 @@ the values of both are constants in the code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from ..support.errors import Where
 from ..support.records import dataclass
 from .graph import Graph
-from .sizes.polynomial import Floor
+from .sizes.polynomial import floor_divide, floors_of
 from .types import Dim, Size, dim_text, evaluate, product, size, substitute, symbols_of
 
 
@@ -88,18 +89,18 @@ def settled(
 
 
 def multiples(equalities: Sequence[Equality], sizes: Mapping[str, int]) -> dict[str, Dim]:
-    """Return ``n * (T // n)`` by symbol, for each symbol T that an equality divides by n.
+    """Return ``n * (T // n)`` by symbol, for each symbol T that equalities divide by n, or by factors of n.
 
-    A symbol whose value in ``sizes`` is no multiple of n is left out. A symbol without a value counts as a multiple.
+    A divisor of which the value in ``sizes`` is no multiple is left out. A symbol without a value is a multiple of all
+    divisors.
     """
-    sides = [side for item in equalities for side in (item.have, item.want) if isinstance(side, Size)]
-    factors = [factor for side in sides for names, _ in side.terms for factor in names]
-    divided = [factor for factor in factors if isinstance(factor, Floor) and factor.dim.symbol is not None]
-    return {
-        str(factor.dim): size(factor) * factor.by
-        for factor in divided
-        if sizes.get(str(factor.dim), 0) % factor.by == 0
-    }
+    divisors: dict[str, int] = {}
+    for side in (side for item in equalities for side in (item.have, item.want)):
+        for factor in floors_of(side):
+            name = factor.dim.symbol
+            if name is not None and sizes.get(name, 0) % factor.by == 0:
+                divisors[name] = math.lcm(divisors.get(name, 1), factor.by)
+    return {name: floor_divide(size(name), by) * by for name, by in divisors.items()}
 
 
 def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collection[str]) -> dict[str, Dim]:

@@ -28,6 +28,7 @@ from ..runtime.class_names import BARE
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.stages import stage_text, stages_of
+from ..runtime.samples import takes_number
 from ..support.allocation import bytes_of, reserve
 from ..support.api_guard import api
 from ..support.arguments import flag, whole_number
@@ -230,6 +231,8 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         values = self.parts.names.by_placeholder(feeds, named, where)
         arrays = {name: array for name, array in self.parts.lowered.defaults.items() if name in self._types}
         for name, value in values.items():
+            if name not in self._types and takes_number(self.compiled.graph, name):
+                continue
             if name not in self._types or name in SEED_INPUTS:
                 raise unknown_input(f"the {self.kind} graph", name, self.input_names(), where)
             kind = self._types[name]

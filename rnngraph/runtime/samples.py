@@ -14,7 +14,7 @@ import numpy as np
 from ..ir.graph import Graph, Node, make, rewrite
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts
-from ..passes.lowering.lowered import KEPT, STATE, STEPS
+from ..passes.lowering.lowered import KEPT, NUMBER, STATE, STEPS
 from ..passes.simplify import drop_dead
 from ..support.errors import NonFiniteError, ShapeError, Where
 
@@ -108,6 +108,14 @@ def _step_counts(graph: Graph) -> dict[Node, int]:
 def has_draws(graph: Graph) -> bool:
     """True if a graph draws with ``rg.sample``."""
     return any(_is_draw(node) for node in graph.walk())
+
+
+def takes_number(graph: Graph, name: str) -> bool:
+    """True if ``name`` is that of a stream's number, and the graph draws with ``rg.sample``.
+
+    Draws of temperature 0 read no number, and calls of graphs that have no others ignore it.
+    """
+    return name == NUMBER and has_draws(graph)
 
 
 def _is_draw(node: Node) -> bool:

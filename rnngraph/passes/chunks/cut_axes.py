@@ -1,7 +1,8 @@
-"""cut_axes: rewrite a reshape that cuts the time axis into pieces of fixed size as non-overlapping windows over time.
+"""cut_axes: rewrite reshapes that cut the time axis into pieces of fixed size, or join pieces, for streams.
 
-A reshape from ``[rows, steps, 8]`` to ``[rows, steps // 64, 512]`` is valid only if 64 divides the number of steps,
-which is known only at run time. A stream reads whole pieces of 64 steps, so the reshape is valid there.
+A reshape from ``[rows, steps // 3, 24]`` to ``[rows, steps // 6, 48]`` is valid only if 6 divides the number of steps,
+which is known only at run time. A stream reads whole pieces of 6 steps, so the reshape is valid there. It becomes
+non-overlapping windows over time. The reshape back becomes one that splits each entry.
 
 Law: values are unchanged, bit for bit, wherever the reshape is valid.
 """
@@ -16,7 +17,7 @@ from ...ir.sizes.polynomial import Dim, floor_divide, product, quotient
 
 
 def cut_axes(graph: Graph, lengths: Set[str]) -> Graph:
-    """Return the graph with windows in place of reshapes that cut time; the same graph if there are none.
+    """Return the graph with reshapes that cut or join time rewritten; the same graph if there are none.
 
     Args:
         graph: Graph to rewrite.
@@ -32,9 +33,9 @@ def cut_axes(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
-    """Return windows in place of a reshape that cuts time into pieces; None for other nodes.
+    """Return windows in place of a reshape that cuts time, and one reshape in place of several that join pieces.
 
-    ``lengths`` are the names of sizes that count steps.
+    Return None for other nodes. ``lengths`` are the names of sizes that count steps.
     """
     source = operand
     while source.op in ("reshape", "ensure_shape"):
@@ -42,23 +43,37 @@ def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
     axis = axis_of_names(source.shape, lengths)
     if axis is None or axis_of_names(node.shape, lengths) != axis or node.shape[:axis] != source.shape[:axis]:
         return None
-    count = _piece_steps(source.shape[axis:], node.shape[axis:], lengths)
-    if count is None:
-        return None
-    pieces = make("windows", source, where=node.where, axis=axis, size=count, step=count, apart=1)
-    if pieces.shape[axis] != node.shape[axis]:
-        return None
-    return make("reshape", pieces, where=node.where, name=node.name, shape=node.shape)
-
-
-def _piece_steps(before: Sequence[Dim], after: Sequence[Dim], lengths: Set[str]) -> int | None:
-    """Return the number of steps in a piece; None unless ``after`` is ``before`` with its first axis cut in pieces.
-
-    ``lengths`` are the names of sizes that count steps.
-    """
+    before, after = source.shape[axis:], node.shape[axis:]
     if any(counts(dim, lengths) for dim in (*before[1:], *after[1:])):
         return None
     count = quotient(product(after[1:]), product(before[1:]))
-    if not isinstance(count, int) or count < 2 or after[0] != floor_divide(before[0], count):
+    if isinstance(count, int) and count > 1:
+        return _windows(node, source, axis, count)
+    split = quotient(product(before[1:]), product(after[1:]))
+    if isinstance(split, int) and source is not operand:
+        return _joined(node, source, axis, split)
+    return None
+
+
+def _windows(node: Node, source: Node, axis: int, count: int) -> Node | None:
+    """Return windows of ``count`` entries of ``source``; None if ``node`` has another number of pieces."""
+    if node.shape[axis] != floor_divide(source.shape[axis], count):
         return None
-    return count
+    pieces = make("windows", source, where=node.where, axis=axis, size=count, step=count, apart=1)
+    return make("reshape", pieces, where=node.where, name=node.name, shape=node.shape)
+
+
+def _joined(node: Node, source: Node, axis: int, split: int) -> Node | None:
+    """Return a reshape that splits each entry of ``source`` into ``split`` entries.
+
+    Return None if ``node`` does not have a multiple of that many entries.
+    """
+    pieces = quotient(node.shape[axis], split)
+    if pieces is None:
+        return None
+    checked = make("ensure_shape", source, where=node.where, shape=_with_axis(source.shape, axis, pieces))
+    return make("reshape", checked, where=node.where, name=node.name, shape=node.shape)
+
+
+def _with_axis(shape: Sequence[Dim], axis: int, dim: Dim) -> tuple[Dim, ...]:
+    return (*shape[:axis], dim, *shape[axis + 1 :])

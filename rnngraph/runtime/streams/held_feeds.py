@@ -11,6 +11,7 @@ from ...ir.types import TensorType
 from ...support.errors import NameLookupError, ShapeError, Where, shown
 from ..calls.feed_names import unknown_input
 from ..calls.feeds import convert, rank_of, solve_sizes
+from ..samples import takes_number
 from .independent_rows import row_axis
 from .step_graph import StepGraph
 
@@ -70,12 +71,14 @@ class HeldFeeds:
     def converted(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
         """Return copies of the feeds that one stream holds, converted to their declared types.
 
-        Feeds with a row axis have it with size 1, also if the caller omitted it.
+        A number that no draw reads is left out. Feeds with a row axis have it with size 1, also if it was omitted.
 
         Raises:
             NameLookupError: A feed is unknown, or has a time axis.
             ShapeError: A feed has several rows.
         """
+        graph, types = self._graph.compiled.graph, self._graph.types
+        feeds = {name: value for name, value in feeds.items() if name in types or not takes_number(graph, name)}
         self.require_known(feeds, lambda: where)
         copies = {}
         for name, value in feeds.items():

@@ -71,3 +71,11 @@ def test_rows_by_a_vector(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(product, rows @ FEEDS["v"], rtol=1e-5, atol=1e-5)
     with pytest.raises(rg.ShapeError, match="rows of 4 entries do not fit a vector of 3"):
         x @ rg.constant([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(("equation", "axis"), [("bi,bi->b", "the letter i"), ("b...,...b", "an axis of ...")])
+def test_two_sizes_of_one_letter(equation: str, axis: str) -> None:
+    shapes = [(2, 3), (2, 4)] if "i" in equation else [(2, 3), (4, 2)]
+    tensors = [rg.placeholder(name, shape) for name, shape in zip("xy", shapes, strict=True)]
+    with pytest.raises(rg.ShapeError, match=rf"{axis} of '{equation}' has the sizes 3 and 4 in .* both must be equal"):
+        rg.einsum(equation, *tensors)

@@ -359,6 +359,17 @@ def test_number_is_an_error_for_programs_without_draws() -> None:
         program.inference.stream(number=3)
 
 
+def test_draws_of_temperature_0_ignore_a_number() -> None:
+    x = rg.placeholder("x", shape=(None, None, 4))
+    inference = rg.compile(rg.sample(rg.dynamic_rnn(rg.GRUCell(5), x)[0], temperature=0), seed=0).inference
+    fed = np.random.default_rng(0).standard_normal((2, 3, 4)).astype("float32")
+    whole = inference(x=fed)
+    assert_array_equal(inference(x=fed, number=[3, 4]), whole)
+    assert_array_equal(inference.stream(batch=2, number=3).process(x=fed), whole)
+    pool = inference.streams(2)
+    assert_array_equal(pool.step_rows([pool.open(number=5)], x=fed[:1, 0]), whole[:1, 0])
+
+
 @pytest.mark.parametrize("classes", [6, pytest.param(300, marks=pytest.mark.exhaustive)])
 def test_rows_have_arguments_of_their_own(classes: int) -> None:
     """Arguments of shape [batch] draw the tokens that scalars draw in each row."""

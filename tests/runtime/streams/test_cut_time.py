@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,62 @@ def test_streams_take_pieces_and_have_the_bits_of_the_whole(names: tuple[Any, An
         assert_array_equal(streamed, wanted, err_msg=name)
     with pytest.raises(rg.ShapeError, match="a step of this stream takes 4"):
         stream.process(x=x[:, :6])
+
+
+def pieces_of_pieces() -> dict[str, tuple[rg.Tensor, int]]:
+    """Return values with their entries for each step of 6: pieces of 3 steps, pieces of 2 of these, and both joined."""
+    x = rg.placeholder("x", shape=(None, None, WIDTH))
+    fine, _ = rg.dynamic_rnn(rg.GRUCell(7), rg.reshape(x, (None, -1, 3 * WIDTH)))
+    coarse, _ = rg.dynamic_rnn(rg.GRUCell(10), rg.reshape(fine, (None, -1, 2 * 7)))
+    both = rg.reshape(rg.dense(coarse, 2 * 7), (None, -1, 7)) + fine
+    top = rg.reshape(rg.dense(both, 3 * WIDTH), (None, -1, WIDTH)) + x
+    return {"fine": (fine, 2), "coarse": (coarse, 1), "both": (both, 2), "top": (top, 6)}
+
+
+def pieces_of_two_lengths() -> dict[str, tuple[rg.Tensor, int]]:
+    """Return values with their entries for each step of 6: pieces of 3 and of 2 steps, and both joined."""
+    x = rg.placeholder("x", shape=(None, None, WIDTH))
+    runs = [rg.dynamic_rnn(rg.GRUCell(5), rg.reshape(x, (None, -1, piece * WIDTH)))[0] for piece in (3, 2)]
+    joined = [
+        rg.reshape(rg.dense(run, piece * WIDTH), (None, -1, WIDTH)) for run, piece in zip(runs, (3, 2), strict=True)
+    ]
+    return {"threes": (runs[0], 2), "twos": (runs[1], 3), "sum": (joined[0] + joined[1], 6)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("declared", [pieces_of_pieces, pieces_of_two_lengths])
+def test_several_lengths_of_pieces(declared: Any, tmp_path: Path) -> None:
+    """The stream has the least common rate, and the exported net refuses sequences that it does not divide."""
+    values = declared()
+    program, x = rg.compile({name: value for name, (value, _) in values.items()}, seed=0), fed()
+    whole, stream = program.inference(x=x), program.inference.stream(batch=2)
+    assert stream.rate == 6
+    for step in range(STEPS // 6):
+        result = stream.step(x=x[:, 6 * step : 6 * step + 6])
+        for name, (_, entries) in values.items():
+            wanted = whole[name][:, entries * step : entries * (step + 1)]
+            assert_array_equal(result[name], wanted if entries > 1 else wanted[:, 0], err_msg=name)
+    with pytest.raises(rg.ShapeError):
+        program.inference(x=x[:, :9])
+    if shutil.which("cc"):
+        program.inference.export(tmp_path, "net", form="sequence")
+        subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+        done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert done.stdout.strip() == "ok, largest difference 0"
+        script = """
+import numpy as np, net
+model, x = net.Model(), np.load("x.npy")
+np.savez("whole.npz", **model(x=x))
+try:
+    model(x=x[:, :9])
+except ValueError:
+    print("refused")
+"""
+        np.save(tmp_path / "x.npy", x)
+        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert done.stdout == "refused\n"
+        for name, array in np.load(tmp_path / "whole.npz").items():
+            assert_array_equal(array, whole[name], err_msg=name)
 
 
 @pytest.mark.slow

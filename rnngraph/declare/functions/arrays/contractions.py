@@ -29,6 +29,7 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
 
     Raises:
         ArgumentError: The equation does not fit the operands.
+        ShapeError: A letter has two sizes.
     """
     items = [as_tensor(item) for item in tensors]
     if not isinstance(equation, str):
@@ -40,6 +41,7 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
             f"einsum: the equation {shown(equation)} does not fit {what}; write one letter for each axis"
         )
     terms, output = letters
+    _check_sizes(equation, terms, items)
     parts = [_without_repeats(item, term) for item, term in zip(items, terms, strict=True)]
     total, term = parts[0]
     for number, (other, letters_of_other) in enumerate(parts[1:], 2):
@@ -47,6 +49,18 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
         total, term = _contract(total, term, other, letters_of_other, later)
     total, term = _sum_private_letters(total, term, output)
     return _ordered(total, term, output)
+
+
+def _check_sizes(equation: str, terms: Sequence[str], items: Sequence[Tensor]) -> None:
+    """Raise ``ShapeError`` for a letter with two known sizes. A size of 1 is left to the products, which broadcast."""
+    sizes: dict[str, Dim] = {}
+    for term, item in zip(terms, items, strict=True):
+        for letter, dim in zip(term, item.type.shape, strict=True):
+            other = sizes.setdefault(letter, dim)
+            if isinstance(dim, int) and isinstance(other, int) and dim != other and 1 not in (dim, other):
+                axis = f"the letter {letter}" if letter in equation else "an axis of ..."
+                sizes_of = f"has the sizes {other} and {dim} in {' and '.join(map(repr, items))}"
+                raise ShapeError(f"einsum: {axis} of {shown(equation)} {sizes_of}; both must be equal")
 
 
 def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
