@@ -146,6 +146,12 @@ class Cell(Uncalled):
         return self.written or type(self).__name__
 
 
+def _reads_one_tensor(cell: Cell) -> bool:
+    """True for a ready cell that neither wraps other cells nor reads several parts."""
+    is_ready = type(cell).__module__.startswith(f"{__package__}.cells.")
+    return is_ready and not any(hasattr(cell, name) for name in ("cell", "cells", "parts"))
+
+
 def _starts_from_zeros(cell: Cell) -> bool:
     """True if neither the cell nor its inner cells define an initial state."""
     pending = [cell]
@@ -388,6 +394,8 @@ class InnerCell:
             others = "another step of the same cell" if key in running else f"other steps, {MAX_LEVELS} levels deep"
             remedy = "use a separate cell object at each place, and end the recursion"
             raise StructureError(f"a step of {cell!r} runs {others}, so the recursion never ends; {remedy}")
+        if not isinstance(x, Tensor) and _reads_one_tensor(cell):
+            raise StructureError(f"{cell!r} reads one Tensor [batch, width], not {shown(x)}; join them with rg.concat")
         leaves = state_leaves(cell, state, f"{cell!r}: given state", self._trace.where)
         own_state = pack(resolve(stated(cell)), leaves)
         running.add(key)

@@ -16,7 +16,7 @@ from ..ir.ops import OPS
 from ..ir.scan import ScanParts
 from ..passes.lowering.lowered import KEPT, NUMBER, STATE, STEPS
 from ..passes.simplify import drop_dead
-from ..support.errors import NonFiniteError, ShapeError, Where
+from ..support.errors import NameLookupError, NonFiniteError, ShapeError, Where
 
 FLAG = "flag:"
 """Prefix of the names of flags."""
@@ -116,6 +116,12 @@ def takes_number(graph: Graph, name: str) -> bool:
     Draws of temperature 0 read no number, and calls of graphs that have no others ignore it.
     """
     return name == NUMBER and has_draws(graph)
+
+
+def require_draws(graph: Graph, where: Where | None) -> None:
+    """Raise ``NameLookupError`` for the number of a stream whose graph does not draw."""
+    if not has_draws(graph):
+        raise NameLookupError("the program calls no rg.sample, so its streams take no number; leave it out", where)
 
 
 def _is_draw(node: Node) -> bool:

@@ -244,7 +244,15 @@ def placed(name: str, *shape: int | None) -> rg.Tensor:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: rg.dynamic_rnn(rg.GRUCell(3), (x, x)), r"is given several inputs.* join them with rg.concat"),
+        (lambda x: rg.dynamic_rnn(rg.GRUCell(3), (x, x)), r"GRUCell\(3\) reads one Tensor .* join them with rg.concat"),
+        (
+            lambda x: rg.dynamic_rnn(rg.LSTMCell(3), {"y": x}),
+            r"LSTMCell\(3\) reads one Tensor .* join them with rg.concat",
+        ),
+        (
+            lambda x: rg.dynamic_rnn(rg.MultiRNNCell([Giving(lambda x: {"y": x, "z": x}), rg.GRUCell(3)]), x),
+            r"GRUCell\(3\) reads one Tensor \[batch, width\], not \{'y'",
+        ),
         (lambda x: rg.dynamic_rnn(rg.GRUCell(3), placed("flat", None, None)), r"of rank 2.* rg.expand_dims"),
         (lambda x: rg.dynamic_rnn(rg.GRUCell(3), [x, x]), r"not a list; rg.static_rnn takes a list"),
         (lambda x: rg.dynamic_rnn(Sums(), ()), r"needs one input at least"),

@@ -89,23 +89,20 @@ class Run:
     def _trace_step(self, inner: InnerCell, cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
         """Trace the step, and return (output, new state). Errors on inputs of an unusual rank get an explanation."""
         with tracing(cell):
-            if (x.rank == 2) if isinstance(x, Tensor) else not _takes_one_tensor(cell):
+            if not isinstance(x, Tensor) or x.rank == 2:
                 return inner(x, state)
             try:
                 return inner(x, state)
             except RnnGraphError as error:
                 raise self._misfit(cell, x, error) from error
 
-    def _misfit(self, cell: Cell, x: Any, error: RnnGraphError) -> RnnGraphError:
-        """Return the error for a step that fails on inputs other than one Tensor of the usual rank."""
+    def _misfit(self, cell: Cell, x: Tensor, error: RnnGraphError) -> RnnGraphError:
+        """Return the error for a step that fails on a Tensor of an unusual rank."""
         remedy = "reshape, or add an axis with rg.expand_dims"
-        if not isinstance(x, Tensor):
-            problem, remedy = f"several inputs, {shown(self.inputs)}", "join them with rg.concat"
-        elif _takes_one_tensor(cell):
+        if _takes_one_tensor(cell):
             what = f"{cell!r} needs inputs [batch, time, features], not {self.inputs!r} of rank {self.inputs.rank}"
             return ShapeError(f"{what}; {remedy}", self.where)
-        else:
-            problem = f"inputs {self.inputs!r} of rank {self.inputs.rank}, and each step reads {x!r}"
+        problem = f"inputs {self.inputs!r} of rank {self.inputs.rank}, and each step reads {x!r}"
         return type(error)(
             f"{cell!r} is given {problem}: {error.what}; most cells need one Tensor [batch, time, features]; {remedy}",
             self.where,

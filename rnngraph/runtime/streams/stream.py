@@ -21,7 +21,7 @@ from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, wi
 from ..calls.results import ResultT, result_of
 from ..native.entry import NativeEntry, ShapeInstance
 from ..parameters import Parameters
-from ..samples import check_samples, samples_of, takes_number
+from ..samples import check_samples, require_draws, samples_of
 from .held_inputs import HeldInputs
 from .prepared_step import PreparedStep
 from .rows import row_mask
@@ -289,10 +289,8 @@ class Stream(Uncalled, Generic[ResultT]):
 
     def set_number(self, number: Any, where: Where | None) -> None:
         """Set the number of each row's stream, by which samples differ, also in a state that has one."""
-        if NUMBER not in self._types and takes_number(self._compiled.graph, NUMBER):
-            return
         if NUMBER not in self._types or NUMBER in self._per_step_feeds:
-            raise NameLookupError("the program calls no rg.sample, so its streams take no number; leave it out", where)
+            return require_draws(self._compiled.graph, where)
         self._held_feeds[NUMBER] = np.array(self._converted(NUMBER, number, False, where), order="C")
         if self._states is not None:
             self._form.set_number(self._states.present, self._held_feeds[NUMBER])
