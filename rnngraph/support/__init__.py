@@ -14,7 +14,7 @@
 - ``records``: a decorator for data classes that are cheap to declare.
 - ``forks``: locks that are safe across ``fork``.
 - ``stage_text``: the text of a compiler stage, with the source lines of each of its lines.
-- ``statements``: continuation lines of statements and calls.
+- ``source_lines``: lines of scripts, and continuation lines of statements.
 - ``system``: services of the operating system, as the same functions on each.
 - ``display``: rendering of texts and numbers for terminals and notebooks.
 """

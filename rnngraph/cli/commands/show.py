@@ -6,7 +6,6 @@ through the pager ``less``. Comments after ``#`` are aligned to a column that de
 
 from __future__ import annotations
 
-import linecache
 import shutil
 import subprocess
 import sys
@@ -21,8 +20,8 @@ from ...runtime.graph_source import DeclaredSource
 from ...runtime.native.stages import change_of
 from ...support.display.colours import THEME, coloured
 from ...support.errors import Where, did_you_mean
+from ...support.source_lines import first_lines, source_lines
 from ...support.stage_text import StageLine, StageText
-from ...support.statements import first_lines
 from .command_error import CommandError
 from .progress import progress
 
@@ -117,7 +116,7 @@ def _first_line(graph: CallableGraph, lines: Sequence[StageLine], wanted: str | 
     for file in sorted({where.file for where in wheres}) if number.isdecimal() else ():
         if _is_of_line(Where(file, int(number)), wanted):
             known = {where.line for where in wheres if where.file == file}
-            first = first_lines("".join(linecache.getlines(file)), known).get(int(number))
+            first = first_lines("".join(source_lines(file)), known).get(int(number))
             if first is not None:
                 return f"{file}:{first}"
     return wanted

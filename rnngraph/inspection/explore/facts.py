@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import math
 import os
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...support.errors import Where
-from ...support.statements import first_lines
+from ...support.source_lines import first_lines, source_lines
 from ..profile.profile import Profile
 from .places import Places
 
@@ -31,7 +30,7 @@ def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
         known.setdefault(where.file, set()).add(where.line)
     files: list[dict[str, Any]] = []
     for file in places.files:
-        lines = [line.rstrip("\n") for line in linecache.getlines(file)] if are_read else []
+        lines = [line.rstrip("\n") for line in source_lines(file)] if are_read else []
         name = Where(file, 1).shown_file
         name = Path(name).name if os.path.isabs(name) else name
         firsts = first_lines("\n".join(lines), known[file])

@@ -5,7 +5,6 @@ Nodes of one layer or line share a box, and a scan is a driver with its cells.
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from ...ir.scan import ScanParts
 from ...ir.types import dim_text
 from ...passes.lowering.lowered import SEED_INPUTS
 from ...support.errors import Where
+from ...support.source_lines import source_line
 from .boxes import Arrow, Box, Declaration, State
 from .expressions import equations, in_inference, in_training, needed, passing, read_by
 from .nesting import DriverCells, DriverFacts, nested
@@ -308,4 +308,4 @@ def _source_line(wheres: Sequence[Where]) -> str:
     if len(lines) != 1:
         return ""
     ((file, line),) = lines
-    return " ".join(linecache.getline(file, line).partition("  #")[0].split())
+    return " ".join(source_line(file, line).partition("  #")[0].split())

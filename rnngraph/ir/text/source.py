@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 import re
 from collections.abc import Collection, Iterable
 
 from ...support.errors import Where
+from ...support.source_lines import source_line
 from ..graph import Node
 
 _TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")
@@ -29,7 +29,7 @@ def assigned_names(nodes: Iterable[Node], skipped: Collection[tuple[str, int]] =
     for node in nodes:
         if node.where is None or node.where.place in skipped or node in inner or node.name or node.get("label"):
             continue
-        line = linecache.getline(node.where.file, node.where.line)
+        line = source_line(node.where.file, node.where.line)
         target = _TARGET.match(line)
         if target and "compile(" not in line:  # `program = rg.compile(…)` names no tensor
             names[node] = target[1]

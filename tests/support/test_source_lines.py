@@ -1,10 +1,12 @@
-"""First lines of statements and calls that span several lines."""
+"""Lines of scripts, and first lines of statements and calls that span several lines."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from rnngraph.support.statements import first_lines
+from rnngraph.support.source_lines import first_lines, source_line, source_lines
 
 SOURCE = """\
 cells = [
@@ -44,3 +46,16 @@ def test_continuation_lines_belong_to_the_innermost_call(known: set[int], expect
 def test_text_that_is_not_python_has_no_continuation_lines() -> None:
     assert first_lines("y = run(\n", {1}) == {}
     assert first_lines("y = run(\n\0)", {1}) == {}
+
+
+def test_lines_are_those_of_the_file_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "net.py").write_text(f"x = 1\nname = {name!r}")
+        monkeypatch.chdir(tmp_path / name)
+        assert source_line("net.py", 2) == f"name = {name!r}\n"
+    Path("net.py").write_text("y = 2\n")
+    assert source_lines("net.py") == ["y = 2\n"]
+    assert [source_line("net.py", line) for line in (0, 1, 2)] == ["", "y = 2\n", ""]
+    Path("net.py").unlink()
+    assert source_lines("net.py") == []

@@ -1,9 +1,22 @@
-"""Continuation lines of statements and calls that span several lines."""
+"""Lines of the user's scripts, and continuation lines of statements that span several lines."""
 
 from __future__ import annotations
 
 import ast
+import linecache
 from collections.abc import Collection
+
+
+def source_lines(file: str) -> list[str]:
+    """Return the lines of a source file as it is now; empty if it cannot be read."""
+    linecache.checkcache(file)  # the file may have changed since, or be another one in another working directory
+    return linecache.getlines(file)
+
+
+def source_line(file: str, line: int) -> str:
+    """Return a line, counted from 1, of a source file as it is now; empty if the file has no such line."""
+    lines = source_lines(file)
+    return lines[line - 1] if 1 <= line <= len(lines) else ""
 
 
 def first_lines(source: str, known: Collection[int]) -> dict[int, int]:
