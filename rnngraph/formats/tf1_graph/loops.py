@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...ir.types import FLOATS
 from ..onnx.core.model import Graph, Kind
 from ..onnx.core.model import Node as OnnxNode
 from ..operators.errors import UnreadableError
@@ -20,7 +21,7 @@ MAX_DEPTH = 10_000
 """Maximum number of nodes in the search for a branch's condition, so that a damaged graph ends the search."""
 
 
-@translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch")))
+@translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch", "StopGradient")))
 def _passing(t: Translation, node: Node) -> list[str | None]:
     _propagate(t, node)
     return [t.names.get(ref) for ref in node.inputs]
@@ -32,6 +33,14 @@ def _propagate(t: Translation, node: Node) -> None:
         if ref in t.sequences:
             for place in (0, 1):
                 t.sequences[node.name, place] = t.sequences[ref]
+
+
+@translates("StopGradient")
+def _stop_gradient(t: Translation, node: Node) -> list[str | None]:
+    _propagate(t, node)
+    name = t.names.get(node.inputs[0])
+    is_constant = name is None or name in t.arrays or node.dtype("T") not in FLOATS
+    return [name if is_constant else t.emit("StopGradient", [t.input(node, 0)], [node.name])]
 
 
 @translates("Enter")

@@ -555,6 +555,8 @@ def test_a_call_selects_one_of_two_graphs_with_equal_outputs() -> None:
         ("ThresholdedRelu", {"alpha": 0.25}),
         ("HardSigmoid", {"alpha": 0.25, "beta": 0.5}),
         ("LeakyRelu", {"alpha": 0.1}),
+        ("LeakyRelu", {"alpha": 0.1, "beta": 0.5}),
+        ("Softplus", {"beta": 0.5}),
     ],
 )
 def test_activations_that_onnxruntime_puts_into_products(activation: str, numbers: dict[str, float]) -> None:
@@ -563,6 +565,17 @@ def test_activations_that_onnxruntime_puts_into_products(activation: str, number
     model = model_of(nodes, {"x": (FLOAT, ["B", 4])}, ["y"], k=floats(4, 3), b=floats(3))
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     check(model, {"x": floats(9, 4)})
+
+
+@pytest.mark.parametrize(("activation", "numbers"), [("HardSigmoid", {"beta": 0.5}), ("LeakyRelu", {"beta": 0.5})])
+def test_activations_of_products_need_their_parameters(activation: str, numbers: dict[str, float]) -> None:
+    """onnxruntime has no defaults, and refuses the files as well."""
+    options = {f"activation_{key}": number for key, number in numbers.items()}
+    nodes = [("FusedGemm", ["x", "k"], ["y"], {"domain": "com.microsoft", "activation": activation, **options})]
+    model = model_of(nodes, {"x": (FLOAT, ["B", 4])}, ["y"], k=floats(4, 3))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    with pytest.raises(rg.NotReadableError, match="its attribute activation_alpha is missing"):
+        rg.read_onnx(model)
 
 
 def test_samples_in_frames() -> None:

@@ -147,6 +147,24 @@ def test_negative_ids_have_no_one_in_one_hot() -> None:
     np.testing.assert_array_equal(net.program().inference(ids=ids)["y"], ids[:, np.newaxis] == np.arange(4))
 
 
+def test_no_gradient_passes_a_stopped_one() -> None:
+    """The net is ``tf.tanh(tf.stop_gradient(x)) * x``, beside a stopped int, which has no gradient."""
+    x = {"dtype": {"type": 1}, "shape": {"shape": TensorShape(dim=[Dim(-1)])}}
+    nodes = [
+        _node("x", "Placeholder", [], **x),
+        _node("stopped", "StopGradient", ["x"], T={"type": 1}),
+        _node("tanh", "Tanh", ["stopped"], T={"type": 1}),
+        _node("y", "Mul", ["tanh", "x"], T={"type": 1}),
+        _node("ids", "Placeholder", [], **{**x, "dtype": {"type": 3}}),
+        _node("whole", "StopGradient", ["ids"], T={"type": 3}),
+    ]
+    net = rg.read_tf1_graph(encode(messages.GraphDef(node=nodes)))
+    program = net.program(loss=rg.reduce_sum(net.outputs["y"]))
+    numbers = np.array([-1, 0.5, 2], np.float32)
+    gradients = program.training.gradients(x=numbers, ids=np.arange(3, dtype=np.int32), wrt=["x"])[1]
+    assert_allclose(gradients["x"], np.tanh(numbers), rtol=1e-6)
+
+
 def _node(name: str, op: str, inputs: list[str], **attributes: dict[str, Any]) -> messages.NodeDef:
     entries = [messages.AttrEntry(key, messages.AttrValue(**value)) for key, value in attributes.items()]
     return messages.NodeDef(name=name, op=op, input=inputs, attr=entries)

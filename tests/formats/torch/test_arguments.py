@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,9 @@ import rnngraph as rg
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 from torch_functions import module, normal, whole  # noqa: E402  (needs torch)
+
+from rnngraph.formats.torch.tracing.calls import SIGNATURES  # noqa: E402  (needs torch)
+from rnngraph.formats.torch.tracing.registry import HANDLERS  # noqa: E402  (needs torch)
 
 nn = pytest.importorskip("torch.nn", exc_type=ImportError)
 F = nn.functional
@@ -89,16 +94,71 @@ def test_t_of_a_cube_reverses_its_axes() -> None:
     check_meaning(module(lambda _, x: x.T * 2), (normal(4, 4, 4),))
 
 
-def test_batch_norm_of_torch_has_another_order_than_that_of_functional() -> None:
+OF_TORCH: dict[str, Callable[..., Any]] = {
+    "alpha_dropout": lambda _, x: torch.alpha_dropout(x, 0.5, False) * 2,
+    "batch_norm": lambda m, x: torch.batch_norm(x, *_arrays(m[1]), False, 0.1, 1e-3, False),
+    "binary_cross_entropy_with_logits": lambda _, x: torch.binary_cross_entropy_with_logits(x, x * x, x * x, x * x, 2),
+    "binary_cross_entropy_with_logits, not reduced": lambda _, x: torch.binary_cross_entropy_with_logits(x, x * x),
+    "dropout": lambda _, x: torch.dropout(x, 0.5, train=False) * 2,
+    "embedding": lambda m, x: torch.embedding(m[0].weight, (x > 0).long()),
+    "embedding, padded": lambda m, x: torch.embedding(m[0].weight, (x > 0).long(), 0, False, False),
+    "embedding, by name": lambda m, x: torch.embedding(weight=m[0].weight, indices=(x > 0).long()),
+    "feature_alpha_dropout": lambda _, x: torch.feature_alpha_dropout(x, 0.5, False) * 2,
+    "group_norm": lambda m, x: torch.group_norm(x, 2, m[1].weight, m[1].bias, 1e-3, False),
+    "instance_norm": lambda m, x: torch.instance_norm(x[None], *_arrays(m[1])[:2], None, None, True, 0.1, 1e-3, False),
+    "kl_div": lambda _, x: torch.kl_div(x, x * x, 1),
+    "kl_div, not reduced": lambda _, x: torch.kl_div(x, x * x, log_target=True),
+    "layer_norm": lambda m, x: torch.layer_norm(x, (4,), m[1].weight, m[1].bias, 1e-3, False),
+    "log_softmax": lambda _, x: torch.log_softmax(x, 1, torch.float32),
+    "softmax": lambda _, x: torch.softmax(x, 0, torch.float32),
+}
+"""Direct calls of functions whose arguments differ in ``torch.nn.functional``; in ``m`` are Linear and BatchNorm1d."""
+
+
+def _arrays(norm: Any) -> tuple[Any, ...]:
+    return norm.weight, norm.bias, norm.running_mean, norm.running_var
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
+@pytest.mark.parametrize("name", OF_TORCH)
+def test_functions_of_torch_take_other_arguments_than_their_namesakes_of_functional(name: str) -> None:
     norm = nn.BatchNorm1d(4)
     norm.running_mean.copy_(torch.arange(4.0))
     norm.running_var.copy_(torch.arange(4.0) + 0.5)
+    check_meaning(module(OF_TORCH[name], nn.Linear(4, 4), norm), (normal(4, 4),))
 
-    def apply(m: Any, x: Any) -> Any:
-        arrays = m[0].weight, m[0].bias, m[0].running_mean, m[0].running_var
-        return torch.batch_norm(x, *arrays, False, 0.1, 1e-3, False)
 
-    check_meaning(module(apply, norm), (normal(3, 4),))
+def test_signatures_are_torchs() -> None:
+    """Every function of both namespaces takes the same first arguments, or is in the table of those that do not."""
+    differ = set()
+    for name in sorted(set(dir(torch)) & set(dir(F)) & set(HANDLERS)):
+        function = getattr(F, name)
+        if function is getattr(torch, name) or "args" in (parameters := [*inspect.signature(function).parameters]):
+            continue  # One function, or one that dispatches to others.
+        operator = getattr(torch.ops.aten, name)
+        schema = getattr(operator, operator.overloads()[0])._schema
+        arguments = ["input" if item.name == "self" else item.name for item in schema.arguments]
+        if name in SIGNATURES:
+            assert [*SIGNATURES[name]] == arguments
+        if arguments != parameters[: len(arguments)]:
+            differ.add(name)
+    refused = {"embedding_bag", "rrelu"}  # Offsets, and a generator that only random slopes use.
+    assert differ == set(SIGNATURES) | refused
+    assert differ == {name.partition(",")[0] for name in OF_TORCH} | refused
+
+
+def test_batch_norm_that_averages_all_batches_is_a_warning() -> None:
+    averaged, fresh = nn.BatchNorm1d(4, momentum=None), nn.BatchNorm1d(4, momentum=None, track_running_stats=False)
+    with pytest.warns(UserWarning, match="momentum=None averages all batches"):
+        rg.read_torch(module(lambda m, x: m[0](x), averaged), normal(3, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rg.read_torch(module(lambda m, x: m[0](x), fresh), normal(3, 4))
+
+
+def test_embedding_bag_of_torch_is_refused() -> None:
+    with pytest.raises(rg.NotReadableError, match="without offsets"):
+        rg.read_torch(module(lambda m, x: torch.embedding_bag(m[0].weight, x, x)[0], nn.Linear(4, 4)), whole(4, 3))
 
 
 def test_dropout_that_acts_in_evaluation_mode_is_a_warning() -> None:

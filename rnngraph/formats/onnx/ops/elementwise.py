@@ -154,7 +154,14 @@ def _is_infinite(call: Call) -> Outputs:
     return call.script.call(function, x)
 
 
-@reads("Identity", "Dropout", "StopGradient", "SequenceIdentity")
+@reads("StopGradient")
+def _stop_gradient(call: Call) -> Outputs:
+    x = call.input(0)
+    is_constant = isinstance(x, Known | Expanded) or call.value(0).tensor.dtype not in FLOATS
+    return x if is_constant else call.script.call(basic.stop_gradient, call.value(0))
+
+
+@reads("Identity", "Dropout", "SequenceIdentity")
 def _identity(call: Call) -> Outputs:
     flag = call.maybe(2) if call.op == "Dropout" else None
     if flag is not None and not (isinstance(flag, Known) and not np.any(flag.array)):

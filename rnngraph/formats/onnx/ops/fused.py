@@ -32,6 +32,14 @@ _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
     "Softsign": activations.softsign,
     "ThresholdedRelu": thresholded_relu,
 }
+_PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "LeakyRelu": ("alpha",),
+    "HardSigmoid": ("alpha", "beta"),
+    "Elu": ("alpha",),
+    "Selu": ("alpha", "gamma"),
+    "ThresholdedRelu": ("alpha",),
+}
+"""Parameters of activations that FusedGemm must have, in the order of the functions' arguments."""
 
 
 def _activate(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
@@ -55,9 +63,11 @@ def _fused_conv(call: Call) -> Outputs:
 
 @reads("FusedGemm", domain=E)
 def _fused_gemm(call: Call) -> Outputs:
-    names = ("activation_alpha", "activation_beta", "activation_gamma")
-    numbers = [call.number(name, 0.0) for name in names if name in call.node.attributes]
-    return _activate(call, gemm(call), numbers)
+    """Read a product with an activation. Parameters that the activation does not have are ignored."""
+    names = [f"activation_{name}" for name in _PARAMETERS.get(call.text("activation", ""), ())]
+    if missing := [name for name in names if name not in call.node.attributes]:
+        raise UnreadableError(f"its attribute {missing[0]} is missing")
+    return _activate(call, gemm(call), [call.number(name, 0.0) for name in names])
 
 
 @reads("FusedMatMul", domain=E)

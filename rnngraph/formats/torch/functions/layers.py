@@ -36,6 +36,10 @@ _BY_FREQUENCY = (
     "scale_grad_by_freq=True divides a row's gradient by the number of its uses in a batch; the net that was read does "
     "not, and so trains frequent rows faster; leave it out to train both alike"
 )
+_EQUAL_WEIGHTS = (
+    "BatchNorm with momentum=None averages all batches of a training; the net that was read trains with momentum=0.1; "
+    "pass a number to train both alike"
+)
 
 
 @reads("embedding")
@@ -206,6 +210,8 @@ def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True)
 
 @reads_module(nn.BatchNorm1d)
 def _batch_norm_module(tracer: Tracer, module: nn.BatchNorm1d, x: Operand) -> Operand:
+    if module.momentum is None and module.running_mean is not None:
+        tracer.warnings[_EQUAL_WEIGHTS, tracer.sizes.place(), UserWarning] = None
     momentum = 0.1 if module.momentum is None else module.momentum
     return batch_norm(
         tracer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -93,32 +94,63 @@ def memory_of(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-_ARRAYS, _NUMBERS = ("input", "weight", "bias", "running_mean", "running_var"), ("momentum", "eps", "cudnn_enabled")
-_OF_TORCH: dict[Function, tuple[Function, tuple[str, ...]]] = {
-    torch.batch_norm: (functional.batch_norm, (*_ARRAYS, "training", *_NUMBERS)),
-    torch.instance_norm: (functional.instance_norm, (*_ARRAYS, "use_input_stats", *_NUMBERS)),
+_ARRAYS, _NUMBERS = ("weight", "bias", "running_mean", "running_var"), ("momentum", "eps", "cudnn_enabled")
+SIGNATURES: Mapping[str, tuple[str, ...]] = {
+    "alpha_dropout": ("input", "p", "train"),
+    "batch_norm": ("input", *_ARRAYS, "training", *_NUMBERS),
+    "binary_cross_entropy_with_logits": ("input", "target", "weight", "pos_weight", "reduction"),
+    "dropout": ("input", "p", "train"),
+    "embedding": ("weight", "indices", "padding_idx", "scale_grad_by_freq", "sparse"),
+    "feature_alpha_dropout": ("input", "p", "train"),
+    "group_norm": ("input", "num_groups", "weight", "bias", "eps", "cudnn_enabled"),
+    "instance_norm": ("input", *_ARRAYS, "use_input_stats", *_NUMBERS),
+    "kl_div": ("input", "target", "reduction", "log_target"),
+    "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps", "cudnn_enable"),
+    "log_softmax": ("input", "dim", "dtype"),
+    "softmax": ("input", "dim", "dtype"),
 }
-"""Functions of ``torch`` whose arguments have another order than in ``torch.nn.functional``.
+"""Names of the arguments of a function in ``torch``, in order, by the function's name."""
+_NAMES = {"indices": "input", "train": "training"}
+"""Names in ``functional``, by the names in ``torch``."""
+_IGNORED = ("cudnn_enable", "cudnn_enabled")
+_FUNCTIONS = {getattr(torch, name): name for name in SIGNATURES}
+_REDUCTIONS = ("none", "mean", "sum")
+"""Values of ``reduction`` in ``functional``, by the numbers that ``torch`` uses."""
 
-Each entry is (function of ``torch.nn.functional``, names of the arguments in torch's order).
-"""
+
+def as_functional(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Function, Arguments, Keywords]:
+    """Return (function, arguments, keywords) of the call in ``torch.nn.functional`` that equals a call in ``torch``.
+
+    Calls of functions that are not in ``SIGNATURES`` are returned unchanged.
+    """
+    name = _FUNCTIONS.get(func)
+    if name is None:
+        return func, args, kwargs
+    by_name = dict(zip(SIGNATURES[name], args, strict=False)) | kwargs
+    by_name = {_NAMES.get(key, key): item for key, item in by_name.items() if key not in _IGNORED}
+    if "reduction" in SIGNATURES[name]:
+        by_name["reduction"] = _REDUCTIONS[by_name.get("reduction", 0)]  # Without it, torch's do not reduce.
+    if name == "embedding" and by_name.get("padding_idx", -1) < 0:  # No padding; in functional, the last row.
+        by_name.pop("padding_idx", None)
+    function = getattr(functional, name)
+    ahead = []
+    for key in inspect.signature(function).parameters:
+        if key not in by_name:
+            break
+        ahead.append(by_name.pop(key))
+    return function, tuple(ahead), by_name
 
 
 def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Function, Arguments, Keywords]:
     """Return (function, arguments, keywords) of a call.
 
-    ``x.where(c, y)`` becomes ``torch.where(c, x, y)``, and the functions in ``_OF_TORCH`` become those of
-    ``torch.nn.functional``.
+    ``x.where(c, y)`` becomes ``torch.where(c, x, y)``, and functions whose arguments differ from their namesakes' in
+    ``torch.nn.functional`` become those.
     """
     if func == torch.Tensor.where:
         by_name = dict(zip(("self", "condition", "other"), args, strict=False)) | kwargs
         return torch.where, tuple(by_name[name] for name in ("condition", "self", "other")), {}
-    if func in _OF_TORCH:
-        function, names = _OF_TORCH[func]
-        by_name = dict(zip(names, args, strict=False)) | kwargs
-        by_name.pop("cudnn_enabled", None)
-        return function, (), by_name
-    return func, args, kwargs
+    return as_functional(func, args, kwargs)
 
 
 def by_position(name: str, args: Arguments, kwargs: Keywords) -> Arguments:
