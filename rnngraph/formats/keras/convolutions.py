@@ -34,7 +34,7 @@ def problem_of(layer: Layer) -> str | None:
 def _padding_of(layer: Layer) -> str:
     padding = layer.config.text("padding", "valid")
     if padding not in ("valid", "same", "causal"):
-        raise Unreadable(f"its padding {padding!r} is not supported")
+        raise Unreadable(f"its padding {padding!r} is not supported; use valid, same or causal")
     return padding
 
 

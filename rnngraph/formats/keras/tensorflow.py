@@ -147,11 +147,11 @@ def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> object:
     if name == "where" and "x" in keywords:
         arguments.insert(1, keywords.pop("x"))
     if any(keywords.get(key) for key in keywords if key.startswith(("transpose_", "adjoint_"))):
-        raise Unreadable("transposed or adjoint operands are not supported")
+        raise Unreadable("transposed or adjoint operands are not supported; call tf.transpose first")
     if any(keywords.get(key) for key in ("exclusive", "reverse")):
-        raise Unreadable("exclusive=True and reverse=True are not supported")
+        raise Unreadable("exclusive=True and reverse=True are not supported; leave them out")
     if keywords.get("beta") not in (None, 1):
-        raise Unreadable("its argument beta is not supported")
+        raise Unreadable(f"its argument beta={keywords['beta']!r} is not supported; it must be 1")
     renamed = {_RENAMED.get(key, key): item for key, item in keywords.items()}
     return declared(_OPERATIONS[name])(b, layer, Inputs(tuple(arguments), renamed))
 

@@ -29,7 +29,7 @@ def product_scores(b: Backend[Item], query: Item, key: Item, scale: float | None
         b: The backend.
         query: [..., queries, width].
         key: [..., keys, width].
-        scale: Factor of the products; None: 1.
+        scale: Factor of the products; None for 1.
     """
     rank = len(b.shape(key))
     products = b.operation("@", query, b.transpose(key, swapped_order(rank, -2, -1)))
@@ -45,8 +45,8 @@ def additive_scores(b: Backend[Item], query: Item, key: Item, v: Item | None = N
         b: The backend.
         query: [batch, queries, width].
         key: [batch, keys, width].
-        v: [width]. None: ones.
-        scale: Scalar. None: 1.
+        v: [width]; None for ones.
+        scale: Scalar; None for 1.
     """
     both = b.operation("+", b.call(expand_dims, query, 2), b.call(expand_dims, key, 1))
     terms = b.call(tanh, both if scale is None else b.operation("*", both, scale))

@@ -1,4 +1,4 @@
-"""``Backend``: the primitive operations of operators, with two general implementations."""
+"""``Backend``, the interface of the primitive operations from which operators are composed, and two implementations."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Owned(Generic[Item]):
         return self.b.call(conv1d, x, filters, size, **options, name=self.scope)
 
     def of_row(self, row: int) -> Owned[Item]:
-        """Return the layer for one row of a 2-D kernel. Only the layer of row 0 adds the bias."""
+        """Return the layer for one row of a 2-D kernel. The layer of row 0 is ``self``, and adds the bias."""
         return self if row == 0 else replace(self, scope=f"{self.scope}/row_{row}", bias=None)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from ...declare.functions.basic import less, where
 from ...declare.functions.randomness import by_graph, dropout
 from .backend import Backend, Item
+from .errors import UnreadableError
 
 ALPHA = 1.7580993408473766
 """Negated limit of SELU(x) as x approaches minus infinity."""
@@ -30,9 +31,11 @@ def alpha_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int] 
     Args:
         b: The backend.
         x: The value.
-        keep: The probability that an entry is kept.
+        keep: Probability that an entry is kept, above 0.
         axes: Axes whose entries share the mask.
     """
+    if not keep > 0:
+        raise UnreadableError("it drops every entry; the probability of dropping must be below 1")
     rate = 1 - keep
     scale = 1 / math.sqrt(keep * (1 + rate * ALPHA**2))
     kept = b.operation("*", _mask(b, x, keep, axes), keep)

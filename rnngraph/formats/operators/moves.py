@@ -49,7 +49,7 @@ def check_positions(places: np.ndarray, size: int, axis: int, negative: bool = T
     """Raise ``UnreadableError`` if a position is out of bounds for an axis.
 
     Args:
-        places: The positions.
+        places: Positions along the axis.
         size: Size of the axis.
         axis: The axis, for errors.
         negative: True if negative positions are valid, and count from the end.
@@ -65,6 +65,8 @@ def check_positions(places: np.ndarray, size: int, axis: int, negative: bool = T
 
 def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Callable[[np.ndarray], Item]) -> Item:
     """Return the entries of an axis at constant indices, as ``numpy.take`` does. Negative indices count from the end.
+
+    Equally spaced indices become a slice. Out of bounds, they raise ``UnreadableError`` if the axis has a fixed size.
 
     Args:
         b: The backend.

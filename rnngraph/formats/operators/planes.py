@@ -14,7 +14,7 @@ MAX_SLICES = 64
 
 
 def written_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
-    """Return the axis to unroll, 0 or 1; None if both sizes are symbolic, and both windows change their axes.
+    """Return the axis to unroll, 0 or 1; None if both sizes are symbolic and no window is the identity.
 
     The first choice is an axis of fixed size that its window leaves unchanged. Next are the second and the first axis,
     if the size is fixed and the window short. The last choice is a symbolic axis that its window leaves unchanged.
@@ -58,7 +58,7 @@ def on_planes(
 def by_rows(b: Backend[Item], items: Sequence[Item], run: Callable[[Sequence[Item]], Item]) -> Item:
     """Apply a function of values [rows, along, channels] to values [batch, across, along, channels].
 
-    Axes batch and across are merged to rows. ``along`` is unchanged by every reshape, so its size may be symbolic.
+    The axes batch and across are merged into rows. No reshape changes the axis along, so its size may be symbolic.
     """
     batch, across = b.shape(items[0])[:2]
     y = b.transpose(run([_as_rows(b, item) for item in items]), (1, 0, 2))

@@ -26,7 +26,7 @@ class Window:
             symbolic size.
         after: Entries of padding after the axis.
         is_same: True for ``same`` padding, with ceil(size of the axis / stride) windows.
-        beyond: Entries of the last window that lie after the padding (ceil mode). Pools ignore them.
+        beyond: Maximum entries of the last window that lie after the padding (ceil mode). Pools ignore them.
     """
 
     size: int
@@ -108,7 +108,7 @@ class Window:
 
     @property
     def is_even(self) -> bool:
-        """True if the padding equals ``same`` padding, so that ``rg.conv1d`` can be called with ``same``."""
+        """True if the padding equals ``same`` padding, so that ``rg.conv1d`` or a pool can be called with ``same``."""
         return not self.beyond and (
             self.is_same or (self.stride == 1 and self.span > 0 and (self.before, self.after) == _halves(self.span))
         )
@@ -124,7 +124,7 @@ class Window:
     def ceiled(self, axis: Dim) -> Window | None:
         """Return the window for ceil mode, in which the last window may be incomplete.
 
-        None if a symbolic size determines whether there is an incomplete window.
+        A window that would start in the padding after the axis is dropped. None if a symbolic size decides that.
         """
         if not isinstance(axis, int):
             if not isinstance(self.before, int) or not isinstance(self.after, int):
@@ -146,14 +146,15 @@ def _halves(total: int) -> tuple[int, int]:
 def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) -> list[Item]:
     """Return one slice of an axis for each entry of a window: slice i consists of entry i of every window.
 
-    Raises ``UnreadableError`` if an axis of fixed size is shorter than a window.
-
     Args:
         b: The backend.
         x: The value.
         axis: The axis.
         window: The windows.
         fill: Value of the padding.
+
+    Raises:
+        UnreadableError: An axis of fixed size is shorter than a window, or the padding is symbolic.
     """
     if window.is_identity:
         return [x]

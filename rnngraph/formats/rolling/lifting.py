@@ -45,7 +45,7 @@ class Rolling:
         self.needed = _needed_steps(loop)
         """Indices in an iteration of the steps on which later iterations, or steps after the loop, depend."""
         self.sequences: list[tuple[Entries, Value]] = []
-        """(entries, sequence) pairs of operands that are entries of an axis, each declared once."""
+        """(entries, sequence) pairs of the operands that are entries of an axis. Equal operands share a sequence."""
 
     def script(self, outside: set[Step], inside: Sequence[Step]) -> Script | None:
         """Return the new script; None if the loop can't be rolled up.
@@ -102,7 +102,7 @@ class Rolling:
         return self._reshaped_like(self.new.item(sequence, ALL, index), item)
 
     def _place_in_iteration(self, item: Value) -> tuple[int, Place]:
-        """Return (index of the iteration, place in the iteration) of a value that the loop computes."""
+        """Return (iteration, place in it) of a value. Raise ``NotRolledError`` unless the loop computes the value."""
         for number, steps in enumerate(self.loop.iterations):
             if item.step in steps:
                 return number, (steps.index(item.step), item.path)
@@ -118,7 +118,7 @@ class Rolling:
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _replace_stack(self, step: Step) -> bool:
-        """Replace a step that stacks a result of all iterations by the result's sequence. Return False if it can't."""
+        """Replace a stack of one result of all iterations, perhaps among other values; return False for other steps."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
         looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
@@ -154,7 +154,7 @@ class Rolling:
         return True
 
     def _laid_out(self, sequence: Value, shape: tuple[Dim, ...], axis: int) -> Value:
-        """Reshape a sequence [batch, time, width] to values of ``shape`` that are stacked along ``axis``."""
+        """Reshape a sequence [batch, time, width] to the stack of its entries, of ``shape`` each, along ``axis``."""
         new, rank = self.new, len(shape)
         axis %= rank + 1
         if rank == 1 and isinstance(shape[0], Size):  # shape [batch]: one number per row
@@ -222,7 +222,7 @@ class Rolling:
     def _core(self, left: Sequence[int]) -> list[int]:
         """Return the recurrent steps among ``left``: those that depend on their own results in the previous iteration.
 
-        If steps after them cannot be lifted, return all of ``left``.
+        Return all of ``left`` if there are none, if they depend on others of ``left``, or if others cannot be lifted.
         """
         reads = {
             place: {item.place[0] for item in self.loop.operands[place] if isinstance(item, Inner | Carried)}
@@ -292,7 +292,7 @@ class Rolling:
         return self.new.item(source, *whole) if whole else source
 
     def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> slice:
-        """Return the slice of ``count`` entries. Bounds near the end of an axis of symbolic size are negative."""
+        """Return the slice of ``count`` entries from ``start``. Bounds near the end of a symbolic axis are negative."""
         last = start + (count - 1) * step
         near = 4 if isinstance(dim, Size) else 0
         if step > 0:
@@ -440,7 +440,7 @@ def _needed_steps(loop: Loop) -> set[int]:
 
 
 def _closure(reads: Mapping[int, set[int]]) -> dict[int, set[int]]:
-    """Return the transitive closure of a relation, by Warshall's algorithm on sets as bits."""
+    """Return the transitive closure of a relation, by Warshall's algorithm. The bits of an int represent a set."""
     rows = {place: sum(1 << other for other in others) for place, others in reads.items()}
     for through in rows:
         bit, further = 1 << through, rows[through]

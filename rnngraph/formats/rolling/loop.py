@@ -13,7 +13,7 @@ from ..steps import Index, Step, Value, leaves_in
 
 DRIVERS = (static_rnn, dynamic_rnn)
 Place = tuple[int, tuple[int | str, ...]]
-"""(index of a step in its iteration, path to a part of the step's result)."""
+"""(index of a step in its iteration, path to a part of the step's result). The path () is the whole result."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Loop:
     Attributes:
         iterations: The steps of each iteration.
         operands: Operands of each step in an iteration, in the order of ``operands_of``.
-        used: Indices of the iterations whose result at a place is read outside of the loop, by place.
-        singly: ``used`` without readers that read the results of several iterations, such as stacks.
+        used: By place, the indices of the iterations whose result at that place is read outside of the loop.
+        singly: As ``used``, but without readers that read the results of several iterations, such as stacks.
     """
 
     iterations: list[list[Step]]
@@ -132,7 +132,7 @@ def _leaves_of_state(step: Step) -> list[Any]:
 
 
 def _in_place_of(state: Any, leaves: Iterator[Any]) -> Any:
-    """Return a copy of a nested state whose leaves are the next items of ``leaves``."""
+    """Return a nest like ``state`` whose leaves are the next items of ``leaves``."""
     return tuple(_in_place_of(part, leaves) for part in state) if isinstance(state, tuple) else next(leaves)
 
 

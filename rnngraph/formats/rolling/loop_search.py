@@ -68,18 +68,21 @@ def fixed_steps(steps: Sequence[Step]) -> dict[Step, Any]:
 
 
 def _is_repeated(step: Step, fixed: Mapping[Step, Any]) -> bool:
-    """True for a parameter that is repeated for each row by adding zeros, such as a learned initial state."""
+    """True for a sum of a parameter and zeros, which repeats it for each row, as for a learned initial state."""
     values = [item for item in operands_of(step) if isinstance(item, Value)]
     kinds = {fixed.get(item.step) or item.step.fill for item in values}
     return step.key == "+" and len(values) == 2 and parameter in kinds and kinds <= {parameter, positions, 0.0}
 
 
 def indexed_states(steps: Sequence[Step]) -> set[Family]:
-    """Return the families of initial states: constants that are indexed at the same entries as several later states."""
+    """Return the families of initial states: constants indexed at the same entries as at least two other families.
+
+    A constant here is a value of equal elements, or a parameter that is repeated for each row.
+    """
     fixed = fixed_steps(steps)
     taken: dict[Family, set[str]] = {}
     constant: set[Family] = set()
-    for step in filter(_takes, steps):
+    for step in filter(_is_index, steps):
         family, source = family_of(step), step.operands[0].step
         taken.setdefault(family, set()).add(repr(step.key.index))
         if source.fill is not None or (source not in fixed and _is_repeated(source, fixed)):
@@ -89,7 +92,10 @@ def indexed_states(steps: Sequence[Step]) -> set[Family]:
 
 
 def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> set[Step]:
-    """Return steps that can precede all loops: declarations, and unrepeated steps that depend only on such steps.
+    """Return the steps that can precede all loops. All their operands precede loops, too.
+
+    These are declarations of placeholders and cells, steps of parameters and sizes alone, constants, and steps that
+    occur once.
 
     Args:
         steps: All steps.
@@ -97,7 +103,7 @@ def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> 
     """
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
-    families = Counter(family_of(step) for step in steps if _takes(step))
+    families = Counter(family_of(step) for step in steps if _is_index(step))
     fixed, outside = fixed_steps(steps), set[Step]()
     for step in steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
@@ -105,8 +111,8 @@ def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> 
             continue
         declared = step.key is placeholder or isinstance(step.result, Cell)
         is_constant = step in fixed or step.fill is not None or _is_repeated(step, fixed)
-        is_in_loop = _takes(step) and (family_of(step) in states or _is_of_entry(step, families))
-        is_unique = counts[codes[step]] == 1 or (_takes(step) and not is_in_loop)
+        is_in_loop = _is_index(step) and (family_of(step) in states or _is_of_entry(step, families))
+        is_unique = counts[codes[step]] == 1 or (_is_index(step) and not is_in_loop)
         if declared or is_constant or is_unique:
             outside.add(step)
     return outside
@@ -118,39 +124,39 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
     It indexes one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
     """
     entry = step.operands[0].step
-    is_entry = _takes(entry) and families[family_of(entry)] > 1
+    is_entry = _is_index(entry) and families[family_of(entry)] > 1
     return (is_entry or entry.fill is not None) and families[family_of(step)] == 1
 
 
 def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> list[Step]:
-    """Return the steps without those that select an iteration's entry, as ``x[:, t]`` does.
+    """Return the steps without those that select the entry of an iteration, as ``x[:, t]`` does.
 
-    An index belongs to this kind if several steps index the same value. A value that each iteration computes anew is
-    indexed by one step of that iteration, which is kept.
+    A step does so if several steps index the same axis of one value. If each iteration computes a value and indexes it
+    once, these steps are kept.
 
     Args:
         steps: Steps that may belong to loops.
         states: Families of initial states.
     """
     codes = {step: code_of(step) for step in steps}
-    families = Counter(family_of(step) for step in steps if _takes(step))
+    families = Counter(family_of(step) for step in steps if _is_index(step))
 
     def kind_of(step: Step) -> Hashable:
         source = step.operands[0].step
         return codes.get(source, source), family_of(step)[1:]
 
-    kinds = Counter(kind_of(step) for step in {family_of(step): step for step in steps if _takes(step)}.values())
+    kinds = Counter(kind_of(step) for step in {family_of(step): step for step in steps if _is_index(step)}.values())
 
     def is_entry(step: Step) -> bool:
-        if not _takes(step) or families[family_of(step)] < 2 or family_of(step) in states:
+        if not _is_index(step) or families[family_of(step)] < 2 or family_of(step) in states:
             return False
         return families[family_of(step)] > kinds[kind_of(step)]
 
     return [step for step in steps if not is_entry(step)]
 
 
-def _takes(step: Step) -> bool:
-    """True if a step is an index of a value."""
+def _is_index(step: Step) -> bool:
+    """True if a step indexes a value."""
     return isinstance(step.key, Index)
 
 
@@ -166,7 +172,7 @@ def entries_taken(script: Script) -> int:
 
 def _entries_of(script: Script) -> Counter[Family]:
     """Return the number of steps that index one entry, by ``family_of``: the value and the axis."""
-    return Counter(family_of(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
+    return Counter(family_of(step) for step in script.steps if _is_index(step) and _is_one(step.key.index))
 
 
 def _is_one(index: Sequence[Any]) -> bool:
@@ -175,7 +181,12 @@ def _is_one(index: Sequence[Any]) -> bool:
 
 
 def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
-    """Yield loops in the order of the script. Among overlapping loops, those with more steps come first."""
+    """Yield loops in the order of the script. Among overlapping loops, those with more steps come first.
+
+    Args:
+        steps: Steps that may belong to loops.
+        later: Readers of each step's results.
+    """
     if not 2 <= len(steps) <= MAX_STEPS:
         return
     numbers: dict[Any, int] = {}
@@ -341,7 +352,10 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
 
 
 def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
-    """Return the operand as ``Carried``; None unless all iterations but the first read it from the previous one."""
+    """Return an operand as ``Carried``; None unless all iterations but the first read it from the previous one.
+
+    In the first iteration, the operand must be None, or a value from outside the loop.
+    """
     first, rest = column[0], column[1:]
     if not all(isinstance(item, Value) and item.step in places for item in rest):
         return None
@@ -392,9 +406,10 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
 
 
 def _late_entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Return the operand as ``Entries`` with values before the first entry; None unless the first ones are such values.
+    """Return an operand as ``Entries`` whose first iterations read other values; None if it has another form.
 
-    A loop that keeps the previous one or two entries of a sequence reads its initial values first.
+    A loop that keeps the last entries of a sequence reads initial values in their place first, in at most ``MAX_LATE``
+    iterations.
     """
     late = next((count for count, item in enumerate(column) if isinstance(item.step.key, Index)), 0)
     if not 0 < late <= MAX_LATE or len(column) - late < MIN_ITERATIONS:

@@ -92,7 +92,7 @@ class Core:
             raise NotRolledError
 
     def _read(self, item: Inner | Entries, reader: int) -> None:
-        """Record that a step reads a sequence."""
+        """Record that step ``reader`` reads a sequence. Raises ``NotRolledError`` if the sequence is not lifted."""
         if any(same_input(item, other) for other, _ in self.inputs):
             return
         if self.rolling.sequence_of(item) is None:
@@ -117,7 +117,7 @@ class Core:
             known.append(value)
 
     def _only_final(self, place: Place) -> bool:
-        """True if only the last iteration's result is read after the loop, and the cell carries it as a state."""
+        """True if the last iteration's result alone is read after the loop, and the cell carries it as a state."""
         last = self.loop.count - 1
         return self.loop.used[place] == {last} and any(item.place == place for item in self.carried)
 
@@ -231,7 +231,7 @@ class Core:
         return {"initial_state": dict(zip(names, filled, strict=True)) if len(names) > 1 else filled[0]}
 
     def _names(self) -> list[str]:
-        """Return the names of the states: h and c for LSTMs, otherwise their hints."""
+        """Return distinct names of the states: names of fields, such as c and h of an LSTM, else hints, else h."""
         names, namer = list[str](), Namer()
         for item in self.carried:
             path = item.place[1]
@@ -277,7 +277,7 @@ class Core:
 
 
 def _have_equal_start(a: Carried, b: Carried) -> bool:
-    """True if two operands that read one carried value have the same initial value. None stands for zeros."""
+    """True if two operands that carry one value have the same initial value. No initial value stands for zeros."""
     zeros = [item.initial is None or item.initial.step.fill == 0 for item in (a, b)]
     return all(zeros) or same_value(a.initial, b.initial)
 

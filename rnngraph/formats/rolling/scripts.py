@@ -29,7 +29,7 @@ from .parts import part_of
 MAX_REPEATED = 60_000
 """Maximum steps that are declared in total to try loops, because a file may have many that can't be rolled up."""
 MAX_SINGLE = 3
-"""Maximum unrolled steps of one cell that ``steps_left`` does not report."""
+"""Maximum unrolled steps of one cell for which ``steps_left`` does not report the cell."""
 
 
 def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> Script:

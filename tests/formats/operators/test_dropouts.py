@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import rnngraph as rg
 from rnngraph.formats.operators.backend import TensorBackend
 from rnngraph.formats.operators.dropouts import ALPHA, alpha_dropout, shared_dropout
+from rnngraph.formats.operators.errors import UnreadableError
 
 
 def both_graphs(name: str, x: np.ndarray, keep: float, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -37,3 +39,8 @@ def test_alpha_dropout_keeps_mean_and_deviation() -> None:
     assert abs(trained.mean()) < 0.02
     assert abs(trained.std() - 1) < 0.02
     np.testing.assert_array_equal(predicted, x)
+
+
+def test_alpha_dropout_of_every_entry_is_an_error() -> None:
+    with pytest.raises(UnreadableError, match="must be below 1"):
+        both_graphs("alpha", np.ones((1, 1, 2)), 0.0, ())

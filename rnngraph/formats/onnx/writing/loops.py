@@ -1,4 +1,4 @@
-"""Writes scans: recognised recurrent layers as nodes of their type, all others as Scan nodes."""
+"""Writes scans: recognised recurrent layers and linear attention as nodes of their type, others as Scan or Loop."""
 
 from __future__ import annotations
 

@@ -166,9 +166,12 @@ def _masks(
     queries: tuple[Dim, ...],
     keys: tuple[Dim, ...],
 ) -> list[Value]:
-    """Return masks that broadcast with scores [batch, heads, queries, keys], with True for scores to keep.
+    """Return masks that broadcast with scores [batch, heads, queries, keys].
 
-    In torch's bool masks, True masks a score. Raise ``UnreadableError`` for masks that are neither bool nor float.
+    A float mask is added to the scores. A bool mask is negated: in torch True drops a score, and here it keeps one.
+
+    Raises:
+        UnreadableError: A mask is neither bool nor float.
     """
     result = []
     for mask, is_padding in ((attn_mask, False), (key_padding_mask, True)):

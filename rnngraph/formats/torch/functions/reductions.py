@@ -34,7 +34,7 @@ from .shapes import axis_of, reshaped
 def _axes(x: Operand, dim: Axes) -> int | tuple[int, ...] | None:
     """Return sorted nonnegative axes: an int for one axis, a tuple for several, None for all.
 
-    All axes are meant by a ``dim`` that is None or empty.
+    If ``dim`` is None or empty, the result is None.
     """
     rank = len(shape_of(x))
     if dim is None or (isinstance(dim, list | tuple) and not dim):
@@ -205,7 +205,7 @@ def _matrix_norm(
 
 
 def _in_order(x: Operand, dim: Sequence[int]) -> tuple[int, ...]:
-    """Return nonnegative axes, in the order of ``dim``: rows, then columns."""
+    """Return the axes of a matrix norm as nonnegative ints, in the order of ``dim``: that of rows, that of columns."""
     return tuple(axis_of(len(shape_of(x)), one) for one in dim)
 
 

@@ -15,7 +15,10 @@ MAX_ELEMENTS = 1 << 28
 
 
 class Constants:
-    """Constant values of a graph's nodes, from the program's arrays ``parameters``, by name."""
+    """Values of the nodes of a graph that depend on constants and parameters alone.
+
+    ``parameters`` are the program's arrays by name.
+    """
 
     def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
         self._parameters = parameters
