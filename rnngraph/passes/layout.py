@@ -298,7 +298,7 @@ def _spread_outward(node: Node, operand: Node) -> Node | None:
 
 
 def _spread_inward(node: Node, source: Node) -> Node | None:
-    """Move a transpose in front of an op whose first axes are its operand's; None for other ops.
+    """Move a transpose in front of an op that keeps its operand's axes as its first axes; None for other ops.
 
     Such ops are broadcasts of scalars or of equal rank, reshapes that append axes of 1, and reductions of last axes.
     """

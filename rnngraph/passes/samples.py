@@ -19,6 +19,7 @@ from ..support.records import dataclass
 from .loops.lifting import Lifted, lift, over_time
 
 BETWEEN_SEEDS = 1 << 32
+"""Difference of the seeds of consecutive draws."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def is_number(node: Node, value: float) -> bool:
 
 
 def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Return the constant that an op computes; None if an operand is no constant, or the op is not folded."""
+    """Return the constant that an op computes; None if an operand is no constant, or if it stays an op."""
     for item in operands:
         if item.op != "constant":
             return None
@@ -231,7 +231,7 @@ def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
-    """Rewrite a reshape of a transpose of a reshape that merges axes: transpose the unmerged axes. Else None."""
+    """Transpose the axes that a reshape before ``transposed`` merges, and reshape once; None if it merges no axes."""
     merged = transposed.operands[0]
     source = merged.operands[0]
     groups = merged_axes(source.shape, merged.shape)
@@ -275,7 +275,7 @@ def _slice_of_transpose(node: Node, transposed: Node) -> Node | None:
 
 
 def _slice_of_concat(node: Node, inner: Node) -> Node | None:
-    """Rewrite a slice within one piece of a concat as a slice of that piece; None for other slices."""
+    """Rewrite a slice within one piece of a concat as a slice of that piece; else None."""
     axis = inner["axis"]
     first, last = node["start"][axis], node["stop"][axis]
     offset = 0

@@ -28,7 +28,6 @@ class Sink:
     name: str = "sink"
 
     def __call__(self, graph: Graph) -> Graph:
-        # values that depend on no array, such as indices; readers recompute them, so that they need no memory
         indices: set[Node] = set()
         for node in graph.nodes:
             if node.op not in ("input", "parameter", "scan") and all(item in indices for item in node.operands):
@@ -49,12 +48,20 @@ def _number(node: Node) -> Node | None:
 
 @dataclass
 class _Loop:
-    """A scan under construction, with the ops that have moved into its body."""
+    """A scan into whose body ops move.
+
+    Attributes:
+        scan: The scan of the original graph.
+        operands: Its operands in the rewritten graph.
+        indices: Values that depend on no array. Readers recompute them, so that they are not stored.
+        sequences: Inputs of the body, by the value that they read step by step.
+        invariants: Inputs of the body, by the value that every step reads.
+    """
 
     scan: Node
     operands: tuple[Node, ...]
     indices: set[Node]
-    sequences: dict[Node, Node] = field(init=False)  # inputs of the body, by the value that they read step by step
+    sequences: dict[Node, Node] = field(init=False)
     invariants: dict[Node, Node] = field(init=False)
 
     def __post_init__(self) -> None:

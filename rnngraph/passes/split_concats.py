@@ -161,7 +161,10 @@ def _reduced_pieces(node: Node, joined: Node) -> Node | None:
 
 
 def _slice_through(node: Node, source: Node) -> Node | None:
-    """Rewrite a slice of columns of a product or of an elementwise value as an op on slices of operands. Else None."""
+    """Rewrite a slice of columns of a product or an elementwise op, as the op on slices of its operands.
+
+    Return None for other ops, and for an elementwise op whose result would have another type.
+    """
     first, last = node["start"][-1], node["stop"][-1]
     if source.op == "matmul":
         left, kernel, *start = source.operands
@@ -182,7 +185,10 @@ def _slice_through(node: Node, source: Node) -> Node | None:
 
 
 def _slice_of_elementwise(node: Node, source: Node) -> Node | None:
-    """Rewrite a slice of an elementwise value that only the slice reads: slice the operands instead. Else None."""
+    """Rewrite a slice of an elementwise op as the op on slices of its operands. Nothing but the slice may read the op.
+
+    Return None for other ops and for random ones.
+    """
     if OPS[source.op].kind != "elementwise" or OPS[source.op].random:
         return None
 
@@ -226,7 +232,10 @@ def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Split the first carry of a scan whose next value is a concatenation; rewrite its ``get`` nodes. Else None."""
+    """Split the first carry of a scan whose next value is a concatenation, and rewrite the scan's ``get`` nodes.
+
+    Return None for scans without such a carry, and for other nodes.
+    """
     if node.op == "get" and operands[0].op == "scan" and operands[0] is not node.operands[0]:
         return _joined_get(node, operands[0])
     if node.op != "scan":
@@ -266,7 +275,12 @@ def _bounds(joined: Node) -> list[tuple[Dim, Dim]]:
 
 
 def _joined_get(node: Node, scan: Node) -> Node | None:
-    """Return a result of a scan with split carries: a concat of pieces, or a ``get`` with a new index. Else None."""
+    """Return a result of a scan whose carry was split: the concat of its pieces, or a ``get`` at its new index.
+
+    Args:
+        node: The ``get`` of the scan before the split.
+        scan: The scan after the split. If it has as many carries as before, the result is None.
+    """
     before = node.operands[0]
     extra = scan["carries"] - before["carries"]
     if extra <= 0:

@@ -307,7 +307,7 @@ class _Sequences:
     def emitted(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
         """Return the values that ``node``, which depends on the state, has at all steps of a chunk: [C, ...].
 
-        ``values`` has what it is computed from, readouts included.
+        ``values`` has the sources and readouts from which it is computed.
         """
         self._lift([self.readouts[node]], values, steps)
         return over_time(*values[self.readouts[node]], steps)

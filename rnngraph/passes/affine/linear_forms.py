@@ -119,6 +119,7 @@ class LinearForms:
         self.forms: dict[Node, Form] = {carry: Linear((Term((), STATE),), self.view)}
         self.forms |= {node: Opaque(False, "a state that depends on it") for node in later}
         self._products: dict[tuple[Node, ...], Node] = {}
+        self._outer: dict[tuple[Node, View], tuple[tuple[Node, ...], ...]] = {}  # terms of values without the state
 
     def add(self, node: Node) -> None:
         """Derive the form of a node from those of its operands."""
@@ -360,20 +361,21 @@ class LinearForms:
     def _split_outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
         """Return the terms, as tuples of factors, whose sum is a value.
 
-        Each factor varies along fewer axes than the value. If the value cannot be split so, or ``depth``, the number of
-        splits that led to it, exceeds ``MAX_TERMS``, it is the only factor.
+        Each factor varies along fewer axes than the value. The value is the only factor if it cannot be split so, or if
+        the number of terms, or ``depth``, the number of splits that led to it, exceeds ``MAX_TERMS``.
         """
         whole = (spread(node, view, self.axes),)
-        if depth > MAX_TERMS or len(spans(whole[0])) < 2:
-            return (whole,)
-        try:
-            split = self._split(node, view, depth + 1)
-        except UnknownAxisError:
-            split = None
         own = spans(whole[0])
-        if split is None or any(spans(factor) == own for factors in split for factor in factors):
+        if depth > MAX_TERMS or len(own) < 2:
             return (whole,)
-        return split
+        if (node, view) not in self._outer:
+            try:
+                split = self._split(node, view, depth + 1) or (whole,)
+            except UnknownAxisError:
+                split = (whole,)
+            is_split = all(spans(factor) != own for factors in split for factor in factors)
+            self._outer[node, view] = split if is_split and len(split) <= MAX_TERMS else (whole,)
+        return self._outer[node, view]
 
     def _split(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...] | None:
         """Return the terms of an op from those of its operands; None if there is no rule for the op."""

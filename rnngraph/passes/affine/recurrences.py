@@ -233,9 +233,9 @@ def _unwrapped_condition(node: Node) -> Node:
 
 
 def _split_update(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
-    """Return (condition, next) of a next state ``select(condition, next, state)``: steps change it only if it is true.
+    """Return (condition, next) if the next state is ``select(condition, next, state)``, else (None, ``following``).
 
-    Of another next state, return (None, ``following``).
+    In the first case, a step changes the state only where the condition is true.
     """
     if following.op != "select" or following.operands[2] is not state:
         return None, following
@@ -311,10 +311,7 @@ def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
 
 
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
-    """Return the values that a step computes from the state and that its outputs need, and an empty string.
-
-    If the step cannot run in chunks, return no values, and the reason.
-    """
+    """Return the ``boundary`` of a plan and an empty string; no values and the reason if steps cannot run in chunks."""
     if parts.when is not None:
         return (), "its loop runs only some steps, by a condition that a step computes"
     outputs = [value for number, (_, value) in enumerate(parts.outputs) if number != index]

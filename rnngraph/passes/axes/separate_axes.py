@@ -123,7 +123,7 @@ def _without_copies(graph: Graph) -> Graph:
 
 
 class _Pairs(Separation):
-    """Rewrite that keeps two axes separate which one reshape merges and a later reshape splits.
+    """Separation of pairs of axes that one reshape merges and a later reshape splits.
 
     Args:
         graph: Graph to rewrite.
@@ -164,10 +164,10 @@ class _Pairs(Separation):
         return None
 
     def note(self, node: Node, is_split: bool) -> None:
-        """Record the merging reshapes on which a value depends, and if an op after them may copy.
+        """Record the merging reshapes on which a value depends, and whether an op after them may copy.
 
-        Unless ``is_split``, the declaration splits the axis again here. If an op may copy, the merging reshapes are
-        then added to ``copied``.
+        If ``is_split`` is False, the declaration itself splits the axis here. Then add the merging reshapes to
+        ``copied`` if an op between may copy.
         """
         sources = [self._sources[item] for item in node.operands if item in self._sources]
         merges = frozenset[Node]().union(*(merges for merges, _ in sources)) or frozenset({node})

@@ -1,7 +1,8 @@
 """slice_early: slice the operands of an op instead of its result, if nothing reads the other entries.
 
 A net may read only the last step of a sequence, after products that are declared for all steps. These products are then
-computed for the last step alone. If there are other axes, last ones are not sliced: the order of sums depends on them.
+computed for the last step alone. The last axis of an operand of rank 2 or more is not sliced, because the order of sums
+depends on its size.
 
 Law: values are unchanged, bit for bit.
 """

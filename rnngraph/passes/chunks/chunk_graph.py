@@ -103,11 +103,17 @@ class _ChunkGraph:
         return growth
 
     def _count(self, growth: Growth, delay: int) -> Dim:
-        """Return the number of entries of a value in a chunk, or of one that lags ``delay`` entries at the end."""
+        """Return the number of entries of a value in a chunk; at the end of a sequence, that of its remaining entries.
+
+        At the end, ``delay`` entries of the value are late and remain.
+        """
         return growth.per_step * size(growth.symbol) if self.rests is None else growth.constant + delay
 
     def _chunk_sizes(self, value: Any, delay: int) -> Any:
-        """Replace sizes of the whole sequence in ``value``, sizes of a node of this delay, by sizes of a chunk."""
+        """Return ``value``, a size or nested tuple, with sizes of the whole sequence replaced by those of a chunk.
+
+        ``delay`` is the delay of the node that has these sizes.
+        """
         if isinstance(value, tuple):
             return tuple(self._chunk_sizes(item, delay) for item in value)
         growth = self.timeline.stream_rate.growth(value, self.rests)
@@ -310,7 +316,7 @@ class _ChunkGraph:
         return with_size(chunk, rows, self.rows)
 
     def _first(self, node: Node) -> Node:
-        """Return a slice of the first entries: of this chunk at the first step, and of a state afterwards."""
+        """Return a slice of a sequence's first entries. A row's first chunk has them; later chunks read a state."""
         source, axis = node.operands[0], self.timeline.axis(node.operands[0])
         assert axis is not None
         chunk = self._with_rows(self.positions.check(self._delay(source, 0), "a slice of the first entries"), source)

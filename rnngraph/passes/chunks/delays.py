@@ -257,12 +257,15 @@ class _Walk:
         return ""
 
     def _can_resume(self, node: Node, inner: Node) -> bool:
-        """True for a concatenation that ends with a sequence which is not late and has one entry for each step."""
+        """True if the concatenation ``node`` ends with the sequence ``inner``, of which each chunk has its own entries.
+
+        ``inner`` is then no view, has no delay and keeps no past.
+        """
         is_plain = inner not in self.line.views and not self.line.delays.get(inner) and not self.line.holds_past(inner)
         return node.operands[-1] is inner and is_plain and self._growth(inner).constant == 0
 
     def _padding_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | Node | None:
-        """Return what an operand before the sequence ``inner`` of a concat repeats; None if it is no padding.
+        """Return the value that an operand before the sequence ``inner`` of a concat repeats; None if it is no padding.
 
         Padding is the bytes of one number, entries of the sequence, or a value with one entry.
         """

@@ -103,21 +103,43 @@ def value_of(node: Node) -> np.ndarray | None:
     Also return None for a constant of several elements, and if compiled code may round the number differently from
     NumPy.
     """
+    values: dict[Node, np.ndarray] = {}
+    pending = [node]
+    while pending:  # an explicit stack, because chains of ops may exceed Python's recursion limit
+        item = pending[-1]
+        missing = [] if item in values else [operand for operand in item.operands if operand not in values]
+        if missing and not _may_have_one_value(item):
+            return None
+        if missing:
+            pending += missing
+            continue
+        pending.pop()
+        if item not in values:
+            value = _value(item, [values[operand] for operand in item.operands])
+            if value is None:
+                return None
+            values[item] = value
+    return values[node]
+
+
+def _may_have_one_value(node: Node) -> bool:
+    """True for an op whose elements are equal if those of its operands are."""
+    row = OPS[node.op]
+    is_elementwise = row.kind == "elementwise" and not row.random and row.evaluate is not None
+    return isinstance(node.type, TensorType) and (node.op in _MOVES or is_elementwise)
+
+
+def _value(node: Node, operands: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Return ``value_of(node)`` for an op whose operands have the values ``operands``."""
     if node.op == "constant":
         return np.asarray(node["value"]).reshape(()) if node["value"].size == 1 else None
-    if not isinstance(node.type, TensorType) or not node.operands:
+    if not operands or not _may_have_one_value(node):
         return None
     if node.op in _MOVES:
-        return value_of(node.operands[0])
+        return operands[0]
     row = OPS[node.op]
-    if row.kind != "elementwise" or row.random or row.evaluate is None:
-        return None
-    values = [value_of(item) for item in node.operands]
-    if any(value is None for value in values):
-        return None
-    known = [value for value in values if value is not None]
-    if row.cost in _EXACT and node.op != "fma":  # some processors round an fma twice
+    if row.cost in _EXACT and node.op != "fma" and row.evaluate is not None:  # some processors round an fma twice
         with np.errstate(all="ignore"):
-            return np.asarray(row.evaluate(known, dict(node.attributes)), node.dtype).reshape(())
-    is_zero = row.keeps_zero and all(value.tobytes() == bytes(value.nbytes) for value in known)
+            return np.asarray(row.evaluate([*operands], dict(node.attributes)), node.dtype).reshape(())
+    is_zero = row.keeps_zero and all(value.tobytes() == bytes(value.nbytes) for value in operands)
     return np.zeros((), node.dtype) if is_zero else None

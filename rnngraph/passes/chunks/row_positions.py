@@ -40,9 +40,9 @@ class RowPositions:
         return value
 
     def build(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
-        """Build an op for operands of which some have got a row axis. If the result has no row axis yet, it gets one.
+        """Build an op some of whose operands have a row axis that the whole graph lacks, in front of the others.
 
-        The new axis is in front, for operands and result.
+        If the op's result has no row axis in the whole graph, it gets one in front, and is recorded.
 
         Raises:
             GraphError: The number of rows is an int, or the op cannot be computed for each row.

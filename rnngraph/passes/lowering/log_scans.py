@@ -55,8 +55,8 @@ class _Scan:
 
     Attributes:
         driver: Node of the loop.
-        before: Views from the entries to the loop's sequence, the last one first.
-        after: Views from the loop's outputs to the result, the last one first.
+        before: Views from the entries to the loop's sequence, the outermost first.
+        after: Views from the loop's outputs to the result, the outermost first.
         entries: Operand of the cumulative function.
     """
 
@@ -91,7 +91,10 @@ def _is_fold(node: Node, name: str) -> bool:
 
 
 def _views(node: Node, limit: int | None = None) -> tuple[tuple[Node, ...], Node]:
-    """Return the views of which ``node`` is the last, at most ``limit``, and their source."""
+    """Return the chain of views that ends with ``node``, the outermost first, and the chain's source.
+
+    ``limit`` is the maximum number of views; None for all. If ``node`` is no view, it is the source itself.
+    """
     views: list[Node] = []
     while node.op in VIEWS and (limit is None or len(views) < limit):
         views.append(node)
@@ -147,7 +150,7 @@ def _linear(node: Node, scan: _Scan, decay: Node, value: Node) -> Node | None:
 
 
 def _viewed(views: Sequence[Node], source: Node) -> Node:
-    """Apply views to ``source``, the last one of ``views`` first."""
+    """Apply ``views``, in which the outermost view is first, to ``source``."""
     for view in reversed(views):
         if view.op == "reshape" and _may_be_equal(view["shape"], source.shape):
             continue  # its sizes may have other names

@@ -13,14 +13,17 @@ from ...support.records import dataclass
 from .names import Layers
 
 SEED_INPUTS = ("seed", "first_row", "first_step")
+"""Labels of the int64 inputs that random ops of the training graph read: the seed, and where rows and steps begin."""
 NUMBER = "number"
 """Input of programs that sample: the number of each row's stream, 0 by default."""
 TAP = "tap:"
+"""Prefix of the labels of taps."""
 STATE, KEPT = "state/", "kept/"
 """Prefixes of the labels of states: those of drivers, and those that a stream keeps for placeholders."""
 STEPS = f"{STATE}steps"
 """Label of the state with the number of steps of each row of a stream."""
 INNER, SHOWN, FED = "inner", "shown", "given"
+"""Values of the argument ``states`` of ``lower``."""
 
 
 def kept_label(placeholder: str) -> str:

@@ -16,7 +16,12 @@ from ...support.records import dataclass
 
 @dataclass
 class Names:
-    """Names of scopes (``scopes``), and of parameters (``specs``) in the order of creation."""
+    """Names that a compilation assigns.
+
+    Attributes:
+        scopes: Name of each scope.
+        specs: Name of each parameter, by its specification, in the order of creation.
+    """
 
     scopes: dict[ScopeName, str] = field(default_factory=dict)
     specs: dict[ParameterSpec, str] = field(default_factory=dict)

@@ -33,6 +33,7 @@ class StepDraws:
     # Counters of the step ------------------------------------------------------------------------
 
     def seed(self) -> Node:
+        """Return the seed of the call, a scalar."""
         raise NotImplementedError
 
     def number(self) -> Node:

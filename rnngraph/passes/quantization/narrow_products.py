@@ -59,7 +59,7 @@ class Weight:
 
     @staticmethod
     def of(node: Node) -> Weight:
-        """Return the slice that a product's right operand is; the whole operand if it is no slice with steps of 1."""
+        """Return the weight that a product's right operand ``node`` is: a slice with steps of 1, or a whole matrix."""
         if node.op != "slice" or node["step"] != (1, 1):
             return Weight(node, 0, node.shape[0], 0, node.shape[1])
         (top, first), (bottom, last) = node["start"], node["stop"]
@@ -245,7 +245,7 @@ class BFloat16(Narrowing):
     """Weights and activations in bfloat16.
 
     Attributes:
-        split: True to split each activation into two bfloat16 parts: the rounded value, and the rounded rest.
+        split: True to split each activation into two bfloat16 parts: the rounded value, and the rounded difference.
     """
 
     split: bool

@@ -60,7 +60,10 @@ def _bytes(parts: Node, scales: Node) -> StoredBlocks | None:
 
 
 def _halves_of_bytes(parts: Node, scales: Node) -> StoredBlocks | None:
-    """Return the blocks of a file's 4-bit integers plus 8, two in a byte, which ``parts`` unpacks; else None."""
+    """Return the blocks whose 4-bit integers ``parts`` unpacks; None for other nodes.
+
+    A file's byte stores two integers, each plus 8: the one of the block's first half in the lower bits.
+    """
     whole = _minus(parts, 8.0)
     if whole is None or whole.op != "select":
         return None

@@ -17,7 +17,7 @@ SMALL = 8
 
 
 def has_steps(node: Node, length: Dim) -> bool:
-    """True if the first axis of a value, which is no scan, has as many entries as a loop has steps, ``length``."""
+    """True if a value has a time axis: a first axis of ``length`` entries, the steps of a loop. False for a scan."""
     return node.op != "scan" and node.tensor.rank > 0 and node.shape[0] == length
 
 
@@ -27,7 +27,7 @@ def state_bytes(scan: Node) -> int:
 
 
 def is_much_smaller(get: Node) -> bool:
-    """True if a scan's result takes much less memory per step than its largest state."""
+    """True if a scan's result takes much less memory per step than its largest state; False for a final state."""
     return not is_final(get) and SMALL * get.tensor.with_shape(get.shape[1:]).bytes_at(1) <= state_bytes(
         get.operands[0]
     )
@@ -35,7 +35,7 @@ def is_much_smaller(get: Node) -> bool:
 
 def is_recomputed(node: Node, length: Dim) -> bool:
     """True if a value has a time axis, and is recomputed rather than saved."""
-    # Masks and row indices are not: they are small, and all loops must read one mask of ended rows.
+    # Masks and row indices are saved: they are small, and all loops must read one mask of ended rows.
     is_small = has_steps(node, length) and node.dtype not in FLOATS and all(dim == 1 for dim in node.shape[2:])
     is_small = is_small or (node.op == "get" and is_much_smaller(node))
     return has_steps(node, length) and not is_small and node.op not in LEAVES

@@ -21,8 +21,8 @@ class Recompute:
 
     Law: values are unchanged, bit for bit.
 
-    ``steps`` is the number of steps of a block. If it is None, only large states are recomputed, in blocks that fit in
-    cache.
+    Attributes:
+        steps: Number of steps of a block. None recomputes large states alone, in blocks that fit in cache.
     """
 
     steps: int | None

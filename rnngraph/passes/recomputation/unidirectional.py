@@ -108,9 +108,9 @@ class Unidirectional:
         return self.new_late[root]
 
     def _build_late(self, node: Node) -> Node:
-        """Return the node that the derivative's loop reads for a value whose operands have such nodes.
+        """Return the node that the derivative's loop reads for a value. The nodes for its operands must exist.
 
-        A late value is computed from them. An early value is recomputed from them, or read as saved.
+        A late value is computed from these nodes. An early value is recomputed from them, or read as saved.
         """
         operands = [self.new_late[item] for item in node.operands]
         if node not in self.early:

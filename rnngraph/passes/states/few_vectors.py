@@ -51,27 +51,39 @@ def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Nod
     def product(left: Node, right: Node) -> Node:
         return make("matmul", left, right, where=node.where, name=node.name)
 
+    parts = [_Parts(number) for number in range(count)]
     match counts.index(count):
         case 0 if node.operands[1] in states:
-            return "rows", [product(part(left, rank - 2, number), right) for number in range(count)]
+            return "rows", [product(part.of(left, rank - 2), right) for part in parts]
         case 2 if node.operands[0] in states:
-            return "columns", [product(left, part(right, rank - 1, number)) for number in range(count)]
+            return "columns", [product(left, part.of(right, rank - 1)) for part in parts]
         case 1:
-            pairs = ((part(left, rank - 1, number), part(right, rank - 2, number)) for number in range(count))
-            return "sum", [product(*pair) for pair in pairs]
+            return "sum", [product(part.of(left, rank - 1), part.of(right, rank - 2)) for part in parts]
     return None
 
 
-def part(value: Node, axis: int, number: int) -> Node:
-    """Return entry ``number`` of a value along an axis, which stays as an axis of size 1."""
-    if axis < 0 or value.shape[axis] == 1:  # an operand of lower rank does not vary along the axis
-        return value
-    if value.op == "concat" and value["axis"] == axis and all(item.shape[axis] == 1 for item in value.operands):
-        return value.operands[number]
-    if value.op == "transpose":
-        inner = part(value.operands[0], value["order"][axis], number)
-        return make("transpose", inner, where=value.where, name=value.name, order=value["order"])
-    if OPS[value.op].kind == "elementwise" and not OPS[value.op].random:
-        parts = [part(item, axis - value.tensor.rank + item.tensor.rank, number) for item in value.operands]
-        return make(value.op, *parts, where=value.where, name=value.name, **dict(value.attributes))
-    return sliced(value, axis, number, number + 1)
+class _Parts:
+    """Entries ``number`` of values along axes, each built once, because several ops may read a value."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._known: dict[tuple[Node, int], Node] = {}
+
+    def of(self, value: Node, axis: int) -> Node:
+        """Return the entry of a value along an axis, which stays as an axis of size 1."""
+        if (value, axis) not in self._known:
+            self._known[value, axis] = self._built(value, axis)
+        return self._known[value, axis]
+
+    def _built(self, value: Node, axis: int) -> Node:
+        if axis < 0 or value.shape[axis] == 1:  # an operand of lower rank does not vary along the axis
+            return value
+        if value.op == "concat" and value["axis"] == axis and all(item.shape[axis] == 1 for item in value.operands):
+            return value.operands[self.number]
+        if value.op == "transpose":
+            inner = self.of(value.operands[0], value["order"][axis])
+            return make("transpose", inner, where=value.where, name=value.name, order=value["order"])
+        if OPS[value.op].kind == "elementwise" and not OPS[value.op].random:
+            parts = [self.of(item, axis - value.tensor.rank + item.tensor.rank) for item in value.operands]
+            return make(value.op, *parts, where=value.where, name=value.name, **dict(value.attributes))
+        return sliced(value, axis, self.number, self.number + 1)

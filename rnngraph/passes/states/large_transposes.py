@@ -40,20 +40,10 @@ def without_large_transposes(body: Graph, _: int = 0) -> Graph:
     """Return a loop's body with transposes moved from matrices to vectors and to results, where possible."""
     if not any(map(is_large_transpose, body.nodes)):
         return body
-    previous = None
+    previous, rule = None, _Rule()
     while body is not previous:
-        previous, body = body, rewrite(body, _rule)
+        previous, body = body, rewrite(body, rule)
     return body
-
-
-def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    if node.op == "transpose" and is_large(node.shape):
-        return merged_transposes(node, operands[0]) or _of_vectors(operands[0], node["order"])
-    if OPS[node.op].kind == "elementwise" and not OPS[node.op].random:
-        return _before_transpose(node, operands)
-    if OPS[node.op].kind == "reduction" and is_large_transpose(operands[0]):
-        return reduced_before_transpose(node, operands[0].operands[0], operands[0]["order"])
-    return None
 
 
 def is_large_transpose(node: Node) -> bool:
@@ -61,28 +51,54 @@ def is_large_transpose(node: Node) -> bool:
     return node.op == "transpose" and is_large(node.shape) and not moves_only_ones(node)
 
 
-def _of_vectors(value: Node, order: Order) -> Node | None:
-    """Return the transpose of a matrix that is computed from vectors as a matrix of their transposes; else None."""
-    if OPS[value.op].kind != "elementwise" or OPS[value.op].random:
-        return None
-    parts = [_transposed_vector(item, value, order) or _of_vectors(item, order) for item in value.operands]
-    return _with_operands(value, parts)
+class _Rule:
+    """Rewrite rule that moves transposes of matrices to vectors and to results.
 
+    The transpose of each matrix is built once, because several ops may read the matrix.
+    """
 
-def _before_transpose(node: Node, operands: Sequence[Node]) -> Node | None:
-    """Return an op on a transposed matrix and on vectors as the transpose of an op on the matrix; else None."""
-    transposes = [item for item in operands if is_large_transpose(item) and item.shape == node.shape]
-    if not transposes:
+    def __init__(self) -> None:
+        self._known: dict[tuple[Node, tuple[int, ...]], Node | None] = {}
+
+    def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op == "transpose" and is_large(node.shape):
+            return merged_transposes(node, operands[0]) or self._of_vectors(operands[0], node["order"])
+        if OPS[node.op].kind == "elementwise" and not OPS[node.op].random:
+            return self._before_transpose(node, operands)
+        if OPS[node.op].kind == "reduction" and is_large_transpose(operands[0]):
+            return reduced_before_transpose(node, operands[0].operands[0], operands[0]["order"])
         return None
-    order = transposes[0]["order"]
-    parts, back = list[Node | None](), inverse_order(order)
-    for item in operands:
-        if item.op == "transpose" and item["order"] == order:
-            parts.append(item.operands[0])
-        else:
-            parts.append(_transposed_vector(item, node, back) or _of_vectors(item, back))
-    inner = _with_operands(node, parts)
-    return inner and make("transpose", inner, where=node.where, name=node.name, order=order)
+
+    def _of_vectors(self, value: Node, order: Order) -> Node | None:
+        """Return the transpose of a matrix that is computed from vectors as a matrix of their transposes.
+
+        Return None for other values.
+        """
+        if OPS[value.op].kind != "elementwise" or OPS[value.op].random:
+            return None
+        key = value, tuple(order)
+        if key not in self._known:
+            parts = [_transposed_vector(item, value, order) or self._of_vectors(item, order) for item in value.operands]
+            self._known[key] = _with_operands(value, parts)
+        return self._known[key]
+
+    def _before_transpose(self, node: Node, operands: Sequence[Node]) -> Node | None:
+        """Return an op on a transposed matrix and on vectors as the transpose of an op on the matrix.
+
+        Return None for other ops.
+        """
+        transposes = [item for item in operands if is_large_transpose(item) and item.shape == node.shape]
+        if not transposes:
+            return None
+        order = transposes[0]["order"]
+        parts, back = list[Node | None](), inverse_order(order)
+        for item in operands:
+            if item.op == "transpose" and item["order"] == order:
+                parts.append(item.operands[0])
+            else:
+                parts.append(_transposed_vector(item, node, back) or self._of_vectors(item, back))
+        inner = _with_operands(node, parts)
+        return inner and make("transpose", inner, where=node.where, name=node.name, order=order)
 
 
 def _with_operands(node: Node, parts: Sequence[Node | None]) -> Node | None:

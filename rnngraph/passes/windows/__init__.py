@@ -2,5 +2,5 @@
 
 - ``padded_views``: pads a value once.
 - ``short_windows``: computes depthwise convolutions and pools as elementwise ops.
-- ``transpose_pairs``: removes transposes before and after convolutions that cancel.
+- ``transpose_pairs``: removes pairs of transposes before and after a convolution that cancel each other.
 """

@@ -6,6 +6,7 @@ would copy, because it moves the last axis.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from heapq import heappop, heappush
 
@@ -46,13 +47,15 @@ class _Readers:
 
     def only_read_by(self, last: Node) -> set[Node]:
         """Return ``last``, and the ops that only it reads, directly or through other ops."""
-        reached, pending = {last}, [-self.places[last]]
+        reached, pending, queued = {last}, [-self.places[last]], {last}
         while pending:  # the last node first, so that all readers of a node are known
             node = self.nodes[-heappop(pending)]
             if node is last or (node not in self.outputs and reached.issuperset(self.users[node])):
                 reached.add(node)
-                for operand in {*node.operands}:
-                    heappush(pending, -self.places[operand])
+                for operand in node.operands:
+                    if operand not in queued:
+                        queued.add(operand)
+                        heappush(pending, -self.places[operand])
         return reached
 
 
@@ -75,28 +78,41 @@ class _Between:
 
     def transposed(self, node: Node) -> Node | None:
         """Return the transpose of a value, computed without a transpose op; None if that is impossible."""
-        if node not in self.new:
-            self.new[node] = self._computed(node)
+        pending = [node]
+        while pending:  # an explicit stack, because chains of ops may exceed Python's recursion limit
+            item = pending[-1]
+            missing = [] if item in self.new else [operand for operand in self._read(item) if operand not in self.new]
+            if missing:
+                pending += missing
+                continue
+            pending.pop()
+            if item not in self.new:
+                self.new[item] = self._computed(item)
         return self.new[node]
 
+    def _read(self, node: Node) -> Sequence[Node]:
+        """Return the operands from whose transposes the transpose of a value is computed; empty if there are none."""
+        is_known = node.op in ("matmul", "slice") or OPS[node.op].kind == "elementwise"
+        if not is_known or node.tensor.rank != len(self.order) or node not in self.nodes:
+            return ()
+        return node.operands[1:2] if node.op == "matmul" else node.operands
+
     def _computed(self, node: Node) -> Node | None:
-        """Return the transpose of a value, computed from the transposes of its operands; None if that is impossible."""
+        """Return the transpose of a value from those of the operands that it reads; None if that is impossible."""
         if not node.tensor.rank:
             return node
-        shape = tuple(node.shape[axis] for axis in self.order) if node.tensor.rank == len(self.order) else None
-        if shape is None:
+        if node.tensor.rank != len(self.order):
             return None
         if node.op == "transpose":
             return node.operands[0] if node["order"] == inverse_order(self.order) else None
         if is_scalar_broadcast(node):
+            shape = tuple(node.shape[axis] for axis in self.order)
             return make("broadcast", node.operands[0], where=node.where, name=node.name, shape=shape)
-        if node.op != "matmul" and node.op != "slice" and OPS[node.op].kind != "elementwise":
-            return None
-        if node not in self.nodes:
+        operands = [self.new[item] for item in self._read(node)]
+        if not operands:
             return None
         if node.op == "matmul":
             return self._transposed_product(node, *node.operands)
-        operands = [self.transposed(item) for item in node.operands]
         kept = [item for item in operands if item is not None]
         if len(kept) < len(operands) or OPS[node.op].random:
             return None
@@ -108,7 +124,7 @@ class _Between:
         """Return the transpose of ``weight @ x`` as ``x.T @ weight.T``; None for other products."""
         rank = node.tensor.rank
         is_weight = left.op == "broadcast" and left.operands[0].tensor.rank == 2
-        x = self.transposed(right) if self.order == (*range(rank - 2), rank - 1, rank - 2) and not starts else None
+        x = self.new[right] if self.order == (*range(rank - 2), rank - 1, rank - 2) and not starts else None
         if x is None or not is_weight:
             return None
         weight = make("transpose", left.operands[0], where=left.where, name=left.name, order=(1, 0))
