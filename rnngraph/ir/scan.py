@@ -95,19 +95,19 @@ class ScanParts:
 
     @property
     def inputs(self) -> list[Node]:
-        """Inputs of the body, in order."""
+        """Inputs of the body: those of carries, of sequences, and of invariants."""
         inside = [binding.inside for binding in (*self.sequences, *self.invariants)]
         return [*(carry.inside for carry in self.carries), *inside]
 
     @property
     def operands(self) -> list[Node]:
-        """Operands of the scan, in order."""
+        """Operands of the scan: initial values of carries, then sequences, then invariants."""
         outside = [binding.outside for binding in (*self.sequences, *self.invariants)]
         return [*(carry.initial for carry in self.carries), *outside]
 
     @property
     def outputs(self) -> list[tuple[str, Node]]:
-        """Outputs of the body, in order."""
+        """Names and values of the body's outputs: next values of carries, then emitted values."""
         return [*((carry.name, carry.next) for carry in self.carries), *self.emits]
 
     def with_replaced_values(self, new: Mapping[Node, Node]) -> ScanParts:

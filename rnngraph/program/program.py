@@ -423,13 +423,13 @@ class Program(Uncalled, Generic[ResultT, TrainedT]):
         """Return a table by layer: parameters, their bytes, multiply-adds, and estimated seconds of a step.
 
         A step is the inference graph with every symbolic size 1, as a stream runs it; declared lengths count in full.
-        The time assumes 3 GHz. It is the larger of arithmetic at the target's vector width and of reading weights from
-        the cache that holds them, plus elementwise ops. ``rnngraph bench`` measures it. With ``weights=``, a line for
-        each parameter explains its kind. Affine recurrences are listed at the end.
+        Seconds are an estimate at 3 GHz; ``rnngraph bench`` measures them. They are the longer of multiplying, at the
+        target's vector width, and reading weights, plus elementwise ops. With ``weights=``, a line for each parameter
+        explains its kind. Affine recurrences are listed at the end.
 
         Args:
-            sensitivity: Feeds of one call. Adds columns: root mean square of the outputs' change if only this layer is
-                narrow, relative to that of the outputs, and the change of a fed loss. Compiles once for each layer.
+            sensitivity: Feeds of one call. Adds the changes that narrow weights in one layer alone cause, with one
+                compilation for each layer: of the outputs (root mean square, relative), and of the loss if it is fed.
                 Raises ``GraphError`` if no weight is narrow.
         """
         from .reports.sensitivity import sensitivities

@@ -218,7 +218,12 @@ def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]
 
 
 def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:
-    """Return the declared shapes of placeholders by name. Unnamed symbolic sizes are None."""
+    """Return the shapes of placeholders by name, without those of seeds.
+
+    Args:
+        graph: The graph.
+        declared: Shapes that the script wrote, by name. A symbolic size is None where the script wrote None.
+    """
     inputs = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
     return {name: _shape(kind, declared.get(name)) for name, kind in sorted(inputs.items()) if name not in SEED_INPUTS}
 

@@ -73,7 +73,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     applies to all of them.
 
     Attributes:
-        packed: Packed values that compiled code of these parameters shares.
+        packed: Packed weights, which all code compiled for these parameters shares.
     """
 
     _instead = OF_PARAMETERS

@@ -27,10 +27,11 @@ def collector_paused() -> Iterator[None]:
 def importing() -> Iterator[None]:
     """Context manager for imports of many modules. Within it Python does not collect reference cycles.
 
-    Afterwards, all objects count as old: young ones would be visited at once, and modules are never garbage.
+    Afterwards, all objects are in the oldest generation, because modules are never garbage. The next collection of
+    younger generations would otherwise visit all of them.
     """
     with collector_paused():
         yield
-        if gc.get_freeze_count() == 0:  # unfreezing would undo a freeze of the user
+        if gc.get_freeze_count() == 0:  # otherwise ``unfreeze`` would undo a freeze by the user
             gc.freeze()
             gc.unfreeze()

@@ -69,7 +69,7 @@ def _onnxruntime(file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> 
         values = {name: feeds.get(input_name(name), fixed.get(name)) for name in dtypes}
         missing = [name for name, value in values.items() if value is None]
         if missing:
-            raise CommandError(f"{file}: also needs {', '.join(missing)}; give --fixed {missing[0]}=NUMBER")
+            raise CommandError(f"{file}: the net also needs {', '.join(missing)}; give --fixed {missing[0]}=NUMBER")
         arrays = {name: np.asarray(value, _NUMPY.get(dtypes[name])) for name, value in values.items()}
         results = _ran(file, lambda: session.run(list(names), arrays))
         return dict(zip(names, results, strict=True))

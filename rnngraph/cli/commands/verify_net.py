@@ -128,7 +128,7 @@ def _random_feeds(program: Program, batch: int, steps: int, generator: np.random
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
     """Return the maximum absolute difference, and the maximum magnitude of ``theirs``.
 
-    The difference is infinite if the shapes differ, or if only one of two entries is finite.
+    NaN equals NaN. The difference is infinite if the shapes differ, or if two unequal entries are not both finite.
     """
     finite = np.abs(theirs[np.isfinite(theirs)], dtype=np.float64) if theirs.dtype.kind == "f" else np.abs(theirs * 1.0)
     scale = float(finite.max(initial=0.0))

@@ -47,7 +47,7 @@ class PackedView:
 
 @dataclass(frozen=True)
 class PanelLayout:
-    """Layout of a panel: its weights, in groups of ``blocks`` vectors of ``lanes`` columns."""
+    """``PanelForm`` of a panel that is packed directly from parameters; ``views`` has a slice for each gate."""
 
     views: tuple[PackedView, ...]
     lanes: int

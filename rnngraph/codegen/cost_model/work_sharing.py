@@ -60,7 +60,8 @@ class Partition:
         axis: Axis of the kernel's shape; None if one worker computes everything.
         cycles: Cycles until all parts are done.
         serial_cycles: Cycles of one worker.
-        by_rows: True if each worker reads only values that it wrote itself, or that all workers may read.
+        by_rows: True if the kernel is split by rows, and each row depends on the same row of its operands alone. Then
+            workers need not wait for each other.
         barriers: Number of barriers included in ``cycles``.
     """
 

@@ -158,7 +158,7 @@ def pack(block: Block, factor: Factor, target: Place, by_words: bool) -> None:
     """
     height, width = tiles(factor.rows, TILE_ROWS) * TILE_ROWS, tiles(factor.depth, K) * TILE_WORDS
     buffer, first = target
-    are_rows = factor.row_stride != 1  # rows are not adjacent in memory, so vectors are read along k
+    are_rows = factor.row_stride != 1  # adjacent rows are apart in memory, so vectors are read along k
 
     def tile(inner: Block, row: Index, word: Index, rows: int, depth: int) -> None:
         read = _rows if are_rows else _columns
@@ -197,7 +197,10 @@ def _rows(block: Block, factor: Factor, offset: Index, rows: int, depth: int) ->
 
 
 def _columns(block: Block, factor: Factor, offset: Index, rows: int, depth: int) -> list[Operand]:
-    """Read a tile as 16 columns of 16 words, if the rows of a column are adjacent in memory."""
+    """Read a tile whose rows are adjacent in memory, as 16 columns of 16 words: one word of each row.
+
+    Only ``rows`` rows and ``depth`` values of a row exist; others are 0.
+    """
     vectors: list[Operand] = []
     for k in range(0, K, 2):
         if k >= depth:

@@ -102,7 +102,7 @@ class BasicLSTMCell(LSTMLike):
     Args:
         num_units: Width of c and h.
         forget_bias: Added to f before its sigmoid.
-        state_is_tuple: The state is LSTMStateTuple(c, h). False: it is one tensor [batch, 2 units], c first.
+        state_is_tuple: True: the state is LSTMStateTuple(c, h). False: it is one tensor [batch, 2 units], with c first.
         activation: The function a.
         recurrent_activation: The function s of the gates.
 
@@ -149,7 +149,8 @@ class LSTMCell(LSTMLike):
         num_proj: Width of h' after the projection ``projection/kernel`` [units, num_proj].
         proj_clip: Clamp the projected h' to ±proj_clip.
         forget_bias: Added to f before its sigmoid.
-        state_is_tuple: False: the state is one tensor [batch, units + hidden], c first.
+        state_is_tuple: True: the state is LSTMStateTuple(c, h). False: it is one tensor [batch, units + hidden], with
+            c first.
         activation: Activation of the candidate and of c'.
         recurrent_activation: Activation of the gates.
 

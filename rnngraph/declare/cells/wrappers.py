@@ -114,8 +114,8 @@ def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, combination: str) 
     """Raise ``ShapeError`` unless a cell's output is as wide as its input."""
     if x.rank != output.rank:
         raise ShapeError(
-            f"{type(wrapper).__name__} around {wrapper.cell!r} {combination.format(x.type, output.type)}; they must "
-            "have one shape",
+            f"{type(wrapper).__name__} around {wrapper.cell!r} {combination.format(x.type, output.type)}; "
+            "give the cell an output of the input's shape",
             wrapper.where,
         )
     if x.width != output.width:

@@ -51,7 +51,8 @@ def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> 
         indices: ints of any shape.
         x: The Tensor that is indexed, or the size of the axis.
         axis: Axis of x.
-        negative: Count negative indices from the end. False: computed indices of ``n`` or more become ``n-1``.
+        negative: True: negative indices count from the end. False: they are errors, but computed ones are returned as
+            they are, and computed indices of ``n`` or more become ``n-1``.
 
     Raises:
         DtypeError: The indices are not ints.
@@ -158,14 +159,15 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0, negative: bool = True) 
         x: Tensor.
         indices: ints [..., n]; each vector indexes the first n axes after the batch axes.
         batch_dims: Number of leading axes that x and the indices share.
-        negative: Count negative indices from the end. Fed indices are checked as by ``axis_indices``.
+        negative: True: negative indices count from the end. False: they are errors. Fed indices are checked as by
+            ``axis_indices``. Computed ones are not: outside of an axis, they select another entry of x.
 
     Returns:
         Tensor of shape indices.shape[:-1] + x.shape[batch_dims + n:].
 
     Raises:
-        DtypeError: The indices are not ints.
-        ShapeError: The index vectors are longer than x has axes.
+        DtypeError: The indices are not ints, or their last size is symbolic.
+        ShapeError: The index vectors are empty, or longer than x has axes after the batch axes.
     """
     x, index, batch = as_tensor(x), as_tensor(indices), whole_number(batch_dims, "batch_dims", 0)
     depth = index.type.shape[-1] if index.rank else None
@@ -204,7 +206,8 @@ def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> T
         x: Tensor.
         indices: ints of the rank of x. Along the other axes, sizes equal those of x or are 1.
         axis: Axis of x.
-        negative: Count negative indices from the end. Fed indices are checked as by ``axis_indices``.
+        negative: True: negative indices count from the end. False: they are errors. Fed indices are checked as by
+            ``axis_indices``. Computed ones are not: outside of the axis, they give 0.
 
     Raises:
         ShapeError: The ranks differ.
@@ -232,7 +235,8 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "se
         axis: Axis of x.
         mode: ``set``: the last of several values for an entry wins. ``add``, ``multiply``, ``minimum``, ``maximum``:
             combine the entry with all its values.
-        negative: Count negative indices from the end. Fed indices are checked as by ``axis_indices``.
+        negative: True: negative indices count from the end. False: they are errors. Fed indices are checked as by
+            ``axis_indices``. Computed ones are not: outside of the axis, they write nothing.
 
     Raises:
         ShapeError: The ranks differ.

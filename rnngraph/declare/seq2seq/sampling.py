@@ -181,9 +181,14 @@ def _is_probable(x: Tensor, share: float | Tensor) -> Tensor:
 
 
 def _threshold(x: Tensor, holds: Any) -> Tensor:
-    """Return the largest threshold of the last axis for which ``holds`` is true, by bisection.
+    """Return the largest threshold at which ``holds`` is true, [..., 1], by ``ROUNDS`` steps of bisection.
 
-    ``holds`` must be true for low thresholds and false above some value, e.g. "at least k entries are as large".
+    The interval is from the smallest finite entry of the last axis to its maximum. The result is at most the exact one.
+
+    Args:
+        x: Tensor whose maximum along the last axis is 0.
+        holds: Function from thresholds [..., 1] to bools, which is true below some value and false above it, such as
+            "at least k entries are as large".
     """
     finite = where(x > float("-inf"), x, 0.0)  # the maximum of x is 0
     low, high = reduce_min(finite, -1, keepdims=True), like(0.0, x)

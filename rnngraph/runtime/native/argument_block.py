@@ -22,9 +22,13 @@ UNREAD = -1
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameter values for native code: slots of the argument block, with the addresses of the parameters' arrays.
+    """Addresses of parameters and packed weights, for the argument block of native code.
 
-    ``arrays`` keeps these arrays and packed weights alive.
+    Attributes:
+        version: Number of changes to the parameters before this snapshot.
+        arrays: The arrays at these addresses, which this object keeps alive.
+        slots: Indices of the block's slots for the addresses.
+        numbers: The addresses.
     """
 
     version: int

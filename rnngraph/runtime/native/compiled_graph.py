@@ -76,8 +76,8 @@ class CompiledGraph(OptimizedGraph):
         """Return native code for these outputs and sizes, from memory, from disk or compiled now.
 
         The first few sets of sizes, sets that are compiled ``ahead``, and code of ``one_step`` of a stream are
-        specialised. Further sets share generic code.
-        The least recently used entries are evicted, but remain valid while callers refer to them.
+        specialised. Further sets share generic code. The least recently used entries are evicted, but remain valid
+        while callers refer to them.
 
         The code of an inference graph also computes a flag for each draw whose sample is not among the outputs.
         """
@@ -150,7 +150,10 @@ class CompiledGraph(OptimizedGraph):
         recompute: Recompute | None,
         ahead: bool,
     ) -> NativeEntry:
-        """Return the entry under a rule of rematerialisation, and record its use."""
+        """Return the entry under a rule of rematerialisation: cached, from disk, or compiled. Record its use.
+
+        ``recompute`` is the rule. None saves all residuals. Other arguments are as for ``entry``.
+        """
         entry = self._entries.get(self._key(outputs, sizes, one_step, recompute))
         if entry is None:
             with self._lock:
@@ -228,7 +231,7 @@ class CompiledGraph(OptimizedGraph):
         return {name: value for name, value in sizes.items() if name in kept}
 
     def _fixed(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Fixed:
-        """Return for each named size what compiled code uses instead."""
+        """Return the number or size that compiled code uses for each named size."""
         if self.equalities(outputs)[0]:
             return tuple(self.settled_sizes(outputs, sizes, self.left_open(outputs)).items())
         return tuple((name, sizes.get(name)) for name in self.fixed_names(outputs))

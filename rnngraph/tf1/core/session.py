@@ -71,7 +71,10 @@ class BaseSession(Holder):
     # Values --------------------------------------------------------------------------------------
 
     def enter(self) -> None:
-        """Load this session's values into the graph's variables."""
+        """Load this session's values into the graph's variables, if another session has its values there.
+
+        The other session saves its values first.
+        """
         graph = self.graph
         if graph.holder is self:
             return

@@ -150,10 +150,10 @@ def _known(is_right: bool, x: Any, words: str, message: str | None, name: str) -
     """Return an operation without effect. Raise ``ShapeError`` unless ``is_right``."""
     if not is_right:
         raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
-    return _nothing(name)
+    return _passed(name)
 
 
-def _nothing(name: str) -> Operation:
+def _passed(name: str) -> Operation:
     """Return an assertion that never fails."""
     return Check(as_tensor(np.asarray(True)), "", [], MAX_SHOWN, name)
 
@@ -205,7 +205,7 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
     """Raise ``DtypeError`` unless a Tensor has the dtype ``tf_type``."""
     if as_tensor(tensor).dtype != dtype_name(tf_type):
         raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must have dtype {dtype_name(tf_type)}".strip())
-    return _nothing(name or "assert_type")
+    return _passed(name or "assert_type")
 
 
 @api
@@ -213,7 +213,7 @@ def assert_integer(x: Any, message: str | None = None, name: str | None = None) 
     """Raise ``DtypeError`` unless a Tensor has an integer dtype."""
     if as_tensor(x).dtype not in INTEGERS:
         raise DtypeError(f"{message or ''} {as_tensor(x)!r} must have an integer dtype".strip())
-    return _nothing(name or "assert_integer")
+    return _passed(name or "assert_integer")
 
 
 @api

@@ -43,7 +43,7 @@ class Coordinator:
         self._raised = None
 
     def wait_for_stop(self, timeout: float | None = None) -> bool:
-        """Wait until a stop is requested, and return True if it is."""
+        """Wait until a stop is requested, and return True; False if ``timeout`` seconds pass first (None: no limit)."""
         return self._stops.wait(timeout)
 
     def register_thread(self, thread: threading.Thread) -> None:
@@ -64,7 +64,16 @@ class Coordinator:
         stop_grace_period_secs: float = 120,
         ignore_live_threads: bool = False,
     ) -> None:
-        """Wait for threads, then raise the error of the requested stop, if any."""
+        """Wait until all threads have ended. If one of them requested a stop with an error, raise the error.
+
+        Args:
+            threads: Threads to wait for, in addition to the registered ones.
+            stop_grace_period_secs: Maximum seconds to wait after a stop was requested.
+            ignore_live_threads: True to return although threads still run after these seconds.
+
+        Raises:
+            RuntimeError: Threads still run after these seconds.
+        """
         waiting = [*(threads or ()), *self._threads]
         while any(item.is_alive() for item in waiting) and not self._stops.wait(0.01):
             pass

@@ -90,7 +90,7 @@ def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
-    """Return the stand-ins among ``nodes`` by loss."""
+    """Return the gradients' stand-ins among ``nodes``, by the loss that is differentiated."""
     by_loss: dict[Tensor, list[Node]] = {}
     for node in stand_ins_of(nodes):
         by_loss.setdefault(node["gradient"].loss, []).append(node)
@@ -357,7 +357,7 @@ class AggregationMethod:
 
     @api
     def __init__(self) -> None:
-        """Do nothing: the names are attributes of the class."""
+        """Accept the call that TensorFlow accepts. The methods are attributes of the class."""
 
     ADD_N = DEFAULT = 0
     EXPERIMENTAL_TREE, EXPERIMENTAL_ACCUMULATE_N = 1, 2

@@ -80,10 +80,10 @@ class Signed(Protocol):
     """Interface of classes with a constructor from ``constructor``."""
 
     def adapt(self, arguments: dict[str, Any]) -> None:
-        """Convert arguments to those of rnngraph's class."""
+        """Convert ``arguments``, TensorFlow's by name, in place to those of rnngraph's class."""
 
     def take(self, arguments: dict[str, Any]) -> None:
-        """Store the arguments that rnngraph's class lacks."""
+        """Store ``arguments``, those that the constructor of rnngraph's class lacks."""
 
 
 def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., None]:
