@@ -18,8 +18,10 @@ from .sizes.polynomial import rename as rename
 from .sizes.polynomial import size as size
 from .sizes.polynomial import substitute as substitute
 from .sizes.polynomial import symbols_of as symbols_of
+from .sizes.polynomial import terms_of as terms_of
 from .sizes.polynomial import uncommon as uncommon
 from .sizes.polynomial import whole_quotient as whole_quotient
+from .sizes.polynomial import without as without
 
 DTYPES = ("float32", "float64", "int32", "int64", "bool")
 """Dtypes of inputs, parameters and results."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
+from ...ir.types import Size, substitute
 from ...support.records import dataclass
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Call, Index
@@ -66,6 +67,7 @@ class TileArguments:
     def substitute(self, other: TileArguments, call: Call) -> Call:
         """Return a copy of ``call`` in which the arguments of ``self`` replace those of ``other``."""
         buffers = dict(zip(other.buffers, self.buffers, strict=True))
-        sizes = dict(zip(other.indices, self.indices, strict=True))
-        places = tuple((buffers.get(buffer, buffer), index) for buffer, index in call.buffers)
-        return replace(call, buffers=places, sizes=tuple(sizes.get(item, item) for item in call.sizes))
+        pairs = zip(other.indices, self.indices, strict=True)
+        names = {old.symbol: new for old, new in pairs if isinstance(old, Size) and old.symbol}
+        places = tuple((buffers.get(buffer, buffer), substitute(index, names)) for buffer, index in call.buffers)
+        return replace(call, buffers=places, sizes=tuple(substitute(item, names) for item in call.sizes))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from ...ir.types import Size
+from ...ir.types import Size, without
 from ...support.errors import Where
 from ...support.records import dataclass
 from .values import BlockScales, Buffer, Condition, Destination, Index, Place, Valid
@@ -26,15 +26,22 @@ class Body:
 
 @dataclass(frozen=True)
 class Renaming:
-    """Functions that replace a statement's buffers, index expressions and inner statements."""
+    """Functions that replace a statement's buffers, index expressions and inner statements.
+
+    Attributes:
+        offsets: For some buffers, the terms to remove from all indices of the buffer.
+    """
 
     buffer: Callable[[Buffer], Buffer]
     index: Callable[[Index], Index]
     body: Callable[[Sequence[AnyStatement]], tuple[AnyStatement, ...]]
+    offsets: Mapping[Buffer, Index] = field(default_factory=dict)
 
     def place(self, place: Place) -> Place:
         """Replace the buffer and the index of a place."""
-        return self.buffer(place[0]), self.index(place[1])
+        buffer, index = place
+        offset = self.offsets.get(buffer)
+        return self.buffer(buffer), self.index(without(index, offset) if offset else index)
 
     def valid(self, valid: Valid) -> Valid:
         """Replace a number of valid lanes."""
@@ -56,11 +63,16 @@ class Renaming:
 
 
 class Uses(NamedTuple):
-    """Index expressions, buffers and bodies of a statement. Buffers passed to a function count as read and written.
+    """Places, index expressions, buffers and bodies of a statement.
 
-    ``prefetches`` are buffers that the statement only prefetches, without reading their content.
+    Attributes:
+        places: Buffers and indices of the elements from which the statement accesses memory.
+        indices: All other index expressions.
+        reads, writes: Buffers that are read and written. Those passed to a function count as both.
+        prefetches: Buffers that the statement only prefetches, without reading their content.
     """
 
+    places: Sequence[Place] = ()
     indices: Sequence[Index] = ()
     reads: Sequence[Buffer] = ()
     writes: Sequence[Buffer] = ()

@@ -45,10 +45,10 @@ class Load(BaseStatement):
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.stride, *sizes_in(self.valid)), reads=(self.buffer,))
+        return Uses([(self.buffer, self.index)], (self.stride, *sizes_in(self.valid)), reads=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Load:
-        place, stride = (by.buffer(self.buffer), by.index(self.index)), by.index(self.stride)
+        place, stride = by.place((self.buffer, self.index)), by.index(self.stride)
         return Load(self.value, *place, by.valid(self.valid), stride, origin=self.origin)
 
 
@@ -63,10 +63,10 @@ class Store(BaseStatement):
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.stride, *sizes_in(self.valid)), writes=(self.buffer,))
+        return Uses([(self.buffer, self.index)], (self.stride, *sizes_in(self.valid)), writes=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Store:
-        place, stride = (by.buffer(self.buffer), by.index(self.index)), by.index(self.stride)
+        place, stride = by.place((self.buffer, self.index)), by.index(self.stride)
         return Store(self.value, *place, by.valid(self.valid), stride, origin=self.origin)
 
 
@@ -78,10 +78,10 @@ class Prefetch(BaseStatement):
     index: Index
 
     def uses(self) -> Uses:
-        return Uses((self.index,), prefetches=(self.buffer,))
+        return Uses([(self.buffer, self.index)], prefetches=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Prefetch:
-        return Prefetch(by.buffer(self.buffer), by.index(self.index), origin=self.origin)
+        return Prefetch(*by.place((self.buffer, self.index)), origin=self.origin)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Let(BaseStatement):
     comment: str = ""
 
     def uses(self) -> Uses:
-        return Uses([value for key, value in self.attributes if key == "index"])
+        return Uses(indices=[value for key, value in self.attributes if key == "index"])
 
     def renamed(self, by: Renaming) -> Let:
         attributes = tuple([(key, by.index(value) if key == "index" else value) for key, value in self.attributes])
@@ -127,7 +127,7 @@ class LetIndex(BaseStatement):
     source: Operand | None = None
 
     def uses(self) -> Uses:
-        return Uses((self.base, self.factor))
+        return Uses(indices=(self.base, self.factor))
 
     def renamed(self, by: Renaming) -> LetIndex:
         base, factor = by.index(self.base), by.index(self.factor)
@@ -149,7 +149,7 @@ class For(BaseStatement):
     repeats: ClassVar[bool] = True
 
     def uses(self) -> Uses:
-        return Uses((self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
+        return Uses(indices=(self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
 
     def renamed(self, by: Renaming) -> For:
         limits = by.index(self.start), by.index(self.stop), by.index(self.step)
@@ -168,7 +168,7 @@ class When(BaseStatement):
     encloses: ClassVar[bool] = True
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.low, self.high), bodies=(Body(self.body),))
+        return Uses(indices=(self.index, self.low, self.high), bodies=(Body(self.body),))
 
     def renamed(self, by: Renaming) -> When:
         limits = by.index(self.index), by.index(self.low), by.index(self.high)
@@ -196,7 +196,7 @@ class Fold(BaseStatement):
     repeats: ClassVar[bool] = True
 
     def uses(self) -> Uses:
-        return Uses((self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
+        return Uses(indices=(self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
 
     def renamed(self, by: Renaming) -> Fold:
         return replace(self, start=by.index(self.start), stop=by.index(self.stop), body=by.body(self.body))
@@ -213,7 +213,7 @@ class Call(BaseStatement):
 
     def uses(self) -> Uses:
         buffers = [buffer for buffer, _ in self.buffers]
-        return Uses([*(index for _, index in self.buffers), *self.sizes], buffers, buffers)
+        return Uses(self.buffers, self.sizes, buffers, buffers)
 
     def renamed(self, by: Renaming) -> Call:
         places, sizes = tuple(map(by.place, self.buffers)), tuple(map(by.index, self.sizes))
@@ -234,7 +234,7 @@ class Barrier(BaseStatement):
     one_way: bool = False
 
     def uses(self) -> Uses:
-        return Uses((self.worker, self.workers), (self.team,), (self.team,))
+        return Uses([(self.team, 0)], (self.worker, self.workers), (self.team,), (self.team,))
 
     def renamed(self, by: Renaming) -> Barrier:
         worker, workers = by.index(self.worker), by.index(self.workers)
@@ -280,7 +280,8 @@ class Pipeline(BaseStatement):
 
     def uses(self) -> Uses:
         bodies = [Body(stage.body, self.var) for stage in self.stages]
-        return Uses((self.stop, self.step), (self.states, self.team), (self.states, self.team), bodies)
+        buffers = self.states, self.team
+        return Uses([(buffer, 0) for buffer in buffers], (self.stop, self.step), buffers, buffers, bodies)
 
     def renamed(self, by: Renaming) -> Pipeline:
         stages = tuple(replace(stage, body=by.body(stage.body)) for stage in self.stages)
@@ -300,11 +301,13 @@ class Tick(BaseStatement):
     slot: Index | None = None
 
     def uses(self) -> Uses:
-        return Uses([self.clock, self.slot or 0], (self.counters,), (self.counters,))
+        places = [(self.counters, self.clock), (self.counters, self.slot or 0)]
+        return Uses(places, (), (self.counters,), (self.counters,))
 
     def renamed(self, by: Renaming) -> Tick:
-        slot = None if self.slot is None else by.index(self.slot)
-        return Tick(by.buffer(self.counters), by.index(self.clock), slot, origin=self.origin)
+        counters, clock = by.place((self.counters, self.clock))
+        slot = None if self.slot is None else by.place((self.counters, self.slot))[1]
+        return Tick(counters, clock, slot, origin=self.origin)
 
 
 Statement = (

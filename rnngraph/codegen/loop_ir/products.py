@@ -102,8 +102,8 @@ class Contract(BaseStatement):
             places += self.scales.places
             steps = (*steps, self.scales.right_stride)
         lines = () if self.destination is None else self.destination.lines
-        indices = [*(index for _, index in (*places, *lines)), *steps]
-        return Uses(indices, reads=[buffer for buffer, _ in places], prefetches=[buffer for buffer, _ in lines])
+        reads, prefetches = [buffer for buffer, _ in places], [buffer for buffer, _ in lines]
+        return Uses([*places, *lines], steps, reads, prefetches=prefetches)
 
     def renamed(self, by: Renaming) -> Contract:
         return replace(
@@ -148,8 +148,7 @@ class TileProduct(BaseStatement):
     comment: str = ""
 
     def uses(self) -> Uses:
-        indices = [self.sums[1], self.left[1], self.right[1]]
-        return Uses(indices, reads=(self.left[0], self.right[0]), writes=(self.sums[0],))
+        return Uses((self.left, self.right, self.sums), (), (self.left[0], self.right[0]), (self.sums[0],))
 
     def renamed(self, by: Renaming) -> TileProduct:
         return replace(self, sums=by.place(self.sums), left=by.place(self.left), right=by.place(self.right))

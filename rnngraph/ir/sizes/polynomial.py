@@ -11,6 +11,8 @@ CLAMPED = 1 << 30
 """Bound on the sizes for which ``least`` is exact, and the largest divisor in a size of a graph."""
 Monomial = tuple[str, ...]
 """Sorted factors: symbols and floors."""
+Term = tuple[Monomial, int]
+"""Monomial and its nonzero coefficient."""
 
 
 class Floor(str):
@@ -38,7 +40,7 @@ class Floor(str):
 class Size:
     """A polynomial over symbols. ``terms`` has pairs of a monomial and its nonzero coefficient, sorted."""
 
-    terms: tuple[tuple[Monomial, int], ...]
+    terms: tuple[Term, ...]
 
     def __hash__(self) -> int:
         return hash(self.terms)
@@ -111,14 +113,14 @@ def size(name: str) -> Size:
     return Size((((name,), 1),))
 
 
-def terms_of(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+def terms_of(dim: Dim) -> tuple[Term, ...]:
     """Return the terms of a size; none for 0."""
     if isinstance(dim, Size):
         return dim.terms
     return (((), dim),) if dim else ()
 
 
-def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
+def _collect(terms: Iterable[Term]) -> Dim:
     """Return the sum of terms as a size."""
     totals: dict[Monomial, int] = {}
     for names, factor in terms:
@@ -134,6 +136,15 @@ def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
 @lru_cache(maxsize=65536)
 def _multiply(a: Dim, b: Dim) -> Dim:
     return _collect((tuple(sorted(left + right)), p * q) for left, p in terms_of(a) for right, q in terms_of(b))
+
+
+def without(dim: Dim, part: Dim) -> Dim:
+    """Return ``dim - part``, where all terms of ``part`` are terms of ``dim``."""
+    removed = terms_of(part)
+    rest = tuple([term for term in terms_of(dim) if term not in removed])
+    if not rest:
+        return 0
+    return Size(rest) if len(rest) > 1 or rest[0][0] else rest[0][1]
 
 
 def symbols_of(dim: Dim) -> frozenset[str]:

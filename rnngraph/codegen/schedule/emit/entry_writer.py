@@ -13,7 +13,7 @@ from ...loop_ir.builder import Block
 from ...loop_ir.effects import CallEffects, Effects
 from ...loop_ir.functions import Function, origins_in
 from ...loop_ir.nodes import Barrier, Buffer, Call, Index, Statement
-from ...loop_ir.renaming import free, renamed, work_of
+from ...loop_ir.renaming import parameters, renamed, work_of
 from ...loop_ir.worker_names import TEAM, WORKER, WORKERS
 from .ticks import Ticks, Timed
 
@@ -144,18 +144,18 @@ class EntryWriter:
 
     def _call(self, block: Block, comment: str, kind: str) -> Call:
         """Add a call of a function, and return the call. Functions that do the same work are shared."""
-        buffers, names = free(block.statements)
-        param = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
-        symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}
-        statements = renamed(block.statements, param, symbols)
-        name, sizes_of = f"{kind}{len(self.functions)}", tuple(f"n{i}" for i in range(len(names)))
+        needs = parameters(block.statements)
+        param = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(needs.buffers)}
+        symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(needs.sizes)}
+        statements = renamed(block.statements, param, symbols, needs.buffers)
+        name, sizes_of = f"{kind}{len(self.functions)}", tuple(f"n{i}" for i in range(len(needs.sizes)))
         named = Function(name, tuple(param.values()), sizes_of, statements, comment)
         work = work_of(named)
         function = self.functions.setdefault(work, named)
         if function is not named:
             function = self.functions[work] = function.with_origins(origins_in(statements))
-        places, sizes = tuple((buffer, 0) for buffer in buffers), tuple(map(size, names))
-        call = Call(function.name, places, sizes, comment, origin=block.origin)
+        sizes = tuple(map(size, needs.sizes))
+        call = Call(function.name, tuple(needs.buffers.items()), sizes, comment, origin=block.origin)
         self.block.add(call)
         self.count()
         return call
