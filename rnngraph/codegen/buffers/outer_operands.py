@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ...ir.types import Size, substitute
 from ...support.records import dataclass
+from ..cost_model.register_tiles import TileShape
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Call, Index
 from .views import View
@@ -34,6 +35,7 @@ class LeftOperand:
     """Left operand of tiles, for ``rows`` rows of the result from ``first``.
 
     Attributes:
+        tile: Shape of the tiles.
         view: Piece of the operand that is read in place; None if tiles read the packed panel.
         stride: Elements between consecutive steps of k of the piece.
         place: Index of the piece's first row in the operand.
@@ -41,6 +43,7 @@ class LeftOperand:
 
     first: Index
     rows: int
+    tile: TileShape
     view: View | None = None
     stride: Index = 1
     place: Index = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...ir.graph import Node
 from ...ir.node import is_tile_product
@@ -13,7 +14,7 @@ from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_sparse, pieces_of
 from ..buffers.memory import Memory
 from ..buffers.sparse_packing import SparseLayout
-from ..cost_model.register_tiles import ProductShape, TileShape, lanes_for, tile_shape
+from ..cost_model.register_tiles import ProductShape, TileShape, balanced, lanes_for, tile_shape
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.nodes import Buffer
 from ..machine.target import Target
@@ -30,12 +31,14 @@ class OuterSumPlan:
     """Tiling of a sum of outer products.
 
     Attributes:
-        tile: Shape of the tiles.
+        tile: Shape of the tiles of a packed left operand.
+        piece_tiles: For each piece of the left operand, the shape of the tiles that read the piece in place.
         lanes: Lanes of a vector.
         max_depth: Maximum steps of k in a packed block.
     """
 
     tile: TileShape
+    piece_tiles: tuple[TileShape, ...]
     lanes: int
     max_depth: int
 
@@ -134,7 +137,13 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
     parts = 1 if partition.serial else region.workers.parts
     widest = max(int(str(piece.shape[-1])) for piece in right)
     shape = ProductShape(1, -(-widest // (lanes * parts)), rows, block_rows)
-    return OuterSumPlan(tile_shape(region.target, shape), lanes, block_rows)
+    tile = tile_shape(region.target, shape)
+    heights = [int(str(piece.shape[-1])) for piece in left]
+    pieces = {
+        height: tile if len(balanced(height, tile.rows)) == 1 else tile_shape(region.target, replace(shape, rows=height))
+        for height in heights
+    }  # tiles of two heights would have separate code
+    return OuterSumPlan(tile, tuple(map(pieces.__getitem__, heights)), lanes, block_rows)
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:

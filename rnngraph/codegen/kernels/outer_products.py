@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 from ...ir.graph import Node
-from ...ir.types import ITEM_BYTES, Dim, Shape, Size, size
+from ...ir.types import Dim, Shape, Size, size
 from ...support.records import dataclass
 from ..analysis.node_kinds import pieces_of
 from ..buffers.outer_operands import KBlock, LeftOperand, TileArguments, row_offset
@@ -121,7 +121,7 @@ class _Sum:
         leading: Sizes of the axes over which k runs.
         axis: Axis of ``leading`` along which k is divided into blocks.
         inner: Product of the sizes after ``axis``.
-        is_far: True if L2 may not hold the result, so that tiles prefetch it.
+        is_far: True if L2 may not hold all sums of the loop, so that tiles prefetch the result.
         pitch: Elements of the left panel for each row.
     """
 
@@ -129,25 +129,27 @@ class _Sum:
         assert plan.outer_sum is not None
         node, memory = plan.kernel.first, region.memory
         self.region, self.node, self.kernel, self.share = region, node, kernel, share
-        self.tile, self.lanes, self.max_depth = plan.outer_sum.tile, plan.outer_sum.lanes, plan.outer_sum.max_depth
+        self.plan, self.lanes, self.max_depth = plan.outer_sum, plan.outer_sum.lanes, plan.outer_sum.max_depth
         left, right = ([_in_chunk(region, piece) for piece in pieces_of(item, memory.views)] for item in node.operands)
         self.left, self.right = left, right
         self.leading: Shape = left[0].shape[:-1]
         self.rows = int(str(node.shape[0]))
-        self.is_far = self.rows * int(str(node.shape[1])) * ITEM_BYTES[node.dtype] > region.target.second_cache // 4
+        sums = [node] if region.time is None else [item for item in memory.stores if item.op == "outer_sum"]
+        self.is_far = sum(item.tensor.bytes_at(1) for item in sums) > region.target.second_cache // 4
         parts = 1 if share is None else share.parts
         self._cut()
         # an ended row is packed, too, and overwritten by the next active row
         spare_rows = 0 if region.active is None else 1
         max_rows = self.max_depth + spare_rows
-        self.tiles = _tiles(self.rows, self.tile.rows)
+        self.tiles = _tiles(self.rows, self.plan.tile.rows)
         # a vector that is stored for the last step of k may extend beyond the tile
         self.pitch = max_rows + -(-self.lanes // self.tiles[-1].height)
-        left_room, right_room = self.rows * self.pitch + self.lanes, max_rows * self.tile.blocks * self.lanes
+        in_place = self._in_place()
+        self.lefts = in_place or [LeftOperand(0, self.rows, self.plan.tile)]
+        blocks = max(item.tile.blocks for item in self.lefts)
+        left_room, right_room = self.rows * self.pitch + self.lanes, max_rows * blocks * self.lanes
         part = 0 if share is None else share.part
         self.left_base, self.right_base = part * left_room, part * right_room
-        in_place = self._in_place()
-        self.lefts = in_place or [LeftOperand(0, self.rows)]
         self.left_panel = None if in_place else memory.scratch("left", node.dtype, left_room * parts)
         self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
 
@@ -156,12 +158,12 @@ class _Sum:
         pieces: list[LeftOperand] = []
         if self.region.active is not None or self.axis or self.inner != 1:
             return pieces
-        for view in self.left:
+        for view, tile in zip(self.left, self.plan.piece_tiles, strict=True):
             first, rows = sum(item.rows for item in pieces), int(str(view.shape[-1]))
-            if view.strides[-1] != 1 or rows < self.tile.rows:
+            if view.strides[-1] != 1 or rows < self.plan.tile.rows:
                 return []
             stride = view.strides[0] * -1 if self.region.reverse else view.strides[0]
-            pieces.append(LeftOperand(first, rows, view, stride))
+            pieces.append(LeftOperand(first, rows, tile, view, stride))
         return pieces
 
     def _cut(self) -> None:
@@ -365,7 +367,7 @@ class _Sum:
     def _columns(self, block: Block, ks: KBlock, left: LeftOperand, view: View, column: Index) -> None:
         """Write the tiles of one piece of the right operand: for each group of columns, its packing and its tiles."""
         width, lanes = int(str(view.shape[-1])), self.lanes
-        for inner, (start, valid) in groups(block, width, lanes, self.tile.blocks, True, self.share):
+        for inner, (start, valid) in groups(block, width, lanes, left.tile.blocks, True, self.share):
 
             def pack(
                 nested: Block,
@@ -385,7 +387,7 @@ class _Sum:
 
     def _rows(self, block: Block, left: LeftOperand, start: Index, valid: Sequence[Valid], depth: Index) -> None:
         """Write the tiles of one group of columns: a loop for each height of tiles."""
-        for tiles in _tiles(left.rows, self.tile.rows):
+        for tiles in _tiles(left.rows, left.tile.rows):
 
             def body(inner: Block, row: Index, height: int = tiles.height) -> None:
                 self._tile(inner, left, row, height, start, valid, depth)
@@ -427,7 +429,7 @@ class _Sum:
                 len(valid) * lanes,
                 1,
                 (None,) * len(valid),
-                self.tile.unroll,
+                left.tile.unroll,
                 comment,
             )
         )
