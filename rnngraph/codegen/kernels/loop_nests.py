@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ...ir.types import Dim, size
 from ...support.records import dataclass
 from ..loop_ir.builder import Block
+from ..loop_ir.iterations import with_iteration
 from ..loop_ir.nodes import Fold, For, Index, Operand, Valid, Value, When
 from ..loop_ir.worker_names import WORKER, WORKERS
 from .values import Strip
@@ -139,7 +140,9 @@ def strips(
         yield inner, Strip(size(variable), lanes)
         block.add(For(variable, 0, full * lanes, lanes, tuple(inner.statements)))
     if width % lanes:
-        yield block, Strip(full * lanes, lanes, width - full * lanes)
+        rest = block.nested()
+        yield rest, Strip(full * lanes, lanes, width - full * lanes)
+        add_remainder(block, rest)
 
 
 def strip_groups(
@@ -179,6 +182,16 @@ def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSli
         rest = block.nested()
         yield rest, Strip(full * lanes, lanes, width - full * lanes)
         block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
+
+
+def add_remainder(block: Block, rest: Block) -> None:
+    """Add the statements of ``rest``, as an iteration of the loop before them if they do the work of its next one."""
+    last = block.statements[-1] if block.statements else None
+    longer = with_iteration(last, rest.statements) if isinstance(last, For) else None
+    if longer is None:
+        block.statements += rest.statements
+    else:
+        block.statements[-1] = longer
 
 
 class VectorGroup(NamedTuple):
@@ -234,11 +247,11 @@ def groups(
         return
     valid: list[Valid] = [None] * remainder
     valid[-1] = edge or None
-    if share is None:
-        yield block, VectorGroup(full * span, valid)
-        return
     rest = block.nested()
     yield rest, VectorGroup(full * span, valid)
+    if share is None:
+        add_remainder(block, rest)
+        return
     block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
 
 

@@ -124,7 +124,8 @@ def _unchanged(buffer: Buffer) -> Buffer:
     return buffer
 
 
-_NO_WORK = ("comment", "origin", "columns")
+NO_WORK = ("comment", "origin", "columns")
+"""Fields of statements that do not change their work."""
 
 
 def work_of(function: Function) -> tuple[Any, ...]:
@@ -142,6 +143,6 @@ def work_of(function: Function) -> tuple[Any, ...]:
             return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
         if kind is Literal or not is_dataclass(item):
             return repr(item)  # as text, in which 0.0 and -0.0 differ
-        return kind, *[key(part) for name, part in vars(item).items() if name not in _NO_WORK]
+        return kind, *[key(part) for name, part in vars(item).items() if name not in NO_WORK]
 
     return function.buffers, function.sizes, key(function.body)
