@@ -373,7 +373,8 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
             valid = min(lanes, max(0, form.width - unit * lanes)) if groups.ends_short else lanes
             start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
             slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.elements_per_lane))
-    if lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views):
+    is_transposed = lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views)
+    if is_transposed and panel.depth >= lanes:
         inner = block.nested()
         for item in slices:
             source, target = (item.view.buffer, item.start), (panel.buffer, item.place)
