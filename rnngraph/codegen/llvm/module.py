@@ -14,7 +14,7 @@ from ...ir.sizes.polynomial import symbols_of
 from ...ir.types import Dim
 from ...support.stage_text import StageLine, StageText
 from ..loop_ir.effects import has_barrier
-from ..loop_ir.functions import Entry, Function
+from ..loop_ir.functions import Entry, Function, nested
 from ..loop_ir.nodes import (
     Barrier,
     Buffer,
@@ -55,9 +55,23 @@ def module_text(functions: Sequence[Function], entries: Sequence[Entry], target:
 
 
 def module_lines(
-    functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str, with_origins: bool = True
+    functions: Sequence[Function],
+    entries: Sequence[Entry],
+    target: Target,
+    name: str,
+    with_origins: bool = True,
+    is_linked: bool = False,
 ) -> StageText:
-    """Return the lines of a module. With ``with_origins``, each line has the origins of its statement."""
+    """Return the lines of a module.
+
+    Args:
+        functions: Functions that the entries call.
+        entries: Functions that are called from outside.
+        target: The processor.
+        name: Name of the module.
+        with_origins: True to return each line with the origins of its statement.
+        is_linked: True if LLVM may inline entries, because the module that calls them is linked to this module.
+    """
     intrinsics: dict[str, str] = {}
     helpers: dict[str, str] = {}
 
@@ -65,7 +79,8 @@ def module_lines(
         return _FunctionWriter(function, target, intrinsics, helpers, with_origins)
 
     bodies = [writer(function).internal() for function in functions]
-    bodies += [writer(entry.function).entry(entry) for entry in entries]
+    flags_of = [_OPTIMIZED if is_linked else _flags_of(entry, target) for entry in entries]
+    bodies += [writer(entry.function).entry(entry, flags) for entry, flags in zip(entries, flags_of, strict=True)]
     bodies = [*map(_without_origins, helpers.values()), *bodies]
     head = [f'; ModuleID = "{name}"', f'source_filename = "{name}"', f'target triple = "{target.triple}"', ""]
     width = max(target.vector_bits, 128)
@@ -73,9 +88,17 @@ def module_lines(
     if target.grows_stack:
         bodies.insert(0, _without_origins(_STACK))
         flags += ' "no-stack-arg-probe"'
-    attributes = f"attributes #0 = {{ {flags} }}"
-    declarations = _without_origins("\n".join([*sorted(intrinsics.values()), "", attributes]))
+    attributes = [f"attributes {_OPTIMIZED} = {{ {flags} }}"]
+    if _PLAIN in flags_of:
+        attributes.append(f"attributes {_PLAIN} = {{ {flags} noinline optnone }}")
+    declarations = _without_origins("\n".join([*sorted(intrinsics.values()), "", *attributes]))
     return StageText([*map(StageLine, head), *(line for body in bodies for line in body), *declarations])
+
+
+def _flags_of(entry: Entry, target: Target) -> str:
+    """Return the attributes of an entry: without optimizations if it has many calls."""
+    calls = sum(isinstance(item, Call) for item in nested(entry.function.body))
+    return _PLAIN if calls >= MANY_CALLS and target.is_x86_64 else _OPTIMIZED
 
 
 def _without_origins(text: str) -> list[StageLine]:
@@ -83,6 +106,14 @@ def _without_origins(text: str) -> list[StageLine]:
     return [*map(StageLine, text.split("\n"))]
 
 
+_OPTIMIZED, _PLAIN = "#0", "#1"
+"""Attributes of functions: with all optimizations of LLVM, and with none."""
+MANY_CALLS = 24
+"""Calls from which an entry is compiled without optimizations.
+
+LLVM would spend a tenth of the compile time on the addresses of a long entry's arguments. Computing them costs a few ns
+a call, which only short entries of small nets would notice.
+"""
 _PAGES = 16
 _STACK = "\n".join(
     [
@@ -147,8 +178,8 @@ class _FunctionWriter(FunctionBuilder):
         begin = [*(StageLine(line, every) for line in head), StageLine("entry:", self.own)]
         return [*begin, *body, StageLine("  ret void", self.own), StageLine("}", self.own), StageLine("")]
 
-    def entry(self, entry: Entry) -> list[StageLine]:
-        """Return the lines of a function that is called from outside."""
+    def entry(self, entry: Entry, flags: str) -> list[StageLine]:
+        """Return the lines of a function that is called from outside, and has these attributes."""
         self._slots = {name: number for number, name in enumerate(entry.slots)}
         self._places = entry.places
         kind = self.index_kind
@@ -166,7 +197,7 @@ class _FunctionWriter(FunctionBuilder):
             self.lines.append("  call void @stack()")
         self.statements(entry.function.body)
         return self._lines(
-            [f"define void @{entry.name}(ptr noalias %arguments, i64 %worker, i64 %workers) #0 {{"], False
+            [f"define void @{entry.name}(ptr noalias %arguments, i64 %worker, i64 %workers) {flags} {{"], False
         )
 
     def base(self, buffer: Buffer) -> str:

@@ -181,7 +181,7 @@ def _entries_text(
     entries = [replace(entry.with_offsets(entry.plan.main, own_offsets), name=main)]
     if not exported.embedded:
         entries.append(replace(entry.with_offsets(entry.plan.pack, own_offsets), name=pack))
-    return module_lines(functions, entries, exported.target, main, debug)
+    return module_lines(functions, entries, exported.target, main, debug, is_linked=True)
 
 
 def _for_processor(text: str, target: Target) -> str:
