@@ -38,10 +38,14 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
     """
     lanes = len(rows)
     piece = min(lanes, PIECE_BYTES // ITEM_BYTES[rows[0].dtype])
-    shuffle = partial(_shuffled, block)
-    shuffled = [within_pieces(rows[first : first + piece], lanes, shuffle) for first in range(0, lanes, piece)]
-    by_column = [_whole_pieces(block, list(column), lanes) for column in zip(*shuffled, strict=True)]
+    shuffled = [elements_of_pieces(block, rows[first : first + piece]) for first in range(0, lanes, piece)]
+    by_column = [whole_pieces(block, list(column), lanes) for column in zip(*shuffled, strict=True)]
     return [vector for columns in zip(*by_column, strict=True) for vector in columns]
+
+
+def elements_of_pieces(block: Block, rows: list[Operand]) -> list[Operand]:
+    """Transpose the elements within pieces of vectors. A piece has as many elements as there are vectors."""
+    return within_pieces(rows, rows[0].lanes, partial(_shuffled, block))
 
 
 def within_pieces(
@@ -65,7 +69,7 @@ def within_pieces(
     return transposed_vectors
 
 
-def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
+def whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
     """Transpose whole 16-byte pieces between vectors.
 
     Each step splits the groups of ``width`` elements of pairs of vectors. One result of a pair has the first halves of
@@ -78,7 +82,7 @@ def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand
     for half in (0, width // 2):
         order = [lane + half for first in range(0, 2 * lanes, width) for lane in range(first, first + width // 2)]
         joined = [_shuffled(block, x, y, order) for x, y in zip(rows[::2], rows[1::2], strict=True)]
-        vectors += _whole_pieces(block, joined, width // 2)
+        vectors += whole_pieces(block, joined, width // 2)
     return vectors
 
 

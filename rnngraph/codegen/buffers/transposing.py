@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from ...ir.types import size
+from ...ir.types import ITEM_BYTES, size
 from ...support.errors import Where
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, Operand, Place, Store
-from .lane_order import transposed
+from .lane_order import PIECE_BYTES, elements_of_pieces, whole_pieces
 
 
 class Transposition(NamedTuple):
@@ -57,16 +58,41 @@ class TransposingPackers:
 def _transposing(name: str, dtype: str, lanes: int, origin: Where | None) -> Function:
     """Return a function that transposes rows in square blocks of ``lanes``.
 
+    A block is transposed in two loops, which compile in a third of the time of straight code: first the elements within
+    pieces of 16 bytes, and then whole pieces, in the memory of the target.
+
     Arguments of the function are the row distances of source and target, the number of rows, and the elements of a row.
     Copies of the last row replace missing rows.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
-    places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(1, lanes)]
+    piece = min(lanes, PIECE_BYTES // ITEM_BYTES[dtype])
     inner = block.nested()
     # the last block ends at the end of the rows, and overlaps the previous block
-    k = inner.let_index("first", "min", size("k"), size("n3") - lanes)
-    rows: list[Operand] = [inner.load("w", source, place + k, lanes) for place in (0, *places)]
-    for number, value in enumerate(transposed(inner, rows)):
-        inner.add(Store(value, target, size("n1") * (k + number)))
+    first = inner.let_index("first", "min", size("k"), size("n3") - lanes)
+
+    def place(k: Index) -> Index:
+        return size("n1") * (first + k)
+
+    def elements(at: Block, row: Index) -> None:
+        rows = [at.let_index("row", "min", row + number, size("n2") - 1) for number in range(piece)]
+        vectors: list[Operand] = [at.load("w", source, first + size("n0") * item, lanes) for item in rows]
+        for number, value in enumerate(elements_of_pieces(at, vectors)):
+            at.add(Store(value, target, place(row + number)))
+
+    def pieces(at: Block, k: Index) -> None:
+        places = [place(k + number) for number in range(0, lanes, piece)]
+        vectors: list[Operand] = [at.load("w", target, item, lanes) for item in places]
+        for item, value in zip(places, whole_pieces(at, vectors, lanes), strict=True):
+            at.add(Store(value, target, item))
+
+    _each(inner, "row", lanes, piece, elements)
+    _each(inner, "column", piece, 1, pieces)
     block.add(For("k", 0, size("n3"), lanes, tuple(inner.statements)))
     return Function(name, (source, target), ("n0", "n1", "n2", "n3"), tuple(block.statements), "transposes rows")
+
+
+def _each(block: Block, name: str, stop: int, step: int, body: Callable[[Block, Index], None]) -> None:
+    """Add a loop over ``name`` from 0 to ``stop``."""
+    inner = block.nested()
+    body(inner, size(name))
+    block.add(For(name, 0, stop, step, tuple(inner.statements)))

@@ -138,12 +138,12 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
     widest = max(int(str(piece.shape[-1])) for piece in right)
     shape = ProductShape(1, -(-widest // (lanes * parts)), rows, block_rows)
     tile = tile_shape(region.target, shape)
-    heights = [int(str(piece.shape[-1])) for piece in left]
-    pieces = {
-        height: tile if len(balanced(height, tile.rows)) == 1 else tile_shape(region.target, replace(shape, rows=height))
-        for height in heights
-    }  # tiles of two heights would have separate code
-    return OuterSumPlan(tile, tuple(map(pieces.__getitem__, heights)), lanes, block_rows)
+    piece_tiles = []
+    for piece in left:
+        height = int(str(piece.shape[-1]))
+        is_even = len(balanced(height, tile.rows)) == 1  # tiles of two heights would have separate code
+        piece_tiles.append(tile if is_even else tile_shape(region.target, replace(shape, rows=height)))
+    return OuterSumPlan(tile, tuple(piece_tiles), lanes, block_rows)
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
