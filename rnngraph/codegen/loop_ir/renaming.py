@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
-from ...ir.sizes.polynomial import Term
-from ...ir.types import Size, rename, substitute, symbols_of, terms_of, without
+from ...ir.sizes.polynomial import Floor, Term
+from ...ir.types import Size, rename, substitute, symbols_of, terms_of
 from ...support.records import dataclass
 from .functions import Function
 from .nodes import Buffer, Index, LetIndex, Literal, Renaming, Statement, Uses, Value
@@ -28,7 +28,7 @@ class Parameters:
 
 def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str, ...]]:
     """Return the buffers and size names that statements use without binding them, in order of appearance."""
-    scoped = [*_scoped(statements)]
+    scoped = _scoped(statements, frozenset(), [])
     return tuple(dict.fromkeys(buffer for uses, _ in scoped for buffer, _ in uses.places)), _free_names(scoped, {})
 
 
@@ -37,52 +37,57 @@ def parameters(statements: Sequence[Statement]) -> Parameters:
 
     Terms that all indices of a buffer share, and that no loop of the function changes, become an offset.
     """
-    scoped = [*_scoped(statements)]
+    scoped = _scoped(statements, frozenset(), [])
     common: dict[Buffer, Collection[Term]] = {}
     for uses, _ in scoped:
         for buffer, index in uses.places:
             terms = common.get(buffer)
             if terms is None:
-                common[buffer] = terms_of(index)
+                common[buffer] = [term for term in terms_of(index) if term[0]]
             elif terms:
                 own = terms_of(index)
                 common[buffer] = [term for term in terms if term in own]
     bound = frozenset().union(*{names for _, names in scoped})
-    offsets = {buffer: _offset(terms, bound) for buffer, terms in common.items()}
-    return Parameters(offsets, _free_names(scoped, offsets))
-
-
-def _offset(terms: Collection[Term], bound: Collection[str]) -> Index:
-    """Return the sum of those terms that are no numbers, and have no bound names."""
-    kept = tuple([term for term in terms if term[0] and symbols_of(Size((term,))).isdisjoint(bound)])
-    return Size(kept) if kept else 0
+    kept = {
+        buffer: tuple([term for term in terms if symbols_of(Size((term,))).isdisjoint(bound)])
+        for buffer, terms in common.items()
+    }
+    offsets: dict[Buffer, Index] = {buffer: Size(terms) if terms else 0 for buffer, terms in kept.items()}
+    return Parameters(offsets, _free_names(scoped, kept))
 
 
 _Scoped = tuple[Uses, frozenset[str]]
 """Uses of a statement, and the names that are bound there."""
 
 
-def _scoped(statements: Sequence[Statement], bound: frozenset[str] = frozenset()) -> Iterator[_Scoped]:
-    """Yield the uses of all statements in depth-first order, with the names that enclosing scopes bind."""
+def _scoped(statements: Sequence[Statement], bound: frozenset[str], scoped: list[_Scoped]) -> list[_Scoped]:
+    """Append the uses of all statements, in depth-first order, with the names that enclosing scopes bind."""
     for statement in statements:
         uses = statement.uses()
-        yield uses, bound
+        scoped.append((uses, bound))
         for body in uses.bodies:
-            yield from _scoped(body.statements, bound | {body.var})
+            _scoped(body.statements, bound | {body.var}, scoped)
         if isinstance(statement, LetIndex):
             bound = bound | {statement.name}
+    return scoped
 
 
-def _free_names(scoped: Iterable[_Scoped], offsets: Mapping[Buffer, Index]) -> tuple[str, ...]:
+def _free_names(scoped: Iterable[_Scoped], offsets: Mapping[Buffer, Collection[Term]]) -> tuple[str, ...]:
     """Return the names that are free in the indices, without the offsets of buffers, in order of appearance."""
     names: dict[str, None] = {}
-    known: set[tuple[Index, frozenset[str]]] = set()
+
+    def add(index: Index, offset: Collection[Term], bound: frozenset[str]) -> None:
+        for term in terms_of(index):
+            for name in term[0]:
+                if name not in names and name not in bound and term not in offset:
+                    found = sorted(name.dim.symbols) if isinstance(name, Floor) else (name,)
+                    names.update((symbol, None) for symbol in found if symbol not in bound)
+
     for uses, bound in scoped:
-        rest = [without(index, offsets[buffer]) if offsets.get(buffer) else index for buffer, index in uses.places]
-        for index in (*rest, *uses.indices):
-            if not isinstance(index, int) and (index, bound) not in known:
-                known.add((index, bound))
-                names.update((name, None) for name in sorted(index.symbols) if name not in bound)
+        for buffer, index in uses.places:
+            add(index, offsets.get(buffer, ()), bound)
+        for index in uses.indices:
+            add(index, (), bound)
     return tuple(names)
 
 
