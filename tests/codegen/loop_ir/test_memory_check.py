@@ -237,7 +237,9 @@ def test_a_statement_lists_and_renames_all_values_that_it_uses(kind: type[BaseSt
     buffers, indices, inner = found_in(statement)
     uses = statement.uses()
     assert {*uses.reads, *uses.writes, *uses.prefetches} == buffers
-    assert {index for index in uses.indices if isinstance(index, Size)} == indices
+    assert {buffer for buffer, _ in uses.places} == buffers
+    every_index = {*uses.indices, *(index for _, index in uses.places)}
+    assert {index for index in every_index if isinstance(index, Size)} == indices
     assert [item for body in uses.bodies for item in body.statements] == inner
 
     def other(buffer: Buffer) -> Buffer:

@@ -1,0 +1,71 @@
+"""Remainders of loops that do the work of one more iteration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import rnngraph as rg
+from rnngraph.codegen.loop_ir.iterations import with_iteration
+from rnngraph.codegen.loop_ir.nodes import Buffer, For, Index, Let, LetIndex, Literal, Load, Statement, Store, Value
+from rnngraph.ir.types import size
+
+A, B = Buffer("a", "float32"), Buffer("b", "float32")
+OUTER = Value("outer.0", "float32", 4)
+
+
+def value(name: str) -> Value:
+    return Value(name, "float32", 4)
+
+
+def work(number: int, index: Index, step: str = "t0") -> tuple[Statement, ...]:
+    """Return a loop over rows that doubles a vector and adds ``OUTER``, with names that contain ``number``."""
+    row, place = size(step), size(f"place{number}")
+    load, twice = value(f"x.{number}"), value(f"mul.{number}")
+    two = Literal(2.0, "float32", 4)
+    body = (
+        LetIndex(f"place{number}", "min", index + 8 * row, 100),
+        Load(load, A, place),
+        Let(twice, "mul", (load, two)),
+        Let(value(f"add.{number}"), "add", (twice, OUTER)),
+        Store(value(f"add.{number}"), B, place),
+    )
+    return (For(step, 0, size("n"), 1, body),)
+
+
+LOOP = For("u0", 0, 8, 4, work(0, size("u0")))
+
+
+def test_a_remainder_that_continues_the_loop_becomes_an_iteration() -> None:
+    assert with_iteration(LOOP, work(1, 8, "t1")) == replace(LOOP, stop=12)
+
+
+@pytest.mark.parametrize("name", ["place", "lanes", "operand", "literal", "outer", "op", "count", "length"])
+def test_other_work_stays_a_remainder(name: str) -> None:
+    (rows,) = work(1, 8, "t1")
+    assert isinstance(rows, For)
+    place, load, mul, add, store = rows.body
+    assert isinstance(place, LetIndex)
+    assert isinstance(load, Load)
+    assert isinstance(mul, Let)
+    assert isinstance(add, Let)
+    changed = {
+        "place": (replace(place, base=size("t1") * 8 + 12), load, mul, add, store),
+        "lanes": (place, replace(load, valid=3), mul, add, store),
+        "operand": (place, load, mul, replace(add, operands=(load.value, OUTER)), store),
+        "literal": (place, load, replace(mul, operands=(load.value, Literal(-0.0, "float32", 4))), add, store),
+        "outer": (place, load, mul, replace(add, operands=(mul.value, value("outer.1"))), store),
+        "op": (place, load, mul, replace(add, op="sub"), store),
+        "count": (place, load, mul, add, store, store),
+    }
+    body = changed.get(name, rows.body)
+    rest = (replace(rows, body=body, stop=size("m") if name == "length" else rows.stop),)
+    assert with_iteration(LOOP, rest) is None
+
+
+def test_rows_of_whole_vectors_have_no_remainder() -> None:
+    """Rows of 100 units are padded to 112, so that a loop over 16 lanes needs no code for the last 4 units."""
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(100), rg.placeholder("x", (None, None, 3)))
+    text = str(rg.compile(outputs, loss=rg.reduce_sum(outputs), cache=False, target="x86-64-v4").training.show("loops"))
+    assert "in 0..112 step 16" in text
