@@ -11,6 +11,7 @@ from ..analysis.node_kinds import permutes_units, picks_step
 from ..buffers.views import View, common_refinement, parts_of
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
+from ..loop_ir.iterations import side_by_side
 from ..loop_ir.nodes import When
 from .loop_nests import WorkerSlice, strips
 from .region import Region, over_axes
@@ -49,13 +50,15 @@ def elementwise(
 
 def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
     """Write copies of a concatenation's operands to the result, except for operands that are part of it already."""
-    memory = region.memory
+    memory, copies = region.memory, list[Block]()
     places = zip(*(parts_of(node, view) for view in memory.stores[node]), strict=True)
     for piece, parts in zip(node.operands, places, strict=True):
         present = memory.views.get(piece)
         views = [replace(part, room=None) for part in parts if present is None or not present.lies_at(part)]
         if views:
-            write(region, block, piece, views, share)
+            copies.append(block.nested())
+            write(region, copies[-1], piece, views, share)
+    block.statements += side_by_side([item.statements for item in copies])
 
 
 def write(region: Region, block: Block, node: Node, views: Sequence[View], share: WorkerSlice | None) -> None:

@@ -1,4 +1,4 @@
-"""Statements after a loop that do the work of one more iteration."""
+"""Loops that take in statements around them: a remainder that is one more iteration, and independent loops."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from itertools import chain
 from typing import Any
 
 from ...ir.types import Size, size, substitute
+from .functions import nested
 from .nodes import Buffer, Contract, Fold, For, Index, Let, LetIndex, Literal, Load, Statement, Value
-from .renaming import NO_WORK
+from .renaming import NO_WORK, renamed
 
 
 def with_iteration(loop: For, rest: Sequence[Statement]) -> For | None:
@@ -17,6 +18,33 @@ def with_iteration(loop: For, rest: Sequence[Statement]) -> For | None:
     if not _Comparison({loop.var: loop.stop}).are_equal(loop.body, tuple(rest)):
         return None
     return replace(loop, stop=loop.stop + loop.step)
+
+
+def side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
+    """Return the statements of all parts, with one loop in place of loops over the same range.
+
+    The parts are returned one after the other if one of them may read what another one writes.
+    """
+    uses = [[statement.uses() for statement in nested(part)] for part in parts]
+    written = {buffer for part in uses for item in part for buffer in item.writes}
+    is_independent = all(written.isdisjoint(item.reads) for part in uses for item in part)
+    return _side_by_side(parts) if is_independent else [*chain.from_iterable(parts)]
+
+
+def _side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
+    """Return the statements of independent parts, with one loop in place of loops over the same range."""
+    if len({len(part) for part in parts}) != 1:
+        return [*chain.from_iterable(parts)]
+    statements: list[Statement] = []
+    for group in zip(*parts, strict=True):
+        loops = [item for item in group if isinstance(item, For)]
+        if len(loops) == len(group) and len({(item.start, item.stop, item.step) for item in loops}) == 1:
+            var = size(loops[0].var)
+            bodies = [renamed(item.body, None, {item.var: var}) for item in loops]
+            statements.append(replace(loops[0], body=tuple(_side_by_side(bodies))))
+        else:
+            statements += group
+    return statements
 
 
 class _Comparison:
