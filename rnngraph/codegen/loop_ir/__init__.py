@@ -5,5 +5,6 @@
 - ``worker_names``: index and number of the workers of an entry.
 - ``effects``: buffers that statements read and write; ``origins``: lines of the script from which statements come.
 - ``renaming``: replacement of names, and comparison of functions; ``parts``: groups of independent statements.
+- ``iterations``: loops that take in the statements after them, and neighbouring loops that become one.
 - ``memory_check``: verifier that no entry reads memory that was not written.
 """
