@@ -79,3 +79,20 @@ def test_operands_that_tiles_can_read() -> None:
     assert layout.gates(views, 2, 2, 4) is None
     assert layout.gates((*views, PackedView("w", 30, (30, 1), (7, 10))), 2, 2, 1) is None
     assert replace(layout, blocks=1).gates(views, 2, 3, 1) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("depth", [3, 8, 15, 16, 17, 100])
+@pytest.mark.parametrize("units", [1, 5, 16, 33])
+def test_weights_with_contiguous_k_are_transposed(dtype: str, depth: int, units: int) -> None:
+    """A product with a transposed weight, of whole blocks and of fewer columns or rows."""
+    generator = np.random.default_rng(0)
+    weights = generator.standard_normal((units, depth)).astype(dtype)
+    x = rg.placeholder("x", (None, depth), dtype=dtype)
+    batch = generator.standard_normal((3, depth)).astype(dtype)
+    for level in ("x86-64-v4", "x86-64-v3", "x86-64-v2"):
+        if missing_features(target_of(level)):
+            continue
+        product = rg.matmul(x, rg.transpose(rg.parameter("w", (units, depth), weights, dtype=dtype)))
+        found = rg.compile(product, seed=0, cache=False, target=level).inference(x=batch)
+        np.testing.assert_allclose(found, batch @ weights.T, rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import rnngraph as rg
-from rnngraph.codegen.loop_ir.iterations import with_iteration
+from rnngraph.codegen.loop_ir.iterations import side_by_side, with_iteration
 from rnngraph.codegen.loop_ir.nodes import Buffer, For, Index, Let, LetIndex, Literal, Load, Statement, Store, Value
 from rnngraph.ir.types import size
 
@@ -69,3 +69,37 @@ def test_rows_of_whole_vectors_have_no_remainder() -> None:
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(100), rg.placeholder("x", (None, None, 3)))
     text = str(rg.compile(outputs, loss=rg.reduce_sum(outputs), cache=False, target="x86-64-v4").training.show("loops"))
     assert "in 0..112 step 16" in text
+
+
+def copied(number: int, source: Buffer, target: Buffer = B, stop: int = 8) -> tuple[Statement, ...]:
+    """Return a loop that copies vectors, and the copy of a remainder."""
+    var, copies = f"u{number}", []
+    for place, index in enumerate((size(var), stop)):
+        copies.append(
+            (
+                Load(value(f"x.{2 * number + place}"), source, index),
+                Store(value(f"x.{2 * number + place}"), target, index),
+            )
+        )
+    return (For(var, 0, stop, 4, copies[0]), *copies[1])
+
+
+def test_independent_loops_over_one_range_become_one() -> None:
+    one, other = copied(0, A), copied(1, Buffer("c", "float32"))
+    loop, *rest = side_by_side([one, other])
+    assert isinstance(loop, For)
+    assert isinstance(one[0], For)
+    assert (loop.var, loop.stop, len(loop.body)) == ("u0", 8, 4)
+    assert loop.body[0] == one[0].body[0]
+    assert loop.body[1] == Load(value("x.2"), Buffer("c", "float32"), size("u0"))
+    assert rest == [one[1], other[1], one[2], other[2]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [copied(1, A, stop=12), copied(1, B, Buffer("c", "float32")), copied(1, A)[:1]],
+    ids=["other range", "reads what the first writes", "other length"],
+)
+def test_other_loops_stay(other: tuple[Statement, ...]) -> None:
+    one = copied(0, A)
+    assert len([item for item in side_by_side([one, other]) if isinstance(item, For)]) == 2
