@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..ir.text.fingerprint import fingerprint
 from ..runtime.native.compile_options import CompileOptions
+from ..runtime.native.object_cache import key_of
 from ..runtime.native.weight_options import ANY, Narrow, matched
 from ..support.errors import Where, shown, warn
 from .inference_graph import InferenceGraph
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 Spelling = Callable[[str, Narrow], str]
 """Function that returns a rule of ``weights=``, a pattern of names and a kind, as the user would write it."""
+
+MIN_CACHED_NODES = 500
+"""Minimum nodes of a graph for which the cache keeps that there is nothing to warn of."""
 
 
 def _option(pattern: str, asked: Narrow) -> str:
@@ -45,12 +50,28 @@ def warn_of_kinds_without_effect(
 ) -> None:
     """Warn of each format in ``weights=`` that no weight has, with the reasons.
 
+    The cache keeps that there is nothing to warn of, because the passes take long for a large graph.
+
     Args:
         option: Formats a rule as the user wrote it.
         forced: Formats the rule that also narrows small parameters.
     """
     if options.reduced is None:
         return
+    cache, lowered, key = options.cache, graph.compiled.lowered, ""
+    if cache is not None and len(lowered.nodes) >= MIN_CACHED_NODES:
+        key = key_of("narrow", fingerprint(lowered), options.reduced, options.weights, options.parameters)
+        if cache.is_noted(key):
+            return
+    warnings = [*_warnings(graph, options, option, forced)]
+    for text in warnings:
+        warn(text, where)
+    if cache is not None and key and not warnings:
+        cache.note_key(key)
+
+
+def _warnings(graph: InferenceGraph, options: CompileOptions, option: Spelling, forced: Spelling) -> Iterator[str]:
+    """Yield the warnings of ``warn_of_kinds_without_effect``."""
     from ..passes.held_weights import ParameterStorage, held_text, held_weights  # needed for narrow weights only
 
     unmultiplied = ParameterStorage(objections=("no product multiplies activations by it",))
@@ -67,7 +88,7 @@ def warn_of_kinds_without_effect(
             f"; {forced(pattern, asked)} makes them narrow, for their bytes" if _would_help(graph, options, own) else ""
         )
         others = f". What is narrow: {'; '.join(held_text(narrow))}" if narrow else ""
-        warn(f"{option(pattern, asked)} changes nothing: {'; '.join(held_text(stays))}{remedy}{others}", where)
+        yield f"{option(pattern, asked)} changes nothing: {'; '.join(held_text(stays))}{remedy}{others}"
 
 
 def _would_help(graph: InferenceGraph, options: CompileOptions, own: dict[str, ParameterStorage]) -> bool:

@@ -46,31 +46,40 @@ class PackedParts:
 
 
 class FiledParts:
-    """Parts of one entry that are in a file, or will be written to it once they are packed."""
+    """Parts of one entry that are in a file, or will be written to it once they are packed.
 
-    def __init__(self, files: PackedFiles | None, key: str, sizes: Mapping[int, int]) -> None:
+    A part is the result of a stage, under its number, or a large parameter that is not packed, under its name.
+    """
+
+    def __init__(self, files: PackedFiles | None, key: str, sizes: Mapping[int | str, int]) -> None:
         """Read the file.
 
         Args:
             files: The files; None to neither read nor write.
             key: Key of the file.
-            sizes: Bytes of each part, by the number of its stage.
+            sizes: Bytes of each part.
         """
         self._files, self._key, self._sizes = files, key, sizes
         parts = None if files is None else files.load(key, [*sizes.values()])
         self._is_new = files is not None and parts is None
-        self._parts = {} if parts is None else dict(zip(sizes, parts, strict=True))
+        self._parts: dict[int | str, np.ndarray | StoredArray] = {}
+        self._mapped = {} if parts is None else dict(zip(sizes, parts, strict=True))
 
-    def get(self, number: int) -> np.ndarray | None:
-        """Return the part of a stage; None if it was neither in the file nor added."""
-        return self._parts.get(number)
+    def get(self, name: int | str) -> np.ndarray | None:
+        """Return a part as the bytes in the file; None if the file does not have it."""
+        return self._mapped.get(name)
 
-    def add(self, number: int, part: np.ndarray) -> None:
-        """Add a part that was packed, unless the file exists already, or does not include the stage."""
-        if self._is_new and number in self._sizes:
-            self._parts[number] = part
+    def add(self, name: int | str, part: np.ndarray | StoredArray) -> None:
+        """Add a part, unless the file exists already, or does not include the part."""
+        if self._is_new and name in self._sizes:
+            self._parts[name] = part
 
     def write(self) -> None:
-        """Write the file, if there was none. All its parts must have been added."""
-        if self._files is not None and self._is_new:
-            self._files.store(self._key, [self._parts[number] for number in self._sizes])
+        """Write the file and map it into memory, if there was none. All its parts must have been added."""
+        if self._files is None or not self._is_new:
+            return
+        self._files.store(self._key, [self._parts[name] for name in self._sizes])
+        self._parts = {}
+        if any(isinstance(name, str) for name in self._sizes):  # packed parts stay where they were packed
+            parts = self._files.load(self._key, [*self._sizes.values()], is_own=True)
+            self._mapped = {} if parts is None else dict(zip(self._sizes, parts, strict=True))

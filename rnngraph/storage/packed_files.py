@@ -11,8 +11,10 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +22,11 @@ from ..support.allocation import empty
 from ..support.errors import FileError
 from ..support.system import PrivateDirectory, create_private_directory, shared_pages
 from .atomic_file import replace_file
-from .stored_array import StoredFile
+from .stored_array import StoredArray, StoredFile
 from .versioned_directory import KnownFiles
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 MAX_BYTES = 2 << 30
 """Maximum bytes of all files. The oldest are removed."""
@@ -41,8 +46,14 @@ class PackedFiles:
     def __init__(self, directory: Path, known: KnownFiles, max_bytes: int = MAX_BYTES) -> None:
         self.directory, self.max_bytes, self._known = directory, max_bytes, known
 
-    def load(self, key: str, sizes: Sequence[int]) -> list[np.ndarray] | None:
-        """Return the read-only parts of a file, of these sizes in bytes; None if it is missing, damaged or unsafe."""
+    def load(self, key: str, sizes: Sequence[int], is_own: bool = False) -> list[np.ndarray] | None:
+        """Return the read-only parts of a file; None if it is missing, damaged or unsafe.
+
+        Args:
+            key: Key of the file.
+            sizes: Bytes of each part.
+            is_own: True for a file that this process has just written, which need not be verified.
+        """
         try:
             with PrivateDirectory(self.directory) as folder:
                 if folder.danger():
@@ -50,11 +61,11 @@ class PackedFiles:
                 with contextlib.closing(_Descriptor(folder.open(key + _SUFFIX, os.O_RDONLY))) as opened:
                     if folder.danger_of(opened.number):
                         return None
-                    return self._parts(opened.number, key, sizes)
+                    return self._parts(opened.number, key, sizes, is_own)
         except (OSError, FileError):
             return None
 
-    def _parts(self, descriptor: int, key: str, sizes: Sequence[int]) -> list[np.ndarray] | None:
+    def _parts(self, descriptor: int, key: str, sizes: Sequence[int], is_own: bool) -> list[np.ndarray] | None:
         """Return the parts in an open file; None if its size, header or digest is wrong."""
         status, count = os.fstat(descriptor), sum(map(_padded, sizes))
         if not stat.S_ISREG(status.st_mode) or status.st_size != _HEADER + count:
@@ -65,7 +76,7 @@ class PackedFiles:
         digest = bytes(header).rpartition(b"\n")[0].rpartition(b"\n")[2].decode("ascii", "replace")
         if bytes(header) != _header(key, digest):
             return None
-        if not self._known.is_known(status, digest):
+        if not is_own and not self._known.is_known(status, digest):
             if file.digest(_HEADER) != digest:
                 return None
             self._known.note(status, digest)
@@ -74,9 +85,12 @@ class PackedFiles:
             return _split(_copy(file, count), sizes)
         return _split(np.frombuffer(whole, np.uint8)[_HEADER:], sizes)
 
-    def store(self, key: str, parts: Sequence[np.ndarray]) -> None:
-        """Write parts for later processes, if they fit in ``max_bytes`` and the directory has room and is writable."""
-        count = _HEADER + sum(_padded(part.size) for part in parts)
+    def store(self, key: str, parts: Sequence[np.ndarray | StoredArray]) -> None:
+        """Write parts for later processes, if they fit in ``max_bytes`` and the directory has room and is writable.
+
+        A part in another file is copied in pieces, without reading it whole.
+        """
+        count = _HEADER + sum(_padded(part.nbytes) for part in parts)
         if count > self.max_bytes:
             return
         with contextlib.suppress(OSError, FileError):
@@ -84,14 +98,16 @@ class PackedFiles:
             with PrivateDirectory(self.directory) as folder:
                 if folder.danger() or shutil.disk_usage(self.directory).free < FREE_SHARE * count:
                     return
-                pieces = [piece for part in parts for piece in (part.data, bytes(_padded(part.size) - part.size))]
-                digest = hashlib.sha256()
-                for piece in pieces:
-                    digest.update(piece)
                 self._make_room(folder, count)
                 with replace_file(self.directory / (key + _SUFFIX), mode=0o600, lasting=False) as file:
+                    digest = hashlib.sha256()
+                    file.write(bytes(_HEADER))
+                    for part in parts:
+                        for piece in chain(_pieces(part), [bytes(_padded(part.nbytes) - part.nbytes)]):
+                            digest.update(piece)
+                            file.write(piece)
+                    file.seek(0)
                     file.write(_header(key, digest.hexdigest()))
-                    file.writelines(pieces)
 
     def _make_room(self, folder: PrivateDirectory, count: int) -> None:
         """Remove the oldest files until ``count`` more bytes fit."""
@@ -114,6 +130,11 @@ class _Descriptor:
 def _header(key: str, digest: str) -> bytes:
     """Return the first bytes of a file, padded to a page, so that the parts are aligned in memory."""
     return f"rnngraph packed weights 1\n{key}\n{digest}\n".encode().ljust(_HEADER, b"\0")
+
+
+def _pieces(part: np.ndarray | StoredArray) -> Iterable[ReadableBuffer]:
+    """Return the bytes of a part in pieces."""
+    return part.pieces() if isinstance(part, StoredArray) else [part.data]
 
 
 def _padded(size: int) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import field
 
 import numpy as np
@@ -62,12 +63,18 @@ class StoredFile:
 
     def digest(self, start: int = 0) -> str:
         """Return the SHA-256 of all bytes from ``start`` on, read in pieces."""
-        digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES))
-        for begin in range(start, self.size, _PIECE_BYTES):
-            part = piece[: min(_PIECE_BYTES, self.size - begin)]
-            self.read(begin, part)
-            digest.update(part)
+        digest = hashlib.sha256()
+        for piece in self.pieces(start, self.size):
+            digest.update(piece)
         return digest.hexdigest()
+
+    def pieces(self, begin: int, end: int) -> Iterator[memoryview]:
+        """Yield the bytes from ``begin`` to ``end`` in pieces, each of which is valid until the next one."""
+        memory = memoryview(bytearray(_PIECE_BYTES))
+        for place in range(begin, end, _PIECE_BYTES):
+            piece = memory[: min(_PIECE_BYTES, end - place)]
+            self.read(place, piece)
+            yield piece
 
     def _read_some(self, begin: int, into: memoryview) -> int:
         if hasattr(os, "preadv"):
@@ -108,6 +115,10 @@ class StoredArray:
         array = memory.view(self.dtype).reshape(self.shape)
         array.flags.writeable = False
         return array
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield the bytes in pieces, as ``StoredFile.pieces`` does."""
+        return self.file.pieces(self.begin, self.begin + self.nbytes)
 
 
 def as_array(value: np.ndarray | StoredArray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Digest of what a graph computes, independent of names and source lines."""
+"""Digests of graphs: of what they compute, and of this with names and source lines."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def fingerprint(graph: Graph) -> str:
     """
     text: list[str] = []
     _write(graph, {}, {}, text)
+    return hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def identity(graph: Graph) -> str:
+    """Return a SHA-256 digest that is equal for graphs whose ``fingerprint``, names and source lines are equal."""
+    text = [fingerprint(graph), graph.name, *graph.comments]
+    text += [f"{node.name!r} {node.where!r}" for node in graph.walk()]
     return hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -5,6 +5,7 @@ A stored program is a source of graphs like a declaration. It has the same graph
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -26,9 +27,10 @@ from ...ir.verifier import verify_stored
 from ...passes.affine.chunking import CHUNK_DTYPES, Chunking
 from ...passes.lowering.lowered import FED, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
+from ...runtime.graph_file import StoredGraphs
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
 from ...runtime.native.compile_options import MIN_CHUNK, CompileOptions, ProgramOptions
-from ...runtime.native.object_cache import Cache
+from ...runtime.native.object_cache import Cache, key_of
 from ...runtime.native.weight_options import (
     ACTIVATIONS,
     WeightRules,
@@ -42,7 +44,7 @@ from ...runtime.parameters import Parameters
 from ...storage.atomic_file import as_path
 from ...storage.sealed_safetensors import arrays_in, stored_arrays_in
 from ...storage.stored_array import StoredFile
-from ...storage.versioned_directory import KnownFiles, read_directory, write_directory
+from ...storage.versioned_directory import read_directory, write_directory
 from ...support.allocation import reserve
 from ...support.arguments import flag
 from ...support.errors import FileError, GraphError, OutOfMemoryError
@@ -71,6 +73,11 @@ FORMS = (PLAIN, STREAM, SHOWN, FED)
 
 DOCUMENT, WEIGHTS, ARRAYS = "declaration.json", "weights.safetensors", "arrays.safetensors"
 CONSTANT, DEFAULT = "constant/", "default/"
+MIN_CACHED_BYTES = 1 << 18
+"""Minimum bytes of texts whose graphs are kept in the cache. Shorter ones are parsed in some tens of milliseconds."""
+
+Graphs = tuple[Graph, Graph, Graph]
+"""The graph of a lowered declaration, its masks and its initial states."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,13 @@ def settings_of(options: CompileOptions, seed: int, generator: Mapping[str, Any]
 class SavedSource:
     """Saved program as a source of graphs, in place of a live declaration."""
 
-    def __init__(self, files: Mapping[str, bytes], large: StoredFile | None = None) -> None:
+    def __init__(self, files: Mapping[str, bytes], large: StoredFile | None = None, cache: Cache | None = None) -> None:
         """Read the files of ``files_of``. Raise ``ValueError`` or similar if they are invalid.
 
         Args:
             files: Contents by file name.
             large: The file of weights, if it is not among ``files``. Its arrays are read when they are needed.
+            cache: Cache of graphs that were read before.
         """
         text = json.loads(files[DOCUMENT])
         arrays = arrays_in(files[ARRAYS])
@@ -150,7 +158,7 @@ class SavedSource:
         }
         constants = {key.removeprefix(CONSTANT): array for key, array in arrays.items() if key.startswith(CONSTANT)}
         texts = {name: files[f"{name}.txt"] for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))}
-        graphs = {of_form: _graphs_in(of_form.decode(), constants) for of_form in dict.fromkeys(texts.values())}
+        graphs = _graphs_of([*dict.fromkeys(texts.values())], files[ARRAYS], constants, cache)
         states, named_states = text["states"], text.get("named_states", text["states"])
         self.forms = {
             name: _lowered(graphs[of_form], states[name], named_states[name], rest) for name, of_form in texts.items()
@@ -218,14 +226,38 @@ def _kept(text: Any) -> dict[str, str]:
     return dict(text)
 
 
-def _graphs_in(text: str, constants: Mapping[str, np.ndarray]) -> tuple[Graph, Graph, Graph]:
+def _graphs_of(
+    texts: Sequence[bytes], arrays: bytes, constants: Mapping[str, np.ndarray], cache: Cache | None
+) -> dict[bytes, Graphs]:
+    """Return the graphs of each text. Long texts are parsed and verified once, and their graphs kept in the cache.
+
+    Args:
+        texts: Distinct texts of the forms of a declaration.
+        arrays: Contents of the file of ``constants``.
+    """
+
+    def parsed() -> list[Graphs]:
+        return [_graphs_in(text.decode(), constants) for text in texts]
+
+    if cache is None or sum(map(len, texts)) < MIN_CACHED_BYTES:
+        return dict(zip(texts, parsed(), strict=True))
+    key = key_of("saved", [hashlib.sha256(text).hexdigest() for text in (*texts, arrays)])
+    stored = cache.load_graphs(key)
+    if stored is None:
+        stored = StoredGraphs([graph for group in parsed() for graph in group], {})
+        cache.store_graphs(key, stored)
+    graphs = iter(stored.graphs)
+    return dict(zip(texts, zip(graphs, graphs, graphs, strict=True), strict=True))
+
+
+def _graphs_in(text: str, constants: Mapping[str, np.ndarray]) -> Graphs:
     """Restore the graph, the masks and the initial states of a lowered declaration from text, with all checks."""
     parts = re.split(r"(?m)^(?=graph )", text)[1:]
     graph, masks, initial = (verify_stored(parse(part, constants)) for part in parts)
     return graph, masks, initial
 
 
-def _lowered(graphs: tuple[Graph, Graph, Graph], states: Any, named: Any, rest: Mapping[str, Any]) -> Lowered:
+def _lowered(graphs: Graphs, states: Any, named: Any, rest: Mapping[str, Any]) -> Lowered:
     """Return a lowered declaration with these graphs, with all checks of the names of its states."""
     graph, masks, initial = graphs
     check(isinstance(states, list) and isinstance(named, list), f"{states!r} and {named!r} are not lists of states")
@@ -285,7 +317,7 @@ def weights_file(parameters: Parameters) -> bytes:
     return _safetensors(weights)
 
 
-def _graphs(form: Lowered) -> tuple[Graph, Graph, Graph]:
+def _graphs(form: Lowered) -> Graphs:
     return form.graph, form.masks, form.initial
 
 
@@ -318,27 +350,30 @@ def write_program(
     write_directory(path, KIND, VERSION, files, rnngraph=__version__)
 
 
-def read_program(path: str | os.PathLike[str], known: KnownFiles | None = None) -> SavedSource:
+def read_program(path: str | os.PathLike[str], cache: Cache | None = None) -> SavedSource:
     """Read the program at ``path``. Large weights stay in their file. Raise ``FileError`` if ``path`` is no program.
 
     Args:
-        known: Files that need not be verified again.
+        cache: Cache of digests of files that need not be verified again, and of graphs that were read before.
     """
-    read = read_directory(path, KIND, VERSION, stored=(WEIGHTS,), known=known)
+    read = read_directory(path, KIND, VERSION, stored=(WEIGHTS,), known=cache)
     files = {name: content for name, content in read.items() if isinstance(content, bytes)}
     large = read.get(WEIGHTS)
-    return source_from(files, os.fspath(path), large if isinstance(large, StoredFile) else None)
+    return source_from(files, os.fspath(path), large if isinstance(large, StoredFile) else None, cache)
 
 
-def source_from(files: Mapping[str, bytes], shown: str, large: StoredFile | None = None) -> SavedSource:
+def source_from(
+    files: Mapping[str, bytes], shown: str, large: StoredFile | None = None, cache: Cache | None = None
+) -> SavedSource:
     """Return the program in these files.
 
     Args:
         shown: Name of the files in errors.
         large: As for ``SavedSource``.
+        cache: As for ``SavedSource``.
     """
     try:
-        return SavedSource(files, large)
+        return SavedSource(files, large, cache)
     except (FileError, OutOfMemoryError):
         raise
     except Exception as error:  # consistent files, but not written by this library

@@ -160,6 +160,9 @@ class NativeEntry:
         the same file are read from the cache.
         """
         filed = self._filed(packing.stages, version, stored, packed)
+        for name in self._interface.unpacked:
+            if isinstance(value := stored[name], StoredArray):
+                filed.add(name, value)
         block = self.block()
         sizes = [sum(stored[name].nbytes for name in stage.parameters) for stage in packing.stages]
         stages, parts = packing.stages, dict[int, np.ndarray]()
@@ -190,7 +193,14 @@ class NativeEntry:
             block.numbers[stage.slot] = address(parts[number])
         filed.write()
         del scratch
-        unpacked = {name: packed.read(name, version, stored[name]) for name in self._interface.unpacked}
+        unpacked = {}
+        for name in self._interface.unpacked:
+            value, content = stored[name], filed.get(name)
+            if content is None:
+                unpacked[name] = packed.read(name, version, value)
+            else:
+                unpacked[name] = content.view(value.dtype).reshape(value.shape)
+                packed.add(name, version, unpacked[name])
         block.set_arrays(unpacked, unpacked)
         return Weights(
             version, (*unpacked.values(), *parts.values()), self._weight_slots, block.numbers[self._weight_slots]
@@ -205,16 +215,22 @@ class NativeEntry:
     ) -> FiledParts:
         """Return the parts that an earlier process may have packed from the same verified file of weights.
 
-        Stages that ``packed`` has at this version are left out. Without a cache, or below ``MIN_BYTES``, there is no
-        file.
+        Large parameters that are not packed are parts, too. Parts that ``packed`` has at this version are left out.
+        Without a cache, or below ``MIN_BYTES``, there is no file.
         """
-        sizes: dict[int, int] = {}
+        sizes: dict[int | str, int] = {}
         meaning: list[object] = []
         for number, stage in enumerate(stages):
             sources = [identity_of(stored[name]) for name in stage.parameters]
             if stage.key and None not in sources and packed.get(stage.key, version) is None:
                 sizes[number] = max(1, stage.bytes)
                 meaning.append((stage.key, stage.bytes, sources))
+        for name in self._interface.unpacked:
+            value = stored[name]
+            is_filed = isinstance(value, StoredArray) and value.nbytes >= MIN_BYTES and identity_of(value) is not None
+            if is_filed and packed.get(name, version) is None:
+                sizes[name] = value.nbytes
+                meaning.append((name, identity_of(value)))
         if self._cache is None or sum(sizes.values()) < MIN_BYTES:
             return FiledParts(None, "", {})
         from ...storage.packed_files import PackedFiles  # rarely needed, because few programs have large weights

@@ -13,9 +13,9 @@ import re
 import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,10 @@ from ...support.errors import ArgumentError, DtypeError, Where, shown, warn
 from ...support.system import PrivateDirectory, create_private_directory, user_cache
 from .object_file import from_bytes, to_bytes
 
+if TYPE_CHECKING:
+    from ..graph_file import StoredGraphs
+
+ContentT = TypeVar("ContentT")
 MAX_BYTES = 256 << 20
 LOCKS = ".locks"
 """Name of the lock file. A locked byte marks a key that some process is compiling."""
@@ -34,7 +38,7 @@ PAGES = ".pages"
 LOCK_TIMEOUT_S = 60.0
 """Seconds that a process waits for another one to compile the same code, before it compiles the code itself."""
 _PAGE = 4096
-_OURS = re.compile(r"[0-9a-f]{64}\.(code|known)|\.[0-9a-f]{64}\.(code|known)\.[0-9a-f]{16}\.part")
+_OURS = re.compile(r"[0-9a-f]{64}\.(code|graph|known)|\.[0-9a-f]{64}\.(code|graph|known)\.[0-9a-f]{16}\.part")
 _CLOCK_NS = 2 * 10**9
 """Resolution of file times, in nanoseconds. Two changes within this time may give a file the same time."""
 
@@ -42,7 +46,7 @@ _CLOCK_NS = 2 * 10**9
 def _sources() -> str | None:
     """Return a digest of the compiler's sources; None if they cannot be read, as in an archive."""
     try:
-        return _digest_of(Path(__file__).parents[2], ("ir", "passes", "codegen"))
+        return _digest_of(Path(__file__).parents[2], ("ir", "passes", "codegen", "runtime"))
     except OSError:
         return None
 
@@ -161,9 +165,21 @@ class Cache:
 
     def load(self, key: str) -> ObjectCode | None:
         """Return the stored code; None if it is missing, damaged or in a file of another user."""
-        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
-            return self._load(key, _check_directory(folder))
-        return None
+        return self._load(key, ".code", from_bytes)
+
+    def load_graphs(self, key: str) -> StoredGraphs | None:
+        """Return stored graphs; None if they are missing, damaged or in a file of another user."""
+        from ..graph_file import from_bytes as graphs_from_bytes  # needed for large graphs only
+
+        return self._load(key, ".graph", graphs_from_bytes)
+
+    def store_graphs(self, key: str, stored: StoredGraphs) -> None:
+        """Store graphs for later processes, if the directory is writable and they fit in the cache."""
+        from ..graph_file import to_bytes as graphs_to_bytes
+
+        data = graphs_to_bytes(key, stored)
+        if len(data) <= self.max_bytes:
+            self._write(f"{key}.graph", data)
 
     def store(self, key: str, code: ObjectCode) -> None:
         """Store code for later processes, if the directory is writable and the code fits in the cache."""
@@ -184,14 +200,22 @@ class Cache:
 
     def is_known(self, status: os.stat_result, digest: str) -> bool:
         """True if ``note`` recorded this digest for the file, and the file has not changed since."""
-        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
-            return _read(_note_name(status, digest), _check_directory(folder), self.max_bytes) is not None
-        return False
+        return self.is_noted(_note_key(status, digest))
 
     def note(self, status: os.stat_result, digest: str) -> None:
         """Record the digest of a file, unless its times are so recent that a later change might not show in them."""
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _CLOCK_NS:
-            self._write(_note_name(status, digest), b"\n")
+            self.note_key(_note_key(status, digest))
+
+    def is_noted(self, key: str) -> bool:
+        """True if ``note_key`` recorded this key."""
+        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
+            return _read(f"{key}.known", _check_directory(folder), self.max_bytes) is not None
+        return False
+
+    def note_key(self, key: str) -> None:
+        """Record the key of a fact, such as that a check has passed, for later processes."""
+        self._write(f"{key}.known", b"\n")
 
     @contextlib.contextmanager
     def compiling(self, key: str) -> Iterator[None]:
@@ -206,19 +230,22 @@ class Cache:
                 stack.enter_context(locked_byte(LOCKS, folder, place, LOCK_TIMEOUT_S))
             yield
 
-    def _load(self, key: str, folder: PrivateDirectory) -> ObjectCode | None:
-        name = f"{key}.code"
-        data = _read(name, folder, self.max_bytes)
-        code = None if data is None else from_bytes(key, data)
-        if code is None:  # remove the file, because a file that replaces it would inherit its permissions
-            folder.remove(name)
-        return code
+    def _load(self, key: str, suffix: str, content_of: Callable[[str, bytes], ContentT | None]) -> ContentT | None:
+        """Return the content of a file; None if it is missing, damaged or of another user."""
+        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
+            name = key + suffix
+            data = _read(name, _check_directory(folder), self.max_bytes)
+            content = None if data is None else content_of(key, data)
+            if content is None:  # remove the file, because a file that replaces it would inherit its permissions
+                folder.remove(name)
+            return content
+        return None
 
 
-def _note_name(status: os.stat_result, digest: str) -> str:
-    """Return the name of the marker file for a digest: a hash of the digest and the digested file's ``stat``."""
+def _note_key(status: os.stat_result, digest: str) -> str:
+    """Return the key for a digest of a file: a hash of the digest and the file's ``stat``."""
     identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest
-    return f"{hashlib.sha256(repr(identity).encode()).hexdigest()}.known"
+    return hashlib.sha256(repr(identity).encode()).hexdigest()
 
 
 def _check_directory(folder: PrivateDirectory) -> PrivateDirectory:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine.interface import Interface, ObjectCode, Output, Packing, PackStage
-from ...ir.types import Dim, Size
+from ...ir.sizes.plain import plain_dim, restored_dim
 from ...storage.checkpoint_file import packed, unpacked
 from ...support.errors import FileError
 
@@ -24,12 +24,12 @@ def to_bytes(key: str, code: ObjectCode) -> bytes:
     document = {item.name: getattr(interface, item.name) for item in fields(interface)}
     document["key"] = key
     document["outputs"] = [
-        [item.name, item.dtype, [_from_dim(dim) for dim in item.shape], item.slot] for item in interface.outputs
+        [item.name, item.dtype, [plain_dim(dim) for dim in item.shape], item.slot] for item in interface.outputs
     ]
     document["constants"] = [slot for slot, _ in interface.constants]
     document["packing"] = None if interface.packing is None else asdict(interface.packing)
     for name in _FORMULAS:
-        document[name] = _from_dim(document[name])
+        document[name] = plain_dim(document[name])
     arrays = {str(slot): value for slot, value in interface.constants}
     arrays[BINARY] = np.frombuffer(code.binary, np.uint8)
     return b"".join(packed(KIND, arrays, document, SHOWN))
@@ -52,35 +52,12 @@ def _code(key: str, arrays: Mapping[str, np.ndarray], document: dict[str, Any]) 
     document["constants"] = tuple((slot, arrays[str(slot)].copy()) for slot in document["constants"])
     document["inputs"] = {name: (slot, tuple(strides)) for name, (slot, strides) in document["inputs"].items()}
     document["outputs"] = tuple(
-        Output(name, dtype, tuple(map(_to_dim, shape)), slot) for name, dtype, shape, slot in document["outputs"]
+        Output(name, dtype, tuple(map(restored_dim, shape)), slot) for name, dtype, shape, slot in document["outputs"]
     )
     document["unpacked"] = tuple(document["unpacked"])
     if (packing := document["packing"]) is not None:
         stages = [PackStage(**{**stage, "parameters": tuple(stage["parameters"])}) for stage in packing.pop("stages")]
         document["packing"] = Packing(**packing, stages=tuple(stages))
     for name in _FORMULAS:
-        document[name] = _to_dim(document[name])
+        document[name] = restored_dim(document[name])
     return ObjectCode(Interface(**document), arrays[BINARY].tobytes())
-
-
-def _from_dim(dim: Dim) -> Any:
-    """Return a size as JSON values."""
-    return dim.terms if isinstance(dim, Size) else dim
-
-
-def _to_dim(value: Any) -> Dim:
-    """Return a size from JSON values."""
-    if isinstance(value, int):
-        return value
-    return Size(tuple((tuple(map(_to_factor, names)), factor) for names, factor in value))
-
-
-def _to_factor(text: str) -> str:
-    """Parse a factor of a size: a name or a floor division."""
-    if "//" not in text:
-        return text
-    from ...ir.sizes.text import parse_dim  # rarely needed, because few sizes have floor divisions
-
-    dim = parse_dim(text)
-    assert isinstance(dim, Size)
-    return dim.terms[0][0][0]

@@ -70,6 +70,7 @@ class Changes:
         then: Final passes that change the outputs, such as from gradients to new parameters.
         first: Passes before the optimisation that change the computation but not the inputs.
         rounded: True if the passes that affect rounding have already run on the lowered graph.
+        split: The lowered graph after the split, if it is known; None: it is derived on first use.
     """
 
     wrt: tuple[str, ...] = ()
@@ -77,6 +78,7 @@ class Changes:
     then: tuple[Pass, ...] = ()
     first: tuple[Pass, ...] = ()
     rounded: bool = False
+    split: Graph | None = None
 
 
 NO_CHANGES = Changes()
@@ -100,7 +102,7 @@ class OptimizedGraph:
         self._meaning = (*meaning(kind, wrt, differentiated, options.chunked), *then)
         self._runs_chunks = kind == "training" and options.chunked is not None
         self._lock = fork_lock(LockLevel.GRAPH)
-        self._split: Graph | None = None
+        self._split: Graph | None = changes.split
         self._pruned: BoundedCache[tuple[str, ...], Graph] = BoundedCache(MAX_OUTPUTS)
         self._optimized: BoundedCache[tuple[str, ...], Graph] = BoundedCache(MAX_OUTPUTS)
         self._equalities: BoundedCache[tuple[str, ...], Equalities] = BoundedCache(MAX_OUTPUTS)

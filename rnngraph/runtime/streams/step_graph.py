@@ -17,128 +17,40 @@ from ...declare.nest import flatten
 from ...ir.axes.by_size import axis_of_names, lengths_of, output_row_axes, rows_of_feeds, time_sizes
 from ...ir.build import sliced
 from ...ir.graph import Graph, make, with_sizes
-from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
+from ...ir.sizes.plain import plain_dim, restored_dim
+from ...ir.text.fingerprint import identity
+from ...ir.types import Dim, Size, TensorType, substitute, symbols_of
 from ...passes.axes.separate_axes import separate_steps
-from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
+from ...passes.chunks.chunk_graph import chunk_graph
 from ...passes.chunks.cut_axes import cut_axes
 from ...passes.chunks.delays import soonest_timeline, timeline_of
 from ...passes.chunks.first_entries import with_started_loops
 from ...passes.chunks.pads_outward import pads_outward
 from ...passes.chunks.stored_states import StreamStates, SwappedState, with_stored_axes
+from ...passes.chunks.stream_rate import StreamRate
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
-from ...passes.lowering.lowered import NUMBER, STEPS, Lowered
+from ...passes.lowering.lowered import NUMBER, Lowered
 from ...passes.optimization import rounding, state_forms
 from ...passes.pipeline import forbidden, meaning, run
 from ...passes.simplify import drop_limits
 from ...passes.states.matrix_states import has_matrix_state
 from ...passes.states.narrow_states import narrow_states
-from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ...support.records import dataclass
+from ..graph_file import StoredGraphs
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
+from ..native.object_cache import key_of
 from ..native.optimized_graph import Changes
-from ..native.preconditions import Precondition, preconditions_of
 from .causality import check_states, check_streamable
 from .held_inputs import held_defaults
 from .row_graph import RowGraph
+from .sequence_end import Tail
 
-MAX_TAILS = 64
-"""Maximum number of cached graphs of sequence ends. There is one for each combination of remaining entries."""
-
-
-class Tail:
-    """Graphs that compute the outputs that are due at the end of a sequence."""
-
-    def __init__(self, timeline: Timeline, rows: Dim, options: CompileOptions, source: GraphSource) -> None:
-        self.timeline, self._rows, self._options, self._source = timeline, rows, options, source
-        self._graphs: BoundedCache[tuple[tuple[str, int], ...], CompiledGraph] = BoundedCache(MAX_TAILS)
-        self._remainders: dict[str, tuple[int, dict[int, tuple[str, int]]]] = {}
-
-    def remaining_counts(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
-        """Return the number of remaining entries of each sequence length, from the arrays fed for the end; 0 if none.
-
-        Raise ``ShapeError`` if the entries would fill a step.
-        """
-        rates = self.timeline.stream_rate
-        remaining = dict.fromkeys(rates.lengths, 0)
-        for name, array in left.items():
-            if name not in self._remainders:
-                self._remainders[name] = self._remainders_by_entries(name)
-            axis, fits = self._remainders[name]
-            count = array.shape[axis]
-            if count not in fits:
-                maximum = max(fits)
-                raise ShapeError(
-                    f"feed {name} has {count} entries over time, but a flush takes at most {maximum}, less than a step "
-                    f"of {rates.rate}; feed whole steps to process",
-                    where,
-                )
-            symbol, rest = fits[count]
-            remaining[symbol] = max(rest, remaining[symbol])
-        return remaining
-
-    def _remainders_by_entries(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
-        """Return an input's time axis, and {number of entries that may remain along it: (length symbol, its value)}."""
-        stream_rate = self.timeline.stream_rate
-        node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
-        axis = axis_of_names(node.shape, stream_rate.lengths)
-        assert axis is not None
-        fits: dict[int, tuple[str, int]] = {}
-        for rest in range(stream_rate.rate):
-            growth = stream_rate.growth(node.shape[axis], dict.fromkeys(stream_rate.lengths, rest))
-            assert growth is not None
-            fits.setdefault(growth.constant, (growth.symbol, rest))
-        return axis, fits
-
-    def check_lengths(
-        self, states: Mapping[str, np.ndarray], rows: np.ndarray, rests: Mapping[str, int], where: Where | None
-    ) -> None:
-        """Raise ``ShapeError`` if a sequence that ends is too short for the graph.
-
-        Args:
-            states: The present states, by label.
-            rows: Mask of the rows that end. Rows that took no step are not checked.
-            rests: Remaining entries by length symbol.
-        """
-        steps = states.get(STEPS, np.zeros((len(rows), 1), np.int64))[rows]
-        for count in np.unique(steps[steps > 0]).tolist():
-            sizes = {
-                name: self.timeline.stream_rate.rate * count + rests[name] for name in self.timeline.stream_rate.lengths
-            }
-            for need in self._length_preconditions:
-                if evaluate(need.value, sizes) < 0:
-                    lengths = ", ".join(map(str, sizes.values()))
-                    raise ShapeError(
-                        f"a sequence ends after {lengths} entries, and {need.text} (declared at {need.where}) needs "
-                        "more; feed longer sequences",
-                        where,
-                    )
-
-    @cached_property
-    def _length_preconditions(self) -> list[Precondition]:
-        """Return the preconditions that depend only on lengths of sequences."""
-        checks = preconditions_of(self.timeline.graph)
-        return [
-            check
-            for check in checks
-            if check.kind == "size" and symbols_of(check.value) <= self.timeline.stream_rate.lengths
-        ]
-
-    def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:
-        """Return the graph of the last outputs. ``rests`` has the number of remaining entries by length symbol.
-
-        Raises:
-            GraphError: The end would change the results of earlier steps.
-        """
-
-        def build() -> CompiledGraph:
-            graph = tail_graph(self.timeline, self._rows, rests, where)
-            return CompiledGraph(graph, "inference", self._options, self._source.described, Changes(rounded=True))
-
-        return self._graphs.get_or_make(tuple(sorted(rests.items())), build)
+MIN_STORED_NODES = 500
+"""Minimum nodes of a graph whose step is kept in the cache. Smaller ones are derived in some tens of milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -245,15 +157,39 @@ class StepGraph:
 
 
 class _Recurrence(NamedTuple):
-    """Graph of a step, graph of the initial states, and labels of the states."""
+    """Graph of a step and graph of the initial states.
+
+    Attributes:
+        rows: All dims that count rows.
+        pasts: Labels of the states that are past entries.
+        rate: Entries per step, with the names of the sizes that count steps.
+        delay: Delay of the outputs in steps.
+        tail: Graphs of the ends of sequences; None if each step returns all outputs of its inputs.
+    """
 
     compiled: CompiledGraph
     initial: Graph
-    labels: list[str]
-    structures: tuple[Any, ...]
-    named: tuple[Any, ...]
-    timeline: Timeline
-    tail: Tail | None = None
+    rows: Sequence[Dim]
+    pasts: Sequence[str]
+    rate: StreamRate
+    delay: int
+    tail: Tail | None
+
+
+class _Whole(NamedTuple):
+    """Graph of sequences with states as inputs and outputs, before a step is derived from it.
+
+    Attributes:
+        lowered: Declaration with states as streams store them.
+        labels: Labels of its states.
+        kept: States that are kept by name, by label.
+    """
+
+    lowered: Lowered
+    labels: Sequence[str]
+    kept: Mapping[str, KeptState]
+    options: CompileOptions
+    source: GraphSource
 
 
 def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
@@ -267,35 +203,25 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
-    begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # also drops inputs that only sizes need
-    compiled, time_symbols = _with_separate_axes(lowered.graph, bool(kept), options, source)
-    labels = [label for nest in lowered.states for label in flatten(nest)]
-    timeline = timeline_of(compiled.graph, time_symbols, kept.keys())
-    lengths = timeline.stream_rate.lengths
+    own = [label for nest in lowered.states for label in flatten(nest)]
+    step = _recurrence(_Whole(lowered, own, kept, options, source), where)
+    labels, nests = [*own, *step.pasts], ({label.removeprefix("state/"): label for label in step.pasts},)
+    added = nests if step.pasts else ()
+    lengths, sizes = step.rate.lengths, _fixed_sizes(step.rows, batch, where)
     is_call = bool(kept) and not lengths
-    if not is_call:
-        check_streamable(compiled.graph, begin, timeline, where)
-        check_states(timeline, labels, kept, where)
-    input_types = compiled.input_types()
-    fed = [kind.shape for name, kind in input_types.items() if name not in labels]
-    rows = [input_types[name].shape[0] for name in labels] or rows_of_feeds(fed, lengths)
-    sizes = _fixed_sizes(rows, batch, where)
-    step = _Recurrence(compiled, begin, labels, lowered.states, lowered.named, timeline)
-    if not timeline.is_causal:
-        step = _of_chunks(step, rows, options, source, kept.keys(), where)
     for _, node in step.initial.outputs:  # the initial states have one row for each row of the batch
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     initial = CompiledGraph(with_sizes(step.initial, sizes), "inference", options, source.described)
     input_types = step.compiled.input_types()
-    types = {name: kind for name, kind in input_types.items() if name not in step.labels}
+    types = {name: kind for name, kind in input_types.items() if name not in labels}
     initial_types = {str(node["label"]): node.tensor for node in step.initial.inputs if node.op == "input"}
-    only_initial = [name for name in initial.input_types() if name not in (*step.labels, *types)]
+    only_initial = [name for name in initial.input_types() if name not in (*labels, *types)]
     time_axis = {name: axis_of_names(types[name].shape, lengths) for name in types} | dict.fromkeys(only_initial)
     types |= {name: initial_types[name] for name in only_initial}
     outputs = tuple(name for name, _ in step.compiled.graph.outputs)
     flags = tuple(step.compiled.flags(outputs))
     kinds = {name: node.tensor for name, node in step.compiled.pruned((*outputs, *flags)).outputs}
-    state_types = {name: input_types[name] for name in step.labels}
+    state_types = {name: input_types[name] for name in labels}
     per_step = _per_step_feeds(types, None if is_call else time_axis, only_initial)
     output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in kinds.items()}
     return StepGraph(
@@ -303,7 +229,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         compiled=step.compiled,
         initial=initial,
         structure=_without(source.structure, source.kept),
-        states=StreamStates(step.labels, state_types, step.structures, step.named, kept, swapped),
+        states=StreamStates(labels, state_types, (*lowered.states, *added), (*lowered.named, *added), kept, swapped),
         outputs=outputs,
         flags=flags,
         types=types,
@@ -317,8 +243,8 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         ),
         sizes=sizes,
         held_feeds=held_defaults(source.lowered.defaults, types, time_axis, sizes),
-        rate=step.timeline.stream_rate.rate,
-        delay=step.timeline.delay,
+        rate=step.rate.rate,
+        delay=step.delay,
         tail=step.tail,
         rows=RowGraph(step.compiled, outputs, frozenset(sizes), lengths, per_step),
     )
@@ -337,46 +263,102 @@ def _as_stored(lowered: Lowered) -> tuple[Lowered, dict[str, SwappedState]]:
     return with_stored_axes(lowered, run(lowered.graph, (*meaning("inference"), *state_forms())))
 
 
+def _recurrence(whole: _Whole, where: Where | None) -> _Recurrence:
+    """Return the graph of a step. That of a large graph is derived once, and kept in the cache."""
+    cache, graph = whole.options.cache, whole.lowered.graph
+    if cache is None or sum(1 for _ in graph.walk()) < MIN_STORED_NODES:
+        return _derived(whole, where)[0]
+    graphs = identity(graph), identity(whole.lowered.initial)
+    key = key_of("step", *graphs, sorted(whole.kept), whole.options.reduced)
+    stored = cache.load_graphs(key)
+    if stored is None:
+        step, _ = _derived(whole, where)
+        cache.store_graphs(key, _stored(step))
+        return step
+    return _restored(stored, whole, where)
+
+
+def _derived(whole: _Whole, where: Where | None) -> tuple[_Recurrence, Timeline]:
+    """Return the graph of a step, and the timeline of the whole graph.
+
+    Raises:
+        GraphError: The graph cannot run step by step.
+    """
+    lowered, labels, kept, options, source = whole
+    begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # also drops inputs that only sizes need
+    compiled, time_symbols = _with_separate_axes(lowered.graph, bool(kept), options, source)
+    timeline = timeline_of(compiled.graph, time_symbols, kept.keys())
+    lengths = timeline.stream_rate.lengths
+    if lengths or not kept:
+        check_streamable(compiled.graph, begin, timeline, where)
+        check_states(timeline, labels, kept, where)
+    input_types = compiled.input_types()
+    fed = [kind.shape for name, kind in input_types.items() if name not in labels]
+    rows = [input_types[name].shape[0] for name in labels] or rows_of_feeds(fed, lengths)
+    if timeline.is_causal:
+        return _Recurrence(compiled, begin, rows, (), timeline.stream_rate, timeline.delay, None), timeline
+    return _of_chunks(whole, compiled, begin, rows, lengths, where)
+
+
 def _of_chunks(
-    whole: _Recurrence,
-    rows: Sequence[Dim],
-    options: CompileOptions,
-    source: GraphSource,
-    kept: Set[str],
-    where: Where | None,
-) -> _Recurrence:
+    whole: _Whole, compiled: CompiledGraph, begin: Graph, rows: Sequence[Dim], lengths: Set[str], where: Where | None
+) -> tuple[_Recurrence, Timeline]:
     """Return the graph of a chunk of steps, whose states include the past entries that it reads.
 
     Args:
+        begin: Graph of the initial states.
         rows: All dims that count rows.
-        kept: Labels of the states that are kept by name.
+        lengths: Names of the sizes that count steps.
     """
-    row = rows[0] if rows else 1
+    row, options, source = _row(rows), whole.options, whole.source
     alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}
-    rounded = run(with_sizes(whole.compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
-    lengths = whole.timeline.stream_rate.lengths
-    timeline = soonest_timeline(pads_outward(rounded, lengths), lengths, kept)
+    rounded = run(with_sizes(compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
+    timeline = soonest_timeline(pads_outward(rounded, lengths), lengths, whole.kept.keys())
     if lengths:
-        check_streamable(timeline.graph, whole.initial, timeline, where)
+        check_streamable(timeline.graph, begin, timeline, where)
     chunked = chunk_graph(timeline, row, where)
-    compiled = CompiledGraph(chunked.graph, "inference", options, source.described, Changes(rounded=True))
-    input_types = compiled.input_types()
+    chunks = CompiledGraph(chunked.graph, "inference", options, source.described, Changes(rounded=True))
+    input_types = chunks.input_types()
     past_states = [
         (label, make("broadcast", first, shape=(row, *input_types[label].shape[1:])))
         for label, first in chunked.initial
     ]
-    numbers = [node for node in whole.compiled.graph.inputs if node.op == "input" and node["label"] == NUMBER]
-    before, labels = whole.initial, [label for label, _ in chunked.initial]
-    nests = ({label.removeprefix("state/"): label for label in labels},) if labels else ()
-    return _Recurrence(
-        compiled,
-        Graph.of(before.name, (*before.outputs, *past_states), (*before.inputs, *numbers), before.comments),
-        [*whole.labels, *labels],
-        (*whole.structures, *nests),
-        (*whole.named, *nests),
-        timeline,
-        Tail(timeline, row, options, source) if timeline.has_tail else None,
-    )
+    numbers = [node for node in compiled.graph.inputs if node.op == "input" and node["label"] == NUMBER]
+    initial = Graph.of(begin.name, (*begin.outputs, *past_states), (*begin.inputs, *numbers), begin.comments)
+    tail = Tail(lambda: timeline, row, options, source) if timeline.has_tail else None
+    labels = [label for label, _ in chunked.initial]
+    return _Recurrence(chunks, initial, rows, labels, timeline.stream_rate, timeline.delay, tail), timeline
+
+
+def _row(rows: Sequence[Dim]) -> Dim:
+    """Return the number of rows, of which ``rows`` has all names."""
+    return rows[0] if rows else 1
+
+
+def _stored(step: _Recurrence) -> StoredGraphs:
+    """Return the graph of a step as the cache keeps it."""
+    facts = {
+        "rounded": step.compiled.rounded,
+        "rows": [*map(plain_dim, step.rows)],
+        "pasts": [*step.pasts],
+        "lengths": sorted(step.rate.lengths),
+        "rate": step.rate.rate,
+        "delay": step.delay,
+        "has_tail": step.tail is not None,
+    }
+    return StoredGraphs([step.compiled.lowered, step.compiled.graph, step.initial], facts)
+
+
+def _restored(stored: StoredGraphs, whole: _Whole, where: Where | None) -> _Recurrence:
+    """Return the graph of a step from the cache. The timeline is derived again only when a sequence ends."""
+    (graph, split, initial), facts = stored
+    changes = Changes(rounded=facts["rounded"], split=split)
+    compiled = CompiledGraph(graph, "inference", whole.options, whole.source.described, changes)
+    rows, rate = [*map(restored_dim, facts["rows"])], StreamRate(frozenset(facts["lengths"]), facts["rate"])
+    tail = None
+    if facts["has_tail"]:
+        tail = Tail(lambda: _derived(whole, where)[1], _row(rows), whole.options, whole.source)
+    return _Recurrence(compiled, initial, rows, facts["pasts"], rate, facts["delay"], tail)
 
 
 def _with_separate_axes(

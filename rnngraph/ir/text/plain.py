@@ -1,0 +1,166 @@
+"""Graphs as values that JSON can store.
+
+Unlike the complete text, this form is neither parsed nor verified when it is read, so that reading is fast. It is for
+files that only this library writes, such as those of the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...support.errors import Where
+from ..graph import Graph, Node
+from ..sizes.plain import plain_dim, restored_dim
+from ..types import Size, TensorType, TupleType, Type
+
+_ARRAY, _NUMBER, _GRAPH, _SIZE, _TYPE = "array", "number", "graph", "size", "type"
+"""Keys of attribute values that JSON has no type for."""
+
+_SMALL_BYTES = 64
+"""Maximum bytes of an array that is compared with others, so that equal ones are stored once."""
+
+
+def plain_graphs(graphs: Sequence[Graph], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return graphs as values that JSON can store. Nodes that graphs share are stored once.
+
+    Args:
+        graphs: The graphs.
+        arrays: Receives the values of constants.
+    """
+    writer = _Writer(arrays)
+    described = [writer.graph(graph) for graph in graphs]
+    return {"types": [*writer.types.values()], "lines": [*writer.lines.values()], "nodes": writer.nodes} | {
+        "graphs": described
+    }
+
+
+def restored_graphs(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Graph]:
+    """Return the graphs that ``plain_graphs`` stored."""
+    reader = _Reader(document, arrays)
+    return [reader.graph(graph) for graph in document["graphs"]]
+
+
+class _Writer:
+    """Writer of graphs that share nodes. Types and lines are stored once, and nodes refer to them by number."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        self.arrays = arrays
+        self.nodes: list[Any] = []
+        self.types: dict[Type, Any] = {}
+        self.lines: dict[Where, Any] = {}
+        self._type_numbers: dict[Type, int] = {}
+        self._line_numbers: dict[Where, int] = {}
+        self._numbers: dict[Node, int] = {}
+        self._keys: dict[object, str] = {}
+
+    def graph(self, graph: Graph) -> list[Any]:
+        for node in graph.nodes:
+            if node not in self._numbers:
+                described = self._node(node)
+                self._numbers[node] = len(self.nodes)
+                self.nodes.append(described)
+        inputs, nodes = ([self._numbers[node] for node in group] for group in (graph.inputs, graph.nodes))
+        outputs = [(name, self._numbers[node]) for name, node in graph.outputs]
+        return [graph.name, inputs, nodes, outputs, graph.comments, graph.live, graph.simplified]
+
+    def _node(self, node: Node) -> list[Any]:
+        operands = [self._numbers[operand] for operand in node.operands]
+        attributes = [(key, self._value(value)) for key, value in node.attributes]
+        return [node.op, operands, self._type(node.type), attributes, self._line(node.where), node.name]
+
+    def _type(self, kind: Type) -> int:
+        if kind not in self.types:
+            self._type_numbers[kind] = len(self.types)
+            if isinstance(kind, TupleType):
+                self.types[kind] = [*map(_plain_type, kind.items)]
+            else:
+                self.types[kind] = _plain_type(kind)
+        return self._type_numbers[kind]
+
+    def _line(self, where: Where | None) -> int | None:
+        if where is None:
+            return None
+        if where not in self.lines:
+            self._line_numbers[where] = len(self.lines)
+            self.lines[where] = [where.file, where.line, where.layer, where.phase]
+        return self._line_numbers[where]
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [self._value(item) for item in value]
+        if isinstance(value, np.ndarray | np.generic):
+            return {_ARRAY if isinstance(value, np.ndarray) else _NUMBER: self._array(np.asarray(value))}
+        if isinstance(value, Graph):
+            return {_GRAPH: self.graph(value)}
+        if isinstance(value, Size):
+            return {_SIZE: plain_dim(value)}
+        if isinstance(value, TensorType):
+            return {_TYPE: _plain_type(value)}
+        assert value is None or isinstance(value, bool | int | float | str), f"{value!r} has no form for JSON"
+        return value
+
+    def _array(self, value: np.ndarray) -> str:
+        """Return the key of an array. Small arrays of equal bits share one."""
+        is_small = value.nbytes <= _SMALL_BYTES
+        content = (value.dtype.str, value.shape, value.tobytes()) if is_small else id(value)
+        if content not in self._keys:
+            key = self._keys[content] = str(len(self._keys))
+            self.arrays[key] = value
+        return self._keys[content]
+
+
+class _Reader:
+    """Reader of graphs that share nodes."""
+
+    def __init__(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self._arrays = arrays
+        types = [_restored_type(kind) for kind in document["types"]]
+        lines = [Where(*line) for line in document["lines"]]
+        self.nodes = nodes = list[Node]()
+        for op, operands, kind, attributes, line, name in document["nodes"]:
+            values = tuple([(key, self._value(value)) for key, value in attributes])
+            where = None if line is None else lines[line]
+            nodes.append(Node(op, tuple([nodes[number] for number in operands]), types[kind], values, where, name))
+
+    def graph(self, described: Sequence[Any]) -> Graph:
+        name, inputs, numbers, outputs, comments, live, simplified = described
+        nodes = self.nodes
+        return Graph(
+            name,
+            tuple([nodes[number] for number in inputs]),
+            tuple([nodes[number] for number in numbers]),
+            tuple([(name, nodes[number]) for name, number in outputs]),
+            tuple(comments),
+            live,
+            simplified,
+        )
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple([self._value(item) for item in value])
+        if not isinstance(value, dict):
+            return value
+        ((kind, stored),) = value.items()
+        if kind == _GRAPH:
+            return self.graph(stored)
+        if kind == _SIZE:
+            return restored_dim(stored)
+        if kind == _TYPE:
+            return _restored_type(stored)
+        array = self._arrays[stored]
+        return array if kind == _ARRAY else array[()]
+
+
+def _plain_type(kind: TensorType) -> tuple[str, list[Any]]:
+    return kind.dtype, [plain_dim(dim) for dim in kind.shape]
+
+
+def _restored_type(stored: Any) -> Any:
+    """Return a type. That of a tuple is stored as a list of types, and that of a tensor begins with its dtype."""
+    if stored and isinstance(stored[0], str):
+        dtype, shape = stored
+        return TensorType(dtype, tuple(map(restored_dim, shape)))
+    return TupleType(tuple(map(_restored_type, stored)))
