@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 CLAMPED = 1 << 30
 """Bound on the sizes for which ``least`` is exact, and the largest divisor in a size of a graph."""
@@ -315,3 +316,26 @@ def dim_text(dim: Dim) -> str:
             body = "*".join(([str(abs(factor))] if abs(factor) != 1 or not names else []) + factors)
         text += body if not text and factor > 0 else sign + body
     return text
+
+
+def plain_dim(dim: Dim) -> Any:
+    """Return a size as values that JSON can store."""
+    return dim.terms if isinstance(dim, Size) else dim
+
+
+def restored_dim(value: Any) -> Dim:
+    """Return the size that ``plain_dim`` stored."""
+    if isinstance(value, int):
+        return value
+    return Size(tuple((tuple(map(_factor, names)), coefficient) for names, coefficient in value))
+
+
+def _factor(text: str) -> str:
+    """Parse a factor of a size: a name or a floor division."""
+    if "//" not in text:
+        return text
+    from .text import parse_dim  # rarely needed, because few sizes have floor divisions
+
+    dim = parse_dim(text)
+    assert isinstance(dim, Size)
+    return dim.terms[0][0][0]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...support.errors import Where
 from ..graph import Graph, Node
-from ..sizes.plain import plain_dim, restored_dim
+from ..sizes.polynomial import plain_dim, restored_dim
 from ..types import Size, TensorType, TupleType, Type
 
 _ARRAY, _NUMBER, _GRAPH, _SIZE, _TYPE = "array", "number", "graph", "size", "type"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine.interface import Interface, ObjectCode, Output, Packing, PackStage
-from ...ir.sizes.plain import plain_dim, restored_dim
+from ...ir.sizes.polynomial import plain_dim, restored_dim
 from ...storage.checkpoint_file import packed, unpacked
 from ...support.errors import FileError
 

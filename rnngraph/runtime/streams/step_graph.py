@@ -17,7 +17,7 @@ from ...declare.nest import flatten
 from ...ir.axes.by_size import axis_of_names, lengths_of, output_row_axes, rows_of_feeds, time_sizes
 from ...ir.build import sliced
 from ...ir.graph import Graph, make, with_sizes
-from ...ir.sizes.plain import plain_dim, restored_dim
+from ...ir.sizes.polynomial import plain_dim, restored_dim
 from ...ir.text.fingerprint import identity
 from ...ir.types import Dim, Size, TensorType, substitute, symbols_of
 from ...passes.axes.separate_axes import separate_steps
@@ -44,10 +44,10 @@ from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
 from ..native.object_cache import key_of
 from ..native.optimized_graph import Changes
+from ..sequence_tail import Tail
 from .causality import check_states, check_streamable
 from .held_inputs import held_defaults
 from .row_graph import RowGraph
-from .sequence_end import Tail
 
 MIN_STORED_NODES = 500
 """Minimum nodes of a graph whose step is kept in the cache. Smaller ones are derived in some tens of milliseconds."""

@@ -187,8 +187,8 @@ def test_packed_weights_are_read_from_the_cache(
     found: list[bool] = []
     load = PackedFiles.load
 
-    def recorded(files: PackedFiles, key: str, sizes: Sequence[int]) -> list[np.ndarray] | None:
-        parts = load(files, key, sizes)
+    def recorded(files: PackedFiles, key: str, sizes: Sequence[int], **options: bool) -> list[np.ndarray] | None:
+        parts = load(files, key, sizes, **options)
         found.append(parts is not None)
         return parts
 
@@ -207,3 +207,24 @@ def test_packed_weights_are_read_from_the_cache(
     changed.parameters[name] = 0 * changed.parameters[name]
     changed.inference(x=X)
     assert len(found) == 4, "weights that were changed are not those of the file"
+
+
+def test_a_table_is_mapped_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large parameters that are not packed lie in the file beside the cache, also for the process that writes it."""
+    monkeypatch.setattr(entry, "MIN_BYTES", 1 << 20)
+    ids = rg.placeholder("ids", (None,), "int64")
+    program = rg.compile(rg.dense(rg.gather(rg.parameter("table", (3000, 600)), ids), 600), cache=False)
+    program.save(tmp_path / "net")
+    values, read = np.arange(0, 3000, 7), list[int]()
+    read_array = StoredArray.read
+
+    def counted(array: StoredArray) -> np.ndarray:
+        read.append(array.nbytes)
+        return read_array(array)
+
+    monkeypatch.setattr(StoredArray, "read", counted)
+    for _ in range(2):
+        loaded = rg.load(tmp_path / "net", cache=tmp_path / "cache")
+        np.testing.assert_array_equal(loaded.inference(ids=values), program.inference(ids=values))
+        assert 3000 * 600 * 4 not in read
+    np.testing.assert_array_equal(loaded.parameters["table"], program.parameters["table"])
