@@ -165,7 +165,6 @@ LATE = {
     ("runtime.native.weight_options", "passes.quantization.reduced_weights"): "most weights stay float32",
     ("runtime.native.worker_pool", "codegen.threads.pool_functions"): "text: calls of one thread need no pool",
     ("runtime.native.object_cache", "storage.locks"): "code that is on disk needs none",
-    ("ir.sizes.polynomial", "ir.sizes.text"): "few sizes that are stored are divided",
     ("runtime.native.object_cache", "runtime.graph_file"): "only graphs of large nets are cached",
     ("runtime.parameters", "storage.array_file"): "few read or write files",
     ("runtime.native.worker_pool", "codegen.machine.engine"): "LLVM: calls of one thread need no pool",

@@ -7,7 +7,6 @@
 - ``parameters``: the weights of a net; ``packed_parts``: their packed copies for compiled code.
 - ``graph_source``: the declaration from which a program's graphs are made.
 - ``graph_file``: derived graphs in the cache.
-- ``sequence_tail``: graphs of the ends of sequences.
 - ``samples``: outputs that are samples, and the error for NaN logits.
 - ``class_names``: names of the classes that outputs score.
 """

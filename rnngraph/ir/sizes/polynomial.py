@@ -320,22 +320,26 @@ def dim_text(dim: Dim) -> str:
 
 def plain_dim(dim: Dim) -> Any:
     """Return a size as values that JSON can store."""
-    return dim.terms if isinstance(dim, Size) else dim
+    if isinstance(dim, int):
+        return dim
+    return [[[*map(_plain_factor, names)], coefficient] for names, coefficient in dim.terms]
 
 
 def restored_dim(value: Any) -> Dim:
     """Return the size that ``plain_dim`` stored."""
     if isinstance(value, int):
         return value
-    return Size(tuple((tuple(map(_factor, names)), coefficient) for names, coefficient in value))
+    return Size(tuple((tuple(map(_restored_factor, names)), coefficient) for names, coefficient in value))
 
 
-def _factor(text: str) -> str:
-    """Parse a factor of a size: a name or a floor division."""
-    if "//" not in text:
-        return text
-    from .text import parse_dim  # rarely needed, because few sizes have floor divisions
+def _plain_factor(factor: str) -> Any:
+    return [plain_dim(factor.dim), factor.by] if isinstance(factor, Floor) else factor
 
-    dim = parse_dim(text)
-    assert isinstance(dim, Size)
-    return dim.terms[0][0][0]
+
+def _restored_factor(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    dim, by = value
+    divided = restored_dim(dim)
+    assert isinstance(divided, Size)
+    return Floor(divided, by)

@@ -16,5 +16,6 @@ the signature. All other calls take the slow path, which converts and validates 
 - ``direct_call``: plans of calls that machine code runs without Python code.
 - ``call_cache``: runners by signature.
 - ``non_finite``: search for the origin of a NaN or infinity.
+- ``sequence_tail``: graphs of the ends of sequences, which streams call.
 - ``random_feeds``: random inputs for timing.
 """

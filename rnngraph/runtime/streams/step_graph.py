@@ -38,13 +38,13 @@ from ...passes.states.matrix_states import has_matrix_state
 from ...passes.states.narrow_states import narrow_states
 from ...support.errors import ShapeError, Where
 from ...support.records import dataclass
+from ..calls.sequence_tail import Tail
 from ..graph_file import StoredGraphs
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
 from ..native.object_cache import key_of
 from ..native.optimized_graph import Changes
-from ..sequence_tail import Tail
 from .causality import check_states, check_streamable
 from .held_inputs import held_defaults
 from .row_graph import RowGraph

@@ -7,18 +7,18 @@ from functools import cached_property
 
 import numpy as np
 
-from ..ir.axes.by_size import axis_of_names
-from ..ir.types import Dim, evaluate, symbols_of
-from ..passes.chunks.chunk_graph import tail_graph
-from ..passes.chunks.timeline import Timeline
-from ..passes.lowering.lowered import STEPS
-from ..support.bounded_cache import BoundedCache
-from ..support.errors import ShapeError, Where
-from .graph_source import GraphSource
-from .native.compile_options import CompileOptions
-from .native.compiled_graph import CompiledGraph
-from .native.optimized_graph import Changes
-from .native.preconditions import Precondition, preconditions_of
+from ...ir.axes.by_size import axis_of_names
+from ...ir.types import Dim, evaluate, symbols_of
+from ...passes.chunks.chunk_graph import tail_graph
+from ...passes.chunks.timeline import Timeline
+from ...passes.lowering.lowered import STEPS
+from ...support.bounded_cache import BoundedCache
+from ...support.errors import ShapeError, Where
+from ..graph_source import GraphSource
+from ..native.compile_options import CompileOptions
+from ..native.compiled_graph import CompiledGraph
+from ..native.optimized_graph import Changes
+from ..native.preconditions import Precondition, preconditions_of
 
 MAX_TAILS = 64
 """Maximum number of cached graphs of sequence ends. There is one for each combination of remaining entries."""
