@@ -48,6 +48,12 @@ def add_max_entries(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_max_steps(command: argparse.ArgumentParser) -> None:
+    """Add the option ``--max-steps``, the number of steps of loops whose end depends on the data."""
+    text = "steps of loops that end when the data says so, for .pb files"
+    command.add_argument("--max-steps", type=positive, metavar="N", help=text)
+
+
 def positive(text: str) -> int:
     """Parse a positive integer. Raise ``argparse.ArgumentTypeError`` for any other text."""
     try:

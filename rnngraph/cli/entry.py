@@ -27,10 +27,20 @@ from ..program.program import Program, load
 from ..storage.atomic_file import replace_file
 from ..support.errors import ArgumentError, FileError, RnnGraphError
 from ..version import __version__
-from .arguments import BATCH, STEPS, add_fixed, add_max_entries, add_open, add_output, add_sizes, positive
+from .arguments import (
+    BATCH,
+    STEPS,
+    add_fixed,
+    add_max_entries,
+    add_max_steps,
+    add_open,
+    add_output,
+    add_sizes,
+    positive,
+)
 from .commands.command_error import CommandError
 from .commands.export_net import export_net
-from .commands.file_kinds import SUFFIXES, by_input, script_of
+from .commands.file_kinds import SUFFIXES, ReadOptions, by_input, script_of
 from .commands.show import show_change, show_stage
 from .commands.weight_arguments import add_weights, with_weights
 from .older_numpy import older_names_of_numpy
@@ -179,6 +189,7 @@ def _add_import(read: argparse.ArgumentParser) -> None:
     add_fixed(read)
     add_open(read)
     add_max_entries(read)
+    add_max_steps(read)
     read.set_defaults(command=_import)
 
 
@@ -314,8 +325,8 @@ def _import(options: argparse.Namespace) -> None:
     from .commands.import_net import import_net  # imports the readers, which few commands need
 
     folder = options.output or Path(options.script.stem)
-    fixed, names = by_input(options.fixed), by_input(options.open)
-    import_net(options.script, folder, fixed, options.max_entries, names, _program)
+    reading = ReadOptions(by_input(options.fixed), by_input(options.open), options.max_entries, options.max_steps)
+    import_net(options.script, folder, reading, _program)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from ...program.program import Program
 from ...runtime.calls.random_feeds import random_feeds
 from ...support.errors import RnnGraphError
 from .command_error import CommandError
-from .file_kinds import SAVED_MODEL, SUFFIXES, read_file, script_of
+from .file_kinds import SAVED_MODEL, SUFFIXES, ReadOptions, read_file, script_of
 from .progress import progress
 
 SECONDS = 0.5
@@ -45,7 +45,7 @@ def explore_net(
     """
     target = Path.cwd() / (page or f"{file.resolve().stem}.html")
     if (file.is_file() and file.suffix.lower() in SUFFIXES) or (file / SAVED_MODEL).is_file():
-        _, net = read_file(file, fixed, max_entries)
+        _, net = read_file(file, ReadOptions(fixed, max_entries=max_entries))
         # Convert the file as ``rnngraph import`` does, so that the page has a script. Paths are relative to its folder.
         with TemporaryDirectory() as folder:
             net.save(folder)

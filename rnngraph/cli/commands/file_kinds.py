@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import rnngraph as rg
@@ -41,7 +41,6 @@ _READERS = {
 }
 SAVED_MODEL = "saved_model.pb"
 _AXIS = re.compile(r"(.+)\[([0-9]+)\]")
-_NONE: Mapping[str, Mapping[int, str]] = MappingProxyType({})
 _MAGIC_NUMBERS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS), (b"GGUF", GGUF))
 MAX_JSON_BYTES = 1 << 28
 """Maximum size of a JSON file that is inspected, in bytes."""
@@ -93,40 +92,56 @@ def _entries(text: bytes) -> Any:
     return document if isinstance(document, dict) else ()
 
 
-def read_file(
-    path: Path, fixed: Mapping[str, Any], max_entries: int | None = None, names: Mapping[str, Mapping[int, str]] = _NONE
-) -> tuple[str, rg.Net]:
-    """Return the format of a file, and the net that it holds.
+@dataclass(frozen=True)
+class ReadOptions:
+    """Options of the command line for reading a file of another format.
 
-    Args:
-        path: The file.
+    Attributes:
         fixed: Values of inputs, or sizes of their axes; only for files of ONNX and TensorFlow, sizes for Keras, too.
-        max_entries: Maximum size of an array in the file; None for the reader's default.
         names: Names of axes that become symbolic, by input and axis.
+        max_entries: Maximum size of an array in the file; None for the reader's default.
+        max_steps: Steps of TensorFlow's loops that end when the data says so; None to refuse such loops.
+    """
+
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    max_entries: int | None = None
+    max_steps: int | None = None
+
+    def keywords(self, path: Path, kind: str) -> dict[str, Any]:
+        """Return the options that are set, as keyword arguments of a reader.
+
+        Raises:
+            CommandError: The reader of files of the format ``kind`` does not have an option.
+        """
+        has_values = not all(isinstance(value, Mapping) for value in self.fixed.values())
+        axes = "files of ONNX, TensorFlow and Keras"
+        sizes = "--fixed INPUT[AXIS]=NUMBER", axes, (ONNX, TF1, KERAS)
+        applies = {
+            "fixed": ("--fixed INPUT=NUMBER", "inputs of ONNX files and of TensorFlow's", (ONNX, TF1))
+            if has_values
+            else sizes,
+            "open": ("--open", axes, (ONNX, TF1, KERAS)),
+            "max_entries": ("--max-entries", "files of ONNX and Keras", (ONNX, KERAS)),
+            "max_steps": ("--max-steps", "files of TensorFlow", (TF1,)),
+        }
+        values = (dict(self.fixed), dict(self.names), self.max_entries, self.max_steps)
+        keywords = {name: value for name, value in zip(applies, values, strict=True) if value}
+        for name in keywords:
+            option, text, kinds = applies[name]
+            if kind not in kinds:
+                raise CommandError(f"{option} is for {text}, and {path} is a file of {kind}; leave it out")
+        return keywords
+
+
+def read_file(path: Path, options: ReadOptions) -> tuple[str, rg.Net]:
+    """Return the format of a file, and the net that it holds.
 
     Raises:
         CommandError: The format is not supported, or an option does not apply to it.
     """
     kind = kind_of(path)
-    has_values = not all(isinstance(value, Mapping) for value in fixed.values())
-    if fixed and kind not in ((ONNX, TF1) if has_values else (ONNX, TF1, KERAS)):
-        what = "--fixed INPUT=NUMBER is for inputs of ONNX files and of TensorFlow's"
-        what = what if has_values else "--fixed INPUT[AXIS]=NUMBER is for files of ONNX, TensorFlow and Keras"
-        raise CommandError(f"{what}, and {path} is a file of {kind}; leave it out")
-    if names and kind not in (ONNX, TF1, KERAS):
-        raise CommandError(
-            f"--open is for files of ONNX, TensorFlow and Keras, and {path} is a file of {kind}; leave it out"
-        )
-    options: dict[str, Any] = {"fixed": dict(fixed)} if fixed else {}
-    if names:
-        options["open"] = dict(names)
-    if max_entries is not None:
-        if kind not in (ONNX, KERAS):
-            raise CommandError(
-                f"--max-entries is for files of ONNX and Keras, and {path} is a file of {kind}; leave it out"
-            )
-        options["max_entries"] = max_entries
-    net: rg.Net = getattr(rg, _READERS[kind])(path, **options)
+    net: rg.Net = getattr(rg, _READERS[kind])(path, **options.keywords(path, kind))
     return kind, net
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -16,26 +15,17 @@ from ...formats.script_writer import WEIGHTS
 from ...program.program import Program
 from ...support.errors import FileError
 from .command_error import CommandError
-from .file_kinds import kind_of, read_file
+from .file_kinds import ReadOptions, kind_of, read_file
 from .weight_files import MAX_ROWS, tensors_in, weights_in
 
 
-def import_net(
-    file: Path,
-    folder: Path,
-    fixed: Mapping[str, Any],
-    max_entries: int | None,
-    names: Mapping[str, Mapping[int, str]],
-    program_of: Callable[[Path], Program],
-) -> None:
+def import_net(file: Path, folder: Path, options: ReadOptions, program_of: Callable[[Path], Program]) -> None:
     """Read a file, save its net to a folder, run the script that was written, and print a summary.
 
     Args:
         file: The file.
         folder: Folder of the script and its weights.
-        fixed: Values of inputs, or sizes of their axes, as for ``read_file``.
-        max_entries: Maximum size of an array in the file; None for the reader's default.
-        names: Names of axes that become symbolic, by input and axis.
+        options: Options of the reader.
         program_of: Function that loads the program of a script.
 
     Raises:
@@ -47,7 +37,7 @@ def import_net(
     except CommandError:
         _list_weights(file)
         raise
-    kind, net = read_file(file, fixed, max_entries, names)
+    kind, net = read_file(file, options)
     net.save(folder)
     program = _run(folder / SCRIPT, program_of)
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())

@@ -327,7 +327,7 @@ class Rolling:
         if isinstance(step.result, Tensor) and batch_axis(step.result.type.shape):
             return False
         if step.key is basic.concat:
-            return step.result.rank == 2 and (step.operands[1:] or (-1,))[0] in (1, -1)
+            return step.result.rank == 2 and step.keywords.get("axis", (step.operands[1:] or (-1,))[0]) in (1, -1)
         known = step.key in ELEMENTWISE or step.key in ELEMENTWISE_BINARY or step.key in ("@", embedding)
         return known and isinstance(step.result, Tensor) and step.result.rank == 2
 
@@ -362,7 +362,7 @@ class Rolling:
             return
         new_operands, keywords = replaced(step, values)
         if step.key is basic.concat:
-            new_operands = [new_operands[0], -1]
+            new_operands, keywords = [new_operands[0], -1], {}
         self.lifted[place, ()] = self.new.repeat(step, new_operands, keywords)
 
     def sequence_of(self, item: Operand) -> Value | None:

@@ -28,8 +28,10 @@ def _passing(t: Translation, node: Node) -> list[str | None]:
 
 
 def _propagate(t: Translation, node: Node) -> None:
-    """Record that the output of an Enter, Identity or similar node is the same tensor array as its input."""
+    """Record that the outputs of an Enter, Identity or similar node are the tensor array or random numbers it reads."""
     for ref in node.inputs[:1]:
+        if ref in t.drawn:
+            t.drawn[node.name, 0] = t.drawn[node.name, 1] = t.drawn[ref]
         if ref in t.sequences:
             for place in (0, 1):
                 t.sequences[node.name, place] = t.sequences[ref]
@@ -116,6 +118,8 @@ def _exit(t: Translation, node: Node) -> list[str | None]:
     if (merge.name, 0) not in t.names:
         t.sequences[node.name, 0] = final
         return []
+    if frame.ends_early and _is_counter(t, merge):
+        raise UnreadableError("it is the number of steps of a loop that ends when the data says so")
     return [final]
 
 
@@ -124,19 +128,62 @@ def _close(t: Translation, frame: Frame) -> None:
     carried = [merge for merge in frame.merges if (merge.name, 0) in t.names]
     written = [merge for merge in frame.merges if (merge.name, 0) not in t.names and (merge.name, 0) not in t.sequences]
     following = {merge.name: t.name(_next_of(t, merge)) for merge in carried}
-    emitted = [_entry_written(t, merge) for merge in written]
-    nodes = t.lists.get(frame, [])
     if frame.condition is None:
         raise UnreadableError("its loop has no LoopCond, which ends it; read a graph that tf.while_loop built")
-    condition, more = _condition_after_step(t.name(frame.condition.inputs[0]), nodes, following)
-    number, holds = f"{frame.name}/step~", f"{frame.name}/condition~"
-    body = Graph([*nodes, *more], outputs=[condition, *following.values(), *emitted])
-    body.inputs = {number: Kind("int64", ()), holds: Kind("bool", ())} | {name: Kind(None, None) for name in following}
+    number, condition, count, more = f"{frame.name}/step~", f"{frame.name}/condition~", "", list[OnnxNode]()
+    ending, holds = frame.condition.inputs[0], condition
+    frame.ends_early = _ends_early(t, ending)
+    if frame.ends_early:
+        if t.max_steps is None:
+            raise UnreadableError("its loop ends when the data says so; pass max_steps=, the number of steps to run")
+        count = t.constant(t.max_steps, "int64")
+        emitted = _bounded(t, frame, ending, following, written)
+    else:
+        emitted = [_entry_written(t, merge) for merge in written]
+        holds, more = _condition_after_step(t.name(ending), t.lists.get(frame, []), following)
+    body = Graph([*t.lists.get(frame, []), *more], outputs=[holds, *following.values(), *emitted])
+    body.inputs = {number: Kind("int64", ()), condition: Kind("bool", ())}
+    body.inputs |= {name: Kind(None, None) for name in following}
     body.makers = {name: item for item in body.nodes for name in item.outputs}
     initial = [t.name(t.source.nodes[_enter_of(t, merge)[0]].inputs[0]) for merge in carried]
     outputs = tuple(f"{merge.name}/final" for merge in (*carried, *written))
-    node = OnnxNode("Loop", "", frame.name.strip("/"), ("", "", *initial), outputs, {"body": body})
+    node = OnnxNode("Loop", "", frame.name.strip("/"), (count, "", *initial), outputs, {"body": body})
     t.write(node, frame.parent)
+
+
+def _ends_early(t: Translation, condition: Ref, depth: int = 0) -> bool:
+    """True if a loop may end before a number of steps that is known without the data."""
+    node = t.source.nodes[t.resolved(condition)[0]]
+    if node.op == "LogicalAnd" and depth < MAX_CHAIN:
+        return any(_ends_early(t, ref, depth + 1) for ref in node.inputs)
+    sides = [t.source.nodes[t.resolved(ref)[0]] for ref in node.inputs] if node.op in ("Less", "Greater") else []
+    return not any(is_state(side, t.source.nodes) and _is_counter(t, side) for side in sides)
+
+
+def _bounded(t: Translation, frame: Frame, condition: Ref, following: dict[str, str], written: list[Node]) -> list[str]:
+    """Make a loop run ``max_steps`` steps. Return the values that its steps write to tensor arrays.
+
+    In steps after the end that the condition decides, states keep their values, and zeros are written. Counters count
+    on, so that they remain indices of steps.
+
+    Args:
+        following: Name of each state's next value, by the state's name, which is updated.
+        written: Merge nodes of the tensor arrays.
+    """
+    holds = t.name(condition)
+    for merge in frame.merges:
+        if merge.name in following and not _is_counter(t, merge):
+            following[merge.name] = t.emit("Where", [holds, following[merge.name], merge.name])
+    return [_zeroed(t, holds, merge) for merge in written]
+
+
+def _zeroed(t: Translation, holds: str, merge: Node) -> str:
+    """Return the name of the entry that a step writes to a tensor array, or of zeros after the end."""
+    entry = _entry_written(t, merge)
+    dtype = t.source.nodes[t.resolved(_next_of(t, merge))[0]].dtype("T")
+    if dtype is None:
+        raise UnreadableError("it writes a tensor array of a dtype that is not supported")
+    return t.emit("Where", [holds, entry, t.constant(0, dtype)])
 
 
 def _condition_after_step(

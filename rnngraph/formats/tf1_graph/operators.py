@@ -31,6 +31,13 @@ def _elements(call: Call) -> Outputs:
     return call.script.call(_ELEMENTS[call.op], call.value(0))
 
 
+@reads("AddZeros", domain=DOMAIN)
+def _add_zeros(call: Call) -> Outputs:
+    """Return the first operand, unless zeros of another shape broadcast it."""
+    x, zeros = call.input(0), call.input(1)
+    return x if shape_of(x) == shape_of(zeros) else call.of("Add", [x, zeros])
+
+
 @reads("Sign", domain=DOMAIN)
 def _sign(call: Call) -> Outputs:
     return elementwise.sign(ScriptBackend(call.script), call.value(0))

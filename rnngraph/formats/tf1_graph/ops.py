@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ...ir.types import FLOATS
 from ..operators.errors import UnreadableError
-from .randomness import drops_nothing
+from .randomness import Drawn, without_draws
 from .source import Node
 from .translation import DOMAIN, Translation, translates
 
@@ -82,10 +83,40 @@ OWN = (
 
 
 @translates(*SAME)
-def _same(t: Translation, node: Node) -> str:
-    op, inputs = SAME[node.op], [t.input(node, place) for place in range(len(node.inputs))]
-    if (dropped := drops_nothing(t, op, inputs)) is not None:
-        return dropped
+def _same(t: Translation, node: Node) -> str | list[str | None]:
+    op = SAME[node.op]
+    if any(ref in t.drawn for ref in node.inputs):
+        return _of_draws(t, node, op)
+    inputs = [t.input(node, place) for place in range(len(node.inputs))]
+    if op in ("Add", "Mul") and any(name in t.zeros for name in inputs):
+        return _of_zeros(t, node, op, inputs)
+    return t.emit(op, inputs, [node.name])
+
+
+def _of_draws(t: Translation, node: Node, op: str) -> str | list[str | None]:
+    """Translate a node with random operands, whose result must not depend on them or be random, too."""
+    operands = [t.drawn.get(ref) or t.name(ref) for ref in node.inputs]
+    arrays = [t.arrays.get(item) if isinstance(item, str) else None for item in operands]
+    result = without_draws(op, operands, arrays)
+    if isinstance(result, Drawn):
+        t.drawn[node.name, 0] = result
+        return []
+    if isinstance(result, tuple):
+        drawn, other = result
+        zeros = t.emit("Expand", [t.constant(0, drawn.dtype), t.int64(drawn.shape)])
+        t.zeros.add(zeros)
+        return _of_zeros(t, node, "Mul", [zeros, t.input(node, other)])
+    return t.constant(result, node.dtype("T") if op == "Floor" else None)
+
+
+def _of_zeros(t: Translation, node: Node, op: str, inputs: list[str]) -> str:
+    """Translate a sum or product with an operand that is noise times 0."""
+    zeros, other = inputs if inputs[0] in t.zeros else inputs[::-1]
+    number = t.arrays.get(other)
+    if number is not None and number.ndim == 0 and (op == "Mul" or number == 0):
+        return zeros
+    if op == "Add":
+        return t.emit("AddZeros", [other, zeros], [node.name], DOMAIN)
     return t.emit(op, inputs, [node.name])
 
 
@@ -178,10 +209,11 @@ def _variable(t: Translation, node: Node) -> str:
     return t.keep(array, node.name)
 
 
-@translates("RandomUniform")
-def _uniform(t: Translation, node: Node) -> str:
-    t.is_uniform.add(node.name)
-    return node.name
+@translates("RandomUniform", "RandomStandardNormal", "TruncatedNormal")
+def _draws(t: Translation, node: Node) -> list[str | None]:
+    low, high = (0.0, 1.0) if node.op == "RandomUniform" else (-math.inf, math.inf)
+    t.drawn[node.name, 0] = Drawn(t.input(node, 0), node.dtype("dtype") or "float32", low, high)
+    return []
 
 
 @translates("NoOp", "Assert")

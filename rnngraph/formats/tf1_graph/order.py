@@ -16,6 +16,7 @@ class Frame:
     Attributes:
         merges: Merge nodes of the loop, one for each state.
         parent: Enclosing loop; None for an outermost loop, or before it is determined.
+        ends_early: True if the data decide how many steps count.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Frame:
     condition: Node | None = None
     parent: Frame | None = None
     is_placed: bool = False
+    ends_early: bool = False
 
     @property
     def depth(self) -> int:

@@ -1,41 +1,70 @@
-"""Removes dropout that drops nothing, so that its random numbers do not affect the result."""
+"""Removes random numbers that do not affect the result, such as dropout that drops nothing, and noise times 0."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..operators.errors import UnreadableError
-from .translation import Translation
 
 
-def drops_nothing(t: Translation, op: str, inputs: Sequence[str]) -> str | None:
-    """Return the name of a node's result if it is the same for all uniform random numbers u in [0, 1); else None.
+@dataclass(frozen=True)
+class Drawn:
+    """Random numbers in [low, high), which have no value in the model.
 
-    ``floor(1 + u)`` is 1 (dropout by ``keep_prob``), and ``u >= 0`` is True (dropout by ``rate``). ``u * 1 + 0`` and
-    ``1 + u`` are recorded as uniform, for the nodes that read them.
+    Attributes:
+        shape: Name of the value that holds their shape.
+    """
+
+    shape: str
+    dtype: str
+    low: float = -math.inf
+    high: float = math.inf
+
+
+DRAWS = "it draws random numbers; fix its keep_prob to 1.0, its stddev to 0.0, or the switch of training, with fixed="
+
+
+def without_draws(
+    op: str, operands: Sequence[str | Drawn], arrays: Sequence[np.ndarray | None]
+) -> Drawn | float | bool | tuple[Drawn, int]:
+    """Return the result of a node for all random numbers that its operands stand for.
+
+    ``floor(1 + u)`` is 1 (dropout by ``keep_prob``), and ``u >= 0`` is True (dropout by ``rate``).
 
     Args:
-        t: The translation.
         op: Op of the node.
-        inputs: Names of the node's inputs.
+        operands: Names of values, or random numbers.
+        arrays: The operands' arrays; None for operands that are not constant.
+
+    Returns:
+        A constant; random numbers; or (random numbers, index of the other operand) if the product with it is 0.
 
     Raises:
-        UnreadableError: The result depends on u.
+        UnreadableError: The result depends on the random numbers.
     """
-    if op == "Floor" and inputs[0] in t.is_from_one:
-        return t.constant(1.0, "float32")
-    drawn = [name for name in inputs if name in t.is_uniform]
-    if not drawn:
-        return None
-    others = [t.arrays.get(name) for name in inputs if name not in t.is_uniform]
-    number = float(others[0]) if len(others) == 1 and others[0] is not None and others[0].size == 1 else None
-    match op, number:
-        case ("Mul", 1.0) | ("Add", 0.0):
-            return drawn[0]
-        case ("Add", 1.0):
-            name = f"{drawn[0]}/above~"
-            t.is_from_one.add(name)
-            return name
-        case ("GreaterOrEqual", 0.0) if inputs[0] == drawn[0]:
-            return t.constant(True)
-    raise UnreadableError("it draws random numbers; fix its keep_prob to 1.0, or the switch of training, with fixed=")
+    places = [place for place, item in enumerate(operands) if isinstance(item, Drawn)]
+    drawn = operands[places[0]]
+    assert isinstance(drawn, Drawn)
+    if op == "Floor" and drawn.low >= 1 and drawn.high <= 2:
+        return 1.0
+    other = arrays[1 - places[0]] if len(operands) == 2 and len(places) == 1 else None
+    if other is None:
+        raise UnreadableError(DRAWS)
+    if op == "Mul" and not np.any(other):
+        return drawn, 1 - places[0]
+    if other.size == 1:
+        number = float(other.reshape(-1)[0])
+        match op:
+            case "Mul" if number > 0:
+                return replace(drawn, low=drawn.low * number, high=drawn.high * number)
+            case "Mul":
+                return replace(drawn, low=-math.inf, high=math.inf)
+            case "Add":
+                return replace(drawn, low=drawn.low + number, high=drawn.high + number)
+            case "GreaterOrEqual" if places[0] == 0 and drawn.low >= number:
+                return True
+    raise UnreadableError(DRAWS)

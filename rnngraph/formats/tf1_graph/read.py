@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...support.api_guard import api
-from ...support.arguments import array_of
+from ...support.arguments import array_of, whole_number
 from ...support.errors import (
     ArgumentError,
     DtypeError,
@@ -45,6 +45,7 @@ def read_tf1_graph(
     outputs: str | Sequence[str] | None = None,
     fixed: Mapping[str, Any] | None = None,
     open: Mapping[str, Mapping[int, str]] | None = None,
+    max_steps: int | None = None,
 ) -> Net:
     """Read a graph of TensorFlow 1.x as a net. TensorFlow is not needed.
 
@@ -58,6 +59,8 @@ def read_tf1_graph(
             a signature, all tensors that no other node reads.
         fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and sizes of symbolic axes, ``{"x": {0: 1}}``.
         open: Names of axes, ``{"x": {0: "B", 1: "T"}}``; axes with the same name have the same size.
+        max_steps: Number of steps of loops that end when the data says so, such as those of ``dynamic_decode``. In
+            the steps after the end, states keep their values, and ``TensorArray``s get zeros.
 
     Returns:
         Net whose inputs have the names in the signature or, without one, the placeholders' names.
@@ -67,6 +70,8 @@ def read_tf1_graph(
         FileError: The file is missing or damaged.
         NameLookupError: A name in ``outputs`` or ``fixed`` does not exist.
     """
+    if max_steps is not None:
+        max_steps = whole_number(max_steps, "max_steps", 1)
     graph = source_of(source)
     wanted = _outputs(graph, outputs)
     values, axes = _split_fixed(graph, fixed)
@@ -74,7 +79,7 @@ def read_tf1_graph(
     unknown = [f"{node}{_hint(node)}" for node in needed_nodes if node.op not in TABLE and node.name not in values]
     if unknown:
         raise not_readable(graph.name, unknown)
-    t, problems = _translate(graph, needed_nodes, values)
+    t, problems = _translate(graph, needed_nodes, values, max_steps)
     if any(ref_of(text) not in t.names for text in wanted.values()):
         raise not_readable(graph.name, problems or ["its outputs are not numeric tensors; name others with outputs="])
     model = _model(t, needed_nodes, wanted)
@@ -109,14 +114,14 @@ def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
 
 
 def _translate(
-    graph: Source, needed_nodes: list[Node], values: Mapping[str, np.ndarray]
+    graph: Source, needed_nodes: list[Node], values: Mapping[str, np.ndarray], max_steps: int | None
 ) -> tuple[Translation, list[str]]:
     """Translate nodes. Return (translation, problems of nodes that an output needs and that are not supported).
 
     Branches that are not taken may contain unsupported nodes.
     """
     frames = frames_of(graph.name, needed_nodes, graph.nodes)
-    t = Translation(graph, frames, values)
+    t = Translation(graph, frames, values, max_steps)
     problems, exits, failed = list[str](), list[str](), set[str]()
     for node in in_order(graph.name, needed_nodes, frames, values):
         chooses = node.op in ("Merge", "RefMerge") and not is_state(node, graph.nodes)

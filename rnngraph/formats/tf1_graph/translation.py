@@ -14,6 +14,7 @@ from ..onnx.core.model import Node as OnnxNode
 from ..operators.errors import UnreadableError
 from .folding import folded
 from .order import Frame
+from .randomness import DRAWS, Drawn
 from .source import Node, Ref, Source, array_of
 
 Translate = Callable[["Translation", Node], Any]
@@ -36,8 +37,10 @@ def translates(*ops: str) -> Callable[[Translate], Translate]:
 class Translation:
     """ONNX graphs under construction: the main graph, and one for each loop."""
 
-    def __init__(self, source: Source, frames: Mapping[str, Frame], fixed: Mapping[str, np.ndarray]) -> None:
-        self.source, self.frames, self.fixed = source, frames, fixed
+    def __init__(
+        self, source: Source, frames: Mapping[str, Frame], fixed: Mapping[str, np.ndarray], max_steps: int | None
+    ) -> None:
+        self.source, self.frames, self.fixed, self.max_steps = source, frames, fixed, max_steps
         self.graph = Graph()
         self.lists: dict[Frame | None, list[OnnxNode]] = {None: self.graph.nodes}
         self.arrays: dict[str, np.ndarray] = {}
@@ -48,10 +51,10 @@ class Translation:
         """Innermost loop that computes a value, by the value's name."""
         self.sequences: dict[Ref, str] = {}
         """Name of the value whose entries a tensor array contains, by the output that represents the array."""
-        self.is_uniform: set[str] = set()
-        """Values that are uniform random numbers in [0, 1)."""
-        self.is_from_one: set[str] = set()
-        """Values that are uniform random numbers in [1, 2)."""
+        self.drawn: dict[Ref, Drawn] = {}
+        """Random numbers, which have no value, by the output that represents them."""
+        self.zeros: set[str] = set()
+        """Values that are random numbers times 0."""
         loops = {id(frame): frame for frame in frames.values()}.values()
         self._carried = {name for frame in loops for merge in frame.merges for name, _ in merge.inputs}
         """Names of the nodes that initialize or update states."""
@@ -73,6 +76,8 @@ class Translation:
     def name(self, ref: Ref) -> str:
         """Return the name of an output's ONNX value. Raises ``UnreadableError`` if it has none."""
         value = self.names.get(ref)
+        if ref in self.drawn:
+            raise UnreadableError(DRAWS)
         if value is None:
             raise UnreadableError(f"its input {shown(ref[0])} is not a numeric tensor")
         return value

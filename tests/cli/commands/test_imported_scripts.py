@@ -15,14 +15,20 @@ import pytest
 import rnngraph as rg
 from rnngraph.cli import main
 from rnngraph.cli.commands import import_net
-from rnngraph.cli.commands.file_kinds import read_file
+from rnngraph.cli.commands.file_kinds import ReadOptions, read_file
 from rnngraph.runtime.calls.random_feeds import random_feeds
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-FIXED: dict[str, dict[str, Any]] = {"dropout": {"keep_prob": 1.0}}
+FIXED: dict[str, dict[str, Any]] = {
+    "dropout": {"keep_prob": 1.0},
+    "dropouts": {"keep_prob": 1.0},
+    "noise": {"stddev": 0.0},
+}
 """Values of placeholders, by TensorFlow graph."""
 OPEN = {"functions": {name: {0: "B"} for name in ("x", "p", "s", "i")}, "kernels": {"x": {0: "B"}, "y": {0: "B"}}}
 """Names of axes, by TensorFlow graph."""
+STEPS = {"decoder": 9, "stops": 6}
+"""Steps of loops that end when the data says so, by TensorFlow graph."""
 
 
 def packed(path: str) -> bytes:
@@ -56,10 +62,11 @@ np.savez(sys.argv[3], **program.inference(dict(np.load(sys.argv[2]))))
 def check(file: Path, folder: Path, name: str = "") -> None:
     """Import a file, run the written script in a new process, and compare the results with the reader's program."""
     fixed, names = FIXED.get(name, {}), OPEN.get(name, {})
-    options = [word for key, value in fixed.items() for word in ("--fixed", f"{key}={value}")]
+    options = ["--max-steps", f"{STEPS[name]}"] if name in STEPS else []
+    options += [word for key, value in fixed.items() for word in ("--fixed", f"{key}={value}")]
     options += [word for key, axes in names.items() for word in ("--open", f"{key}[0]={axes[0]}")]
     assert main(["import", str(file), "-o", str(folder / "net"), *options]) == 0
-    program = read_file(file, fixed, None, names)[1].program()
+    program = read_file(file, ReadOptions(fixed, names, max_steps=STEPS.get(name)))[1].program()
     feeds = random_feeds(program.inference.full_graph(), 2, 5)
     paths = folder / "net" / "net.py", folder / "feeds.npz", folder / "results.npz"
     np.savez(paths[1], **dict(feeds))

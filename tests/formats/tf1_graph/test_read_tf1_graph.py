@@ -21,7 +21,7 @@ from rnngraph.storage.protobuf import decode, encode
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "tf1_graphs"
 NUMBERS = np.load(FOLDER / "numbers.npz")
-FIXED = {"dropout": {"keep_prob": 1.0}}
+FIXED = {"dropout": {"keep_prob": 1.0}, "dropouts": {"keep_prob": 1.0}, "noise": {"stddev": 0.0}}
 SIZES = {
     "dropout": {"x": ["size_0", "size_1", 3]},
     "lengths": {"ids": ["B", "size_0"], "n": ["B"]},
@@ -32,6 +32,10 @@ SIZES = {
     "loop": {"x": ["size_0", "size_1", 3]},
     "fused": {"x": ["size_0", "size_1", 3]},
     "picture": {"x": ["size_0", 16, "size_1", 1]},
+    "projected": {"x": ["B", "size_0", 3], "n": ["B"]},
+    "dropouts": {"x": ["size_0", "size_1", 3]},
+    "noise": {"x": ["size_0", "size_1", 3]},
+    "static": {"x": ["size_0", 5, 3]},
 }
 
 
@@ -70,6 +74,54 @@ def test_nets_have_tensorflows_numbers(name: str) -> None:
     assert set(net.outputs) == set(recorded(name, 0, "out"))
     assert "dynamic_rnn(" in net.script()
     check(net, name)
+
+
+def test_loops_that_end_early_run_a_number_of_steps() -> None:
+    """States stay as they were at the end. TensorFlow's results have no entries after it, or zeros."""
+    net = rg.read_tf1_graph(graph("stops"), max_steps=8)
+    assert net.script().count("dynamic_rnn(") == 1
+    program = net.program()
+    ends = set()
+    for call in (0, 1, 2):
+        actual, wanted = program.inference(recorded("stops", call, "in")), recorded("stops", call, "out")
+        assert not actual["y"][:, 6:].any()
+        ends.add(int(wanted["y"].any((0, 2)).sum()))
+        for key, array in wanted.items():
+            assert_allclose(actual[key][:, :6] if key == "y" else actual[key], array, rtol=1e-5, atol=1e-6, err_msg=key)
+    assert ends == {1, 6}
+    with pytest.raises(rg.NotReadableError, match="its loop ends when the data says so; pass max_steps="):
+        rg.read_tf1_graph(graph("stops"))
+    with pytest.raises(rg.ArgumentError, match="max_steps must be at least 1"):
+        rg.read_tf1_graph(graph("stops"), max_steps=0)
+
+
+@pytest.mark.slow
+def test_a_greedy_decoder_has_tensorflows_words() -> None:
+    net = rg.read_tf1_graph(graph("decoder"), max_steps=9)
+    assert {key: [*item.shape] for key, item in net.inputs.items()} == {"ids": ["B", "size_0"], "n": ["B"]}
+    program = net.program()
+    for call in (0, 1, 2):
+        actual, wanted = program.inference(recorded("decoder", call, "in")), recorded("decoder", call, "out")
+        steps = wanted["best"].shape[1]
+        assert (steps < 9) == (call == 2)
+        for key, array in wanted.items():
+            assert_allclose(actual[key][:, :steps] if key != "ends" else actual[key], array, atol=1e-5, err_msg=key)
+            assert key == "ends" or not actual[key][:, steps:].any()
+
+
+def test_the_number_of_steps_of_a_loop_that_ends_early_is_no_result() -> None:
+    nodes = decode(messages.GraphDef, graph("stops")).node
+    (steps,) = (node for node in nodes if node.op == "Switch" and node.input[0] == "while/Merge")
+    nodes.append(_node("steps", "Exit", [steps.name], T={"type": 3}))
+    with pytest.raises(rg.NotReadableError, match="it is the number of steps of a loop that ends"):
+        rg.read_tf1_graph(encode(messages.GraphDef(node=nodes)), ["y", "steps"], max_steps=8)
+
+
+def test_noise_is_removed_if_it_is_multiplied_by_zero() -> None:
+    script = rg.read_tf1_graph(graph("noise"), fixed={"stddev": 0.0}).script()
+    assert "broadcast_to" not in script
+    with pytest.raises(rg.NotReadableError, match="it draws random numbers; fix its keep_prob"):
+        rg.read_tf1_graph(graph("noise"), fixed={"stddev": 0.5})
 
 
 @pytest.mark.slow
