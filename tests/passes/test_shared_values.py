@@ -1,4 +1,4 @@
-"""Passes visit a value once, however many paths lead to it, and chains of ops may be longer than Python's recursion."""
+"""The compiler visits a value once, however many paths lead to it. Chains of ops may exceed Python's recursion."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rnngraph.ir.sizes.polynomial import size
 from rnngraph.ir.types import TensorType
 from rnngraph.passes.chunks.pads_outward import pads_outward
 from rnngraph.passes.windows.transpose_pairs import without_pairs
+from rnngraph.runtime.native.preconditions import range_of
 
 MAX_CALLS = 3_000_000
 
@@ -105,3 +106,21 @@ def test_matrix_states_with_gates_are_optimized_and_classified(kind: str) -> Non
     with few_calls():
         program.inference.show("unroll")
         assert "S" in str(program.summary())
+
+
+def test_the_range_of_an_index_is_computed_once_for_each_operand() -> None:
+    index = make("iota", size=size("T"))
+    for _ in range(30):
+        index = make("sub", make("add", index, index), index)
+    with few_calls():
+        assert range_of(index) is None
+
+
+def test_bytes_of_gated_weights_are_counted() -> None:
+    weight = rg.parameter("w", [64, 128])
+    for _ in range(30):
+        weight = weight * rg.tanh(weight)
+    net = rg.matmul(rg.placeholder("x", [None, 64]), weight)
+    program = rg.compile(net, weights="int8_blocks", cache=False)
+    with few_calls():
+        assert "int8_blocks" in str(program.summary())

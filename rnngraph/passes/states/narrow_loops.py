@@ -90,12 +90,14 @@ def _narrow_carries(parts: ScanParts) -> dict[Node, str]:
 
 def _rounded_to(node: Node) -> str | None:
     """Return the narrow dtype to which a value is rounded, perhaps in one branch of a select; None if there is none."""
-    pending = [node]
+    pending, visited = [node], set[Node]()
     while pending:
         item = pending.pop()
         if source := _source(item):
             return source.dtype
-        pending += item.operands[1:] if item.op == "select" else ()
+        if item.op == "select" and item not in visited:
+            visited.add(item)
+            pending += item.operands[1:]
     return None
 
 
@@ -104,9 +106,12 @@ def _is_exact(node: Node, dtype: str, carried: Mapping[Node, str]) -> bool:
 
     ``carried`` has the narrow dtypes of carries.
     """
-    pending = [node]
+    pending, visited = [node], set[Node]()
     while pending:
         item = pending.pop()
+        if item in visited:
+            continue
+        visited.add(item)
         source = _source(item)
         if carried.get(item) == dtype or (source is not None and source.dtype == dtype):
             continue

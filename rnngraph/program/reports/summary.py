@@ -267,12 +267,14 @@ def _saved_in_blocks(narrow: Node, bits: int, block: int) -> int:
 
 
 def _dependencies(node: Node) -> Iterator[Node]:
-    """Yield the nodes on which a value depends."""
-    pending = [node]
+    """Yield a value and the nodes on which it depends, each once, depth first."""
+    pending, visited = [node], set[Node]()
     while pending:
         item = pending.pop()
-        yield item
-        pending += item.operands
+        if item not in visited:
+            visited.add(item)
+            yield item
+            pending += item.operands
 
 
 def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -118,16 +119,30 @@ def _gathered_rows_exist(node: Node) -> list[Precondition]:
 
 # Ranges of indices --------------------------------------------------------------------------------
 
+Range: TypeAlias = tuple[Dim, Dim] | None
+"""Minimum and maximum of an index; None if they are unknown."""
 _MOVED = ("reshape", "transpose", "broadcast", "cast", "ensure_shape", "reverse")
 """Ops that only rearrange, repeat or convert the integers of their operand."""
 
 
-def range_of(index: Node) -> tuple[Dim, Dim] | None:
+def range_of(index: Node, known: dict[Node, Range] | None = None) -> Range:
     """Return the minimum and the maximum of an index, if the index attains both; None if they are unknown.
 
     They are unknown if the range may be narrower than the operands suggest, as for ``positions - positions``. A valid
     call is therefore never refused.
+
+    Args:
+        index: The index.
+        known: Ranges of its operands that are known already, to which their ranges are added.
     """
+    known = {} if known is None else known
+    if index not in known:
+        known[index] = _range_of(index, known)
+    return known[index]
+
+
+def _range_of(index: Node, known: dict[Node, Range]) -> Range:
+    """Return ``range_of(index)`` from the ranges of the operands."""
     if not isinstance(index.type, TensorType) or index.type.dtype not in INTEGERS:
         return None
     if index.op == "iota":
@@ -138,18 +153,18 @@ def range_of(index: Node) -> tuple[Dim, Dim] | None:
         array = index["value"]
         return (int(array.min()), int(array.max())) if array.size else None
     if index.op in _MOVED:
-        return range_of(index.operands[0])
+        return range_of(index.operands[0], known)
     if index.op in ("reduce_max", "reduce_min"):
-        bounds = range_of(index.operands[0])
+        bounds = range_of(index.operands[0], known)
         if bounds is None or index.shape:
             return None
         return (bounds[1],) * 2 if index.op == "reduce_max" else (bounds[0],) * 2
     if index.op in ("add", "sub", "mul"):
-        return _range_of_arithmetic(index.op, *(range_of(operand) for operand in index.operands))
+        return _range_of_arithmetic(index.op, *(range_of(operand, known) for operand in index.operands))
     return None
 
 
-def _range_of_arithmetic(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> tuple[Dim, Dim] | None:
+def _range_of_arithmetic(op: str, a: Range, b: Range) -> Range:
     """Return the range of an op on two ranges, of which one is a single number; None if it is unknown."""
     if a is None or b is None or (a[0] != a[1] and b[0] != b[1]):
         return None
