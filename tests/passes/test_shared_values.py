@@ -124,3 +124,12 @@ def test_bytes_of_gated_weights_are_counted() -> None:
     program = rg.compile(net, weights="int8_blocks", cache=False)
     with few_calls():
         assert "int8_blocks" in str(program.summary())
+
+
+def test_gates_before_a_sum_are_merged_into_its_kernel() -> None:
+    y = rg.placeholder("x", [None, 16])
+    for _ in range(30):
+        y = y * rg.tanh(y)
+    program = rg.compile(rg.reduce_sum(y, -1), cache=False)
+    with few_calls():
+        assert program.inference.show("plan")

@@ -265,7 +265,7 @@ class _Fuser:
             inside, pending = set[Node](), [node.operands[0]]
             while pending:
                 item = pending.pop()
-                if item in self.members and self._folds(item, node, inside):
+                if item in self.members and item not in inside and self._folds(item, node, inside):
                     inside.add(item)
                     pending += item.operands
             read = {item for inner in inside for item in inner.operands} - inside

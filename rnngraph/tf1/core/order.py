@@ -58,11 +58,12 @@ class Order:
             tensor = build("reshape", tensor, shape=tensor.type.shape)
         first = self.collections["control_inputs"]
         self.require(tensor, first)
-        pending = list(tensor.node.operands)
+        pending, visited = list(tensor.node.operands), set[Node]()
         while pending:
             node = pending.pop()
-            if node in operands or node in self.after or not node.operands:
+            if node in operands or node in visited or node in self.after or not node.operands:
                 continue
+            visited.add(node)
             if node.op == "driver" or any(operand.op == "parameter" for operand in node.operands):
                 self.after[node] = first
             if node.op != "driver" and (inner or len(node.operands) == 1):
