@@ -58,7 +58,10 @@ def taps_of(outputs: Sequence[Node], every: Sequence[Node], kind: str) -> dict[N
 
 
 def _read(outputs: Iterable[Node], kind: str = "") -> set[Node]:
-    """Return all nodes on which outputs depend in the graph ``kind`` ("": both), inner nodes of drivers included."""
+    """Return all nodes on which outputs depend, inner nodes of drivers included.
+
+    ``kind`` is the graph, ``training`` or ``inference``; "" follows the values of both.
+    """
     seen: set[Node] = set()
     pending = list(outputs)
     while pending:

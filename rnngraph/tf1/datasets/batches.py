@@ -130,7 +130,13 @@ def by_length(
 ) -> Iterator[tuple[int, list[Element]]]:
     """Yield batches of elements of similar length, as (index of the length bucket, elements).
 
-    Bucket i has the lengths from ``boundaries[i - 1]`` to below ``boundaries[i]``.
+    Bucket i has the lengths from ``boundaries[i - 1]``, or 0, to below ``boundaries[i]``. The last bucket has the rest.
+
+    Args:
+        elements: The elements.
+        length_of: Function that returns an element's length.
+        boundaries: Ascending lengths between buckets.
+        batch_sizes: Elements of a batch, for each of ``len(boundaries) + 1`` buckets. Last batches may be smaller.
     """
     buckets: list[list[Element]] = [[] for _ in batch_sizes]
     for element in elements:

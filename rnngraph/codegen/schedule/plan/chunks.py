@@ -68,7 +68,7 @@ class Chunks:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """For each mask, the name of the size with the chunk's number of steps that have active rows."""
+        """Names of sizes, one for each mask of ended rows: the number of the chunk's steps at which any row runs."""
         return tuple(self._lagging(name) for _, name in self.active)
 
     def _name(self, prefix: str) -> str:

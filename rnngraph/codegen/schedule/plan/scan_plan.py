@@ -204,9 +204,9 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
 
 
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
-    """Yield the copies of initial values to carries; none for a scan of which each block of steps loads its own."""
+    """Yield the copies of initial values to carries; none for a scan of blocks, each of which copies its own."""
     layout, table, node = plan.layout, plan.layout.table, plan.node
-    if layout.parts.blocks is not None:  # each block of steps copies its own initial values
+    if layout.parts.blocks is not None:
         return
     for index, (carry, state) in enumerate(zip(layout.parts.carries, layout.states, strict=True)):
         value, place, parity = carry.initial, state.first(), None

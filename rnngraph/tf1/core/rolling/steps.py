@@ -22,10 +22,13 @@ Step = tuple[Node, dict[int, Node]]
 
 
 class Steps:
-    """Steps among the nodes on which roots depend.
+    """Drivers of one step among the nodes on which ``roots`` depend, and the readers of these nodes.
 
-    Args:
-        preserved: Nodes that must remain.
+    Attributes:
+        preserved: Nodes that rolling must not replace.
+        roots: The roots.
+        steps: The drivers, operands first.
+        users: Readers of each node. They are not recorded unless there are several drivers.
     """
 
     def __init__(self, roots: Sequence[Node], preserved: Collection[Node]) -> None:
@@ -52,7 +55,7 @@ class Steps:
         return reached
 
     def readers(self, node: Node) -> list[Node]:
-        """Return the readers of a node, including those that read it through no-op broadcasts."""
+        """Return the readers of a node, with those of a broadcast that changes nothing in place of the broadcast."""
         users: list[Node] = []
         for user in self.users[node]:
             users += self.readers(user) if source(user) is node else [user]
