@@ -334,6 +334,11 @@ def check_random(seed: int) -> bool | None:
     return True
 
 
+def test_recomputed_steps_that_need_no_state() -> None:
+    """The step's state is always 0, so the graph of recomputed steps keeps none."""
+    assert check_random(149)
+
+
 @pytest.mark.exhaustive
 def test_many_random_declarations() -> None:
     with warnings.catch_warnings():

@@ -95,13 +95,14 @@ def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, b
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
     if not recomputed:
         return {}
+    length = recomputed[0]["length"]
     against = [scan for scan in scans if runs_backward(scan) == runs_backward(recomputed[0])]
     with_blocks = dependents(against, graph.nodes)
     early = dependents(keeping, graph.nodes) - with_blocks
     movable = early.difference(topological(keeping))
-    with_blocks |= _broadcasts_of_steps(graph, movable, keeping[0]["length"])
+    with_blocks |= _broadcasts_of_steps(graph, movable, length)
     late_sums = {node for node, backward in sums.items() if backward == runs_backward(recomputed[0])}
-    with_blocks |= _read_only_late(graph, movable - with_blocks, with_blocks | late_sums, keeping[0]["length"])
+    with_blocks |= _read_only_late(graph, movable - with_blocks, with_blocks | late_sums, length)
     directions = {node: runs_backward(keeping[0]) for node in topological([*keeping, *early.difference(with_blocks)])}
     return directions | {node: runs_backward(recomputed[0]) for node in with_blocks}
 
