@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from ...declare.placeholders import can_name_size
 from ...ir.types import Size
 from ...support.api_guard import api
 from ...support.arguments import array_of
-from ...support.errors import DtypeError, NameLookupError, ShapeError, shown
+from ...support.errors import DtypeError, NameLookupError, NotReadableError, ShapeError, shown
 from ..array_bounds import MAX_ENTRIES, check_sizes, entries_up_to
 from ..expressions import input_name
 from ..net import Net
@@ -118,24 +118,79 @@ def net_of_model(
     open: Mapping[str, Mapping[int, str]] | None = None,
     max_entries: int = MAX_ENTRIES,
 ) -> Net:
-    """Return the net of a parsed model. For the arguments see ``read_onnx``."""
+    """Return the net of a parsed model. For the arguments see ``read_onnx``.
+
+    Files do not always say which axes have equal sizes. If the inputs cannot all have distinct sizes, they share the
+    size of a batch.
+    """
     with entries_up_to(max_entries) as limit:
-        inputs, values, axes = model.graph.inputs, *_axes_and_values(fixed)
-        shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape is not None}
-        request = AxisRequest.of(open, axes, shapes)
-        script = read_with(
-            request,
-            model.name,
-            lambda requested: _script_of(_with_requested_sizes(model, requested), values, requested),
-        )
+        values, axes = _axes_and_values(fixed)
+        try:
+            script = _requested_script(model, axes, values, open)
+        except NotReadableError as error:
+            candidates = () if open else _equal_axes(model.graph.inputs, fixed)
+            script = _first_script(model, axes, values, candidates, error)
         check_sizes(model.name, script, limit)
         script.settle_parameters()
         script.narrow = narrow_options(model, script)
         return Net(script)
 
 
+def _first_script(
+    model: Model, axes: Any, values: Any, candidates: Iterable[Mapping[str, Mapping[int, str]]], error: NotReadableError
+) -> Script:
+    """Return the script for the first names of axes with which the model can be read; raise ``error`` without any."""
+    for names in candidates:
+        try:
+            return _requested_script(model, axes, values, names)
+        except NotReadableError:
+            continue
+    raise error
+
+
+def _requested_script(model: Model, axes: Any, values: Any, open: Any) -> Script:
+    shapes = {input_name(name): kind.shape for name, kind in model.graph.inputs.items() if kind.shape is not None}
+    request = AxisRequest.of(open, axes, shapes)
+    return read_with(
+        request, model.name, lambda requested: _script_of(_with_requested_sizes(model, requested), values, requested)
+    )
+
+
+def _equal_axes(inputs: Mapping[str, Kind], fixed: Any) -> Iterator[dict[str, dict[int, str]]]:
+    """Yield candidates for the axes of the batch size, by input, if these have several names or none.
+
+    The axes are the first one of each input; the second one, as of time-major sequences; or the second one of inputs
+    with three axes and more.
+    """
+    shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape}
+    names = {size for shape in shapes.values() for size in shape}
+    batch = "B" if "B" not in names else "rows"
+    ranks = {name: len(shape) for name, shape in shapes.items()}
+    for axes in (
+        dict.fromkeys(ranks, 0),
+        {name: min(1, rank - 1) for name, rank in ranks.items()},
+        {name: int(rank > 2) for name, rank in ranks.items()},
+    ):
+        sizes = {
+            name: shapes[name][axis] for name, axis in axes.items() if not _is_fixed(fixed, name, axis, shapes[name])
+        }
+        rows = {name: {axes[name]: batch} for name, size in sizes.items() if not isinstance(size, int)}
+        distinct = {size if size is not None else name for name, size in sizes.items() if name in rows}
+        if len(distinct) > 1:
+            yield rows
+
+
+def _is_fixed(fixed: Any, name: str, axis: int, shape: Sequence[Any]) -> bool:
+    """True if ``fixed`` has a value for an input, or a number for the size of its axis."""
+    if not isinstance(fixed, Mapping):
+        return False
+    given = fixed.get(name)
+    own = axis in given or axis - len(shape) in given if isinstance(given, Mapping) else given is not None
+    return own or shape[axis] in fixed
+
+
 def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Split ``fixed`` into (sizes of inputs' axes, values and sizes by name)."""
+    """Split ``fixed`` into (values and sizes by name, sizes of inputs' axes by input)."""
     if not isinstance(fixed, Mapping):
         return fixed, None
     axes = {input_name(name): item for name, item in fixed.items() if isinstance(item, Mapping)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from ...support.errors import (
     ArgumentError,
     DtypeError,
     NameLookupError,
-    NotReadableError,
     RnnGraphError,
     did_you_mean,
     listed,
@@ -83,34 +82,7 @@ def read_tf1_graph(
     if any(ref_of(text) not in t.names for text in wanted.values()):
         raise not_readable(graph.name, problems or ["its outputs are not numeric tensors; name others with outputs="])
     model = _model(t, needed_nodes, wanted)
-    return _read(model, axes, _requested_axes(graph, open, model))
-
-
-def _read(model: Model, axes: Mapping[str, Any], open: Any) -> Net:
-    """Read the model with as many distinct symbolic sizes as it allows.
-
-    TensorFlow does not say which axes have equal sizes. If the inputs cannot all have distinct sizes, they share a
-    batch size: along axis 0, or along axis 1 of time-major sequences.
-    """
-    try:
-        return net_of_model(model, axes, open)
-    except NotReadableError as error:
-        for equal in () if open else _equal_axes(model):
-            try:
-                return net_of_model(model, axes, equal)
-            except NotReadableError:
-                continue
-        raise error
-
-
-def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
-    """Yield candidates for the axes of size ``B``, by input: axis 0, or axis 1 of time-major sequences."""
-    shapes = {name: kind.shape for name, kind in model.graph.inputs.items() if kind.shape}
-    for place in (0, 1):
-        axes = {name: min(place, len(shape) - 1) for name, shape in shapes.items()}
-        rows = {name: {axis: "B"} for name, axis in axes.items() if shapes[name][axis] is None}
-        if len(rows) > 1:
-            yield rows
+    return net_of_model(model, axes, _requested_axes(graph, open, model))
 
 
 def _translate(

@@ -175,12 +175,12 @@ def test_loops_that_no_cell_can_express_are_listed() -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["a_t"], ["a_n"]), helper.make_node("Identity", ["b_t"], ["b_n"])],
         "body",
-        [info("a_t", ["A", 3]), info("b_t", ["B", 3]), info("x_t", ["A", 3])],
-        [info("a_n", ["A", 3]), info("b_n", ["B", 3])],
+        [info("a_t", ["A", 3]), info("b_t", [3, "B"]), info("x_t", ["A", 3])],
+        [info("a_n", ["A", 3]), info("b_n", [3, "B"])],
     )
     node = helper.make_node("Scan", ["a", "b", "x"], ["c", "d"], body=body, num_scan_inputs=1, name="both")
-    inputs = [info("a", ["A", 3]), info("b", ["B", 3]), info("x", ["T", "A", 3])]
-    model = model_of([node], inputs, [info("c", ["A", 3]), info("d", ["B", 3])])
+    inputs = [info("a", ["A", 3]), info("b", [3, "B"]), info("x", ["T", "A", 3])]
+    model = model_of([node], inputs, [info("c", ["A", 3]), info("d", [3, "B"])])
     with pytest.raises(
         rg.NotReadableError, match=r"node 'both' .Scan.: the values of a loop have symbolic sizes, but share no axis"
     ):
