@@ -234,13 +234,36 @@ def _largest_first(
     """
     waiting: list[tuple[int, int, Loop]] = []
     number = count()
-    for covered, period, start, length in candidates:
+    found: list[tuple[Candidate, int]] = []
+    for candidate in candidates:
+        covered, period, start, length = candidate
         while waiting and waiting[0][0] <= covered:
             yield heappop(waiting)[-1]
-        for loop in _best_of(steps, start, period, length, later, budget):
+        if any(_is_multiple(candidate, shorter, steps_in_loop) for shorter, steps_in_loop in found):
+            continue
+        loops = _best_of(steps, start, period, length, later, budget)
+        for loop in loops:
             heappush(waiting, (-loop.count * period, next(number), loop))
+        if loops:
+            found.append((candidate, loops[0].count * period))
     while waiting:
         yield heappop(waiting)[-1]
+
+
+def _is_multiple(candidate: Candidate, shorter: Candidate, steps_in_loop: int) -> bool:
+    """True if a candidate only repeats a shorter one, several of whose iterations are one of its own.
+
+    Without this test, the time of the search is cubic in the iterations of a loop that cannot be rolled up.
+
+    Args:
+        candidate: The candidate.
+        shorter: An earlier candidate that contains a loop.
+        steps_in_loop: Number of steps of that loop.
+    """
+    covered, period, start, length = candidate
+    _, part, first, extent = shorter
+    is_within = first <= start and start + length <= first + extent
+    return is_within and period % part == 0 and steps_in_loop >= -covered - period
 
 
 def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:

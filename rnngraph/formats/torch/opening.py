@@ -38,6 +38,7 @@ class Settled:
         times: Names of sizes that are numbers of time steps.
         lines: Line of the module that fixed a size, by the size's name.
         sizes: Sizes of the run.
+        keeps_filled: True if the script declares constant states as tensors.
     """
 
     script: Script
@@ -45,6 +46,7 @@ class Settled:
     times: list[str]
     lines: dict[str, Where | None]
     sizes: Sizes
+    keeps_filled: bool
 
 
 class Runs(Protocol):
@@ -57,7 +59,11 @@ class Runs(Protocol):
     has_unlike_steps: bool
 
     def run_until_stable(
-        self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
+        self,
+        examples: Mapping[str, int],
+        known: Mapping[str, Dim],
+        lines: Mapping[str, Where | None] | None = None,
+        like: Settled | None = None,
     ) -> Settled:
         """Run the module repeatedly until no run shows that a further size is fixed."""
 
@@ -180,7 +186,11 @@ class _Opening:
             for axes in (self._last_axes(), self._axes_after(name))
         ]
         equal: list[dict[str, Dim]] = [{other: size(name) for other in group} for group in islice(groups, MAX_GROUPS)]
+        tried: list[dict[str, Dim]] = []
         for more in (*equal, *widths):
+            if more in tried:
+                continue
+            tried.append(more)
             try:
                 settled = self._settled(known | more, before.lines | dict.fromkeys(more, reason))
             except RnnGraphError as error:
@@ -228,7 +238,7 @@ class _Opening:
             if isinstance(dim, Size) and str(dim := sizes.open(other)) in changed:
                 examples[other] = changed[str(dim)]
         try:
-            other_run = self.runs.run_until_stable(examples, settled.known)
+            other_run = self.runs.run_until_stable(examples, settled.known, like=settled)
         except RnnGraphError as error:
             self.reason = self.reason or error.where
             return None

@@ -174,12 +174,14 @@ class Reader:
         settled, self.examples = opened(self, self.tensors, self.examples, self.known, self.request)
         known, inputs = settled.known, settled.script.inputs
         self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in inputs], known, settled.times)
-        settled = self.run_until_stable(self.examples, known, settled.lines)
+        settled = self.run_until_stable(self.examples, known, settled.lines, settled)
         if settled.sizes.limits:
             self.limits = settled.sizes.limits
-            settled = self.run_until_stable(self.examples, known, settled.lines)
+            settled = self.run_until_stable(self.examples, known, settled.lines, settled)
         if self.cuts:
-            checked = axes_to_check(self.cuts, known, self._tracer, self._run, self._sizes(self.examples, known))
+            checked = axes_to_check(
+                self.cuts, known, self._tracer, lambda tracer: self._run(tracer)[0], self._sizes(self.examples, known)
+            )
             self.cut_axes = CutAxes(frozenset(checked))
             settled = self.run_until_stable(self.examples, known, settled.lines) if checked else settled
             problems = unchecked(settled.script, self.cuts, checked)
@@ -200,7 +202,11 @@ class Reader:
             raise not_readable(self.what(), [f"its computation differs from run to run{_SWITCH_OFF}"])
 
     def run_until_stable(
-        self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
+        self,
+        examples: Mapping[str, int],
+        known: Mapping[str, Dim],
+        lines: Mapping[str, Where | None] | None = None,
+        like: Settled | None = None,
     ) -> Settled:
         """Run the module repeatedly until no run shows that a further size is fixed.
 
@@ -208,27 +214,33 @@ class Reader:
             examples: Values of the sizes.
             known: Sizes that are fixed before the first run, by name: the number or the other size that each equals.
             lines: Line of the module that fixed a known size, by the size's name.
+            like: Earlier result, whose form of constant states is used. By default the better form is.
         """
         known_now, lines_now = dict(known), dict(lines or {})
         for _ in range(MAX_RUNS):
             sizes = self._sizes(examples, known_now, lines_now)
-            tracer = self._tracer(sizes, self.cut_axes)
+            tracer = self._tracer(sizes, self.cut_axes, like is not None and like.keeps_filled)
             try:
-                script = self._run(tracer)
+                script, keeps_filled = self._run(tracer, is_free=like is None)
             except SizesChanged:
                 known_now, lines_now = sizes.known, sizes.lines
                 continue
-            shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
-            shared |= {("plain", key) for key in tracer.plain & tracer.uses.keys()}
-            if shared != self.shared:
-                self.shared = shared
+            if self._finds_shared(tracer):
                 continue
             self.warnings |= tracer.warnings
             self.cuts = tracer.cuts
-            return Settled(script, known_now, [*tracer.times], lines_now, tracer.sizes)
+            return Settled(script, known_now, [*tracer.times], lines_now, tracer.sizes, keeps_filled)
         raise ArgumentError(
             f"each of {MAX_RUNS} runs of the module fixed another symbolic size; give an example of other sizes"
         )
+
+    def _finds_shared(self, tracer: Tracer) -> bool:
+        """True if a run used further parameters or modules more than once, so that the module must run again."""
+        shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
+        shared |= {("plain", key) for key in tracer.plain & tracer.uses.keys()}
+        is_new = shared != self.shared
+        self.shared = shared
+        return is_new
 
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
         """Name symbolic sizes as the caller requested, or T, T_1 … for time steps and B, B_1 … for other sizes."""
@@ -253,8 +265,17 @@ class Reader:
 
     # One run ------------------------------------------------------------------------------------
 
-    def _run(self, tracer: Tracer) -> Script:
-        """Run the module once and return the script. Raises ``SizesChanged``, ``NotReadableError``."""
+    def _run(self, tracer: Tracer, is_free: bool = True) -> tuple[Script, bool]:
+        """Run the module. Return (script, True if the script declares constant states as tensors).
+
+        Args:
+            tracer: The run.
+            is_free: True to choose the better form of constant states; False for the form of ``tracer``.
+
+        Raises:
+            SizesChanged: The run fixed a size.
+            NotReadableError: The module cannot be read.
+        """
         inputs = {name: self._input(tracer, name, tensor) for name, tensor in self.tensors.items()}
         by_tensor = {id(tensor): inputs[name] for name, tensor in self.tensors.items()}
 
@@ -272,9 +293,7 @@ class Reader:
                 raise self._error(tracer) from None
             raise not_readable(self.what(), [_failure_of(error)], _line_of(error)) from error
         self.draws |= random.getstate() != state
-        shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
-        if shared != self.shared and not tracer.problems:
-            self.shared = shared
+        if not tracer.problems and self._finds_shared(tracer):
             raise SizesChanged  # Run again: parameters with several uses are declared outside of layers.
         if tracer.undecided and not tracer.problems:  # One of two axes must be fixed, but no call fixed either.
             tracer.fix_undecided()
@@ -294,8 +313,9 @@ class Reader:
         tracer.script.drop_unused_inputs()
         script = rolled_up(tracer.script, tracer.sizes.value)
         may_have_loops = script is not tracer.script or takes_entries(script)
-        if may_have_loops and tracer.wrote_numbers and not tracer.keeps_filled:
-            script = self._with_equal_iterations(tracer, script)
+        keeps_filled = tracer.keeps_filled
+        if may_have_loops and tracer.wrote_numbers and is_free and not keeps_filled:
+            script, keeps_filled = self._with_equal_iterations(tracer, script)
         if script is tracer.script and tracer.has_assumed:
             script = rebuilt(script)
         left = steps_left(script)
@@ -310,26 +330,27 @@ class Reader:
                 ],
                 left[0][2],
             )
-        return script
+        return script, keeps_filled
 
-    def _with_equal_iterations(self, tracer: Tracer, script: Script) -> Script:
-        """Return the better of two scripts: ``script``, or one that declares constant initial states as tensors.
+    def _with_equal_iterations(self, tracer: Tracer, script: Script) -> tuple[Script, bool]:
+        """Return the better of two scripts, and True if it is the one that declares constant states as tensors.
 
         If a constant state is written as a number, the first iteration of an unrolled loop differs from the others.
         The better script has no loop that is not rolled up; among these, the one with fewer single entries, then lines.
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:
-            other = self._run(self._tracer(sizes, tracer.cut_axes, True))
+            other, _ = self._run(self._tracer(sizes, tracer.cut_axes, True))
         except (SizesChanged, RnnGraphError):
-            return script
+            return script, False
         for one in (script, other):
             one.drop_unused_steps()
 
         def cost(one: Script) -> tuple[bool, int, int, int]:
             return takes_entries(one), entries_taken(one), one.text().count("\n"), len(one.steps)
 
-        return min(script, other, key=cost)
+        best = min(script, other, key=cost)
+        return best, best is other
 
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]

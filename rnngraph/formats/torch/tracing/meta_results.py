@@ -16,12 +16,18 @@ from .registry import UnreadableError
 from .tensors import Traced, flat, mapped
 from .values import Unknown
 
+COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
 POINTWISE = frozenset(
     {"add", "sub", "mul", "div", "true_divide", "rsub", "neg", "abs", "exp", "log", "sqrt", "square", "reciprocal"}
-    | {"tanh", "sigmoid", "relu", "softplus", "silu", "gelu", "where"}
+    | {"rsqrt", "log1p", "expm1", "erf", "sin", "cos", "sign", "maximum", "minimum", "pow", "masked_fill", "where"}
+    | {"tanh", "sigmoid", "relu", "relu6", "leaky_relu", "elu", "softplus", "logsigmoid", "silu", "gelu"}
     | {f"__{side}{name}__" for side in ("", "r") for name in ("add", "sub", "mul", "truediv")}
+    | {"__neg__", "__pow__", *COMPARISONS, *(f"__{name}__" for name in COMPARISONS)}
 )
-"""Functions whose results on ``meta`` are cached, as they depend on the operands' shapes, strides and dtypes only."""
+"""Functions whose results are cached, as shape, strides and dtype depend on those of the operands only."""
+JOINS = ("cat", "concat", "concatenate", "stack")
+MAX_COMPUTED = 2**20
+"""Maximum number of elements of operands on which torch computes a pointwise result to learn its type."""
 
 
 def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
@@ -44,9 +50,28 @@ def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
         return torch.device("meta") if isinstance(item, torch.device) or item in ("cpu", "cuda") else item
 
     args, kwargs = mapped(args, on_meta), mapped(kwargs, on_meta)
+    if name_of(function) in JOINS and kwargs.keys() <= {"dim", "axis"}:
+        result = _joined(name_of(function) == "stack", *args, *kwargs.values())
+        if result is not None:
+            return result
     if "device" in kwargs or name_of(function) in FACTORIES:
         kwargs = {**kwargs, "device": "meta"}
     return args[0] if name_of(function) in ("cpu", "cuda") else function(*args, **kwargs)
+
+
+def _joined(is_stack: bool, tensors: Sequence[torch.Tensor], axis: int = 0) -> torch.Tensor | None:
+    """Return the result of ``torch.cat`` or ``stack``; None for operands that torch itself should handle or refuse."""
+    if not isinstance(tensors, list | tuple) or not tensors:
+        return None
+    first = tensors[0]
+    rank = first.dim() + is_stack
+    axis += rank if axis < 0 else 0
+    shapes = [[*tensor.shape[:axis], *([1] if is_stack else []), *tensor.shape[axis:]] for tensor in tensors]
+    sizes = [shape.pop(axis) for shape in shapes if 0 <= axis < len(shape) == rank]
+    is_plain = all(tensor.is_contiguous() and tensor.dtype == first.dtype for tensor in tensors)
+    if not is_plain or len(sizes) < len(shapes) or any(shape != shapes[0] for shape in shapes):
+        return None
+    return torch.empty((*shapes[0][:axis], sum(sizes), *shapes[0][axis:]), dtype=first.dtype, device="meta")
 
 
 def _description(item: object) -> tuple[Any, ...] | None:
@@ -58,9 +83,14 @@ def _description(item: object) -> tuple[Any, ...] | None:
 
 @lru_cache(4096)
 def _pointwise_result(function: Function, *described: Any) -> tuple[torch.Size, tuple[int, ...], torch.dtype]:
-    """Return the shape, strides and dtype of a result on ``meta``, for operands with these ``_description``s."""
+    """Return the shape, strides and dtype of a result, for operands with these ``_description``s.
+
+    torch computes it for small operands, because the first such call on ``meta`` imports torch's compiler.
+    """
+    count = max(item[0].numel() for item in described if len(item) == 3)
+    device = "cpu" if count <= MAX_COMPUTED else "meta"
     operands = [
-        torch.empty_strided(item[0], item[1], dtype=item[2], device="meta") if len(item) == 3 else item[1]
+        torch.empty_strided(item[0], item[1], dtype=item[2], device=device) if len(item) == 3 else item[1]
         for item in described
     ]
     result = function(*operands)
