@@ -5,7 +5,6 @@ A driver traces the cell. The steps that the cell declares while it is traced be
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -22,8 +21,22 @@ from ..expressions import identifier
 from ..layers import scope_of, unshared
 from ..script import Script
 from ..steps import Step, Value, named_value
+from .cell_calls import cell_name, declare_cell, inner_step
 from .loop import Carried, Entries, Inner, Loop, Operand, Place, Shared, operands_of, replaced
-from .parts import ALL, NotRolledError, flat_rows, part_of, rows_first, same_input, same_value, shaped_rows
+from .parts import (
+    ALL,
+    NotRolledError,
+    batch_axis,
+    flat_rows,
+    have_equal_start,
+    part_of,
+    rows_first,
+    same_input,
+    same_value,
+    shaped_rows,
+)
+
+FLOATS = ("float32", "float64")
 
 
 class RollingLoop(Protocol):
@@ -107,7 +120,7 @@ class Core:
             raise NotRolledError
         if not any(item.place == other.place for other in self.carried):
             self.carried.append(item)
-        elif not any(item.place == other.place and _have_equal_start(item, other) for other in self.carried):
+        elif not any(item.place == other.place and have_equal_start(item, other) for other in self.carried):
             raise NotRolledError
 
     def _share(self, value: Value) -> None:
@@ -155,7 +168,7 @@ class Core:
 
     def argument_names(self) -> list[str]:
         """Return the names of the cell's arguments: its inner cells, then values from outside the loop."""
-        names = [_cell_name(number, len(self.cells)) for number in range(len(self.cells))]
+        names = [cell_name(number, len(self.cells)) for number in range(len(self.cells))]
         namer = Namer({*names})
         for value in self.outside:
             hint = value.step.hint
@@ -169,11 +182,7 @@ class Core:
         """Declare the cell and its driver, and record the sequences and final states in ``rolling``."""
         rolling, new = self.rolling, self.new
         dtype = next(
-            (
-                self._tensor(item.place).dtype
-                for item in self.carried
-                if self._tensor(item.place).dtype in ("float32", "float64")
-            ),
+            (self._tensor(item.place).dtype for item in self.carried if self._tensor(item.place).dtype in FLOATS),
             "float32",
         )
         sequences = [sequence for item, _ in self.inputs if (sequence := rolling.sequence_of(item)) is not None]
@@ -186,7 +195,7 @@ class Core:
         kind: type[OwnCell] = type(name, (OwnCell,), {"scope_name": None})
         kind.core, kind.names, kind.dtype = self, names, dtype
         arguments = [*self._inner_cells(), *(rolling.value(value) for value in self.outside)]
-        cell = _declare_cell(new, kind, arguments)
+        cell = declare_cell(new, kind, arguments)
         scope = new.scope("rnn")
         options = self._initial_state(starts, names, dtype)
         outputs, state = new.call(dynamic_rnn, cell, x, **options, scope=scope)
@@ -207,15 +216,25 @@ class Core:
     def _driver_input(self, flat: list[Value], starts: list[Value | None]) -> Value:
         """Return the driver's input: all sequences, concatenated along the width.
 
-        Without sequences, it is a column of an initial state, repeated for each iteration. Only its length matters.
+        Without sequences, it is a column of an initial state, or if all are zeros, of a value that the steps read. The
+        column is repeated for each iteration. Only its length matters.
         """
         if flat:
             return flat[0] if len(flat) == 1 else self.new.call(basic.concat, flat, -1)
-        state = next((item for item in starts if item is not None), None)
-        if state is None:
-            raise NotRolledError
-        column = self.new.item(state, ALL, None, slice(None, 1))
-        return self.new.call(tile, column, [1, self.loop.count, 1], hint="steps")
+        rows = next((item for item in starts if item is not None), None) or self._rows_from_outside()
+        first = slice(None, 1)
+        index = (ALL, None, first) if rows.tensor.rank == 2 else (ALL, *[0] * (rows.tensor.rank - 3), first, first)
+        return self.new.call(tile, self.new.item(rows, *index), [1, self.loop.count, 1], hint="steps")
+
+    def _rows_from_outside(self) -> Value:
+        """Return a value from outside the loop whose first axis has the batch size of the states."""
+        shape = self._tensor(self.carried[0].place).type.shape
+        for value in self.outside:
+            tensor = value.tensor
+            if tensor.rank > 1 and tensor.dtype in FLOATS and tensor.type.shape[0] == shape[batch_axis(shape)]:
+                rows: Value = self.rolling.value(value)
+                return rows
+        raise NotRolledError
 
     def _initial_state(self, starts: list[Value | None], names: list[str], dtype: str) -> dict[str, object]:
         """Return the option ``initial_state`` of the driver; {} for zeros."""
@@ -271,15 +290,9 @@ class Core:
             if step.key is not static_rnn:  # A driver inside the loop keeps its scope.
                 continue
             old = f"{step.keywords['scope']}/{scope_of(inner)}/"
-            place = f"{scope}/{snake_case(name)}/{_cell_name(number, len(self.cells))}/{scope_of(inner)}/"
+            place = f"{scope}/{snake_case(name)}/{cell_name(number, len(self.cells))}/{scope_of(inner)}/"
             for key in [key for key in self.new.parameters if key.startswith(old)]:
                 self.new.parameters[place + key[len(old) :]] = self.new.parameters.pop(key)
-
-
-def _have_equal_start(a: Carried, b: Carried) -> bool:
-    """True if two operands that carry one value have the same initial value. No initial value stands for zeros."""
-    zeros = [item.initial is None or item.initial.step.fill == 0 for item in (a, b)]
-    return all(zeros) or same_value(a.initial, b.initial)
 
 
 class OwnCell(Cell):
@@ -356,7 +369,7 @@ def _traced_step(
         if step.key is static_rnn:
             assert isinstance(items[0], Shared)
             number = next(n for n, inner in enumerate(core.cells) if same_value(inner, items[0].value))
-            values |= _cell_step(script, p, place, step, own_values, _cell_name(number, len(core.cells)))
+            values |= _cell_step(script, p, place, step, own_values, cell_name(number, len(core.cells)))
             continue
         operands, keywords = replaced(step, own_values)
         values[place, ()] = script.repeat(step, operands, keywords)
@@ -403,7 +416,7 @@ def _cell_step(
             raise NotRolledError
         leaves.append(leaf)
     nest = tuple(leaves) if len(leaves) > 1 else leaves[0]
-    output, new = _inner_step(script, p, name, cell, x, nest)
+    output, new = inner_step(script, p, name, cell, x, nest)
     results: dict[Place, Value] = {(place, (0, 0)): output}
     old = step.result[1]
     fields = getattr(old, "_fields", None) if isinstance(old, tuple) else None
@@ -413,33 +426,3 @@ def _cell_step(
             path = (1, fields[number] if fields else number)
         results[place, path] = part
     return results
-
-
-def _cell_name(number: int, count: int) -> str:
-    return "cell" if count == 1 else f"cell_{number}"
-
-
-# Steps of generated cells ------------------------------------------------------------------------------
-
-
-def _inner_step(script: Script, p: Scope, name: str, cell: Value, x: Value, state: Value | tuple[Value, ...]) -> Value:
-    """Declare a step of a cell within a cell, and return (output, new state): ``p.cell(name, cell)(x, state)``."""
-
-    def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
-        place = ast.Attribute(ast.Name("p", ast.Load()), "cell", ast.Load())
-        return ast.Call(ast.Call(place, [ast.Constant(name), of[0]], []), of[1:], [])
-
-    nest = tuple(leaf.result for leaf in state) if isinstance(state, tuple) else state.result
-    result = p.cell(name, cell.result)(x.result, nest)
-    hint = ("output", ("c", "h") if isinstance(state, tuple) else "h")
-    return script.add(Step(result, (cell, x, state), {}, written, hint, True))
-
-
-def _declare_cell(script: Script, kind: type[OwnCell], arguments: Sequence[Value]) -> Value:
-    """Declare a cell of the class ``kind``, whose source the script gets once a driver has traced the cell."""
-
-    def written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
-        return ast.Call(ast.Name(kind.__name__, ast.Load()), operands, keywords)
-
-    cell = kind(*(value.result for value in arguments))
-    return script.add(Step(cell, arguments, {}, written, "cell", True, kind, kind))

@@ -8,7 +8,7 @@ from ...declare.functions.basic import reshape, transpose
 from ...ir.types import Dim, Size
 from ..script import Script
 from ..steps import Value
-from .loop import Entries, Inner
+from .loop import Carried, Entries, Inner
 
 ALL = slice(None)
 
@@ -86,3 +86,9 @@ def same_value(a: object, b: object) -> bool:
     if isinstance(a, Value) and isinstance(b, Value):
         return a.step is b.step and a.path == b.path
     return a is b
+
+
+def have_equal_start(a: Carried, b: Carried) -> bool:
+    """True if two operands that read one carried value have the same initial value. None stands for zeros."""
+    zeros = [item.initial is None or item.initial.step.fill == 0 for item in (a, b)]
+    return all(zeros) or same_value(a.initial, b.initial)

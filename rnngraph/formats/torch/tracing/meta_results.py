@@ -17,25 +17,28 @@ from .tensors import Traced, flat, mapped
 from .values import Unknown
 
 COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
-POINTWISE = frozenset(
+CACHED = frozenset(
     {"add", "sub", "mul", "div", "true_divide", "rsub", "neg", "abs", "exp", "log", "sqrt", "square", "reciprocal"}
     | {"rsqrt", "log1p", "expm1", "erf", "sin", "cos", "sign", "maximum", "minimum", "pow", "masked_fill", "where"}
-    | {"tanh", "sigmoid", "relu", "relu6", "leaky_relu", "elu", "softplus", "logsigmoid", "silu", "gelu"}
+    | {"tanh", "sigmoid", "relu", "relu6", "leaky_relu", "elu", "softplus", "logsigmoid", "silu", "gelu", "clamp"}
+    | {"linear", "mean", "log_softmax", "layer_norm", "group_norm"}
     | {f"__{side}{name}__" for side in ("", "r") for name in ("add", "sub", "mul", "truediv")}
     | {"__neg__", "__pow__", *COMPARISONS, *(f"__{name}__" for name in COMPARISONS)}
 )
 """Functions whose results are cached, as shape, strides and dtype depend on those of the operands only."""
+PLAIN = (int, float, bool, str, type(None), torch.dtype)
+"""Types of operands without a shape that a cached result may depend on."""
 JOINS = ("cat", "concat", "concatenate", "stack")
 MAX_COMPUTED = 2**20
-"""Maximum number of elements of operands on which torch computes a pointwise result to learn its type."""
+"""Maximum number of elements of operands on which torch computes a cached result."""
 
 
 def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
     """Return torch's result of a call on the device ``meta``."""
-    if not kwargs and name_of(function) in POINTWISE:
-        described = [_description(item) for item in args]
-        if None not in described:
-            size, stride, dtype = _pointwise_result(function, *described)
+    if name_of(function) in CACHED:
+        described = [*map(_description, args)], {key: _description(item) for key, item in kwargs.items()}
+        if None not in described[0] and None not in described[1].values():
+            size, stride, dtype = _cached_result(function, *described[0], **described[1])
             return torch.empty_strided(size, stride, dtype=dtype, device="meta")
 
     def on_meta(item: Any) -> Any:
@@ -75,25 +78,28 @@ def _joined(is_stack: bool, tensors: Sequence[torch.Tensor], axis: int = 0) -> t
 
 
 def _description(item: object) -> tuple[Any, ...] | None:
-    """Return a tensor's shape, strides and dtype, or a number with its type; None for other operands."""
+    """Return a tensor's shape, strides and dtype, or a plain value with its type; None for other operands."""
     if isinstance(item, torch.Tensor):
         return item.shape, item.stride(), item.dtype
-    return (type(item), item) if type(item) in (int, float, bool) else None
+    is_shape = type(item) in (tuple, list, torch.Size) and all(type(entry) is int for entry in item)
+    return (type(item), tuple(item) if is_shape else item) if is_shape or type(item) in PLAIN else None
 
 
 @lru_cache(4096)
-def _pointwise_result(function: Function, *described: Any) -> tuple[torch.Size, tuple[int, ...], torch.dtype]:
+def _cached_result(
+    function: Function, *described: Any, **keywords: Any
+) -> tuple[torch.Size, tuple[int, ...], torch.dtype]:
     """Return the shape, strides and dtype of a result, for operands with these ``_description``s.
 
     torch computes it for small operands, because the first such call on ``meta`` imports torch's compiler.
     """
-    count = max(item[0].numel() for item in described if len(item) == 3)
+    count = max(item[0].numel() for item in (*described, *keywords.values()) if len(item) == 3)
     device = "cpu" if count <= MAX_COMPUTED else "meta"
-    operands = [
-        torch.empty_strided(item[0], item[1], dtype=item[2], device=device) if len(item) == 3 else item[1]
-        for item in described
-    ]
-    result = function(*operands)
+
+    def operand(item: Any) -> Any:
+        return torch.empty_strided(item[0], item[1], dtype=item[2], device=device) if len(item) == 3 else item[1]
+
+    result = function(*map(operand, described), **{key: operand(item) for key, item in keywords.items()})
     return result.shape, result.stride(), result.dtype
 
 
