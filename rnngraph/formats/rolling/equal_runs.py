@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ...declare.tensor import Tensor
 from ..steps import Index, Step, Value
-from .loop import operands_of
+from .loop import MAX_LATE, operands_of
 
 Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 
@@ -52,7 +52,8 @@ def longest_equal_run(iterations: list[list[Step]], may_repeat: Sequence[bool]) 
     """
     if not any(may_repeat):
         return iterations[:2]
-    links = [_link(before, after) for before, after in pairwise(iterations)]
+    places = {step: (number, place) for number, steps in enumerate(iterations) for place, step in enumerate(steps)}
+    links = [_link(number, *pair, places) for number, pair in enumerate(pairwise(iterations), 1)]
     best = first = 0
     length = 1
     for number in range(len(links)):
@@ -75,8 +76,10 @@ def may_repeat_after(steps: Sequence[Step], period: int) -> np.ndarray:
     for place in range(2 * period, len(steps)):
         one, two, three = (operands[place - back * period] for back in (2, 1, 0))
         before, after = sources[place - period], sources[place]
+        is_early = place < (1 + MAX_LATE) * period
         result[place] = all(
             _may_follow(a, b, c)
+            or (is_early and other is None and source is not None)  # a value from before the run
             or (source is not None and other is not None and source == other + period and b.path == c.path)
             for a, b, c, other, source in zip(one, two, three, before, after, strict=True)
         )
@@ -94,17 +97,23 @@ def _may_follow(one: object, two: object, three: object) -> bool:
     return same or isinstance(three.step.key, Index)  # initial values may precede entries
 
 
-def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
-    """Return how an iteration depends on the previous one: a comparable description of each operand."""
-    old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
+def _link(number: int, before: list[Step], after: list[Step], places: Mapping[Step, tuple[int, int]]) -> list[Hashable]:
+    """Return how an iteration depends on earlier ones: a comparable description of each operand.
+
+    Args:
+        number: Index of the iteration.
+        before: Steps of the previous iteration.
+        after: Steps of the iteration.
+        places: (index of the iteration, index in the iteration), by step of the run.
+    """
     links: list[Hashable] = []
     for a, b in zip(
         (i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True
     ):
         if not isinstance(b, Value):
             links.append("literal" if equal_literals(a, b) else object())
-        elif b.step in new or b.step in old:
-            links.append((b.step in new, new.get(b.step, old.get(b.step)), b.path))
+        elif b.step in places and number - places[b.step][0] <= MAX_LATE:
+            links.append((number - places[b.step][0], places[b.step][1], b.path))
         elif isinstance(a, Value) and a.step is b.step and a.path == b.path:
             links.append("same")
         elif isinstance(a, Value) and isinstance(a.step.key, Index) and isinstance(b.step.key, Index):

@@ -6,12 +6,13 @@ Recurrent cells become drivers. The remaining steps become a cell that the scrip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...declare.cell import Cell, shared
 from ...declare.functions import basic
 from ...declare.functions.layers import embedding
+from ...declare.functions.padding import pad
 from ...declare.functions.randomness import dropout
 from ...declare.running.drivers import dynamic_rnn, static_rnn
 from ...declare.tensor import Tensor
@@ -20,10 +21,33 @@ from ...support.errors import RnnGraphError, read_from
 from ..script import Script
 from ..steps import Step, Value
 from .elementwise import ELEMENTWISE, ELEMENTWISE_BINARY
-from .loop import Carried, Entries, Inner, Loop, Operand, Place, Shared, operands_of, replaced
+from .loop import (
+    Carried,
+    Entries,
+    Inner,
+    Loop,
+    Operand,
+    Place,
+    Shared,
+    closure,
+    needed_steps,
+    operands_of,
+    replaced,
+)
 from .loop_search import sized
 from .own_cells import Core
-from .parts import ALL, NotRolledError, batch_axis, part_of, rows_first, same_entries, shaped_rows
+from .parts import (
+    ALL,
+    NotRolledError,
+    batch_axis,
+    flat_rows,
+    is_zero,
+    part_of,
+    rows_first,
+    same_entries,
+    shaped_rows,
+    slice_of,
+)
 
 
 class Rolling:
@@ -42,7 +66,7 @@ class Rolling:
         """Indices in an iteration of the loop-invariant steps, which are declared once, before the loop."""
         self.has_cells = True
         """True if single recurrent cells may become drivers; False to make one cell of the loop."""
-        self.needed = _needed_steps(loop)
+        self.needed = needed_steps(loop)
         """Indices in an iteration of the steps on which later iterations, or steps after the loop, depend."""
         self.sequences: list[tuple[Entries, Value]] = []
         """(entries, sequence) pairs of the operands that are entries of an axis. Equal operands share a sequence."""
@@ -228,7 +252,7 @@ class Rolling:
             place: {item.place[0] for item in self.loop.operands[place] if isinstance(item, Inner | Carried)}
             for place in left
         }
-        reached = _closure(reads)
+        reached = closure(reads)
         core = [place for place in left if place in reached[place]]
         after = [place for place in left if place not in core]
         fits = all(self._can_lift(self.loop.first[place]) for place in after)
@@ -254,8 +278,11 @@ class Rolling:
             if size is None:
                 raise NotRolledError
             start += size
-        index = self._slice(start, step, count, size, entries.source.tensor.type.shape[axis])
+        index = slice_of(start, step, count, size, entries.source.tensor.type.shape[axis])
         remaining = axis - sum(type(entry) is int for entry in entries.others[:axis])
+        cut = len(entries.before) if len(entries.before) > 1 and index == slice(None, -len(entries.before)) else 0
+        if cut:  # Cut the entries after the values before them, since the axis may have fewer steps.
+            index = ALL
         parts = [self._part(source, entries, index)]
         if entries.ahead is not None:
             first = slice(entries.ahead, entries.ahead + 1 or None)
@@ -263,6 +290,8 @@ class Rolling:
         before = [self.value(item) for item in entries.before]
         parts[:0] = before if entries.keeps else [self.new.call(basic.expand_dims, item, remaining) for item in before]
         source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, remaining), remaining
+        if cut:
+            source = self.new.item(source, *[ALL] * axis, slice(None, -cut))
         shape = source.tensor.type.shape
         rank = len(shape)
         if rank == 1:  # [time]: one number per iteration, without a batch axis
@@ -290,27 +319,6 @@ class Rolling:
         while whole and whole[-1] == ALL:
             whole.pop()
         return self.new.item(source, *whole) if whole else source
-
-    def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> slice:
-        """Return the slice of ``count`` entries from ``start``. Bounds near the end of a symbolic axis are negative."""
-        last = start + (count - 1) * step
-        near = 4 if isinstance(dim, Size) else 0
-        if step > 0:
-            stop: int | None = last + 1
-            if size is not None and last + step >= size:
-                stop = None
-            elif size is not None and size - (last + 1) <= near:
-                stop = last + 1 - size
-            return (
-                slice(start or None, stop, None if step == 1 else step) if (start, stop, step) != (0, None, 1) else ALL
-            )
-        stop = None if last + step < 0 else last - 1
-        begin: int | None = start
-        if size is not None and start == size - 1:
-            begin = None
-        elif size is not None and size - start <= near:
-            begin = start - size
-        return slice(begin, stop, step)
 
     # Lifting ------------------------------------------------------------------------------------
 
@@ -342,7 +350,7 @@ class Rolling:
         values = []
         for item in operands:
             sequence = self.sequence_of(item)
-            if isinstance(item, Carried) or (isinstance(item, Inner) and sequence is None):
+            if isinstance(item, Carried | Inner) and sequence is None:
                 return
             if sequence is not None:
                 values.append(sequence)
@@ -353,12 +361,12 @@ class Rolling:
                 values.append(self.value(item.value))
             elif isinstance(item, Shared):
                 values.append(item.value)
-        if not any(isinstance(item, Inner | Entries) for item in operands):
+        if all(isinstance(item, Shared) for item in operands):
             return
         if step.key is embedding:
             ids, table = values
             values = [self.new.call(basic.squeeze, ids, 2) if ids.tensor.rank == 3 else ids, table]
-        if step.key == "@" and not isinstance(operands[0], Inner | Entries):
+        if step.key == "@" and isinstance(operands[0], Shared):
             return
         new_operands, keywords = replaced(step, values)
         if step.key is basic.concat:
@@ -369,7 +377,21 @@ class Rolling:
         """Return an operand's values in all iterations, [batch, time, width]; None if it is not lifted."""
         if isinstance(item, Entries):
             return self.entries(item)
+        if isinstance(item, Carried):
+            return self._delayed(item) if item.place in self.lifted else None
         return self.lifted.get(item.place) if isinstance(item, Inner) else None
+
+    def _delayed(self, item: Carried) -> Value:
+        """Declare the sequence of a lifted result, delayed by the operand's lag, after its initial values."""
+        new, sequence = self.new, self.lifted[item.place]
+        starts = (item.initial, *item.later)
+        if all(map(is_zero, starts)):
+            return new.item(new.call(pad, sequence, {1: (item.lag, 0)}), ALL, slice(None, -item.lag))
+        width = sequence.tensor.width
+        if None in starts or not isinstance(width, int):
+            raise NotRolledError
+        rows = [new.call(basic.expand_dims, flat_rows(new, self.value(start), width), 1) for start in starts]
+        return new.item(new.call(basic.concat, [*rows, sequence], 1), ALL, slice(None, -item.lag))
 
     def _lift_cell(self, place: int, step: Step) -> None:
         """Replace the calls of a recurrent cell by a driver, if the cell reads only a sequence and its own state."""
@@ -377,7 +399,7 @@ class Rolling:
         sequence = self.sequence_of(x)
         if sequence is None or not isinstance(cell, Shared):
             return
-        carried = [item for item in state if isinstance(item, Carried) and item.place[0] == place]
+        carried = [item for item in state if isinstance(item, Carried) and item.place[0] == place and item.lag == 1]
         if len(carried) < len(state):
             return
         if sequence.tensor.rank != 3 or sequence.tensor.dtype not in ("float32", "float64"):
@@ -403,7 +425,7 @@ class Rolling:
 
     def initial(self, item: Carried) -> Value | None:
         """Return the initial value of a carried operand; None for zeros."""
-        if item.initial is None or item.initial.step.fill == 0:
+        if item.initial is None or is_zero(item.initial):
             return None
         value: Value = self.value(item.initial)
         return value
@@ -425,26 +447,3 @@ class Rolling:
             for item in operands_of(step)
             if isinstance(item, Value) and item.step is cell.step
         )
-
-
-def _needed_steps(loop: Loop) -> set[int]:
-    """Return the indices of an iteration's steps that are read after the loop, directly or through later iterations."""
-    needed: set[int] = set()
-    pending = [place for place, _ in loop.used]
-    while pending:
-        place = pending.pop()
-        if place not in needed:
-            needed.add(place)
-            pending += [item.place[0] for item in loop.operands[place] if isinstance(item, Inner | Carried)]
-    return needed
-
-
-def _closure(reads: Mapping[int, set[int]]) -> dict[int, set[int]]:
-    """Return the transitive closure of a relation, by Warshall's algorithm. The bits of an int represent a set."""
-    rows = {place: sum(1 << other for other in others) for place, others in reads.items()}
-    for through in rows:
-        bit, further = 1 << through, rows[through]
-        for place, row in rows.items():
-            if row & bit:
-                rows[place] = row | further
-    return {place: {other for other in rows if row >> other & 1} for place, row in rows.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ from ...declare.running.drivers import dynamic_rnn, static_rnn
 from ..steps import Index, Step, Value, leaves_in
 
 DRIVERS = (static_rnn, dynamic_rnn)
+MAX_LATE = 4
+"""Maximum iterations of a loop that read initial values in place of earlier entries or results."""
 Place = tuple[int, tuple[int | str, ...]]
 """(index of a step in its iteration, path to a part of the step's result). The path () is the whole result."""
 
@@ -25,15 +27,22 @@ class Inner:
 
 @dataclass(frozen=True)
 class Carried:
-    """Operand that a step of the previous iteration computes.
+    """Operand that a step of an earlier iteration computes.
 
     Attributes:
-        place: Place in the previous iteration at which the value is computed.
+        place: Place in the earlier iteration at which the value is computed.
         initial: Value in the first iteration; None for zeros.
+        later: Values in the next iterations that read a value from before the loop.
     """
 
     place: Place
     initial: Value | None
+    later: tuple[Value | None, ...] = ()
+
+    @property
+    def lag(self) -> int:
+        """Number of iterations back at which the value is computed: 1 for the previous one."""
+        return 1 + len(self.later)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,3 +186,29 @@ def code_of(step: Step) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
         operands = operands[: -len(_leaves_of_state(step))]
     names = tuple(sorted(name for name in step.keywords if name not in ("scope", "initial_state")))
     return key, names, tuple(map(part, operands))
+
+
+# Dependence -------------------------------------------------------------------------------------------
+
+
+def needed_steps(loop: Loop) -> set[int]:
+    """Return the indices of an iteration's steps that are read after the loop, directly or through later iterations."""
+    needed: set[int] = set()
+    pending = [place for place, _ in loop.used]
+    while pending:
+        place = pending.pop()
+        if place not in needed:
+            needed.add(place)
+            pending += [item.place[0] for item in loop.operands[place] if isinstance(item, Inner | Carried)]
+    return needed
+
+
+def closure(reads: Mapping[int, set[int]]) -> dict[int, set[int]]:
+    """Return the transitive closure of a relation, by Warshall's algorithm. The bits of an int represent a set."""
+    rows = {place: sum(1 << other for other in others) for place, others in reads.items()}
+    for through in rows:
+        bit, further = 1 << through, rows[through]
+        for place, row in rows.items():
+            if row & bit:
+                rows[place] = row | further
+    return {place: {other for other in rows if row >> other & 1} for place, row in rows.items()}

@@ -26,7 +26,7 @@ from ...ir.types import Dim
 from ..script import Script
 from ..steps import Index, Step, Value
 from .equal_runs import Family, equal_literals, family_of, longest_equal_run, may_repeat_after, takes_one_entry
-from .loop import DRIVERS, Carried, Entries, Inner, Loop, Operand, Shared, code_of, operands_of
+from .loop import DRIVERS, MAX_LATE, Carried, Entries, Inner, Loop, Operand, Shared, code_of, operands_of
 
 MIN_ITERATIONS = 3
 """Minimum iterations of a loop without a recurrent cell. With a recurrent cell, two are enough."""
@@ -36,8 +36,6 @@ MAX_CANDIDATES = 200
 """Maximum runs of equal steps that are examined, the longest first."""
 MAX_OFFSETS = 3
 """Maximum start offsets at which a run is tried as a loop. Several are tried, as carried values may not fit at one."""
-MAX_LATE = 4
-"""Maximum iterations of a loop that read initial values in place of earlier entries."""
 MAX_EXAMINED = 2_000_000
 """Maximum steps that are examined in total, over all runs and offsets. It bounds the time for hostile files."""
 
@@ -375,16 +373,16 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
 
 
 def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
-    """Return an operand as ``Carried``; None unless all iterations but the first read it from the previous one.
+    """Return an operand as ``Carried``; None unless all iterations but the first ones read it from earlier ones.
 
-    In the first iteration, the operand must be None, or a value from outside the loop.
+    In the first iterations, the operand must be None, or a value from outside the loop.
     """
-    first, rest = column[0], column[1:]
-    if not all(isinstance(item, Value) and item.step in places for item in rest):
+    inside = [isinstance(item, Value) and item.step in places for item in column]
+    lag = inside.index(True) if True in inside else 0
+    first, rest = column[:lag], column[lag:]
+    if not 0 < lag <= MAX_LATE or not all(inside[lag:]) or (lag > 1 and len(rest) < MIN_ITERATIONS):
         return None
-    if isinstance(first, Value) and first.step in places:
-        return None
-    if not isinstance(first, Value) and first is not None:
+    if not all(isinstance(item, Value) or item is None for item in first):
         return None
     at = [places[item.step] for item in rest]
     place, path = at[0][1], rest[0].path
@@ -392,7 +390,7 @@ def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int
         item.path != path for item in rest
     ):
         return None
-    return Carried((place, path), first)
+    return Carried((place, path), first[0], tuple(first[1:]))
 
 
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:

@@ -76,10 +76,10 @@ class Core:
         """
         self.rolling, self.core, self.loop, self.new = rolling, [*core], rolling.loop, rolling.new
         members = set(core)
-        self.inputs: list[tuple[Inner | Entries, Tensor]] = []
+        self.inputs: list[tuple[Operand, Tensor]] = []
         """Operands that have another value in each iteration, each with a Tensor of the shape in one iteration."""
         self.carried: list[Carried] = []
-        """Operands that become states of the cell."""
+        """Operands that become states of the cell. One with a lag follows those of the same place with smaller lags."""
         self.outside: list[Value] = []
         """Values from outside the loop that the steps read."""
         self.emitted: list[Place] = []
@@ -88,10 +88,10 @@ class Core:
         """Inner cells, which the steps call."""
         for place in core:
             for item in self.loop.operands[place]:
-                if isinstance(item, Entries) or (isinstance(item, Inner) and item.place[0] not in members):
+                if isinstance(item, Entries) or (isinstance(item, Inner | Carried) and item.place[0] not in members):
                     self._read(item, place)
-                if isinstance(item, Carried):
-                    self._carry(item, members)
+                elif isinstance(item, Carried):
+                    self._carry(item)
                 if isinstance(item, Shared) and isinstance(item.value, Value):
                     self._share(item.value)
         for used in self.loop.used:
@@ -99,12 +99,12 @@ class Core:
                 self.emitted.append(used)
         for place in sorted(rolling.needed - members):
             for item in self.loop.operands[place]:
-                if isinstance(item, Inner) and item.place[0] in members:
+                if isinstance(item, Inner | Carried) and item.place[0] in members:
                     self.emitted += [] if item.place in self.emitted else [item.place]
         if not self.carried:
             raise NotRolledError
 
-    def _read(self, item: Inner | Entries, reader: int) -> None:
+    def _read(self, item: Inner | Entries | Carried, reader: int) -> None:
         """Record that step ``reader`` reads a sequence. Raises ``NotRolledError`` if the sequence is not lifted."""
         if any(same_input(item, other) for other, _ in self.inputs):
             return
@@ -114,14 +114,16 @@ class Core:
         value = operands_of(self.loop.first[reader])[number]
         self.inputs.append((item, value.tensor))
 
-    def _carry(self, item: Carried, members: set[int]) -> None:
-        """Add a carried operand to the states. Raises ``NotRolledError`` if a step outside of the cell computes it."""
-        if item.place[0] not in members:
-            raise NotRolledError
-        if not any(item.place == other.place for other in self.carried):
-            self.carried.append(item)
-        elif not any(item.place == other.place and have_equal_start(item, other) for other in self.carried):
-            raise NotRolledError
+    def _carry(self, item: Carried) -> None:
+        """Add a carried operand to the states, and if it has a lag, those that pass its value from step to step."""
+        starts = (item.initial, *item.later)
+        for lag in range(1, item.lag + 1):
+            state = Carried(item.place, starts[-lag], starts[len(starts) - lag + 1 :])
+            known = [other for other in self.carried if (other.place, other.lag) == (state.place, lag)]
+            if not known:
+                self.carried.append(state)
+            elif not have_equal_start(known[0], state):
+                raise NotRolledError
 
     def _share(self, value: Value) -> None:
         """Add a value from outside the loop to the cell's arguments."""
@@ -202,7 +204,8 @@ class Core:
         self._rename(scope, name)
         cell.step.defines, cell.step.inner = kind.text, kind.steps
         for item, leaf in zip(self.carried, state.leaves, strict=True):
-            rolling.final[item.place] = self._unflatten(new, leaf, self._tensor(item.place))
+            if item.lag == 1:
+                rolling.final[item.place] = self._unflatten(new, leaf, self._tensor(item.place))
         start = 0
         for place in self.emitted:
             width = self._flat_width(self._tensor(place))
@@ -338,10 +341,12 @@ def _traced_step(
     script = Script("")
     values: dict[Place, Value] = {}
     names, read = core.argument_names(), _inputs_of_step(core, script, x)
-    before: dict[Place, Value] = {}
+    leaves: dict[tuple[Place, int], Value] = {}
+    before: dict[tuple[Place, int], Value] = {}
     for name, carried in zip(kind.names, core.carried, strict=True):
-        leaf = named_value(state[name], f"state[{name!r}]")
-        before[carried.place] = core._unflatten(script, leaf, core._tensor(carried.place))
+        key = carried.place, carried.lag
+        leaves[key] = named_value(state[name], f"state[{name!r}]")
+        before[key] = core._unflatten(script, leaves[key], core._tensor(carried.place))
     outer = [*core.cells, *core.outside]
     pairs = zip(cell.arguments, names, strict=True)
     shared_values = [named_value(argument, f"self.{name}") for argument, name in pairs]
@@ -356,7 +361,7 @@ def _traced_step(
         if isinstance(item, Inner):
             return result(item.place)
         if isinstance(item, Carried):
-            return before[item.place]
+            return before[item.place, item.lag]
         assert isinstance(item, Shared)
         if isinstance(item.value, Value):
             return next(new for old, new in zip(outer, shared_values, strict=True) if same_value(old, item.value))
@@ -375,7 +380,7 @@ def _traced_step(
         values[place, ()] = script.repeat(step, operands, keywords)
 
     new = {
-        name: core._flat(script, result(item.place), kind.dtype)
+        name: core._flat(script, result(item.place), kind.dtype) if item.lag == 1 else leaves[item.place, item.lag - 1]
         for name, item in zip(kind.names, core.carried, strict=True)
     }
     emitted = [core._flat(script, result(place), kind.dtype) for place in core.emitted]
@@ -390,9 +395,9 @@ def _traced_step(
     return output.tensor, {name: value.tensor for name, value in new.items()}
 
 
-def _inputs_of_step(core: Core, script: Script, x: Tensor) -> list[tuple[Inner | Entries, Value]]:
+def _inputs_of_step(core: Core, script: Script, x: Tensor) -> list[tuple[Operand, Value]]:
     """Split the input of a step, the concatenated ``inputs`` of the core, into (operand, value) pairs."""
-    operands: list[tuple[Inner | Entries, Value]] = []
+    operands: list[tuple[Operand, Value]] = []
     start = 0
     for item, like in core.inputs:
         sequence = core.rolling.sequence_of(item)

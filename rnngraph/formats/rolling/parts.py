@@ -66,7 +66,9 @@ def part_of(value: Value, path: Sequence[int | str]) -> Value:
 
 
 def same_input(a: object, b: object) -> bool:
-    """True if two operands, ``Inner`` or ``Entries``, have the same value in every iteration."""
+    """True if two operands have the same value in every iteration, which differs between iterations."""
+    if isinstance(a, Carried) and isinstance(b, Carried):
+        return (a.place, a.lag) == (b.place, b.lag) and have_equal_start(a, b)
     if isinstance(a, Entries) and isinstance(b, Entries):
         return a.keeps == b.keeps and same_entries(a, b)
     return isinstance(a, Inner) and isinstance(b, Inner) and a.place == b.place
@@ -89,6 +91,31 @@ def same_value(a: object, b: object) -> bool:
 
 
 def have_equal_start(a: Carried, b: Carried) -> bool:
-    """True if two operands that read one carried value have the same initial value. None stands for zeros."""
-    zeros = [item.initial is None or item.initial.step.fill == 0 for item in (a, b)]
-    return all(zeros) or same_value(a.initial, b.initial)
+    """True if two operands that read one carried value have the same initial values."""
+    pairs = zip((a.initial, *a.later), (b.initial, *b.later), strict=True)
+    return all((is_zero(one) and is_zero(other)) or same_value(one, other) for one, other in pairs)
+
+
+def is_zero(initial: Value | None) -> bool:
+    """True for an initial value of zeros. None stands for zeros."""
+    return initial is None or initial.step.fill == 0
+
+
+def slice_of(start: int, step: int, count: int, size: int | None, dim: Dim) -> slice:
+    """Return the slice of ``count`` entries from ``start``. Bounds near the end of a symbolic axis are negative."""
+    last = start + (count - 1) * step
+    near = 4 if isinstance(dim, Size) else 0
+    if step > 0:
+        stop: int | None = last + 1
+        if size is not None and last + step >= size:
+            stop = None
+        elif size is not None and size - (last + 1) <= near:
+            stop = last + 1 - size
+        return slice(start or None, stop, None if step == 1 else step) if (start, stop, step) != (0, None, 1) else ALL
+    stop = None if last + step < 0 else last - 1
+    begin: int | None = start
+    if size is not None and start == size - 1:
+        begin = None
+    elif size is not None and size - start <= near:
+        begin = start - size
+    return slice(begin, stop, step)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from ...ir.axes.by_size import counts
-from ...ir.axes.walk import fate
-from ...ir.axis_maps import Shifted
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim
@@ -118,8 +116,6 @@ class _Walk:
         if is_running(node, self.stream_rate.lengths):
             line.running.add(node)
         axis, timed = line.axis(node), [item for item in node.operands if line.has_time(item)]
-        if line.running.intersection(timed) and self._moves_steps(node):
-            return "running positions are sliced or concatenated along time"
         if node.op == "slice" and timed and self._is_cut(node):
             return self._slice(node)
         if axis is None:
@@ -147,12 +143,6 @@ class _Walk:
             return f"{node.op} returns another number of entries for each step than it reads"
         return ""
 
-    def _moves_steps(self, node: Node) -> bool:
-        """True if a node's entries are not computed from the operand's entries of the same step."""
-        timed = [(number, item) for number, item in enumerate(node.operands) if self.line.has_time(item)]
-        axes = [(number, self.line.axis(item)) for number, item in timed]
-        return any(axis is not None and isinstance(fate(node, number, axis), Shifted) for number, axis in axes)
-
     def _split_factor(self, node: Node, timed: Sequence[Node], growth: Growth) -> int | None:
         """Return the number of entries into which a reshape splits each entry of its operand.
 
@@ -171,7 +161,7 @@ class _Walk:
         """
         line = self.line
         if pieces in line.running:
-            return "running positions are sliced or concatenated along time"
+            return "running positions are split into several entries for each step"
         delay = self._entrywise_delay(pieces)
         line.joins[node] = piece
         line.delays[node] = None if delay is None else piece * delay

@@ -25,13 +25,34 @@ def test_positions_are_joined_with_features() -> None:
     np.testing.assert_array_equal(actual, program.inference(values))
 
 
-def test_positions_that_are_joined_along_time_are_no_stream() -> None:
+def _delayed(x: rg.Tensor, steps: rg.Tensor) -> rg.Program:
+    """Return a net that reads positions of the previous step, of shape [1, T, 1] or [B, T, 1]."""
+    before = rg.concat([steps[:, :1] * 0.0, steps], 1)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(2), x + before[:, :-1])
+    return rg.compile(outputs, cache=False)
+
+
+def test_positions_without_rows_that_are_joined_along_time_are_no_stream() -> None:
     x = rg.placeholder("x", (None, None, 3))
-    steps = _steps(x)
-    twice = rg.concat([steps[:, :1] * 0.0, steps], 1)
-    outputs, _ = rg.dynamic_rnn(rg.GRUCell(2), x + twice[:, :-1])
-    with pytest.raises(rg.GraphError, match="running positions are sliced or concatenated along time"):
-        rg.compile(outputs, cache=False).inference.stream(2)
+    with pytest.raises(rg.GraphError, match="reads running positions, which differ from row to row in a stream"):
+        _delayed(x, _steps(x)).inference.stream(2)
+
+
+def test_positions_of_rows_are_delayed_in_streams_and_pools() -> None:
+    x = rg.placeholder("x", (None, None, 3))
+    rows = rg.cast(rg.positions(x, axis=0) * 0, "float32")
+    inference = _delayed(x, _steps(x) + rg.reshape(rows, (-1, 1, 1))).inference
+    values = np.random.default_rng(0).standard_normal((2, 8, 3)).astype("float32")
+    whole = inference(values)
+    stream, pool = inference.stream(2), inference.streams()
+    np.testing.assert_array_equal(np.stack([stream.step(values[:, t]) for t in range(8)], 1), whole)
+    first = pool.open()
+    pool.step({first: {"x": values[0, 0]}})
+    second = pool.open()  # begins a step later than the first
+    for t in range(7):
+        results = pool.step({first: {"x": values[0, t + 1]}, second: {"x": values[1, t]}})
+        np.testing.assert_array_equal(results[first], whole[0, t + 1])
+        np.testing.assert_array_equal(results[second], whole[1, t])
 
 
 def learnt_positions(rows: int) -> rg.Program:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -38,8 +39,9 @@ def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
     if name_of(function) in CACHED:
         described = [*map(_description, args)], {key: _description(item) for key, item in kwargs.items()}
         if None not in described[0] and None not in described[1].values():
-            size, stride, dtype = _cached_result(function, *described[0], **described[1])
-            return torch.empty_strided(size, stride, dtype=dtype, device="meta")
+            with suppress(RuntimeError):  # The call on ``meta`` below accepts other dtypes, or raises the error.
+                size, stride, dtype = _cached_result(function, *described[0], **described[1])
+                return torch.empty_strided(size, stride, dtype=dtype, device="meta")
 
     def on_meta(item: Any) -> Any:
         if isinstance(item, Traced):
@@ -96,8 +98,12 @@ def _cached_result(
     count = max(item[0].numel() for item in (*described, *keywords.values()) if len(item) == 3)
     device = "cpu" if count <= MAX_COMPUTED else "meta"
 
-    def operand(item: Any) -> Any:
-        return torch.empty_strided(item[0], item[1], dtype=item[2], device=device) if len(item) == 3 else item[1]
+    def operand(item: tuple[Any, ...]) -> Any:
+        if len(item) < 3:
+            return item[1]
+        size, stride, dtype = item
+        count = 1 + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) if size.numel() else 0
+        return torch.ones(count, dtype=dtype, device=device).as_strided(size, stride)
 
     result = function(*map(operand, described), **{key: operand(item) for key, item in keywords.items()})
     return result.shape, result.stride(), result.dtype

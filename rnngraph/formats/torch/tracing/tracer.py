@@ -61,7 +61,7 @@ from .tensors import (
     view_of,
     write,
 )
-from .values import NOT_VALUES, Computable, Filled, Lazy, Packed, Unknown, dtype_of, recast, shape_of
+from .values import NOT_VALUES, Computable, Filled, Lazy, Packed, Unknown, dtype_of, has_rows, recast, shape_of
 
 
 class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without torch installed its base is Any
@@ -345,7 +345,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
 
     def is_number(self, item: object) -> TypeGuard[Filled]:
         """True for a constant tensor that the script may write as a number."""
-        is_state = isinstance(item, Filled) and item.dtype.startswith("float") and len(item.shape) > 1
+        is_state = isinstance(item, Filled) and item.dtype.startswith("float") and has_rows(item.shape)
         self.wrote_numbers |= is_state
         return isinstance(item, Filled) and not (is_state and self.keeps_filled)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ....declare.functions.basic import expand_dims
-from ....ir.types import Dim
+from ....ir.types import Dim, Size
 from ...steps import Value
 
 
@@ -160,3 +160,8 @@ def recast(value: object, dtype: str, cast: Callable[[Value, str], Value]) -> La
     if isinstance(value, Repeated):
         return Repeated(cast(value.of, dtype), value.shape)
     return None
+
+
+def has_rows(shape: Sequence[Dim]) -> bool:
+    """True for the shape of a loop's state: several axes, or one of symbolic size."""
+    return len(shape) > 1 or (len(shape) == 1 and isinstance(shape[0], Size))
