@@ -137,7 +137,8 @@ class _Opening:
         rest = [name for name in self.examples if name not in settled.known]
         others = {name: _other_value(self.examples[name], place) for place, name in enumerate(rest)}
         # Use distinct values, so that the run fails or its script differs if two of the sizes must be equal.
-        if rest and settled.sizes.allows(others) and self._holds(others, settled):
+        is_test = settled.sizes.allows(others) and settled.sizes.changes_selected(others)
+        if rest and is_test and self._holds(others, settled):
             return settled
         for name in sorted(self.examples, key=lambda name: name not in request.names):
             if name not in settled.known:
@@ -225,23 +226,32 @@ class _Opening:
             if not settled.sizes.allows({name: another}):
                 self.reason = settled.sizes.limits[name].where
                 continue
+            if not settled.sizes.changes_selected({name: another}):
+                self.reason = self.reason or settled.sizes.line_of_entries(name)
+                continue
             holds = self._holds({name: another}, settled)
             if holds is not None:
                 return holds
         return False
 
     def _holds(self, changed: Mapping[str, int], settled: Settled) -> bool | None:
-        """True if the script is the same with the values ``changed`` of sizes; None if the module fails with them."""
+        """True if the script is the same with the values ``changed`` of sizes; None if the module fails with them.
+
+        A loop that is not rolled up with these values is no failure of the module: the size is not symbolic.
+        """
         examples = {**self.examples, **changed}
         sizes = Sizes(examples, settled.known)
         for other, dim in settled.known.items():
             if isinstance(dim, Size) and str(dim := sizes.open(other)) in changed:
                 examples[other] = changed[str(dim)]
+        had_unlike_steps, self.runs.has_unlike_steps = self.runs.has_unlike_steps, False
         try:
             other_run = self.runs.run_until_stable(examples, settled.known, like=settled)
         except RnnGraphError as error:
             self.reason = self.reason or error.where
-            return None
+            return False if self.runs.has_unlike_steps else None
+        finally:
+            self.runs.has_unlike_steps |= had_unlike_steps
         if other_run.known != settled.known:
             more = other_run.known.keys() - settled.known.keys()
             self.reason = next((other_run.sizes.line_of(other) for other in more), None)

@@ -115,6 +115,18 @@ class Sizes:
                 return dim
         return count
 
+    def changes_selected(self, values: Mapping[str, int]) -> bool:
+        """True if these values of sizes change each size whose entries the module selected one by one.
+
+        A run with other values shows only then whether the script depends on the number of entries.
+        """
+        examples = {**self.examples, **values}
+        return all(
+            evaluate(dim, examples) != len(places)
+            for dim, places in self.selected.items()
+            if len(places) == self.value(dim) and not symbols_of(dim).isdisjoint(values)
+        )
+
     def fix(self, dim: Dim, where: Where | None = None) -> int:
         """Return a size as a number. Raises ``SizesChanged`` if it was symbolic.
 
