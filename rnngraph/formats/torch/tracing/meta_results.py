@@ -79,7 +79,7 @@ def _joined(is_stack: bool, tensors: Sequence[torch.Tensor], axis: int = 0) -> t
     return torch.empty((*shapes[0][:axis], sum(sizes), *shapes[0][axis:]), dtype=first.dtype, device="meta")
 
 
-def _description(item: object) -> tuple[Any, ...] | None:
+def _description(item: Any) -> tuple[Any, ...] | None:
     """Return a tensor's shape, strides and dtype, or a plain value with its type; None for other operands."""
     if isinstance(item, torch.Tensor):
         return item.shape, item.stride(), item.dtype
