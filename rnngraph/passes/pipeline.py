@@ -76,7 +76,7 @@ def run(
     forbid: tuple[str, ...] = (),
     seen: Callable[[str, Graph], None] | None = None,
 ) -> Graph:
-    """Apply all ``passes`` in order, and verify each result.
+    """Apply all ``passes`` in order, and verify each new result.
 
     Args:
         graph: Graph to rewrite.
@@ -85,8 +85,11 @@ def run(
         seen: Function that is called with each pass's name and result.
     """
     known: set[Node] = set()
+    verified: Graph | None = None
     for single in passes:
-        graph = verify(single(graph), single.name, forbid, known)
+        graph = single(graph)
+        if graph is not verified:
+            verified = verify(graph, single.name, forbid, known)
         if seen is not None:
             seen(single.name, graph)
     return graph

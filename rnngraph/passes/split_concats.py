@@ -37,12 +37,25 @@ class SplitConcats:
     name: str = "split_concats"
 
     def __call__(self, graph: Graph) -> Graph:
-        return to_fixed_point(graph, _separate_bodies, between=True)
+        settled: set[Graph] = set()
+        return to_fixed_point(graph, lambda changed: _separate_bodies(changed, settled), between=True)
 
 
-def _separate_bodies(graph: Graph) -> Graph:
-    """Split concatenated carries of scans, and concatenated values in scans' bodies and in the graph."""
-    return _separate(map_bodies(rewrite(graph, _split_carries), _separate))
+def _separate_bodies(graph: Graph, settled: set[Graph]) -> Graph:
+    """Split concatenated carries of scans, and concatenated values in scans' bodies and in the graph.
+
+    ``settled`` has bodies without concatenated values that could be split.
+    """
+
+    def separate(body: Graph) -> Graph:
+        if body in settled:
+            return body
+        separated = _separate(body)
+        if separated is body:
+            settled.add(body)
+        return separated
+
+    return _separate(map_bodies(rewrite(graph, _split_carries), separate))
 
 
 def _separate(graph: Graph) -> Graph:

@@ -268,7 +268,8 @@ class _FunctionWriter(FunctionBuilder):
 
         if loop.comment:
             self.lines.append(f"  ; {loop.comment}")
-        self.loop(loop.var, (loop.start, loop.stop, loop.step), [], iteration)
+        bounds = loop.start, loop.stop, loop.step
+        self.loop(loop.var, bounds, [], iteration, is_opaque=self.target.is_x86_64)
 
     def _when(self, branch: When) -> None:
         then, end = self.labels("then", "done")
