@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ...ir.types import Dim, size
 from ...support.records import dataclass
 from ..loop_ir.builder import Block
-from ..loop_ir.iterations import with_iteration
+from ..loop_ir.iterations import Mask, with_iteration
 from ..loop_ir.nodes import Fold, For, Index, Operand, Valid, Value, When
 from ..loop_ir.worker_names import WORKER, WORKERS
 from .values import Strip
@@ -184,10 +184,13 @@ def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSli
         block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
 
 
-def add_remainder(block: Block, rest: Block) -> None:
-    """Add the statements of ``rest``, as an iteration of the loop before them if they do the work of its next one."""
+def add_remainder(block: Block, rest: Block, mask: Mask | None = None) -> None:
+    """Add the statements of ``rest``, as an iteration of the loop before them if they do the work of its next one.
+
+    ``mask`` is as for ``with_iteration``.
+    """
     last = block.statements[-1] if block.statements else None
-    longer = with_iteration(last, rest.statements) if isinstance(last, For) else None
+    longer = with_iteration(last, rest.statements, mask) if isinstance(last, For) else None
     if longer is None:
         block.statements += rest.statements
     else:
@@ -207,7 +210,14 @@ class VectorGroup(NamedTuple):
 
 
 def groups(
-    block: Block, width: Dim, lanes: int, blocks: int, masked: bool, share: WorkerSlice | None = None, parity: Index = 0
+    block: Block,
+    width: Dim,
+    lanes: int,
+    blocks: int,
+    masked: bool,
+    share: WorkerSlice | None = None,
+    parity: Index = 0,
+    has_masks: bool = False,
 ) -> Iterator[tuple[Block, VectorGroup]]:
     """Yield groups of ``blocks`` vectors that cover ``width``.
 
@@ -219,6 +229,7 @@ def groups(
         masked: True if the last vector must not access lanes after the last unit. A symbolic width is always masked.
         share: Slice of the groups for one worker, if the width is fixed. The last slice also has the remainder.
         parity: Traversal direction, if the width is fixed: 0 from the first full group to the last, 1 in reverse.
+        has_masks: True if masks cost nothing, so that the last vector needs no code of its own.
     """
     if not isinstance(width, int):
         assert share is None, "columns of a symbolic number can't be split between workers"
@@ -250,7 +261,8 @@ def groups(
     rest = block.nested()
     yield rest, VectorGroup(full * span, valid)
     if share is None:
-        add_remainder(block, rest)
+        is_masked = has_masks and edge and blocks == 1
+        add_remainder(block, rest, Mask(block.fresh_index("lanes"), width, lanes) if is_masked else None)
         return
     block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
 

@@ -52,7 +52,14 @@ class Tiles:
 
         def each_group(block: Block, at: list[Coordinate]) -> None:
             for inner, vectors in groups(
-                block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share, self._traversal_direction
+                block,
+                self.width,
+                self.lanes,
+                self.tile.blocks,
+                self.plan.masked,
+                share,
+                self._traversal_direction,
+                self.region.target.has_masks,
             ):
                 if not self.plan.by_matrix:
                     self._pack(inner, [], vectors)

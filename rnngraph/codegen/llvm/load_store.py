@@ -88,8 +88,14 @@ def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
     b = builder.b
     if not isinstance(valid, Size):
         return b.first_lanes(lanes if valid is None else valid, lanes)
+    key = "lanes", valid.terms, lanes
+    for scope in builder.known:
+        if key in scope:
+            return Handle(scope[key], "i1", lanes)
     count = b.splat(builder.lane_count(valid), lanes)
-    return b.compare("ult", b.lane_numbers(lanes, "i32"), count)
+    mask = b.compare("ult", b.lane_numbers(lanes, "i32"), count)
+    builder.known[-1][key] = mask.text
+    return mask
 
 
 def _lanes_at(builder: FunctionBuilder, kind: str, pointer: str, stride: Index, lanes: int) -> str:

@@ -2,22 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import is_dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...ir.types import Size, size, substitute
 from .functions import nested
-from .nodes import Buffer, Contract, Fold, For, Index, Let, LetIndex, Literal, Load, Statement, Value
+from .nodes import Buffer, Contract, Fold, For, Index, Let, LetIndex, Literal, Load, Renaming, Statement, Store, Value
 from .renaming import NO_WORK, renamed
 
 
-def with_iteration(loop: For, rest: Sequence[Statement]) -> For | None:
-    """Return the loop with one more iteration, if the statements ``rest`` after it do the same work; else None."""
-    if not _Comparison({loop.var: loop.stop}).are_equal(loop.body, tuple(rest)):
+class Mask(NamedTuple):
+    """Number of lanes that exist of each vector of a row: ``name`` in the loop IR.
+
+    Attributes:
+        width: Elements of the row.
+        lanes: Lanes of a vector.
+    """
+
+    name: str
+    width: int
+    lanes: int
+
+
+def with_iteration(loop: For, rest: Sequence[Statement], mask: Mask | None = None) -> For | None:
+    """Return the loop with one more iteration, if the statements ``rest`` after it do the same work; else None.
+
+    With a ``mask``, loads and stores of the incomplete last vector may be those of a whole vector in the loop. In the
+    result, the mask applies to them in every iteration.
+    """
+    comparison = _Comparison({loop.var: loop.stop}, mask.width % mask.lanes if mask else None)
+    if not comparison.are_equal(loop.body, tuple(rest)):
         return None
-    return replace(loop, stop=loop.stop + loop.step)
+    body = loop.body
+    if mask is not None and comparison.incomplete:
+        limit = LetIndex(mask.name, "min", mask.width - size(loop.var), mask.lanes)
+        body = (limit, *_with_valid(body, comparison.incomplete, size(mask.name)))
+    return replace(loop, stop=loop.stop + loop.step, body=body)
+
+
+def _with_valid(statements: Sequence[Statement], incomplete: Set[int], valid: Index) -> tuple[Statement, ...]:
+    """Return the statements with ``valid`` lanes of the loads and stores of the identities ``incomplete``."""
+
+    def inner(body: Sequence[Statement]) -> tuple[Statement, ...]:
+        return _with_valid(body, incomplete, valid)
+
+    by = Renaming(lambda buffer: buffer, lambda index: index, inner)
+    return tuple(
+        replace(item, valid=valid)
+        if isinstance(item, Load | Store) and id(item) in incomplete
+        else item.renamed(by)
+        if item.encloses
+        else item
+        for item in statements
+    )
 
 
 def side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
@@ -55,11 +94,14 @@ class _Comparison:
     Attributes:
         sizes: Names of sizes in the first statements, with their values in the second statements.
         values: Names of values that the first statements define, with their names in the second statements.
+        edge: Lanes of an incomplete vector of the second statements, which may be whole in the first; None for none.
+        incomplete: Identities of the loads and stores of such vectors in the first statements.
     """
 
-    def __init__(self, sizes: dict[str, Index]) -> None:
-        self.sizes = sizes
+    def __init__(self, sizes: dict[str, Index], edge: int | None) -> None:
+        self.sizes, self.edge = sizes, edge
         self.values: dict[str, str] = {}
+        self.incomplete: set[int] = set()
 
     def are_equal(self, one: Any, other: Any) -> bool:
         """Compare statements, or parts of statements."""
@@ -75,6 +117,9 @@ class _Comparison:
             return len(one) == len(other) and all(map(self.are_equal, one, other))
         if isinstance(one, Literal) or not is_dataclass(one):
             return repr(one) == repr(other)  # as text, in which 0.0 and -0.0 differ
+        if isinstance(one, Load | Store) and one.valid is None and self.edge is not None and other.valid == self.edge:
+            self.incomplete.add(id(one))
+            other = replace(other, valid=None)
         self._define(one, other)
         parts = vars(other)
         return all(self.are_equal(part, parts[name]) for name, part in vars(one).items() if name not in _NO_WORK)

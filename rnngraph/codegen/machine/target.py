@@ -128,6 +128,11 @@ class Target:
         return self.takes_operands_from_memory and self.vector_bits == 512
 
     @property
+    def has_masks(self) -> bool:
+        """True if loads and stores of some lanes are as fast as those of whole vectors, as in AVX-512."""
+        return self.takes_operands_from_memory and self.vector_bits == 512
+
+    @property
     def has_halves(self) -> bool:
         """True if an instruction converts float16 to float32."""
         has_f16c = self.is_x86_64 and self.vector_bits >= 256 and "-f16c" not in self.features

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.codegen.loop_ir.iterations import side_by_side, with_iteration
+from rnngraph.codegen.loop_ir.iterations import Mask, side_by_side, with_iteration
 from rnngraph.codegen.loop_ir.nodes import Buffer, For, Index, Let, LetIndex, Literal, Load, Statement, Store, Value
+from rnngraph.codegen.machine.target import Target, missing_features, target_of
 from rnngraph.ir.types import size
 
 A, B = Buffer("a", "float32"), Buffer("b", "float32")
@@ -62,6 +64,36 @@ def test_other_work_stays_a_remainder(name: str) -> None:
     body = changed.get(name, rows.body)
     rest = (replace(rows, body=body, stop=size("m") if name == "length" else rows.stop),)
     assert with_iteration(LOOP, rest) is None
+
+
+def test_a_mask_stands_for_an_incomplete_vector() -> None:
+    loop, load, store = copied(0, A)
+    assert isinstance(loop, For)
+    assert isinstance(load, Load)
+    mask = Mask("lanes", 11, 4)
+    longer = with_iteration(loop, (replace(load, valid=3), store), mask)
+    limit = LetIndex("lanes", "min", 11 - size("u0"), 4)
+    assert longer == replace(loop, stop=12, body=(limit, replace(loop.body[0], valid=size("lanes")), loop.body[1]))
+    assert with_iteration(loop, (load, store), mask) == replace(loop, stop=12)
+    assert with_iteration(loop, (replace(load, valid=2), store), mask) is None
+    assert with_iteration(loop, (replace(load, valid=3), store)) is None
+
+
+def test_products_of_incomplete_vectors_have_no_remainder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bias of a gate ends within a vector, which AVX-512 loads by a mask."""
+    x = rg.placeholder("x", (1, None, 100))
+    outputs, _ = rg.dynamic_rnn(rg.BasicLSTMCell(100), x)
+
+    def compiled(target: str) -> rg.Program:
+        return rg.compile({"y": outputs}, seed=0, cache=False, target=target, threads=1)
+
+    assert "first lanes0" in str(compiled("x86-64-v4").inference.show("loops"))
+    assert "first lanes0" not in str(compiled("x86-64-v3").inference.show("loops"))
+    if not missing_features(target_of("x86-64-v4")):
+        batch = np.random.default_rng(0).standard_normal((1, 11, 100)).astype(np.float32)
+        found = compiled("x86-64-v4").inference(x=batch)["y"]
+        monkeypatch.setattr(Target, "has_masks", False)
+        np.testing.assert_array_equal(compiled("x86-64-v4").inference(x=batch)["y"], found)
 
 
 def test_rows_of_whole_vectors_have_no_remainder() -> None:
