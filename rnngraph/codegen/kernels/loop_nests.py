@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from typing import NamedTuple
 
 from ...ir.types import Dim, size
@@ -197,6 +198,14 @@ def add_remainder(block: Block, rest: Block, mask: Mask | None = None) -> None:
         block.statements[-1] = longer
 
 
+class LastVector(Enum):
+    """Treatment of the last vector of units if it has fewer units than lanes."""
+
+    PADDED = "memory has room for whole vectors"
+    SEPARATE = "separate code accesses only the units that exist"
+    MASKED = "all vectors have masks, which cost nothing"
+
+
 class VectorGroup(NamedTuple):
     """Adjacent vectors of units that one tile computes.
 
@@ -214,10 +223,9 @@ def groups(
     width: Dim,
     lanes: int,
     blocks: int,
-    masked: bool,
+    last: LastVector,
     share: WorkerSlice | None = None,
     parity: Index = 0,
-    has_masks: bool = False,
 ) -> Iterator[tuple[Block, VectorGroup]]:
     """Yield groups of ``blocks`` vectors that cover ``width``.
 
@@ -226,17 +234,16 @@ def groups(
         width: Number of units, which may be symbolic.
         lanes: Units of a vector.
         blocks: Vectors of a full group.
-        masked: True if the last vector must not access lanes after the last unit. A symbolic width is always masked.
+        last: Treatment of the last vector. If the width is symbolic, it is always separate.
         share: Slice of the groups for one worker, if the width is fixed. The last slice also has the remainder.
         parity: Traversal direction, if the width is fixed: 0 from the first full group to the last, 1 in reverse.
-        has_masks: True if masks cost nothing, so that the last vector needs no code of its own.
     """
     if not isinstance(width, int):
         assert share is None, "columns of a symbolic number can't be split between workers"
         yield from _open_groups(block, width, lanes, blocks)
         return
     count, span = -(-width // lanes), blocks * lanes
-    edge = width % lanes if masked else 0
+    edge = 0 if last is LastVector.PADDED else width % lanes
     full = (count - bool(edge)) // blocks
     remainder = count - full * blocks
     low: Index = 0
@@ -261,7 +268,7 @@ def groups(
     rest = block.nested()
     yield rest, VectorGroup(full * span, valid)
     if share is None:
-        is_masked = has_masks and edge and blocks == 1
+        is_masked = last is LastVector.MASKED and edge and blocks == 1
         add_remainder(block, rest, Mask(block.fresh_index("lanes"), width, lanes) if is_masked else None)
         return
     block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))

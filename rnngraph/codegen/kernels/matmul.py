@@ -16,7 +16,7 @@ from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Condition, Contract, Destination, Index, Literal, Operand, Place, Store, Value
 from ..machine.alignment import ALIGNMENT
 from .kernel_plan import KernelPlan
-from .loop_nests import VectorGroup, WorkerSlice, groups, loop
+from .loop_nests import LastVector, VectorGroup, WorkerSlice, groups, loop
 from .product_plan import Contraction
 from .region import Region, over_axes
 from .right_operands import RightOperands
@@ -50,16 +50,12 @@ class Tiles:
         """
         share = self.share if self.units_shared else None
 
+        masked = LastVector.MASKED if self.region.target.has_masks else LastVector.SEPARATE
+        last = masked if self.plan.masked else LastVector.PADDED
+
         def each_group(block: Block, at: list[Coordinate]) -> None:
             for inner, vectors in groups(
-                block,
-                self.width,
-                self.lanes,
-                self.tile.blocks,
-                self.plan.masked,
-                share,
-                self._traversal_direction,
-                self.region.target.has_masks,
+                block, self.width, self.lanes, self.tile.blocks, last, share, self._traversal_direction
             ):
                 if not self.plan.by_matrix:
                     self._pack(inner, [], vectors)

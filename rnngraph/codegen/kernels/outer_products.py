@@ -39,7 +39,7 @@ from ..loop_ir.nodes import (
 )
 from .active_rows import MaskTable
 from .kernel_plan import KernelPlan
-from .loop_nests import WorkerSlice, fold, groups, loop, strips
+from .loop_nests import LastVector, WorkerSlice, fold, groups, loop, strips
 from .region import Region
 from .values import Strip, ValueEmitter, place
 
@@ -367,7 +367,7 @@ class _Sum:
     def _columns(self, block: Block, ks: KBlock, left: LeftOperand, view: View, column: Index) -> None:
         """Write the tiles of one piece of the right operand: for each group of columns, its packing and its tiles."""
         width, lanes = int(str(view.shape[-1])), self.lanes
-        for inner, (start, valid) in groups(block, width, lanes, left.tile.blocks, True, self.share):
+        for inner, (start, valid) in groups(block, width, lanes, left.tile.blocks, LastVector.SEPARATE, self.share):
 
             def pack(
                 nested: Block,
