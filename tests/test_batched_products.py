@@ -347,6 +347,18 @@ def test_transposed_columns_of_any_depth(depth: int) -> None:
     np.testing.assert_allclose(actual, left.astype(float) @ swapped(right), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("depth", [1, 3, 15, 16])
+def test_short_columns_of_many_rows_are_not_transposed_in_blocks(depth: int) -> None:
+    """A block of lanes would begin before a column that is shorter, outside of the arrays."""
+    left, right = normal(0, (2, 130, depth)), normal(1, (2, 35, depth))
+    a, b = declared("a", left), declared("b", right)
+    program = rg.compile(a @ swapped(b), target="x86-64-v3").inference  # 8 lanes
+    assert ("call transpose" in program.show("loops")) == (depth >= 8)
+    np.testing.assert_allclose(program(a=left, b=right), left.astype(float) @ swapped(right), rtol=1e-4, atol=1e-4)
+    actual = rg.compile(a @ swapped(b)).inference(a=left, b=right)
+    np.testing.assert_allclose(actual, left.astype(float) @ swapped(right), rtol=1e-4, atol=1e-4)
+
+
 def test_transposed_columns_of_a_depth_that_a_call_tells() -> None:
     a, b = rg.placeholder("a", (2, 3, 4)), rg.placeholder("b", (2, 4, "steps"))
     c = rg.placeholder("c", (2, 19, "steps"))

@@ -109,7 +109,7 @@ class Tiles:
             for view in views
             for number, limit in enumerate(valid)
         ]
-        if all(view.strides[-2] == 1 for view in views):
+        if depth >= lanes and all(view.strides[-2] == 1 for view in views):
             for number, (view, source, limit) in enumerate(slices):
                 target, count = (panel, base + number * lanes), lanes if limit is None else limit
                 move = Transposition((view.buffer, source), target, view.strides[-1], per_k, lanes, count, depth)
