@@ -413,3 +413,42 @@ def test_open_leading_axes_must_meet_at_a_call() -> None:
     program = rg.compile(a @ b)
     with pytest.raises(rg.ShapeError, match=r"3.*4|4.*3"):
         program.inference(a=normal(0, (3, 2, 5)), b=normal(0, (4, 5, 6)))
+
+
+class RecurrentHeads(rg.Cell):
+    """Cell whose heads have a recurrent matrix each, stored as [heads, outputs, inputs]."""
+
+    output_size = 21
+
+    def state(self) -> Any:
+        return {"h": rg.state((3, 7))}
+
+    def step(self, p: rg.Scope, x: Any, state: Any) -> tuple[Any, Any]:
+        weights = p.parameter("weights", (3, 7, 7), lambda shape, generator: generator.standard_normal(shape))
+        h = rg.tanh(x + rg.einsum("bhd,hed->bhe", state["h"], weights))
+        return rg.reshape(h, (None, 21)), {"h": h}
+
+
+def test_transposed_weights_of_heads_are_copied_when_parameters_change() -> None:
+    """Neither a call nor a step of a loop transposes them; new values take effect, and bits are equal in every way."""
+    x = rg.placeholder("x", (None, None, 3, 7))
+    weights = rg.parameter("weights", (3, 7, 7), lambda shape, generator: generator.standard_normal(shape))
+    y, _ = rg.dynamic_rnn(RecurrentHeads(), rg.einsum("bthd,hed->bthe", x, weights))
+    program, threads = (rg.compile(y, loss=rg.reduce_mean(rg.square(y)), seed=0, threads=count) for count in (1, 2))
+    fed = normal(0, (3, 6, 3, 7))
+    plan = program.inference.show("plan")
+    assert plan.partition("over T")[0].count("computes transpose") == plan.count("computes transpose") == 2
+    for _ in range(2):
+        arrays = {name.rpartition("/")[2] + name[:3]: np.float64(array) for name, array in program.parameters.items()}
+        h, wanted = np.zeros((3, 3, 7)), []
+        for step in range(6):
+            inputs = np.einsum("bhd,hed->bhe", fed[:, step], arrays["weightswei"])
+            h = np.tanh(inputs + np.einsum("bhd,hed->bhe", h, arrays["weightsrnn"]))
+            wanted.append(h.reshape(3, 21))
+        whole, stream = program.inference(x=fed), program.inference.stream(batch=3)
+        np.testing.assert_allclose(whole, np.stack(wanted, 1), atol=2e-5)
+        np.testing.assert_array_equal(np.stack([stream.step(x=fed[:, step]) for step in range(6)], 1), whole)
+        np.testing.assert_array_equal(program.inference(x=fed[1:2]), whole[1:2])
+        np.testing.assert_array_equal(threads.inference(x=fed), whole)
+        for each in (program, threads):
+            rg.Trainer(each, rg.SGD(0.1)).step(x=fed)

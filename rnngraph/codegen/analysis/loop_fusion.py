@@ -18,8 +18,8 @@ from ...support.connected import connected
 from ...support.errors import VerifyError
 from ...support.records import dataclass
 from .directions import settled_directions
+from .needed_in_memory import read_many_times, transposed_weights
 from .node_kinds import (
-    contracted,
     is_lazy_concat,
     is_leaf,
     is_strided_view,
@@ -90,6 +90,7 @@ class LoopFusion:
         free: Nodes of no group: leaves, index arithmetic that no op reads as a whole sequence, and views of free nodes.
         pure: Index arithmetic, which each reader recomputes.
         lazy_concats: Concatenations that are read piece by piece.
+        transposed_weights: Transposes of parameters that are copied when parameters change.
         kind: Kind of each node's group, without free nodes.
         level: Level of each node's group, without free nodes. Groups run in the order of levels.
     """
@@ -102,7 +103,8 @@ class LoopFusion:
         self.kind: dict[Node, GroupKind] = {}
         self.level: dict[Node, int] = {}
         users = graph.users()
-        self.materialized = _materialized(graph, users)
+        self.materialized = read_many_times(graph, users)
+        self.transposed_weights = transposed_weights(graph, users)
         whole = self._sequences_read_whole(users)
         for node in graph.nodes:
             if is_pure(node, self.pure):
@@ -239,7 +241,7 @@ class LoopFusion:
         The source of a reshape that merges or splits axes must be contiguous. A broadcast of index arithmetic is not
         free if an op needs it in memory.
         """
-        if not is_view(node) or node.operands[0] not in self.free:
+        if not is_view(node) or node.operands[0] not in self.free or node in self.transposed_weights:
             return False
         if (node in self.materialized or permutes_units(node)) and source_of(node) in self.pure:
             return False
@@ -439,12 +441,3 @@ def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
         else:
             readers.append(user)
     return readers
-
-
-def _materialized(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
-    """Return the nodes that must be in memory, because a reader needs many of their elements for each of its own."""
-    materialized: set[Node] = set()
-    for node in reversed(graph.nodes):
-        if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):
-            materialized.add(node)
-    return materialized

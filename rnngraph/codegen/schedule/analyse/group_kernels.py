@@ -89,6 +89,7 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
     nodes = fusion.closure(group.nodes)
     free_views = _views_of_results(nodes, users, arguments)
     copies = {node for node in nodes if node not in free_views and _must_copy(node, group, users, in_memory)}
+    copies |= fusion.transposed_weights.intersection(group.nodes)
     for node in reversed(group.nodes):  # if a view outlives the group, its source does, too
         if node in leaving and is_view(node) and node not in copies:
             leaving.update(item for item in node.operands if item in inside)
