@@ -51,11 +51,11 @@ def test_text_that_is_not_python_has_no_continuation_lines() -> None:
 def test_lines_are_those_of_the_file_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "net.py").write_text(f"x = 1\nname = {name!r}")
+        (tmp_path / name / "moved.py").write_text(f"x = 1\nname = {name!r}")
         monkeypatch.chdir(tmp_path / name)
-        assert source_line("net.py", 2) == f"name = {name!r}\n"
-    Path("net.py").write_text("y = 2\n")
-    assert source_lines("net.py") == ["y = 2\n"]
-    assert [source_line("net.py", line) for line in (0, 1, 2)] == ["", "y = 2\n", ""]
-    Path("net.py").unlink()
-    assert source_lines("net.py") == []
+        assert source_line("moved.py", 2) == f"name = {name!r}\n"
+    Path("moved.py").write_text("y = 2\n")
+    assert source_lines("moved.py") == ["y = 2\n"]
+    assert [source_line("moved.py", line) for line in (0, 1, 2)] == ["", "y = 2\n", ""]
+    Path("moved.py").unlink()
+    assert source_lines("moved.py") == []
