@@ -1,4 +1,4 @@
-"""File format of graphs that passes derived, which the cache keeps."""
+"""File format of the graphs that the cache keeps."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from .instructions import LLVM_TYPES, Handle, element_of, memory_element, overlo
 def read(
     builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: Valid, stride: Index, name: str
 ) -> Handle:
-    """Write a load of a scalar or vector.
+    """Write the instructions that load a scalar or vector.
 
     Lanes of a vector from ``valid`` on become 0, and their memory is not accessed. A scalar is loaded in any case.
     """

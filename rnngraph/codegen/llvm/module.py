@@ -96,7 +96,7 @@ def module_lines(
 
 
 def _flags_of(entry: Entry, target: Target) -> str:
-    """Return the attributes of an entry: without optimizations if it has many calls."""
+    """Return the LLVM attributes of an entry. On x86, entries with many calls are not optimised."""
     calls = sum(isinstance(item, Call) for item in nested(entry.function.body))
     return _PLAIN if calls >= MANY_CALLS and target.is_x86_64 else _OPTIMIZED
 

@@ -178,7 +178,7 @@ def _bounded(t: Translation, frame: Frame, condition: Ref, following: dict[str, 
 
 
 def _zeroed(t: Translation, holds: str, merge: Node) -> str:
-    """Return the name of the entry that a step writes to a tensor array, or of zeros after the end."""
+    """Write what a step stores in a tensor array: its entry, or zeros after the loop's end. Return the name."""
     entry = _entry_written(t, merge)
     dtype = t.source.nodes[t.resolved(_next_of(t, merge))[0]].dtype("T")
     if dtype is None:

@@ -32,9 +32,7 @@ def plain_graphs(graphs: Sequence[Graph], arrays: dict[str, np.ndarray]) -> dict
     """
     writer = _Writer(arrays)
     described = [writer.graph(graph) for graph in graphs]
-    return {"types": [*writer.types.values()], "lines": [*writer.lines.values()], "nodes": writer.nodes} | {
-        "graphs": described
-    }
+    return {"types": writer.types, "lines": writer.lines, "nodes": writer.nodes, "graphs": described}
 
 
 def restored_graphs(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Graph]:
@@ -49,8 +47,8 @@ class _Writer:
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.arrays = arrays
         self.nodes: list[Any] = []
-        self.types: dict[Type, Any] = {}
-        self.lines: dict[Where, Any] = {}
+        self.types: list[Any] = []
+        self.lines: list[Any] = []
         self._type_numbers: dict[Type, int] = {}
         self._line_numbers: dict[Where, int] = {}
         self._numbers: dict[Node, int] = {}
@@ -72,20 +70,18 @@ class _Writer:
         return [node.op, operands, self._type(node.type), attributes, self._line(node.where), node.name]
 
     def _type(self, kind: Type) -> int:
-        if kind not in self.types:
+        if kind not in self._type_numbers:
             self._type_numbers[kind] = len(self.types)
-            if isinstance(kind, TupleType):
-                self.types[kind] = [*map(_plain_type, kind.items)]
-            else:
-                self.types[kind] = _plain_type(kind)
+            plain = [*map(_plain_type, kind.items)] if isinstance(kind, TupleType) else _plain_type(kind)
+            self.types.append(plain)
         return self._type_numbers[kind]
 
     def _line(self, where: Where | None) -> int | None:
         if where is None:
             return None
-        if where not in self.lines:
+        if where not in self._line_numbers:
             self._line_numbers[where] = len(self.lines)
-            self.lines[where] = [where.file, where.line, where.layer, where.phase]
+            self.lines.append([where.file, where.line, where.layer, where.phase])
         return self._line_numbers[where]
 
     def _value(self, value: Any) -> Any:

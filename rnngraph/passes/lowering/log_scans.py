@@ -150,7 +150,7 @@ def _linear(node: Node, scan: _Scan, decay: Node, value: Node) -> Node | None:
 
 
 def _viewed(views: Sequence[Node], source: Node) -> Node:
-    """Apply ``views``, in which the outermost view is first, to ``source``."""
+    """Apply views to ``source``. The first of ``views`` is applied last."""
     for view in reversed(views):
         if view.op == "reshape" and _may_be_equal(view["shape"], source.shape):
             continue  # its sizes may have other names

@@ -59,7 +59,7 @@ class Weight:
 
     @staticmethod
     def of(node: Node) -> Weight:
-        """Return the weight that a product's right operand ``node`` is: a slice with steps of 1, or a whole matrix."""
+        """Describe a product's right operand: a slice with steps of 1 of a matrix, or a whole matrix."""
         if node.op != "slice" or node["step"] != (1, 1):
             return Weight(node, 0, node.shape[0], 0, node.shape[1])
         (top, first), (bottom, last) = node["start"], node["stop"]

@@ -204,7 +204,7 @@ class _Blocks(nn.Module):  # type: ignore[misc, name-defined]
 
 
 def test_sizes_are_tested_with_another_number_of_iterations() -> None:
-    """Of 20 steps and of the 33 that are tried first there are two blocks, so that both runs select two entries."""
+    """There are two blocks of 20 steps and of the 33 that are tried first, so that both runs select two entries."""
     torch.manual_seed(0)
     module = _Blocks().eval()
     net = rg.read_torch(module, (torch.zeros(2, 20, 3),))

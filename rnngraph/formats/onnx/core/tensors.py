@@ -372,7 +372,7 @@ class Tensors(Values):
         return self.script.call(basic.gather, x, indices, *([axis] if axis else []))
 
     def cast(self, x: Value, dtype: str) -> Value:
-        """Cast x."""
+        """Return x in another dtype."""
         note = self.note(x)
         if note is not None and note.kind == "sorted" and x.tensor.dtype != dtype:
             return self.sorted(super().cast(note.parts[0], dtype), note.parts[1], note.by)
