@@ -19,6 +19,16 @@ TWO_DIRECTIONS = (
 SEQUENCE: dict[str, Feed] = {"x": Feed(("B", "T", 7), "float32")}
 FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, Feed]]] = {
     "a join waits for both directions": ((*TWO_DIRECTIONS, 'outputs["r"] = both'), {"r": ("B", "T", 10)}, {}),
+    "an output joins an initial state and the states after it": (
+        (
+            X,
+            "first = rg.dense(x[:, 0], 4)",
+            "y, _ = rg.dynamic_rnn(rg.GRUCell(4), x[:, 1:], initial_state=first)",
+            'outputs["r"] = rg.concat([rg.expand_dims(first, 1), y], 1)',
+        ),
+        {"r": ("B", "T", 4)},
+        {},
+    ),
     "a fed sequence meets one that a scan gives": (
         (
             *TWO_DIRECTIONS,

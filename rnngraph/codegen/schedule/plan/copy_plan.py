@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 from typing import NamedTuple
 
 from ....ir.graph import Node
 from ....support.records import dataclass
+from ...analysis.node_kinds import is_view
 from ...buffers.carried_state import State
 from ...buffers.views import View
 from ...cost_model.work_sharing import SERIAL, Partition
@@ -71,9 +73,16 @@ AnyCopyPlan = CopyPlan | RowwiseCopyPlan
 def before_loops(region: Region) -> Region:
     """Return the region for statements that precede the loop.
 
-    It has no chunk of time, and no locations of values that the loop writes.
+    It has no chunk of time, and no locations of values that the loop writes. Other parts of the same buffer may hold
+    values that are already computed: an output may join an initial state and the states of the loop.
     """
     memory = region.memory
-    later = {view.buffer for views in memory.stores.values() for view in views}
-    known = {node: view for node, view in memory.views.items() if view.buffer not in later}
+    known = {node: view for node, view in memory.views.items() if not _is_written(node, memory.stores)}
     return replace(region, memory=replace(memory, views=known, stores={}), time=None)
+
+
+def _is_written(node: Node, stores: Container[Node]) -> bool:
+    """True if ``node`` is among ``stores``, or is a view of one of them."""
+    while node not in stores and is_view(node):
+        node = node.operands[0]
+    return node in stores
