@@ -37,7 +37,9 @@ def is_state(node: Node, nodes: Mapping[str, Node]) -> bool:
     return node.op in ("Merge", "RefMerge") and any(nodes[name].op.endswith("NextIteration") for name, _ in node.inputs)
 
 
-def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves: Iterable[str]) -> list[Node]:
+def needed(
+    file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves: Iterable[str], controls: bool = False
+) -> list[Node]:
     """Return the nodes on which outputs depend, including the nodes of outputs.
 
     Args:
@@ -45,6 +47,7 @@ def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves:
         nodes: All nodes, by name.
         outputs: Names of nodes.
         leaves: Nodes whose inputs are not followed.
+        controls: Also follow control dependencies.
     """
     needed_nodes: dict[str, Node] = {}
     pending, ends = list(outputs), set(leaves)
@@ -55,7 +58,9 @@ def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves:
         if name not in nodes:
             raise FileError(f"{file} is damaged: no node computes {shown(name)}; save it again")
         node = needed_nodes[name] = nodes[name]
-        pending += [] if name in ends else [other for other, _ in node.inputs]
+        if name not in ends:
+            pending += [other for other, _ in node.inputs]
+            pending += node.controls if controls else []
     return list(needed_nodes.values())
 
 

@@ -24,7 +24,7 @@ from ..onnx.core.model import ArrayReader, Kind, Model
 from ..onnx.read import net_of_model
 from ..operators.errors import UnreadableError
 from ..reading import not_readable
-from . import cells, loops, moves, operators, ops
+from . import cells, effects, loops, moves, operators, ops
 from .order import frames_of, in_order, is_state, needed
 from .source import Node, Source, ref_of, source_of
 from .translation import TABLE, Translation
@@ -34,7 +34,7 @@ FILES = (cells, loops, moves, operators, ops)
 OPSET = 13
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _FUNCTIONAL = ("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall")
-_NO_OUTPUTS = ("NoOp", "Assert", "Const", "Assign", "SaveV2", "RestoreV2", *PLACEHOLDERS)
+_NO_OUTPUTS = ("NoOp", "Assert", "Const", "SaveV2", "RestoreV2", *PLACEHOLDERS)
 _READER_ERRORS = (UnreadableError, RnnGraphError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
@@ -65,7 +65,7 @@ def read_tf1_graph(
         Net whose inputs have the names in the signature or, without one, the placeholders' names.
 
     Raises:
-        NotReadableError: Nodes have no counterpart; the error lists all of them.
+        NotReadableError: Nodes have no counterpart, or change variables; the error lists all of them.
         FileError: The file is missing or damaged.
         NameLookupError: A name in ``outputs`` or ``fixed`` does not exist.
     """
@@ -81,6 +81,9 @@ def read_tf1_graph(
     t, problems = _translate(graph, needed_nodes, values, max_steps)
     if any(ref_of(text) not in t.names for text in wanted.values()):
         raise not_readable(graph.name, problems or ["its outputs are not numeric tensors; name others with outputs="])
+    changes = effects.unread_changes(t, [ref_of(text) for text in wanted.values()])
+    if changes:
+        raise not_readable(graph.name, changes)
     model = _model(t, needed_nodes, wanted)
     return net_of_model(model, axes, _requested_axes(graph, open, model))
 
@@ -110,10 +113,10 @@ def _translate(
 
 
 def _hint(node: Node) -> str:
-    """Return a remedy for nodes that only TensorFlow 2 writes; ``""`` for other nodes."""
+    """Return a remedy for nodes that only TensorFlow 2 writes, or that change variables; ``""`` for other nodes."""
     if node.op in _FUNCTIONAL:
         return ": it is a function of TensorFlow 2; export with tf.compat.v1.disable_control_flow_v2(), or to ONNX"
-    return ""
+    return effects.remedy(node)
 
 
 def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
@@ -122,7 +125,7 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
         if graph.outputs:
             return dict(graph.outputs)
         read = {name for node in graph.nodes.values() for name in (*(ref[0] for ref in node.inputs), *node.controls)}
-        ends = [node.name for node in graph.nodes.values() if node.name not in read and node.op not in _NO_OUTPUTS]
+        ends = [node.name for node in graph.nodes.values() if node.name not in read and _may_be_output(node)]
         if not ends:
             raise ArgumentError(f"{graph.name} has no node that could be an output; name one with outputs=")
         return {name: name for name in ends}
@@ -139,6 +142,10 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
     if not outputs_by_name:
         raise ArgumentError("outputs is empty; name a tensor")
     return outputs_by_name
+
+
+def _may_be_output(node: Node) -> bool:
+    return node.op not in _NO_OUTPUTS and not effects.is_change(node)
 
 
 def _split_fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
