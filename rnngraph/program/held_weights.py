@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..ir.text.fingerprint import fingerprint
 from ..runtime.native.compile_options import CompileOptions
-from ..runtime.native.object_cache import key_of
+from ..runtime.native.object_cache import is_worth_keeping, key_of
 from ..runtime.native.weight_options import ANY, Narrow, matched
 from ..support.errors import Where, shown, warn
 from .inference_graph import InferenceGraph
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 Spelling = Callable[[str, Narrow], str]
 """Function that returns a rule of ``weights=``, a pattern of names and a kind, as the user would write it."""
-
-MIN_CACHED_NODES = 500
-"""Minimum nodes of a graph for which the cache keeps that there is nothing to warn of."""
 
 
 def _option(pattern: str, asked: Narrow) -> str:
@@ -59,7 +56,7 @@ def warn_of_kinds_without_effect(
     if options.reduced is None:
         return
     cache, lowered, key = options.cache, graph.compiled.lowered, ""
-    if cache is not None and len(lowered.nodes) >= MIN_CACHED_NODES:
+    if cache is not None and is_worth_keeping(lowered):
         key = key_of("narrow", fingerprint(lowered), options.reduced, options.weights, options.parameters)
         if cache.is_noted(key):
             return

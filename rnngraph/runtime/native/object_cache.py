@@ -27,6 +27,7 @@ from ...support.system import PrivateDirectory, create_private_directory, user_c
 from .object_file import from_bytes, to_bytes
 
 if TYPE_CHECKING:
+    from ...ir.graph import Graph
     from ..graph_file import StoredGraphs
 
 ContentT = TypeVar("ContentT")
@@ -37,6 +38,8 @@ PAGES = ".pages"
 """Name of a file whose length is an upper bound on the pages of all other files, so that these need not be listed."""
 LOCK_TIMEOUT_S = 60.0
 """Seconds that a process waits for another one to compile the same code, before it compiles the code itself."""
+MIN_NODES = 500
+"""Minimum nodes of a graph for which the cache keeps what is derived from it. For fewer, deriving is fast."""
 _PAGE = 4096
 _OURS = re.compile(r"[0-9a-f]{64}\.(code|graph|known)|\.[0-9a-f]{64}\.(code|graph|known)\.[0-9a-f]{16}\.part")
 _CLOCK_NS = 2 * 10**9
@@ -83,6 +86,11 @@ def key_of(*meaning: object) -> str:
     It includes the version of NumPy, which folds constants. ``meaning`` is the graph, target, sizes and options.
     """
     return hashlib.sha256(repr((_SOURCES, host.versions(), np.__version__, meaning)).encode()).hexdigest()
+
+
+def is_worth_keeping(graph: Graph) -> bool:
+    """True if a graph is so large that the cache should keep what is derived from it."""
+    return sum(1 for _ in graph.walk()) >= MIN_NODES
 
 
 def cache_of(option: Any, where: Where | None) -> Cache | None:

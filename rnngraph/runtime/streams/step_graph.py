@@ -43,14 +43,11 @@ from ..graph_file import StoredGraphs
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
-from ..native.object_cache import key_of
+from ..native.object_cache import is_worth_keeping, key_of
 from ..native.optimized_graph import Changes
 from .causality import check_states, check_streamable
 from .held_inputs import held_defaults
 from .row_graph import RowGraph
-
-MIN_STORED_NODES = 500
-"""Minimum nodes of a graph whose step is kept in the cache. Smaller ones are derived in some tens of milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +263,7 @@ def _as_stored(lowered: Lowered) -> tuple[Lowered, dict[str, SwappedState]]:
 def _recurrence(whole: _Whole, where: Where | None) -> _Recurrence:
     """Return the graph of a step. That of a large graph is derived once, and kept in the cache."""
     cache, graph = whole.options.cache, whole.lowered.graph
-    if cache is None or sum(1 for _ in graph.walk()) < MIN_STORED_NODES:
+    if cache is None or not is_worth_keeping(graph):
         return _derived(whole, where)[0]
     graphs = identity(graph), identity(whole.lowered.initial)
     key = key_of("step", *graphs, sorted(whole.kept), whole.options.reduced)

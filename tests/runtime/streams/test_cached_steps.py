@@ -13,6 +13,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.program import held_weights
 from rnngraph.program.saved import save_load
+from rnngraph.runtime.native import object_cache
 from rnngraph.runtime.streams import step_graph
 
 X = np.random.default_rng(0).standard_normal((2, 9, 40)).astype(np.float32)
@@ -41,9 +42,8 @@ def streamed(program: rg.Program) -> list[np.ndarray]:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_graph, "MIN_STORED_NODES", 1)
+    monkeypatch.setattr(object_cache, "MIN_NODES", 1)
     monkeypatch.setattr(save_load, "MIN_CACHED_BYTES", 1)
-    monkeypatch.setattr(held_weights, "MIN_CACHED_NODES", 1)
 
 
 @pytest.mark.parametrize(("declared", "times"), [(recurrent, 2), (matrix_states, 2), (ahead, 3)])
