@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,12 @@ from .initializers import DEFAULT_INITIALIZER, Initializer, initializer_of
 from .layer import driver_of_step
 from .public_types import check_dtype
 from .tensor import Tensor, build, declared, like
+
+
+class UnreadArray(Protocol):
+    """Array that stays in its file until it is read."""
+
+    def read(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +49,17 @@ class ParameterSpec:
     name: str | None = None
     within: str = ""
     serial: int = field(default_factory=lambda: next(declared))
-    stored: np.ndarray | None = None
+    stored: np.ndarray | UnreadArray | None = None
 
-    def begin_with(self, array: np.ndarray) -> None:
-        """Set the initial value of programs to a read-only view of ``array``, which has the parameter's shape."""
-        stored = np.asarray(array, array_dtype(self.type.dtype), order="C").view()
-        stored.flags.writeable = False
-        object.__setattr__(self, "stored", stored)
+    def begin_with(self, array: np.ndarray | UnreadArray) -> None:
+        """Set the initial value of programs to a read-only view of ``array``, or to an array in a file.
+
+        The array has the parameter's shape. An array in a file has its dtype, too.
+        """
+        if isinstance(array, np.ndarray):
+            array = np.asarray(array, array_dtype(self.type.dtype), order="C").view()
+            array.flags.writeable = False
+        object.__setattr__(self, "stored", array)
 
 
 class Specs(dict[str, ParameterSpec]):

@@ -16,6 +16,7 @@ from ..program.program import compile as compile_outputs
 from ..storage.array_file import safetensors_of
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
+from ..storage.stored_array import StoredArray, as_array
 from ..support.api_guard import api, handed_on
 from ..support.attribute_hints import OF_PARAMETERS, Telling, Uncallable, Uncalled
 from ..support.errors import NameLookupError, did_you_mean, shown
@@ -63,10 +64,19 @@ class Frozen(Telling, Mapping[str, Item]):
         return repr(self._items)
 
 
-class Arrays(Uncallable, Frozen[np.ndarray]):
-    """Read-only parameters of a net, by name."""
+class Arrays(Uncallable, Frozen[Any]):
+    """Read-only parameters of a net, by name. An array in a file is read at each access, and not kept."""
 
     _instead = OF_PARAMETERS
+
+    def __init__(self, arrays: Mapping[str, np.ndarray | StoredArray]) -> None:
+        super().__init__(dict(arrays))
+        for array in arrays.values():
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return as_array(super().__getitem__(name))
 
 
 @api
@@ -92,13 +102,10 @@ class Net(Uncalled):
         self._script = script
         self.inputs: Mapping[str, Tensor] = Frozen({name: value.tensor for name, value in script.inputs.items()})
         self.outputs: Mapping[str, Tensor] = Frozen({name: value.tensor for name, value in script.outputs.items()})
-        arrays = {name: np.asarray(array) for name, array in script.parameters.items()}
-        for array in arrays.values():
-            array.flags.writeable = False
         for spec, name in script.parameter_names().items():
-            if name in arrays:
-                spec.begin_with(arrays[name])
-        self.parameters: Mapping[str, np.ndarray] = Arrays(arrays)
+            if name in script.parameters:
+                spec.begin_with(script.parameters[name])
+        self.parameters: Mapping[str, np.ndarray] = Arrays(script.parameters)
         self.sizes: Mapping[str, dict[int, int | str | None]] = Frozen(
             {name: dict(enumerate(tensor.shape)) for name, tensor in self.inputs.items()}
         )

@@ -27,6 +27,7 @@ from ..declare.running.drivers import (
 from ..declare.tensor import Tensor
 from ..ir.graph import topological
 from ..passes.lowering.names import settle
+from ..storage.stored_array import StoredArray
 from ..support.errors import read_from, user_line
 from .expressions import attribute, literal, name_of
 from .reading import not_readable
@@ -80,7 +81,7 @@ class Script:
         self.title = title
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
-        self.parameters: dict[str, np.ndarray] = {}
+        self.parameters: dict[str, np.ndarray | StoredArray] = {}
         self.replaced: set[str] = set()
         self.closed_at: dict[tuple[str, int], str] = {}
         self.unequal: dict[tuple[str, int], str] = {}

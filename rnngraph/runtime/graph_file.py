@@ -10,7 +10,7 @@ import numpy as np
 from ..ir.graph import Graph
 from ..ir.text.plain import plain_graphs, restored_graphs
 from ..storage.checkpoint_file import packed, unpacked
-from ..support.errors import FileError
+from ..support.errors import FileError, Place
 
 KIND, SHOWN = "graphs", "cached graphs"
 
@@ -22,20 +22,26 @@ class StoredGraphs(NamedTuple):
     facts: Mapping[str, Any]
 
 
-def to_bytes(key: str, stored: StoredGraphs) -> bytes:
-    """Return the bytes of a file. ``key`` identifies from what the graphs were derived; readers must pass the same."""
+def to_bytes(key: str, stored: StoredGraphs, places: Sequence[Place] = ()) -> bytes:
+    """Return the bytes of a file.
+
+    Args:
+        key: Key of what the graphs were derived from. Readers must pass the same key.
+        stored: The graphs.
+        places: Source lines for which readers may pass other lines.
+    """
     arrays: dict[str, np.ndarray] = {}
-    document = {"key": key, "facts": dict(stored.facts), **plain_graphs(stored.graphs, arrays)}
+    document = {"key": key, "facts": dict(stored.facts), **plain_graphs(stored.graphs, arrays, places)}
     return b"".join(packed(KIND, arrays, document, SHOWN))
 
 
-def from_bytes(key: str, data: bytes) -> StoredGraphs | None:
+def from_bytes(key: str, data: bytes, places: Sequence[Place] = ()) -> StoredGraphs | None:
     """Return the graphs in the bytes of a file; None if they are damaged or have another key."""
     try:
         arrays, document = unpacked(data, KIND, SHOWN)
         if document["key"] != key:
             return None
-        return StoredGraphs(restored_graphs(document, arrays), document["facts"])
+        return StoredGraphs(restored_graphs(document, arrays, places), document["facts"])
     except FileError:
         return None
     except (ValueError, TypeError, LookupError, AttributeError):  # intact, but of another version

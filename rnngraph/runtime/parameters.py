@@ -109,7 +109,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
             elif values is not None and name in values:
                 value = values[name]
                 self._values[name] = _Value(value if isinstance(value, StoredArray) else _frozen(value))
-            elif slot.stored is not None:
+            elif isinstance(slot.stored, np.ndarray | StoredArray):
                 self._values[name] = _Value(slot.stored)
             else:
                 self._values[name] = _Value(_frozen(_drawn(slot, name, seed)))

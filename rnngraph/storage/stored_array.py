@@ -6,7 +6,8 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import field
 
 import numpy as np
@@ -18,6 +19,20 @@ from ..support.records import dataclass
 MIN_STORED_BYTES = 1 << 20
 """Minimum size, in bytes, of a file whose arrays stay in it; smaller files are read at once."""
 _PIECE_BYTES = 1 << 22
+_CLOCK_NS = 2 * 10**9
+"""Resolution of file times, in nanoseconds. Two changes within this time may give a file the same time."""
+_SAMPLES, _SAMPLE_BYTES = 64, 4096
+"""Number and size in bytes of the pieces by which files of equal times are distinguished."""
+
+
+def identity_numbers(status: os.stat_result) -> tuple[int, ...]:
+    """Return the numbers in which a change of a file shows, if its times are settled."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def is_settled(status: os.stat_result) -> bool:
+    """True if a later change of a file is bound to show in its times."""
+    return time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _CLOCK_NS
 
 
 class StoredFile:
@@ -26,10 +41,10 @@ class StoredFile:
     Replacing or removing the file at its path does no harm, since the open file is the old one.
 
     Attributes:
-        verified: SHA-256 of all bytes, if it was verified when the file was opened; else empty.
+        identity: Text that only files of equal contents share, such as a verified digest; empty if unknown.
     """
 
-    verified = ""
+    identity = ""
 
     def __init__(self, descriptor: int, shown: str) -> None:
         """Take over an open descriptor. ``shown`` names the file in errors."""
@@ -68,11 +83,32 @@ class StoredFile:
             digest.update(piece)
         return digest.hexdigest()
 
-    def pieces(self, begin: int, end: int) -> Iterator[memoryview]:
-        """Yield the bytes from ``begin`` to ``end`` in pieces, each of which is valid until the next one."""
-        memory = memoryview(bytearray(_PIECE_BYTES))
-        for place in range(begin, end, _PIECE_BYTES):
-            piece = memory[: min(_PIECE_BYTES, end - place)]
+    def identify(self) -> None:
+        """Set ``identity`` from the file's inode, size, times and samples of its contents, if its times are settled.
+
+        The samples distinguish files of read-only file systems whose times are all the same.
+        """
+        status = os.fstat(self.descriptor)
+        if not is_settled(status):
+            return
+        digest = hashlib.sha256(repr(identity_numbers(status)).encode())
+        sample = memoryview(bytearray(_SAMPLE_BYTES))
+        for number in range(_SAMPLES + 1):
+            begin = max(0, self.size - _SAMPLE_BYTES) * number // _SAMPLES
+            piece = sample[: self.size - begin]
+            self.read(begin, piece)
+            digest.update(piece)
+        self.identity = digest.hexdigest()
+
+    def pieces(self, begin: int, end: int, multiple: int = 1) -> Iterator[memoryview]:
+        """Yield the bytes from ``begin`` to ``end`` in pieces, each of which is valid until the next one.
+
+        Sizes of all pieces but the last are multiples of ``multiple``.
+        """
+        step = _PIECE_BYTES // multiple * multiple
+        memory = memoryview(bytearray(min(step, end - begin)))
+        for place in range(begin, end, step):
+            piece = memory[: min(step, end - place)]
             self.read(place, piece)
             yield piece
 
@@ -87,20 +123,41 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """Form in which a file stores an array: blocks of bytes, each of which becomes some elements.
+
+    Attributes:
+        name: Name, by which encodings are compared.
+        block_bytes: Bytes of a block.
+        block_items: Elements of a block.
+        decode: Function from the bytes of some blocks to their elements, as a contiguous array.
+    """
+
+    name: str
+    block_bytes: int
+    block_items: int
+    decode: Callable[[np.ndarray], np.ndarray] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class StoredArray:
     """C-contiguous array in a file.
 
     Attributes:
         begin: Position of its first byte in the file.
+        dtype: Dtype of the array that ``read`` returns.
+        encoding: Form of the array in the file; None for the bytes of the array itself.
     """
 
     file: StoredFile = field(repr=False)
     begin: int
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
+    encoding: Encoding | None = None
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the array that ``read`` returns."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def read(self) -> np.ndarray:
@@ -111,14 +168,26 @@ class StoredArray:
             OutOfMemoryError: The array does not fit in memory.
         """
         memory = empty((self.nbytes,), np.uint8, f"an array of {self.file.shown}")
-        self.file.read(self.begin, memory.data)
+        if self.encoding is None:
+            self.file.read(self.begin, memory.data)
+        else:
+            filled = 0
+            for piece in self.pieces():
+                memory[filled : filled + piece.nbytes] = np.frombuffer(piece, np.uint8)
+                filled += piece.nbytes
         array = memory.view(self.dtype).reshape(self.shape)
         array.flags.writeable = False
         return array
 
     def pieces(self) -> Iterator[memoryview]:
-        """Yield the bytes in pieces, as ``StoredFile.pieces`` does."""
-        return self.file.pieces(self.begin, self.begin + self.nbytes)
+        """Yield the bytes of the array in pieces, each of which is valid until the next one."""
+        if self.encoding is None:
+            yield from self.file.pieces(self.begin, self.begin + self.nbytes)
+            return
+        block, decode = self.encoding.block_bytes, self.encoding.decode
+        count = math.prod(self.shape) // self.encoding.block_items * block
+        for piece in self.file.pieces(self.begin, self.begin + count, block):
+            yield decode(np.frombuffer(piece, np.uint8)).data.cast("B")
 
 
 def as_array(value: np.ndarray | StoredArray) -> np.ndarray:
@@ -127,7 +196,8 @@ def as_array(value: np.ndarray | StoredArray) -> np.ndarray:
 
 
 def identity_of(value: np.ndarray | StoredArray) -> tuple[object, ...] | None:
-    """Return a key that only arrays of equal contents share; None for an array that is not in a verified file."""
-    if not isinstance(value, StoredArray) or not value.file.verified:
+    """Return a key that only arrays of equal contents share; None for an array that is not in a known file."""
+    if not isinstance(value, StoredArray) or not value.file.identity:
         return None
-    return value.file.verified, value.begin, value.dtype.str, value.shape
+    encoding = value.encoding and value.encoding.name
+    return value.file.identity, value.begin, value.dtype.str, value.shape, encoding

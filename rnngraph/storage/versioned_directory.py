@@ -218,7 +218,7 @@ def _opened(path: Path, facts: Mapping[str, Any], known: KnownFiles | None) -> S
             raise ValueError(f"the digest of {path.name} differs")
         if known is not None:
             known.note(status, digest)
-    opened.verified = digest
+    opened.identity = digest
     return opened
 
 

@@ -56,6 +56,10 @@ def _cell_of(file: str) -> str | None:
     return match[0] if match else None
 
 
+Place = tuple[str, int]
+"""A file, and the number of a line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """Line of the user's code, with the layer and phase of the computation that it declares.
@@ -88,7 +92,7 @@ class Where:
             return self.file
 
     @property
-    def place(self) -> tuple[str, int]:
+    def place(self) -> Place:
         """The file and the line."""
         return self.file, self.line
 

@@ -10,9 +10,10 @@ import pytest
 from systems import not_on_windows
 
 from rnngraph.errors import FileError
+from rnngraph.storage import stored_array
 from rnngraph.storage.array_file import safetensors_of
 from rnngraph.storage.sealed_safetensors import arrays_in, stored_arrays_in
-from rnngraph.storage.stored_array import StoredArray, StoredFile, as_array
+from rnngraph.storage.stored_array import Encoding, StoredArray, StoredFile, as_array
 
 ARRAYS = {
     "empty": np.zeros((0, 3), np.float32),
@@ -59,6 +60,52 @@ def test_a_file_that_changes_is_an_error(change: str, tmp_path: Path) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1000))
     with pytest.raises(FileError, match=r"a\.safetensors has changed since it was loaded; load it again"):
         as_array(stored["matrix"])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_encoded_arrays_are_decoded_in_pieces_of_whole_blocks(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks are a byte that is skipped, and two bytes that become numbers."""
+    monkeypatch.setattr(stored_array, "_PIECE_BYTES", 7)
+
+    def decode(data: np.ndarray) -> np.ndarray:
+        return data.reshape(-1, 3)[:, 1:].ravel().astype(np.float32)
+
+    content = np.arange(3 * count + 2, dtype=np.uint8)
+    (tmp_path / "a").write_bytes(content.tobytes())
+    file = StoredFile(os.open(tmp_path / "a", os.O_RDONLY | getattr(os, "O_BINARY", 0)), "a")
+    stored = StoredArray(file, 2, np.dtype(np.float32), (count, 2), Encoding("pairs", 3, 2, decode))
+    expected = decode(content[2:]).reshape(count, 2)
+    np.testing.assert_array_equal(stored.read(), expected, strict=True)
+    assert b"".join(map(bytes, stored.pieces())) == expected.tobytes()
+
+
+def test_the_identity_of_a_file_changes_with_its_contents_times_and_inode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def identity(path: Path) -> str:
+        file = opened(path, {"a": np.arange(100_000)}) if not path.exists() else reopened(path)
+        file.identify()
+        return file.identity
+
+    def reopened(path: Path) -> StoredFile:
+        return StoredFile(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), str(path))
+
+    path = tmp_path / "a.safetensors"
+    assert identity(path) == "", "a file that is just written could change again without a new time"
+    monkeypatch.setattr(stored_array, "_CLOCK_NS", -(10**18))
+    seen = [identity(path), identity(path), identity(tmp_path / "b.safetensors")]
+    os.utime(path, ns=(0, 10**18))
+    seen.append(identity(path))
+    monkeypatch.setattr(stored_array, "identity_numbers", lambda status: ())  # as on file systems without times
+    seen.append(identity(path))
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\7")
+    seen.append(identity(path))
+    assert seen[0] == seen[1]
+    assert len({*seen}) == len(seen) - 1
 
 
 @not_on_windows("an open file is not replaced")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ...storage.read_file import open_file
-from ...support.allocation import reserve
+from ...storage.stored_array import MIN_STORED_BYTES, Encoding, StoredArray, StoredFile
+from ...support.allocation import empty
 from ...support.errors import FileError, NotReadableError, shown
 from ...support.records import dataclass
 from ..reading import bytes_of_file
@@ -74,34 +75,39 @@ class Bytes:
     """
 
     def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
-        self._file: BinaryIO | None = None
+        self._file: StoredFile | None = None
         if isinstance(source, str | os.PathLike):
             self.name = os.fspath(source)
             self._file = _opened(source)
-            self.size = os.fstat(self._file.fileno()).st_size
+            self.size = self._file.size
+            if self.size >= MIN_STORED_BYTES:
+                self._file.identify()
         else:
             self.name, self._data = bytes_of_file(source, WHAT)
             self.size = len(self._data)
 
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
     def read(self, first: int, count: int) -> np.ndarray:
-        """Return ``count`` bytes from the offset ``first``. Raise ``FileError`` if the file has become shorter."""
+        """Return ``count`` bytes from the offset ``first``. Raise ``FileError`` if the file has changed."""
         if self._file is None:
             return np.frombuffer(self._data, np.uint8, count, first)
-        reserve(count, f"tensors of {self.name}")
-        self._file.seek(first)
-        data = self._file.read(count)
-        if len(data) != count:
-            raise FileError(f"{self.name} became shorter while it was read; read a copy of it")
-        return np.frombuffer(data, np.uint8)
+        data = empty((count,), np.uint8, f"tensors of {self.name}")
+        self._file.read(first, data.data)
+        return data
+
+    def array(
+        self, first: int, count: int, dtype: np.dtype[Any], shape: tuple[int, ...], encoding: Encoding | None
+    ) -> np.ndarray | StoredArray:
+        """Return the array in ``count`` bytes from the offset ``first``. Arrays of large files stay in the file."""
+        if self._file is not None and self.size >= MIN_STORED_BYTES:
+            return StoredArray(self._file, first, dtype, shape, encoding)
+        data = self.read(first, count)
+        return (data.view(dtype) if encoding is None else encoding.decode(data)).reshape(shape)
 
 
-def _opened(source: str | os.PathLike[str]) -> BinaryIO:
+def _opened(source: str | os.PathLike[str]) -> StoredFile:
     try:
-        return open_file(source, WHAT)
+        with open_file(source, WHAT) as file:
+            return StoredFile(os.dup(file.fileno()), os.fspath(source))
     except FileNotFoundError:
         raise FileError(f"no file {os.fspath(source)}; give the path of {WHAT}") from None
     except (OSError, ValueError) as error:
@@ -142,10 +148,15 @@ class Container:
         """Return the error for a damaged file."""
         return FileError(f"{self.name} is damaged: {what}; use an undamaged copy")
 
-    def bytes_of(self, tensor: Stored, count: int) -> np.ndarray:
-        """Return ``count`` bytes of a tensor. Raise ``FileError`` if they lie outside the file."""
+    def array_of(
+        self, tensor: Stored, count: int, dtype: np.dtype[Any], shape: tuple[int, ...], encoding: Encoding | None
+    ) -> np.ndarray | StoredArray:
+        """Return an array in the first ``count`` bytes of a tensor, which stays in the file if that is large.
+
+        Raise ``FileError`` if the bytes lie outside the file.
+        """
         self.check(tensor, count)
-        return self._bytes.read(self._begin + tensor.offset, count)
+        return self._bytes.array(self._begin + tensor.offset, count, dtype, shape, encoding)
 
     def check(self, tensor: Stored, count: int) -> None:
         """Raise ``FileError`` if ``count`` bytes of a tensor lie outside the file."""

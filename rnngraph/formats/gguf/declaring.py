@@ -16,6 +16,7 @@ from ...declare.functions.normalization import layer_norm, rms_norm
 from ...declare.functions.padding import pad
 from ...declare.functions.rounding import dequantize
 from ...declare.parameters import parameter
+from ...storage.stored_array import StoredArray
 from ...support.errors import shown
 from ..script import Script
 from ..steps import Value
@@ -160,12 +161,12 @@ class Model:
         if tensor.type in BLOCK_BYTES:
             place = f"{name}/{'int4' if tensor.type == Q4_0 else 'int8_blocks'}"
             self._places.add(place)
-            arrays = {key: array.reshape(rows, -1) for key, array in arrays_of(self._container, tensor).items()}
+            arrays = arrays_of(self._container, tensor, rows)
             parts = {
                 key: self._parameter(f"{place}/{key}", array, str(array.dtype), key) for key, array in arrays.items()
             }
         else:
-            array = arrays_of(self._container, tensor)[""].reshape(rows, width)
+            array = arrays_of(self._container, tensor, rows)[""]
             is_narrow = tensor.type == BF16
             place = f"{name}/bfloat16" if is_narrow else name
             self._places.add(place)
@@ -173,9 +174,9 @@ class Model:
         self._matrices[name] = parts
         return parts
 
-    def _parameter(self, name: str, array: np.ndarray, dtype: str, hint: str = "w") -> Value:
+    def _parameter(self, name: str, array: np.ndarray | StoredArray, dtype: str, hint: str = "w") -> Value:
         """Declare a stored array as a parameter, which is trainable if it is float32 and has no scales of blocks."""
-        self.script.parameters[name] = np.ascontiguousarray(array)
+        self.script.parameters[name] = array
         options: dict[str, object] = {"initializer": "zeros"}
         if dtype != "float32":
             options |= {"trainable": False, "dtype": dtype}

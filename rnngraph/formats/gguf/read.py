@@ -60,11 +60,7 @@ def read_gguf(source: str | os.PathLike[str] | bytes) -> Net:
         MissingExtraError: The package ``gguf`` is missing.
     """
     type_name(0)
-    data = Bytes(source)
-    try:
-        return _net(Container(data))
-    finally:
-        data.close()
+    return _net(Container(Bytes(source)))
 
 
 def _net(container: Container) -> Net:

@@ -1,12 +1,14 @@
-"""Decodes the stored bytes of each tensor type to the arrays of parameters."""
+"""Forms in which each tensor type stores the arrays of parameters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
+from ...storage.stored_array import Encoding, StoredArray, as_array
 from ...support.errors import MissingExtraError
 from .container import Container, Stored
 
@@ -17,7 +19,7 @@ BLOCK_BYTES = {Q8_0: 34, Q4_0: 18}
 """Bytes of a block, by tensor type: a float16 scale, and 32 elements of 8 or 4 bits."""
 _ITEM_BYTES = {F32: 4, F16: 2, BF16: 2}
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray | StoredArray]
 """Arrays of one tensor, by key: ``""`` for a tensor without blocks; ``numbers`` and ``scales`` for one with blocks."""
 
 
@@ -35,7 +37,7 @@ def type_name(number: int) -> str:
 
 def objection(tensor: Stored) -> str:
     """Return the reason why a tensor is not supported; an empty string for a supported one."""
-    if tensor.type not in DECODERS:
+    if tensor.type not in PARTS:
         return f"{tensor.name} has type {type_name(tensor.type)}"
     if tensor.type in BLOCK_BYTES and tensor.shape[-1] % BLOCK:
         return (
@@ -53,16 +55,21 @@ def bytes_in(tensor: Stored) -> int:
     return items * _ITEM_BYTES[tensor.type]
 
 
-def arrays_of(container: Container, tensor: Stored) -> Arrays:
-    """Return the arrays of a supported tensor."""
-    return DECODERS[tensor.type](container.bytes_of(tensor, bytes_in(tensor)), tensor.shape)
+def arrays_of(container: Container, tensor: Stored, rows: int) -> Arrays:
+    """Return the arrays [rows, ...] of a supported tensor. Arrays of large files stay in the file."""
+    count, arrays = bytes_in(tensor), Arrays()
+    for key, (dtype, encoding) in PARTS[tensor.type].items():
+        items = count // dtype.itemsize if encoding is None else count // encoding.block_bytes * encoding.block_items
+        arrays[key] = container.array_of(tensor, count, dtype, (rows, items // rows), encoding)
+    return arrays
 
 
 def floats_of(container: Container, tensor: Stored) -> np.ndarray:
     """Return a copy of a tensor as float32. For small tensors only."""
-    arrays = arrays_of(container, tensor)
+    rows = math.prod(tensor.shape[:-1])
+    arrays = {key: as_array(array) for key, array in arrays_of(container, tensor, rows).items()}
     if tensor.type not in BLOCK_BYTES:
-        plain = arrays[""]
+        plain = arrays[""].reshape(tensor.shape)
         return (plain.astype(np.uint32) << np.uint32(16)).view(np.float32) if tensor.type == BF16 else plain
     numbers, scales = arrays["numbers"], arrays["scales"]
     parts = numbers.reshape(*scales.shape, -1)
@@ -71,40 +78,34 @@ def floats_of(container: Container, tensor: Stored) -> np.ndarray:
     return (parts.astype(np.float32) * scales[..., np.newaxis]).reshape(tensor.shape)
 
 
-def _f32(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
-    return {"": data.view("<f4").reshape(shape)}
+class Part(NamedTuple):
+    """One of a tensor's arrays: its dtype, and its form in the file, or None for the bytes of the array itself."""
+
+    dtype: np.dtype[np.generic]
+    encoding: Encoding | None
 
 
-def _f16(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
-    return {"": data.view("<f2").astype(np.float32).reshape(shape)}
+def _blocks(kind: int, dtype: type) -> Mapping[str, Part]:
+    """Return the parts of a type with blocks. A block is a float16 scale, then the numbers' bytes."""
+    name, size = str(kind), BLOCK_BYTES[kind]
+
+    def numbers(data: np.ndarray) -> np.ndarray:
+        return data.reshape(-1, size)[:, 2:].ravel().view(dtype)
+
+    def scales(data: np.ndarray) -> np.ndarray:
+        return data.reshape(-1, size)[:, :2].ravel().view("<f2").astype(np.float32)
+
+    return {
+        "numbers": Part(np.dtype(dtype), Encoding(f"{name} numbers", size, size - 2, numbers)),
+        "scales": Part(np.dtype(np.float32), Encoding(f"{name} scales", size, 1, scales)),
+    }
 
 
-def _bf16(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
-    return {"": data.view("<u2").reshape(shape)}
-
-
-def _blocks(data: np.ndarray, shape: tuple[int, ...], block: int, dtype: type) -> Arrays:
-    """Return the numbers and scales of blocks. A block is a float16 scale, then the numbers' bytes."""
-    rows = shape[:-1]
-    parts = data.reshape(-1, block)
-    scales = np.ascontiguousarray(parts[:, :2]).view("<f2").astype(np.float32)
-    numbers: np.ndarray = np.ascontiguousarray(parts[:, 2:]).view(dtype)
-    return {"numbers": numbers.reshape(*rows, -1), "scales": scales.reshape(*rows, -1)}
-
-
-def _q8_0(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
-    return _blocks(data, shape, BLOCK_BYTES[Q8_0], np.int8)
-
-
-def _q4_0(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
-    return _blocks(data, shape, BLOCK_BYTES[Q4_0], np.uint8)
-
-
-DECODERS: Mapping[int, Callable[[np.ndarray, tuple[int, ...]], Arrays]] = {
-    F32: _f32,
-    F16: _f16,
-    BF16: _bf16,
-    Q8_0: _q8_0,
-    Q4_0: _q4_0,
+PARTS: Mapping[int, Mapping[str, Part]] = {
+    F32: {"": Part(np.dtype("<f4"), None)},
+    F16: {"": Part(np.dtype(np.float32), Encoding("F16", 2, 1, lambda data: data.view("<f2").astype(np.float32)))},
+    BF16: {"": Part(np.dtype("<u2"), None)},
+    Q8_0: _blocks(Q8_0, np.int8),
+    Q4_0: _blocks(Q4_0, np.uint8),
 }
-"""Functions from bytes and a shape to arrays, by GGUF's type number."""
+"""Parts of the arrays of each type, by GGUF's type number."""

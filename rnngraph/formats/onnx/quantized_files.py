@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ..script import Script
@@ -33,8 +34,8 @@ def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, st
     {} if it is not quantized, has a float64 parameter, or has only small weights, for which 8 bits are not faster.
     """
     ops = {node.op for node in _nodes(model.graph)}
-    weights = [array for array in script.parameters.values() if array.ndim > 1]
-    is_wide = any(array.shape[-2] >= MIN_DEPTH and array.size >= MIN_WEIGHTS for array in weights)
+    shapes = [array.shape for array in script.parameters.values() if len(array.shape) > 1]
+    is_wide = any(shape[-2] >= MIN_DEPTH and math.prod(shape) >= MIN_WEIGHTS for shape in shapes)
     is_float32 = all(array.dtype != "float64" for array in script.parameters.values())
     if not is_wide or not is_float32 or not ops & (OF_WEIGHTS | OF_BOTH):
         return {}

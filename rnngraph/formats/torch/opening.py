@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ...ir.types import Dim, Size, size
+from ...storage.stored_array import as_array
 from ...support.errors import RnnGraphError, Where
 from ..open_axes import AxisRequest, not_open
 from ..rolling.loop import code_of
@@ -276,8 +277,9 @@ def _other_value(count: int, place: int = 0) -> int:
 
 def _same_arrays(script: Script, other: Script) -> bool:
     """True if both scripts have the same constants, so that no constant depends on the sizes of the example."""
-    return script.parameters.keys() == other.parameters.keys() and all(
-        np.array_equal(array, other.parameters[name], equal_nan=True) for name, array in script.parameters.items()
+    ours, theirs = ({name: as_array(array) for name, array in one.parameters.items()} for one in (script, other))
+    return ours.keys() == theirs.keys() and all(
+        np.array_equal(array, theirs[name], equal_nan=True) for name, array in ours.items()
     )
 
 

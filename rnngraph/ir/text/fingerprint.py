@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...support.errors import Place
 from ..graph import Graph, Node
 from ..types import Size, TensorType, Type
 
@@ -21,11 +23,20 @@ def fingerprint(graph: Graph) -> str:
     return hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def identity(graph: Graph) -> str:
-    """Return a SHA-256 digest that is equal for graphs whose ``fingerprint``, names and source lines are equal."""
-    text = [fingerprint(graph), graph.name, *graph.comments]
-    text += [f"{node.name!r} {node.where!r}" for node in graph.walk()]
-    return hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest()
+def identity(graphs: Sequence[Graph]) -> tuple[str, tuple[Place, ...]]:
+    """Return a SHA-256 digest of graphs with their names and source lines, and their distinct lines in order.
+
+    The digest contains the number of each line instead of the line, so that it does not change if lines move.
+    """
+    text: list[str] = []
+    places: dict[Place, int] = {}
+    for graph in graphs:
+        text += [fingerprint(graph), graph.name, *graph.comments]
+        for node in graph.walk():
+            where = node.where
+            line = where and (places.setdefault(where.place, len(places)), where.layer, where.phase)
+            text.append(f"{node.name!r} {line}")
+    return hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest(), tuple(places)
 
 
 def _write(graph: Graph, numbers: dict[Node, int], types: dict[Type, str], text: list[str]) -> None:

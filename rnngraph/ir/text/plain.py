@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...support.errors import Where
+from ...support.errors import Place, Where
 from ..graph import Graph, Node
 from ..sizes.polynomial import plain_dim, restored_dim
 from ..types import Size, TensorType, TupleType, Type
@@ -23,29 +23,35 @@ _SMALL_BYTES = 64
 """Maximum bytes of an array that is compared with others, so that equal ones are stored once."""
 
 
-def plain_graphs(graphs: Sequence[Graph], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def plain_graphs(
+    graphs: Sequence[Graph], arrays: dict[str, np.ndarray], places: Sequence[Place] = ()
+) -> dict[str, Any]:
     """Return graphs as values that JSON can store. Nodes that graphs share are stored once.
 
     Args:
         graphs: The graphs.
         arrays: Receives the values of constants.
+        places: Source lines that are stored as their numbers, because they may move until the graphs are restored.
     """
-    writer = _Writer(arrays)
+    writer = _Writer(arrays, places)
     described = [writer.graph(graph) for graph in graphs]
     return {"types": writer.types, "lines": writer.lines, "nodes": writer.nodes, "graphs": described}
 
 
-def restored_graphs(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Graph]:
-    """Return the graphs that ``plain_graphs`` stored."""
-    reader = _Reader(document, arrays)
+def restored_graphs(
+    document: Mapping[str, Any], arrays: Mapping[str, np.ndarray], places: Sequence[Place] = ()
+) -> list[Graph]:
+    """Return the graphs that ``plain_graphs`` stored, with ``places`` for the lines that it stored as numbers."""
+    reader = _Reader(document, arrays, places)
     return [reader.graph(graph) for graph in document["graphs"]]
 
 
 class _Writer:
     """Writer of graphs that share nodes. Types and lines are stored once, and nodes refer to them by number."""
 
-    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+    def __init__(self, arrays: dict[str, np.ndarray], places: Sequence[Place]) -> None:
         self.arrays = arrays
+        self._places = {place: number for number, place in enumerate(places)}
         self.nodes: list[Any] = []
         self.types: list[Any] = []
         self.lines: list[Any] = []
@@ -81,7 +87,7 @@ class _Writer:
             return None
         if where not in self._line_numbers:
             self._line_numbers[where] = len(self.lines)
-            self.lines.append([where.file, where.line, where.layer, where.phase])
+            self.lines.append([self._places.get(where.place, where.place), where.layer, where.phase])
         return self._line_numbers[where]
 
     def _value(self, value: Any) -> Any:
@@ -111,10 +117,12 @@ class _Writer:
 class _Reader:
     """Reader of graphs that share nodes."""
 
-    def __init__(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray], places: Sequence[Place]) -> None:
         self._arrays = arrays
         types = [_restored_type(kind) for kind in document["types"]]
-        lines = [Where(*line) for line in document["lines"]]
+        lines = [
+            Where(*(places[place] if isinstance(place, int) else place), *rest) for place, *rest in document["lines"]
+        ]
         self.nodes = nodes = list[Node]()
         for op, operands, kind, attributes, line, name in document["nodes"]:
             values = tuple([(key, self._value(value)) for key, value in attributes])

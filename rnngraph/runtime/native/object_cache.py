@@ -12,8 +12,8 @@ import os
 import re
 import stat
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,8 @@ import numpy as np
 from ...codegen.machine import host
 from ...codegen.machine.interface import ObjectCode
 from ...storage.atomic_file import as_path, replace_file
-from ...support.errors import ArgumentError, DtypeError, Where, shown, warn
+from ...storage.stored_array import identity_numbers, is_settled
+from ...support.errors import ArgumentError, DtypeError, Place, Where, shown, warn
 from ...support.system import PrivateDirectory, create_private_directory, user_cache
 from .object_file import from_bytes, to_bytes
 
@@ -42,8 +43,6 @@ MIN_NODES = 500
 """Minimum nodes of a graph for which the cache keeps what is derived from it. For fewer, deriving is fast."""
 _PAGE = 4096
 _OURS = re.compile(r"[0-9a-f]{64}\.(code|graph|known)|\.[0-9a-f]{64}\.(code|graph|known)\.[0-9a-f]{16}\.part")
-_CLOCK_NS = 2 * 10**9
-"""Resolution of file times, in nanoseconds. Two changes within this time may give a file the same time."""
 
 
 def _sources() -> str | None:
@@ -175,17 +174,23 @@ class Cache:
         """Return the stored code; None if it is missing, damaged or in a file of another user."""
         return self._load(key, ".code", from_bytes)
 
-    def load_graphs(self, key: str) -> StoredGraphs | None:
-        """Return stored graphs; None if they are missing, damaged or in a file of another user."""
+    def load_graphs(self, key: str, places: Sequence[Place] = ()) -> StoredGraphs | None:
+        """Return stored graphs; None if they are missing, damaged or in a file of another user.
+
+        ``places`` replaces the source lines with which the graphs were stored.
+        """
         from ..graph_file import from_bytes as graphs_from_bytes  # needed for large graphs only
 
-        return self._load(key, ".graph", graphs_from_bytes)
+        return self._load(key, ".graph", partial(graphs_from_bytes, places=places))
 
-    def store_graphs(self, key: str, stored: StoredGraphs) -> None:
-        """Store graphs for later processes, if the directory is writable and they fit in the cache."""
+    def store_graphs(self, key: str, stored: StoredGraphs, places: Sequence[Place] = ()) -> None:
+        """Store graphs for later processes, if the directory is writable and they fit in the cache.
+
+        Later processes may have other source lines in place of ``places``.
+        """
         from ..graph_file import to_bytes as graphs_to_bytes
 
-        data = graphs_to_bytes(key, stored)
+        data = graphs_to_bytes(key, stored, places)
         if len(data) <= self.max_bytes:
             self._write(f"{key}.graph", data)
 
@@ -212,7 +217,7 @@ class Cache:
 
     def note(self, status: os.stat_result, digest: str) -> None:
         """Record the digest of a file, unless its times are so recent that a later change might not show in them."""
-        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _CLOCK_NS:
+        if is_settled(status):
             self.note_key(_note_key(status, digest))
 
     def is_noted(self, key: str) -> bool:
@@ -252,8 +257,7 @@ class Cache:
 
 def _note_key(status: os.stat_result, digest: str) -> str:
     """Return the key for a digest of a file: a hash of the digest and the file's ``stat``."""
-    identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest
-    return hashlib.sha256(repr(identity).encode()).hexdigest()
+    return hashlib.sha256(repr((*identity_numbers(status), digest)).encode()).hexdigest()
 
 
 def _check_directory(folder: PrivateDirectory) -> PrivateDirectory:

@@ -261,16 +261,19 @@ def _as_stored(lowered: Lowered) -> tuple[Lowered, dict[str, SwappedState]]:
 
 
 def _recurrence(whole: _Whole, where: Where | None) -> _Recurrence:
-    """Return the graph of a step. That of a large graph is derived once, and kept in the cache."""
+    """Return the graph of a step. That of a large graph is derived once, and kept in the cache.
+
+    Moved source lines do not make it derived again.
+    """
     cache, graph = whole.options.cache, whole.lowered.graph
     if cache is None or not is_worth_keeping(graph):
         return _derived(whole, where)[0]
-    graphs = identity(graph), identity(whole.lowered.initial)
-    key = key_of("step", *graphs, sorted(whole.kept), whole.options.reduced)
-    stored = cache.load_graphs(key)
+    graphs, places = identity((graph, whole.lowered.initial))
+    key = key_of("step", graphs, sorted(whole.kept), whole.options.reduced)
+    stored = cache.load_graphs(key, places)
     if stored is None:
         step, _ = _derived(whole, where)
-        cache.store_graphs(key, _stored(step))
+        cache.store_graphs(key, _stored(step), places)
         return step
     return _restored(stored, whole, where)
 

@@ -38,16 +38,29 @@ def test_the_same_graphs_are_restored() -> None:
     restored = restored_graphs(document, arrays)
     for graph, other in zip(graphs, restored, strict=True):
         assert same_graph(graph, other)
-        assert (identity(other), other.live, other.simplified) == (identity(graph), graph.live, graph.simplified)
+        assert identity([other]) == identity([graph])
+        assert (other.live, other.simplified) == (graph.live, graph.simplified)
     one, two = restored
     assert two.output("x") in one.nodes
     assert len(arrays) == 3, "equal numbers are stored once"
 
 
-def test_identity_includes_names_and_lines() -> None:
-    def graph(name: str, line: int) -> Graph:
-        x = make("input", label="x", name="x", type=ROWS)
-        return Graph.of("net", [("y", make("tanh", x, name=name, where=Where("net.py", line)))], [x])
+def of_lines(name: str, *lines: int) -> Graph:
+    x = make("input", label="x", name="x", type=ROWS)
+    first, second = (Where("net.py", line) for line in lines)
+    return Graph.of("net", [("y", make("exp", make("tanh", x, name=name, where=first), where=second))], [x])
 
-    assert identity(graph("a", 1)) == identity(graph("a", 1))
-    assert len({identity(graph(*item)) for item in (("a", 1), ("b", 1), ("a", 2))}) == 3
+
+def test_identity_includes_names_and_which_lines_are_equal() -> None:
+    digests = [identity([of_lines(*item)])[0] for item in (("a", 1, 2), ("a", 5, 3), ("b", 1, 2), ("a", 1, 1))]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+def test_restored_graphs_have_the_lines_of_today() -> None:
+    old, new = of_lines("a", 1, 2), of_lines("a", 7, 3)
+    (_, before), (_, now) = identity([old]), identity([new])
+    document = json.loads(json.dumps(plain_graphs([old], {}, before)))
+    (restored,) = restored_graphs(document, {}, now)
+    assert same_graph(restored, new)
+    assert not same_graph(restored, old)

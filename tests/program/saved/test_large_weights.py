@@ -153,7 +153,7 @@ def test_a_digest_is_verified_once_and_again_after_a_change(
     rg.load(path, cache=cache)
     rg.load(path, cache=cache)
     assert len(verified) == 2, "a file that is just written could change again without a new time"
-    monkeypatch.setattr("rnngraph.runtime.native.object_cache._CLOCK_NS", -(10**18))
+    monkeypatch.setattr("rnngraph.storage.stored_array._CLOCK_NS", -(10**18))
     rg.load(path, cache=cache)
     rg.load(path, cache=cache)
     assert len(verified) == 3
@@ -167,7 +167,7 @@ def test_a_digest_is_verified_once_and_again_after_a_change(
 
 
 def test_notes_of_digests_are_evicted_like_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnngraph.runtime.native.object_cache._CLOCK_NS", -(10**18))
+    monkeypatch.setattr("rnngraph.storage.stored_array._CLOCK_NS", -(10**18))
     cache = Cache(tmp_path / "cache", max_bytes=8 * 4096)
     status = os.stat(tmp_path)
     for number in range(30):

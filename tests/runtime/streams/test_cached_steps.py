@@ -15,6 +15,7 @@ from rnngraph.program import held_weights
 from rnngraph.program.saved import save_load
 from rnngraph.runtime.native import object_cache
 from rnngraph.runtime.streams import step_graph
+from rnngraph.support.errors import Where, read_from
 
 X = np.random.default_rng(0).standard_normal((2, 9, 40)).astype(np.float32)
 
@@ -69,6 +70,19 @@ def test_a_cached_step_has_the_same_bits(
     file.write_bytes(file.read_bytes()[:-100])
     np.testing.assert_array_equal(streamed(rg.compile(net, cache=tmp_path))[0], expected[0])
     assert len(calls) == times + 1, "a damaged file is replaced"
+
+
+def test_a_step_whose_lines_moved_is_not_derived_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines_of(line: int) -> set[int]:
+        with read_from(Where("net.py", line)):
+            program = rg.compile(ahead(), cache=tmp_path)
+            program.inference.stream(batch=2)
+        shown = program.inference._step_graph(2, None).compiled.graph
+        return {node.where.line for node in shown.walk() if node.where is not None}
+
+    assert lines_of(3) == {3}
+    monkeypatch.setattr(step_graph, "_derived", None)
+    assert lines_of(80) == {80}
 
 
 def test_graphs_of_a_saved_program_are_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
