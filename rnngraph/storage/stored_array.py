@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ..support.allocation import empty
 from ..support.errors import FileError
 from ..support.records import dataclass
+from ..support.system import leased_pages
 
 MIN_STORED_BYTES = 1 << 20
 """Minimum size, in bytes, of a file whose arrays stay in it; smaller files are read at once."""
@@ -74,7 +76,21 @@ class StoredFile:
         except OSError as error:
             raise FileError(f"can't read {self.shown}: {error.strerror or error}; load it again") from None
         if not is_unchanged:
-            raise FileError(f"{self.shown} has changed since it was loaded; load it again")
+            raise self._changed()
+
+    @contextlib.contextmanager
+    def leased(self, begin: int, count: int) -> Iterator[memoryview | None]:
+        """Context manager that yields bytes of the file without copying them; None if others could change them.
+
+        Raise ``FileError`` if the file has changed before.
+        """
+        with leased_pages(self.descriptor, begin, count) as pages:
+            if pages is not None and self._now() != self._identity:
+                raise self._changed()
+            yield pages
+
+    def _changed(self) -> FileError:
+        return FileError(f"{self.shown} has changed since it was loaded; load it again")
 
     def digest(self, start: int = 0) -> str:
         """Return the SHA-256 of all bytes from ``start`` on, read in pieces."""
@@ -179,6 +195,19 @@ class StoredArray:
         array.flags.writeable = False
         return array
 
+    @contextlib.contextmanager
+    def borrowed(self) -> Iterator[np.ndarray]:
+        """Context manager that yields the array for use within the context, as ``read`` returns it.
+
+        If the system can keep others from changing the file meanwhile, a large array is mapped, and not copied.
+        """
+        is_mappable = self.encoding is None and not self.begin % self.dtype.alignment
+        if not is_mappable or self.nbytes < MIN_STORED_BYTES:
+            yield self.read()
+            return
+        with self.file.leased(self.begin, self.nbytes) as pages:
+            yield self.read() if pages is None else np.frombuffer(pages, self.dtype).reshape(self.shape)
+
     def pieces(self) -> Iterator[memoryview]:
         """Yield the bytes of the array in pieces, each of which is valid until the next one."""
         if self.encoding is None:
@@ -188,6 +217,20 @@ class StoredArray:
         count = math.prod(self.shape) // self.encoding.block_items * block
         for piece in self.file.pieces(self.begin, self.begin + count, block):
             yield decode(np.frombuffer(piece, np.uint8)).data.cast("B")
+
+
+@contextlib.contextmanager
+def borrowed(values: Mapping[str, np.ndarray | StoredArray]) -> Iterator[dict[str, np.ndarray]]:
+    """Context manager that yields a dict of the values as arrays, which is empty after the context."""
+    with contextlib.ExitStack() as stack:
+        arrays = {
+            name: stack.enter_context(value.borrowed()) if isinstance(value, StoredArray) else value
+            for name, value in values.items()
+        }
+        try:
+            yield arrays
+        finally:
+            arrays.clear()
 
 
 def as_array(value: np.ndarray | StoredArray) -> np.ndarray:

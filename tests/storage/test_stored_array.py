@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from rnngraph.errors import FileError
 from rnngraph.storage import stored_array
 from rnngraph.storage.array_file import safetensors_of
 from rnngraph.storage.sealed_safetensors import arrays_in, stored_arrays_in
-from rnngraph.storage.stored_array import Encoding, StoredArray, StoredFile, as_array
+from rnngraph.storage.stored_array import Encoding, StoredArray, StoredFile, as_array, borrowed
 
 ARRAYS = {
     "empty": np.zeros((0, 3), np.float32),
@@ -106,6 +109,52 @@ def test_the_identity_of_a_file_changes_with_its_contents_times_and_inode(
     seen.append(identity(path))
     assert seen[0] == seen[1]
     assert len({*seen}) == len(seen) - 1
+
+
+def large(path: Path) -> tuple[StoredFile, StoredArray]:
+    """Return a file with one array of 2 MB."""
+    file = opened(path, {"matrix": np.arange(1 << 19, dtype=np.float32)})
+    array = stored_arrays_in(file)["matrix"]
+    assert isinstance(array, StoredArray)
+    return file, array
+
+
+def is_own_memory(array: np.ndarray) -> bool:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.base is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases")
+def test_who_truncates_a_borrowed_array_waits_until_it_is_returned(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    file, array = large(path)
+    command = [sys.executable, "-c", f"import os; os.truncate({str(path)!r}, 10)"]
+    with contextlib.ExitStack() as stack:
+        arrays = stack.enter_context(borrowed({"matrix": array}))
+        if is_own_memory(arrays["matrix"]):
+            pytest.skip("the file system has no leases")
+        truncating = subprocess.Popen(command)
+        with pytest.raises(subprocess.TimeoutExpired):
+            truncating.wait(1)
+        assert arrays["matrix"][-1] == (1 << 19) - 1
+    assert truncating.wait() == 0
+    assert os.fstat(file.descriptor).st_size == 10
+    with pytest.raises(FileError, match="has changed since it was loaded"), borrowed({"matrix": array}):
+        pass
+
+
+@pytest.mark.parametrize("is_leased", [True, False])
+def test_borrowed_arrays_equal_read_ones(is_leased: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_leased:
+        monkeypatch.setattr(stored_array, "leased_pages", lambda *_: contextlib.nullcontext(None))
+    _, array = large(tmp_path / "a.safetensors")
+    plain = np.arange(3)
+    with borrowed({"matrix": array, "plain": plain}) as arrays:
+        np.testing.assert_array_equal(arrays["matrix"], array.read(), strict=True)
+        assert arrays["plain"] is plain
+        assert not arrays["matrix"].flags.writeable
+    assert not arrays
 
 
 @not_on_windows("an open file is not replaced")

@@ -14,7 +14,7 @@ from ...codegen.machine.interface import ObjectCode, Packing, PackStage
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate
 from ...passes.recomputation.recompute import Recompute
-from ...storage.stored_array import StoredArray, as_array, identity_of
+from ...storage.stored_array import StoredArray, as_array, borrowed, identity_of
 from ...support.allocation import LARGE, bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
@@ -181,14 +181,13 @@ class NativeEntry:
         block.numbers[packing.scratch] = address(scratch)
         for number in sorted(missing, key=sizes.__getitem__, reverse=True):
             stage, part = stages[number], parts[number]
-            arrays = {name: as_array(stored[name]) for name in stage.parameters}
-            block.set_arrays(arrays, arrays)
-            block.numbers[stage.slot] = address(part)
-            block.set_stages(number, number + 1)
-            self._pack(block.address, WORKER, WORKERS)
+            with borrowed({name: stored[name] for name in stage.parameters}) as arrays:
+                block.set_arrays(arrays, arrays)
+                block.numbers[stage.slot] = address(part)
+                block.set_stages(number, number + 1)
+                self._pack(block.address, WORKER, WORKERS)
             packed.add(stage.key, version, part)
             filed.add(number, part)
-            del arrays  # so that they are freed before the arrays of the next stage are read
         for number, stage in enumerate(stages):
             block.numbers[stage.slot] = address(parts[number])
         filed.write()

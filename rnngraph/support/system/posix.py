@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
 import resource
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -246,3 +248,34 @@ def _is_local(device: int) -> bool:
     except (OSError, IndexError):  # only Linux has this list
         return False
     return bool(kinds) and _LOCAL.issuperset(kinds)
+
+
+@contextmanager
+def leased_pages(descriptor: int, begin: int, count: int) -> Iterator[memoryview | None]:
+    """Context manager that maps ``count`` bytes of an open file from ``begin`` on, for reading; or yields None.
+
+    A lease makes others wait who open the file for writing or truncate it, for up to 45 s. None if there is no lease,
+    because the file is another user's, is open for writing, or lies on a file system without leases.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            pages = _leased(descriptor, begin, count, stack)
+        except (OSError, ValueError, AttributeError):  # no lease, a file that is too short, a system without leases
+            pages = None
+        yield pages
+
+
+def _leased(descriptor: int, begin: int, count: int, stack: contextlib.ExitStack) -> memoryview:
+    """Take a lease of a file, and return its mapped bytes. ``stack`` returns both."""
+    # A lease belongs to one opening of a file. With openings of their own, threads return only their own leases.
+    own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+    stack.callback(os.close, own)
+    if not _is_local(os.fstat(own).st_dev):
+        raise OSError(errno.EOPNOTSUPP, "other machines may change the file")
+    fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGURG)  # sent if someone waits; by default, processes ignore it
+    fcntl.fcntl(own, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    stack.callback(fcntl.fcntl, own, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    offset = begin % mmap.ALLOCATIONGRANULARITY
+    pages = mmap.mmap(own, offset + count, mmap.MAP_SHARED, mmap.PROT_READ, offset=begin - offset)
+    stack.callback(pages.close)
+    return stack.enter_context(stack.enter_context(memoryview(pages))[offset:])

@@ -287,3 +287,9 @@ def free_memory() -> Iterator[tuple[int, str]]:
 
 def shared_pages(descriptor: int, count: int) -> mmap.mmap | None:
     """Return None: a mapped file could not be replaced or removed."""
+
+
+@contextmanager
+def leased_pages(descriptor: int, begin: int, count: int) -> Iterator[memoryview | None]:
+    """Context manager that yields None: a mapped file could not be replaced or removed."""
+    yield None
