@@ -1,4 +1,4 @@
-"""Base of TensorFlow 1.x programs: graphs, variables, operations and sessions, below the names that programs use.
+"""Base of TensorFlow 1.x programs: graphs, variables, operations and sessions. ``table`` gives them public names.
 
 Declarations:
 
@@ -7,7 +7,7 @@ Declarations:
 - ``variable`` is a Tensor with a value in each session; ``variables`` creates, assigns and lists variables, and
   ``scatters`` changes rows of variables.
 - ``operations`` are side effects of a run, and ``order`` has their control dependencies.
-- ``branch`` is a function of ``tf.cond`` while it is declared.
+- ``branch`` has a branch of ``tf.cond`` while its function declares Tensors.
 - ``elementwise`` has functions with TensorFlow's NaN, signed zeros and gradients.
 - ``dtypes`` has dtypes and rejects options, and ``errors`` the errors of a run.
 

@@ -1,4 +1,4 @@
-"""Functions of ``tf.cond`` and ``tf.case`` while they are declared."""
+"""Branches of ``tf.cond`` and ``tf.case`` while their functions declare Tensors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Branch:
     Variables that are matrices are read directly, so that the compiler still recognises products and look-ups.
 
     Args:
-        is_selected: Scalar that is True if the branch is selected.
-        depth: Number of traced steps around the branch. Steps of a loop inside the branch read directly.
+        is_selected: Boolean scalar, True if the branch is selected.
+        depth: Number of nested loop steps that are being traced around the branch. Steps of loops inside the branch
+            read outer Tensors directly.
     """
 
     def __init__(self, is_selected: Tensor, depth: int) -> None:
@@ -32,11 +33,14 @@ class Branch:
         self._read: dict[Node, Tensor] = {}
 
     def reads(self, values: Iterable[Any]) -> list[Any]:
-        """Return the operands of an operation of the branch. Tensors from outside are read through the ``where``."""
+        """Return the operands of an operation of the branch, in which outer Tensors are read through the ``where``."""
         return [self._through(value) for value in values]
 
     def _through(self, value: Any) -> Any:
-        """Return an operand, read through the ``where`` if it is a float Tensor from outside of the branch."""
+        """Return an operand. An outer float Tensor is read through the ``where``.
+
+        Matrix variables, constants and gradients are read directly.
+        """
         if type(value) in (list, tuple):
             return type(value)(self.reads(value))
         if not isinstance(value, Tensor) or value.type.dtype not in FLOATS:
@@ -51,7 +55,7 @@ class Branch:
         return self._read[node]
 
     def owns(self, result: Any) -> None:
-        """Record the results of an operation of the branch, which the branch reads directly."""
+        """Record results of an operation as part of the branch, so that the branch reads them directly."""
         if isinstance(result, Tensor):
             self._own.add(result.node)
         elif isinstance(result, list | tuple):

@@ -84,7 +84,7 @@ newaxis = None
 
 
 def cast_to(x: Any, dtype: Any) -> Tensor:
-    """Convert x to a dtype. Narrow integers keep the lowest bits."""
+    """Convert x to a dtype. Narrow integers wrap around: 257 becomes 1 in ``tf.uint8``."""
     converted = functions.cast(x, dtype_name(dtype))
     if not isinstance(dtype, NarrowInt):
         return converted
@@ -113,17 +113,23 @@ def dtype_name(dtype: Any) -> str:
 
 
 def initializer_from(value: Any) -> Any:
-    """Return an initializer: ``value`` itself, or its result if it is a function such as ``tf.zeros_initializer``."""
+    """Return the initializer for ``value``, which may also be an uncalled factory such as ``tf.zeros_initializer``."""
     initializer = value() if getattr(value, "makes_initializer", False) else value
     return getattr(initializer, "initializer", initializer)
 
 
 CONSTRAINED = "assign the constrained value after each update, with tf.assign"
-"""Remedy for constraints, which an optimizer of TensorFlow applies after each update."""
+"""Remedy in errors about ``constraint=``, which TensorFlow's optimizers apply after each update."""
 
 
 def refuse(what: Any, remedy: str, **options: Any) -> None:
-    """Raise ``ArgumentError`` for the first option that is not None."""
+    """Raise ``ArgumentError`` for the first option that is not None.
+
+    Args:
+        what: Function or class, for the error.
+        remedy: What to do instead, for the error.
+        options: Values by name of arguments that are not offered.
+    """
     for name, value in options.items():
         if value is not None:
             raise ArgumentError(f"{what}: {name}={value!r} is not offered; {remedy}")

@@ -22,14 +22,14 @@ SCALE = 1.0507009873554805
 
 
 def maximum(x: Any, y: Any) -> Tensor:
-    """Return the elementwise maximum, with TensorFlow's gradient: x's where x >= y, otherwise y's, also at NaN."""
+    """Return the elementwise maximum. The gradient goes to x where x >= y, otherwise to y, also at NaN."""
     x, y = _operands(x, y)
     value = elementwise.maximum(_TENSORS, x, y)
     return _with_gradient(value, lambda: functions.where(x >= y, x, y))
 
 
 def minimum(x: Any, y: Any) -> Tensor:
-    """Return the elementwise minimum, with TensorFlow's gradient: x's where x <= y, otherwise y's, also at NaN."""
+    """Return the elementwise minimum. The gradient goes to x where x <= y, otherwise to y, also at NaN."""
     x, y = _operands(x, y)
     value = elementwise.minimum(_TENSORS, x, y)
     return _with_gradient(value, lambda: functions.where(x <= y, x, y))
@@ -46,7 +46,7 @@ def _with_gradient(value: Tensor, source: Callable[[], Tensor]) -> Tensor:
 
 
 def sign(x: Any) -> Tensor:
-    """Return the sign, 0 for NaN. The gradient is a Tensor of zeros rather than None, as in TensorFlow."""
+    """Return the sign: -1, 0 or 1, and 0 for NaN. The gradient is a Tensor of zeros, not None, as in TensorFlow."""
     x = as_tensor(x)
     return _with_gradient(elementwise.sign(_TENSORS, x), lambda: functions.where(constant(False), x, 0.0))
 
@@ -93,7 +93,7 @@ def quotient(x: Any, y: Any) -> Tensor:
 
 
 def floor_divide(x: Any, y: Any) -> Tensor:
-    """Return x // y. For floats, x / y is first rounded to a float, and then rounded down."""
+    """Return x // y, rounded towards minus infinity. For floats, this is the floor of the rounded quotient x / y."""
     return elementwise.floor_divide(_TENSORS, *pair(x, y))
 
 
@@ -103,7 +103,7 @@ def div_no_nan(x: Any, y: Any) -> Tensor:
 
 
 def _operands(x: Any, y: Any) -> tuple[Tensor, Any]:
-    """Return both operands as Tensors. A number y is not converted if x is a Tensor."""
+    """Return both operands as Tensors. If x is a Tensor and y a number, return both unchanged."""
     is_number = isinstance(x, Tensor) and isinstance(y, int | float | np.number)
     return (x, y) if is_number else pair(x, y)
 

@@ -1,4 +1,4 @@
-"""Graphs: a program's declarations, with names and collections; and the current graph and session of a thread."""
+"""Graphs, which record a program's declarations, names and collections; and each thread's current graph and session."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", 
 
 
 class Holder:
-    """Interface of sessions that graphs and Tensors call."""
+    """Base of sessions: the methods that graphs and Tensors call."""
 
     def leave(self) -> None:
         """Save the values of the graph's variables, before another session replaces them."""
@@ -51,9 +51,9 @@ class Derived:
     """Value of a placeholder that a run computes from the feeds of other placeholders.
 
     Attributes:
-        name: Name of the sparse Tensor whose parts are the other placeholders, for errors.
+        name: Name of the sparse placeholder whose parts are the sources, for errors.
         sources: The other placeholders, and constants.
-        function: Function of the arrays of ``sources``.
+        function: Function from the list of the sources' arrays to the value.
     """
 
     name: str
@@ -76,7 +76,10 @@ class Derived:
 
 @dataclass(frozen=True)
 class Count:
-    """Value of a placeholder whose length is a symbolic size. The size is the scalar ``node``, computed beforehand."""
+    """Value of a placeholder that only carries a symbolic size, its length.
+
+    The length is the value of the scalar ``node``, which a run computes beforehand.
+    """
 
     node: Node
 
@@ -104,7 +107,7 @@ class Graph(Order):
     """``tf.Graph``: everything that was declared while it was current. Sessions hold the values.
 
     Attributes:
-        owners: Tensors whose declarations own variables.
+        owners: Tensors whose declarations create variables: variables, and results of layers and cells.
         variables: Variables by their parameters.
         by_name: Variables by full name.
         extra: Variables that are not parameters, such as those of an optimizer.
@@ -112,8 +115,8 @@ class Graph(Order):
         opened: How often each variable scope was opened.
         cells: ``CellVariables`` by cell, for each cell that ran.
         steps: Scopes of the steps that are being traced, the innermost last.
-        copies: By the scope of each further position of a cell object: the scope of the object's first position.
-        warned: Warnings that were already given.
+        copies: For cell objects at several positions in a net: {scope of a further position: scope of the first one}.
+        warned: Names of the warnings that were already given.
         derived: Placeholders whose value is computed from other feeds.
         counts: Placeholders whose length a run computes, by the node of the length.
         non_global: Full names of variables in no global collection, such as local ones.
@@ -128,8 +131,8 @@ class Graph(Order):
         renamed: Placeholders whose label an earlier placeholder has.
         after: Operations that must run before a node is computed, by node.
         branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
-        within: Owner of variables while a step of a loop is declared.
-        draws: Number of random Tensors that were declared.
+        within: List that records owners of variables, in place of ``owners``, while a step of a loop is declared.
+        draws: Number of random Tensors, queues and datasets that were declared, which tells their seeds apart.
     """
 
     variable_of: ClassVar[Callable[[ParameterSpec, str], Any]]
@@ -171,9 +174,9 @@ class Graph(Order):
         self.draws = 0
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
-        """Return the declarations with placeholders in place of the nodes ``places``.
+        """Return a function from declared nodes to copies that read placeholders in place of the nodes ``places``.
 
-        Placeholders with the label of an earlier placeholder are replaced by placeholders with unique labels.
+        It also replaces each placeholder that has the label of an earlier one.
         """
         # Ordered, because labels depend on the order, and cached code is looked up by labels.
         all_places = dict.fromkeys((*places, *self.renamed))
@@ -190,12 +193,12 @@ class Graph(Order):
         return self.variables.get(read["slot"]) if read.op == "parameter" and read.shape == node.shape else None
 
     def own(self, *tensors: Tensor) -> None:
-        """Record Tensors whose declarations own variables. In a step of a loop, the loop owns the variables."""
+        """Record Tensors whose declarations create variables. In a step of a loop, only variables are recorded here."""
         for tensor in tensors:
             (self.owners if self.within is None or tensor.node.op == "parameter" else self.within).append(tensor)
 
     def place(self, tensor: Tensor, name: str | None) -> None:
-        """Record a placeholder, and schedule it for renaming if an earlier placeholder has its label."""
+        """Record a placeholder. If an earlier one has its label, all cuts replace it by one with another label."""
         label = tensor.name
         self.placed.add(tensor.node)
         if name is not None and label in self.labels:
@@ -222,12 +225,12 @@ class Graph(Order):
         return full
 
     def program(self) -> Program[Any] | None:
-        """Compile all owners of variables together, which settles the variables' names.
+        """Compile all owners of variables together, which determines the variables' names.
 
         Returns:
-            Program whose parameters all other programs of the graph share. None if no owners exist.
+            Program whose parameters all other programs of the graph share; None if the graph has no owners.
         """
-        if self._compiled != len(self.owners):  # names that were settled do not change
+        if self._compiled != len(self.owners):  # names that an earlier program determined do not change
             rolled = Rolled(self.cut(), [owner.node for owner in self.owners])
             outputs = {str(number): rolled.tensor(owner) for number, owner in enumerate(self.owners)}
             self._program = compile_beside(outputs, None, self._program, self.seed or 0)
@@ -248,7 +251,7 @@ class Graph(Order):
 
     @property
     def version(self) -> int:
-        """Number of owners of variables. Compiled runs of an earlier version are discarded."""
+        """Number of owners of variables. Sessions discard code that was compiled for an earlier version."""
         return len(self.owners)
 
     def finalize(self) -> None:
@@ -349,10 +352,7 @@ class Current(threading.local):
 
 
 CURRENT = Current()
-"""Current graphs and sessions.
-
-The only other process-wide state is the pool of threads, the counter of declarations and command-line flags.
-"""
+"""Current graphs and sessions of each thread."""
 
 
 @contextmanager
@@ -393,7 +393,9 @@ def graph_of(graph: Any) -> Graph:
 def reset_default_graph() -> None:
     """Make a new graph current."""
     if len(CURRENT.graphs) > 1:
-        raise ArgumentError("tf.reset_default_graph() within `with graph.as_default():`; leave that block first")
+        raise ArgumentError(
+            "tf.reset_default_graph() can't replace the graph of `with graph.as_default():`; leave that block first"
+        )
     CURRENT.graphs[-1] = Graph()
 
 
@@ -411,7 +413,7 @@ def add_to_collection(name: str, value: Any) -> None:
 
 @api
 def get_collection(key: str, scope: str | None = None) -> list[Any]:
-    """Return a collection of the current graph."""
+    """Return the items of a collection of the current graph; with ``scope``, those whose names begin with it."""
     return collection(get_default_graph(), key, scope)
 
 

@@ -1,4 +1,4 @@
-"""Operations: side effects of a run; and decorators that name the results of functions."""
+"""Operations, which are side effects of a run; and decorators of the functions of ``tf``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Operation:
 
     Attributes:
         before: Operations that run first.
-        branch: Function of ``tf.cond`` or ``tf.case`` that created it, if any.
+        branch: Branch of ``tf.cond`` or ``tf.case`` whose function created it; None outside of branches.
         where: The user's line.
     """
 
@@ -72,7 +72,7 @@ class Operation:
         return [tensor.node for tensor in self.needs()]
 
     def forces(self) -> list[Node]:
-        """Return the nodes that a run of the operation computes. Their control dependencies run before it."""
+        """Return the nodes that a run of the operation computes. Their control dependencies run before them."""
         return self.reads()
 
     def writes(self) -> list[ParameterSpec]:
@@ -97,7 +97,7 @@ class Step(Operation):
 
     @property
     def is_whole(self) -> bool:
-        """True if one call can compute all operands and make the change."""
+        """True if one native call can compute all operands and make the change."""
         return True
 
     def step(self, session: Any, fetches: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
@@ -120,7 +120,7 @@ class Group(Operation):
 
 @api
 def group(*inputs: Any, name: str | None = None) -> Operation:
-    """Return an operation that runs several operations, and the control dependencies of Tensors."""
+    """Return an operation that runs operations. For a Tensor, it runs the Tensor's control dependencies."""
     members = [item for item in flatten(list(inputs)) if item is not None]
     for item in members:
         if not isinstance(item, Operation | Tensor):
@@ -148,7 +148,7 @@ def no_op(name: str | None = None) -> Operation:
 
 
 def runs_after_dependencies(target: Target) -> Target:
-    """Decorate a function that runs a cell, so that control dependencies run before all steps, not within a step.
+    """Decorate a function that runs a cell, so that control dependencies run before the first step, not in each step.
 
     Results of the function become ``TfTensor``s.
     """

@@ -21,7 +21,7 @@ class Order:
         after: Operations that must run before a node is computed, by node.
         collections: Collections by name. ``control_inputs`` has the operations of open blocks.
         steps: Scopes of the steps that are being traced, the innermost last.
-        within: Owner of variables while a step of a loop is declared.
+        within: List that records owners of variables while a step of a loop is declared; None outside of loops.
         branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
     """
 
@@ -38,21 +38,25 @@ class Order:
         return branch if branch is not None and branch.depth == len(self.steps) else None
 
     def following(self, result: Any, operands: Iterable[Any], inner: bool = True) -> Any:
-        """Make the open operations of ``tf.control_dependencies`` run before a function's results are computed.
+        """Make the operations of the open ``tf.control_dependencies`` blocks run before a function's results.
+
+        Drivers, and nodes that read variables, between operands and results also depend on the operations.
 
         Args:
             result: Nest of the function's results.
             operands: Operands of the function.
-            inner: True if the nodes between operands and results depend on the operations, too.
+            inner: True to search all nodes between operands and results for such nodes. False: only the results'
+                operands, and below them chains of nodes with one operand.
 
         Returns:
-            The nest. A Tensor in it that is an operand, or has no operands, is replaced by a copy.
+            The nest. Operands, variables, placeholders, constants, and Tensors with control dependencies of their own
+            are replaced by copies.
         """
         known = {tensor.node for tensor in _tensors_in(operands)}
         return _mapped(result, lambda tensor: self._following(tensor, known, inner))
 
     def _following(self, tensor: Tensor, operands: set[Node], inner: bool) -> Tensor:
-        """Return a Tensor, or a copy of it, before which the open operations run. Arguments as for ``following``."""
+        """Apply ``following`` to one Tensor."""
         node = tensor.node
         if node in operands or node in self.after or node.op in ("parameter", "input", "constant"):
             tensor = build("reshape", tensor, shape=tensor.type.shape)
@@ -72,7 +76,7 @@ class Order:
 
     @contextmanager
     def own_order(self) -> Iterator[None]:
-        """Hide open control dependencies while a step is traced. The driver as a whole depends on them instead."""
+        """Hide open control dependencies while a step is traced, because the whole driver depends on them instead."""
         outer = self.collections["control_inputs"]
         self.collections["control_inputs"] = []
         try:
@@ -84,7 +88,7 @@ class Order:
         """Make operations run whenever a Tensor is computed.
 
         Raises:
-            NotOfferedError: The Tensor is declared in a step of a loop, or in a branch.
+            NotOfferedError: The Tensor is declared in a step of a loop, or both it and an operation in branches.
         """
         required = list(operations)
         if (self.within is not None or self.steps or self.branch is not None) and any(
@@ -98,7 +102,7 @@ class Order:
         self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *required))]
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Return the operations that run when nodes are computed, or when their gradients are."""
+        """Return the operations that must run before nodes, and gradients that they read, are computed."""
         if not self.after:
             return []
         required: dict[Any, None] = {}

@@ -21,7 +21,7 @@ from .schedule import Phase, Schedule, earlier_of
 from .variable import ExtraVariable
 
 MAX_CUTS = 256
-"""Maximum number of cuts, or sets of Tensors fed in place of computed values, whose inputs a program caches."""
+"""Maximum number of cuts (sets of Tensors that are fed instead of computed) whose inputs a program caches."""
 Values = Mapping[Node, Any]
 """Feeds of a run by declared node."""
 
@@ -32,9 +32,9 @@ class FetchSet:
     Attributes:
         nodes: Declared nodes, each once.
         fed: Fed nodes other than placeholders.
-        cut: The declaration with placeholders in place of ``fed``.
+        cut: Function from declared nodes to copies that read placeholders in place of ``fed``.
         reads: Placeholders on which the nodes depend, including those that stand for gradients.
-        derivative: Derivative for which the first of these placeholders stands; None if no gradient is read.
+        derivative: ``Derivative`` of the first placeholder that stands for a gradient; None if there is none.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
@@ -61,8 +61,8 @@ class Run:
     """Compiled code for runs with the same fetches and the same fed Tensors.
 
     Attributes:
-        takes: Function from a run's feeds to arrays by declared node.
-        give: Function from the leaves of the results to the structure of the fetches.
+        takes: Function from a run's feeds to their values by declared node.
+        give: Function from the list of the results' leaves to the structure of the fetches.
     """
 
     def __init__(self, graph: Graph, leaves: Sequence[Any], fed: Sequence[Node]) -> None:
@@ -88,7 +88,7 @@ class Run:
         self.give: Callable[[list[Any]], Any] = list
 
     def _add(self, item: Operation) -> None:
-        """Append an operation to those of the run, after all that must run before the operation."""
+        """Append an operation to those of the run, after all operations that must run before it."""
         if item in self.operations:
             return
         for other in earlier_of(self.graph, item):
@@ -105,9 +105,9 @@ class Run:
                 node["gradient"].raise_if_fed(computed)
 
     def _direct_places(self) -> list[int] | None:
-        """Return the index of each leaf among the results of the only native call, -1 for an operation.
+        """Return the index of each leaf among the results of the only native call, -1 for a training operation.
 
-        None if a run needs several calls, or if leaves are constants or variables.
+        None if one native call cannot compute all leaves, or if leaves are constants or variables.
         """
         if not self.leaves or len(self.calls) != 1 or self.constants or self.variables or not self.calls[0].is_native:
             return None
@@ -151,7 +151,7 @@ class Run:
         return [self._result(leaf, values_by_node, values, results, session) for leaf in self.leaves]
 
     def one(self, node: Node, results: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
-        """Return the value of a node: the present value of a variable, a computed value, or a feed."""
+        """Return the value of a node: the present value of a variable that is not fed, a computed value, or a feed."""
         if node in self.variables and node not in self.fed:
             return session.value(self.variables[node]).copy()
         return results[node] if node in results else as_fed(values[node], np.dtype(node.dtype), node)
@@ -176,7 +176,7 @@ class _Call:
     """One phase of a run, with its compiled code.
 
     Attributes:
-        reads: Pairs of a node of the phase that only reads a variable, and the variable.
+        reads: (node, variable) pairs of the phase's nodes that only read a variable.
         fetches: The other nodes of the phase, which one native call computes.
     """
 
@@ -189,7 +189,7 @@ class _Call:
         self.is_native = not self.reads and not phase.saved and (phase.fused or phase.operation is None)
 
     def native(self, session: Any, values: Values, seed: int) -> Sequence[np.ndarray]:
-        """Run the native call, and return the requested values."""
+        """Run the native call, and return the values of ``fetches``."""
         if self.phase.fused:
             step: Any = self.phase.operation
             arrays: Sequence[np.ndarray] = step.step(session, self.fetches, values, seed)
@@ -255,12 +255,12 @@ class FetchProgram:
                 name, kind = label
                 plain = type(value) is np.ndarray and value.dtype is kind
                 arrays[name] = value if plain else as_fed(value, kind, node)
-        return arrays if len(arrays) == len(self.inputs) else self._more(session, cut, values, seed, arrays)
+        return arrays if len(arrays) == len(self.inputs) else self._with_unfed(session, cut, values, seed, arrays)
 
-    def _more(
+    def _with_unfed(
         self, session: Any, cut: Any, values: Values, seed: int, feeds: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Add the inputs that are not fed: values derived from other feeds, gradients, and random numbers."""
+        """Add the inputs that are not fed to ``feeds``: values derived from others, gradients, and random numbers."""
         for node, derived in session.graph.derived.items():
             label = self.inputs.get(cut.fed_by(node))
             if label is not None and label[0] not in feeds:
@@ -304,7 +304,7 @@ class FetchProgram:
         return list(outputs.values())
 
     def warn_of_dropout(self) -> None:
-        """Warn, once for each graph, that dropout is part of every run."""
+        """Warn, once for each graph, that runs of this program apply dropout, if they do."""
         if self.draws and "dropout" not in self.graph.warned:
             self.graph.warned.add("dropout")
             warn(
@@ -316,7 +316,7 @@ class FetchProgram:
 
 
 def uninitialized(names: Sequence[str], graph: Graph) -> str:
-    """Return the message for variables of a graph that have no value."""
+    """Return the error message for variables of a graph that have no value."""
     if local := [name for name in names if name in graph.non_global]:
         return f"{', '.join(local[:5])} {'has' if len(local) == 1 else 'have'} no value in this session; run " + (
             "tf.local_variables_initializer(), declared after the last metric of tf.metrics"

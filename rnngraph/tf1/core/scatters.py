@@ -30,7 +30,10 @@ class Scatter(Operation):
         self.indices = as_tensor(indices) if isinstance(indices, Tensor) else constant(indices, "int32")
         self.updates = updates if isinstance(updates, Tensor) else constant(updates, ref.dtype)
         if self.indices.dtype not in INTEGERS or self.updates.dtype != ref.dtype:
-            raise DtypeError(f"tf.{name} needs int indices and updates of dtype {ref.dtype}, not {self.updates!r}")
+            raise DtypeError(
+                f"tf.{name} needs int indices and updates of dtype {ref.dtype}, not {self.indices!r} and "
+                f"{self.updates!r}"
+            )
         rest = tuple(ref.shape)[1:]
         if self.updates.rank and tuple(self.updates.type.shape)[self.indices.rank :] != rest:
             raise ShapeError(
@@ -64,7 +67,7 @@ def _set(array: np.ndarray, indices: Any, updates: np.ndarray) -> None:
 
 
 def _scatter(name: str, change: Change, what: str) -> Callable[..., Operation]:
-    """Return ``tf.<name>``; ``what`` is the verb of the function's docstring."""
+    """Return the function ``tf.<name>``; ``what`` is the verb of its docstring."""
 
     def apply(ref: Any, indices: Any, updates: Any, use_locking: Any = None, name: str | None = None) -> Operation:
         return Scatter(ref, indices, updates, change, name or apply.__name__)
@@ -79,5 +82,5 @@ scatter_add = _scatter("scatter_add", np.add.at, "adds to")
 scatter_sub = _scatter("scatter_sub", np.subtract.at, "subtracts from")
 scatter_mul = _scatter("scatter_mul", np.multiply.at, "multiplies")
 scatter_div = _scatter("scatter_div", np.divide.at, "divides")
-scatter_min = _scatter("scatter_min", np.minimum.at, "limits from above the")
-scatter_max = _scatter("scatter_max", np.maximum.at, "limits from below the")
+scatter_min = _scatter("scatter_min", np.minimum.at, "takes the minimum of updates and")
+scatter_max = _scatter("scatter_max", np.maximum.at, "takes the maximum of updates and")

@@ -38,8 +38,8 @@ class Phase:
 class Schedule:
     """Phases of one run.
 
-    A position is an index into the list of operations. A node of time 2 is computed after the first two operations.
-    Sets of operations are bit masks over positions.
+    A position is an index into the list of operations. A node's time is the number of operations that it must follow:
+    at time 2, the first two operations have run. Sets of operations are bit masks over positions.
 
     Args:
         graph: Graph of the run.
@@ -80,7 +80,7 @@ class Schedule:
     # Times of nodes ------------------------------------------------------------------------------
 
     def _visit(self, roots: Sequence[Node]) -> None:
-        """Compute the times of all nodes on which ``roots`` depend."""
+        """Compute the times of ``roots``, and of all nodes on which they depend."""
         order = topological(roots, known=self._times.keys() | self._fed)
         for node in order:
             if (loss := _loss_of(node)) is not None and loss not in self._times:
@@ -111,9 +111,14 @@ class Schedule:
                 pending.append(losses)
 
     def _overwritten_by(self, roots: Iterable[Node], place: int, known: Iterable[Node] = ()) -> Operation | None:
-        """Return an operation before position ``place`` that changes a variable too early, or None.
+        """Return an operation before position ``place`` that overwrites a value that ``roots`` need; None if none does.
 
-        It is too early if ``roots``, or dependencies of ``roots`` other than ``known``, read the variable's old value.
+        ``roots`` need the values of the variables that they and their dependencies read at their times.
+
+        Args:
+            roots: Nodes to compute at ``place``.
+            place: Position of the operation.
+            known: Nodes that are computed already, whose dependencies are not needed.
         """
         for node in self._dependencies_of(roots, known):
             time = self._time(node)
@@ -124,7 +129,10 @@ class Schedule:
         return None
 
     def _is_fused(self, item: Operation, place: int) -> bool:
-        """True if a step's own native call can compute its gradients and operands at the right values."""
+        """True if no operation before a step, at ``place``, overwrites variables that its native call must read.
+
+        False also if the step needs several calls.
+        """
         if not isinstance(item, Step) or not item.is_whole:
             return False
         nodes = item.reads()
@@ -159,10 +167,7 @@ class Schedule:
                 yield Phase(rest, operation=item)
 
     def _must_precede(self, place: int, done: set[Node]) -> list[Node]:
-        """Return the nodes to compute before the operation at ``place``, which changes variables that they read.
-
-        Later nodes read these nodes.
-        """
+        """Return the nodes that later nodes read, and whose variables the operation at ``place`` changes."""
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
             item
@@ -193,7 +198,7 @@ def earlier_of(graph: Any, item: Operation) -> list[Operation]:
 
 
 def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
-    """Return operations in topological order, with training steps as early as possible."""
+    """Return operations in topological order, with training operations as early as possible."""
     waiting, done = list(operations), dict[Operation, None]()
     earlier = {item: earlier_of(graph, item) for item in waiting}
     while waiting:
@@ -212,7 +217,7 @@ def _loss_of(node: Node) -> Node | None:
 
 
 def _reads(node: Node) -> list[ParameterSpec]:
-    """Return the variables that a node reads directly."""
+    """Return the variables that a node reads: those among its operands, and for a driver also those of its cells."""
     own = [operand["slot"] for operand in node.operands if operand.op == "parameter"]
     if node.op == "driver":
         own += [spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.names.parameters]

@@ -150,17 +150,19 @@ def variable_scope(
 ) -> Iterator[VariableScope]:
     """Open a variable scope: names of variables within begin with its name.
 
+    The scope inherits from the outer scope, or from ``name_or_scope`` if that is a scope.
+
     Args:
         name_or_scope: Name, or a scope to open again.
         default_name: Name if ``name_or_scope`` is None; a number is appended if the name was used.
         values: No effect.
-        initializer: Default initializer of variables. None: that of the outer scope.
-        regularizer: Default regularizer of variables. None: that of the outer scope.
+        initializer: Default initializer of variables. None: inherited.
+        regularizer: Default regularizer of variables. None: inherited.
         caching_device: No effect.
         partitioner: No effect.
         custom_getter: Not offered.
-        reuse: True, or ``tf.AUTO_REUSE``, to reuse variables. None and False: as in the outer scope.
-        dtype: Default dtype of variables. None: that of the outer scope.
+        reuse: True, or ``tf.AUTO_REUSE``, to reuse variables. None and False: inherited.
+        dtype: Default dtype of variables. None: inherited.
         use_resource: No effect.
         constraint: Not offered.
         auxiliary_name_scope: Also open a name scope.
@@ -200,7 +202,10 @@ def variable_scope(
 @api
 @contextmanager
 def name_scope(name: Any, default_name: Any = None, values: Any = None) -> Iterator[str]:
-    """Open a name scope: a prefix of the names of operations and ``tf.Variable``s, not of ``tf.get_variable``."""
+    """Open a name scope: a prefix of the names of operations and ``tf.Variable``s, not of ``tf.get_variable``.
+
+    A name that ends with a slash replaces the whole prefix. An empty name or None opens the root scope.
+    """
     graph, outer = get_default_graph(), get_default_graph().name_scope
     text = default_name if name is None else name
     if text is not None and not isinstance(text, str):
@@ -256,12 +261,12 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
 
 
 def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
-    """Open the scope of a layer under the open variable scope.
+    """Return the scope of a layer under the open variable scope: a new one, or an existing one to reuse.
 
     Args:
         base: Default name of the layer; the second layer without a name is ``base_1``.
-        name: Name of the layer, or None.
-        reuse: The layer's own ``reuse``, which overrides that of the variable scope.
+        name: Name of the layer, a ``VariableScope``, or None.
+        reuse: The layer's own ``reuse``. None and False: that of the variable scope.
     """
     where, present, graph = user_line(), present_scope(), get_default_graph()
     if isinstance(name, VariableScope):
@@ -277,7 +282,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
         return ScopeName(full, False, where, known.specs)
     if how is True:
         raise ArgumentError(
-            f"{full} does not exist, but has reuse=True; leave out reuse=True, or use "
+            f"the scope {full} does not exist, but has reuse=True; leave out reuse=True, or use "
             "rg.shared(cell) for one set of parameters",
             where,
         )

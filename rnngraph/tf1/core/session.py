@@ -1,4 +1,4 @@
-"""Sessions: values of variables, and runs."""
+"""Sessions, which have the values of variables, and run fetches."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ class GPUOptions(types.SimpleNamespace):
 class BaseSession(Holder):
     """Base of ``Session`` and ``InteractiveSession``.
 
+    The variables of a graph hold the values of one session at a time. ``enter`` and ``leave`` exchange the values.
+
     Attributes:
         initialized: Full names of variables that have a value here.
         ready: Programs, and collections of names, whose variables all have values here.
@@ -71,9 +73,9 @@ class BaseSession(Holder):
     # Values --------------------------------------------------------------------------------------
 
     def enter(self) -> None:
-        """Load this session's values into the graph's variables, if another session has its values there.
+        """Load this session's values into the graph's variables, unless they are there already.
 
-        The other session saves its values first.
+        If the variables hold the values of another session, that session saves them first.
         """
         graph = self.graph
         if graph.holder is self:
@@ -112,7 +114,7 @@ class BaseSession(Holder):
         self.initialized.add(variable.full)
 
     def _put(self, name: str, array: np.ndarray) -> None:
-        """Write the value of the variable with a full name, if the graph has that variable."""
+        """Write the value of the variable with this full name; do nothing if the graph has no such variable."""
         extra = self.graph.extra.get(name)
         if extra is not None:
             extra.write(np.array(array, extra.start.dtype))
@@ -137,7 +139,7 @@ class BaseSession(Holder):
 
     @contextmanager
     def _borrowing(self, node: Node, seed: int) -> Iterator[None]:
-        """Within the block, give initial values to those variables that a node reads and that have no value."""
+        """Give initial values, within the block only, to the variables that ``node`` reads and that have no value."""
         read = [item["slot"] for item in topological([node]) if item.op == "parameter"]
         needed = [self.graph.variables[slot] for slot in read if slot in self.graph.variables]
         lent = [variable for variable in needed if variable.full not in self.initialized]
@@ -157,15 +159,15 @@ class BaseSession(Holder):
     # Runs ----------------------------------------------------------------------------------------
 
     def _seed(self) -> int:
-        """Return the seed of a run.
+        """Return the seed of the next run: the graph's seed and the number of the run.
 
-        Masks and random numbers differ from run to run. A program that is executed again draws the same numbers.
+        Random numbers differ from run to run. A program that is executed again draws the same numbers.
         """
         self.runs += 1
         return ((self.graph.seed or 0) & 0x3FFFFFFF) << 32 | self.runs
 
     def compute(self, nodes: Sequence[Node], values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """Compute declared nodes, in one native call if possible."""
+        """Return the values of declared nodes, computed in one native call if possible."""
         run = self._known.get(key := ("nodes", tuple(nodes), tuple(values)))
         if run is None:
             run = self._known[key] = Run(self.graph, [Tensor(node) for node in nodes], tuple(values))
@@ -174,11 +176,11 @@ class BaseSession(Holder):
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """Return the fetched values in the structure of ``fetches``.
 
-        The value of a Tensor or variable is an array, and that of an operation is what the operation returns, mostly
-        None.
+        The value of a Tensor or variable is an array, or a NumPy scalar for rank 0. The value of an operation is what
+        the operation returns, mostly None. ``options`` and ``run_metadata`` have no effect.
 
-        If possible, one native call computes all Tensors together with the step of a training operation. Tensors have
-        their values from before the step. ``options`` and ``run_metadata`` have no effect.
+        If possible, one native call computes all Tensors together with the step of a training operation. Tensors then
+        have their values from before the step, and variables those from after it.
         """
         if self.graph.holder is not self:
             if self.closed:
@@ -328,7 +330,7 @@ def get_default_session() -> BaseSession | None:
 
 
 def _identity(fetches: Any, fed: Any) -> Any:
-    """Return a cache key of a run that consists of objects' ids. None if the feeds are not a plain dict."""
+    """Return a cache key of a run, made of the ids of its fetches and feeds. None if the feeds are not a plain dict."""
     if type(fed) is not dict:
         return None
     kind = type(fetches)
@@ -349,7 +351,7 @@ def _keyed(nest: Any, entries: list[Any]) -> tuple[Any, ...]:
 
 
 def resolved(graph: Graph, leaf: Any) -> Any:
-    """Return the Tensor, variable or operation of a fetch."""
+    """Return the Tensor, variable or operation of a fetch, which may be its name. Raises ``DtypeError`` for others."""
     if isinstance(leaf, str):
         return graph.find(leaf.partition(":")[0])
     if isinstance(leaf, Tensor | Operation | ExtraVariable):

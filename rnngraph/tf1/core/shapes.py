@@ -55,7 +55,7 @@ class OpenDimension:
 
 
 class TensorShape(tuple[Any, ...]):
-    """``tf.TensorShape``: the sizes of a Tensor. A symbolic size is None or ``Dimension(None)``."""
+    """``tf.TensorShape``: the sizes of a Tensor's axes. A symbolic size is None or ``Dimension(None)``."""
 
     __slots__ = ()
 
@@ -149,10 +149,13 @@ def dimension(value: Any = None) -> Any:
 
 
 def laid_out(array: np.ndarray, shape: tuple[int, ...], verifies: bool) -> np.ndarray:
-    """Return the entries of an array in a shape, in order, and then its last entry as needed.
+    """Return an array reshaped to ``shape``. If it has too few entries, the last one is repeated.
 
-    Raise ``ShapeError`` if there are too many entries, or none for a shape that has some; with ``verifies``, also if
-    the shapes differ. An empty shape needs no entries, but may be given one.
+    An empty shape accepts one entry or none.
+
+    Raises:
+        ShapeError: The array has too many entries, or none for a shape that is not empty. With ``verifies``, also if
+            the array has another shape.
     """
     count = math.prod(shape)
     if verifies and array.shape != shape:
@@ -160,7 +163,8 @@ def laid_out(array: np.ndarray, shape: tuple[int, ...], verifies: bool) -> np.nd
     if count == 0 and array.size <= 1:
         return np.zeros(shape, array.dtype)
     if not 0 < array.size <= count:
-        raise ShapeError(f"a constant of shape {shape} needs 1 to {count} values, not {array.size}")
+        needed = f"1 to {count} values" if count else "at most 1 value"
+        raise ShapeError(f"a constant of shape {shape} needs {needed}, not {array.size}")
     entries = np.full(count, array.flat[-1])
     entries[: array.size] = array.ravel()
     return entries.reshape(shape)

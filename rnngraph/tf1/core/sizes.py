@@ -1,4 +1,4 @@
-"""Dynamic shapes: ``tf.shape(x)`` as a Tensor, and Tensors of sizes read back as sizes."""
+"""Dynamic shapes: ``tf.shape(x)`` as a Tensor, and the symbolic sizes that Tensors computed from it stand for."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def shape_tensor(x: Tensor, dtype: str) -> Tensor:
 
 
 def size_tensor(x: Tensor, size: Dim, dtype: str) -> Tensor:
-    """Return a size of x as a scalar. The scalar reads x, so that a run can compute it from the operands of x."""
+    """Return a size of x as a scalar. The scalar depends on x, so that a run that fetches it has the sizes of x."""
     scalar = dimension(size, dtype)
     return scalar if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), scalar)
 
 
 def sizes_in(shape: Any) -> list[Any]:
-    """Return a program's shape as a list of sizes: ints, None, -1, and symbolic sizes.
+    """Convert a shape that a program passes to a list of sizes: ints, None, -1, and symbolic sizes.
 
     Args:
         shape: List of ints, None, ``tf.Dimension``s and scalar Tensors, or a vector of sizes.
@@ -58,7 +58,7 @@ def sizes_in(shape: Any) -> list[Any]:
 
 
 def _size(item: Any) -> Any:
-    """Return a program's size as an int, None or a symbolic size. Raise ``ShapeError`` if it is no size."""
+    """Convert one size that a program passes to an int, None or a symbolic size. Raise ``ShapeError`` for others."""
     if isinstance(item, Tensor):
         entries = _read(item)
         if entries.size != 1:
@@ -77,7 +77,15 @@ def _size(item: Any) -> Any:
 
 
 def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slice:
-    """Return a slice of an axis of size ``dim``. Its bounds are ints, or sizes that a run computes."""
+    """Return a slice of an axis of size ``dim``. Raise ``ShapeError`` if a bound is neither an int nor a usable size.
+
+    Args:
+        what: Name of the slice, for the error.
+        start: First index: an int, None or a symbolic size.
+        stop: Index after the last one: an int, None or a symbolic size.
+        step: Step: an int or None. Symbolic bounds need a step of 1.
+        dim: Size of the axis.
+    """
     stop = None if stop == dim and not (isinstance(step, int) and step < 0) else stop
     if _is_computed(slice(start, stop, step), dim):
         return slice(start, stop, step)
@@ -90,9 +98,12 @@ def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slic
 
 
 def apply_computed_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply the slices of an index that have a symbolic bound. Return the Tensor and the remaining index.
+    """Apply the slices of an index that have a symbolic bound, other than a stop at the end of the axis.
 
-    A bound that equals the size of its axis does not count. A run checks that other bounds lie within the axis.
+    A run checks that the bounds lie within the axis.
+
+    Returns:
+        (sliced Tensor, remaining index).
     """
 
     def take(x: Tensor, axis: int, item: slice) -> Tensor | None:
@@ -108,12 +119,12 @@ def apply_computed_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tu
 def _apply_slices(
     x: Tensor, index: tuple[Any, ...], take: Callable[[Tensor, int, slice], Tensor | None]
 ) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply some slices of an index. Return the Tensor and the remaining index.
+    """Apply some slices of an index. Return (sliced Tensor, remaining index).
 
     Args:
         x: Tensor to slice.
         index: The index.
-        take: Function that applies a slice to an axis, or returns None to leave the slice in the index.
+        take: Function of (Tensor, axis, slice) that returns the sliced Tensor; None to leave the slice in the index.
     """
     named = [item for item in index if item is not None]
     if len([item for item in named if item is not Ellipsis]) > x.rank:
@@ -131,7 +142,10 @@ def _apply_slices(
 
 
 def _is_computed(item: slice, dim: Dim) -> bool:
-    """True if a slice without a step has a symbolic bound other than the size ``dim`` of its axis."""
+    """True if a slice has a symbolic bound other than a stop at ``dim``, the size of its axis.
+
+    False if it has a step other than 1, or a negative int as a bound.
+    """
     start, stop = item.start, None if item.stop == dim else item.stop
     if item.step not in (None, 1) or not (isinstance(start, Size) or isinstance(stop, Size)):
         return False
@@ -139,7 +153,7 @@ def _is_computed(item: slice, dim: Dim) -> bool:
 
 
 def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Convert bounds of slices that are Tensors, such as entries of ``tf.shape``, to sizes."""
+    """Return an index in which slices' bounds that are Tensors, such as entries of ``tf.shape``, are sizes."""
     bounds = [part for item in index if isinstance(item, slice) for part in (item.start, item.stop)]
     entries = [item for item in index if item is not None]
     if (
@@ -170,7 +184,7 @@ def _axes_of(x: Tensor, entries: Sequence[Any]) -> list[int]:
 
 
 def apply_clamped_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply the slices whose bounds may exceed a symbolic axis. Return the Tensor and the remaining index."""
+    """Apply the slices whose int bounds may exceed a symbolic axis. Return (sliced Tensor, remaining index)."""
 
     def take(x: Tensor, axis: int, item: slice) -> Tensor | None:
         if not _is_far(item, x.type.shape[axis]):
@@ -192,7 +206,7 @@ def as_dim(item: Any) -> Dim:
 
 
 def anchored(value: Tensor, sizes: Any) -> Tensor:
-    """Return ``value`` as a Tensor that formally reads the Tensors among ``sizes``, so that a run computes them."""
+    """Return ``value`` with dependencies on the Tensors among ``sizes``, so that a run computes these Tensors."""
     counts, sources = get_default_graph().counts, list[Tensor]()
     for item in sizes if isinstance(sizes, list | tuple) else [sizes]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
@@ -206,15 +220,22 @@ def anchored(value: Tensor, sizes: Any) -> Tensor:
 def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     """Reshape x to ints, None, -1 and symbolic sizes.
 
-    Sizes that are values of int placeholders are known only in a run, which checks the following assumptions. If there
-    are several such sizes, and the only symbolic axis of x follows from ``sizes``, they are determined by this axis.
-    Otherwise, the last one is inferred from the number of elements, unless ``sizes`` has a -1. Each of the others
-    equals the size of the same axis of x.
+    The value of some sizes is an int that only a run knows, such as a fed batch size. Assumptions, which the run
+    checks, replace these values:
+
+    - If there are several, and x has one symbolic axis, that axis is as long as all ``sizes`` require.
+    - Otherwise, the last one is inferred from the number of elements, unless ``sizes`` has a -1. Each of the others
+      equals the size of the same axis of x.
+
+    Args:
+        x: Tensor to reshape.
+        sizes: The new shape.
+        requested: The new shape as the program passed it, with Tensors.
     """
     numbers = {placeholder.type.shape[0] for placeholder in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
     if not computed:
-        return reshape(_as_if_equal(x, sizes), sizes)
+        return reshape(_with_equal_sizes(x, sizes), sizes)
     if len(computed) > 1 and (rows := _open_axis_of(x, sizes)) is not None:
         axis, size = rows
         x = build("ensure_shape", x, shape=(*x.type.shape[:axis], size, *x.type.shape[axis + 1 :]))
@@ -232,8 +253,8 @@ def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     return anchored(build("ensure_shape", result, shape=tuple(dims)), requested)
 
 
-def _as_if_equal(x: Tensor, sizes: Sequence[Any]) -> Tensor:
-    """Return x with the assertion that sizes before and after -1 equal those of the outer and inner axes of x.
+def _with_equal_sizes(x: Tensor, sizes: Sequence[Any]) -> Tensor:
+    """Return x with the assertion that its first axes equal the sizes before a -1, and its last axes those after it.
 
     x is unchanged if the sizes divide its number of elements. Otherwise they may come from another placeholder, whose
     rows and steps have other symbols but are fed in equal numbers.
@@ -252,7 +273,10 @@ def _as_if_equal(x: Tensor, sizes: Sequence[Any]) -> Tensor:
 
 
 def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:
-    """Return the only symbolic axis of x, and its size after a reshape to ``sizes``; None if they are not unique."""
+    """Return (the only symbolic axis of x, the size that a reshape to ``sizes`` needs there).
+
+    None if x has several symbolic axes or none, or if the size does not follow from ``sizes``.
+    """
     open_axes = [axis for axis, dim in enumerate(x.type.shape) if isinstance(dim, Size)]
     if len(open_axes) != 1 or -1 in sizes or None in sizes:
         return None
@@ -275,7 +299,7 @@ def known_size(node: Node, counted: bool = False) -> Dim | None:
 
     Args:
         node: The scalar.
-        counted: Also return symbolic sizes for ints that a run computes before the native call.
+        counted: Also return a symbolic size for an int that a run computes before the native call.
     """
     if node.shape:
         return None
@@ -354,7 +378,7 @@ def counted_size(node: Node) -> Size | None:
 
 
 def _parts(node: Node) -> tuple[Node, ...]:
-    """Return the operands that determine the elements of a node."""
+    """Return the operands that determine the elements of a node. A select by constant False ignores the others."""
     if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
         return node.operands[2:]
     return node.operands
@@ -389,10 +413,10 @@ def _size_entries(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray 
         second: Any = parts[1]
         arithmetic = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[node.op]
         return np.asarray(arithmetic(first, second), dtype=object)
-    return _computed(node, parts)
+    return _evaluated(node, parts)
 
 
-def _computed(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+def _evaluated(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     """Return the elements of an op in ``FOLDED`` whose operands are plain numbers; None for other ops."""
     arrays = [part for part in parts if part is not None and all(isinstance(x, int | np.integer) for x in part.flat)]
     if node.op not in FOLDED or len(arrays) != len(node.operands):

@@ -1,4 +1,4 @@
-"""Tensors of TensorFlow 1.x programs: the core's ``Tensor`` with ``eval``, ``get_shape``, ``op`` and so on.
+"""Tensors of TensorFlow 1.x programs: rnngraph's ``Tensor`` with ``eval``, ``get_shape``, ``op`` and so on.
 
 Functions of ``tf`` return ``TfTensor``s, and so do operators and functions of ``rg`` with a ``TfTensor`` operand.
 Results of plain Tensors stay plain. A ``TfTensor`` stores only a node of the declaration, and uses the current graph
@@ -44,7 +44,7 @@ def adopted(value: Any, other: Tensor) -> Any:
 
 
 def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
-    """Wrap an operator, so that open operations of ``tf.control_dependencies`` run before its result.
+    """Wrap an operator, so that control dependencies run before its result, and branches of ``tf.cond`` record it.
 
     Args:
         method: The operator of ``Tensor``.
@@ -152,7 +152,7 @@ class TfTensor(Tensor, propagates=True):
 def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
     """Convert float64 arrays among arguments, or among entries of lists, to the dtype of a floating-point Tensor.
 
-    Axes, shapes and ids are not arrays of floats. A converted array therefore always stands for a Tensor.
+    Axes, shapes and ids are not arrays of floats. A converted array is therefore always an operand.
     """
     values = list(arguments)
     inner = [item for argument in values if isinstance(argument, list | tuple) for item in argument]
@@ -193,7 +193,7 @@ OPERANDS = frozenset(
         "y",
     }
 )
-"""Arguments of TensorFlow's functions that are converted to Tensors; all others are axes, shapes and indices."""
+"""Names of the arguments that TensorFlow's functions convert to Tensors. Ints elsewhere are axes, shapes or indices."""
 
 
 def ints_adopted(operands: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def ints_adopted(operands: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_dtype(value: Any) -> bool:
-    """True for arrays, floats and Tensors of numbers, and for lists of them."""
+    """True for arrays, NumPy scalars, floats and Tensors of numbers, and for lists that contain one of them."""
     if isinstance(value, list | tuple):
         return any(map(_has_dtype, value))
     return isinstance(value, np.ndarray | np.generic | float) or (
@@ -240,7 +240,7 @@ def operation_of(value: Any, kind: str, inputs: Sequence[Any]) -> Any:
 
 
 def as_tensorflow(nest: Any) -> Any:
-    """Return a nest with ``TfTensor``s in place of plain Tensors."""
+    """Return a nest (a Tensor, or nested lists, tuples and dicts) with ``TfTensor``s in place of plain Tensors."""
     if isinstance(nest, TfTensor):
         return nest
     if isinstance(nest, Tensor):

@@ -65,7 +65,7 @@ class Settable:
     value = initialized_value
 
     def read_value(self) -> Any:
-        """Return a read of the variable that runs after the open operations of ``tf.control_dependencies``."""
+        """Return a read of the variable that runs after the operations of open ``tf.control_dependencies`` blocks."""
         graph = get_default_graph()
         return graph.following(self, [self]) if graph.collections["control_inputs"] else self
 
@@ -207,7 +207,7 @@ class Initialize(Operation):
 
 
 class Assign(Operation):
-    """Operation that sets a variable to ``change(present value, operand)``."""
+    """Operation that sets a variable to ``change(present value, operand)``; to the operand if ``change`` is None."""
 
     def __init__(self, ref: Any, value: Any, change: Callable[[Any, Any], Any] | None, name: str) -> None:
         if not isinstance(ref, Variable | ExtraVariable):
@@ -236,5 +236,5 @@ class Assign(Operation):
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
         new = values[0] if self.change is None else self.change(session.value(self.ref), values[0])
         session.set_value(self.ref, np.asarray(new, self.ref.dtype))
-        before: np.ndarray = session.value(self.ref)
-        return before
+        after: np.ndarray = session.value(self.ref)
+        return after

@@ -37,7 +37,7 @@ class Variable(metaclass=_AnyVariable):
     """``tf.Variable(initial_value)``: a variable under the open name scope.
 
     Its shape is that of the initial value. Of the other arguments, ``trainable``, ``collections``, ``name`` and
-    ``dtype`` have an effect; ``constraint`` is not offered.
+    ``dtype`` have an effect; ``constraint`` and ``variable_def`` are not offered.
     """
 
     @api
@@ -94,8 +94,11 @@ def get_variable(
 ) -> GraphVariable:
     """Return a variable under the open variable scope: a new variable, or an existing one if the scope reuses.
 
-    By default, floats start Glorot-uniform and other variables with 0. ``caching_device``, ``partitioner``,
-    ``validate_shape``, ``use_resource``, ``synchronization`` and ``aggregation`` have no effect.
+    Initializer, regularizer and dtype default to those of the scope. Without an initializer, floats start
+    Glorot-uniform and other variables with 0.
+
+    ``custom_getter`` and ``constraint`` are not offered. ``caching_device``, ``partitioner``, ``validate_shape``,
+    ``use_resource``, ``synchronization`` and ``aggregation`` have no effect.
     """
     refuse("tf.get_variable", CONSTRAINED, constraint=constraint)
     refuse("tf.get_variable", "call the getter itself", custom_getter=custom_getter)
@@ -134,7 +137,7 @@ def get_variable(
 
 
 def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: Any) -> GraphVariable:
-    """Return an existing variable. Raises ``ArgumentError`` if the scope does not reuse, or shape or dtype differ."""
+    """Return an existing variable. Raise an error if the scope does not reuse, or if shape or dtype differ."""
     if not reuse:
         raise ArgumentError(
             f"the variable {full} already exists, created at {existing.spec.where}, and its scope does not reuse it; "
@@ -232,7 +235,10 @@ def _initial(value: Any, dtype: Any) -> Settled:
 
 
 def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
-    """Return (type, initializer, None) of a variable, or what ``_initial`` returns for the initializer's result."""
+    """Return (type, initializer, Tensor of the initial value or None) of a variable with an initializer.
+
+    A function with TensorFlow's arguments, such as ``dtype``, is called now, and its result is the initial value.
+    """
     start = initializer_from(start)
     if callable(start) and (options := _tensorflow_arguments(start, kind)) is not None:
         settled = _initial(start(shape, **options), kind)
@@ -383,7 +389,7 @@ def is_variable_initialized(variable: Any) -> Operation:
 
 @api
 def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Operation:
-    """Return an operation whose run returns the names of variables without a value."""
+    """Return an operation whose run returns the names of variables without a value, by default among all variables."""
     variables = get_default_graph().all_variables() if var_list is None else var_list
     return _Missing(_variables(variables, "tf.report_uninitialized_variables"), name)
 

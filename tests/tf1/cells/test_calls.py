@@ -66,6 +66,27 @@ def test_equal_steps_become_one_driver() -> None:
     assert drivers(output) == [3]  # each step reads the output of the previous step
 
 
+def test_reversed_single_steps_become_a_driver_that_runs_forward() -> None:
+    x = tf.placeholder(tf.float32, [2, 4, 3])
+    cells = [tf.nn.rnn_cell.GRUCell(5) for _ in range(2)]
+    states: Any = [cell.zero_state(2, tf.float32) for cell in cells]
+    outputs = []
+    for step in range(4):
+        with tf.variable_scope("net", reuse=step > 0):
+            (_, output), states = tf.nn.bidirectional_dynamic_rnn(
+                *cells, x[:, step : step + 1], initial_state_fw=states[0], initial_state_bw=states[1]
+            )
+        outputs.append(output)
+    assert drivers(*outputs) == [4]
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        data = np.random.default_rng(0).normal(size=(2, 4, 3))
+        together, last = session.run([outputs, states[1]], {x: data})
+        first = session.run(outputs[0], {x: data})
+    np.testing.assert_array_equal(together[0], first)
+    np.testing.assert_array_equal(together[-1][:, 0], last)
+
+
 def test_scopes_and_objects_name_variables() -> None:
     x = tf.placeholder(tf.float32, [None, 3])
 

@@ -106,7 +106,7 @@ def test_numbers_and_gradients_are_those_of_single_steps(
     results = []
     for alone in (False, True):
         if alone:
-            monkeypatch.setattr(Feedback, "replaced", lambda self: {})
+            monkeypatch.setattr(Feedback, "replacements", lambda self: {})
         with tf.Graph().as_default():
             tf.set_random_seed(3)
             x = tf.placeholder(KIND, [rows, STEPS, 3])

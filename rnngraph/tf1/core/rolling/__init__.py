@@ -1,5 +1,5 @@
-"""Rolling of loops that a program unrolled: calls of drivers with one step each become one driver.
+"""Rolling of loops that a program unrolled in Python: a chain of one-step drivers becomes one driver.
 
-``cuts`` puts placeholders at any Tensor, ``steps`` finds equal steps, ``links`` matches the nodes between two steps,
-and ``feedback`` and ``rolled`` build the driver.
+``cuts`` puts placeholders in place of fed Tensors, ``steps`` finds equal steps, and ``links`` matches the nodes between
+two steps. ``feedback`` and ``rolled`` build the driver.
 """

@@ -11,14 +11,18 @@ from ....ir.types import unify_declared
 
 
 class Replaced:
-    """Function from a declared node to a copy whose dependencies are replaced by other nodes."""
+    """Function from a declared node to a copy, in which some dependencies are replaced.
+
+    Args:
+        replaced: Replacements, by the nodes that they replace.
+    """
 
     def __init__(self, replaced: Mapping[Node, Node]) -> None:
         self._new = dict(replaced)
         self._visited: set[Node] = set(self._new)
 
     def __call__(self, root: Node) -> Node:
-        """Return a node whose dependencies are replaced; the node itself if it depends on no replaced node."""
+        """Return the copy of a node; the node itself if it depends on no replaced node."""
         if root not in self._new:
             for node in topological([root], known=self._visited):
                 self._visited.add(node)
@@ -34,7 +38,8 @@ class Cut(Replaced):
     """Function from a declared node to a copy that reads placeholders in place of the nodes ``places``.
 
     Args:
-        moved: Parameters that operations of the program update. Training steps must not update them again.
+        places: Fed nodes.
+        moved: Parameters that the program's own operations update. The copy does not update them, too.
     """
 
     def __init__(self, places: Iterable[Node], moved: Container[ParameterSpec] = ()) -> None:
@@ -49,7 +54,7 @@ class Cut(Replaced):
         return super()._rebuilt(node)
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """Return a Tensor whose dependencies are replaced; the Tensor itself if it depends on no replaced node."""
+        """Return the copy of a Tensor; the Tensor itself if it depends on no replaced node."""
         node = self(tensor.node)
         return tensor if node is tensor.node else Tensor(node)
 

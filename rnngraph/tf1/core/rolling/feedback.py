@@ -1,7 +1,7 @@
 """Rolling of unrolled steps in which each step's input is a function of the previous step's output.
 
-Examples are a decoder that reads its own samples, and a decoder with attention. Values do not change. Operands that
-differ between steps, such as inputs, become sequences of the driver.
+Examples are a decoder that reads its own predictions, and a decoder with attention. Operands that differ between steps,
+such as inputs, become sequences of the driver.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ....ir.graph import Node, make
 from ....ir.types import Dim, TensorType, TupleType, unify_declared
 from .cuts import Replaced
 from .links import Links
-from .steps import at_step, driver_types, same
+from .steps import at_step, driver_types, forward, same
 
 MIN_STEPS = 3
 """Minimum number of steps of a chain. Two steps compile equally fast without a driver."""
@@ -25,17 +25,20 @@ MIN_STEPS = 3
 class Feedback(Links):
     """Chain of linked steps that becomes one driver."""
 
-    def replaced(self) -> dict[Node, Node]:
-        """Return {value: replacement} for the steps' values; empty for too few steps, or if no driver can be built."""
+    def replacements(self) -> dict[Node, Node]:
+        """Return {node: replacement} for results of steps and nodes of links.
+
+        Empty for fewer than ``MIN_STEPS`` steps, and if a carry or an operand that differs between steps has no rows.
+        """
         if len(self.chain) < MIN_STEPS:
             return {}
         first, count, link = self.chain[0], len(self.chain), self.links[0]
         driver: Driver = first["driver"]
         step = driver.body
         leaves = [leaf for leaf in link.leaves if leaf not in self.carried]
-        varying = [leaf for leaf in leaves if not self._is_one(leaf)]
+        varying = [leaf for leaf in leaves if not self._is_invariant(leaf)]
         rows = step.output.shape[0]
-        if not all(_counts_rows(leaf, rows) for leaf in (*varying, *self.carried)):
+        if not all(_may_have_rows(leaf, rows) for leaf in (*varying, *self.carried)):
             return {}
         operands, values = driver.by_role(first.operands), self._uses.values(first)
         *kinds, output = driver_types(first)
@@ -72,13 +75,13 @@ class Feedback(Links):
             where=first.where,
             name=first.name,
             unify=unify_declared,
-            driver=replace(driver, body=rolled, iteration=replace(driver.iteration, length=count)),
+            driver=replace(driver, body=rolled, iteration=forward(driver, count)),
             result=TupleType((*states, *whole)),
         )
         return self._values_of(node, len(kinds), len(states), shown)
 
     def _values_of(self, node: Node, own: int, states: int, shown: Sequence[Node]) -> dict[Node, Node]:
-        """Return {value of a step: node that selects it from the driver's results}.
+        """Return {result of a step, or node of a link: node that selects it from the driver's results}.
 
         Args:
             node: The driver.
@@ -107,7 +110,7 @@ class Feedback(Links):
 
     @cached_property
     def _inside(self) -> list[set[Node]]:
-        """Nodes in the loop that may read a link, for each link: its own, those of the next link, and the next step."""
+        """Nodes of the loop that may read each link: the link itself, the next link, and the next step."""
         nodes = [set(link.nodes.values()) for link in self.links]
         following = [*nodes[1:], set[Node]()]
         return [{*own, *later, step} for own, later, step in zip(nodes, following, self.chain[1:], strict=True)]
@@ -122,15 +125,15 @@ class Feedback(Links):
                 return True
         return False
 
-    def _is_one(self, leaf: Node) -> bool:
-        """True if all links read the same value for a leaf of the first link, which is then loop-invariant."""
+    def _is_invariant(self, leaf: Node) -> bool:
+        """True if all links read the same value where the first link reads ``leaf``."""
         others = [link.leaves[leaf] for link in self.links[1:] if leaf in link.leaves]
         return all(other is leaf or same([(leaf, other)], {}, drawn=False) for other in others)
 
     def _sequence(self, leaf: Node) -> Node:
-        """Return the operands of the links for a leaf of the first link, as a sequence [steps, …].
+        """Return a sequence [steps, …] of the values that the links read where the first link reads ``leaf``.
 
-        The last step has no link; its operand repeats that of the last link.
+        The last step has no link; its entry repeats that of the last link.
         """
         read = [leaf]
         for link in self.links[1:]:
@@ -147,8 +150,8 @@ def _shaped(node: Node, kind: TensorType) -> Node:
     return build("reshape", Tensor(node), shape=shape, where=node.where).node
 
 
-def _counts_rows(leaf: Node, rows: Dim) -> bool:
-    """True if the first axis of a link's operand may be the batch: its size equals ``rows``, or both are symbolic."""
+def _may_have_rows(leaf: Node, rows: Dim) -> bool:
+    """True if the first axis of ``leaf`` may be the batch: its size equals ``rows``, or both are symbolic."""
     if not leaf.shape:
         return False
     return leaf.shape[0] == rows or not (isinstance(leaf.shape[0], int) or isinstance(rows, int))

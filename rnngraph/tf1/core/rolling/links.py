@@ -1,7 +1,7 @@
 """Links between unrolled steps: the nodes between the results of a step and the input of the next step.
 
-A later link may read a value of the previous link where the first link reads a node from outside of the loop. That node
-is then the initial value of a carry.
+Where the first link reads a node from outside of the loop, a later link may read a value of the previous link. The
+outside node is then the initial value of a carry, which the loop passes from step to step.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Link:
 
     Attributes:
         nodes: Results of the step and nodes of the link, by the corresponding nodes of the first link.
-        leaves: Nodes that the link reads from outside or from the previous link, by the corresponding nodes of the
-            first link.
+        leaves: Nodes that the link reads from outside of the loop or from the previous link, by the corresponding
+            nodes of the first link.
     """
 
     nodes: dict[Node, Node]
@@ -37,7 +37,8 @@ class Links:
     Attributes:
         chain: The steps.
         links: A link for each step but the last.
-        carried: By leaf of the first link: the node whose value replaces the leaf in the next link.
+        carried: Carries: the next value of each, as a node of the first link, by its initial value, a leaf of the
+            first link.
     """
 
     def __init__(self, uses: Steps, first: Node) -> None:
@@ -72,12 +73,12 @@ class Links:
         return following
 
     def _matches(self, pair: tuple[int, Node, Node], changed: dict[int, Link], carried: dict[Node, Node]) -> bool:
-        """True if a link equals the first link, for the nodes on which its node ``b`` depends.
+        """True if ``b`` and all nodes on which it depends match ``a`` and its dependencies in the first link.
 
         Args:
-            pair: (number of the link, node of the first link, node ``b`` of the link).
-            changed: Links with the nodes that were matched. Modified.
-            carried: Like the attribute. Modified.
+            pair: (number of the link, node ``a`` of the first link, node ``b`` of the link).
+            changed: Links by number. The matched nodes are added.
+            carried: Like the attribute. The carries of the link are added.
         """
         pending = [pair]
         while pending:
@@ -112,13 +113,16 @@ class Links:
         return True
 
     def _is_alike(self, a: Node, b: Node) -> bool:
-        """True if the nodes of two links have equal ops, attributes and types. Operands are not compared."""
+        """True if two nodes have equal ops and attributes, and equally many operands.
+
+        False for drivers and their results, random numbers and preserved nodes, which no link may contain.
+        """
         if a.op != b.op or a.op in ("driver", "get") or a.op in RANDOM or b in self._uses.preserved:
             return False
         return len(a.operands) == len(b.operands) and same_attributes(a, b)
 
     def _complete(self) -> None:
-        """Extend the last link by carried values, which no later link reads but nodes outside of the loop may read."""
+        """Add the carried values to the last link. No later link reads them, but nodes outside of the loop may."""
         link, number = self.links[-1], len(self.links) - 1
         for node in topological(list(self.carried.values())):
             if node not in self.links[0].nodes or node in link.nodes or not number:
@@ -133,14 +137,22 @@ class Links:
                     break
 
     def _image(self, operand: Node, link: Link) -> Node | None:
-        """Return the node of the last link that corresponds to an operand in the first link; None if none is known."""
+        """Return the node that the last link reads where the first link reads ``operand``; None if it is unknown."""
         known = link.nodes.get(operand) or link.leaves.get(operand)
         if known is None and operand in self.carried:
             return self.links[-2].nodes.get(self.carried[operand])
         return known
 
     def _fits(self, node: Node, other: Node, images: list[Node | None]) -> bool:
-        """True if each operand of ``other`` is the image of ``node``'s operand, or both come from outside the loop."""
+        """True if the operands of ``other``, in the last link, correspond to those of ``node``, in the first link.
+
+        Operands correspond if the image is ``other``'s operand, or if both come from outside of the loop.
+
+        Args:
+            node: Node of the first link.
+            other: Node that may belong to the last link.
+            images: Results of ``_image`` for the operands of ``node``.
+        """
         for operand, own, image in zip(node.operands, other.operands, images, strict=True):
             if image is not None:
                 if image is not own:

@@ -1,6 +1,6 @@
-"""Rolling of steps that a program unrolled in a Python loop, if each step starts from the previous step's states.
+"""Rolling of loops that a program unrolled in Python, if each step starts from the final states of the previous step.
 
-Values do not change, except random numbers. A loop of 25 steps then compiles as fast as one step.
+A rolled loop of 25 steps compiles about as fast as one step. Values do not change, except random numbers.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from ....ir.graph import Node, make
 from ....ir.types import TupleType, unify_declared
 from .cuts import Cut, Replaced
 from .feedback import Feedback
-from .steps import Step, Steps, at_step, driver_types, equal
+from .steps import Step, Steps, at_step, driver_types, equal, forward
 
 
 class Rolled:
-    """Function from a declared node to a copy in which each chain of equal steps is one driver.
+    """Function from a declared node to an equivalent node in whose graph each chain of equal steps is one driver.
 
     Args:
-        cut: Cut whose placeholders the copy reads.
+        cut: Cut that replaces fed nodes by placeholders.
         roots: Nodes to compute.
         preserved: Nodes that must remain, such as those with respect to which a run differentiates.
     """
@@ -31,8 +31,8 @@ class Rolled:
         self._stages: list[Replaced] = []
         roots, preserved = list(roots), list(preserved)
         single: set[Node] = set()
-        while replaced := _Search([self(root) for root in roots], {self(node) for node in preserved}).replaced(single):
-            self._stages.append(Replaced(replaced))
+        while found := _Search([self(root) for root in roots], {self(node) for node in preserved}).replacements(single):
+            self._stages.append(Replaced(found))
 
     def __call__(self, root: Node) -> Node:
         """Return the node that computes a declared node's value."""
@@ -54,24 +54,24 @@ class Rolled:
 class _Search(Steps):
     """Search for chains of steps among the nodes on which roots depend."""
 
-    def replaced(self, single: set[Node]) -> dict[Node, Node]:
-        """Return {value: replacement} for the values of the first chain of two or more steps; empty if there is none.
+    def replacements(self, single: set[Node]) -> dict[Node, Node]:
+        """Return {node: replacement} for the first chain that can be rolled; empty if there is none.
 
         Args:
-            single: Drivers that begin no chain. Drivers that are searched in vain are added.
+            single: Drivers that begin no such chain. Extended by those that the search finds.
         """
         for first in self.steps if len(self.steps) > 1 else ():
             if first in single:
                 continue
-            if values := self._chain(first) or Feedback(self, first).replaced():
+            if values := self._chain(first) or Feedback(self, first).replacements():
                 return values
             single.add(first)
         return {}
 
     def _chain(self, first: Node) -> dict[Node, Node]:
-        """Return {value: replacement} for the chain that begins with ``first``, which has no feedback; empty for none.
+        """Return {value: replacement} for a chain without feedback that begins with ``first``; empty if it is one step.
 
-        No feedback: the inputs of a step do not depend on the step before.
+        Without feedback, a step's input does not depend on earlier steps.
         """
         chain, after = [(first, self.values(first))], self.descendants(first)
         while (following := self._following(*chain[-1])) is not None:
@@ -81,10 +81,14 @@ class _Search(Steps):
         return _joined(chain) if len(chain) > 1 else {}
 
     def _following(self, node: Node, values: dict[int, Node]) -> Node | None:
-        """Return the step that starts from all final states of ``node``.
+        """Return the step that starts from all final states of ``node``; None if the chain ends at ``node``.
 
-        None if other nodes read a final state of ``node`` that is not its output. A rolled driver returns other states
-        for its last step only.
+        It ends if no such step exists, a state must be preserved, or other nodes read a state that is not also the
+        output. A rolled driver returns its states for the last step only.
+
+        Args:
+            node: A step.
+            values: Results of the step, by index.
         """
         driver: Driver = node["driver"]
         step = self.next_step(node, values)
@@ -102,7 +106,7 @@ class _Search(Steps):
 
 
 def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
-    """Return {value: replacement} for the values of a chain's steps; the replacements read one new driver."""
+    """Build one driver for a chain. Return {result of a step: node that selects it from the driver's results}."""
     count, (first, _) = len(chain), chain[0]
     driver: Driver = first["driver"]
     operands = driver.by_role(first.operands)
@@ -117,7 +121,7 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
         where=first.where,
         name=first.name,
         unify=unify_declared,
-        driver=replace(driver, iteration=replace(driver.iteration, length=count)),
+        driver=replace(driver, iteration=forward(driver, count)),
         result=TupleType((*states, whole)),
     )
     last = len(states)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ....declare.driver import Driver
+from ....declare.driver import Driver, Iteration
 from ....declare.parameter_maps import RANDOM
 from ....declare.tensor import Tensor, build
 from ....ir.graph import Node, topological
@@ -18,7 +19,7 @@ NAMES = {"site", "scope", "serial", "label"}
 
 
 Step = tuple[Node, dict[int, Node]]
-"""Driver of one step, with the nodes of its results: the states, then the output."""
+"""Driver of one step, and the nodes of its results by index: the states, then the output. Unread ones are missing."""
 
 
 class Steps:
@@ -28,7 +29,7 @@ class Steps:
         preserved: Nodes that rolling must not replace.
         roots: The roots.
         steps: The drivers, operands first.
-        users: Readers of each node. They are not recorded unless there are several drivers.
+        users: Readers of each node; empty lists if there are fewer than two steps.
     """
 
     def __init__(self, roots: Sequence[Node], preserved: Collection[Node]) -> None:
@@ -55,14 +56,19 @@ class Steps:
         return reached
 
     def readers(self, node: Node) -> list[Node]:
-        """Return the readers of a node, with those of a broadcast that changes nothing in place of the broadcast."""
+        """Return the readers of a node. A broadcast that changes nothing is replaced by its own readers."""
         users: list[Node] = []
         for user in self.users[node]:
             users += self.readers(user) if source(user) is node else [user]
         return users
 
     def next_step(self, step: Node, values: dict[int, Node]) -> Node | None:
-        """Return the step whose initial states are the final states of ``step``; None if no such step exists."""
+        """Return the step whose initial states are the final states of ``step``; None if there is none.
+
+        Args:
+            step: A step. If it has no states, the result is None.
+            values: Results of ``step``, by index.
+        """
         driver: Driver = step["driver"]
         count = len(driver.body.states)
         if not count or any(index not in values for index in range(count)):
@@ -78,7 +84,7 @@ class Steps:
 
 
 def equal(first: Node, other: Node) -> bool:
-    """True if two drivers compute the same function of their inputs and initial states."""
+    """True if two steps compute the same function of their inputs and initial states."""
     a, b = first["driver"].body, other["driver"].body
     sizes = [(len(body.states), len(body.captured)) for body in (a, b)]
     if sizes[0] != sizes[1]:
@@ -96,7 +102,8 @@ def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: boo
     """True if the nodes of each pair compute the same value.
 
     Args:
-        known: Nodes of the second computation that compute the same value, by node of the first. Modified.
+        pairs: Pairs of a node of one computation and a node of another.
+        known: Matched nodes: those of the second computation, by those of the first. Modified.
         drawn: True if nodes that draw random numbers may match.
     """
     pending = list(pairs)
@@ -142,13 +149,18 @@ def compatible(a: Any, b: Any) -> bool:
 
 
 def is_step(node: Node) -> bool:
-    """True if a node is a driver of one step, without lengths or other options."""
+    """True if a node is a driver of one step with one input, without lengths, masks, conditions or further outputs."""
     if node.op != "driver":
         return False
     driver: Driver = node["driver"]
     body, iteration = driver.body, driver.iteration
     guarded = driver.has_lengths or driver.has_mask or iteration.when is not None or body.last or body.emits
     return iteration.length == 1 and len(body.sequences) == 1 and not guarded
+
+
+def forward(driver: Driver, count: int) -> Iteration:
+    """Return the iteration of a driver that replaces ``count`` steps. A single step may be declared as reversed."""
+    return replace(driver.iteration, length=count, reverse=False)
 
 
 def driver_types(step: Node) -> tuple[TensorType, ...]:
@@ -158,13 +170,13 @@ def driver_types(step: Node) -> tuple[TensorType, ...]:
 
 
 def source(node: Node) -> Node:
-    """Return the operand below no-op broadcasts; ``node`` itself if it is no such broadcast."""
+    """Return the operand of a chain of broadcasts that change nothing; ``node`` itself if it is no such broadcast."""
     while node.op == "broadcast" and compatible(node.type, node.operands[0].type):
         node = node.operands[0]
     return node
 
 
 def at_step(outputs: Tensor, step: int, kind: TensorType) -> Node:
-    """Return one step's output in the rank of ``kind``: [batch, width] or [1, batch, width]."""
+    """Return one step's output with the rank of ``kind``: [batch, width] or [1, batch, width]."""
     output = outputs[step : step + 1]
     return output.node if output.rank == kind.rank else build("reshape", output, shape=output.type.shape[1:]).node
