@@ -4,6 +4,6 @@
 - ``functions`` runs a program's functions on single elements.
 - ``dataset`` is ``tf.data.Dataset``. ``batches`` has its transformations as functions of iterators, ``shapes`` parses
   shapes, and ``transformations`` has the functions for ``Dataset.apply``.
-- ``iterators`` start a ``reading`` of a dataset.
+- ``iterators`` is ``tf.data.Iterator``, and ``reading`` one pass over a dataset.
 - ``queues`` has the queues, and ``producers`` those that fill themselves.
 """

@@ -1,4 +1,4 @@
-"""Transformations of datasets, over Python iterators of elements: lists of arrays."""
+"""Transformations of datasets, as functions of Python iterators. An element is a list of arrays, its components."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def in_batches(elements: Iterable[Element], size: int, drop_remainder: bool) -> 
 
 
 def stacked(elements: Sequence[Element]) -> list[np.ndarray]:
-    """Return a batch: the components of elements of one shape, stacked along a first axis."""
+    """Return a batch: each component of the elements, stacked along a new first axis. The shapes must be equal."""
     batch = []
     for parts in zip(*elements, strict=True):
         shapes = {np.shape(part) for part in parts}
@@ -40,11 +40,11 @@ def stacked(elements: Sequence[Element]) -> list[np.ndarray]:
 def padded(
     elements: Sequence[Element], shapes: Sequence[Sequence[int | None]], fillers: Sequence[Any]
 ) -> list[np.ndarray]:
-    """Return a batch of elements, each padded at its end.
+    """Return a batch of elements, padded at the end of each axis.
 
     Args:
         elements: Elements of the batch.
-        shapes: Sizes to pad to, for each component. None is the largest size in the batch.
+        shapes: Shape to pad to, for each component. A size of None is the largest size in the batch.
         fillers: Padding value of each component.
     """
     batch = []
@@ -82,7 +82,12 @@ def shuffled(elements: Iterable[Element], buffer_size: int, draw: np.random.Gene
 
 
 def repeated(begin: Callable[[], Stream], count: int | None) -> Stream:
-    """Yield the elements ``count`` times. With None or -1, repeat forever, unless the dataset is empty."""
+    """Yield all elements ``count`` times. With None or -1, repeat forever, unless there are no elements.
+
+    Args:
+        begin: Function that returns a new iterator over the elements.
+        count: Number of repetitions.
+    """
     rounds = itertools.count() if count is None or count < 0 else range(count)
     for _ in rounds:
         is_empty = True
@@ -130,13 +135,13 @@ def by_length(
 ) -> Iterator[tuple[int, list[Element]]]:
     """Yield batches of elements of similar length, as (index of the length bucket, elements).
 
-    Bucket i has the lengths from ``boundaries[i - 1]``, or 0, to below ``boundaries[i]``. The last bucket has the rest.
+    The boundaries [10, 20] define three buckets: lengths below 10, from 10 to 19, and from 20 on.
 
     Args:
         elements: The elements.
         length_of: Function that returns an element's length.
         boundaries: Ascending lengths between buckets.
-        batch_sizes: Elements of a batch, for each of ``len(boundaries) + 1`` buckets. Last batches may be smaller.
+        batch_sizes: Elements of a batch, for each bucket. The last batch of a bucket may be smaller.
     """
     buckets: list[list[Element]] = [[] for _ in batch_sizes]
     for element in elements:

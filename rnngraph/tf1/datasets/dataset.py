@@ -94,7 +94,7 @@ class Dataset(Structured):
         Args:
             generator: Function that returns a generator.
             output_types: Nest of the dtypes of the components.
-            output_shapes: Nest of shapes. By default, the ranks are those of the first element.
+            output_shapes: Nest of shapes. By default, ranks are those of the first element; with ``args``, unknown.
             args: Arguments of ``generator``.
         """
         if not callable(generator):
@@ -118,7 +118,7 @@ class Dataset(Structured):
     @staticmethod
     @api
     def range(*limits: Any) -> Dataset:
-        """Return a dataset of int64 numbers, as Python's ``range``."""
+        """Return a dataset of the int64 numbers of Python's ``range(*limits)``."""
 
         def elements(reading: Reading) -> Stream:
             for number in range(*(reading.number(limit) for limit in limits)):
@@ -162,7 +162,10 @@ class Dataset(Structured):
     # Order and number -----------------------------------------------------------------------------
 
     def shuffle(self, buffer_size: Any, seed: Any = None, reshuffle_each_iteration: bool | None = None) -> Dataset:
-        """Return a dataset of the elements in random order, each drawn from the next ``buffer_size`` elements."""
+        """Return a dataset of the elements in random order, each drawn from the next ``buffer_size`` elements.
+
+        ``reshuffle_each_iteration=False`` repeats one order in every pass.
+        """
         graph = get_default_graph()
         graph.draws += 1
         serial, rounds = graph.draws, itertools.count()
@@ -213,7 +216,7 @@ class Dataset(Structured):
         return self
 
     def cache(self, filename: Any = "") -> Dataset:
-        """Return a dataset that keeps its elements in memory after the first complete reading. No file is written."""
+        """Return a dataset that keeps its elements in memory after the first complete pass. No file is written."""
         cached: list[Element] = []
         is_whole: list[bool] = []
 
@@ -253,7 +256,7 @@ class Dataset(Structured):
         return self.derive(self._result(function), elements)
 
     def _result(self, function: ElementFunction) -> Any:
-        """Return the structure of a function's results. For strings, call the function with the first element."""
+        """Return the structure of a function's results. If it uses no graph, call it with the first element."""
         if function.is_plain:
             first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
             if first is None:
@@ -318,7 +321,10 @@ class Dataset(Structured):
     # Batches --------------------------------------------------------------------------------------
 
     def batch(self, batch_size: Any, drop_remainder: Any = False) -> Dataset:
-        """Return a dataset of batches: ``batch_size`` elements of one shape, stacked along a first axis."""
+        """Return a dataset of batches: ``batch_size`` elements of one shape, stacked along a first axis.
+
+        ``drop_remainder`` drops a smaller last batch.
+        """
         size = int(batch_size) if drop_remainder and not isinstance(batch_size, Tensor) else None
         return self.derive(
             map_leaves(lambda item: item.batched(size), self.structure),
@@ -336,7 +342,7 @@ class Dataset(Structured):
         Args:
             batch_size: Number of elements of a batch.
             padded_shapes: Nest of the shapes to pad to. A size of None or -1 is the largest size in the batch.
-            padding_values: Nest of padding values. None stands for 0, or for empty strings.
+            padding_values: Nest of padding values, or one value for all components. None is 0, or an empty string.
             drop_remainder: Drop a smaller last batch.
         """
         components = flatten(self.structure)
@@ -393,7 +399,7 @@ def text_line_dataset(
 
 
 def _opened(path: str, compression: str) -> BinaryIO:
-    """Open a file of text, which is compressed as ``compression`` says: "GZIP", "ZLIB" or "" for plain text."""
+    """Open a text file for reading its uncompressed bytes; ``compression`` is "GZIP", "ZLIB" or "" for none."""
     if compression == "GZIP":
         return cast("BinaryIO", gzip.open(path, "rb"))
     return io.BytesIO(zlib.decompress(Path(path).read_bytes())) if compression else open(path, "rb")
@@ -424,7 +430,7 @@ def _lists_as_arrays(nest: Any) -> Any:
 
 
 def flatten_like(structure: Any, value: Any) -> list[Any]:
-    """Return the parts of a value that correspond to the leaves of a nest. A part may itself be a list."""
+    """Return the parts of a value that correspond to the leaves of ``structure``. A part may itself be a list."""
     if isinstance(structure, dict):
         return [leaf for key in structure for leaf in flatten_like(structure[key], value[key])]
     if isinstance(structure, tuple | list):

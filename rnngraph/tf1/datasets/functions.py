@@ -28,10 +28,13 @@ from .sources import TEXT, Component, Pulled, Source, array_in, component_dtype,
 class ElementFunction:
     """Function of the components of an element, compiled as a graph of its own.
 
-    A function of strings, which no graph can compute, is called with Python values. It may not use Tensors.
+    Graphs can't contain strings and unknown ranks. A function of such components is called with arrays for each
+    element instead, and may not use Tensors.
 
     Attributes:
-        result: Nest whose leaves describe the results: ``Component``s or datasets.
+        is_plain: True if the function is called with arrays.
+        result: Nest whose leaves describe the results: ``Component``s or datasets. If ``is_plain``, the first call sets
+            it.
     """
 
     def __init__(self, what: str, function: Callable[..., Any], structure: Any) -> None:
@@ -81,7 +84,7 @@ class ElementFunction:
         return [next(values) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
 
     def _run(self, tensors: Sequence[Tensor], feeds: Mapping[Any, Any]) -> list[np.ndarray]:
-        """Return the values of Tensors. A result of ``tf.py_func`` may have any rank if only the caller reads it."""
+        """Return the values of Tensors. A result of ``tf.py_func`` among them may have any rank: no graph reads it."""
         session = self._session
         assert session is not None, "the function was declared"
         by_node = {tensor.node: value for tensor, value in feeds.items()}
@@ -101,7 +104,7 @@ class ElementFunction:
 
 
 class ElementValue(np.ndarray):
-    """Array that is passed to a function of strings. ``tf.py_func`` within the function runs immediately."""
+    """Array that is passed to a function that is called without a graph. ``tf.py_func`` of such arrays runs at once."""
 
 
 def _leaf(leaf: Any, what: str) -> Any:
@@ -128,7 +131,7 @@ def _component(leaf: Any) -> Any:
 
 
 class PythonResult(TfTensor):
-    """Result of a Python function. Its rank is unknown until ``set_shape``."""
+    """Result of a Python function. Its rank is unknown until ``set_shape``; Tensors that read it see a scalar."""
 
     has_open_rank: bool
     value: Any

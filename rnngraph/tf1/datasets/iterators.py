@@ -37,7 +37,7 @@ class _Begin(Operation):
 
 
 class _Stream(Elements):
-    """Stream of an iterator. A session starts with the elements of ``dataset``, unless it is None."""
+    """Stream of an iterator. A session starts with the elements of ``dataset``; if it is None, with an initializer."""
 
     def __init__(self, what: str, dataset: Any | None = None) -> None:
         super().__init__(what)
@@ -65,7 +65,7 @@ class Iterator(Structured):
 
     @property
     def initializer(self) -> Operation:
-        """Operation that starts the iterator. Raises ``ArgumentError`` for a one-shot iterator."""
+        """Operation that starts the iterator. Raises ``ArgumentError`` if it has none, as one-shot iterators."""
         if self._initializer is None:
             raise ArgumentError("this iterator has no initializer; use make_initializable_iterator or make_initializer")
         return self._initializer
@@ -95,7 +95,7 @@ class Iterator(Structured):
 
     @api
     def make_initializer(self, dataset: Any, name: str | None = None) -> Operation:
-        """Return an operation that starts the iterator with a dataset of the iterator's structure."""
+        """Return an operation that starts the iterator with a dataset of the iterator's dtypes."""
         if not hasattr(dataset, "elements"):
             raise StructureError(f"make_initializer needs a dataset, not {shown(dataset)}")
         kinds = [[item.dtype for item in flatten(nest)] for nest in (dataset.structure, self.structure)]

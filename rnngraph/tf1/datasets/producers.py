@@ -28,6 +28,8 @@ from .sources import Component, Source, array_in, at_end
 class _Producer(FIFOQueue):
     """Queue of one component that yields the entries of an array, epoch by epoch.
 
+    After the last epoch, runs raise ``OutOfRangeError``.
+
     Args:
         begin: Function from a session to the array.
         component: Dtype and shape of an entry.
@@ -54,7 +56,7 @@ class _Producer(FIFOQueue):
         self._running: WeakKeyDictionary[Any, Iterator[np.ndarray]] = WeakKeyDictionary()
 
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
-        """Return the next ``count`` entries of the epochs."""
+        """Return the next ``count`` entries; fewer at the end if ``may_be_fewer``. Raises ``OutOfRangeError``."""
         if session not in self._running:
             self._running[session] = self._entries(session)
         elements: list[Sequence[np.ndarray]] = []
@@ -91,7 +93,7 @@ def range_input_producer(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> FIFOQueue:
-    """Return a queue of the ints below ``limit``, epoch by epoch."""
+    """Return a queue of the ints from 0 to ``limit`` - 1, epoch by epoch, by default in a new random order."""
     count = as_tensor(limit) if isinstance(limit, Tensor) else as_tensor(np.asarray(limit, "int32"))
     value = _values(count)
     return _Producer(
@@ -117,7 +119,7 @@ def input_producer(
     name: str | None = None,
     cancel_op: Any = None,
 ) -> FIFOQueue:
-    """Return a queue of the entries of an array along the first axis, epoch by epoch."""
+    """Return a queue of an array's entries along the first axis, epoch by epoch, by default in a new random order."""
     rows = input_tensor if isinstance(input_tensor, Tensor) else as_tensor(array_in(input_tensor))
     shape = tuple(size if isinstance(size, int) else None for size in rows.type.shape[1:])
     component = Component(str(rows.type.dtype), shape)
@@ -134,7 +136,7 @@ def slice_input_producer(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> list[Tensor]:
-    """Return an entry of each array along the first axis. All have the same index, which changes from run to run."""
+    """Return an entry of each array along the first axis. All have one index, which each run takes from a queue."""
     rows = [item if isinstance(item, Tensor) else as_tensor(array_in(item)) for item in tensor_list]
     if not rows or not all(item.rank for item in rows):
         raise StructureError(
@@ -157,9 +159,10 @@ class _Batching:
     Attributes:
         size: Elements of a batch.
         is_many: True if the Tensors contain many elements along a first axis, rather than one element.
-        pads: True if elements are padded to the longest.
-        allows_smaller: True if the last batch may be smaller.
-        min_left: Elements are drawn at random from a buffer in which at least this many stay. None keeps their order.
+        pads: True if the elements of a batch are padded to the longest one.
+        allows_smaller: True if the last batch may be smaller; False discards it.
+        min_left: Elements are drawn at random from a buffer in which this many stay while elements follow. None keeps
+            their order.
         seed: Seed of the random order.
     """
 
@@ -230,7 +233,10 @@ class _Batched(Source):
 
 
 def _batches(tensors: Any, options: _Batching, name: str, keep: Any = None) -> Any:
-    """Return Tensors for the next batch, in the structure of ``tensors``: one Tensor, a list or a dict."""
+    """Return Tensors for the next batch, in the structure of ``tensors``: one Tensor, a list or a dict.
+
+    For a list of one Tensor, return the Tensor of the batch.
+    """
     names = sorted(tensors) if isinstance(tensors, dict) else None
     listed = [tensors[key] for key in names] if names is not None else tensors
     items = [as_tensor(item) for item in (listed if isinstance(listed, list | tuple) else [listed])]
@@ -260,7 +266,7 @@ def batch(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> Any:
-    """Return batches of elements. ``tensors`` is computed anew for each element, or group with ``enqueue_many``."""
+    """Return batches. A run computes ``tensors`` once for each element; with ``enqueue_many``, for a group of them."""
     options = _Batching(int(batch_size), enqueue_many, dynamic_pad, allow_smaller_final_batch)
     return _batches(tensors, options, name or "batch")
 

@@ -146,14 +146,16 @@ class QueueBase:
         return 0
 
     def joined(self, elements: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-        """Stack elements along a first axis."""
+        """Stack elements along a first axis. A padding queue first pads them to one shape."""
         if not self.is_padding:
             return stacked(elements)
         shapes = [item.shape if item.shape is not None else () for item in self.components]
         return padded(elements, shapes, [0] * len(shapes))
 
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
-        """Remove ``count`` elements from the queue, and return them. If there are too few, fill the queue first.
+        """Remove ``count`` elements from the queue, and return them.
+
+        If there are too few, first run the operations that fill the queue, or wait for the program's other threads.
 
         Args:
             session: Session of the run.
@@ -201,7 +203,7 @@ class PaddingFIFOQueue(QueueBase):
 
 
 class RandomShuffleQueue(QueueBase):
-    """``tf.RandomShuffleQueue``: elements leave in a random order, and ``min_after_dequeue`` of them stay."""
+    """``tf.RandomShuffleQueue``: elements leave in a random order. ``min_after_dequeue`` stay until it is closed."""
 
     @api
     def __init__(
@@ -243,7 +245,7 @@ def _one_for_each(shapes: Any, count: int) -> list[tuple[int | None, ...]]:
 
 
 class _Enqueue(Operation):
-    """Operation that adds one element, or one element for each entry along the first axis."""
+    """Operation that adds one element, or with ``is_many`` one element for each entry along the first axis."""
 
     def __init__(self, queue: QueueBase, values: list[Tensor], is_many: bool, name: str) -> None:
         self.queue, self.values, self.is_many = queue, values, is_many

@@ -1,4 +1,4 @@
-"""One reading of a dataset: the values of the Tensors on which it depends."""
+"""One pass over a dataset, with the values of the Tensors on which the dataset depends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...ir.graph import Node
 
 
 class Reading:
-    """One reading of a dataset.
+    """One pass over a dataset.
 
     Attributes:
         values: Values of the Tensors on which the dataset depends, by node.
@@ -23,11 +23,11 @@ class Reading:
         self.values, self.seed = values, seed
 
     def value(self, item: Any) -> Any:
-        """Return a Tensor's value in the run. Numbers and arrays are returned unchanged."""
+        """Return a Tensor's value in this pass. Numbers and arrays are returned unchanged."""
         if not isinstance(item, Tensor):
             return item
         return item.node["value"] if item.node.op == "constant" else self.values[item.node]
 
     def number(self, item: Any) -> int:
-        """Return an argument of the program as an int: a number, or the value of a scalar Tensor."""
+        """Return an argument that is a number or a scalar Tensor, such as a batch size, as an int."""
         return int(self.value(item))

@@ -101,7 +101,7 @@ class Structured:
 
 
 class Source:
-    """Stream of elements. All reads of one run return the same element; each run takes the next element.
+    """Stream of elements. All reads in one run return the same element; the next run that reads takes the next one.
 
     A subclass defines ``next_element``, or ``element_of_run`` if elements depend on the run.
     """
@@ -132,7 +132,7 @@ class Source:
         raise NotImplementedError
 
     def tensors(self, components: Sequence[Component], names: Sequence[str]) -> list[Tensor]:
-        """Return a Tensor for each component of an element. A run that reads them takes an element of the stream."""
+        """Return a Tensor for each component of an element. A run that reads them takes the stream's next element."""
         return [
             pulled_tensor(component, name, Pulled(self, number))
             for number, (component, name) in enumerate(zip(components, names, strict=True))
@@ -179,7 +179,7 @@ def at_end(what: str) -> OutOfRangeError:
 
 
 class Elements(Source):
-    """Stream that a session starts with a Python iterator."""
+    """Stream of the elements of a Python iterator. Each session has its own iterator."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)

@@ -67,7 +67,7 @@ def prefetch_to_device(device: Any, buffer_size: Any = None) -> Transformation:
 
 @api
 def ignore_errors() -> Transformation:
-    """Return the identity function: errors are raised."""
+    """Return the identity function: errors are not ignored."""
     return lambda dataset: dataset
 
 
@@ -86,7 +86,7 @@ def bucket_by_sequence_length(
 
     Args:
         element_length_func: Function of the components of an element that returns the element's length.
-        bucket_boundaries: Lengths at which buckets begin, except for the first bucket.
+        bucket_boundaries: Ascending lengths at which the second and later buckets begin.
         bucket_batch_sizes: Number of elements of a batch, for each bucket.
         padded_shapes: As for ``Dataset.padded_batch``; by default the shapes of the elements.
         padding_values: As for ``Dataset.padded_batch``.
@@ -130,7 +130,7 @@ class _Padding:
     to_boundary: bool
 
     def shapes(self, structure: Any) -> list[Any]:
-        """Return the shape to which each component is padded; None stands for the largest size in the batch."""
+        """Return the shape to which each component is padded; a size of None is the largest size in the batch."""
         if self.padded_shapes is None:
             return [item.shape or () for item in flatten(structure)]
         return shapes_in(self.padded_shapes, structure)

@@ -1,4 +1,4 @@
-"""TensorFlow's functions, layers, losses, cells and drivers, declared by rnngraph's.
+"""TensorFlow's functions, layers, losses, cells and drivers, composed of rnngraph's functions.
 
 - ``functions``, ``numbers``, ``arithmetic``: functions of tensors, and TensorFlow's names of operators.
 - ``shapes``, ``selection``: sizes, look-ups and masks.

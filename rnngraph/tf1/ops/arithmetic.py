@@ -100,10 +100,10 @@ def strided_slice(
     var: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return a slice of the first axes from ``begin`` up to ``end`` by ``strides``.
+    """Return a slice of the first axes, from ``begin`` up to, but not including, ``end`` in steps of ``strides``.
 
-    If bit i of ``begin_mask`` is set, the slice of axis i starts at the first entry. If bit i of ``end_mask`` is set,
-    the slice extends to the last entry.
+    If bit i of ``begin_mask`` is set, ``begin[i]`` is ignored: the slice of axis i starts at the axis's first entry. If
+    bit i of ``end_mask`` is set, ``end[i]`` is ignored.
     """
     if ellipsis_mask or new_axis_mask or shrink_axis_mask:
         raise ArgumentError("tf.strided_slice offers only begin_mask and end_mask; write x[...] for the other masks")
@@ -131,7 +131,7 @@ def _list(value: Any) -> list[Any]:
 def l2_normalize(
     x: Any, axis: Axis = None, epsilon: float = 1e-12, name: str | None = None, dim: Axis = None
 ) -> Tensor:
-    """Return x divided by its norm along axes."""
+    """Return x divided by its Euclidean norm along axes, or by sqrt(epsilon) where the norm is smaller."""
     return normalization.normalize(x, 2, dim if axis is None else axis, math.sqrt(epsilon))
 
 
@@ -144,7 +144,7 @@ def moments(
     keep_dims: bool | None = None,
     keepdims: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return mean and variance along axes. ``shift`` has no effect, as in TensorFlow 1.15."""
+    """Return (mean, variance) along axes. ``shift`` has no effect, as in TensorFlow 1.15."""
     mean, _, variance = statistics.moments(as_tensor(x), axes)
     if keep_dims or keepdims:
         return mean, variance

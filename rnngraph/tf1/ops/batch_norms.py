@@ -25,7 +25,7 @@ class Normalization:
     """Options of batch normalization.
 
     Attributes:
-        axis: Axis whose entries are normalised separately.
+        axis: Axis of the channels, each of which has its own mean and variance.
         momentum: Decay of the moving averages.
         epsilon: Number added to the variance.
         collection: Name, or names, of the collections to which the update operations are added. With None, each run
@@ -55,7 +55,7 @@ def batch_normalized(
         training: True to normalise by the batch's statistics: a bool or a scalar bool Tensor.
     """
     graph = get_default_graph()
-    if not isinstance(training, bool | np.bool_) and not _is_truth(training):
+    if not isinstance(training, bool | np.bool_) and not _is_bool_scalar(training):
         raise DtypeError(f"{what}: training must be a bool or a scalar bool Tensor, not {shown(training)}")
     within = graph.within is not None or graph.steps
     if within and (isinstance(training, Tensor) or training):
@@ -84,7 +84,7 @@ def batch_normalized(
     return normalized
 
 
-def _is_truth(training: Any) -> bool:
+def _is_bool_scalar(training: Any) -> bool:
     """True for a scalar bool Tensor."""
     return isinstance(training, Tensor) and training.dtype == "bool" and not training.rank
 
@@ -102,7 +102,7 @@ def _correction(x: Tensor, axis: int) -> Tensor:
 class _MovedAverage(Operation):
     """Operation that subtracts a change from a moving average.
 
-    The name of the average is determined when the graph is compiled.
+    The average is given by its parameter, because a layer's variables have no names before the graph is compiled.
     """
 
     def __init__(self, spec: ParameterSpec, change: Tensor, name: str) -> None:

@@ -25,9 +25,12 @@ MAX_SHOWN = 3
 class Check(Operation):
     """Operation that raises an error in a run if a condition is False.
 
-    Attributes:
-        condition: A bool Tensor.
-        shown_values: Tensors whose values the error shows.
+    Args:
+        condition: A bool Tensor; all entries must be True.
+        message: Text of the error.
+        shown_values: Tensors whose values the error shows, and other objects that it shows as text.
+        limit: Maximum number of entries of a Tensor that the error shows.
+        name: Name of the operation.
     """
 
     def __init__(self, condition: Tensor, message: str, shown_values: Sequence[Any], limit: int, name: str) -> None:
@@ -54,13 +57,19 @@ def _text(array: np.ndarray, limit: int) -> str:
 
 @api
 def assert_that(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Operation:
-    """Return an operation that raises an error with the values of ``data`` if a condition is False: ``tf.Assert``."""
+    """``tf.Assert``: return an operation that raises an error, with the values of ``data``, if a condition is False."""
     parts = list(data) if isinstance(data, list | tuple) else [data]
     return Check(as_tensor(condition), "", parts, summarize or MAX_SHOWN, name or "Assert")
 
 
 def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
-    """Return the public function ``label``, which declares an elementwise comparison of two Tensors."""
+    """Return the public function ``label``, which asserts that a relation of two Tensors holds for all elements.
+
+    Args:
+        relation: Function of two Tensors that returns a bool Tensor.
+        label: Name of the function.
+        words: Operator of the relation in errors, such as "<=".
+    """
 
     def check(
         x: Any,
@@ -77,7 +86,7 @@ def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) 
 
 
 def _sign(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
-    """Return the public function ``label``, which declares a comparison of a Tensor with 0."""
+    """Return the public function ``label``, which asserts a relation of a Tensor to 0. Arguments as ``_comparison``."""
 
     def check(
         x: Any, data: Any = None, summarize: int | None = None, message: str | None = None, name: str | None = None
@@ -105,7 +114,7 @@ def _checked(
     message: str | None,
     name: str,
 ) -> Operation:
-    """Return the operation of an assertion. Raises ``InvalidArgumentError`` immediately for constants that fail."""
+    """Return the operation of an assertion. Raises ``InvalidArgumentError`` at once for constants that fail."""
     text = f"{message + ' ' if message else ''}Condition x {words}{' y' if len(operands) > 1 else ''} did not hold."
     if all(item.node.op == "constant" for item in operands):
         values = [item.node["value"] for item in operands]
@@ -147,7 +156,7 @@ assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
 
 
 def _known(is_right: bool, x: Any, words: str, message: str | None, name: str) -> Operation:
-    """Return an operation without effect. Raise ``ShapeError`` unless ``is_right``."""
+    """Raise ``ShapeError`` unless ``is_right``. Otherwise return an assertion that never fails."""
     if not is_right:
         raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
     return _passed(name)

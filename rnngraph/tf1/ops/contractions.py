@@ -39,5 +39,8 @@ def einsum(equation: str, *inputs: Any, name: str | None = None) -> Tensor:
 
 @operation
 def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: int = 0) -> Tensor:
-    """Return entries of ``params``. Vectors along the last axis of ``indices`` index the first axes of ``params``."""
+    """Return the entries of ``params`` at index vectors: the last axis of ``indices`` has one index for each axis.
+
+    The first ``batch_dims`` axes are common to both. The vectors index the axes of ``params`` after them.
+    """
     return indexing.gather_nd(params, indices, batch_dims, negative=False)

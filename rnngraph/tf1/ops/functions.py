@@ -24,7 +24,7 @@ from ..core.shapes import laid_out
 from ..core.sizes import anchored, reshaped, sizes_in
 
 Function = Callable[..., Tensor]
-_WRITTEN_OUT = 1 << 20
+_MAX_STORED = 1 << 20
 """Maximum elements of a filled constant that is stored as an array. Larger constants are broadcast in the run."""
 
 
@@ -81,7 +81,7 @@ def along(function: Callable[[Any, int], Tensor]) -> Function:
 
 
 def _named(apply: Function, function: Callable[..., Tensor], own_name: str = "") -> Function:
-    """Make ``apply`` public, with the docstring of ``function``, and with its name unless ``own_name`` is given."""
+    """Make ``apply`` public, with the docstring of ``function`` and the name ``own_name``, by default its name."""
     apply.__name__ = apply.__qualname__ = own_name or function.__name__
     apply.__doc__ = function.__doc__
     return operation(apply)
@@ -92,13 +92,13 @@ def _first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
-    """Return a function of two operands that have one dtype, with the name ``text``."""
+def _operator(name: str, formula: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
+    """Return a function of two operands that have one dtype. ``formula`` is its result in its docstring."""
 
     def apply(x: Any, y: Any) -> Tensor:
         return function(x if isinstance(x, Tensor) else _in_dtype_of(x, y), y)
 
-    apply.__name__, apply.__doc__ = text, f"x {text} y, elementwise."
+    apply.__name__, apply.__doc__ = name, f"Return {formula}, elementwise."
     return operation(apply)
 
 
@@ -120,18 +120,18 @@ acosh, atanh = unary(hyperbolic.acosh), unary(hyperbolic.atanh)
 abs, logical_not = unary(functions.abs), unary(functions.logical_not)
 
 add, subtract = (
-    binary(_operator("add", lambda x, y: x + y)),
-    binary(_operator("subtract", lambda x, y: x - y)),
+    binary(_operator("add", "x + y", lambda x, y: x + y)),
+    binary(_operator("subtract", "x - y", lambda x, y: x - y)),
 )
 multiply, divide = (
-    binary(_operator("multiply", lambda x, y: x * y)),
-    binary(_operator("divide", elementwise.quotient)),
+    binary(_operator("multiply", "x * y", lambda x, y: x * y)),
+    binary(_operator("divide", "x / y", elementwise.quotient)),
 )
 less_equal, greater_equal = (
-    binary(_operator("less_equal", lambda x, y: x <= y)),
-    binary(_operator("greater_equal", lambda x, y: x >= y)),
+    binary(_operator("less_equal", "x <= y", lambda x, y: x <= y)),
+    binary(_operator("greater_equal", "x >= y", lambda x, y: x >= y)),
 )
-pow = binary(_operator("pow", elementwise.power))
+pow = binary(_operator("pow", "x ** y", elementwise.power))
 maximum, minimum = binary(elementwise.maximum), binary(elementwise.minimum)
 equal, not_equal = binary(functions.equal), binary(functions.not_equal)
 less, greater = binary(functions.less), binary(functions.greater)
@@ -150,9 +150,9 @@ reduce_all, reduce_any = reduction(statistics.reduce_all), reduction(statistics.
 
 @operation
 def identity(input: Any, name: str | None = None) -> Tensor:
-    """Return a copy of a Tensor, with respect to which ``tf.gradients`` can differentiate.
+    """Return a copy of a float Tensor. ``tf.gradients`` can differentiate with respect to the copy.
 
-    Variables, constants and ints are returned unchanged.
+    Variables, constants, and Tensors of ints and bools are returned unchanged.
     """
     x = as_tensor(input)
     if x.node.op in ("parameter", "constant") or x.type.dtype not in FLOATS:
@@ -198,7 +198,7 @@ def filled(value: Any, shape: Any, dtype: str) -> Tensor:
     fixed = [size for size in sizes if isinstance(size, int)]
     if None in sizes or any(size < 0 for size in fixed):
         raise ShapeError(f"{shown(shape)} is not a shape; all sizes must be known, and 0 or more")
-    if len(fixed) == len(sizes) and math.prod(fixed) <= _WRITTEN_OUT:
+    if len(fixed) == len(sizes) and math.prod(fixed) <= _MAX_STORED:
         return constant(value, dtype, fixed)
     return anchored(build("broadcast", make_constant(value, dtype), shape=tuple(sizes)), shape)
 
@@ -282,7 +282,7 @@ def split(
 
 @operation
 def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
-    """Stack tensors of one shape along a new axis. A Tensor in place of the list is returned unchanged."""
+    """Stack tensors of one shape along a new axis. A Tensor in place of the list is returned unchanged for axis 0."""
     if isinstance(values, Tensor) and axis == 0:
         return values
     return functions.stack(_converted_together(values), axis)
@@ -300,7 +300,7 @@ def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "u
 
 @operation
 def transpose(a: Any, perm: Sequence[int] | None = None, name: str = "transpose", conjugate: bool = False) -> Tensor:
-    """Permute the axes of a tensor to the order ``perm``."""
+    """Permute the axes of a tensor to the order ``perm``; by default reverse them."""
     return functions.transpose(a, perm)
 
 
@@ -313,7 +313,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     x, sizes = as_tensor(tensor), sizes_in(shape)
     count = product(sizes) if all(isinstance(size, int) and size >= 0 for size in sizes) else None
     elements = product(x.type.shape)
-    if count is not None and isinstance(elements, Size):  # leave -1 to the run, whose sizes are symbolic
+    if count is not None and isinstance(elements, Size):  # the run checks that x has this number of elements
         x = build("ensure_shape", functions.reshape(x, [-1]), shape=(count,))
     return reshaped(x, sizes, shape)
 
@@ -353,7 +353,7 @@ def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims
 
 @operation
 def atan2(y: Any, x: Any, name: str | None = None) -> Tensor:
-    """Return the angle of the point (x, y)."""
+    """Return the angle of the point (x, y) in radians, from -π to π."""
     return angles.atan2(y, x)
 
 
@@ -435,7 +435,10 @@ def converted(value: Any) -> Tensor:
 
 
 def _converted_together(values: Sequence[Any]) -> list[Any]:
-    """Return values with numbers and lists converted to the dtype of the first Tensor. Without a Tensor, do nothing."""
+    """Convert values to Tensors. Numbers and lists get the dtype of the first Tensor, or TensorFlow's default dtype.
+
+    If there is a Tensor, arrays keep their dtype.
+    """
     kinds = [value.dtype for value in values if isinstance(value, Tensor)]
     if not kinds:
         return [converted(value) for value in values]

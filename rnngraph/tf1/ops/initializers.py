@@ -28,7 +28,7 @@ Maker = TypeVar("Maker", bound=Callable[..., Initializer])
 
 @dataclass(frozen=True)
 class Start:
-    """Initializer of rnngraph that can be called with a shape, as in ``tf.Variable(start([28, 10]))``."""
+    """Initializer of rnngraph that can also be called with a shape only, as in ``tf.Variable(start([28, 10]))``."""
 
     initializer: Initializer
 
@@ -47,7 +47,7 @@ class Listed:
 
     Attributes:
         value: The array.
-        verifies: True to raise ``ShapeError`` if the variable's shape is not that of the array.
+        verifies: True to raise ``ShapeError`` if the variable does not have the shape of the array.
     """
 
     value: np.ndarray
@@ -63,6 +63,8 @@ class ComputedStart:
 
     Attributes:
         drawn: Function of (shape, first, second, dtype) that returns a random Tensor.
+        first: First parameter, such as the lower bound or the mean.
+        second: Second parameter, such as the upper bound or the standard deviation.
     """
 
     drawn: Callable[..., Any]
@@ -75,7 +77,7 @@ class ComputedStart:
         return self.drawn(shape, self.first, self.second, dtype_name("float32" if dtype is None else dtype))
 
 
-def _within(drawn: Callable[..., Any], kind: Callable[[Any, Any], Initializer], first: Any, second: Any) -> Any:
+def _parametrized(drawn: Callable[..., Any], kind: Callable[[Any, Any], Initializer], first: Any, second: Any) -> Any:
     """Return the initializer ``kind(first, second)``, or a ``ComputedStart`` if a parameter is a Tensor."""
     if isinstance(first, Tensor) or isinstance(second, Tensor):
         return ComputedStart(drawn, first, second)
@@ -83,7 +85,7 @@ def _within(drawn: Callable[..., Any], kind: Callable[[Any, Any], Initializer], 
 
 
 def maker(function: Maker) -> Maker:
-    """Mark a function that returns initializers, so that programs may pass the function itself as an initializer."""
+    """Decorate a function that returns initializers. Programs may then pass the function itself as an initializer."""
 
     @wraps(function)
     def make(*arguments: Any, **keywords: Any) -> Any:
@@ -133,19 +135,19 @@ def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = Non
 def random_uniform_initializer(minval: Any = 0, maxval: Any = None, seed: Any = None, dtype: Any = None) -> Any:
     """Return an initializer, uniform in [minval, maxval), by default [0, 1)."""
     high = 1.0 if maxval is None else maxval
-    return _within(random_uniform, initializers.Uniform, minval, high)
+    return _parametrized(random_uniform, initializers.Uniform, minval, high)
 
 
 @maker
 def random_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
     """Return an initializer of normally distributed values."""
-    return _within(random_normal, initializers.Normal, mean, stddev)
+    return _parametrized(random_normal, initializers.Normal, mean, stddev)
 
 
 @maker
 def truncated_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
-    """Return an initializer of normally distributed values, of which those beyond two deviations are redrawn."""
-    return _within(truncated_normal, initializers.TruncatedNormal, mean, stddev)
+    """Return an initializer of normal values. Values beyond two standard deviations of the mean are drawn again."""
+    return _parametrized(truncated_normal, initializers.TruncatedNormal, mean, stddev)
 
 
 @maker
@@ -238,7 +240,7 @@ def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
             return generator.uniform(-limit, limit, shape)
         if distribution == "untruncated_normal":
             return generator.normal(0.0, deviation, shape)
-        # A normal distribution truncated at two deviations has deviation 0.8796 (as in TensorFlow).
+        # Standard deviation of a standard normal distribution that is truncated at ±2, as in TensorFlow.
         return initializers.TruncatedNormal(0.0, deviation / 0.87962566103423978)(shape, generator)
 
     return draw

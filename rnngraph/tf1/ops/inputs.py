@@ -66,7 +66,7 @@ def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
 
     Args:
         have: Sizes of the default.
-        shape: The program's argument; None leaves all sizes open.
+        shape: The program's argument. None: all sizes are symbolic.
     """
     sizes: Sequence[Any] = [None] * len(have) if shape is None else entries(_sizes(shape), "shape")
     fits = len(sizes) == len(have)
@@ -139,7 +139,7 @@ def dynamic_rnn(
 
 
 def _whole_lengths(lengths: Any) -> Any:
-    """Return lengths as ints, as in TensorFlow. Programs often compute lengths as sums of floats."""
+    """Convert float lengths to int32, as TensorFlow does. Programs often compute lengths as sums of floats."""
     if isinstance(lengths, list | tuple) and not holds_tensors(lengths):
         lengths = np.asarray(lengths)
     kind = lengths.dtype if isinstance(lengths, Tensor | np.ndarray) else None
@@ -247,7 +247,7 @@ def static_bidirectional_rnn(
 
 
 def _owned(result: Any) -> Any:
-    """Record that a driver's results own the variables of its cells, and return the results."""
+    """Record a driver's outputs as owners of the variables of its cells, and return the driver's results."""
     outputs = result[0]
     get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))
     return result

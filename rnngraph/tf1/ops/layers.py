@@ -226,7 +226,7 @@ def _start(value: Any, usual: str) -> Initializer:
 
 
 def activated(x: Tensor, activation: Activation) -> Tensor:
-    """Apply an activation: a name, a function of a Tensor, or None."""
+    """Apply an activation function; return x unchanged if it is None."""
     if activation is None:
         return x
     if not callable(activation):
@@ -235,7 +235,7 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
 
 
 def collected(result: Tensor, collections: Any) -> Tensor:
-    """Add a layer's result to the collection, or collections, of that name; None: to none. Return the result."""
+    """Add a layer's result to ``collections`` (a name, a list of names, or None), and return the result."""
     graph = get_default_graph()
     for name in [collections] if isinstance(collections, str) else collections or ():
         graph.add_to_collection(name, as_tensorflow(result))
@@ -243,7 +243,7 @@ def collected(result: Tensor, collections: Any) -> Tensor:
 
 
 def own_layer(result: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
-    """Record that a layer's result owns the layer's variables, and return the result.
+    """Record a layer's result as owner of the layer's variables, add their penalties, and return the result.
 
     Args:
         result: The layer's result.
@@ -350,7 +350,7 @@ def layer_dropout(
     training: Any = False,
     name: str | None = None,
 ) -> Tensor:
-    """Apply dropout if ``training``, a bool or a scalar bool Tensor that is fed, is True: ``tf.layers.dropout``."""
+    """``tf.layers.dropout``: apply dropout if ``training``, a bool or a scalar bool Tensor that is fed, is True."""
     if isinstance(training, Tensor):
         return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
     if not flag(training, "training"):

@@ -27,7 +27,7 @@ SUM_BY_NONZERO_WEIGHTS = "weighted_sum_by_nonzero_weights"
 # tf.nn: one value for each row ----------------------------------------------------------------------
 
 
-def _both(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
+def _require_names(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
     """Raise ``ArgumentError`` unless labels and logits are passed by name."""
     if sentinel is not None or labels is None or logits is None:
         raise ArgumentError(f"tf.nn.{what} needs arguments by name: labels=…, logits=…")
@@ -43,7 +43,7 @@ def sparse_softmax_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
     """Return -log softmax(logits)[label], one value for each label."""
-    _both(_sentinel, labels, logits, "sparse_softmax_cross_entropy_with_logits")
+    _require_names(_sentinel, labels, logits, "sparse_softmax_cross_entropy_with_logits")
     return losses.sparse_softmax_cross_entropy(_stacked(labels), _stacked(logits), reduction="none")
 
 
@@ -57,7 +57,7 @@ def softmax_cross_entropy_with_logits(
     axis: int | None = None,
 ) -> Tensor:
     """Return -sum(labels * log softmax(logits)) along an axis. Labels are probabilities."""
-    _both(_sentinel, labels, logits, "softmax_cross_entropy_with_logits")
+    _require_names(_sentinel, labels, logits, "softmax_cross_entropy_with_logits")
     logits = _stacked(logits)
     along = dim if axis is None else axis
     logits = as_tensor(logits)
@@ -79,7 +79,7 @@ def sigmoid_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
     """Return the binary cross-entropy of sigmoid(logits), elementwise."""
-    _both(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
+    _require_names(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
     logits = _compared(labels, _stacked(logits))
     return losses.binary_cross_entropies(like(labels, logits), logits)
 
@@ -111,7 +111,13 @@ def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys
 
 
 def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
-    """Return a reduction of weighted values. By default, their sum is divided by the number of nonzero weights."""
+    """Return a reduction of weighted values.
+
+    Args:
+        values: Losses.
+        weights: A number, or a Tensor that broadcasts to the losses.
+        reduction: Constant of ``tf.losses.Reduction``.
+    """
     number = isinstance(weights, int | float)
     factor = like(weights, values)
     if factor.rank not in (0, values.rank):
@@ -285,7 +291,7 @@ def cosine_distance(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
     dim: int | None = None,
 ) -> Tensor:
-    """Return 1 minus the dot product of unit vectors along an axis, reduced as in ``compute_weighted_loss``."""
+    """Return 1 minus dot products along an axis, reduced as in ``compute_weighted_loss``. Operands are unit vectors."""
     along = dim if axis is None else axis
     if along is None:
         raise ArgumentError("tf.losses.cosine_distance needs an axis")
@@ -308,7 +314,7 @@ def compute_weighted_loss(
 
     Args:
         losses: Values that the program computed.
-        weights: A scalar, or weights that broadcast to ``losses``.
+        weights: A scalar, or weights of the rank of ``losses`` that broadcast to them.
         scope: Ignored.
         loss_collection: Collection of the graph to which the result is added; None for none.
         reduction: Constant of ``tf.losses.Reduction``.
@@ -320,7 +326,7 @@ def compute_weighted_loss(
 def weighted_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, pos_weight: Any = 1.0, name: str | None = None, targets: Any = None
 ) -> Tensor:
-    """Return the binary cross-entropy of sigmoid(logits), elementwise, with the labels' terms times ``pos_weight``."""
+    """Return the binary cross-entropy of sigmoid(logits), elementwise. ``pos_weight`` multiplies the labels' terms."""
     values = labels if targets is None else targets
     logits = _compared(values, logits)
     falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
@@ -344,7 +350,7 @@ def get_losses(scope: str | None = None, loss_collection: str = GraphKeys.LOSSES
 
 @gives_tensors
 def get_regularization_losses(scope: str | None = None) -> list[Tensor]:
-    """Return the penalties of the graph's variables whose names begin with ``scope``."""
+    """Return the penalties of the graph's variables; with ``scope``, those whose names begin with it."""
     return get_default_graph().get_collection(GraphKeys.REGULARIZATION_LOSSES, scope)
 
 
@@ -359,7 +365,7 @@ def get_regularization_loss(scope: str | None = None, name: str = "total_regular
 def get_total_loss(
     add_regularization_losses: bool = True, name: str = "total_loss", scope: str | None = None
 ) -> Tensor:
-    """Return the sum of all losses of the graph or of a scope."""
+    """Return the sum of all losses of the graph or of a scope, by default with the penalties of variables."""
     losses = get_losses(scope) + (get_regularization_losses(scope) if add_regularization_losses else [])
     if not losses:
         raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; declare one with tf.losses")

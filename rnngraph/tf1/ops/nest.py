@@ -76,7 +76,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Any, expand_composites: bool
 
 @api
 def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expand_composites: bool = False) -> None:
-    """Raise ``StructureError`` if two nests have different containers or numbers of leaves.
+    """Raise ``StructureError`` if two nests differ in their containers or in the number of entries.
 
     With ``check_types=False``, lists, tuples and namedtuples of one length match. ``expand_composites`` has no effect.
     """

@@ -38,7 +38,7 @@ def layer_norm(
     begin_params_axis: int = -1,
     scope: Any = None,
 ) -> Tensor:
-    """Normalise each row over the axes from ``begin_norm_axis`` on, by mean and deviation.
+    """Normalise each row over the axes from ``begin_norm_axis`` on, by mean and standard deviation.
 
     Creates the variables ``LayerNorm/beta`` and ``gamma``. The result is added to ``outputs_collections``, if any.
     """
@@ -138,9 +138,9 @@ def embed_sequence(
     scope: Any = None,
     reuse: Any = None,
 ) -> Tensor:
-    """Return rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time].
+    """Return rows of the variable ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time].
 
-    ``unique`` has no effect on the result.
+    ``unique`` has no effect.
     """
     what = "tf.contrib.layers.embed_sequence"
     if (reuse is None or reuse is False) and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
@@ -180,7 +180,7 @@ def one_hot_encoding(
     outputs_collections: Any = None,
     scope: Any = None,
 ) -> Tensor:
-    """Return ``on_value`` at each label, ``off_value`` elsewhere, as float32.
+    """Return one-hot vectors along a new last axis: ``on_value`` at the label, ``off_value`` elsewhere, as float32.
 
     The result is added to ``outputs_collections``, if any.
     """
@@ -192,7 +192,7 @@ def one_hot_encoding(
 
 @gives_tensors
 def unit_norm(inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: Any = None) -> Tensor:
-    """Divide by the Euclidean norm along an axis."""
+    """Return inputs / sqrt(s + epsilon), where s is the sum of squares along the axis ``dim``."""
     check_positive("epsilon", epsilon)
     x = as_tensor(inputs)
     squares = functions.reduce_sum(functions.square(x), dim, keepdims=True)
@@ -212,7 +212,10 @@ def bias_add(
     data_format: Any = None,
     scope: Any = None,
 ) -> Tensor:
-    """Return inputs + ``BiasAdd/biases`` along the last axis. It is added to ``outputs_collections``, if any."""
+    """Return activation_fn(inputs + biases), with the variable ``BiasAdd/biases`` [last axis].
+
+    The result is added to ``outputs_collections``, if any.
+    """
     x = as_tensor(inputs)
     refuse("tf.contrib.layers.bias_add", "transpose the inputs", data_format=data_format)
     refuse("tf.contrib.layers.bias_add", COLLECTED, variables_collections=variables_collections)

@@ -88,7 +88,7 @@ def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Te
 
 @operation
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
-    """Return t clamped to a range."""
+    """Return t clamped to [clip_value_min, clip_value_max]."""
     return clipped_by_value(t, clip_value_min, clip_value_max)
 
 
@@ -174,13 +174,19 @@ def arg_max(input: Any, dimension: int, output_type: Any = "int64", name: str | 
 
 @operation
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
-    """Return cumulative sums along an axis."""
+    """Return cumulative sums along an axis.
+
+    ``exclusive`` leaves each entry out of its own sum. ``reverse`` sums from the end.
+    """
     return cumulative.cumsum(x, axis, exclusive, reverse)
 
 
 @operation
 def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
-    """Return cumulative products along an axis."""
+    """Return cumulative products along an axis.
+
+    ``exclusive`` leaves each entry out of its own product. ``reverse`` multiplies from the end.
+    """
     return cumulative.cumprod(x, axis, exclusive, reverse)
 
 

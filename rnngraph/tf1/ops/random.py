@@ -52,7 +52,7 @@ class Drawn:
         initializer: Function of (shape, generator) that draws the numbers.
         shape: Shape of the numbers.
         seed: Seed of the operation; 0 if the program passed none.
-        serial: Seed that replaces a seed of 0: the number of random operations that were declared before, plus 1.
+        serial: Seed that replaces a seed of 0, and differs between the random operations of a graph.
     """
 
     def __init__(self, initializer: Initializer, shape: tuple[int, ...], seed: int, serial: int) -> None:
@@ -108,7 +108,7 @@ def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...]
 
 
 def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str, seed: Any) -> Tensor:
-    """Return a Tensor of fixed size. Each run draws and feeds its value."""
+    """Return a Tensor of fixed shape, whose value each run draws with an initializer and feeds."""
     graph = get_default_graph()
     graph.draws += 1
     if 0 in sizes:
@@ -204,12 +204,12 @@ def _with_deviation(
     draw: _NormalDraw,
     by_step: Callable[[Sequence[Dim], str], Tensor],
 ) -> Tensor:
-    """Return normal numbers.
+    """Return normal or truncated normal numbers, drawn and fed by the run if possible, otherwise drawn by the graph.
 
     Args:
-        what: Name of the function.
-        kind: Function from mean and deviation to the initializer for numbers that are fed.
-        draw: Arguments of the function.
+        what: Name of TensorFlow's function.
+        kind: Function from mean and deviation to the initializer, for numbers that the run draws.
+        draw: Arguments of TensorFlow's function.
         by_step: Function from sizes and dtype to standard normal numbers that the graph draws.
     """
     mean, stddev, seed = draw.mean, draw.stddev, draw.seed
@@ -259,7 +259,7 @@ def truncated_normal(
     seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return normally distributed numbers, of which those beyond two standard deviations are redrawn."""
+    """Return normally distributed numbers. Numbers beyond two standard deviations of the mean are drawn again."""
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
         return _truncated_normal_of(_uniform("truncated_normal", sizes, kind, seed))
@@ -322,7 +322,7 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
 def multinomial(
     logits: Any, num_samples: Any, seed: int | None = None, name: str | None = None, output_dtype: Any = None
 ) -> Tensor:
-    """Draw classes with probabilities softmax(logits): ints [batch, num_samples].
+    """Return classes drawn with probabilities softmax(logits): ints [batch, num_samples].
 
     In the inference graph of ``rg.compile``, each draw is the most likely class.
 

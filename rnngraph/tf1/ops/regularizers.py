@@ -27,7 +27,7 @@ def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -
 
     Args:
         scope: Scope of the layer.
-        penalties: The layer's regularizers, by variable name. Other variables have the variable scope's regularizer.
+        penalties: The layer's regularizers, by variable name. All other variables get the variable scope's regularizer.
     """
     graph, usual = get_default_graph(), present_scope().regularizer
     for name, spec in scope.specs.items():
@@ -73,12 +73,16 @@ def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: Any =
 
 @gives_tensors
 def apply_regularization(regularizer: Regularizer, weights_list: Sequence[Any] | None = None) -> Tensor:
-    """Return the sum of the penalties of variables, and add it to the regularization losses."""
+    """Return the sum of the penalties of variables, and add it to the regularization losses.
+
+    The variables are ``weights_list``, by default those in the collection ``WEIGHTS``.
+    """
     graph = get_default_graph()
     variables = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else weights_list
     if not callable(regularizer):
         raise DtypeError(
-            f"regularizer={shown(regularizer)} is no function; give one such as tf.contrib.layers.l2_regularizer(0.1)"
+            f"regularizer={shown(regularizer)} is not a function; pass one such as "
+            "tf.contrib.layers.l2_regularizer(0.1)"
         )
     for item in variables:
         if not isinstance(item, Tensor):

@@ -78,7 +78,7 @@ def _is_descending(what: str, direction: str) -> bool:
 
 @operation
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
-    """Return bool [batch]: True if the prediction for a row's target is among the k largest of the row.
+    """Return bool [batch]: True if fewer than k predictions of a row exceed the prediction for the row's target.
 
     Rows that contain an infinity or NaN, or whose target is not a class, are False.
     """
@@ -91,7 +91,7 @@ def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = No
 
 @operation
 def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int | None = None) -> Tensor:
-    """Return the entries at which a mask is True, along one axis in place of the axes of the mask.
+    """Return the entries at which a mask is True, along one axis that replaces the axes of the mask.
 
     The number of entries is computed before the native call. Masks in steps of loops, and random masks, are
     therefore not supported.
@@ -131,7 +131,7 @@ def _places(mask: Tensor, count: Tensor) -> Tensor:
 
 @operation
 def roll(input: Any, shift: int, axis: int, name: str | None = None) -> Tensor:
-    """Shift entries of an axis by ``shift``, cyclically."""
+    """Shift the entries of an axis by ``shift`` places towards its end, cyclically."""
     if not isinstance(shift, int | np.integer) or not isinstance(axis, int | np.integer):
         raise ArgumentError(
             f"tf.roll shifts one axis by an int, not {shown(axis)} by {shown(shift)}; call it once for each axis"
@@ -297,7 +297,7 @@ def reverse_sequence(
     seq_dim: int | None = None,
     batch_dim: int | None = None,
 ) -> Tensor:
-    """Reverse the steps of each row up to the row's length."""
+    """Reverse the steps of each row up to the row's length. Steps and rows are the first two axes, in any order."""
     steps, rows = seq_dim if seq_axis is None else seq_axis, batch_dim if batch_axis is None else batch_axis
     rows = 0 if rows is None else rows
     if steps is None or {steps, rows} != {0, 1}:

@@ -45,7 +45,10 @@ def rank(input: Any, name: str | None = None) -> Tensor:
 
 @operation
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str = "range") -> Tensor:
-    """Return the numbers from ``start`` to below ``limit`` by ``delta``. Both may be entries of ``tf.shape``."""
+    """Return the numbers from ``start`` up to, but not including, ``limit`` in steps of ``delta``.
+
+    With one argument, it is the limit, and ``start`` is 0. ``start`` and ``limit`` may be entries of ``tf.shape``.
+    """
     if limit is None:
         start, limit = 0, start
     if any(isinstance(item, float | np.floating) for item in (start, limit, delta)):
@@ -160,7 +163,7 @@ def xw_plus_b(x: Any, weights: Any, biases: Any, name: str | None = None) -> Ten
 
 @operation
 def bias_add(value: Any, bias: Any, data_format: Any = None, name: str | None = None) -> Tensor:
-    """Return value + bias along the axis of channels: the last one, or axis 1 if ``data_format`` begins with "NC"."""
+    """Return value + bias along the axis of channels: axis 1 for a ``data_format`` such as "NCHW", else the last."""
     x = as_tensor(value)
     if data_format is None or (isinstance(data_format, str) and data_format[:1] + data_format[-1:] == "NC"):
         return x + bias

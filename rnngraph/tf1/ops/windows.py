@@ -1,6 +1,7 @@
 """TensorFlow 1.x's convolutions and pools over one or two axes, in ``tf.layers`` (with variables) and ``tf.nn``.
 
-Convolutions and pools are operators of ``formats/operators``, applied to Tensors.
+Inner axes are those between the batch and the channels: time, or height and width. Convolutions and pools are operators
+of ``formats/operators``, applied to Tensors.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _AXES = {1: "[batch, time, width]", 2: "[batch, height, width, channels]"}
 
 
 @contextmanager
-def _readable(what: str) -> Any:
-    """Add the function's name to errors of operators within the block."""
+def _naming_errors(what: str) -> Any:
+    """Convert errors of operators within the block to ``ShapeError`` with the name ``what`` of the function."""
     try:
         yield
     except UnreadableError as error:
@@ -46,7 +47,7 @@ def _readable(what: str) -> Any:
 
 @dataclass(frozen=True)
 class _WindowOptions:
-    """A program's description of windows.
+    """Arguments of a program that describe the windows of a convolution or pool.
 
     Attributes:
         sizes: Size along each inner axis.
@@ -64,7 +65,7 @@ class _WindowOptions:
 
     @property
     def count(self) -> int:
-        """Number of inner axes: time, or height and width."""
+        """Number of inner axes: 1 or 2."""
         return len(self.sizes)
 
 
@@ -78,7 +79,7 @@ def _windows(what: str, x: Any, options: _WindowOptions) -> list[Window]:
         raise ShapeError(f"{what} needs a Tensor {_AXES[count]}, not {x!r}", user_line())
     kind = one_of(padding.lower() if isinstance(padding, str) else padding, "padding", ("valid", "same"))
     axes = zip(x.type.shape[1:-1], options.sizes, options.strides, options.dilation, strict=True)
-    with _readable(what):
+    with _naming_errors(what):
         return [
             Window.along(dim, units(size, "kernel_size"), units(stride, "strides"), units(rate, "dilation"), kind)
             for dim, size, stride, rate in axes
@@ -96,7 +97,7 @@ def _several(value: Any, count: int) -> Numbers:
 
 
 def _inner(value: Any, count: int, what: str) -> Numbers:
-    """Return one number per inner axis, from a single number, a number per inner axis, or a number per axis of x."""
+    """Return one number for each inner axis, from a single number, one for each inner axis, or one for each axis."""
     if isinstance(value, list | tuple) and len(value) == count + 2:
         if value[0] != 1 or value[-1] != 1:
             raise ShapeError(f"{what} must be 1 along the batch and the channels, not {shown(value)}")
@@ -123,7 +124,7 @@ def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], 
         operator_windows = convolutions.Windows(window.size, window.stride, window.dilation, padding_of(window))
         return convolutions.convolved(rows, flat, operator_windows, 1, scope)
 
-    with _readable(what), within(scope.layer):
+    with _naming_errors(what), within(scope.layer):
         return convolution_along(TensorBackend(), x, [int(str(size)) for size in sizes], windows, 1, run)
 
 
@@ -319,7 +320,7 @@ def _with_kernel(what: str, x: Any, weights: Tensor, options: _WindowOptions) ->
 def _pooled(what: str, is_max: bool, x: Any, sizes: Numbers, strides: Numbers, padding: Any, layout: Any) -> Tensor:
     """Return the largest entry, or the mean, of every window of x."""
     windows = _windows(what, x, _WindowOptions(sizes, strides, [1] * len(sizes), padding, layout))
-    with _readable(what):
+    with _naming_errors(what):
         return max_pool(TensorBackend(), x, windows) if is_max else mean_pool(TensorBackend(), x, windows, False)
 
 

@@ -90,12 +90,12 @@ def _source(node: Node) -> Node:
 
 
 def _default_name(node: Node) -> str:
-    """Return the name in the drawing of a node that the program did not name."""
+    """Return a name, which may not be unique, for a node that the program did not name."""
     return str(node.get("label") or node.name or node.op)
 
 
 def _op(node: Node) -> str:
-    """Return the op type that the drawing shows for a node."""
+    """Return the type of operation that TensorBoard shows for a node."""
     return _NAMES.get(node.op) or node.op.title().replace("_", "")
 
 

@@ -157,9 +157,9 @@ class FileWriter:
 
 
 def _seconds(value: Any) -> float:
-    """Return a number of seconds. Raise ``ArgumentError`` for anything else."""
+    """Return a number of seconds as a float. Raise ``ArgumentError`` for negative numbers and anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ArgumentError(f"flush_secs must be a number of seconds, not {shown(value)}")
+        raise ArgumentError(f"flush_secs must be a number of seconds, 0 or more, not {shown(value)}")
     return float(value)
 
 
@@ -179,14 +179,14 @@ def summary_iterator(path: str) -> Iterator[Event]:
 
 
 def _events(path: str) -> Iterator[Event]:
-    """Yield the events of a file. Raise ``FileError`` if a checksum differs."""
+    """Yield the events of a file up to an incomplete record. Raise ``FileError`` if a record is damaged."""
     try:
         with open_file(path, "a log") as file:
             while len(head := file.read(12)) == 12:
                 length, checked = struct.unpack("<QI", head)
                 if masked_crc(head[:8]) != checked or length > MAX_BYTES:
                     raise FileError(
-                        f"{path} is not an event file, or is damaged: the checksum of a record's length is wrong; copy "
+                        f"{path} is not an event file, or is damaged: a record's length or its checksum is wrong; copy "
                         "the file again"
                     )
                 data, end = file.read(length), file.read(4)

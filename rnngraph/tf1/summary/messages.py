@@ -77,6 +77,9 @@ class Repeated(list[Any]):
 class Message(protobuf.Message):
     """Base of messages, with the methods of protobuf's classes. ``FIELDS`` of a subclass has the fields by name."""
 
+    ONEOFS: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Groups of fields of which a message has one at most, by the name of the oneof."""
+
     @api
     def __init__(self, **fields: Any) -> None:
         self._set: set[str] = set()
@@ -104,8 +107,10 @@ class Message(protobuf.Message):
         return name in self._set
 
     def WhichOneof(self, name: str) -> str | None:
-        """Return the name of the field that is set in the oneof ``name``, such as ``what`` of ``Event``, or None."""
-        return next((field for field in self.FIELDS if field in self._set and field not in ("tag", "step")), None)
+        """Return the field that is set in the oneof ``name``, such as "what" of ``Event``; None if none is set."""
+        if name not in self.ONEOFS:
+            raise ArgumentError(f"tf.{type(self).__qualname__} has no oneof {name}{did_you_mean(name, self.ONEOFS)}")
+        return next((field for field in self.ONEOFS[name] if field in self._set), None)
 
     def written_fields(self) -> Iterator[tuple[Field, Any]]:
         """Yield (field, value) for fields that were set or are not empty."""
@@ -256,6 +261,7 @@ class Value(Message):
         "tensor": message(8, Text),
         "metadata": message(9, SummaryMetadata),
     }
+    ONEOFS: ClassVar[dict[str, tuple[str, ...]]] = {"value": ("simple_value", "image", "histo", "tensor")}
 
 
 class Summary(Message):
@@ -275,3 +281,4 @@ class Event(Message):
         "graph_def": raw(4),
         "summary": message(5, Summary),
     }
+    ONEOFS: ClassVar[dict[str, tuple[str, ...]]] = {"what": ("file_version", "graph_def", "summary")}

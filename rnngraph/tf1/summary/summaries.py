@@ -28,7 +28,7 @@ Encode = Callable[[Sequence[np.ndarray]], list[Value]]
 
 
 class SummaryOp(Operation):
-    """Summary operation.
+    """Operation whose result is a ``tf.Summary`` as bytes.
 
     Args:
         tensors: Tensors to summarize.
@@ -79,11 +79,10 @@ def _collect(summary: SummaryOp, collections: Any) -> None:
 
 
 def _numeric(value: Any, what: str) -> Tensor:
-    """Return a numeric Tensor. Raise ``DtypeError`` for anything else."""
-    tensor = as_tensor(value)
+    """Convert a value to a Tensor. Raise ``DtypeError`` for operations and anything else that is not numeric."""
     if isinstance(value, Operation):
         raise DtypeError(f"{what} needs a Tensor, not {value!r}")
-    return tensor
+    return as_tensor(value)
 
 
 # Public functions ------------------------------------------------------------------------------------
@@ -251,7 +250,7 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
         )
     edges = limits()
     counts = np.bincount(np.minimum(np.searchsorted(edges, flat, "right"), edges.size - 1), minlength=edges.size)
-    # Keep all nonempty buckets, and the last bucket of adjacent empty buckets.
+    # Keep all nonempty buckets, and of adjacent empty buckets the last one.
     last = np.append((counts[1:] > 0) | (counts[:-1] > 0), True)
     bins = np.flatnonzero((counts > 0) | last) if flat.size else np.array([edges.size - 1])
     with np.errstate(over="ignore"):
@@ -276,9 +275,10 @@ def _picture(tag: str, pixels: np.ndarray) -> Value:
 
 
 def _bytes_of(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels as uint8. Floats are scaled by their maximum, around 128 if some are negative, as in TensorFlow.
+    """Return float pixels as uint8, as in TensorFlow.
 
-    Non-finite pixels become red.
+    Values from 0 to the maximum become 0 to 255. If some are negative, -m to m become 1 to 255, where m is the largest
+    absolute value. Pixels with a value that is not finite become red, or white if there is one channel.
     """
     finite = np.isfinite(pixels)
     known = pixels[finite]

@@ -23,7 +23,9 @@ class ExponentialMovingAverage:
     """Moving averages of variables. Each run of ``apply``'s result computes average -= (1 - decay)(average - variable).
 
     Args:
-        num_updates: A number or a variable. The decay is at most (1 + num_updates) / (10 + num_updates).
+        decay: Decay, from 0 to 1.
+        num_updates: A number, a Tensor or None. Unless None, the decay is at most (1 + num_updates) / (10 +
+            num_updates).
     """
 
     @api

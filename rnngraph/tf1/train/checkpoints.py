@@ -33,7 +33,7 @@ def update_checkpoint_state(
     latest_filename: str | None = None,
     **options: Any,
 ) -> None:
-    """Write the file ``checkpoint``. If the directory is a relative path, so are the paths in the file."""
+    """Write the file ``checkpoint``. If ``save_dir`` is a relative path, paths in the file are relative to it."""
     save_dir, model_checkpoint_path = (os.fspath(as_path(path)) for path in (save_dir, model_checkpoint_path))
     paths = [os.fspath(as_path(path)) for path in all_model_checkpoint_paths or ()]
     if model_checkpoint_path not in paths:
@@ -49,7 +49,7 @@ def update_checkpoint_state(
 
 @api
 def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None) -> CheckpointState | None:
-    """Return the state that a directory's file ``checkpoint`` records; None if the file is missing."""
+    """Return the state that a directory's file ``checkpoint`` records; None if it is missing or lists no checkpoint."""
     path = os.path.join(os.fspath(as_path(checkpoint_dir)), latest_filename or "checkpoint")
     try:
         with open_file(path, "a checkpoint file") as file:
@@ -127,16 +127,16 @@ def load_variable(ckpt_dir_or_file: str, name: str) -> np.ndarray:
 
 
 def _within(path: str, directory: str) -> str:
-    """Return a relative path relative to ``directory``; an absolute path unchanged."""
+    """Return a path, relative to the working directory, as relative to ``directory``; an absolute path unchanged."""
     return path if os.path.isabs(path) else os.path.relpath(path, directory)
 
 
 def _full(written: str, directory: str) -> str:
-    """Return the path that is ``written`` in a directory's file ``checkpoint``."""
+    """Unescape a path ``written`` in a directory's file ``checkpoint``. Join it to the directory if it is relative."""
     path = re.sub(r"\\(.)", r"\1", written)
     return path if os.path.isabs(path) else os.path.join(directory, path)
 
 
 def _escaped(path: str) -> str:
-    """Return a path as the content of a string in the file ``checkpoint``."""
+    """Escape a path for a string in the file ``checkpoint``."""
     return path.replace("\\", "\\\\").replace('"', '\\"')

@@ -13,7 +13,7 @@ from ..core.errors import OutOfRangeError
 
 
 class Coordinator:
-    """``tf.train.Coordinator``: a stop signal for threads, and the error of a thread that failed."""
+    """``tf.train.Coordinator``: a stop signal for threads, and the error of the first thread that failed."""
 
     @api
     def __init__(self, clean_stop_exception_types: Any = None) -> None:
@@ -30,7 +30,8 @@ class Coordinator:
         """Request that all threads stop.
 
         Args:
-            ex: Error for ``join`` to raise. ``OutOfRangeError``, the end of data, is not raised.
+            ex: Error for ``join`` to raise, unless an earlier one is recorded. Errors of
+                ``clean_stop_exception_types``, by default ``OutOfRangeError``, the end of data, are not raised.
         """
         error = ex[1] if isinstance(ex, tuple) else ex
         if isinstance(error, BaseException) and not isinstance(error, self._clean) and self._raised is None:
@@ -52,7 +53,7 @@ class Coordinator:
 
     @contextmanager
     def stop_on_exception(self) -> Iterator[None]:
-        """Request a stop if the block raises an error."""
+        """Request a stop if the block raises an error. The block ends silently, and ``join`` raises the error."""
         try:
             yield
         except BaseException as error:
@@ -96,12 +97,15 @@ class Coordinator:
 
     @property
     def joined(self) -> bool:
-        """True if no registered thread remains."""
+        """True if ``join`` was called since a thread was registered last, or no thread was registered."""
         return not self._threads
 
 
 class LooperThread(threading.Thread):
-    """``tf.train.LooperThread``: calls a function at intervals until the coordinator stops."""
+    """``tf.train.LooperThread``: calls a function at intervals until the coordinator stops.
+
+    The interval is ``timer_interval_secs``, in seconds; None or 0 calls the function without pause.
+    """
 
     @api
     def __init__(

@@ -1,4 +1,4 @@
-"""Gradients as Tensors. A placeholder, the gradient's stand-in, represents a gradient; runs compute its value."""
+"""Gradients as Tensors. A gradient is declared as a placeholder, its stand-in, whose value runs compute."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
 
 
 def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
-    """Return the target of each stand-in: the full name of a variable, or a node of the declaration ``cut``."""
+    """Return the target of each stand-in: the full name of a variable, or the copy by ``cut`` of another node."""
     targets: dict[Node, str | Node] = {}
     for node in stand_ins:
         derivative: Derivative = node["gradient"]
@@ -231,7 +231,7 @@ def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSp
 
 
 def reached_by(loss: Tensor) -> Reached:
-    """Return the dependencies of a loss, cached by the graph."""
+    """Return the nodes and parameters that the gradient of a loss reaches. The graph caches them."""
     plans = get_default_graph().plans
     if ("reached", loss.node) not in plans:
         plans["reached", loss.node] = Reached(loss)
@@ -261,7 +261,13 @@ def _may_be_float(node: Node) -> bool:
 
 
 class Reached:
-    """Nodes and parameters that the gradient of a loss reaches, through functions that have a derivative."""
+    """Nodes and parameters that the gradient of a loss reaches, through functions that have a derivative.
+
+    Attributes:
+        nodes: The nodes, in a dict without values.
+        own: Parameters among the nodes.
+        driven: Parameters that the cells of drivers among the nodes read.
+    """
 
     def __init__(self, loss: Tensor) -> None:
         self.nodes = dict.fromkeys(_differentiated(loss.node))
@@ -273,12 +279,12 @@ class Reached:
         self.own, self.driven = specs_of(self.nodes)
 
     def has(self, target: Tensor) -> bool:
-        """True if the loss depends on a Tensor or variable."""
+        """True if the gradient reaches a Tensor or variable."""
         node = target.node
         return node["slot"] in self.own | self.driven if node.op == "parameter" else node in self.nodes
 
     def gathers(self, target: Node) -> list[Node]:
-        """Return the look-ups in a variable; empty if the loss depends on the variable in any other way, too."""
+        """Return the nodes that look up rows of a variable by ids; empty if other nodes read the variable, too."""
         if target.op != "parameter" or target["slot"] in self.driven:
             return []
         tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
@@ -369,6 +375,12 @@ def clip_by_global_norm(
 ) -> tuple[list[Tensor | None], Tensor]:
     """Scale Tensors by one factor, so that their global norm is at most ``clip_norm``.
 
+    Args:
+        t_list: Tensors, and None, which stays None.
+        clip_norm: Maximum norm.
+        use_norm: Global norm to scale by. None: that of ``t_list``.
+        name: No effect.
+
     Returns:
         (scaled Tensors, global norm before scaling).
     """
@@ -381,7 +393,7 @@ def clip_by_global_norm(
 
 @gives_tensors
 def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
-    """Scale a Tensor so that its norm is at most ``clip_norm``."""
+    """Scale a Tensor so that its norm is at most ``clip_norm``; with ``axes``, each of its norms along these axes."""
     t = as_tensor(t)
     _check_limit(clip_norm)
     if axes is None:
@@ -392,7 +404,7 @@ def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None =
 
 
 def _check_limit(clip_norm: Any) -> None:
-    """Raise an error if a norm is not a Tensor or a number from 0 on."""
+    """Raise an error if a norm is neither a Tensor nor a positive number."""
     if not isinstance(clip_norm, Tensor):
         check_positive("clip_norm", clip_norm)
 
@@ -400,7 +412,7 @@ def _check_limit(clip_norm: Any) -> None:
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
     """Return a Tensor clamped to [low, high]. For ``IndexedSlices``, clamp the gradients of looked-up rows.
 
-    The lower limit wins if it exceeds the upper limit. Values that equal a limit have a gradient of 1.
+    The lower limit wins if it exceeds the upper limit. Derivatives of this function are 1 at the limits.
     """
     slices = _slices(t) if isinstance(t, Tensor) else []
     if not slices:
@@ -416,10 +428,10 @@ def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
 def _tensors_of(t_list: Any) -> Iterator[Tensor]:
     """Yield the entries of a list that are not None, as Tensors."""
     if not isinstance(t_list, list | tuple):
-        raise DtypeError(f"tf.clip_by_global_norm needs a list of Tensors, not {shown(t_list)}")
+        raise DtypeError(f"a global norm needs a list of Tensors, not {shown(t_list)}")
     for tensor in t_list:
         if tensor is None:
             continue
         if not isinstance(tensor, Tensor):
-            raise DtypeError(f"tf.clip_by_global_norm needs a list of Tensors, which must not contain {shown(tensor)}")
+            raise DtypeError(f"a global norm needs a list of Tensors, which must not contain {shown(tensor)}")
         yield tensor

@@ -26,7 +26,7 @@ class SessionRunArgs:
 
 
 class SessionRunContext:
-    """``tf.train.SessionRunContext``: the run that a hook is called for."""
+    """``tf.train.SessionRunContext``: the run for which a hook is called."""
 
     @api
     def __init__(self, original_args: SessionRunArgs, session: Any) -> None:
@@ -56,7 +56,7 @@ class SessionRunHook:
         """Prepare for a session. The hook may still declare Tensors."""
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        """Called with a new session, whose variables have values."""
+        """Receive a new session, whose variables have values."""
 
     def before_run(self, run_context: SessionRunContext) -> Any:
         """Return ``SessionRunArgs`` with the hook's fetches; None for no fetches."""
@@ -185,7 +185,7 @@ class MonitoredSession:
         return step_fn(SessionRunContext(SessionRunArgs(None), self._session))
 
     def close(self) -> None:
-        """Call the hooks' ``end``, save, and close."""
+        """Call the hooks' ``end``, save a checkpoint if checkpoints have an interval, and close the session."""
         boss = self._supervisor
         for hook in self._hooks:
             hook.end(self._session)

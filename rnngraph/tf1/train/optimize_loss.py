@@ -59,12 +59,19 @@ def optimize_loss(
     """Return a Tensor. A run that fetches it takes a training step, and returns the loss from before the step.
 
     Args:
-        learning_rate: A Tensor, or a number, which becomes the initial value of a variable.
+        loss: The loss, a scalar.
+        global_step: Variable that counts updates, or None.
+        learning_rate: A Tensor; a number, which becomes the initial value of a variable; or None if ``optimizer`` needs
+            no rate.
         optimizer: A name such as "Adam", an optimizer, an optimizer class, or a function of the rate.
+        gradient_noise_scale: Not offered.
         gradient_multipliers: Factors of gradients, by variable or by name of a variable.
-        clip_gradients: Maximum global norm, or a function of (gradient, variable) pairs.
+        clip_gradients: Maximum global norm, or a function of the list of (gradient, variable) pairs that returns
+            clipped pairs.
         learning_rate_decay_fn: Function of the rate and ``global_step`` that returns the decayed rate.
         update_ops: Operations that run before the step. None: those in the collection ``UPDATE_OPS``.
+        variables: Variables to train. None: all trainable variables.
+        name: Variable scope, by default "OptimizeLoss".
         summaries: Values to summarize, of ``OPTIMIZER_SUMMARIES``. By default "loss", "learning_rate" and
             "global_gradient_norm".
         colocate_gradients_with_ops: No effect.
@@ -141,7 +148,7 @@ def _scaled(gradient: Any, variable: Any, factors: Any) -> Any:
 
 
 def _clipped(pairs: list[Any], limit: Any) -> list[Any]:
-    """Return (gradient, variable) pairs with gradients clipped as ``clip_gradients`` says."""
+    """Return (gradient, variable) pairs with clipped gradients; ``limit`` is the argument ``clip_gradients``."""
     if limit is None:
         return pairs
     if callable(limit):

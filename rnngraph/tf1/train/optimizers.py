@@ -31,7 +31,7 @@ class Optimizer:
     """``tf.train.Optimizer``. A subclass defines an update rule, and the scalars of its equations.
 
     Attributes:
-        slot_names: TensorFlow's names of slots, by the names of the update rule.
+        slot_names: Names of slots in TensorFlow, by their names in the update rule.
     """
 
     GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
@@ -55,11 +55,11 @@ class Optimizer:
         )
 
     def numbers(self) -> dict[str, Any]:
-        """Return the scalars of the update equations: numbers, functions without arguments, or Tensors."""
+        """Return the scalars of the update equations by name: numbers, functions without arguments, or Tensors."""
         return {}
 
     def powers(self) -> dict[str, float]:
-        """Return the factors of powers such as β₁ᵗ by name. Each update multiplies a power by its factor."""
+        """Return the factor of each power, such as β₁ for β₁ᵗ, by name. Each update multiplies the power by it."""
         return {}
 
     @api
@@ -92,7 +92,7 @@ class Optimizer:
         colocate_gradients_with_ops: bool = False,
         grad_loss: Any = None,
     ) -> list[Pair]:
-        """Return a (gradient, variable) pair for each variable. The gradient is None if the loss does not read it."""
+        """Return a (gradient, variable) pair for each variable. The gradient is None for variables not in the loss."""
         graph = get_default_graph()
         variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
         for variable in variables:

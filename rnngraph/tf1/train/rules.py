@@ -1,4 +1,4 @@
-"""TensorFlow 1.15's update rules, as equations of Tensors in the order of its kernels.
+"""TensorFlow 1.15's update rules, as functions of Tensors that compute in the order of its kernels.
 
 Options are rounded to float32, for variables of all dtypes, as TensorFlow does
 (tensorflow/core/kernels/training_ops.cc).
@@ -103,7 +103,7 @@ class Adam(EveryRow, Rule):
 class RMSProp(Rule):
     """s = s + (g² − s)(1 − decay); b = momentum · b + rate · g / √(s + ε); p = p − b.
 
-    With ``centered``, s is reduced by the square of the mean of g.
+    With ``centered``, the root is √(s − m² + ε), where m is the running mean of g.
     """
 
     centered: bool = False
@@ -154,8 +154,10 @@ class Adadelta(Rule):
 class Ftrl(Rule):
     """Follow the regularized leader (McMahan et al. 2013).
 
-    n = s + g²; l = l + g − (n^−k − s^−k) / rate · p; s = n. Where |l| > l₁, p = (sign(l) l₁ − l) / (n^−k / rate + 2
-    l₂), else 0. k is ``exponent``. With shrinkage, g + 2 · shrinkage · p replaces g in l.
+    n = s + g²; l = l + g − (n^−k − s^−k) / rate · p; s = n.
+    p = (sign(l) l₁ − l) / (n^−k / rate + 2 l₂) where |l| > l₁, else 0.
+
+    k is ``exponent``. With ``shrinkage``, g + 2 · shrinkage · p replaces g in l.
     """
 
     start: float = 0.1
@@ -218,7 +220,7 @@ class ProximalAdagrad(ProximalGradientDescent):
 class AdagradDual(Rule):
     """s = s + g; q = q + g²; p = −rate · sign(s) max(|s| − l₁ t, 0) / (l₂ t rate + √q).
 
-    t is the number of updates, including this one.
+    t is the global step plus 1.
     """
 
     start: float = 0.1

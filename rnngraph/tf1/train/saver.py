@@ -194,9 +194,9 @@ class Saver:
             session.set_value(variable, arrays[name])
 
     def _take_shared(self, session: Any, arrays: dict[str, np.ndarray], path: str) -> None:
-        """Set the variables of all copies of a cell from the checkpoint's single set of variables, and warn.
+        """Add the values of a cell's copies to ``arrays`` if the checkpoint has one set for all copies, and warn.
 
-        In TensorFlow 1.2 and later, all copies of a cell share one set.
+        In TensorFlow 1.2 and later, all copies of a cell share one set of variables.
         """
         copies = session.graph.copies
         names = []

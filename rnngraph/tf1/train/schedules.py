@@ -73,7 +73,7 @@ def _power(base: Any, exponent: Tensor) -> Tensor:
 
 
 def _wide(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return ``function(x)``, computed in float64 and rounded to float32, so that rates are correctly rounded."""
+    """Return ``function(x)``, computed in float64 and rounded to the dtype of x, so that rates are accurate."""
     return functions.cast(function(functions.cast(x, "float64")), x.dtype)
 
 
@@ -147,10 +147,10 @@ def polynomial_decay(
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
     left = 1.0 - functions.minimum(passed, 1.0)
     end = _like(end_learning_rate, rate)
-    return (rate - end) * _whole_power(left, power) + end
+    return (rate - end) * _raised(left, power) + end
 
 
-def _whole_power(x: Tensor, exponent: float) -> Tensor:
+def _raised(x: Tensor, exponent: float) -> Tensor:
     """Return x ** exponent; x itself for an exponent of 1."""
     return x if exponent == 1 else power(x, exponent)
 

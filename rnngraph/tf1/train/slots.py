@@ -1,4 +1,4 @@
-"""State of an optimizer: slots of each trained variable, and powers of numbers, such as β₁ᵗ."""
+"""State of an optimizer: slots, which are arrays for each trained variable, and powers of numbers, such as β₁ᵗ."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class OptimizerState:
 
     Attributes:
         variables: Slots by (full name of the trained variable, name of the slot).
-        powers: Numbers that each update multiplies by ``factors``, such as β₁ᵗ, in float32 as in TensorFlow.
+        powers: Present powers, such as β₁ᵗ, by name. Each update multiplies them by their factors, in float32 as in
+            TensorFlow.
     """
 
     def __init__(self, graph: Any, factors: Mapping[str, float]) -> None:
@@ -74,10 +75,10 @@ class OptimizerState:
             self.powers[name] = float(power)
 
     def add_slots(self, rule: Rule, variable: Variable, name: str) -> None:
-        """Create the slots of a variable in the open variable scope, or reuse existing slots.
+        """Create the missing slots of a variable in the open variable scope, or reuse those of another optimizer.
 
         Args:
-            rule: Update rule, which names the slots and their initial values.
+            rule: Update rule, which determines the slots and their initial values.
             variable: The variable.
             name: Name of the optimizer.
         """

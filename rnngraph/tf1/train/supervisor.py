@@ -161,7 +161,7 @@ class Supervisor:
     PrepareSession = prepare_or_wait_for_session
 
     def _start_services(self, session: SavingSession) -> None:
-        """Let a session save checkpoints and summaries at intervals, if there is a ``logdir``."""
+        """Save a checkpoint now, and let a session save checkpoints and summaries at intervals."""
         if self.summary_writer is not None:
             self.summary_writer.add_graph(self.graph)
         if self.saver is not None and self.save_model_secs:
@@ -177,7 +177,7 @@ class Supervisor:
             )
 
     def summary_computed(self, sess: Any, summary: Any, global_step: Any = None) -> None:
-        """Write a summary, the fetched value of a summary operation, to the event file."""
+        """Write a summary, the fetched value of a summary operation, to the event file. Raises without event files."""
         if self.summary_writer is None:
             raise ArgumentError("this supervisor writes no summaries; pass logdir=")
         step = self.global_step if global_step is None else global_step
@@ -189,7 +189,7 @@ class Supervisor:
         return []
 
     def start_standard_services(self, sess: Any) -> list[Any]:
-        """Save checkpoints and summaries at intervals from here on."""
+        """Save checkpoints and summaries at intervals from here on, and return an empty list of threads."""
         if isinstance(sess, SavingSession) and self.logdir is not None:
             self._start_services(sess)
         return []

@@ -39,7 +39,8 @@ class TrainOp(Step):
         pairs: (gradient, variable) pairs.
         touched: Masks of the rows that a step looks up, by name of a variable, for sparse updates.
         global_step: Variable that counts updates, or None.
-        declared: Scalar Tensors among the numbers, which the update's native call computes.
+        loss: The one loss whose gradients the pairs contain; None if there are several losses or none.
+        declared: Nodes of the scalar Tensors among the numbers, which the update's native call computes.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class TrainOp(Step):
 
     @property
     def slot_names(self) -> list[str]:
-        """Return the full names of the slots that an update reads."""
+        """Full names of the slots that an update reads."""
         return [
             self.state.variables[variable.full, slot].full for _, variable in self.pairs for slot in self.rule.slots()
         ]
@@ -168,7 +169,9 @@ class TrainProgram:
         """Compile the steps.
 
         Args:
-            earlier: Program for the same feeds that lacks some fetches.
+            op: The training operation.
+            fetches: Fetches that the program must be able to compute.
+            earlier: Program for the same feeds that lacks some of the fetches; None if there is none.
         """
         graph = op.graph
         self.op, self.version = op, graph.version
@@ -202,7 +205,7 @@ class TrainProgram:
         self._fetched: BoundedCache[FetchSet, dict[str, Tensor]] = BoundedCache(MAX_FETCHES)
 
     def knows(self, fetches: FetchSet) -> bool:
-        """True if the program computes all dependencies of the fetches."""
+        """True if the program is up to date, and has all placeholders that the fetches read."""
         return self.version == self.op.graph.version and (fetches in self._reads or {*fetches.reads} <= {*self.places})
 
     def step(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
@@ -254,7 +257,7 @@ def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
 
 
 def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor | None:
-    """Return the loss of all gradients; None if they have several losses or none."""
+    """Return the one loss whose gradients the pairs contain; None if there are several losses or none."""
     losses: dict[Node, Tensor] = {}
     for gradient, _ in pairs:
         for node in stand_ins_of(topological([gradient.node])):

@@ -145,6 +145,9 @@ def test_old_names_and_merged_summaries() -> None:
         results = tf.Summary.FromString(both.eval())
     assert [item.tag for item in results.value] == ["a", "b"]
     assert results.value[0].WhichOneof("value") == "simple_value"
+    event = tf.Event(wall_time=1.0, step=2, summary=results)
+    assert (event.WhichOneof("what"), tf.Event(wall_time=1.0).WhichOneof("what")) == ("summary", None)
+    assert tf.Summary.Value(tag="a", node_name="b").WhichOneof("value") is None
     assert tf.train.SummaryWriter is tf.summary.FileWriter
 
 
@@ -155,6 +158,8 @@ def test_mistakes(tmp_path: Path) -> None:
     for call, message in (
         (lambda: tf.summary.scalar("a", tf.ones([3])), "needs a scalar"),
         (lambda: tf.summary.image("a", tf.ones([3])), "batch, height"),
+        (lambda: tf.summary.histogram("a", tf.no_op()), "tf.summary.histogram needs a Tensor"),
+        (lambda: tf.Event().WhichOneof("value"), "has no oneof value"),
         (lambda: tf.summary.text("a", x), "needs a str"),
         (lambda: tf.summary.merge([x]), "list of summaries"),
         (lambda: writer.add_summary(3), "the fetched value of one"),

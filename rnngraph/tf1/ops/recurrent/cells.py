@@ -52,7 +52,7 @@ class SignedCell(TfCell):
         raise NotImplementedError  # __init_subclass__ replaces the constructor
 
     def adapt(self, arguments: dict[str, Any]) -> None:
-        """Convert arguments to those of rnngraph's class."""
+        """Convert ``arguments``, TensorFlow's by name, in place to those of rnngraph's class."""
 
     def take(self, arguments: dict[str, Any]) -> None:
         """Store the arguments that rnngraph's class lacks."""
@@ -146,7 +146,7 @@ class HighwayWrapper(SignedCell, wrappers.HighwayWrapper):
 
 
 class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
-    """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are not needed."""
+    """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` have no effect."""
 
     def take(self, arguments: dict[str, Any]) -> None:
         name = "dropout_state_filter_visitor"

@@ -14,7 +14,7 @@ from .cells import GRUCell, LSTMCell, SignedCell, TensorFlowCell
 
 
 class LayerNormBasicLSTMCell(TensorFlowCell, lstm_variants.LayerNormBasicLSTMCell):
-    """``rg.LayerNormBasicLSTMCell`` with TensorFlow's arguments. ``input_size`` is not needed."""
+    """``rg.LayerNormBasicLSTMCell`` with TensorFlow's arguments. ``input_size`` has no effect."""
 
 
 class CoupledInputForgetGateLSTMCell(TensorFlowCell, lstm_variants.CoupledInputForgetGateLSTMCell):
@@ -52,7 +52,7 @@ class CFNCell(TensorFlowCell, gated_variants.CFNCell):
 class LSTMBlockCell(LSTMCell):
     """``tf.contrib.rnn.LSTMBlockCell``: an ``LSTMCell`` with other arguments and variable names.
 
-    The gradient of ``cell_clip`` is 1 everywhere, as in TensorFlow's kernel.
+    Gradients pass through ``cell_clip`` unchanged, also beyond the limits, as in TensorFlow's kernel.
     """
 
     def adapt(self, arguments: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ class _Projection(SignedCell):
 
 
 class InputProjectionWrapper(_Projection, projections.InputProjectionWrapper):
-    """``rg.InputProjectionWrapper`` with TensorFlow's arguments. ``input_size`` is not needed."""
+    """``rg.InputProjectionWrapper`` with TensorFlow's arguments. ``input_size`` has no effect."""
 
     def projected(self, p: Scope, x: Tensor) -> Tensor:
         with reusing(p, self._reuse):

@@ -28,7 +28,7 @@ from .linear import linear
 
 
 class PhasedLSTMCell(RNNCell):
-    """``tf.contrib.rnn.PhasedLSTMCell``: an LSTM whose units update in phases of a period (Neil et al. 2016).
+    """``tf.contrib.rnn.PhasedLSTMCell``: an LSTM whose units change only in a part of their period (Neil et al. 2016).
 
     Inputs are pairs: times [batch, 1] and features [batch, width].
     """
@@ -186,7 +186,10 @@ class ConvLSTMCell(RNNCell):
         if conv_ndims not in (1, 2):
             raise NotOfferedError(f"ConvLSTMCell offers conv_ndims=1 and 2, not {conv_ndims} ({GUIDE})")
         if conv_ndims != len(input_shape) - 1 or conv_ndims != len(kernel_shape):
-            raise ArgumentError(f"conv_ndims={conv_ndims} needs input_shape [*sizes, channels], not {input_shape}")
+            raise ArgumentError(
+                f"conv_ndims={conv_ndims} needs input_shape [*sizes, channels] and kernel_shape [*sizes] with "
+                f"{conv_ndims} sizes, not {input_shape} and {kernel_shape}"
+            )
         self._count, self._shape, self._kernel = conv_ndims, list(input_shape), list(kernel_shape)
         self._channels = units(output_channels, "output_channels")
         self._use_bias, self._skips, self._forget_bias = use_bias, skip_connection, forget_bias

@@ -21,7 +21,7 @@ from ..shapes import xw_plus_b
 def linear(
     args: Any, output_size: int, bias: bool, bias_initializer: Any = None, kernel_initializer: Any = None
 ) -> Tensor:
-    """Return the concatenated ``args`` times ``kernel``, plus ``bias``. Both are variables of the open scope.
+    """Return the concatenated ``args`` times the variable ``kernel``, plus the variable ``bias``, of the open scope.
 
     Args:
         args: A Tensor [batch, width], or a list of such Tensors.

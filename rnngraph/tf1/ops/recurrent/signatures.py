@@ -70,20 +70,20 @@ KINDS: dict[str, Any] = {
     "state_keep_prob": KeepProb,
     "y_activation": Activation,
 }
-"""By argument: the type that the constructor checks. Cells check all other arguments themselves."""
+"""Types that the constructor checks, by argument. Cells check all other arguments themselves."""
 
 LAYER = ("name", "dtype")
 """Keywords of TensorFlow's layer class, which cells with ``**kwargs`` accept."""
 
 
 class Signed(Protocol):
-    """Interface of classes with a constructor from ``constructor``."""
+    """Interface of classes whose constructor the function ``constructor`` builds."""
 
     def adapt(self, arguments: dict[str, Any]) -> None:
         """Convert ``arguments``, TensorFlow's by name, in place to those of rnngraph's class."""
 
     def take(self, arguments: dict[str, Any]) -> None:
-        """Store ``arguments``, those that the constructor of rnngraph's class lacks."""
+        """Store ``arguments``, which are those that the constructor of rnngraph's class lacks."""
 
 
 def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., None]:
@@ -115,7 +115,7 @@ def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., N
 
 
 def _signature(text: str, keywords: Sequence[str]) -> inspect.Signature:
-    """Return the signature that ``text`` writes, with keywords in place of ``**kwargs``."""
+    """Parse a signature such as ``"num_units, reuse=None, **kwargs"``, with keywords in place of ``**kwargs``."""
     by_place, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("self", by_place)]
     for item in text.split(", "):
