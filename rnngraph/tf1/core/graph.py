@@ -117,7 +117,7 @@ class Graph(Order):
         steps: Scopes of the steps that are being traced, the innermost last.
         copies: For cell objects at several positions in a net: {scope of a further position: scope of the first one}.
         warned: Names of the warnings that were already given.
-        derived: Placeholders whose value is computed from other feeds.
+        derived: For placeholders whose value a run can compute: the object that computes it, by placeholder.
         counts: Placeholders whose length a run computes, by the node of the length.
         non_global: Full names of variables in no global collection, such as local ones.
         unshared: Full names of variables of ``tf.Variable``, which ``tf.get_variable`` does not find.
@@ -130,7 +130,7 @@ class Graph(Order):
         labels: Labels of placeholders.
         renamed: Placeholders whose label an earlier placeholder has.
         after: Operations that must run before a node is computed, by node.
-        branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
+        branch: Branch of ``tf.cond`` or ``tf.case`` whose function is declaring Tensors; None outside of branches.
         within: List that records owners of variables, in place of ``owners``, while a step of a loop is declared.
         draws: Number of random Tensors, queues and datasets that were declared, which tells their seeds apart.
     """
@@ -193,12 +193,12 @@ class Graph(Order):
         return self.variables.get(read["slot"]) if read.op == "parameter" and read.shape == node.shape else None
 
     def own(self, *tensors: Tensor) -> None:
-        """Record Tensors whose declarations create variables. In a step of a loop, only variables are recorded here."""
+        """Record Tensors whose declarations create variables; in a step of a loop, all but variables in ``within``."""
         for tensor in tensors:
             (self.owners if self.within is None or tensor.node.op == "parameter" else self.within).append(tensor)
 
     def place(self, tensor: Tensor, name: str | None) -> None:
-        """Record a placeholder. If an earlier one has its label, all cuts replace it by one with another label."""
+        """Record a placeholder. Runs feed it under another label if an earlier placeholder has its label."""
         label = tensor.name
         self.placed.add(tensor.node)
         if name is not None and label in self.labels:
@@ -219,7 +219,7 @@ class Graph(Order):
         return unique_name
 
     def name(self, name: str, what: Any) -> str:
-        """Name an object under the open scope, and return the full name."""
+        """Name an object under the open name scope, and return the full name."""
         full = self.unique(f"{self.name_scope}{name}")
         self.named[full] = what
         return full
@@ -326,7 +326,7 @@ class Graph(Order):
 
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
-    """Return the items of a collection whose names begin with ``scope``.
+    """Return the items of a collection; with ``scope``, those whose names begin with it.
 
     Collections of global and trainable variables are computed from the variables that exist now.
     """
@@ -375,7 +375,7 @@ def get_default_graph() -> Graph:
 
 
 def present_session(session: Any = None) -> Holder:
-    """Return ``session``, or the session that was entered last."""
+    """Return ``session``, or the session that was entered last. Raises ``ArgumentError`` if there is none."""
     current = (CURRENT.sessions[-1] if CURRENT.sessions else None) if session is None else session
     if not isinstance(current, Holder):
         raise ArgumentError("there is no default session; enter `with tf.Session():`, or pass session=")
@@ -391,7 +391,7 @@ def graph_of(graph: Any) -> Graph:
 
 @api
 def reset_default_graph() -> None:
-    """Make a new graph current."""
+    """Make a new graph current. Raises ``ArgumentError`` in a block ``with graph.as_default():``."""
     if len(CURRENT.graphs) > 1:
         raise ArgumentError(
             "tf.reset_default_graph() can't replace the graph of `with graph.as_default():`; leave that block first"

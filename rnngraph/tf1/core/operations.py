@@ -120,7 +120,7 @@ class Group(Operation):
 
 @api
 def group(*inputs: Any, name: str | None = None) -> Operation:
-    """Return an operation that runs operations. For a Tensor, it runs the Tensor's control dependencies."""
+    """Return an operation that runs all ``inputs``: operations, and the control dependencies of Tensors."""
     members = [item for item in flatten(list(inputs)) if item is not None]
     for item in members:
         if not isinstance(item, Operation | Tensor):

@@ -22,7 +22,7 @@ class Order:
         collections: Collections by name. ``control_inputs`` has the operations of open blocks.
         steps: Scopes of the steps that are being traced, the innermost last.
         within: List that records owners of variables while a step of a loop is declared; None outside of loops.
-        branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
+        branch: Branch of ``tf.cond`` or ``tf.case`` whose function is declaring Tensors; None outside of branches.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Order:
         return branch if branch is not None and branch.depth == len(self.steps) else None
 
     def following(self, result: Any, operands: Iterable[Any], inner: bool = True) -> Any:
-        """Make the operations of the open ``tf.control_dependencies`` blocks run before a function's results.
+        """Make the operations of open ``tf.control_dependencies`` blocks run before a function's results are computed.
 
         Drivers, and nodes that read variables, between operands and results also depend on the operations.
 
@@ -102,7 +102,7 @@ class Order:
         self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *required))]
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Return the operations that must run before nodes, and gradients that they read, are computed."""
+        """Return the operations that must run before nodes are computed, or before gradients that the nodes read."""
         if not self.after:
             return []
         required: dict[Any, None] = {}

@@ -286,7 +286,7 @@ def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:
 
 
 def floor_quotient(x: Any, y: Any) -> Tensor:
-    """Return x // y. The quotient of a size and a number is a size."""
+    """Return x // y. The quotient of a size and a positive int is a size."""
     x, y = pair(x, y)
     size, by = (known_size(item.node) if x.dtype in INTEGERS else None for item in (x, y))
     if size is not None and isinstance(by, int) and by > 0:

@@ -150,7 +150,7 @@ class TfTensor(Tensor, propagates=True):
 
 
 def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
-    """Convert float64 arrays among arguments, or among entries of lists, to the dtype of a floating-point Tensor.
+    """Convert float64 arrays among arguments and entries of lists to the dtype of the first float Tensor among them.
 
     Axes, shapes and ids are not arrays of floats. A converted array is therefore always an operand.
     """

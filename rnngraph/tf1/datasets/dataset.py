@@ -19,16 +19,7 @@ from ...support.api_guard import api
 from ...support.arguments import one_of
 from ...support.errors import DtypeError, ShapeError, StructureError, shown
 from ..core.graph import get_default_graph
-from .batches import (
-    Element,
-    Stream,
-    in_batches,
-    interleaved,
-    padded,
-    repeated,
-    shuffled,
-    stacked,
-)
+from .batches import Element, Stream, in_batches, interleaved, padded, repeated, shuffled, stacked
 from .functions import ElementFunction
 from .iterators import Iterator, make_initializable_iterator, make_one_shot_iterator
 from .reading import Reading
@@ -196,10 +187,11 @@ class Dataset(Structured):
         return self.derive(self.structure, elements, count)
 
     def skip(self, count: Any) -> Dataset:
-        """Return a dataset of the elements after the first ``count``."""
+        """Return a dataset of the elements after the first ``count``, of no elements for -1."""
 
         def elements(reading: Reading) -> Stream:
-            return itertools.islice(self.elements(reading), reading.number(count), None)
+            start = reading.number(count)
+            return iter(()) if start < 0 else itertools.islice(self.elements(reading), start, None)
 
         return self.derive(self.structure, elements, count)
 

@@ -33,8 +33,7 @@ class ElementFunction:
 
     Attributes:
         is_plain: True if the function is called with arrays.
-        result: Nest whose leaves describe the results: ``Component``s or datasets. If ``is_plain``, the first call sets
-            it.
+        result: Nest whose leaves describe the results: ``Component``s or datasets. If ``is_plain``, each call sets it.
     """
 
     def __init__(self, what: str, function: Callable[..., Any], structure: Any) -> None:

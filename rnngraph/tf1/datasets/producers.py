@@ -56,7 +56,7 @@ class _Producer(FIFOQueue):
         self._running: WeakKeyDictionary[Any, Iterator[np.ndarray]] = WeakKeyDictionary()
 
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
-        """Return the next ``count`` entries; fewer at the end if ``may_be_fewer``. Raises ``OutOfRangeError``."""
+        """Return the next ``count`` entries; at the end fewer if ``may_be_fewer``, or raise ``OutOfRangeError``."""
         if session not in self._running:
             self._running[session] = self._entries(session)
         elements: list[Sequence[np.ndarray]] = []

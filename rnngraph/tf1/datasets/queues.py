@@ -1,6 +1,6 @@
 """Queues: operations add elements, and runs remove elements.
 
-A queue with a ``QueueRunner`` fills itself when it is empty.
+A queue with a ``QueueRunner`` fills itself when a run needs more elements than it has.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ def shapes_in(shapes: Any, structure: Any) -> list[Any]:
     """Return the shape of each leaf of ``structure``, with None for -1.
 
     Args:
-        shapes: Nest of lists, tuples, dicts and ``tf.TensorShape``. Entries of dicts are matched by key.
+        shapes: Nest of shapes: lists of ints, ``tf.TensorShape``s and constant vectors. Entries of dicts are matched by
+            key.
         structure: Nest of the components of an element.
     """
     parsed, count = [*_each_shape(shapes, structure)], len(flatten(structure))
@@ -42,7 +43,7 @@ def _each_shape(shapes: Any, structure: Any) -> Iterable[Any]:
         for key in parts:
             yield from _each_shape(shapes[key], parts[key])
     elif isinstance(shapes, Tensor):
-        yield tuple(int(size) for size in shapes.node["value"])
+        yield tuple(None if size == -1 else int(size) for size in shapes.node["value"])
     elif all(item is None or isinstance(item, int | np.integer) or hasattr(item, "value") for item in shapes):
         sizes = [getattr(item, "value", item) for item in shapes]
         yield tuple(None if size is None or size == -1 else int(size) for size in sizes)

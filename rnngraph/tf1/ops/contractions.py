@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's ``tensordot``, ``einsum`` and ``gather_nd``."""
+"""TensorFlow 1.x's ``tensordot``, ``einsum``, ``matrix_transpose`` and ``gather_nd``."""
 
 from __future__ import annotations
 

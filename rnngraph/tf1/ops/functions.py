@@ -81,7 +81,7 @@ def along(function: Callable[[Any, int], Tensor]) -> Function:
 
 
 def _named(apply: Function, function: Callable[..., Tensor], own_name: str = "") -> Function:
-    """Make ``apply`` public, with the docstring of ``function`` and the name ``own_name``, by default its name."""
+    """Make ``apply`` public, with the docstring of ``function``, and its name unless ``own_name`` is another one."""
     apply.__name__ = apply.__qualname__ = own_name or function.__name__
     apply.__doc__ = function.__doc__
     return operation(apply)

@@ -113,7 +113,7 @@ def ones_initializer(dtype: Any = None) -> Initializer:
 def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
     """Return an initializer that fills with a number, or with the entries of an array in order.
 
-    If the variable has more entries, the last one is repeated. With ``verify_shape``, the value must have its shape.
+    If the variable has more entries, the last one is repeated. With ``verify_shape``, both must have the same shape.
     """
     is_number = np.ndim(value) == 0 and not verify_shape
     return initializers.Constant(value) if is_number else Listed(np.array(value), bool(verify_shape))

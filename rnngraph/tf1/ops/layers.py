@@ -216,7 +216,10 @@ fully_connected_relu, fully_connected_relu6 = (
 
 
 def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
-    """Return the initializers of kernel and bias: the arguments, else the variable scope's, else Glorot and zeros."""
+    """Return the initializers of kernel and bias for a layer's arguments.
+
+    By default, a kernel has the initializer of the variable scope, or Glorot-uniform without one, and a bias zeros.
+    """
     kernel = present_scope().initializer if kernel is None else kernel
     return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
 

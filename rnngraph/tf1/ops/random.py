@@ -372,7 +372,7 @@ def dropout(
     name: str | None = None,
     rate: KeepProb | None = None,
 ) -> Tensor:
-    """Apply ``rg.dropout`` with TensorFlow's arguments, in the training graph only.
+    """Apply ``rg.dropout`` with TensorFlow's arguments. Programs of ``rg.compile`` drop in the training graph only.
 
     Args:
         noise_shape: Shape of the mask, with 1 for axes along which all entries are dropped together.

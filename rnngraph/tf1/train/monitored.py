@@ -144,7 +144,7 @@ class MonitoredSession:
         return self._session.graph
 
     def should_stop(self) -> bool:
-        """Return True once a hook has requested a stop, or the data has ended."""
+        """Return True once a hook has requested a stop, or the session is closed, as at the end of data."""
         return self._supervisor.should_stop()
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:

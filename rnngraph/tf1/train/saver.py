@@ -46,8 +46,8 @@ class Saver:
     """Writer and reader of checkpoints in TensorFlow's format, including an optimizer's variables.
 
     Args:
-        var_list: Variables, or {name in the file: variable}. By default, all variables that exist when the saver is
-            created.
+        var_list: Variables, or {name in the file: variable}. By default, all global variables that exist when the saver
+            is created.
         max_to_keep: Number of newest checkpoints to retain. 0 or None retains all.
         keep_checkpoint_every_n_hours: Of the checkpoints that would be deleted, retain the first one of each period.
         allow_empty: Do not raise ``ArgumentError`` if there are no variables.

@@ -50,7 +50,7 @@ def get_global_step(graph: Any = None) -> Any:
 
 @api
 def global_step(sess: Any, global_step_tensor: Any) -> int:
-    """Return the number of updates in a session."""
+    """Return the value of the global step in a session."""
     return int(present_session(sess).run(global_step_tensor))
 
 

@@ -40,7 +40,7 @@ class TrainOp(Step):
         touched: Masks of the rows that a step looks up, by name of a variable, for sparse updates.
         global_step: Variable that counts updates, or None.
         loss: The one loss whose gradients the pairs contain; None if there are several losses or none.
-        declared: Nodes of the scalar Tensors among the numbers, which the update's native call computes.
+        declared: Nodes of the hyperparameters that are scalar Tensors. The update's native call computes them.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class TrainOp(Step):
         return results
 
     def set_run_time_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
-        """Set the numbers of the next update that the native call does not compute, such as results of functions."""
+        """Set the hyperparameters of the next update that its native call does not compute, such as functions."""
         for name, item in self._open.items():
             self.rule.present[name] = self._number(item, session, values, seed)
 

@@ -49,6 +49,18 @@ def test_orders_that_are_drawn_have_every_element_once() -> None:
             assert results != sorted(results)
 
 
+def test_minus_one_in_counts_and_shapes() -> None:
+    numbers = tf.data.Dataset.range(3)
+    steps = tf.data.Dataset.from_generator(lambda: iter([[1.0], [2.0, 3.0]]), tf.float32, [None])
+    with tf.Session() as session:
+        assert session.run(numbers.take(-1).skip(2).make_one_shot_iterator().get_next()) == 2
+        with pytest.raises(tf.errors.OutOfRangeError):
+            session.run(numbers.skip(-1).make_one_shot_iterator().get_next())
+        for shape in ([-1], tf.constant([-1], tf.int64)):
+            batch = steps.padded_batch(2, shape).make_one_shot_iterator().get_next()
+            assert session.run(batch).tolist() == [[1.0, 0.0], [2.0, 3.0]]
+
+
 def test_texts_stay_in_datasets(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_text("a b\nc\n")

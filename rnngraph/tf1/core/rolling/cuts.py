@@ -64,7 +64,7 @@ class Cut(Replaced):
 
 
 def fed_instead(node: Node) -> Node:
-    """Return a placeholder for the value of a node."""
+    """Return a placeholder that the caller feeds with the value of a node."""
     return make(
         "input", where=node.where, name=node.op, type=node.tensor, label="value", serial=next(declared), unnamed=True
     )

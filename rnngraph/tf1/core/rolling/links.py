@@ -37,8 +37,8 @@ class Links:
     Attributes:
         chain: The steps.
         links: A link for each step but the last.
-        carried: Carries: the next value of each, as a node of the first link, by its initial value, a leaf of the
-            first link.
+        carried: The carries, as {initial value: next value}. The initial value is a leaf of the first link, and the
+            next value a node of the first link.
     """
 
     def __init__(self, uses: Steps, first: Node) -> None:

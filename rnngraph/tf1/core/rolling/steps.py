@@ -27,7 +27,7 @@ class Steps:
 
     Attributes:
         preserved: Nodes that rolling must not replace.
-        roots: The roots.
+        roots: Nodes to compute.
         steps: The drivers, operands first.
         users: Readers of each node; empty lists if there are fewer than two steps.
     """
@@ -159,7 +159,7 @@ def is_step(node: Node) -> bool:
 
 
 def forward(driver: Driver, count: int) -> Iteration:
-    """Return the iteration of a driver that replaces ``count`` steps. A single step may be declared as reversed."""
+    """Return the iteration of a driver that replaces ``count`` single steps. It runs forward even if these do not."""
     return replace(driver.iteration, length=count, reverse=False)
 
 
