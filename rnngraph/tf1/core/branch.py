@@ -34,9 +34,9 @@ class Branch:
 
     def reads(self, values: Iterable[Any]) -> list[Any]:
         """Return the operands of an operation of the branch, in which outer Tensors are read through the ``where``."""
-        return [self._through(value) for value in values]
+        return [self._read_through_where(value) for value in values]
 
-    def _through(self, value: Any) -> Any:
+    def _read_through_where(self, value: Any) -> Any:
         """Return an operand. An outer float Tensor is read through the ``where``.
 
         Matrix variables, constants and gradients are read directly.

@@ -88,7 +88,9 @@ class Count:
         known = fed[self.node] if self.node in fed else session.compute([self.node], fed, seed)[0]
         count = int(known)
         if count < 0:
-            raise InvalidArgumentError(f"a size must not be negative: it is {count}", self.node.where or user_line())
+            raise InvalidArgumentError(
+                f"a computed size is {count}; sizes must not be negative", self.node.where or user_line()
+            )
         return zeros((count,), "bool", "a size that a run computes")
 
 

@@ -173,10 +173,10 @@ def variable_scope(
     if isinstance(name_or_scope, VariableScope):
         base, name = name_or_scope, name_or_scope.name
     elif name_or_scope is not None:
-        text = _text(name_or_scope)
+        text = _scope_text(name_or_scope)
         base, name = outer, outer.under(text) if text else outer.name
     elif default_name is not None:
-        base, name = outer, outer.under(outer.free(_text(default_name)))
+        base, name = outer, outer.under(outer.free(_scope_text(default_name)))
     else:
         raise ArgumentError("tf.variable_scope needs a name, a scope or default_name")
     refuse("tf.variable_scope", "create variables with tf.get_variable", custom_getter=custom_getter)
@@ -231,12 +231,12 @@ def op_scope(values: Any, name: Any, default_name: Any = None) -> Iterator[str]:
 
 
 @contextmanager
-def _nothing(what: Any = None, /, *more: Any, **options: Any) -> Iterator[Any]:
+def _no_op_scope(what: Any = None, /, *more: Any, **options: Any) -> Iterator[Any]:
     """Do nothing in the block: there are no devices and no containers."""
     yield what
 
 
-device = container = colocate_with = _nothing
+device = container = colocate_with = _no_op_scope
 
 
 @api
@@ -291,7 +291,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
     return scope
 
 
-def _text(name: Any) -> str:
+def _scope_text(name: Any) -> str:
     """Return a scope's name without slashes at its end. Raise ``DtypeError`` if it is not a string."""
     if not isinstance(name, str):
         raise DtypeError(f"the name of a variable scope must be a string, not {shown(name)}")

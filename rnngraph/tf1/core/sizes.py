@@ -344,13 +344,13 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
     pending = [node]  # an explicit stack: long chains would exceed Python's recursion limit
     while pending:
         item = pending[-1]
-        missing = [part for part in _parts(item) if part not in elements]
+        missing = [part for part in _needed_operands(item) if part not in elements]
         pending += missing
         if missing:
             continue
         pending.pop()
         if item not in elements:
-            entries = _size_entries(item, [elements[part] for part in _parts(item)])
+            entries = _size_entries(item, [elements[part] for part in _needed_operands(item)])
             size = counted_size(item) if entries is None and counted else None
             elements[item] = entries if size is None else np.array(size, dtype=object)
     return elements[node]
@@ -377,7 +377,7 @@ def counted_size(node: Node) -> Size | None:
     return size
 
 
-def _parts(node: Node) -> tuple[Node, ...]:
+def _needed_operands(node: Node) -> tuple[Node, ...]:
     """Return the operands that determine the elements of a node. A select by constant False ignores the others."""
     if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
         return node.operands[2:]

@@ -120,7 +120,7 @@ def get_variable(
     own = graph.unique(full)
     if shape is None:
         if start is None or isinstance(start, str) or callable(start):
-            raise ShapeError(f"tf.get_variable({name!r}) needs a shape")
+            raise ShapeError(f"tf.get_variable({name!r}) needs a shape; pass shape=, or an array as initializer=")
         settled = _initial(start, dtype)
     elif isinstance(start, Tensor):
         settled = _initial(start, kind)

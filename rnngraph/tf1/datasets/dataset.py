@@ -253,7 +253,8 @@ class Dataset(Structured):
             first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
             if first is None:
                 raise StructureError(
-                    "Dataset.map of strings needs the first element at declaration; build the dataset from arrays"
+                    "Dataset.map of strings needs the first element at declaration, but the dataset is empty or "
+                    "depends on Tensors; build it from arrays"
                 )
             function(first)
             return map_leaves(lambda item: Component(item.dtype, (None,) * len(item.shape)), function.result)
@@ -289,7 +290,8 @@ class Dataset(Structured):
         first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
         if first is None:
             raise StructureError(
-                "interleave and flat_map need the first element at declaration; build the dataset from arrays"
+                "interleave and flat_map need the first element at declaration, but the dataset is empty or depends on "
+                "Tensors; build it from arrays"
             )
 
         def elements(reading: Reading) -> Stream:

@@ -56,7 +56,7 @@ class ElementFunction:
             self._places = [placeholder(item.dtype, item.shape) for item in components]
             result = self._called(pack(self.structure, self._places))
             result = tuple(result) if isinstance(result, list) else result
-            self._leaves = [_leaf(leaf, self.what) for leaf in flatten(result)]
+            self._leaves = [_checked_leaf(leaf, self.what) for leaf in flatten(result)]
         if any(isinstance(leaf, Tensor) and leaf.node.op == "parameter" for leaf in self._leaves):
             raise NotOfferedError(
                 f"{self.what}: the function returns a variable; read variables after the dataset ({GUIDE})"
@@ -106,7 +106,7 @@ class ElementValue(np.ndarray):
     """Array that is passed to a function that is called without a graph. ``tf.py_func`` of such arrays runs at once."""
 
 
-def _leaf(leaf: Any, what: str) -> Any:
+def _checked_leaf(leaf: Any, what: str) -> Any:
     """Return a leaf of a function's result: a Tensor, a dataset or an array."""
     if isinstance(leaf, Tensor) or hasattr(leaf, "elements"):
         return leaf
@@ -155,7 +155,7 @@ class PythonResult(TfTensor):
         self.has_open_rank = False
 
 
-class _Call(Source):
+class _PythonCalls(Source):
     """Stream of a Python function's results. Each run calls the function once."""
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], dtypes: Sequence[str]) -> None:
@@ -216,7 +216,7 @@ def py_func(
         results = [array_in(item, dtype) for item, dtype in zip(outputs if several else [outputs], dtypes, strict=True)]
         return results if several else results[0]
     inputs = [as_tensorflow(item) if isinstance(item, Tensor) else array_in(item) for item in inp]
-    call = _Call(func, inputs, dtypes)
+    call = _PythonCalls(func, inputs, dtypes)
     tensors = [PythonResult.of(dtype, Pulled(call, number)) for number, dtype in enumerate(dtypes)]
     return tensors if several else tensors[0]
 

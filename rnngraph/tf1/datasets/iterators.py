@@ -20,7 +20,7 @@ from .shapes import shapes_in
 from .sources import Component, Elements, Source, Structured, component_dtype
 
 
-class _Begin(Operation):
+class _StartIterator(Operation):
     """Operation that starts an iterator before the first element of a dataset."""
 
     def __init__(self, iterator: Iterator, dataset: Any, name: str) -> None:
@@ -104,7 +104,7 @@ class Iterator(Structured):
                 f"the dataset has the dtypes {kinds[0]}, but the iterator has {kinds[1]}; pass a dataset with the "
                 "iterator's dtypes"
             )
-        return _Begin(self, dataset, name or "make_initializer")
+        return _StartIterator(self, dataset, name or "make_initializer")
 
     def string_handle(self, name: str | None = None) -> Operation:
         """Return an operation that returns the handle of the iterator, to feed to a feedable iterator."""
@@ -130,7 +130,7 @@ class Iterator(Structured):
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, output_types)
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
-        return Iterator(pack(output_types, components), _Chosen(string_handle))
+        return Iterator(pack(output_types, components), _FedIteratorStream(string_handle))
 
 
 @api
@@ -143,7 +143,7 @@ def make_one_shot_iterator(dataset: Any) -> Iterator:
 def make_initializable_iterator(dataset: Any, shared_name: str | None = None) -> Iterator:
     """Return an iterator over a dataset that starts when its ``initializer`` runs."""
     iterator = Iterator(dataset.structure, _Stream("the iterator"), dataset)
-    iterator._initializer = _Begin(iterator, dataset, "MakeIterator")
+    iterator._initializer = _StartIterator(iterator, dataset, "MakeIterator")
     get_default_graph().collections["iterators"].append(iterator)
     return iterator
 
@@ -164,7 +164,7 @@ class _Handle(Operation):
         return self.number
 
 
-class _Chosen(Source):
+class _FedIteratorStream(Source):
     """Stream of a feedable iterator: elements of the iterator whose handle is fed."""
 
     def __init__(self, handle: Any) -> None:

@@ -264,7 +264,7 @@ class _Enqueue(Operation):
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
         content = self.queue.content(session)
         if content.is_closed:
-            raise FailedPreconditionError(f"the queue {self.queue.name} is closed; open another queue", self.where)
+            raise FailedPreconditionError(f"the queue {self.queue.name} is closed; create another queue", self.where)
         arrays = [np.array(value) for value in values]
         content.elements.extend(zip(*arrays, strict=True) if self.is_many else [arrays])
 

@@ -80,7 +80,7 @@ def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) 
         name: str | None = None,
     ) -> Operation:
         one, other = pair(x, y)
-        return _checked(relation(one, other), words, [one, other], data, summarize, message, name or label)
+        return _assertion(relation(one, other), words, [one, other], data, summarize, message, name or label)
 
     return _named(check, label, f"Return an operation that raises an error unless x {words} y for all elements.")
 
@@ -92,7 +92,7 @@ def _sign(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Cal
         x: Any, data: Any = None, summarize: int | None = None, message: str | None = None, name: str | None = None
     ) -> Operation:
         one = as_tensor(x)
-        return _checked(relation(one, 0), f"{words} 0", [one], data, summarize, message, name or label)
+        return _assertion(relation(one, 0), f"{words} 0", [one], data, summarize, message, name or label)
 
     return _named(check, label, f"Return an operation that raises an error unless x {words} 0 for all elements.")
 
@@ -105,7 +105,7 @@ def _named(function: Callable[..., Operation], label: str, text: str) -> Callabl
     return checked
 
 
-def _checked(
+def _assertion(
     condition: Tensor,
     words: str,
     operands: Sequence[Tensor],
@@ -155,14 +155,14 @@ assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
 # Assertions at declaration -------------------------------------------------------------------------------
 
 
-def _known(is_right: bool, x: Any, words: str, message: str | None, name: str) -> Operation:
+def _static_check(is_right: bool, x: Any, words: str, message: str | None, name: str) -> Operation:
     """Raise ``ShapeError`` unless ``is_right``. Otherwise return an assertion that never fails."""
     if not is_right:
         raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
-    return _passed(name)
+    return _vacuous(name)
 
 
-def _passed(name: str) -> Operation:
+def _vacuous(name: str) -> Operation:
     """Return an assertion that never fails."""
     return Check(as_tensor(np.asarray(True)), "", [], MAX_SHOWN, name)
 
@@ -178,7 +178,7 @@ def assert_rank(
 ) -> Operation:
     """Raise ``ShapeError`` unless x has the rank ``rank``."""
     is_right = as_tensor(x).rank == int(rank)
-    return _known(is_right, x, f"rank {rank}", message, name or "assert_rank")
+    return _static_check(is_right, x, f"rank {rank}", message, name or "assert_rank")
 
 
 @api
@@ -192,7 +192,7 @@ def assert_rank_at_least(
 ) -> Operation:
     """Raise ``ShapeError`` if the rank of x is lower than ``rank``."""
     is_right = as_tensor(x).rank >= int(rank)
-    return _known(is_right, x, f"rank at least {rank}", message, name or "assert_rank_at_least")
+    return _static_check(is_right, x, f"rank at least {rank}", message, name or "assert_rank_at_least")
 
 
 @api
@@ -206,7 +206,7 @@ def assert_rank_in(
 ) -> Operation:
     """Raise ``ShapeError`` unless the rank of x is in ``ranks``."""
     is_right = as_tensor(x).rank in [int(rank) for rank in ranks]
-    return _known(is_right, x, f"a rank in {list(ranks)}", message, name or "assert_rank_in")
+    return _static_check(is_right, x, f"a rank in {list(ranks)}", message, name or "assert_rank_in")
 
 
 @api
@@ -214,7 +214,7 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
     """Raise ``DtypeError`` unless a Tensor has the dtype ``tf_type``."""
     if as_tensor(tensor).dtype != dtype_name(tf_type):
         raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must have dtype {dtype_name(tf_type)}".strip())
-    return _passed(name or "assert_type")
+    return _vacuous(name or "assert_type")
 
 
 @api
@@ -222,7 +222,7 @@ def assert_integer(x: Any, message: str | None = None, name: str | None = None) 
     """Raise ``DtypeError`` unless a Tensor has an integer dtype."""
     if as_tensor(x).dtype not in INTEGERS:
         raise DtypeError(f"{message or ''} {as_tensor(x)!r} must have an integer dtype".strip())
-    return _passed(name or "assert_integer")
+    return _vacuous(name or "assert_integer")
 
 
 @api

@@ -387,7 +387,7 @@ def embedding_lookup(
 
     Fed ids are checked at each call, and computed ones are clamped to the table.
     """
-    refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
+    refuse("tf.nn.embedding_lookup", "clip the rows with tf.clip_by_norm", max_norm=max_norm)
     if isinstance(params, list | tuple) and len(params) > 1:
         raise ArgumentError(
             f"tf.nn.embedding_lookup: a table of {len(params)} arrays is not offered; join them with tf.concat, "

@@ -57,11 +57,11 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
     if isinstance(input, Tensor) and input.node.op != "constant":
         return _with_computed_default(input, shape, name)
     default: np.ndarray = (input if isinstance(input, Tensor) else constant(input)).node["value"]
-    sizes = _fitting(default.shape, shape)
+    sizes = _sizes_with_default(default.shape, shape)
     return _fed("PlaceholderWithDefault", str(default.dtype), sizes, name, default=default)
 
 
-def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
+def _sizes_with_default(have: Sequence[Any], shape: Any) -> Sequence[Any]:
     """Return the sizes of a placeholder with a default. Raise ``ShapeError`` if they differ from the default's.
 
     Args:
@@ -82,7 +82,7 @@ def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Ten
     first computes the default. Gradients do not pass through such a placeholder.
     """
     have = default.type.shape
-    sizes = _fitting([dim if isinstance(dim, int) else None for dim in have], shape)
+    sizes = _sizes_with_default([dim if isinstance(dim, int) else None for dim in have], shape)
     if all(size == dim or not isinstance(dim, int) for size, dim in zip(sizes, have, strict=True)):
         target = tuple(dim if size is None else size for size, dim in zip(sizes, have, strict=True))
         result: Tensor = as_tensorflow(build("reshape" if target == have else "ensure_shape", default, shape=target))
@@ -134,7 +134,7 @@ def dynamic_rnn(
     start = first_state(cell, initial_state, inputs, kind, time_major, scope, "rnn")
     within: Any = driver_scope(cell, "rnn", scope)
     lengths = _whole_lengths(sequence_length)
-    outputs, state = _owned(drivers.dynamic_rnn(cell, inputs, lengths, start, kind, time_major, within))
+    outputs, state = _recorded_as_owner(drivers.dynamic_rnn(cell, inputs, lengths, start, kind, time_major, within))
     return outputs, as_written(cell, state)
 
 
@@ -164,7 +164,7 @@ def bidirectional_dynamic_rnn(
     kind = None if dtype is None else dtype_name(dtype)
     within: Any
     within, forward, backward = bidirectional_scope(cell_fw, cell_bw, "bidirectional_rnn", scope)
-    return _owned(
+    return _recorded_as_owner(
         drivers.bidirectional_dynamic_rnn(
             forward, backward, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major, within
         )
@@ -187,7 +187,7 @@ def stack_bidirectional_dynamic_rnn(
 ) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
     """Run ``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    return _owned(
+    return _recorded_as_owner(
         drivers.stack_bidirectional_dynamic_rnn(
             cells_fw,
             cells_bw,
@@ -214,7 +214,9 @@ def static_rnn(
     """Run ``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any = driver_scope(cell, "rnn", scope)
-    return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, _whole_lengths(sequence_length), within))
+    return _recorded_as_owner(
+        drivers.static_rnn(cell, inputs, initial_state, kind, _whole_lengths(sequence_length), within)
+    )
 
 
 @runs_after_dependencies
@@ -246,7 +248,7 @@ def static_bidirectional_rnn(
     return [both[step] for step in range(len(inputs))], state_fw, state_bw
 
 
-def _owned(result: Any) -> Any:
+def _recorded_as_owner(result: Any) -> Any:
     """Record a driver's outputs as owners of the variables of its cells, and return the driver's results."""
     outputs = result[0]
     get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))

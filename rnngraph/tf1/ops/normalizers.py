@@ -98,17 +98,17 @@ def batch_norm(
     what = "tf.contrib.layers.batch_norm"
     refuse(what, _TRAINED, trainable=None if trainable else False)
     refuse(what, COLLECTED, variables_collections=variables_collections)
+    refuse(what, "add the penalties to the loss", param_regularizers=param_regularizers)
     refuse(
         what,
         "normalise by the whole batch",
-        param_regularizers=param_regularizers,
         batch_weights=batch_weights,
         renorm=renorm or None,
         renorm_clipping=renorm_clipping,
         adjustment=adjustment,
         zero_debias_moving_mean=zero_debias_moving_mean or None,
     )
-    refuse(what, "transpose the inputs so that their width is last", data_format=_unless(data_format, "NHWC"))
+    refuse(what, "transpose the inputs so that their width is last", data_format=_none_if_default(data_format, "NHWC"))
     x = as_tensor(inputs)
     is_fused = x.rank in (2, 4) and (fused is None or flag(fused, "fused"))
     usual = {"beta": "zeros", "gamma": "ones", "moving_mean": "zeros", "moving_variance": "ones"}
@@ -121,7 +121,7 @@ def batch_norm(
     return collected(activated(normalized, activation_fn), outputs_collections)
 
 
-def _unless(value: Any, usual: Any) -> Any:
+def _none_if_default(value: Any, usual: Any) -> Any:
     """Return an argument, or None if it has its default, for ``refuse``."""
     return None if value == usual else value
 

@@ -14,12 +14,15 @@ from ...declare.functions.elementary import logarithms, numbers, remainders
 from ...declare.tensor import Tensor, as_tensor, constant, holds_tensors, pair
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core import elementwise
-from ..core.dtypes import dtype_name
+from ..core.dtypes import dtype_name, refuse
 from ..core.operations import operation
 from ..core.sizes import floor_quotient, sizes_in
 from ..train.gradients import clipped_by_value
 from .functions import argmax, binary, identity, reduction, unary
 from .shapes import xw_plus_b
+
+MAX_EYE = 1 << 14
+"""Maximum rows and columns of ``tf.eye``, which is stored as a constant: 1 GiB of float32."""
 
 floor, ceil, round = unary(rounding.floor), unary(rounding.ceil), unary(elementwise.round)
 rint = unary(rounding.round, "rint")
@@ -213,8 +216,11 @@ def eye(
 ) -> Tensor:
     """Return an identity matrix [num_rows, num_columns], by default square."""
     rows, columns = num_rows, num_rows if num_columns is None else num_columns
-    if batch_shape is not None or not all(isinstance(size, int) and 0 < size <= 1 << 14 for size in (rows, columns)):
-        raise ArgumentError(f"tf.eye needs ints as num_rows and num_columns, not {shown((rows, columns))}")
+    refuse("tf.eye", "repeat the matrix with tf.tile", batch_shape=batch_shape)
+    if not all(isinstance(size, int) and 0 < size <= MAX_EYE for size in (rows, columns)):
+        raise ArgumentError(
+            f"tf.eye needs ints from 1 to {MAX_EYE} as num_rows and num_columns, not {shown((rows, columns))}"
+        )
     return constant(np.eye(rows, columns), dtype_name(dtype))
 
 

@@ -52,7 +52,7 @@ class SummaryOp(Operation):
         return data
 
 
-def _added(
+def _new_summary(
     name: Any,
     tensors: Sequence[Tensor],
     encode: Callable[[str, Sequence[np.ndarray]], list[Value]],
@@ -66,11 +66,11 @@ def _added(
     clean = re.sub(r"[^-/\w.]", "_", name).lstrip("/") or "_"
     summary = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
     tag = summary.full if family is None else f"{family}/{summary.full}"
-    _collect(summary, [GraphKeys.SUMMARIES] if collections is None else collections)
+    _add_to_collections(summary, [GraphKeys.SUMMARIES] if collections is None else collections)
     return summary
 
 
-def _collect(summary: SummaryOp, collections: Any) -> None:
+def _add_to_collections(summary: SummaryOp, collections: Any) -> None:
     """Add a summary to each collection that the list ``collections`` names."""
     if not isinstance(collections, list | tuple | set):
         raise DtypeError(f"collections must be a list of names, not {shown(collections)}")
@@ -103,7 +103,7 @@ def scalar(name: str, tensor: Any, collections: Any = None, family: str | None =
             raise InvalidArgumentError(f"the summary {tag} needs one number, not {values[0].size}")
         return [Value(tag=tag, simple_value=values[0].item())]
 
-    return _added(name, [number], encode, collections, family)
+    return _new_summary(name, [number], encode, collections, family)
 
 
 @api
@@ -113,7 +113,7 @@ def histogram(name: str, values: Any, collections: Any = None, family: str | Non
     def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
         return [Value(tag=tag, histo=histogram_of(np.asarray(arrays[0], np.float64), tag))]
 
-    return _added(name, [_numeric(values, "tf.summary.histogram")], encode, collections, family)
+    return _new_summary(name, [_numeric(values, "tf.summary.histogram")], encode, collections, family)
 
 
 @api
@@ -139,7 +139,7 @@ def image(
         tags = [f"{tag}/image"] if limit == 1 else [f"{tag}/image/{number}" for number in range(len(pictures))]
         return [_picture(one, pixels) for one, pixels in zip(tags, pictures, strict=False)]
 
-    return _added(name, [tensor_], encode, collections, family)
+    return _new_summary(name, [tensor_], encode, collections, family)
 
 
 @api
@@ -160,7 +160,7 @@ def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
             )
         ]
 
-    return _added(name, [], encode, collections, None)
+    return _new_summary(name, [], encode, collections, None)
 
 
 @api
@@ -179,7 +179,7 @@ def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = Non
         return merged
 
     summary = SummaryOp(tensors, encode, name or "Merge/MergeSummary")
-    _collect(summary, () if collections is None else collections)
+    _add_to_collections(summary, () if collections is None else collections)
     return summary
 
 

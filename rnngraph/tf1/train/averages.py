@@ -60,7 +60,9 @@ class ExponentialMovingAverage:
                 average = added_variable(f"{item.full}/{self._name}", item.node.tensor, zeros, item)
                 self._averages[item.full] = average
                 graph.collections[GraphKeys.MOVING_AVERAGE_VARIABLES].append(item)
-        return _Move([(item, self._averages[item.full]) for item in variables], self._decay, self._updates, self._name)
+        return _UpdateAverages(
+            [(item, self._averages[item.full]) for item in variables], self._decay, self._updates, self._name
+        )
 
     @api
     def average(self, var: Any) -> Variable | None:
@@ -88,7 +90,7 @@ class ExponentialMovingAverage:
         return restored | {item.full: item for item in others}
 
 
-class _Move(Operation):
+class _UpdateAverages(Operation):
     """Operation that updates averages.
 
     Args:

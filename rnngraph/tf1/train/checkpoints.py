@@ -39,8 +39,8 @@ def update_checkpoint_state(
     if model_checkpoint_path not in paths:
         paths.append(model_checkpoint_path)
     if not os.path.isabs(save_dir):
-        model_checkpoint_path = _within(model_checkpoint_path, save_dir)
-        paths = [_within(path, save_dir) for path in paths]
+        model_checkpoint_path = _relative_to(model_checkpoint_path, save_dir)
+        paths = [_relative_to(path, save_dir) for path in paths]
     lines = [f'model_checkpoint_path: "{_escaped(model_checkpoint_path)}"']
     lines += [f'all_model_checkpoint_paths: "{_escaped(path)}"' for path in paths]
     with replace_file(os.path.join(save_dir, latest_filename or "checkpoint")) as file:
@@ -64,8 +64,8 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
     newest = [value for kind, value in entries if not kind]
     if not newest:
         return None
-    full = [_full(value, checkpoint_dir) for kind, value in entries if kind]
-    return CheckpointState(_full(newest[-1], checkpoint_dir), full)
+    full = [_resolved(value, checkpoint_dir) for kind, value in entries if kind]
+    return CheckpointState(_resolved(newest[-1], checkpoint_dir), full)
 
 
 @api
@@ -126,12 +126,12 @@ def load_variable(ckpt_dir_or_file: str, name: str) -> np.ndarray:
     return CheckpointReader(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))
 
 
-def _within(path: str, directory: str) -> str:
+def _relative_to(path: str, directory: str) -> str:
     """Return a path, relative to the working directory, as relative to ``directory``; an absolute path unchanged."""
     return path if os.path.isabs(path) else os.path.relpath(path, directory)
 
 
-def _full(written: str, directory: str) -> str:
+def _resolved(written: str, directory: str) -> str:
     """Unescape a path ``written`` in a directory's file ``checkpoint``. Join it to the directory if it is relative."""
     path = re.sub(r"\\(.)", r"\1", written)
     return path if os.path.isabs(path) else os.path.join(directory, path)

@@ -141,7 +141,7 @@ class Saver:
             os.mkdir(directory)
         values = {name: np.array(session.value(variable)) for name, variable in self._variables.items()}
         write_variables(path, values)
-        self._keep(path)
+        self._retain(path)
         if write_meta_graph:
             remember_graph(f"{path}.{meta_graph_suffix}")
         if write_state:
@@ -150,7 +150,7 @@ class Saver:
             update_checkpoint_state(directory or ".", names[-1], names, latest_filename)
         return path
 
-    def _keep(self, path: str) -> None:
+    def _retain(self, path: str) -> None:
         """Retain a new checkpoint. Delete the oldest ones beyond ``max_to_keep``, except for one of each period."""
         self._state = [*(item for item in self._state if item != path), path]
         self._written[path] = time.time()
@@ -177,7 +177,7 @@ class Saver:
             hint = f"; did you mean {state.model_checkpoint_path}?" if state is not None else ""
             raise NotFoundError(f"there is no checkpoint {path}{hint}")
         arrays = read_tf1_variables(path)
-        self._take_shared(session, arrays, path)
+        self._copy_shared_values(session, arrays, path)
         if missing := [name for name in self._variables if name not in arrays]:
             raise NotFoundError(
                 f"{path} has no {', '.join(missing[:5])}; it has {', '.join(sorted(arrays)[:20])}. Pass "
@@ -188,12 +188,12 @@ class Saver:
             if array.shape != tuple(variable.shape) or str(array.dtype) != variable.dtype:
                 raise InvalidArgumentError(
                     f"{path} has {name} as {array.dtype}{list(array.shape)}, but the variable is "
-                    f"{variable.dtype}{list(variable.shape)}"
+                    f"{variable.dtype}{list(variable.shape)}; declare it as in the checkpoint"
                 )
         for name, variable in self._variables.items():
             session.set_value(variable, arrays[name])
 
-    def _take_shared(self, session: Any, arrays: dict[str, np.ndarray], path: str) -> None:
+    def _copy_shared_values(self, session: Any, arrays: dict[str, np.ndarray], path: str) -> None:
         """Add the values of a cell's copies to ``arrays`` if the checkpoint has one set for all copies, and warn.
 
         In TensorFlow 1.2 and later, all copies of a cell share one set of variables.

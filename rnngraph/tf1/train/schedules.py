@@ -59,7 +59,7 @@ def _rate(value: Any) -> Tensor:
     return value if isinstance(value, Tensor) else constant(value, "float32")
 
 
-def _like(value: Any, rate: Tensor) -> Tensor:
+def _in_dtype_of(value: Any, rate: Tensor) -> Tensor:
     """Return a value as a Tensor of the dtype of ``rate``."""
     return functions.cast(value, rate.dtype) if isinstance(value, Tensor) else constant(value, rate.dtype)
 
@@ -68,21 +68,21 @@ def _power(base: Any, exponent: Tensor) -> Tensor:
     """Return base ** exponent."""
     if not isinstance(base, Tensor) and base == 0:
         return constant(0.0, exponent.dtype)
-    wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_like(base, exponent), "float64"))
+    wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_in_dtype_of(base, exponent), "float64"))
     return functions.cast(functions.exp(wide), exponent.dtype)  # in float64, as accurate as TensorFlow's function
 
 
-def _wide(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _in_float64(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return ``function(x)``, computed in float64 and rounded to the dtype of x, so that rates are accurate."""
     return functions.cast(function(functions.cast(x, "float64")), x.dtype)
 
 
-def _parts(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> tuple[Tensor, Tensor]:
+def _rate_and_progress(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> tuple[Tensor, Tensor]:
     """Return (learning rate, step / decay_steps, rounded down if ``staircase``) as Tensors."""
     if step is None:
         raise ArgumentError("a decayed learning rate needs a global_step; pass tf.train.get_or_create_global_step()")
     rate = _rate(learning_rate)
-    passed = _like(as_tensor(step), rate) / _like(decay_steps, rate)
+    passed = _in_dtype_of(as_tensor(step), rate) / _in_dtype_of(decay_steps, rate)
     return rate, floor(passed) if staircase else passed
 
 
@@ -96,7 +96,7 @@ def exponential_decay(
     name: str | None = None,
 ) -> Tensor:
     """Return learning_rate · decay_rate ^ (step / decay_steps); ``staircase`` rounds the exponent down."""
-    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
+    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
     return rate * _power(decay_rate, passed)
 
 
@@ -110,8 +110,8 @@ def natural_exp_decay(
     name: str | None = None,
 ) -> Tensor:
     """Return learning_rate · exp(−decay_rate · step / decay_steps); ``staircase`` rounds the quotient down."""
-    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
-    return rate * _wide(functions.exp, -passed * _like(decay_rate, rate))
+    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
+    return rate * _in_float64(functions.exp, -passed * _in_dtype_of(decay_rate, rate))
 
 
 @gives_tensors
@@ -124,8 +124,8 @@ def inverse_time_decay(
     name: str | None = None,
 ) -> Tensor:
     """Return learning_rate / (1 + decay_rate · step / decay_steps); ``staircase`` rounds the quotient down."""
-    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
-    return rate / (1.0 + passed * _like(decay_rate, rate))
+    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
+    return rate / (1.0 + passed * _in_dtype_of(decay_rate, rate))
 
 
 @gives_tensors
@@ -144,9 +144,9 @@ def polynomial_decay(
     """
     if cycle:
         raise ArgumentError("tf.train.polynomial_decay: cycle=True is not offered; leave it out")
-    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
+    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase=False)
     left = 1.0 - functions.minimum(passed, 1.0)
-    end = _like(end_learning_rate, rate)
+    end = _in_dtype_of(end_learning_rate, rate)
     return (rate - end) * _raised(left, power) + end
 
 
@@ -163,8 +163,8 @@ def cosine_decay(
 
     From step ``decay_steps`` on, the rate is learning_rate · alpha.
     """
-    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
-    wave = (1.0 + _wide(functions.cos, functions.minimum(passed, 1.0) * math.pi)) * 0.5
+    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase=False)
+    wave = (1.0 + _in_float64(functions.cos, functions.minimum(passed, 1.0) * math.pi)) * 0.5
     return rate * (wave * (1.0 - alpha) + alpha)
 
 

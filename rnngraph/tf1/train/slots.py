@@ -114,7 +114,7 @@ class OptimizerState:
                 "scope with reuse=True to train with the same slots"
             )
         if known is not None:
-            return self._shared(key, known)
+            return self._slot_to_share(key, known)
         if key in self.slots.variables:
             raise _partly_shared_error(self.slots.variables[key], full)
         self.graph.unique(full)
@@ -122,7 +122,7 @@ class OptimizerState:
         array = self.graph.extra[full] = self.slots.add(key, full, start)
         return array
 
-    def _shared(self, key: str, known: Any) -> Slot:
+    def _slot_to_share(self, key: str, known: Any) -> Slot:
         """Return another optimizer's slot, which both optimizers then read and write."""
         if not isinstance(known, Slot) or known.key != key:
             raise NotOfferedError(
