@@ -160,7 +160,7 @@ def laid_out(array: np.ndarray, shape: tuple[int, ...], verifies: bool) -> np.nd
     count = math.prod(shape)
     if verifies and array.shape != shape:
         raise ShapeError(
-            f"the constant has shape {array.shape}, not {shape}; reshape it, or leave out verify_shape=True"
+            f"a constant of shape {array.shape} must have shape {shape}; reshape it, or leave out verify_shape=True"
         )
     if count == 0 and array.size <= 1:
         return np.zeros(shape, array.dtype)
