@@ -52,13 +52,13 @@ def _lines(plan: ScheduledEntry) -> Iterator[str | StageLine]:
 
 
 def _with_origins(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[StageLine]:
-    """Yield lines with the origins of these nodes."""
+    """Return the lines, each with the source lines of these nodes."""
     origins = tuple(dict.fromkeys(node.where for node in nodes if node.where is not None))
     return (StageLine(line, origins) for line in lines)
 
 
 def _schedule_text(section: SectionPlan, group: GroupPlan) -> str:
-    """Return a description of when and by which workers a group runs."""
+    """Return a description of when a group runs, over which steps of time, and in which pipeline stages."""
     if group.chunks is None:
         return "when parameters change" if group.prepared else "once"
     interleaving = section.interleaving

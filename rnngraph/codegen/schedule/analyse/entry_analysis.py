@@ -60,7 +60,7 @@ class GroupAnalysis:
         scans: Analyses of the scans.
         longest: Maximum number of steps of a chunk, if the group is a loop over chunks of time.
         is_first_short: True if the first chunk may have fewer steps than the others, instead of the last.
-        pipeline: Pipeline in which several workers run whole kernels, instead of parts of each kernel, if any.
+        pipeline: Pipeline, if any. Its workers run whole kernels, instead of parts of each kernel.
     """
 
     kernels: GroupKernels
@@ -203,10 +203,10 @@ class _Analyst:
         return chunk_length(self.target, item.fused, item.leaving, length, self.max_chunk)
 
     def _gains(self, item: GroupKernels) -> list[float]:
-        """Return the speedup of each kernel if a single worker interleaved scans.
+        """Return each kernel's speedup on a single worker that interleaves scans.
 
-        An analysis for several workers needs it to estimate the cycles of one worker. If interleaving does not pay, and
-        in an analysis for one worker, all speedups are 1.
+        An analysis for several workers needs the speedups to estimate the cycles of one worker. If interleaving does
+        not pay, and in an analysis for one worker, all speedups are 1.
         """
         plan = self._interleaving([item]) if self.workers.parts > 1 else None
         if plan is None:
@@ -214,7 +214,7 @@ class _Analyst:
         return [plan.gains.get(place, 1.0) for _, place in plan.phases[0]]
 
     def _group(self, item: GroupKernels, interleaving: InterleavingPlan | None) -> GroupAnalysis:
-        """Analyse a group of any kind."""
+        """Analyse a group: prepared, run once in a call, or a loop over time."""
         if item.group.kind == PREPARED:
             return GroupAnalysis(item, dict.fromkeys(item.fused.kernels, SERIAL), {})
         if item.group.kind == PLAIN:
@@ -257,7 +257,7 @@ class _Analyst:
     def _estimate_kernels(
         self, item: GroupKernels, time: TimeChunk, is_first_short: bool
     ) -> tuple[GroupAnalysis, list[StageCost]]:
-        """Return the group with the partitions of a loop's kernels, and the costs of the kernels in order."""
+        """Return the group with the partitions of its kernels, and the cost of each kernel, in order."""
         sharing, costs = WorkSharing(self.target, self.workers, time), list[StageCost]()
         partitions, scans = dict[Kernel, Partition](), dict[Kernel, ScanAnalysis]()
         for kernel in item.fused.kernels:
@@ -286,9 +286,9 @@ class _Analyst:
 
 
 def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
-    """Mark scans that can run each block directly after the previous scan's same block.
+    """Mark each scan whose blocks can run directly after the same blocks of the previous scan.
 
-    The results of that block are then still in the cache.
+    The previous scan's results for a block are then still in the cache.
     """
     for earlier, kernel in pairwise(kernels):
         one, other = scans.get(earlier), scans.get(kernel)

@@ -97,10 +97,10 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
-    """Return the division of a scan into blocks: outer axes are divided until a block fits into a cache.
+    """Return the division of a scan into blocks: axes are divided until a block fits into a cache.
 
-    Return None if no axis need or can be divided, or if the largest carry has at most two axes. Scans with conditional
-    steps, without carries, or with an inner scan are not divided either.
+    Return None if no axis needs to be divided or can be, or if the largest carry has at most two axes. Scans with
+    conditional steps, without carries, or with an inner scan are not divided either.
     """
     parts, body = ScanParts.of(scan), scan["body"]
     if parts.when is not None or not parts.carries or any(node.op == "scan" for node in body.nodes):
@@ -117,10 +117,11 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
 
 
 def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> tuple[list[UnmixedAxis], list[int]]:
-    """Return axes to divide until factors and results of a block's products fill at most half of L2, and block sizes.
+    """Return the axes to divide, and the size of a block along each, which is 1.
 
-    An axis is not divided if an invariant of the scan has it. Right factors that are the same for all blocks, such as
-    weights, must fit in a quarter of L1, because each block reads them again.
+    Axes are divided until the factors and results of a block's products fill at most half of L2. An axis is not divided
+    if an invariant of the scan has it. Right factors that are the same for all blocks, such as weights, must fit in a
+    quarter of L1, because each block reads them again.
     """
     values = {item for node in products for item in (node, *node.operands) if item.op != "constant"}
     left, limit = sum(item.tensor.bytes_at(1) for item in values), target.second_cache // 2
@@ -136,10 +137,10 @@ def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> t
 
 
 def _axes_of_state(target: Target, scan: Node, state: Node) -> tuple[list[UnmixedAxis], list[int]]:
-    """Return axes to divide until a block's state fills at most half of L1, and the sizes of a block along each.
+    """Return the axes to divide until a block's state fills at most half of L1, and the size of a block along each.
 
-    Axes before the last are divided into single positions; those of symbolic size, always. If the state still does not
-    fit, a last axis of fixed size is divided into whole vectors.
+    Axes before the last are divided into single positions. Those of symbolic size are always divided. If the state
+    still does not fit, a last axis of fixed size is divided into whole vectors.
     """
     last, left, limit = state.tensor.rank - 1, state.tensor.bytes_at(1), target.first_cache // 2
     axes, sizes = list[UnmixedAxis](), list[int]()

@@ -1,7 +1,10 @@
 """Division of a scan between workers.
 
-There are three divisions: one worker runs all steps, or several workers share each step, with barriers between its
-kernels, or each worker runs all steps of some rows or blocks.
+There are three divisions:
+
+- One worker runs all steps.
+- Several workers share each step, with barriers between its kernels.
+- Each worker runs all steps of some rows or blocks.
 """
 
 from __future__ import annotations
@@ -43,9 +46,10 @@ class ScanSharing:
 
 
 def waits_between(one: Partition, other: Partition | None) -> bool:
-    """True if a barrier separates two consecutive parts of a step: unless both are by rows, or both on one worker.
+    """True if two consecutive parts of a step need a barrier between them.
 
-    After the last part, ``other`` is None, and the result is True.
+    They need none if both are split by rows, or both run on one worker. After the last part, ``other`` is None, and the
+    result is True.
     """
     if other is None:
         return True
@@ -77,7 +81,10 @@ def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[K
 
 
 def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a scan along the axis with the most blocks. If that has fewer blocks than workers, one worker runs all."""
+    """Split a scan between workers along the axis with the most blocks.
+
+    If that axis has fewer blocks than workers, one worker runs all blocks.
+    """
     sharing = WorkSharing(target, ONE_WORKER, in_scan=True)
     counts = [_count(axis.size, size) for axis, size in zip(blocks.axes, blocks.sizes, strict=True)]
     cycles = sum(sharing.cycles(kernel) for kernel in kernels) * prod(counts)
@@ -89,5 +96,5 @@ def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequen
 
 
 def _count(size: Dim, width: int) -> int:
-    """Return the number of blocks along an axis; a typical number if the size is unknown."""
+    """Return the number of blocks along an axis; a typical number if the size is symbolic."""
     return -(-size // width) if isinstance(size, int) else OPEN_ROWS

@@ -41,7 +41,7 @@ def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntr
 
 
 def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
-    """Write a section of any kind."""
+    """Write a section, with or without interleaved scans."""
     for group in section.groups:
         for table in group.tables:
             write_table(writer, table)
@@ -64,7 +64,7 @@ def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
 
 
 def _write_kernels(writer: EntryWriter, group: GroupPlan) -> None:
-    """Write the copies and kernels of a group that runs once."""
+    """Write the copies and kernels of a group without a loop over time."""
     _begin(writer, group)
     for number in range(len(group.kernels)):
         _run(writer, group, {}, number)
@@ -169,10 +169,10 @@ def _finish(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
 
 
 def _timed_packing(plan: EntryPlan, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
-    """Yield the statements that pack parameters, with statements that add their time to the slots of the parameters.
+    """Yield the statements that pack parameters, with ticks that add their time to the slots of the parameters.
 
-    A statement that reads several parameters counts for the first one. The time of a statement that reads no parameter
-    is added to the slot of the next one that does.
+    The time of a statement that reads several parameters is added to the slot of the first one. The time of a statement
+    that reads no parameter counts for the next statement that does.
     """
     nodes = {str(node["label"]): node for node in plan.entry.graph.inputs if node.op == "parameter"}
     parameter_of = {buffer: nodes[name] for buffer, name in plan.entry.arguments.parameters.items()}

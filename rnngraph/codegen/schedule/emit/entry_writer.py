@@ -63,7 +63,7 @@ class EntryWriter:
             self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))
 
     def synchronize(self, by_rows: bool = False, serial: bool = False) -> None:
-        """Add a barrier before a kernel, if it may access values that other workers have accessed since the last one.
+        """Add a barrier before a kernel, if needed: other workers may have used its values since the last barrier.
 
         Args:
             by_rows: True if the kernel computes each row from that row alone.
@@ -104,7 +104,7 @@ class EntryWriter:
         return self._call(block, comment, "fused")
 
     def function(self, block: Block, comment: str, kind: str, by_rows: bool = False, serial: bool = False) -> None:
-        """Add a call of a function with these statements.
+        """Add a call of a function with these statements, after a barrier if it needs one.
 
         Args:
             block: Block with the statements.

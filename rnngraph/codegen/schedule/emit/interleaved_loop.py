@@ -1,11 +1,11 @@
-"""Several loops over chunks of time that run as one, with interleaved scans.
+"""Loops over chunks of time with interleaved scans: one loop, or several that run as one.
 
-An iteration of the loop runs each kernel once, for the kernel's current chunk. The scan of a layer is one chunk behind
-the scan of the layer below. A kernel does nothing before its first chunk and after its last. The first iterations, in
-which some kernels have no chunk yet, are written before the loop.
+An iteration of the loop runs each kernel once, for the kernel's current chunk. In a stack of layers, the scan of a
+layer is one chunk behind the scan of the layer below. A kernel does nothing before its first chunk and after its last.
+The first iterations, in which some kernels have no chunk yet, are written before the loop.
 
-Interleaved scans are in one function, which alternates between their steps while all of them have steps left. Then it
-runs the remaining steps of each.
+One function alternates between the steps of interleaved scans while all of them have steps left. The remaining steps of
+each scan are in a function of their own.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PlacedKernel:
         number: Index in that loop.
         phase: Number of chunks by which the kernel lags behind the loop, and its position in an iteration.
         lagged: The kernel's current chunk.
-        statements: Statements for the chunk, if the kernel is not interleaved.
+        statements: Statements for the current chunk; empty for an interleaved scan.
         effects: Effects on memory.
         scan: Writer of the scan, if the kernel is interleaved.
     """
@@ -213,13 +213,13 @@ class _InterleavedLoop:
         return statements
 
     def _if_chunk_exists(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:
-        """Return statements that run only if the kernel's current chunk exists."""
+        """Return the statements, with the condition that the kernel's current chunk exists, unless it always does."""
         if not self.plan.last or not statements:
             return statements
         return [When(size(item.lagged.steps), 1, MAX_CHUNK + 1, tuple(statements))]
 
     def _remaining_steps(self, item: PlacedKernel, first: Index) -> tuple[Statement, ...]:
-        """Return the steps of a scan from ``first`` on, which are not interleaved."""
+        """Return the statements of a scan's steps from ``first`` on, which are not interleaved."""
         assert item.scan is not None
         run, done, timed = item.scan.run_from, size(item.loop.chunks.chunk), self.timed[item.phase[1]]
         if id(item) not in self._remaining:
@@ -283,7 +283,7 @@ def _steps(item: PlacedKernel) -> Index:
 
 
 def _for_lagged_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:
-    """Return statements that apply to ``chunks``, renamed so that they apply to the ``lagged`` chunk."""
+    """Return statements written for the current chunk, with its sizes replaced by those of the ``lagged`` chunk."""
     names = zip(_names(chunks), map(size, _names(lagged)), strict=True)
     return tuple(statements) if not lagged.lag else _renamed(statements, dict(names))
 
@@ -299,7 +299,7 @@ def _renamed(statements: Sequence[Statement], names: Mapping[str, Index]) -> tup
 
 
 def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
-    """Merge lists of statements evenly, keeping the order within each list."""
+    """Merge lists of statements evenly, keeping the order within each list: ``[a, b], [c, d] → [a, c, b, d]``."""
     places = [
         ((place + 1) / len(statements), number, place)
         for number, statements in enumerate(lists)

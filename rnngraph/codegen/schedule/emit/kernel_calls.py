@@ -89,9 +89,9 @@ def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) ->
 
 
 def write_table(writer: EntryWriter, plan: TablePlan) -> None:
-    """Compute the number of steps with active rows.
+    """Write the computation of the number of steps that have active rows.
 
-    If rows are skipped individually, also add a call of a function that sorts them by length.
+    If rows are skipped individually, also add a call of a function that sorts the rows by length.
     """
     table, views, cursor = plan.table, plan.views, plan.cursor
     mask, parts = table.mask, table.parts

@@ -22,9 +22,9 @@ from ...machine.interface import Packing, PackStage
 from .scheduled_entry import ScheduledEntry
 
 MIN_BYTES = 1 << 20
-"""With fewer bytes of packed weights and intermediate values, packing is a single stage."""
+"""Minimum bytes of packed weights and intermediate values for several stages."""
 MIN_STAGE_BYTES = 1 << 16
-"""Parts with fewer bytes of parameters and results are combined into the first stage."""
+"""Minimum bytes of a part's parameters and results for a stage of its own. Smaller parts are in the first stage."""
 BEGIN, END, SCRATCH = "pack_begin", "pack_end", "pack_scratch"
 """Names of the slots for the range of stages to run, and for the memory of intermediate values."""
 
@@ -36,7 +36,7 @@ class Part:
     Attributes:
         key: Digest that is equal for parts of all entries that pack the same values; empty for the first part.
         statements: Statements of the part.
-        parameters: Names of the parameters that they read.
+        parameters: Names of the parameters that the statements read.
         results: Buffers that the main function reads, with their bytes.
         scratch: Other buffers that the statements write, with their bytes.
     """

@@ -56,9 +56,14 @@ class ScanWriter:
                 call_row_copy(self.writer, self.layout.region, item)
 
     def run_from(self, first: Index, done: Index, timed: Timed) -> None:
-        """Write a function with the steps of a chunk from ``first`` on.
+        """Write a function with the steps of the current chunk from ``first`` on.
 
-        The earlier steps are interleaved with those of other scans. The function's time is counted in ``timed``.
+        The steps before ``first`` are interleaved with those of other scans.
+
+        Args:
+            first: Index of the first step in the chunk.
+            done: Number of steps of earlier chunks.
+            timed: Profile slot in which the function's time is counted.
         """
         block = Block(origin=self.node.where)
         loop(block, "s", self.layout.time.steps, lambda inner, s: self.add_step(inner, s, done), first)

@@ -29,7 +29,7 @@ class ScheduledEntry:
         functions: Functions that ``main`` and ``pack`` call.
         main: The entry.
         pack: The function that packs parameters.
-        sizes: Names of the graph's sizes, without names that start with an underscore.
+        sizes: Names of the graph's symbolic sizes, without internal ones, which start with an underscore.
         ticks: Timers of a profiled entry.
     """
 
@@ -70,7 +70,7 @@ class ScheduledEntry:
 
     @property
     def residual_bytes(self) -> Dim:
-        """Bytes of the arena for values of all steps that one group saves for a later one, such as residuals."""
+        """Bytes of the arena for values that one group stores at all steps for a later group."""
         return self.entry_plan.memory.residual_bytes
 
     @property
@@ -84,7 +84,9 @@ class ScheduledEntry:
         return self.entry_plan.memory.panels.layouts()
 
     def used_bytes(self, panels: bytes) -> dict[str, int]:
-        """Return {name of a buffer: bytes at its start that the code reads}, if that depends on the packed weights.
+        """Return {name of a buffer: bytes at its start that the code reads}, for buffers that packing may fill in part.
+
+        How much of them is read depends on the zeros in sparse weights.
 
         Args:
             panels: All packed weights.
@@ -114,7 +116,7 @@ class ScheduledEntry:
 
     @cached_property
     def panel_places(self) -> dict[str, tuple[int, int]]:
-        """Return {name of a buffer with packed weights: (offset, bytes)}, with bytes padded to whole cache lines."""
+        """Offset and bytes of each buffer with packed weights, by name. The bytes are padded to whole cache lines."""
         places = self.entry_plan.memory.panels.places
         return {buffer.name: (offset, padded(count)) for buffer, (offset, count) in places.items()}
 

@@ -46,8 +46,8 @@ class Timed:
         memory: Memory of its values.
         scan: Scan in whose steps the part runs, if any.
         active: Steps and rows that the part computes, if a mask excludes others.
-        whole: If only some steps are measured, the slot of the scan whose time is divided between its parts.
-        owner: Node for which a value is copied.
+        whole: Slot with the time of the whole scan, if the part is measured only in sampled steps; else None.
+        owner: Node for which the part copies a value or writes a table, if any.
         chunked: True if the part runs once for each chunk of time.
     """
 
@@ -113,7 +113,7 @@ class Ticks:
 class StepTicks:
     """Timers of one step of a scan.
 
-    Several scans may share a function. It adds ``base``, a size that the entry passes, to its indices of slots.
+    Several scans may share a function. The function adds ``base``, a size that the entry passes, to indices of slots.
     """
 
     def __init__(self, ticks: Ticks, whole: int, parts: list[Timed]) -> None:

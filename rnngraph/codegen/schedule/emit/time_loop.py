@@ -44,7 +44,7 @@ def add_pipeline(
         writer: Builder of the entry.
         loop: Plan of the loop.
         begin: Writes the statements that precede the loop.
-        kernels: Functions that each write one kernel, which runs on one worker at a time.
+        kernels: Functions that each write one kernel. A kernel runs on one worker at a time.
     """
     plan, chunks, memory = loop.pipeline, loop.chunks, loop.states
     assert plan is not None
@@ -78,7 +78,10 @@ def _shared_pipeline(
     needs: Sequence[Mapping[int, int]],
     states: Buffer,
 ) -> tuple[Statement, ...]:
-    """Return the statements of the pipeline for several workers. Its chunks are shorter for short sequences."""
+    """Return the statements of a pipeline for several workers.
+
+    Chunks are shorter than ``plan.max_steps`` if the sequence is short, so that all workers have work.
+    """
     part, even, minimum, chunk_steps, number, before = (
         f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "number", "before")
     )

@@ -22,8 +22,8 @@ class Chunks:
     Attributes:
         number: Index of the loop's fusion group, which makes names of sizes unique.
         length: Number of steps of the sequence.
-        active: For each mask, the number of steps of the sequence with active rows, and the name of that number for
-            the current chunk.
+        active: For each mask, the number of steps of the sequence that have active rows, and the name of the size with
+            the number of such steps in the current chunk.
         is_first_short: True if the first chunk may have fewer steps than the others, instead of the last.
         lag: Number of chunks by which the kernels that use these names lag behind the loop.
     """
@@ -43,7 +43,7 @@ class Chunks:
 
     @property
     def chunk(self) -> str:
-        """Name of the size with the chunk's first step in loop order."""
+        """Name of the loop variable: the chunk's index times the maximum number of steps of a chunk."""
         return self._name("chunk")
 
     @property
@@ -68,7 +68,7 @@ class Chunks:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Names of sizes, one for each mask of ended rows: the number of the chunk's steps at which any row runs."""
+        """Names of sizes, one for each mask of ended rows: the number of the chunk's steps that have active rows."""
         return tuple(self._lagging(name) for _, name in self.active)
 
     def _name(self, prefix: str) -> str:
@@ -82,7 +82,7 @@ class Chunks:
     def head(self, longest: Index) -> list[Statement]:
         """Return the statements that compute the sizes of the current chunk: its first step and numbers of steps.
 
-        ``longest`` is the maximum number of steps.
+        ``longest`` is the maximum number of steps of a chunk.
         """
         statements: list[Statement] = []
         if self.is_first_short:
@@ -117,8 +117,8 @@ def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], d
     Args:
         memory: Memory of the group.
         time: The current chunk.
-        free: Values that no kernel needs to compute.
-        depth: Number of slots.
+        free: Values that need no kernel of their own, such as index arithmetic.
+        depth: Number of buffers that consecutive chunks use in rotation.
     """
     sequences, slots = memory.buffers(time)
     indices = (view.buffer for node, views in memory.stores.items() if node in free for view in views)
@@ -128,9 +128,9 @@ def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], d
 def stage_needs(
     stages: Sequence[tuple[int, int]], needs: Sequence[Needs], memory: Memory, buffers: LoopBuffers
 ) -> tuple[Mapping[int, int], ...]:
-    """Return for each pipeline stage the stages for which it waits, and how many chunks ahead each of them must be.
+    """Return, for each pipeline stage: {stage for which it waits: how many chunks ahead that stage must be}.
 
-    A negative lead, such as -1, lets the other stage be up to that many chunks behind.
+    If that number is negative, such as -1, the other stage may be one chunk behind.
 
     Args:
         stages: For each stage, the indices of its first kernel and of the kernel after its last.

@@ -50,7 +50,7 @@ class RowwiseCopyPlan:
     """Copy of a carry whose rows have different numbers of steps.
 
     If ``to`` is None, each row of ``value`` is copied to the carry's location after that row's last step. Otherwise,
-    each row of the carry ``value`` is copied from there to the location of position ``to``.
+    ``value`` is the carry, and each row is copied from its location after the row's last step to position ``to``.
     """
 
     what: str
@@ -71,7 +71,7 @@ AnyCopyPlan = CopyPlan | RowwiseCopyPlan
 
 
 def before_loops(region: Region) -> Region:
-    """Return the region for statements that precede the loop.
+    """Return a loop's region for the statements that precede the loop.
 
     It has no chunk of time, and no locations of values that the loop writes. Other parts of the same buffer may hold
     values that are already computed: an output may join an initial state and the states of the loop.

@@ -19,8 +19,8 @@ class MemoryPlan:
         arena: Temporaries with their sizes.
         panels: Values that are computed when parameters change. The third phase adds the packed weights that tiles
             read.
-        residual_bytes: Bytes of the arena for values of all steps that one group saves for a later one, such as
-            residuals.
+        residual_bytes: Bytes of the arena for values that one group stores at all steps for a later group, such as
+            values saved for the derivative.
     """
 
     arena: Arena

@@ -25,10 +25,10 @@ class TimeLoopPlan:
     Attributes:
         chunks: Chunks of time.
         buffers: Buffers of the loop's values.
-        pipeline: Pipeline in which several workers run whole kernels, instead of parts of each kernel, if any.
+        pipeline: Pipeline, if any. Its workers run whole kernels, instead of parts of each kernel.
         states: Memory of the states of the pipeline's stages; None without a pipeline.
-        stage_needs: For each stage, the stages for which it waits, and how many chunks ahead each of them must be.
-        phases: Phases of the kernels; empty unless scans are interleaved.
+        stage_needs: For each stage: {stage for which it waits: how many chunks ahead that stage must be}.
+        phases: For each kernel, its lag in chunks and its position in an iteration. Empty unless scans are interleaved.
     """
 
     chunks: Chunks
@@ -46,7 +46,7 @@ class GroupPlan:
     It runs when parameters change (``prepared``), once in each call, or in a loop over time (``loop``).
 
     Attributes:
-        region: Region of all kernels except those in the steps of scans.
+        region: Memory, workers and chunk of time of all kernels except those in the steps of scans.
         copies: Copies before the kernels.
         tables: Tables of active rows, which are written first.
     """
@@ -70,7 +70,7 @@ class GroupPlan:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Phases of the kernels; empty unless scans are interleaved."""
+        """Lag and position of each kernel, as in ``TimeLoopPlan``; empty unless scans are interleaved."""
         return () if self.loop is None else self.loop.phases
 
     @property
@@ -83,7 +83,7 @@ class GroupPlan:
 class SectionPlan:
     """Plans of groups that run as one: a single group, or loops over time with interleaved scans.
 
-    ``origin`` is the origin of statements whose nodes have no origin. ``interleaving`` is None if no scans are
+    ``origin`` is the source line of statements whose nodes have none. ``interleaving`` is None if no scans are
     interleaved; otherwise there may be one loop or several.
     """
 

@@ -40,7 +40,7 @@ from .scan_layout import ScanLayout
 from .scan_plan import ScanPlan, carried_states, final_views, initial_copies, plan_scan
 
 SHARED_BYTES = 32 << 20
-"""Bytes from which parameters are assumed to exceed all caches.
+"""Parameters of at least this many bytes together are assumed to exceed all caches.
 
 Their weights are packed so that tiles of any width can read them, and all entries of a program can share one copy.
 """
@@ -53,7 +53,10 @@ def plan_entry(analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout] = 
 
 @dataclass(frozen=True)
 class _Slots:
-    """Memory of a chunk's values: ``depth`` buffers of ``steps`` steps each, instead of one of ``longest`` steps."""
+    """Memory of a chunk's values: ``depth`` buffers of ``steps`` steps each.
+
+    A single worker uses all of them as one buffer, which must hold ``longest`` steps.
+    """
 
     depth: int
     steps: int
@@ -109,7 +112,7 @@ class _Planner:
         return Region(self.target, memory, workers=self.analysis.workers, has_static_lengths=has_static_lengths)
 
     def _section(self, section: SectionAnalysis) -> SectionPlan:
-        """Plan a section of any kind."""
+        """Plan a section, with or without interleaved scans."""
         origin = origin_of(section.groups[0].kernels.group.nodes)
         if section.interleaving is not None:
             plan = SectionPlan(tuple(self._plan_interleaved(section)), origin, section.interleaving)
@@ -128,7 +131,7 @@ class _Planner:
         return self._plan_once(group) if kind.length is None else self._time_loop(group)
 
     def _plan_prepared(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan the values that depend on parameters alone. Their memory is persistent."""
+        """Plan a group of values that depend on parameters alone. Their memory persists between calls."""
         item, panels = group.kernels, self.allocation.panels
         memory = self.allocation.allocate(item.fused, item.leaving, scratch=panels.prepared)
         self.allocation.add_views(item.nodes)
@@ -139,7 +142,7 @@ class _Planner:
         return GroupPlan(self._kernels(group, region), region, prepared=True)
 
     def _plan_once(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan the kernels of a group that runs once."""
+        """Plan a group that runs once in each call."""
         item = group.kernels
         memory = self.allocation.allocate(item.fused, item.leaving)
         self.allocation.add_views(item.nodes)
@@ -197,10 +200,12 @@ class _Planner:
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
 
     def _kept_for_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
-        """Return the carried values that are stored only for the current block.
+        """Return the carries whose history is stored only for the current block.
 
-        Only one scan reads them, and it runs directly after the block. For each of these values, the result has the
-        axes along which a block has a single position.
+        The next scan is the only reader of these carries, and runs directly after each block.
+
+        Returns:
+            For each (scan, index of a carry): axes of the carry along which a block has a single position.
         """
         axes_of_one = dict[tuple[Node, int], tuple[int, ...]]()
         for earlier, kernel in pairwise(group.kernels.fused.kernels):
@@ -215,7 +220,7 @@ class _Planner:
         return axes_of_one
 
     def _plan_loop(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
-        """Plan a loop over time, and record the memory of its final values."""
+        """Plan a loop over time, and record the memory of the final carries of its scans."""
         group, region, chunks, memory = laid_out.analysis, laid_out.region, laid_out.chunks, laid_out.memory
         item = group.kernels
         kernels = tuple(

@@ -60,9 +60,9 @@ class RowTables:
         return active, tuple(self.tables.values())[known:]
 
     def mask_of(self, kernel: Kernel) -> LengthMask | None:
-        """Return the mask by which a kernel may skip ended rows, if the mask has a table; None if there is no mask.
+        """Return the mask whose ended rows a kernel need not compute; None if there is none.
 
-        The members of a kernel without scan or sum over time must all have the mask.
+        A scan or a sum over time has a mask of its own. The members of other kernels must all have the same mask.
         """
         first = kernel.first
         if first.op == "scan" or first in self.lengths.sums:
@@ -71,7 +71,7 @@ class RowTables:
         return masks.pop() if len(masks) == 1 else None
 
     def _is_available(self, node: Node) -> bool:
-        """True if a value can be computed from values that are in memory before a group."""
+        """True if a value can be computed on the fly from values that are in memory before a group runs."""
         pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()

@@ -34,8 +34,9 @@ class Moment:
     Attributes:
         local: Index in the chunk.
         absolute: Index in the sequence.
-        slot: Parity that selects one of two locations of a double-buffered carry, and the direction in which weights
-            are read: of the number of earlier steps, or of the carry's position if a mask excludes ended rows.
+        slot: Parity that selects the location of a double-buffered carry, and the direction in which weights are read.
+            It is the parity of the number of earlier steps. If a carry is double-buffered and a mask excludes ended
+            rows, it is the parity of the carry's position instead.
         block: Start of the current block along each divided axis.
     """
 
@@ -76,7 +77,7 @@ class ScanLayout:
         node: The scan.
         fused: Kernels of a step.
         states: Memory of carries.
-        results: For each result, by its index, the nodes that read it.
+        results: {index of a result: ``get`` nodes that select it}.
         chunk: Region of a chunk of time.
         active: Steps and rows that are computed, if a mask excludes others.
         temporaries: Memory of values of one step.
@@ -120,9 +121,9 @@ class ScanLayout:
 
     @cached_property
     def row_axis(self) -> int | None:
-        """Index of the divided axis with the rows of a mask, if a block can stop at its row's last step; else None.
+        """Index of the divided axis that has the mask's rows; None unless a block can stop at its row's last step.
 
-        Each carry must have the same location after any step, or be read only step by step.
+        It can if a block has one row, and each carry has the same location after any step, or is read only by steps.
         """
         if self.table is None or self.blocks is None:
             return None
@@ -149,7 +150,7 @@ class ScanLayout:
 
     @cached_property
     def overwrites_condition(self) -> Node | None:
-        """Next value of the condition for running a step, if it is written over the condition; else None."""
+        """Next value of the condition that a step runs, if it is written over the present condition; else None."""
         pairs = zip(self.parts.carries, self.states, strict=True)
         return next(
             (carry.next for carry, state in pairs if carry.inside is self.parts.when and state.kind == IN_PLACE),
@@ -188,7 +189,7 @@ class ScanLayout:
         return {self.blocks.inside[node]: self.of_block(node, view, at) for node, view in views.items()}
 
     def step(self, inputs: Mapping[Node, View], at: Moment) -> StepMemory:
-        """Return the memory of a step that is not skipped, given that of the ``inputs`` of its body."""
+        """Return the memory of a step that is not skipped, given the locations of its body's ``inputs``."""
         views, stores = dict(inputs), dict[Node, list[View]]()
         self._add_views(views)
         available, passed = set(views), list[tuple[Node, Places]]()
@@ -212,7 +213,7 @@ class ScanLayout:
         return replace(self.chunk.memory, views=views, stores=stores or {})
 
     def result_places(self, index: int, at: Moment) -> list[View]:
-        """Return the locations to which a step writes a result: one for a carry, none for a result without readers."""
+        """Return the locations to which a step writes a result: one for a carry, none if nothing reads the result."""
         if index < len(self.states):
             state = self.states[index]
             places = [state.after(at.slot, at.step_in(state.view))]

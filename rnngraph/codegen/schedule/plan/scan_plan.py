@@ -35,11 +35,12 @@ class StepCopies:
     """Partitions of the copies in a step.
 
     Attributes:
-        early: Partitions of the copies before the kernels, in the order of ``StepMemory``.
-        late: Partitions of the copies after the kernels, in the order of ``StepMemory``.
-        carried: Partitions of the copies of carries, if blocks of steps have initial values, carries are saved, or
-            steps may be skipped.
-        zeros: Partitions of the copies of zeros to results, if steps may be skipped or rows may have ended.
+        early: Partitions of the copies before the kernels, in the order of ``StepMemory.early``.
+        late: Partitions of the copies after the kernels, in the order of ``StepMemory.late``.
+        carried: Partitions of the copies of carries. Empty unless blocks of steps have initial values, carries are
+            saved, or steps may be skipped.
+        zeros: Partitions of the copies of zeros to results. Empty unless steps may be skipped, or a mask excludes rows
+            that have ended.
     """
 
     early: tuple[Partition, ...]
@@ -70,8 +71,8 @@ class ScanPlan:
 
     Attributes:
         tag: Suffix of names in the entry.
-        unread: Values whose ended rows are never read.
-        final: Copies of final carries after the last step, and the parities that select locations of final carries.
+        unread: Values that are never read for rows that have ended.
+        final: Copies of final carries, and the parities that select the locations of double-buffered final carries.
         follows: True if each block runs directly after the same block of the previous scan.
     """
 
@@ -120,14 +121,14 @@ def carried_states(
     fused: FusedKernels,
     blocks: ScanBlocks | None,
 ) -> tuple[State, ...]:
-    """Return the memory of carries.
+    """Return the memory of each carry.
 
-    It is the stored sequence of all steps, if there is one. Otherwise, a carry is in place if a step may overwrite it,
+    A carry whose history is stored is part of that history. Otherwise, a carry is in place if a step may overwrite it,
     else double-buffered.
 
     Args:
         allocation: Allocator of memory.
-        histories: Sequences of carries that are stored, by scan and index.
+        histories: Stored histories, by (scan, index of the carry).
         node: The scan.
         body: Body of a step.
         fused: Kernels of a step.
@@ -153,8 +154,8 @@ def carried_states(
 def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolute: Index, parity: Index) -> Region:
     """Return the region of one step, given its position in the sequence.
 
-    It has only the active rows, if rows end individually and the scan is not divided into blocks. ``parity`` selects
-    the direction in which weights are read.
+    If rows are skipped individually, and the scan is not divided into blocks, the region has only the active rows.
+    ``parity`` selects the direction in which weights are read.
     """
     table = layout.table
     by_rows = table is not None and table.by_rows and layout.blocks is None
@@ -193,7 +194,7 @@ def _check_parts(memory: Memory, parts: Set[str]) -> None:
 
 
 def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mapping[Node, LengthMask]) -> ScanPlan:
-    """Return the plan of a scan. ``unread`` has the values whose ended rows are never read, with their masks."""
+    """Return the plan of a scan. ``unread`` has the values never read for ended rows, with the masks of these rows."""
     mask = None if layout.table is None else layout.table.mask
     ended = frozenset(node for node, other in unread.items() if mask is not None and other == mask)
     final = tuple(_final_copies(layout, sharing, tag))
@@ -204,7 +205,10 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
 
 
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
-    """Yield the copies of initial values to carries; none for a scan of blocks, each of which copies its own."""
+    """Yield the copies of initial values to carries.
+
+    There are none for a scan that runs in blocks of steps, because each block copies its own initial values.
+    """
     layout, table, node = plan.layout, plan.layout.table, plan.node
     if layout.parts.blocks is not None:
         return
@@ -230,10 +234,11 @@ def _carry_at(state: State, position: Index, name: str) -> tuple[View, Parity | 
 
 
 def _final_copies(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[RowwiseCopyPlan | Parity]:
-    """Yield the copies of carries after the last step, and the parities that select locations of carries.
+    """Yield the copies of final carries, and the parities that select the locations of final carries.
 
-    If rows may end before the last step, only carries that are read after the scan have them. A carry is copied if it
-    is not in place, and the rows of a forward scan end individually.
+    Without a mask that excludes ended rows, nothing is copied, and one parity applies to all carries. With a mask,
+    carries that nothing reads after the scan are left out. In a forward scan that skips rows individually, a row's
+    final carry is at the location after its own last step, so that carries not in place are copied.
     """
     table = layout.table
     if table is None:
@@ -252,10 +257,7 @@ def _final_copies(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterato
 
 
 def _last_position(layout: ScanLayout, table: MaskTable) -> Index:
-    """Return the position of the carries after all steps, if rows may end before the last step.
-
-    A reverse scan ends at position 0.
-    """
+    """Return the position of the final carries of a scan with a mask: the mask's span, or 0 for a reverse scan."""
     return 0 if layout.node["reverse"] else table.span
 
 
