@@ -17,7 +17,7 @@ ROWS_OF_A_CHUNK = 128
 """Rows of a chunk. With fewer, reloading weights takes too much time; with more, temporaries leave the cache."""
 
 MAX_ROW_RANK = 3
-"""Rank of values [time, batch, units]. Last axes of 1 of values of a higher rank make columns."""
+"""Rank of values [time, batch, units]. Trailing axes of size 1 are ignored in values of higher rank."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def chunk_length(
 ) -> int:
     """Return the number of steps of a chunk; ``MAX_CHUNK`` if there are no temporaries.
 
-    A chunk has enough rows to amortise the reloading of weights, and of sums over time that do not fit in L2.
+    A chunk has enough rows to amortise the reloading of weights, and of large sums over time.
 
     Args:
         target: The processor.
@@ -78,7 +78,11 @@ def _has_weights(node: Node) -> bool:
 
 
 def _rows(node: Node) -> int:
-    """Return the number of rows of one step, with ``OPEN_ROWS`` for each symbolic size. A column is one row."""
+    """Return the number of rows of one step of a sequence, with ``OPEN_ROWS`` for each symbolic size.
+
+    Rows are the positions on all axes but the first and the last, so that a value [T, 2, 4, 64] has 8 rows. Trailing
+    axes of size 1 are dropped first, down to three axes: [T, 2, 64, 1] has 2 rows.
+    """
     open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
     shape = node.shape
     while len(shape) > MAX_ROW_RANK and shape[-1] == 1:

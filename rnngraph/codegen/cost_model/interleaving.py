@@ -27,11 +27,11 @@ from .register_tiles import FMA_LATENCY, OPEN_ROWS, accumulators, lanes_for
 from .work_sharing import LONG_OPS, ONE_WORKER, WorkSharing, per_chunk_overhead
 
 MAX_LAG = 12
-"""Maximum chunks by which a kernel runs behind the first one. The loop's prologue has as many unrolled iterations."""
+"""Maximum lag of a kernel behind the first one, in chunks. The loop's prologue has one unrolled iteration per chunk."""
 PAYS = 1.1
 """Minimum estimated speedup for interleaving."""
 MAX_BUSY = 2.0
-"""Maximum busy time of interleaved scans together, as a multiple of the longest latency of a scan."""
+"""Maximum total busy time of interleaved scans, as a multiple of the longest latency of one of them."""
 LONG_LATENCY, DIVISION_LATENCY, MEMORY_LATENCY = 70.0, 13.0, 12.0
 """Latency in cycles of an elementary function, a division, and a load after a store."""
 LOADED_BYTES = 64.0
@@ -39,7 +39,10 @@ LOADED_BYTES = 64.0
 CACHE_SHARE = 0.875
 """Maximum share of L1 for the weights of interleaved scans."""
 LOOK_AHEAD = 128.0
-"""Cycles of work in the processor's out-of-order window. Longer steps are interleaved statement by statement."""
+"""Cycles of work in the processor's out-of-order window.
+
+If a step of each scan takes more cycles together, the scans are interleaved statement by statement.
+"""
 MIN_STEPS = 12
 """Minimum steps of a chunk. Chunks are short, because the first and last chunks of scans with different lags run alone.
 
@@ -48,7 +51,7 @@ loads and stores sums over time.
 """
 
 Phase = tuple[int, int]
-"""Number of chunks by which a kernel runs behind the first kernel, and the kernel's position in an iteration.
+"""(lag, position): chunks by which a kernel runs behind the first kernel, and the kernel's position in an iteration.
 
 Batches of interleaved scans have odd positions, and other kernels have even positions.
 """
@@ -76,8 +79,8 @@ class InterleavingPlan:
         phases: Phases of the kernels of each loop.
         steps: Steps of a chunk.
         depths: For each loop, the number of chunks whose values have buffers at the same time.
-        by_statement: Positions of scans that are interleaved statement by statement.
-        gains: Estimated speedups, by position.
+        by_statement: Positions of batches that are interleaved statement by statement.
+        gains: Estimated speedup of each batch of interleaved scans, by position.
     """
 
     phases: tuple[tuple[Phase, ...], ...]
@@ -110,8 +113,8 @@ class StepCost:
 def may_pay(target: Target, scans: Sequence[Node]) -> bool:
     """True if some of these scans are probably faster if interleaved.
 
-    Interleaving saves nothing on in-order processors, such as those without vectors. Scans that save or recompute
-    blocks of steps are not interleaved.
+    Targets without vectors are assumed to execute instructions in order, so that interleaving saves nothing. Scans that
+    save carries before blocks of steps, or recompute blocks, are not interleaved.
     """
     if any((scan.get("keeps"), scan.get("blocks")) != (None, None) for scan in scans):
         return False
@@ -119,10 +122,10 @@ def may_pay(target: Target, scans: Sequence[Node]) -> bool:
 
 
 def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim) -> InterleavingPlan | None:
-    """Return the plan that merges independent loops over one time axis.
+    """Return the plan that interleaves the scans of a loop, or of several independent loops over one time axis.
 
-    Return None if interleaving does not pay, or if a kernel would lag more than ``MAX_LAG`` chunks. Scans with
-    different lags also need more than two chunks.
+    Return None if interleaving does not pay, or if a kernel would lag more than ``MAX_LAG`` chunks. If scans have
+    different lags, a sequence of known length must have more than two chunks.
     """
     scans = [kernel.first for loop in loops for kernel in loop.kernels if kernel.kind == "scan"]
     costs = _costs(target, scans)
@@ -149,7 +152,7 @@ def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim)
 
 
 def _costs(target: Target, scans: Sequence[Node]) -> dict[Node, StepCost]:
-    """Return the step costs, by scan, of scans that can be interleaved: without conditional or unrolled steps."""
+    """Return {scan: cost of a step}, for scans that can be interleaved: those without conditional or unrolled steps."""
     plain = [scan for scan in scans if step_condition(scan) is None and scan.get("unroll", 1) == 1]
     return {scan: step_cost(target, scan) for scan in plain}
 
@@ -220,7 +223,7 @@ def _gain(costs: Sequence[StepCost]) -> float:
 
 
 def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping[Node, int]) -> list[Phase]:
-    """Return each kernel's phase: the earliest one after the phases of its dependencies."""
+    """Return each kernel's (lag, position): the earliest one after those of the kernels on which it depends."""
     phases: list[Phase] = []
     for kernel, needed in zip(kernels, needs, strict=True):
         lag, place = max((phases[number] for number in needed), default=(0, 0))
@@ -242,7 +245,7 @@ def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
 
 
 def _grain(target: Target, kernels: Sequence[Kernel], length: Dim) -> int:
-    """Return the number of steps per chunk, with the fewest steps in remainder tiles of products."""
+    """Return the number of steps of a chunk for which the smallest share of steps is in remainder tiles of products."""
     sharing = WorkSharing(target, ONE_WORKER, TimeChunk(length, 0, 0, False, MAX_CHUNK))
     tiles = [sharing.tile_steps(kernel) for kernel in kernels]
     grain = min(range(MIN_STEPS, 2 * MIN_STEPS), key=lambda steps: (sum(steps % tile for tile in tiles) / steps, steps))

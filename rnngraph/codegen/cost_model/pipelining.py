@@ -15,7 +15,7 @@ BUFFER_DEPTH = 3
 ROUNDS = 8
 """Number of chunks into which a sequence is divided, within the limits of a chunk's steps.
 
-With fewer chunks, stages idle at both ends.
+With fewer chunks, workers idle too long at the beginning and the end of a sequence.
 """
 MIN_STEPS, MAX_STEPS = 12, 48
 """Minimum and maximum steps of a chunk. The minimum is raised to avoid remainder tiles of products, and to amortise the
@@ -24,11 +24,11 @@ overhead of a chunk. The maximum is raised to a third of the length of a single 
 CLAIM_CYCLES = 2000.0
 """Cycles to claim a task, including the transfer of its data from the core that ran the previous chunk."""
 CLAIMS = 4.0
-"""Approximate ratio between the cycles of a task and those of its claim, to which chunks are lengthened."""
+"""Ratio of the cycles of a task to those of its claim. Chunks are lengthened to about this ratio."""
 PAYS = 0.85
-"""Maximum ratio between the time of a pipeline and that of one worker."""
+"""Maximum ratio of the time of a pipeline to that of one worker."""
 FAR_CYCLES = 3000.0
-"""Additional cycles of a barrier between distant cores, assumed when a pipeline is compared with split kernels."""
+"""Additional cycles of a barrier between distant cores. Split kernels are charged with them, but a pipeline is not."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class StageCost:
 
 
 def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, workers: int) -> PipelinePlan | None:
-    """Return the pipeline of these kernels.
+    """Return the pipeline of a loop's kernels; None if it does not pay.
 
-    Return None if one worker is nearly as fast (``PAYS``), or if kernels split between workers are faster. A single
+    It does not if one worker is nearly as fast (``PAYS``), or if kernels split between workers are faster. A single
     kernel, and a loop of a fixed length of at most ``MIN_STEPS`` steps, have no pipeline.
 
     Args:
@@ -184,6 +184,6 @@ def _makespan(costs: Sequence[float], chunks: int, workers: int) -> float:
 
 
 def _can_run(done: Sequence[int], stage: int) -> bool:
-    """True if a stage can run its next chunk, given how many chunks all stages have ``done``."""
+    """True if a stage can run its next chunk. ``done`` has the number of finished chunks of each stage."""
     before = stage == 0 or done[stage - 1] > done[stage]
     return before and (stage + 1 == len(done) or done[stage + 1] > done[stage] - BUFFER_DEPTH)

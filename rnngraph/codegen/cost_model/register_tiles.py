@@ -1,7 +1,8 @@
 """Shapes of register tiles, chosen by a small model of the processor.
 
-A tile has rows x columns vector accumulators. A column is one block of lanes of one gate. The estimated time of a step
-of k is the maximum of three times:
+A tile has rows x columns vector accumulators. A kernel may compute several products of equal shape together, such as
+those of an LSTM's gates; each is called a gate. A column is one vector of units of one gate. The estimated time of a
+step of k is the maximum of three times:
 
 - the multiply-adds, at two per cycle;
 - the loads, a broadcast for each row and a vector for each column, at two per cycle, or at the rate of L2 if a panel of
@@ -56,7 +57,7 @@ class ProductShape:
     """Shape of the products of one kernel.
 
     Attributes:
-        gates: Gates of a unit. Each gate has a separate column in a tile.
+        gates: Number of gates. Each gate has separate columns in a tile.
         blocks: Blocks of units. Each block is one vector.
         rows: Number of rows, which may be symbolic.
         depth: Maximum steps of k.
@@ -144,7 +145,8 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
 def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
     """Return the cycles of one step of k in a tile.
 
-    ``reread`` is the number of bytes that are read between two reads of the same weights, which L1 must hold.
+    ``reread`` is the number of bytes that are read between two reads of the same weights. If L1 holds so many bytes,
+    the weights come from L1, else from L2.
     """
     streamed = 0.0 if target.fits_first_cache(reread) else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
@@ -170,7 +172,10 @@ def cycles_of_row(target: Target, product: ProductShape) -> float:
 
 @lru_cache(maxsize=4096)
 def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
-    """Return the tile of ``tile_shape``, and the lowest cost: the cycles of a step of k for all rows and blocks."""
+    """Return the tile of the lowest estimated cost, or of a similar cost and less code, and the lowest cost.
+
+    The cost is the number of cycles of a step of k for all rows and blocks.
+    """
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(product.row_count, target.registers) + 1):
         for width in range(1, product.blocks + 1):
@@ -271,7 +276,8 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
 def balanced(rows: int, maximum: int) -> list[tuple[int, int]]:
     """Split ``rows`` into the fewest tiles of at most ``maximum`` rows, of nearly equal heights.
 
-    Return [(rows of a tile, number of such tiles)], higher tiles first; an empty list without rows.
+    Return [(rows of a tile, number of such tiles)], higher tiles first; an empty list without rows. For 10 rows and a
+    maximum of 4, return [(4, 1), (3, 2)].
     """
     if rows <= 0:
         return []

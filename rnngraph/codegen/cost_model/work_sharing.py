@@ -25,10 +25,10 @@ On cores without a common cache, a barrier takes several times as long. There, m
 several workers.
 """
 NEARER = 0.8
-"""Maximum ratio of costs at which an axis is preferred to an axis that comes earlier in ``_axes``.
+"""Maximum ratio of the cost of an axis to that of an earlier axis of ``_axes``, if the later axis is to be chosen.
 
-Other kernels are split along the earlier axis. If a kernel is split along another axis, its workers read values from
-other cores' caches.
+Other kernels are usually split along the earlier axis. Splitting a kernel along another axis makes workers read values
+from other cores' caches.
 """
 SUM_BYTES = 12.0
 """Bytes per cycle at which a chunk of time loads and stores sums, which may be in another core's cache."""
@@ -42,7 +42,8 @@ class Workers:
 
     Attributes:
         parts: Number of parts into which a kernel is split, and maximum number of workers.
-        rowwise: Test for kernels with independent rows, which are split by rows; None if no kernel is split so.
+        rowwise: Test for kernels with independent rows, which are split by rows. None if no kernel is split in this
+            way without barriers.
     """
 
     parts: int = 1
@@ -252,7 +253,8 @@ def _shape(kernel: Kernel) -> Shape:
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
     """Return the axes along which a kernel can be split, in order of preference: rows, then units, then time steps.
 
-    Scans are split by rows or units. Kernels that are split along the same axis read values that their worker wrote.
+    Steps come last, because scans are split by rows or units. Between kernels that are split along the same axis, a
+    worker reads values that it wrote itself.
     """
     last = len(shape) - 1
     if kernel.kind in ("reduce", "fused_reduce"):

@@ -65,7 +65,7 @@ class MaskTable:
 
 @dataclass(frozen=True)
 class ActiveSteps:
-    """Steps of a chunk at which some row is active. ``name`` names the size that counts them."""
+    """Steps of a chunk at which some row is active. ``name`` is the name of the size with their number."""
 
     table: MaskTable
     name: str
@@ -104,7 +104,7 @@ class ActiveRows:
         share: WorkerSlice | None,
         body: Callable[[Block, WorkerSlice, Index, Index], None],
     ) -> None:
-        """Write ``body`` for each worker's part of the rows.
+        """Write ``body`` for the rows of each part: the active rows, or those that have ended.
 
         Args:
             block: Block to which statements are added.
@@ -137,7 +137,7 @@ class ActiveRows:
             loop(block, "part", table.parts, lambda inner, index: part(inner, WorkerSlice(index, table.parts, 0)))
 
 
-def value_of(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
+def row_length(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
     """Write the computation of a row's length. Return it as an index, clamped to 0..``mask.length``."""
     at: tuple[Coordinate, ...] = (*(0,) * (mask.lengths.tensor.rank - 2), row, 0)
     return block.bounded_index("limit", mask.length + 1, ValueEmitter(block, views).value(mask.lengths, at))
@@ -147,7 +147,7 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
     """Write the computation of the maximum length of all rows. Return the maximum."""
 
     def larger(inner: Block, row: Index, before: Operand) -> Operand:
-        own_steps = inner.let("index", (), "int64", 1, index=value_of(mask, inner, views, row))
+        own_steps = inner.let("index", (), "int64", 1, index=row_length(mask, inner, views, row))
         return inner.let("maximum", [before, own_steps], "int64", 1)
 
     return fold(block, Literal(0, "int64", 1), mask.rows, 1, larger)
@@ -178,7 +178,7 @@ def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, Vi
         return before
 
     def counted(inner: Block, row: Index) -> None:
-        own_steps = value_of(mask, inner, views, row)
+        own_steps = row_length(mask, inner, views, row)
         inner.add(Store(inner.let("index", (), "int64", 1, index=own_steps), lengths, row))
         add_one(inner, counts, base + own_steps)
 

@@ -54,7 +54,11 @@ def origin_of(nodes: Sequence[Node]) -> Where | None:
 
 
 def _tiles(region: Region, block: Block, plan: KernelPlan, products: ProductPlan, share: WorkerSlice | None) -> None:
-    """Write a kernel with matrix products, in two forms if the number of rows decides whether weights are converted."""
+    """Write a kernel with matrix products.
+
+    Converting narrow weights before tiles read them pays only for many rows. If the number of rows is symbolic, two
+    versions are written, and each call runs one of them.
+    """
     shape = plan.kernel.shape
     rows = math.prod(region.extent(shape, axis) for axis in range(len(shape) - 1))
     if not products.widens or isinstance(rows, int):

@@ -79,7 +79,7 @@ class KernelPlan:
 
 def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
     """Return the plan of a kernel whose values have their memory in the region."""
-    # Workers may split a vector at any row, so that its elements are computed as scalars.
+    # Workers that share rows may split a 1-D value between any two elements, so elements are computed one by one.
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
     if any(node.op in MATRIX_PRODUCTS and not is_tile_product(node) for node in kernel.members):

@@ -68,7 +68,10 @@ def loop(
     step: int = 1,
     comment: str = "",
 ) -> None:
-    """Write a ``for`` loop over a fresh variable: only its body if it runs once, and nothing if it never runs."""
+    """Write a ``for`` loop over a fresh variable.
+
+    If the loop runs once, only its body is written. If it never runs, nothing is written.
+    """
     trips = stop - start
     if isinstance(trips, int) and trips <= 0:
         return
@@ -186,7 +189,7 @@ def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSli
 
 
 def add_remainder(block: Block, rest: Block, mask: Mask | None = None) -> None:
-    """Add the statements of ``rest``, as an iteration of the loop before them if they do the work of its next one.
+    """Add the statements of ``rest``. If they do the work of one more iteration of the loop before them, extend it.
 
     ``mask`` is as for ``with_iteration``.
     """

@@ -261,7 +261,7 @@ class Tiles:
         return Destination(tuple(lines), pitch) if isinstance(pitch, int) and not others else None
 
     def _conditions(self, contraction: Contraction, row: Sequence[Coordinate]) -> tuple[Condition, ...]:
-        """Return the condition under which a tile's left operands are outside of padding with zeros.
+        """Return the condition for computing a tile's products: its left operands are not in padding with zeros.
 
         The result is empty if the left operand has no known padding.
         """

@@ -278,7 +278,7 @@ class _Sum:
         return ks.count * self.inner
 
     def _each_active(self, block: Block, ks: KBlock, body: Body, table: MaskTable) -> Index:
-        """Write ``body`` for each row of a block, in order. Indices count only active rows. Return their number.
+        """Write ``body`` for each row of a block, in order. Return the number of active rows, which alone are counted.
 
         A row that has ended has the index of the next active row, which overwrites it.
         """
@@ -291,8 +291,8 @@ class _Sum:
                 if len(here) < len(self.leading):
                     return nest(nested, here, before, 0, self.leading[len(here)])
                 body(nested, here, nested.bounded_index("taken", self.max_depth + 1, before))
-                strips = table.is_active(nested, start + here[0], here[1])
-                return nested.let("add", [before, nested.let("cast", [strips], "int64", 1)], "int64", 1)
+                is_active = table.is_active(nested, start + here[0], here[1])
+                return nested.let("add", [before, nested.let("cast", [is_active], "int64", 1)], "int64", 1)
 
             return fold(inner, number, extent, 1, one)
 

@@ -69,7 +69,7 @@ def write(region: Region, block: Block, node: Node, views: Sequence[View], share
 
 
 def _dense(view: View, shape: Shape) -> View | None:
-    """Reshape a contiguous view; None if it is not contiguous."""
+    """Return a contiguous view in another shape; None if the view is not contiguous."""
     whole = View.contiguous(view.buffer, view.shape)
     if view.strides != whole.strides:
         return None

@@ -34,7 +34,7 @@ from .region import Region
 WORTH_WIDENING = 3
 """Minimum number of row tiles for which converting narrow weights once pays."""
 WORTH_TRANSPOSING, WORTH_PACKING = 2, 8
-"""Row tiles from which packing a right operand pays: more than two if its lanes are strided, eight if contiguous."""
+"""Number of row tiles for which packing a right operand pays: more than 2 if lanes are strided, else at least 8."""
 WORTH_MERGING = 1.5
 """Minimum estimated speedup for tiles over rows of several steps.
 
@@ -45,7 +45,7 @@ MAX_LANES = 8
 TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
 """Relative costs of integer products, including loads and stores of sums.
 
-They are the costs of a dense tile for one vector of weights, of a sparse block, and of each product of the block.
+They are the costs of one vector of weights in a dense tile, of a sparse block, and of each product of that block.
 """
 
 
@@ -56,7 +56,7 @@ class Contraction:
     Attributes:
         lefts: Left operands: one value, or the several narrow parts of one value.
         products: For each left operand, its products.
-        dot_width: Values of consecutive k in a lane of weights. A step multiplies all, or half of 4-bit ones.
+        dot_width: Weights of consecutive k in a lane. A step multiplies all of them, or half of them if of 4 bits.
         accumulators: Partial sums of each result.
         packed: True if right operands that the call computes or receives are packed before tiles read them.
         widened: True if columns of narrow weights are converted to floats before tiles read them.
@@ -86,7 +86,7 @@ class ProductPlan:
         row_axis: Axis along which tiles run; None if there is one row.
         masked: True if some memory has no padding after the last unit, so that lanes beyond it must be masked.
         by_matrix: True if each left matrix is multiplied by a different right matrix, as in a batched product.
-        overlaps: True if tiles of several heights cover a symbolic number of rows, and the last tiles may overlap.
+        overlaps: True if tiles of several heights, of which the last may overlap, cover a symbolic number of rows.
         outside: Axes whose loops contain the loop over groups of units.
         merges: True if tiles run over the rows of all steps of a chunk, step by step.
     """
@@ -187,7 +187,7 @@ def plan_products(
 
 
 def _steps_of_k(contractions: Sequence[Contraction], dot_width: int) -> int:
-    """Return the steps of k of all contractions, without symbolic ones; a typical number if all are symbolic."""
+    """Return the total steps of k of the contractions of fixed depth; a typical number if all depths are symbolic."""
     depths = [dim for item in contractions if isinstance(dim := item.lefts[0].shape[-1], int)]
     return -(-(sum(depths) or OPEN_DEPTH) // dot_width)
 
@@ -238,7 +238,7 @@ def _bytes(nodes: Set[Node]) -> int:
 
 
 def _is_open_beside_known(region: Region, kernel: Kernel, axis: int) -> bool:
-    """True if the number of rows of an axis is symbolic, and that of another axis is fixed and above 1."""
+    """True if an axis of rows has a symbolic size, and another has a fixed size above 1. False in loops over time."""
     extents = [region.extent(kernel.shape, number) for number in range(len(kernel.shape) - 1)]
     return not isinstance(extents[axis], int) and region.time is None and bool(_axes_of_several_rows(extents))
 
@@ -396,7 +396,7 @@ def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
 
 
 def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[Contraction]) -> bool:
-    """True if some rows in the kernel's memory have no padding after the last unit."""
+    """True if lanes after the last unit must be masked, because some row in memory has no padding there."""
     memory, width = region.memory, kernel.shape[-1]
     if not isinstance(width, int):
         return True

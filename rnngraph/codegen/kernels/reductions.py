@@ -238,9 +238,9 @@ class _Reduction:
         value, active = emitter.spread(emitter.value(self.source, at), lanes), self.region.active
         if active is None or 0 not in self.axes:
             return value
-        strips = emitter.spread(active.table.is_active(emitter.block, absolute(at[0]), absolute(at[1])), lanes)
+        is_active = emitter.spread(active.table.is_active(emitter.block, absolute(at[0]), absolute(at[1])), lanes)
         neutral = Literal(self.neutral, self.node.dtype, lanes)
-        return emitter.block.let("select", [strips, value, neutral], self.node.dtype, lanes)
+        return emitter.block.let("select", [is_active, value, neutral], self.node.dtype, lanes)
 
     def _store(self, block: Block, value: Operand, at: Coordinates) -> None:
         emitter = ValueEmitter(block, self.region.memory.views)

@@ -26,7 +26,8 @@ class Region:
         time: Chunk of time in which the region runs; None outside of loops over chunks.
         active: Rows that are computed; None if no mask excludes any.
         has_static_lengths: True if all lengths of loops are ints. Calls are then short and may have few rows.
-        parity: Parity of the step of the surrounding loop over steps; 0 if there is none.
+        parity: Traversal direction of weights, which alternates between the steps of a scan: 0 or 1; 0 outside of
+            scans.
     """
 
     target: Target

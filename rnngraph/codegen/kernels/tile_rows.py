@@ -24,19 +24,19 @@ from .region import Region
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned
 
 HEIGHT_STEP = 2
-"""Difference between consecutive heights of tiles over a symbolic number of rows.
+"""Difference between consecutive heights of overlapping tiles over a symbolic number of rows.
 
-At most this number of rows, minus one, is computed twice.
+A tile overlaps the one before it by fewer rows than this number.
 """
 MAX_REMAINDER = 8
-"""Maximum rows of a remainder tile, because each smaller height needs separate code."""
+"""A remainder tile has fewer rows than this number, because each height of remainder tiles needs separate code."""
 
 MIDDLE_HEIGHT = 4
 """Rows of the tiles between the highest tiles and single rows. A single row waits for the latency of its own sums."""
 
 
 class RowRange(NamedTuple):
-    """Rows that tiles of one height compute.
+    """Rows ``begin`` to ``end - 1``, which tiles of one ``height`` compute.
 
     Attributes:
         active: Position after the last active row, from which on rows are not stored; None if all rows are active.
@@ -161,11 +161,10 @@ class TileLoops:
         return any(view.buffer in written for item in outside if (view := self.memory.views.get(item)) is not None)
 
     def _overlapping(self, block: Block, at: list[Coordinate], begin: Index, end: Index) -> None:
-        """Write tiles of several heights over a symbolic number of rows.
+        """Write tiles of several heights over a symbolic number of rows, the highest first.
 
-        The last tile of a height may overlap the one before it, and then computes the same rows twice.
-
-        Tiles of one height follow each other as long as the remaining rows exceed the next smaller height.
+        Tiles of one height follow each other as long as the remaining rows exceed the next smaller height. The last
+        tile of a height may overlap the one before it, and then computes some rows again.
         """
         extent, heights = end - begin, [*dict.fromkeys((*range(self.height, 1, -HEIGHT_STEP), 1))]
         for height, smaller in pairwise([*heights, 0]):
@@ -178,9 +177,9 @@ class TileLoops:
             begin = block.let_index("next", "min", begin + count, end)
 
     def _remainder_tiles(self, block: Block, at: list[Coordinate], begin: Index, end: Index) -> None:
-        """Write tiles of at most ``MAX_REMAINDER`` rows, and then a remainder tile for each smaller height.
+        """Write tiles of at most ``MAX_REMAINDER`` rows, then one remainder tile, in a version for each smaller height.
 
-        Calls with few rows may run remainder tiles only.
+        Calls with few rows may run the remainder tile only.
         """
         maximum = min(self.height, MAX_REMAINDER)
         if self.height > maximum:

@@ -95,7 +95,7 @@ class ValueEmitter:
         return replace(self, block=block, known=dict(self.known))
 
     def value(self, node: Node, at: Coordinates) -> Operand:
-        """Write the computation of ``node`` at ``at``. Nodes in ``computed`` are not loaded from memory."""
+        """Return the value of ``node`` at the coordinates ``at``, and write the statements that compute or load it."""
         result, outer_origin = self._computed(node, at), self.block.origin
         pending = [] if result is not None else [(node, aligned(node.shape, at), outer_origin)]
         while pending:  # an explicit stack, because long chains of ops would exceed Python's recursion limit
@@ -261,7 +261,10 @@ def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
 
 
 def aligned(shape: Shape, at: Coordinates) -> Coordinates:
-    """Return the coordinates in an operand of ``shape``. Axes of size 1 are broadcast, and therefore read at 0."""
+    """Return the coordinates in an operand of ``shape``, which is broadcast to the shape that ``at`` belongs to.
+
+    Leading coordinates are dropped if the operand has fewer axes. The coordinate on an axis of size 1 is 0.
+    """
     own = at[len(at) - len(shape) :]
     if 1 not in shape:
         return own

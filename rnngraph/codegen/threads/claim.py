@@ -17,11 +17,14 @@ from .spin_wait import write_spin
 NEVER = 1 << 62
 """Time that is later than the due time of any chunk."""
 NOTHING = -(1 << 40)
-"""Required lead, in chunks, over a stage on which there is no dependency. Every stage satisfies it."""
+"""Required lead, in chunks, of a stage on which there is no dependency. Every stage satisfies it."""
 
 
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
-    """Return the LLVM text of the table that ``claim`` reads: the due times and the dependencies of all stages."""
+    """Return the LLVM text of the table that ``claim`` reads.
+
+    It has a row for each stage: the due time of its first chunk, then the lead that each stage must have over it.
+    """
     numbers: list[int] = []
     for stage in stages:
         needs = dict(stage.needs)

@@ -14,13 +14,14 @@ from .spin_wait import SPINS, pause, write_pause
 
 
 def pool_text(target: Target) -> str:
-    """Return the LLVM text of two functions for a pool, whose parameters are (memory, x, y).
+    """Return the LLVM text of a pool's two functions. The first argument of both is the pool's memory.
 
-    - ``pool_serve`` is the endless loop of worker x. A worker without a job spins for a while, and then sleeps. It
-      adopts the floating-point mode of the caller of a job.
+    - ``pool_serve`` is the endless loop of a worker, whose index is the second argument. A worker without a job spins
+      for a while, and then sleeps. It adopts the floating-point mode of the caller of a job.
     - ``pool_share`` runs a job, which is in the job's line, on several workers. The caller is the first worker.
 
     Words 1 and 2 of the first line are the addresses of the system's functions that wait for a semaphore and post it.
+    Both functions have three parameters, so that one type describes them. Unused parameters are ignored.
     """
     declared = [pause(target)[1], *floating_point_mode(target).declarations]
     head = f'source_filename = "pool"\ntarget triple = "{target.triple}"\n'
@@ -29,7 +30,7 @@ def pool_text(target: Target) -> str:
 
 
 class _Worker(NamedTuple):
-    """Addresses of a worker's words: jobs assigned, jobs done, 1 while it sleeps, and its semaphore."""
+    """Addresses of a worker's words: number of jobs assigned, number of jobs done, 1 while it sleeps, semaphore."""
 
     assigned: str
     done: str

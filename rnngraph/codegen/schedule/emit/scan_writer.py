@@ -13,7 +13,7 @@ from ...analysis.node_kinds import label_of
 from ...buffers.carried_state import DOUBLE_BUFFERED
 from ...buffers.views import View
 from ...cost_model.work_sharing import Partition
-from ...kernels.active_rows import ActiveRows, ActiveSteps, MaskTable, value_of
+from ...kernels.active_rows import ActiveRows, ActiveSteps, MaskTable, row_length
 from ...kernels.emit import copy_to, emit_kernel
 from ...kernels.loop_nests import each_slice, loop, single
 from ...kernels.region import Region
@@ -161,7 +161,7 @@ class ScanWriter:
         table, chunk = self.layout.table, self.layout.chunk
         assert table is not None
         assert chunk.time is not None
-        left = value_of(table.mask, block, chunk.memory.views, row) - chunk.time.start
+        left = row_length(table.mask, block, chunk.memory.views, row) - chunk.time.start
         within = block.let_index("left", "min", left, chunk.time.steps)
         runs = block.fresh_index("runs")
         block.add(LetIndex(runs, "max", within, 0))
