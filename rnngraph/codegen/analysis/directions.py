@@ -22,7 +22,7 @@ Directions = Mapping[tuple[Node, Dim | None], bool]
 def settled_directions(graph: Graph) -> Directions:
     """Return the loop directions of sums over time, of recomputed blocks, and of values computed from them.
 
-    The readers of these values do not determine a direction. The result is empty for a graph without derivatives.
+    Loop fusion chooses the directions of all other values. The result is empty for a graph without derivatives.
     """
     directions_by_value: dict[tuple[Node, Dim | None], bool] = {}
     scans = [node for node in graph.nodes if node.op == "scan"]
@@ -87,9 +87,10 @@ def _sum_directions(
 def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
     """Choose directions for recomputed blocks, and for values computed from them.
 
-    Values that depend on recomputed blocks or derivatives have the direction of the derivatives. So have values that
-    only such values read, and values that are the same at every step. Values on which a scan that saves states depends,
-    and all others that depend on it, have the direction of that scan. The result is empty if no block is recomputed.
+    Three kinds of values have the direction of the derivatives: those that depend on recomputed blocks or derivatives,
+    those that are read only by such values, and those that are the same at every step. Values on which a scan that
+    saves carries depends, and all others that depend on that scan, have its direction. The result is empty if no block
+    is recomputed.
     """
     recomputed = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]

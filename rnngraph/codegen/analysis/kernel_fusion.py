@@ -104,8 +104,8 @@ def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
     """True if a fused kernel can also compute ``reductions``.
 
     The kernel must have only elementwise ops, over the shape that all reductions read, and the results must be floats.
-    Reductions over axes other than the last must have the same of these axes. If one is over the last axis, rows must
-    be narrow.
+    All reductions over axes other than the last must be over the same such axes. If one is over the last axis, rows
+    must have at most ``MAX_ROW`` units.
     """
     if kernel.kind != "fused" or any(OPS[node.op].kind != "elementwise" for node in kernel.members):
         return False
@@ -184,11 +184,11 @@ class _Fuser:
         pure = all(item in self.inline and item not in self.recomputed for item in node.operands)
         if operands_ready and (small or pure):
             return True
-        if self._costs_a_read(node):
+        if self._is_recomputed_matrix(node):
             self.recomputed.add(node)
         return node in self.recomputed
 
-    def _costs_a_read(self, node: Node) -> bool:
+    def _is_recomputed_matrix(self, node: Node) -> bool:
         """True for a matrix with several readers, each of which recomputes it by one cheap op from a matrix in memory.
 
         An example is the square of a weight's derivative, because derivatives of weights are always in memory.
@@ -344,8 +344,8 @@ class _Fuser:
                 stored.add(source)
         members: dict[tuple[int, str, Shape, Node | None], list[Node]] = {}
         for node in self.nodes:
-            unnamed = node in self.inline or node in self.lazy_concats or node in self.folded or self._is_view(node)
-            if node.op == "get" or (node not in stored and unnamed):
+            is_inner = node in self.inline or node in self.lazy_concats or node in self.folded or self._is_view(node)
+            if node.op == "get" or (node not in stored and is_inner):
                 continue
             kind = "fused" if node in self.inline else "copy" if node in self.copies else kind_of(node)
             shared = kind == "fused"

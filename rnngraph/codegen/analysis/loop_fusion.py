@@ -194,7 +194,7 @@ class LoopFusion:
     def _move_into_readers_loop(self, users: dict[Node, list[Node]]) -> None:
         """Move values into the only loop that reads them, unless that stores more values.
 
-        Lazy concatenations move, and elementwise ops whose operands must be in memory in that loop anyway.
+        Concatenations that are read piece by piece move, and elementwise ops whose operands that loop needs anyway.
         """
         outputs = {value for _, value in self.graph.outputs}
         for node in reversed(self.graph.nodes):
@@ -236,10 +236,11 @@ class LoopFusion:
         return True
 
     def _is_free_view(self, node: Node) -> bool:
-        """True for a view of a free node, if the view is only a change of strides.
+        """True for a view of a free node that needs no copy.
 
-        The source of a reshape that merges or splits axes must be contiguous. A broadcast of index arithmetic is not
-        free if an op needs it in memory.
+        A reshape that merges axes, or splits one of symbolic size, must read a parameter or a constant, because only
+        these are contiguous. A view of index arithmetic is not free if an op needs it in memory, or if it reverses or
+        skips units.
         """
         if not is_view(node) or node.operands[0] not in self.free or node in self.transposed_weights:
             return False

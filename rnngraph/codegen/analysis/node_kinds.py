@@ -12,7 +12,7 @@ from ...ir.types import NARROW, Dim
 from ..machine.alignment import padded_row
 
 VIEW_OPS = ("slice", "windows", "reverse", "transpose", "reshape", "broadcast")
-POINTWISE = (*MATRIX_PRODUCTS, "gather")
+OPS_OF_FUSED_KERNELS = (*MATRIX_PRODUCTS, "gather")
 """Ops that fused kernels can compute, in addition to elementwise ops."""
 
 
@@ -93,7 +93,7 @@ def picks_step(node: Node, length: Dim | None) -> bool:
 
 def kind_of(node: Node) -> str:
     """Return the kind of the kernel that computes a node. ``Kernel`` lists the kinds."""
-    if OPS[node.op].kind == "elementwise" or node.op in POINTWISE:
+    if OPS[node.op].kind == "elementwise" or node.op in OPS_OF_FUSED_KERNELS:
         return "fused"
     if OPS[node.op].kind == "reduction":
         return "reduce"

@@ -80,7 +80,8 @@ def _length_mask(node: Node, length: Dim) -> LengthMask | None:
 class RowLengths:
     """Nodes that need not be computed for rows that have ended, each with its mask.
 
-    A node has at most one mask, because its readers must have the same mask. If several apply, the first one does.
+    A node has at most one mask, because its readers must have the same mask. If several masks would fit, the first one
+    is used.
 
     Attributes:
         scans: Scans that skip ended rows.

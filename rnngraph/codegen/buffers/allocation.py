@@ -137,7 +137,7 @@ class Allocation:
         return group
 
     def _would_share_sets(self, node: Node) -> bool:
-        """True if a product reads several rows of a value at a time, and each column would map to one set of L1."""
+        """True if a product reads several rows of a value together, and all elements of a column share a set of L1."""
         if not any(user.op in MATRIX_PRODUCTS and user.operands[0] is node for user in self.users[node]):
             return False
         width = padded_row(node.shape[-1], node.dtype)

@@ -17,7 +17,7 @@ PIECE_BYTES = 16
 
 
 def side_by_side(block: Block, rows: list[Operand]) -> Operand:
-    """Interleave rows: the first lane of every row comes first, then the second lane of every row, and so on.
+    """Interleave the lanes of rows: ``[a0, a1], [b0, b1] → [a0, b0, a1, b1]``.
 
     The number of rows must be a power of two.
     """

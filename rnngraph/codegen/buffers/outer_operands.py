@@ -38,7 +38,7 @@ class LeftOperand:
         tile: Shape of the tiles.
         view: Piece of the operand that is read in place; None if tiles read the packed panel.
         stride: Elements between consecutive steps of k of the piece.
-        place: Index of the piece's first row in the operand.
+        place: Index, in the piece's buffer, of the element of row ``first`` at the first step of k.
     """
 
     first: Index

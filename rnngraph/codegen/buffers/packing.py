@@ -1,8 +1,9 @@
 """Packing of weights into the order in which register tiles read them.
 
-A panel has the layout [group of blocks][k][gate][block][lane]. Units past the end are zeros, or copies of the last unit
-if k is contiguous in the source. With narrow weights, each lane has the weights of consecutive k in 32 bits, padded
-with zeros. Panels are packed when parameters change, and not while a graph runs.
+A panel has the layout [group of blocks][k][gate][block][lane]. A block is a vector of units. Gates are matrices whose
+products one tile computes, such as the four of an LSTM. Units past the end are zeros, or copies of the last unit if k
+is contiguous in the source. With narrow weights, each lane has the weights of consecutive k in 32 bits, padded with
+zeros. Panels are packed when parameters change, and not while a graph runs.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ DOT_WIDTH = {"int8": 4, "bfloat16": 2}
 MAX_DOT_WIDTH = max(DOT_WIDTH.values())
 """Maximum number of narrow weights in a lane of 32 bits."""
 STREAMED_ROWS_OF_WORDS = 6
-"""Maximum rows of narrow numbers for which weights from memory are read as one stream."""
+"""Maximum rows of activations for which narrow weights are read from memory as one stream."""
 FOUR_BITS = 8
-"""Number of 4-bit weights in a lane. The lower bits of its bytes belong to one step, the upper bits to the next."""
+"""Number of 4-bit weights in a lane of four bytes. The lower halves of the bytes are the first four k of the lane."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,7 @@ class Panels:
         return Function(name, (), (), tuple(block.statements), "packs parameters into panels")
 
     def pack(self, block: Block) -> None:
-        """Fill the requested panels that are not filled yet."""
+        """Write code that fills the requested panels that are not filled yet."""
         self.sparse.pack(block, self.origins.get)
         for form, panel in self.panels.items():
             if panel.buffer not in self.filled:

@@ -46,7 +46,7 @@ class TransposingPackers:
 
     def transpose(self, block: Block, move: Transposition) -> None:
         """Add a call that transposes one slice."""
-        assert move.depth >= move.lanes, "a block of lanes begins before a row that is shorter"
+        assert move.depth >= move.lanes, "rows have fewer elements than a square block"
         key = (move.target[0].dtype, move.lanes)
         if key in self.functions:
             self.functions[key] = self.functions[key].called_for(block.origin)
