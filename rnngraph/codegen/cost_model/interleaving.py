@@ -76,7 +76,7 @@ class InterleavingPlan:
     """Plan for several loops over chunks of time that run as one, with interleaved scans.
 
     Attributes:
-        phases: Phases of the kernels of each loop.
+        phases: For each loop, the (lag, position) of each kernel.
         steps: Steps of a chunk.
         depths: For each loop, the number of chunks whose values have buffers at the same time.
         by_statement: Positions of batches that are interleaved statement by statement.

@@ -38,7 +38,7 @@ class PipelinePlan:
     Attributes:
         stages: Index of each stage's first kernel, and of the kernel after its last one.
         costs: Cycles of each stage for one time step.
-        grain: Number of steps of which the length of each chunk but the last is a multiple.
+        grain: The length of each chunk, except the last one, is a multiple of this number of steps.
         max_steps: Maximum steps of a chunk.
         gain: Speedup over one worker.
     """
@@ -106,7 +106,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[int]:
-    """Return candidates for the grain, of which chunk lengths are multiples, in steps.
+    """Return candidates for the grain, in steps. Chunk lengths are multiples of the grain.
 
     There is one candidate, or two if a doubled grain may save overhead.
 

@@ -42,8 +42,8 @@ class Workers:
 
     Attributes:
         parts: Number of parts into which a kernel is split, and maximum number of workers.
-        rowwise: Test for kernels with independent rows, which are split by rows. None if no kernel is split in this
-            way without barriers.
+        rowwise: Test for kernels with independent rows, which are split by rows without barriers; None for no such
+            split.
     """
 
     parts: int = 1
@@ -90,7 +90,7 @@ SERIAL = Partition(None, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Work:
-    """Estimated cycles of an entry on one worker (``serial``) and on all (``shared``), as formulas of sizes."""
+    """Estimated cycles of an entry on one worker (``serial``) and on all workers (``shared``), as formulas of sizes."""
 
     serial: Dim = 0
     shared: Dim = 0

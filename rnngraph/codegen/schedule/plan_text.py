@@ -152,7 +152,7 @@ def _workers(partition: Partition, parts: int) -> str:
 
 
 def _rows(active: ActiveSteps | None, indent: str, each_row: bool = False) -> Iterator[str]:
-    """Yield the line of the mask that excludes ended rows, if any."""
+    """Yield the line about the mask that excludes ended rows, if there is one."""
     if active is not None:
         mask = active.table.mask
         which = "rows" if each_row or active.table.by_rows else "steps"

@@ -63,8 +63,8 @@ def _state(f: IRBuilder, stage: str) -> str:
 def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
     """Write the computation of the time at which a chunk of a stage is due, and return the name of that value.
 
-    For the stage that the worker ran last, that time is a quarter interval earlier, because the stage's weights are in
-    the worker's cache.
+    Chunks of a stage are due at equal intervals. For the stage that the worker ran last, the time is a quarter of an
+    interval earlier, because the stage's weights are in the worker's cache.
     """
     habit = f.value("sdiv i64 %interval, 4", "habit")
     earlier = f.value(f"select i1 {f.icmp('eq', 'i64', stage, '%last')}, i64 {habit}, i64 0", "earlier")

@@ -18,7 +18,7 @@ def pool_text(target: Target) -> str:
 
     - ``pool_serve`` is the endless loop of a worker, whose index is the second argument. A worker without a job spins
       for a while, and then sleeps. It adopts the floating-point mode of the caller of a job.
-    - ``pool_share`` runs a job, which is in the job's line, on several workers. The caller is the first worker.
+    - ``pool_share`` runs the job that the job's line describes on several workers. The caller is the first worker.
 
     Words 1 and 2 of the first line are the addresses of the system's functions that wait for a semaphore and post it.
     Both functions have three parameters, so that one type describes them. Unused parameters are ignored.
@@ -46,7 +46,10 @@ def _worker(f: IRBuilder, number: str) -> _Worker:
 
 
 def _serve(target: Target) -> str:
-    """Return the LLVM text of a worker's endless loop, which polls for jobs and runs them. After a while it sleeps."""
+    """Return the LLVM text of a worker's endless loop, which polls for jobs and runs them.
+
+    A worker that has polled in vain for a while sleeps until it gets a job.
+    """
     f = IRBuilder()
     job, own_state, wait = f.moved("%pool", 64 * JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
 

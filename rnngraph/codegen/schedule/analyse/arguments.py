@@ -1,4 +1,4 @@
-"""Arguments of an entry: feeds, parameters, constants and memory for results, with their layouts."""
+"""Arguments of an entry (the compiled function of a graph): feeds, parameters, constants and memory for results."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class EntryArguments:
 
     Attributes:
         items: All arguments, in order.
-        strides: For each feed, the names of the sizes that hold its strides, without that of the last axis, which is
-            1. There are none for a feed that an output overwrites, because it is contiguous.
-        replaced: For each output that overwrites the memory of an input, that input.
+        strides: {feed: names of the run-time sizes that hold its strides}. The last axis has none, because its stride
+            is 1. A feed that an output overwrites is contiguous, and has none either.
+        replaced: {output that overwrites the memory of an input: that input}.
         leaves: Memory of feeds, parameters and constants.
         results: Memory of the results that kernels write directly.
         late: Results that are copied after all kernels, in order, and their memory.

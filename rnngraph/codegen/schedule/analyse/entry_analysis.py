@@ -164,7 +164,10 @@ class _Analyst:
         return node in fusion.free or node in self.synchronized or fusion.kind.get(node) == PREPARED
 
     def _synchronize(self, nodes: Iterable[Node], partition: Partition) -> None:
-        """Record that all workers can read these values, unless no barrier follows their kernel."""
+        """Record that all workers can read these values, if a barrier follows their kernel.
+
+        No barrier follows a kernel that is split by rows.
+        """
         if not partition.by_rows:
             self.synchronized.update(nodes)
 

@@ -154,7 +154,7 @@ def _must_copy(
 
 
 def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
-    """True if a reshape keeps the rows of a value that its group computes, and the value's rows have no padding."""
+    """True if a reshape keeps the last axis of a value that its group computes, and the rows have no padding."""
     operand = node.operands[0]
     width = operand.shape[-1] if operand.tensor.rank else 0
     is_own = operand in group.nodes and not is_view(operand)

@@ -213,7 +213,7 @@ class _InterleavedLoop:
         return statements
 
     def _if_chunk_exists(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:
-        """Return the statements, with the condition that the kernel's current chunk exists, unless it always does."""
+        """Return the statements, which run only if the kernel's current chunk exists."""
         if not self.plan.last or not statements:
             return statements
         return [When(size(item.lagged.steps), 1, MAX_CHUNK + 1, tuple(statements))]

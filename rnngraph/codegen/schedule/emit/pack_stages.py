@@ -144,7 +144,10 @@ class _Keys:
         return _digest(self._work(Function("", (), (), body)), named)
 
     def _work(self, function: Function) -> tuple[object, ...]:
-        """Return a value that is equal for functions that do the same work. It has digests of called functions."""
+        """Return a value that is equal for functions that do the same work.
+
+        Functions that it calls are identified by their digests, not by their names.
+        """
 
         def with_digests(statements: Sequence[Statement]) -> tuple[Statement, ...]:
             return tuple(

@@ -94,11 +94,11 @@ class Ticks:
         return self._known[key]
 
     def begin(self, sample: bool = False) -> Tick:
-        """Return a tick that starts a worker's clock."""
+        """Return a tick that starts a worker's clock; with ``sample``, its separate clock of sampled steps."""
         return Tick(COUNTERS, self._clock(sample))
 
     def count(self, slot: Index, sample: bool = False) -> Tick:
-        """Return a tick that adds the elapsed time to a slot."""
+        """Return a tick that adds the time since the clock's last tick to a slot. ``sample`` is as for ``begin``."""
         return Tick(COUNTERS, self._clock(sample), self.place(slot, WORKER))
 
     def place(self, slot: Index, worker: Dim) -> Dim:
@@ -106,7 +106,7 @@ class Ticks:
         return (slot * self.parts + worker) * LINE
 
     def _clock(self, sample: bool) -> Dim:
-        """Return the first element of a worker's clock: the separate one of sampled steps, if ``sample``."""
+        """Return the element of a worker's clock, which is the time of its last tick. ``sample`` is as for ``begin``."""
         return self.place(0, WORKER) + int(sample)
 
 

@@ -38,7 +38,7 @@ class Chunks:
 
     @property
     def time(self) -> TimeChunk:
-        """The current chunk, as kernels see it."""
+        """Start and steps of the current chunk, for kernels."""
         return TimeChunk(self.length, size(self.start), size(self.steps), self.reverse, self.longest)
 
     @property

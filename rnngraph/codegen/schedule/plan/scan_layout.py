@@ -123,7 +123,7 @@ class ScanLayout:
     def row_axis(self) -> int | None:
         """Index of the divided axis that has the mask's rows; None unless a block can stop at its row's last step.
 
-        It can if a block has one row, and each carry has the same location after any step, or is read only by steps.
+        It can if a block has one row, and each carry either has one location for all steps, or is read only by steps.
         """
         if self.table is None or self.blocks is None:
             return None
@@ -150,7 +150,7 @@ class ScanLayout:
 
     @cached_property
     def overwrites_condition(self) -> Node | None:
-        """Next value of the condition that a step runs, if it is written over the present condition; else None."""
+        """Next value of the condition for running a step, if it is stored over the present value; else None."""
         pairs = zip(self.parts.carries, self.states, strict=True)
         return next(
             (carry.next for carry, state in pairs if carry.inside is self.parts.when and state.kind == IN_PLACE),
