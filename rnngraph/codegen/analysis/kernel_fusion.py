@@ -125,7 +125,7 @@ def _is_narrow(width: Dim) -> bool:
 def _has_later_reader(kernel: Kernel) -> bool:
     """True if a later kernel of the group may read the result; False for sums of outer products, and ``scatter_add``.
 
-    These kernels run before others of their level, so that the memory of values that only they read can be reused.
+    The latter run before others of their level, so that the memory of values that only they read can be reused.
     """
     return kernel.kind not in ("outer_sum", "scatter_add")
 
@@ -423,7 +423,7 @@ class _Fuser:
         return {item for item in read if item in place or item not in self.members}
 
     def _with_inlined(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
-        """Return nodes, and the values without a kernel that they read, directly or through values without a kernel.
+        """Return the nodes, and the values without a kernel that they read, directly or through each other.
 
         Views, inlined values and concatenations that are read piece by piece have no kernel.
         """

@@ -33,7 +33,7 @@ from .node_kinds import (
 
 @dataclass(frozen=True)
 class GroupKind:
-    """Loop in which a group runs.
+    """Loop over time in which a group runs. Without a loop, it runs once in a call, or when parameters change.
 
     Attributes:
         length: Length of the time axis; None if the group runs once, outside of all loops over time.

@@ -13,7 +13,7 @@ Users = Mapping[Node, Sequence[Node]]
 
 
 def read_many_times(graph: Graph, users: Users) -> set[Node]:
-    """Return the nodes that must be in memory, because a reader needs many of their elements for each of its own."""
+    """Return the nodes that must be in memory, because a reader reads their elements many times or in another order."""
     materialized: set[Node] = set()
     for node in reversed(graph.nodes):
         if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):

@@ -92,8 +92,8 @@ class Allocation:
             leaving: Values that outlive the group, or, in a loop over time, the chunk.
             time: Chunk of time; None without a loop.
             scratch: Allocator of temporaries; by default, the arena.
-            one_block: Axes of carries along which memory has room for one position only, because other positions are
-                computed later. By (scan, index of the carry).
+            one_block: {(scan, index of a carry): axes along which the history has room for one position only}. Other
+                positions are computed later, in the same memory.
         """
         group = GroupMemory()
         for kernel in fused.kernels:

@@ -60,7 +60,7 @@ class State:
 def full_histories(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
-    """Return the carries whose values before each step are results that are read later at all steps.
+    """Return the carries that need a full history: their values before each step are a result that is read later.
 
     A scan that may skip steps has no history, because a skipped step returns zeros, not its carries. A carry that never
     changes has none either.

@@ -153,9 +153,10 @@ def _writes(node: Node) -> bool:
 
 
 def _reads_same_position(user: Node, old: Node) -> bool:
-    """True if a reader of ``old`` in the overwriting kernel reads the position that is overwritten next.
+    """True if a reader of ``old`` reads no position after it has been overwritten.
 
-    Readers with a separate kernel run before.
+    In the overwriting kernel, an elementwise reader of the same shape reads each position just before. Readers with a
+    separate kernel run before that kernel.
     """
     if OPS[user.op].kind == "elementwise":
         return user.shape == old.shape

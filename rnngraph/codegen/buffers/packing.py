@@ -48,7 +48,7 @@ class PackedView:
 
 @dataclass(frozen=True)
 class PanelLayout:
-    """``PanelForm`` of a panel that is packed directly from parameters; ``views`` has a slice for each gate."""
+    """Layout of a panel that is packed directly from parameters, with the attributes of a ``PanelForm``."""
 
     views: tuple[PackedView, ...]
     lanes: int
@@ -220,9 +220,9 @@ class Panels:
         self.needed = None
 
     def used_bytes(self, content: bytes) -> dict[str, int]:
-        """Return {name of a buffer: bytes at its start that kernels read}, if packing may fill only a part of it.
+        """Return {name of a buffer: bytes at its start that kernels read}, for buffers that packing may fill in part.
 
-        They are the buffers of sparse weights and their fallbacks, of which kernels read either one or the other.
+        These are the buffers of sparse weights and their fallbacks, of which kernels read either one or the other.
 
         Args:
             content: Packed memory of all panels.

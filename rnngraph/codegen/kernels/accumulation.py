@@ -105,7 +105,7 @@ def _over_units(
 def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
     """Write the sum of all windows of the operand, starting from zeros.
 
-    ``share`` is a range of an axis before that of the windows; None for all.
+    ``share`` is one worker's range of an axis before that of the windows; None if one worker computes all.
     """
     windows, axis = node.operands[0], node["axis"]
     last = windows.tensor.rank - 1

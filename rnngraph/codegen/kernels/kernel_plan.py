@@ -78,7 +78,7 @@ class KernelPlan:
 
 
 def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
-    """Return the plan of a kernel whose values have their memory in the region."""
+    """Return the plan of a kernel. The region has the memory of all values that the kernel reads or writes."""
     # Workers that share rows may split a 1-D value between any two elements, so elements are computed one by one.
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None

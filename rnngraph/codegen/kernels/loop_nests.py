@@ -1,4 +1,7 @@
-"""Building blocks of kernels: slices of work for workers, loops, and strips of units."""
+"""Building blocks of kernels: slices of work for workers, loops, and strips of units.
+
+Units are the positions on the last axis. A strip has the units of one vector.
+"""
 
 from __future__ import annotations
 

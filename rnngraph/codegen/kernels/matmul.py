@@ -242,7 +242,7 @@ class Tiles:
         """Return the memory of a tile's results, to be prefetched; None if L2 probably holds it.
 
         A tile stores all its results at once. If the stores miss L2, loads of the next tile's operands wait for them.
-        Tiles of one row, in loops over time, or with results of different or symbolic row pitches prefetch none.
+        Nothing is prefetched for tiles of one row, in loops over time, or if pitches of rows differ or are symbolic.
         """
         target, lanes = self.region.target, self.lanes
         if len(cells) == 1 or self.region.time is not None or not target.has_second_cache:
@@ -318,7 +318,8 @@ class Tiles:
     def _are_fetched(self) -> bool:
         """True if tiles of several rows prefetch the weights of the next group, because L2 may not hold all weights.
 
-        The weights must fill a quarter of L2. Only some processors profit, or nets whose weights exceed all caches.
+        The weights must fill a quarter of L2. Prefetching pays only on some processors, or if the parameters exceed all
+        caches.
         """
         prefetches = self.region.target.prefetches or (
             self.memory.panels.are_cold and self.region.target.has_second_cache

@@ -125,7 +125,7 @@ def tiles(size: int, of_tile: int) -> int:
 
 @dataclass(frozen=True)
 class Factor:
-    """Left factor, or transposed right factor, of a product: rows of k, in float32.
+    """Left factor, or transposed right factor, of a product in float32. A row has the values for all k.
 
     Attributes:
         place: Buffer, and index of the first element.

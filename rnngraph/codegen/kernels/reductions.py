@@ -1,4 +1,7 @@
-"""Reductions: sums, maxima and minima over axes, each in one fixed order."""
+"""Reductions: sums, maxima and minima over axes, each in one fixed order.
+
+Units are the positions on the last axis, along which vectors run.
+"""
 
 from __future__ import annotations
 

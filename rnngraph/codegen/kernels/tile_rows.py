@@ -40,7 +40,7 @@ class RowRange(NamedTuple):
 
     Attributes:
         active: Position after the last active row, from which on rows are not stored; None if all rows are active.
-        last: First row of the last tile, which overlaps the tile before; None if tiles do not overlap.
+        last: First row of the last tile, which may overlap the tile before; None if tiles must not overlap.
     """
 
     begin: Index

@@ -1,7 +1,7 @@
 """Code that computes a node's value at coordinates, with operands in registers or memory.
 
-There is one coordinate for each axis. The last may be a strip of units (a vector). A value that does not vary along the
-strip is computed as a scalar, and broadcast when it is combined with vectors.
+There is one coordinate for each axis. The last may be a strip: the units (positions on the last axis) of one vector. A
+value that does not vary along the strip is computed as a scalar, and broadcast when it is combined with vectors.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Time:
-    """Index of a step, in the current chunk and in the sequence."""
+    """Index of a time step: ``local`` in the current chunk, ``absolute`` in the sequence."""
 
     local: Index
     absolute: Index
@@ -91,7 +91,7 @@ class ValueEmitter:
         return ValueEmitter(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
 
     def branch(self, block: Block) -> ValueEmitter:
-        """Return an emitter for an inner block. It can use the values of this emitter, but not the reverse."""
+        """Return an emitter for an inner block, which can use the values that this emitter has computed."""
         return replace(self, block=block, known=dict(self.known))
 
     def value(self, node: Node, at: Coordinates) -> Operand:

@@ -106,7 +106,7 @@ class Ticks:
         return (slot * self.parts + worker) * LINE
 
     def _clock(self, sample: bool) -> Dim:
-        """Return the element of a worker's clock, which is the time of its last tick. ``sample`` is as for ``begin``."""
+        """Return the element with the time of a worker's last tick. ``sample`` is as for ``begin``."""
         return self.place(0, WORKER) + int(sample)
 
 
