@@ -41,7 +41,7 @@ CACHE_SHARE = 0.875
 LOOK_AHEAD = 128.0
 """Cycles of work in the processor's out-of-order window.
 
-If a step of each scan takes more cycles together, the scans are interleaved statement by statement.
+If one step of all scans of a batch keeps the processor busy for longer, they are interleaved statement by statement.
 """
 MIN_STEPS = 12
 """Minimum steps of a chunk. Chunks are short, because the first and last chunks of scans with different lags run alone.

@@ -28,7 +28,7 @@ CLAIMS = 4.0
 PAYS = 0.85
 """Maximum ratio of the time of a pipeline to that of one worker."""
 FAR_CYCLES = 3000.0
-"""Additional cycles of a barrier between distant cores. Split kernels are charged with them, but a pipeline is not."""
+"""Additional cycles of a barrier between distant cores, in estimates for split kernels. Pipelines have no barriers."""
 
 
 @dataclass(frozen=True)

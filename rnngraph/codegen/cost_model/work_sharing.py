@@ -85,7 +85,7 @@ class Partition:
 
 
 SERIAL = Partition(None, 0.0, 0.0)
-"""Partition if there is only one worker, for which no estimate is needed."""
+"""Partition for a single worker, without an estimate."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ MAX_REMAINDER = 8
 """A remainder tile has fewer rows than this number, because each height of remainder tiles needs separate code."""
 
 MIDDLE_HEIGHT = 4
-"""Rows of the tiles between the highest tiles and single rows. A single row waits for the latency of its own sums."""
+"""Rows of the tiles between the highest tiles and single rows. They hide latency, for which a single row waits."""
 
 
 class RowRange(NamedTuple):

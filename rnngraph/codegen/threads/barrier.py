@@ -1,7 +1,7 @@
 """Barrier between the workers that run an entry together.
 
 All workers execute the same statements. A kernel is split into parts: worker w of n runs the parts w, w + n and so on.
-A barrier follows. Any number of workers gives the same bits, because the parts do not depend on it.
+A barrier follows. Any number of workers gives the same bits, because the parts do not depend on that number.
 
 The workers of a call are a team. Its memory consists of lines of 64 bytes:
 

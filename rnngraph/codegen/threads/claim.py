@@ -16,7 +16,7 @@ from .spin_wait import write_spin
 
 NEVER = 1 << 62
 """Time that is later than the due time of any chunk."""
-NOTHING = -(1 << 40)
+NO_DEPENDENCY = -(1 << 40)
 """Required lead, in chunks, of a stage on which there is no dependency. Every stage satisfies it."""
 
 
@@ -28,7 +28,7 @@ def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
     numbers: list[int] = []
     for stage in stages:
         needs = dict(stage.needs)
-        numbers += [stage.due, *(needs.get(other, NOTHING) for other in range(len(stages)))]
+        numbers += [stage.due, *(needs.get(other, NO_DEPENDENCY) for other in range(len(stages)))]
     items = ", ".join(f"i64 {item}" for item in numbers)
     return f"@stages{number} = internal constant [{len(numbers)} x i64] [{items}]\n"
 

@@ -306,7 +306,7 @@ class ScanWriter:
             if places:
                 self._copy_zeros(region, block, index, places)
         if layout.overwrites_condition is None or layout.parts.blocks is not None:
-            # otherwise, all later steps are skipped too, so that no worker reads results of others
+            # A later step may run. If the condition is overwritten in place, it stays false, and no later step runs.
             self._waits.add(block)
 
     def _step(self, block: Block, views: Mapping[Node, View], at: Moment, s: Index) -> None:

@@ -253,7 +253,7 @@ def _final_copies(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterato
             yield RowwiseCopyPlan(what, partition, carry.inside, table, state, layout.node, table.span)
         _, parity = _carry_at(state, _last_position(layout, table), f"last{tag}_{index}")
         if parity is not None:
-            yield from [parity] * len(layout.results[index])
+            yield parity
 
 
 def _last_position(layout: ScanLayout, table: MaskTable) -> Index:
