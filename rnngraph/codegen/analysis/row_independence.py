@@ -50,7 +50,7 @@ class Rowwise:
         self._known: dict[Node, bool] = {}
 
     def kernel(self, kernel: Kernel) -> bool:
-        """True if a kernel's rows are independent."""
+        """True if a kernel's rows are independent, and it overwrites nothing that other workers may still read."""
         if kernel.kind == "copy" and kernel.members[0].op != "slice":
             return False
         return all(self._computes(node) and node not in self.overwriting for node in kernel.members)

@@ -121,7 +121,7 @@ def folds(
 def strips(
     block: Block, width: Dim | None, lanes: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, Strip]]:
-    """Yield (block, strip) for the strips of ``width``: a loop over full vectors, then the remainder loop.
+    """Yield (block, strip) for the strips of ``width``: a loop over full vectors, then one strip of remaining units.
 
     Args:
         block: Block to which the loops are added. The yielded blocks are the loops' bodies.

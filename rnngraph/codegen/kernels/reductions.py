@@ -182,7 +182,7 @@ class _Reduction:
     # Folding -------------------------------------------------------------------------------------
 
     def _start(self, inner: Block, at: Coordinates, lanes: int) -> Operand:
-        """Return the initial value: the sum of earlier chunks of time, or the neutral element."""
+        """Return the initial value: the result for earlier chunks of time, or the neutral element."""
         if not (self.region.is_time(self.source.shape, 0) and 0 in self.axes):
             return Literal(self.neutral, self.node.dtype, lanes)
         emitter = ValueEmitter(inner, {self.node: self.stores[0]})

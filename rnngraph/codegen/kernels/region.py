@@ -25,7 +25,7 @@ class Region:
     Attributes:
         time: Chunk of time in which the region runs; None outside of loops over chunks.
         active: Rows that are computed; None if no mask excludes any.
-        has_static_lengths: True if all lengths of loops are ints. Calls are then short and may have few rows.
+        has_static_lengths: True if all lengths of loops are ints. Such calls are often short and have few rows.
         parity: Traversal direction of weights, which alternates between the steps of a scan: 0 or 1; 0 outside of
             scans.
     """
