@@ -42,7 +42,10 @@ class TileKernel:
         over_axes(self.region, self.block, self.shape, leading, [0] * len(self.shape), self._matrix, self.share)
 
     def _matrix(self, block: Block, at: list[Coordinate]) -> None:
-        """Write the product of the matrices at leading coordinates, and move its sums to the result's memory."""
+        """Write the product of the matrices at leading coordinates.
+
+        If possible, the unit stores the sums directly to the result. Otherwise, they are copied from scratch memory.
+        """
         matrix, views = tuple(at[:-2]), [*self.memory.stores[self.node]]
         direct = next((view for view in views if self._takes_tiles(view)), None)
         if direct is None:

@@ -240,7 +240,7 @@ def _has_room(view: View, unit: Strip, at: Coordinates) -> bool:
 
 
 def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
-    """Return the index in a view's buffer, the strip and the stride of its lanes, at coordinates.
+    """Return (index in a view's buffer, strip, stride of the strip's lanes) for coordinates.
 
     If the coordinates have no strip of several lanes, the strip is None and the stride 0.
     """

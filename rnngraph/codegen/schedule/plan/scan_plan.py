@@ -123,8 +123,8 @@ def carried_states(
 ) -> tuple[State, ...]:
     """Return the memory of each carry.
 
-    A carry whose history is stored is part of that history. Otherwise, a carry is in place if a step may overwrite it,
-    else double-buffered.
+    It is the carry's history, if that is stored. Otherwise, the carry is in place if a step may overwrite it, else
+    double-buffered.
 
     Args:
         allocation: Allocator of memory.
