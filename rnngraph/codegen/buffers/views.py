@@ -149,7 +149,7 @@ class View:
 def common_refinement(left: Shape, right: Shape) -> Shape | None:
     """Return the shape into which the axes of both shapes can be split, such as (3, 5, 6) for (3, 30) and (15, 6).
 
-    Return None if there is no such shape, as for (4, 6) and (3, 8).
+    Axes of size 1 are ignored. Return None if there is no such shape, as for (4, 6) and (3, 8).
     """
     first, second = [dim for dim in left if dim != 1], [dim for dim in right if dim != 1]
     parts: list[Dim] = []
