@@ -1,7 +1,7 @@
 """Packing of weights into the order in which register tiles read them.
 
 A panel has the layout [group of blocks][k][gate][block][lane]. A block is a vector of units. Gates are matrices whose
-products one tile computes, such as those of a cell's gates. Units past the end are zeros, or copies of the last unit if k
+products one tile computes, such as a cell's gates. Units past the end are zeros, or copies of the last unit if k
 is contiguous in the source. With narrow weights, each lane has the weights of consecutive k in 32 bits, padded with
 zeros. Panels are packed when parameters change, and not while a graph runs.
 """

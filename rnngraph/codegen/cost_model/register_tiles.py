@@ -1,7 +1,7 @@
 """Shapes of register tiles, chosen by a small model of the processor.
 
 A tile has rows x columns vector accumulators. A kernel may compute several products of equal shape together, such as
-those of a cell's gates; each product is called a gate. A column is one vector of units (positions on the last axis) of one
+those of a cell's gates; each is called a gate. A column is one vector of units (positions on the last axis) of one
 gate. The estimated time of a step of k is the maximum of three times:
 
 - the multiply-adds, at two per cycle;
