@@ -166,7 +166,7 @@ class Script:
         assert step.make is not None
         with read_from(step.where):
             result = step.make(*map(unwrap, operands), **{key: unwrap(item) for key, item in keywords.items()})
-        return self.add(replace(step, result=result, operands=operands, keywords=keywords))
+        return self.add(replace(step, result=result, operands=operands, keywords=keywords, is_stand_in=False))
 
     @property
     def steps(self) -> Sequence[Step]:

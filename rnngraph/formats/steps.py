@@ -49,6 +49,8 @@ class Step:
     """Steps in the body of the class ``defines``."""
     imports: Callable[[], tuple[str, str]] | None = None
     """Function that returns the module and name of a user's function that the script must import."""
+    is_stand_in: bool = False
+    """True if the result is a stand-in of the shape that it will have once a loop is rolled up."""
     where: Where | None = None
     """The user's line that created the step."""
     leaves: Sequence[Any] | None = field(default=None, init=False)

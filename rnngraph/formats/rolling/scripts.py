@@ -97,7 +97,7 @@ def _without_repeats(script: Script) -> Script:
             same = first.setdefault((code_of(step), exact, *((id(item), path) for item, path in items)), step)
             if same is not step:
                 repeats[step] = same
-    return rebuilt(script, repeats) if repeats else script
+    return rebuilt(script, repeats, keeps_stand_ins=True) if repeats else script
 
 
 def _with_plain_entries(script: Script) -> Script:
@@ -122,7 +122,7 @@ def _with_plain_entries(script: Script) -> Script:
             entry = new.item(operands[0], *(item for item in index if item is not None))
             return new.item(entry, *(None if item is None else slice(None) for item in index if type(item) is not int))
 
-    return rebuilt(script, {}, indexed)
+    return rebuilt(script, {}, indexed, keeps_stand_ins=True)
 
 
 def _varying_axes(steps: Sequence[Step]) -> dict[Step, int]:
@@ -154,6 +154,7 @@ def rebuilt(
     script: Script,
     repeats: Mapping[Step, Step] | None = None,
     replacement: Callable[[Script, Step, Sequence[Any]], Value | None] = lambda new, step, operands: None,
+    keeps_stand_ins: bool = False,
 ) -> Script:
     """Return a script with all steps declared again.
 
@@ -162,6 +163,7 @@ def rebuilt(
         repeats: {step that is omitted: earlier step whose result replaces its own}.
         replacement: Function of (new script, step, operands) that declares a replacement for the step and returns it;
             None to declare the step itself.
+        keeps_stand_ins: True to keep the stand-ins of stacked steps, whose loop is not rolled up yet.
     """
     values_of: dict[Step, Value] = {}
     repeats = repeats or {}
@@ -174,7 +176,11 @@ def rebuilt(
             part_of(values_of[item.step], item.path) if isinstance(item, Value) else item for item in operands_of(step)
         ]
         operands, keywords = replaced(step, values)
-        values_of[step] = replacement(new, step, operands) or new.repeat(step, operands, keywords)
+        value = replacement(new, step, operands) or new.repeat(step, operands, keywords)
+        if keeps_stand_ins and step.is_stand_in:
+            value.step.is_stand_in, value.step.result = True, step.result
+            value = Value(step.result, value.step)
+        values_of[step] = value
     for ours, theirs in ((new.inputs, script.inputs), (new.outputs, script.outputs)):
         ours |= {name: part_of(values_of[value.step], value.path) for name, value in theirs.items()}
     return new

@@ -316,7 +316,7 @@ class Reader:
         keeps_filled = tracer.keeps_filled
         if may_have_loops and tracer.wrote_numbers and is_free and not keeps_filled:
             script, keeps_filled = self._with_equal_iterations(tracer, script)
-        if script is tracer.script and tracer.has_assumed:
+        if any(step.is_stand_in for step in script.steps):
             script = rebuilt(script)
         left = steps_left(script)
         if left:

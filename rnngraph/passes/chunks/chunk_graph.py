@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -149,11 +149,18 @@ class _ChunkGraph:
             return self._cut(joined, view.base, kept - view.front, view.front + count)
         if self.timeline.has_time(node) and self._count(self._growth(node), 0) == 0:
             return self._empty(node)
-        stream_rate = self.timeline.stream_rate
-        rate, rests = stream_rate.rate, self.rests
-        sizes = {name: rate * size(name) if rests is None else rests.get(name, 0) for name in stream_rate.lengths}
+        return self._with_past_sizes(node, [self._beside_past(item) for item in node.operands])
+
+    def _beside_past(self, node: Node) -> Node:
+        """Return an operand of an op on past entries. Values that are equal at all times get as many entries."""
+        if not self.timeline.has_time(node) or self.timeline.delays.get(node, 0) is not None:
+            return self._delay(node, 0)
+        return self._with_past_sizes(node, [self._beside_past(item) for item in node.operands])
+
+    def _with_past_sizes(self, node: Node, operands: Sequence[Node]) -> Node:
+        """Return an op on operands that begin with past entries, with the sizes of the chunk in its attributes."""
+        sizes = self.timeline.stream_rate.sizes(self.rests)
         attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
-        operands = [self._delay(item, 0) for item in node.operands]
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
     def _remade(self, node: Node, delay: int) -> Node:
@@ -286,8 +293,7 @@ class _ChunkGraph:
         """Return a chunk with ``kept`` past entries in front, and make these entries a state."""
         base, axis = past.base, self.timeline.axis(past.base)
         assert axis is not None
-        rows, chunk = self.before.row_axis(base), self._with_rows(chunk, base)
-        fill = self._fill(past.fill, base)
+        rows, chunk, fill = self.before.row_axis(base), self._with_rows(chunk, base), self._fill(past.fill, base)
         others = [place for place in range(chunk.tensor.rank) if place not in (rows, axis)]
         wide = tuple(chunk.shape[place] for place in others)
         flat = (self.rows, kept * product(wide))

@@ -174,7 +174,8 @@ class _Walk:
         """
         line = self.line
         timed = [item for item in node.operands if line.has_time(item)]
-        if node.op == "scan" or (node not in line.resumed and not all(map(line.holds_past, timed))):
+        joined = [item for item in timed if not self._is_timeless(item)]
+        if node.op == "scan" or (node not in line.resumed and not all(map(line.holds_past, joined))):
             return f"{node.op} reads the past that a state holds as if it were steps"
         if any(self._entrywise_delay(item) for item in timed):
             return "a state holds the past of a value that depends on later steps"
@@ -183,6 +184,10 @@ class _Walk:
             line.delays[node] = 0
             return f"{node.op} reads more entries than the past holds" if self._growth(node).constant < 0 else ""
         return ""
+
+    def _is_timeless(self, node: Node) -> bool:
+        """True if the entries of a sequence are equal at all times."""
+        return node in self.line.delays and self.line.delays[node] is None
 
     def _scan(self, node: Node) -> str:
         """Record the delay of a loop over time. Return the reason if it cannot be streamed, else an empty string."""

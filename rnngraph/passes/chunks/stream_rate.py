@@ -51,6 +51,12 @@ class StreamRate:
         rate = math.lcm(*(slope.denominator for slope in slopes))
         return StreamRate(frozenset(lengths), rate if rate <= MAX_ENTRIES else 1)
 
+    def sizes(self, rests: Mapping[str, int] | None) -> dict[str, Dim]:
+        """Return the number of entries in a chunk, by length; with ``rests``, those after the last whole step."""
+        if rests is not None:
+            return {name: rests.get(name, 0) for name in self.lengths}
+        return {name: self.rate * size(name) for name in self.lengths}
+
     def grows(self, dim: Dim) -> bool:
         """True if a size grows with the number of steps, or depends on it in a way that is not linear."""
         growth = self.growth(dim)

@@ -44,6 +44,10 @@ NETS: dict[str, tuple[Net, int]] = {
     ),
     "cut behind": (lambda x: turned(turned(window(rg.pad(recurrent(x), {1: (2, 2)})))[:, :, :-2]), 0),
     "another number": (lambda x: window(rg.pad(recurrent(x), {1: (2, 0)}, value=0.5) + 1.0), 0),
+    "padded along another axis, too": (
+        lambda x: window(rg.pad(rg.pad(rg.relu(x) * rg.reduce_sum(x, -1, keepdims=True), {1: (2, 0)}), {2: (1, 1)})),
+        0,
+    ),
     "both sides": (lambda x: window(turned(rg.pad(turned(recurrent(x)), {2: (1, 1)}))), 1),
 }
 

@@ -42,7 +42,6 @@ class Declaring(Protocol):
     script: Script
     sizes: Sizes
     cached: dict[Hashable, Value]
-    has_assumed: bool
     problems: list[tuple[str, Where | None]]
 
     def call(self, function: Function, *operands: Any, **keywords: Any) -> Value:

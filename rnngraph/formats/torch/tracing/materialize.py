@@ -212,7 +212,7 @@ def _with_symbolic_shape(tracer: Declaring, value: Value, lazy: Stacked | Writte
     """
     if value.result.type.shape == lazy.shape or value.path:
         return value
-    tracer.has_assumed = True
+    value.step.is_stand_in = True
     value.step.result = build("broadcast", constant(0, lazy.dtype), shape=lazy.shape)
     return Value(value.step.result, value.step)
 

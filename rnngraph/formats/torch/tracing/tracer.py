@@ -128,8 +128,6 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         """Names of sizes on which the number of steps of a recurrence depends."""
         self.wrote_numbers = False
         """True if a constant tensor that may be a loop's initial state was written as a number."""
-        self.has_assumed = False
-        """True if the script has stand-ins for stacked steps, which are valid only after a loop is rolled up."""
         self.branches = (branches or Branches()).reporting(self.problem)
         self.undecided: list[tuple[list[Dim], Where | None]] = []
         """(both sizes, line) for each 2-D operation on two symbolic axes. One of the two must get a fixed size."""
