@@ -69,6 +69,7 @@ class Script:
         closed_at: The line that fixed the size of an input's axis, by (input, axis).
         unequal: The line that assumes that a symbolic size differs from a number, by (size, number).
         limits: (minimum, maximum or None, line that compares the size), by symbolic size. Calls check the limits.
+        has_formulas: True if numbers that a loop computes from its iteration's index were replaced by a formula.
         narrow: Options of ``rg.compile`` with which the program of a quantized file computes in 8 bits.
     """
 
@@ -86,6 +87,7 @@ class Script:
         self.closed_at: dict[tuple[str, int], str] = {}
         self.unequal: dict[tuple[str, int], str] = {}
         self.limits: dict[str, tuple[int, int | None, str]] = {}
+        self.has_formulas = False
         self.narrow: dict[str, str | dict[str, str]] = {}
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
@@ -178,6 +180,7 @@ class Script:
         other = Script(self.title)
         other.parameters = dict(self.parameters)
         other.replaced = set(self.replaced)
+        other.has_formulas = self.has_formulas
         other._scopes = self._scopes.copy()
         return other
 

@@ -18,7 +18,7 @@ from ..expressions import input_name
 from ..net import Net
 from ..open_axes import AxisRequest, read_with
 from ..reading import not_readable
-from ..rolling.loop_search import takes_entries
+from ..rolling.equal_runs import takes_entries
 from ..rolling.scripts import rolled_up
 from ..script import Script, tensors_in
 from ..steps import Value, wanted_steps, with_inner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -9,9 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...declare.tensor import Tensor
+from ..script import Script
 from ..steps import Index, Step, Value
 from .loop import MAX_LATE, operands_of
 
+MIN_ITERATIONS = 3
+"""Minimum iterations of a loop without a recurrent cell. With a recurrent cell, two are enough."""
 Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 
 
@@ -94,7 +98,8 @@ def _may_follow(one: object, two: object, three: object) -> bool:
     if not (isinstance(one, Value) and isinstance(two, Value) and isinstance(three, Value)):
         return False
     same = one.step is two.step is three.step and one.path == two.path == three.path
-    return same or isinstance(three.step.key, Index)  # initial values may precede entries
+    is_filled = two.step.fill is not None and three.step.fill is not None  # numbers by a formula
+    return same or is_filled or isinstance(three.step.key, Index)  # initial values may precede entries
 
 
 def _link(number: int, before: list[Step], after: list[Step], places: Mapping[Step, tuple[int, int]]) -> list[Hashable]:
@@ -111,13 +116,41 @@ def _link(number: int, before: list[Step], after: list[Step], places: Mapping[St
         (i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True
     ):
         if not isinstance(b, Value):
-            links.append("literal" if equal_literals(a, b) else object())
+            is_number = type(a) in (int, float) and type(b) in (int, float)
+            links.append("literal" if is_number or equal_literals(a, b) else object())
         elif b.step in places and number - places[b.step][0] <= MAX_LATE:
             links.append((number - places[b.step][0], places[b.step][1], b.path))
         elif isinstance(a, Value) and a.step is b.step and a.path == b.path:
             links.append("same")
+        elif isinstance(a, Value) and a.step.fill is not None and b.step.fill is not None:
+            links.append("filled")
         elif isinstance(a, Value) and isinstance(a.step.key, Index) and isinstance(b.step.key, Index):
             links.append((family_of(a.step), family_of(b.step)))
         else:
             links.append(object())
     return links
+
+
+def is_index(step: Step) -> bool:
+    """True if a step indexes a value."""
+    return isinstance(step.key, Index)
+
+
+def takes_entries(script: Script) -> bool:
+    """True if several steps index the same axis of a value, each at one entry, as unrolled loops do."""
+    return max(_entries_of(script).values(), default=0) >= MIN_ITERATIONS
+
+
+def entries_taken(script: Script) -> int:
+    """Return the number of steps that index one entry of an axis. Loops that are not rolled up have many such steps."""
+    return _entries_of(script).total()
+
+
+def _entries_of(script: Script) -> Counter[Family]:
+    """Return the number of steps that index one entry, by ``family_of``: the value and the axis."""
+    return Counter(family_of(step) for step in script.steps if is_index(step) and _is_one(step.key.index))
+
+
+def _is_one(index: Sequence[Any]) -> bool:
+    """True if an index selects a single entry of one axis."""
+    return [type(entry) for entry in index if entry != slice(None)] == [int]

@@ -16,7 +16,7 @@ from ...declare.functions.padding import pad
 from ...declare.functions.randomness import dropout
 from ...declare.running.drivers import dynamic_rnn, static_rnn
 from ...declare.tensor import Tensor
-from ...ir.types import Dim, Size, product
+from ...ir.types import Dim, Size
 from ...support.errors import RnnGraphError, read_from
 from ..script import Script
 from ..steps import Step, Value
@@ -26,6 +26,7 @@ from .loop import (
     Entries,
     Inner,
     Loop,
+    Numbers,
     Operand,
     Place,
     Shared,
@@ -34,20 +35,22 @@ from .loop import (
     operands_of,
     replaced,
 )
-from .loop_search import sized
 from .own_cells import Core
 from .parts import (
     ALL,
     NotRolledError,
     batch_axis,
+    batch_major,
     flat_rows,
     is_zero,
     part_of,
     rows_first,
     same_entries,
     shaped_rows,
+    sized,
     slice_of,
 )
+from .step_numbers import sequence_of_numbers
 
 
 class Rolling:
@@ -292,26 +295,14 @@ class Rolling:
         source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, remaining), remaining
         if cut:
             source = self.new.item(source, *[ALL] * axis, slice(None, -cut))
-        shape = source.tensor.type.shape
-        rank = len(shape)
-        if rank == 1:  # [time]: one number per iteration, without a batch axis
-            source = self.new.call(basic.reshape, source, (1, -1, 1))
-        elif rank == 2 and (axis == 1 or isinstance(shape[1], Size)):  # [batch, time] or [time, batch]
-            source = source if axis == 1 else self.new.call(basic.transpose, source, (1, 0))
-            source = self.new.call(basic.expand_dims, source, 2)
-        elif rank == 2:  # [time, width] without a batch
-            source = self.new.call(basic.expand_dims, source, 0)
-        else:
-            others = [other for other in range(rank) if other != axis]
-            order = [others[place] for place in rows_first(tuple(shape[other] for other in others))]
-            order.insert(1, axis)
-            source = source if order == [*range(rank)] else self.new.call(basic.transpose, source, tuple(order))
-            if rank > 3:
-                rest = product(source.tensor.type.shape[2:])
-                if not isinstance(rest, int):
-                    raise NotRolledError
-                source = self.new.call(basic.reshape, source, (None, None, rest))
-        return source
+        return batch_major(self.new, source, axis)
+
+    def _numbers(self, numbers: Numbers) -> Value:
+        """Declare the sequence of an operand that is another number in each iteration."""
+        beside = numbers.beside
+        dim = beside.source.tensor.type.shape[beside.axis]
+        index = slice_of(beside.start, 1, self.loop.count, sized(dim, self.value_of), dim)
+        return sequence_of_numbers(self.new, numbers, self.value(beside.source), index, self.entries(beside))
 
     def _part(self, source: Value, entries: Entries, index: slice) -> Value:
         """Declare a slice of ``source`` along the entries' axis, with the entries' index along the other axes."""
@@ -377,6 +368,8 @@ class Rolling:
         """Return an operand's values in all iterations, [batch, time, width]; None if it is not lifted."""
         if isinstance(item, Entries):
             return self.entries(item)
+        if isinstance(item, Numbers):
+            return self._numbers(item)
         if isinstance(item, Carried):
             return self._delayed(item) if item.place in self.lifted else None
         return self.lifted.get(item.place) if isinstance(item, Inner) else None

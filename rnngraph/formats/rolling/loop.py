@@ -10,8 +10,11 @@ from ...declare.cell import Cell
 from ...declare.parameters import parameter
 from ...declare.running.drivers import dynamic_rnn, static_rnn
 from ..steps import Index, Step, Value, leaves_in
+from .formulas import Formula
 
 DRIVERS = (static_rnn, dynamic_rnn)
+ARITHMETIC = ("+", "-", "*", "/", "**")
+"""Keys of steps whose numbers may differ between the iterations of a loop."""
 MAX_LATE = 4
 """Maximum iterations of a loop that read initial values in place of earlier entries or results."""
 Place = tuple[int, tuple[int | str, ...]]
@@ -77,7 +80,23 @@ class Entries:
     before: tuple[Value, ...] = ()
 
 
-Operand = Inner | Carried | Shared | Entries
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Operand that is another number in each iteration, by a formula of the iteration's index.
+
+    Attributes:
+        like: Constant tensor that is filled with the number in the first iteration; None for a literal.
+        dtype: Dtype in which the loop computes with the number.
+        beside: Entries that the loop reads at consecutive positions.
+    """
+
+    formula: Formula
+    like: Value | None
+    dtype: str
+    beside: Entries
+
+
+Operand = Inner | Carried | Shared | Entries | Numbers
 
 
 @dataclass(eq=False)
@@ -170,10 +189,16 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
     return operands, keywords
 
 
-def code_of(step: Step) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
-    """Return a hashable key of a step's operation. Steps with equal keys apply one function with equal literals."""
+def code_of(step: Step, varies: bool = False) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
+    """Return a hashable key of a step's operation. Steps with equal keys apply one function with equal literals.
+
+    Args:
+        varies: True to ignore the values of numbers in arithmetic.
+    """
 
     def part(item: Any) -> Hashable:
+        if varies and step.key in ARITHMETIC and type(item) in (int, float):
+            return float
         if isinstance(item, Value):
             return id(item.step) if isinstance(item.result, Cell) or item.step.key is parameter else Value
         return item if callable(item) else (type(item), repr(item))

@@ -8,7 +8,7 @@ an entry of an axis, at a position that advances with the iterations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count, pairwise
@@ -22,14 +22,31 @@ from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
 from ...declare.placeholders import placeholder
 from ...declare.tensor import Tensor
-from ...ir.types import Dim
-from ..script import Script
 from ..steps import Index, Step, Value
-from .equal_runs import Family, equal_literals, family_of, longest_equal_run, may_repeat_after, takes_one_entry
-from .loop import DRIVERS, MAX_LATE, Carried, Entries, Inner, Loop, Operand, Shared, code_of, operands_of
+from .equal_runs import (
+    MIN_ITERATIONS,
+    Family,
+    equal_literals,
+    family_of,
+    is_index,
+    longest_equal_run,
+    may_repeat_after,
+    takes_one_entry,
+)
+from .loop import (
+    DRIVERS,
+    MAX_LATE,
+    Carried,
+    Entries,
+    Inner,
+    Loop,
+    Operand,
+    Shared,
+    code_of,
+    operands_of,
+)
+from .step_numbers import counting_entries, numbers_of
 
-MIN_ITERATIONS = 3
-"""Minimum iterations of a loop without a recurrent cell. With a recurrent cell, two are enough."""
 MAX_STEPS = 20_000
 """Maximum steps of a script that is searched for loops, because the time of the search is quadratic."""
 MAX_CANDIDATES = 200
@@ -80,7 +97,7 @@ def indexed_states(steps: Sequence[Step]) -> set[Family]:
     fixed = fixed_steps(steps)
     taken: dict[Family, set[str]] = {}
     constant: set[Family] = set()
-    for step in filter(_is_index, steps):
+    for step in filter(is_index, steps):
         family, source = family_of(step), step.operands[0].step
         taken.setdefault(family, set()).add(repr(step.key.index))
         if source.fill is not None or (source not in fixed and _is_repeated(source, fixed)):
@@ -89,7 +106,7 @@ def indexed_states(steps: Sequence[Step]) -> set[Family]:
     return {family for family in constant if later[frozenset(taken[family])] > 1}
 
 
-def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> set[Step]:
+def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = (), varies: bool = False) -> set[Step]:
     """Return the steps that can precede all loops. All their operands precede loops, too.
 
     These are declarations of placeholders and cells, steps of parameters and sizes alone, constants, and steps that
@@ -98,10 +115,11 @@ def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> 
     Args:
         steps: All steps.
         states: Families of initial states.
+        varies: True if numbers in arithmetic may differ between the iterations of a loop.
     """
-    codes = {step: code_of(step) for step in steps}
+    codes = {step: code_of(step, varies) for step in steps}
     counts = Counter(codes.values())
-    families = Counter(family_of(step) for step in steps if _is_index(step))
+    families = Counter(family_of(step) for step in steps if is_index(step))
     fixed, outside = fixed_steps(steps), set[Step]()
     for step in steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
@@ -109,8 +127,8 @@ def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = ()) -> 
             continue
         declared = step.key is placeholder or isinstance(step.result, Cell)
         is_constant = step in fixed or step.fill is not None or _is_repeated(step, fixed)
-        is_in_loop = _is_index(step) and (family_of(step) in states or _is_of_entry(step, families))
-        is_unique = counts[codes[step]] == 1 or (_is_index(step) and not is_in_loop)
+        is_in_loop = is_index(step) and (family_of(step) in states or _is_of_entry(step, families))
+        is_unique = counts[codes[step]] == 1 or (is_index(step) and not is_in_loop)
         if declared or is_constant or is_unique:
             outside.add(step)
     return outside
@@ -122,7 +140,7 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
     It indexes one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
     """
     entry = step.operands[0].step
-    is_entry = _is_index(entry) and families[family_of(entry)] > 1
+    is_entry = is_index(entry) and families[family_of(entry)] > 1
     return (is_entry or entry.fill is not None) and families[family_of(step)] == 1
 
 
@@ -137,58 +155,34 @@ def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> l
         states: Families of initial states.
     """
     codes = {step: code_of(step) for step in steps}
-    families = Counter(family_of(step) for step in steps if _is_index(step))
+    families = Counter(family_of(step) for step in steps if is_index(step))
 
     def kind_of(step: Step) -> Hashable:
         source = step.operands[0].step
         return codes.get(source, source), family_of(step)[1:]
 
-    kinds = Counter(kind_of(step) for step in {family_of(step): step for step in steps if _is_index(step)}.values())
+    kinds = Counter(kind_of(step) for step in {family_of(step): step for step in steps if is_index(step)}.values())
 
     def is_entry(step: Step) -> bool:
-        if not _is_index(step) or families[family_of(step)] < 2 or family_of(step) in states:
+        if not is_index(step) or families[family_of(step)] < 2 or family_of(step) in states:
             return False
         return families[family_of(step)] > kinds[kind_of(step)]
 
     return [step for step in steps if not is_entry(step)]
 
 
-def _is_index(step: Step) -> bool:
-    """True if a step indexes a value."""
-    return isinstance(step.key, Index)
-
-
-def takes_entries(script: Script) -> bool:
-    """True if several steps index the same axis of a value, each at one entry, as unrolled loops do."""
-    return max(_entries_of(script).values(), default=0) >= MIN_ITERATIONS
-
-
-def entries_taken(script: Script) -> int:
-    """Return the number of steps that index one entry of an axis. Loops that are not rolled up have many such steps."""
-    return _entries_of(script).total()
-
-
-def _entries_of(script: Script) -> Counter[Family]:
-    """Return the number of steps that index one entry, by ``family_of``: the value and the axis."""
-    return Counter(family_of(step) for step in script.steps if _is_index(step) and _is_one(step.key.index))
-
-
-def _is_one(index: Sequence[Any]) -> bool:
-    """True if an index selects a single entry of one axis."""
-    return [type(entry) for entry in index if entry != slice(None)] == [int]
-
-
-def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
+def loops_in(steps: Sequence[Step], later: Readers, varies: bool = False) -> Iterator[Loop]:
     """Yield loops in the order of the script. Among overlapping loops, those with more steps come first.
 
     Args:
         steps: Steps that may belong to loops.
         later: Readers of each step's results.
+        varies: True if numbers in arithmetic may differ between the iterations of a loop.
     """
     if not 2 <= len(steps) <= MAX_STEPS:
         return
     numbers: dict[Any, int] = {}
-    codes = np.array([numbers.setdefault(code_of(step), len(numbers)) for step in steps])
+    codes = np.array([numbers.setdefault(code_of(step, varies), len(numbers)) for step in steps])
     candidates: list[Candidate] = []
     for period in range(1, len(codes) // 2 + 1):
         for start, length in _runs(codes[:-period] == codes[period:]):
@@ -319,6 +313,7 @@ def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
         return None
     places = {step: (number, place) for number, steps in enumerate(iterations) for place, step in enumerate(steps)}
     operands: list[list[Operand]] = []
+    numbers = list[tuple[list[Operand], int, Sequence[Any], Step]]()
     for steps in zip(*iterations, strict=True):
         if isinstance(steps[0].key, Index) and len({repr(step.key.index) for step in steps}) > 1:
             return None
@@ -326,9 +321,15 @@ def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
         for column in zip(*map(operands_of, steps), strict=True):
             operand = _operand(column, places)
             if operand is None:
-                return None
-            own.append(operand)
+                numbers.append((own, len(own), column, steps[0]))
+            own.append(operand or Shared(None))
         operands.append(own)
+    beside = counting_entries(operands) if numbers else None
+    for own, place, items, step in numbers:
+        operand = numbers_of(items, step, beside)
+        if operand is None:
+            return None
+        own[place] = operand
     loop = Loop(iterations, operands)
     if not any(isinstance(item, Carried | Entries) for items in operands for item in items):
         return None
@@ -440,10 +441,3 @@ def _late_entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entrie
         return None
     kinds = {item.result.type if isinstance(item.result, Tensor) else None for item in column[: late + 1]}
     return replace(entries, before=tuple(column[:late])) if len(kinds) == 1 and None not in kinds else None
-
-
-def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
-    """Return a size as an int, by ``value_of`` if it is symbolic; None if it is not known."""
-    if isinstance(dim, int):
-        return dim
-    return None if value_of is None else value_of(dim)

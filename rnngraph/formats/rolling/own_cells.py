@@ -13,7 +13,7 @@ from ...declare.cell import Cell, Scope, shared
 from ...declare.functions import basic
 from ...declare.functions.arrays.moves import tile
 from ...declare.running.drivers import dynamic_rnn, static_rnn
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, build, constant
 from ...ir.node import Namer
 from ...ir.types import Dim, Size, product
 from ..cell_class import ARGUMENTS, class_text
@@ -22,7 +22,7 @@ from ..layers import scope_of, unshared
 from ..script import Script
 from ..steps import Step, Value, named_value
 from .cell_calls import cell_name, declare_cell, inner_step
-from .loop import Carried, Entries, Inner, Loop, Operand, Place, Shared, operands_of, replaced
+from .loop import Carried, Entries, Inner, Loop, Numbers, Operand, Place, Shared, operands_of, replaced
 from .parts import (
     ALL,
     NotRolledError,
@@ -34,6 +34,7 @@ from .parts import (
     same_input,
     same_value,
     shaped_rows,
+    with_rows,
 )
 
 FLOATS = ("float32", "float64")
@@ -88,7 +89,9 @@ class Core:
         """Inner cells, which the steps call."""
         for place in core:
             for item in self.loop.operands[place]:
-                if isinstance(item, Entries) or (isinstance(item, Inner | Carried) and item.place[0] not in members):
+                if isinstance(item, Entries | Numbers) or (
+                    isinstance(item, Inner | Carried) and item.place[0] not in members
+                ):
                     self._read(item, place)
                 elif isinstance(item, Carried):
                     self._carry(item)
@@ -104,7 +107,7 @@ class Core:
         if not self.carried:
             raise NotRolledError
 
-    def _read(self, item: Inner | Entries | Carried, reader: int) -> None:
+    def _read(self, item: Inner | Entries | Numbers | Carried, reader: int) -> None:
         """Record that step ``reader`` reads a sequence. Raises ``NotRolledError`` if the sequence is not lifted."""
         if any(same_input(item, other) for other, _ in self.inputs):
             return
@@ -112,7 +115,15 @@ class Core:
             raise NotRolledError
         number = next(n for n, other in enumerate(self.loop.operands[reader]) if other is item)
         value = operands_of(self.loop.first[reader])[number]
-        self.inputs.append((item, value.tensor))
+        self.inputs.append((item, value.tensor if isinstance(value, Value) else self._number_beside(reader)))
+
+    def _number_beside(self, reader: int) -> Tensor:
+        """Return a Tensor of the shape that a number of each row needs to broadcast with the result of a step."""
+        shape = self._tensor((reader, ())).type.shape
+        if self._has_no_batch(shape):
+            raise NotRolledError
+        ones = tuple(dim if axis == batch_axis(shape) else 1 for axis, dim in enumerate(shape))
+        return build("broadcast", constant(0, self._tensor((reader, ())).dtype), shape=ones)
 
     def _carry(self, item: Carried) -> None:
         """Add a carried operand to the states, and if it has a lag, those that pass its value from step to step."""
@@ -223,6 +234,8 @@ class Core:
         column is repeated for each iteration. Only its length matters.
         """
         if flat:
+            longest = next((item for item in flat if item.tensor.type.shape[0] != 1), flat[0])
+            flat = [with_rows(self.new, item, longest) for item in flat]
             return flat[0] if len(flat) == 1 else self.new.call(basic.concat, flat, -1)
         rows = next((item for item in starts if item is not None), None) or self._rows_from_outside()
         first = slice(None, 1)

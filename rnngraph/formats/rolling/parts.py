@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ...declare.functions.basic import reshape, transpose
-from ...ir.types import Dim, Size
+from ...declare.functions.basic import cast, expand_dims, reshape, transpose
+from ...declare.functions.sequences import positions
+from ...ir.types import Dim, Size, product
 from ..script import Script
 from ..steps import Value
-from .loop import Carried, Entries, Inner
+from .loop import Carried, Entries, Inner, Numbers
 
 ALL = slice(None)
 
@@ -71,6 +72,9 @@ def same_input(a: object, b: object) -> bool:
         return (a.place, a.lag) == (b.place, b.lag) and have_equal_start(a, b)
     if isinstance(a, Entries) and isinstance(b, Entries):
         return a.keeps == b.keeps and same_entries(a, b)
+    if isinstance(a, Numbers) and isinstance(b, Numbers):
+        same = (a.formula, a.dtype) == (b.formula, b.dtype) and same_entries(a.beside, b.beside)
+        return same and (a.like and a.like.tensor.type) == (b.like and b.like.tensor.type)
     return isinstance(a, Inner) and isinstance(b, Inner) and a.place == b.place
 
 
@@ -119,3 +123,44 @@ def slice_of(start: int, step: int, count: int, size: int | None, dim: Dim) -> s
     elif size is not None and size - start <= near:
         begin = start - size
     return slice(begin, stop, step)
+
+
+def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
+    """Return a size as an int, by ``value_of`` if it is symbolic; None if it is not known."""
+    if isinstance(dim, int):
+        return dim
+    return None if value_of is None else value_of(dim)
+
+
+def batch_major(script: Script, source: Value, axis: int) -> Value:
+    """Return a value with a time axis as a sequence [batch, time, width]. Without a batch axis, batch is 1."""
+    shape = source.tensor.type.shape
+    rank = len(shape)
+    if rank == 1:  # [time]: one number per iteration, without a batch axis
+        source = script.call(reshape, source, (1, -1, 1))
+    elif rank == 2 and (axis == 1 or isinstance(shape[1], Size)):  # [batch, time] or [time, batch]
+        source = source if axis == 1 else script.call(transpose, source, (1, 0))
+        source = script.call(expand_dims, source, 2)
+    elif rank == 2:  # [time, width] without a batch
+        source = script.call(expand_dims, source, 0)
+    else:
+        others = [other for other in range(rank) if other != axis]
+        order = [others[place] for place in rows_first(tuple(shape[other] for other in others))]
+        order.insert(1, axis)
+        source = source if order == [*range(rank)] else script.call(transpose, source, tuple(order))
+        if rank > 3:
+            rest = product(source.tensor.type.shape[2:])
+            if not isinstance(rest, int):
+                raise NotRolledError
+            source = script.call(reshape, source, (None, None, rest))
+    return source
+
+
+def with_rows(script: Script, x: Value, like: Value) -> Value:
+    """Repeat a sequence [1, time, width] for each row of another sequence."""
+    rows = like.tensor.type.shape[0]
+    if x.tensor.type.shape[0] == rows or rows == 1:
+        return x
+    zeros = script.operation("*", script.call(positions, like, 0), 0)
+    zeros = script.call(reshape, script.call(cast, zeros, x.tensor.dtype), (-1, 1, 1))
+    return script.operation("+", x, zeros)

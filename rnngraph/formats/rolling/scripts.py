@@ -13,10 +13,10 @@ from ...ir.types import Dim
 from ...support.errors import Where, read_from
 from ..script import Script
 from ..steps import Index, Step, Value
+from .equal_runs import MIN_ITERATIONS, takes_entries
 from .lifting import Rolling
 from .loop import code_of, operands_of, replaced
 from .loop_search import (
-    MIN_ITERATIONS,
     Readers,
     fixed_steps,
     indexed_states,
@@ -47,20 +47,22 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
     original = script = _without_repeats(script)
     script, count = _with_plain_entries(script), 0
     split = script
+    varies = False  # Loops whose numbers differ between iterations are searched last.
     while count <= MAX_REPEATED:
         steps = script.steps
         states = indexed_states(steps)
-        outside = outside_of_loops(steps, states)
+        outside = outside_of_loops(steps, states, varies)
         inside = [step for step in steps if step not in outside]
         rolled: Script | None = None
-        for loop in loops_in(without_entries(inside, states), _readers_of(script, steps)):
+        for loop in loops_in(without_entries(inside, states), _readers_of(script, steps), varies):
             count += len(steps)
             rolled = Rolling(script, loop, value_of).script(outside, inside)
             if rolled is not None or count > MAX_REPEATED:
                 break
-        if rolled is None:
+        if rolled is None and (varies or not takes_entries(script)):
             break
-        script = rolled
+        varies = rolled is None
+        script = rolled or script
     return original if script is split else script
 
 

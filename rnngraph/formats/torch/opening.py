@@ -25,6 +25,8 @@ LONG_LOOP = 16
 """Sizes from this one on are tested with about 1.5 times the size, because longer unrolled loops are slow to read."""
 SMALL_FACTORS = 2 * 3 * 5 * 7
 """Product of primes. Two sizes whose difference has none of these factors have different remainders by 2 to 10."""
+FORMULA_STEPS = 100
+"""Sizes are tested with at least this size if a formula replaces numbers of iterations, such as those of a warm-up."""
 MAX_GROUPS = 16
 """Maximum number of groups of sizes that are tried as equal, because each needs runs of the module."""
 
@@ -136,7 +138,10 @@ class _Opening:
         """Return the result with as many symbolic sizes as possible. Requested axes are tried first."""
         settled = self._first_settled(known, request)
         rest = [name for name in self.examples if name not in settled.known]
-        others = {name: _other_value(self.examples[name], place) for place, name in enumerate(rest)}
+        others = {
+            name: _other_value(self.examples[name], place, settled.script.has_formulas)
+            for place, name in enumerate(rest)
+        }
         # Use distinct values, so that the run fails or its script differs if two of the sizes must be equal.
         is_test = settled.sizes.allows(others) and settled.sizes.changes_selected(others)
         if rest and is_test and self._holds(others, settled):
@@ -221,7 +226,13 @@ class _Opening:
         follow, because some modules have a maximum size, such as a table of positions.
         """
         count, self.reason = self.examples[name], None
-        for another in (_other_value(count), 2 * count, count + 1, count - 1, count - 2):
+        for another in (
+            _other_value(count, 0, settled.script.has_formulas),
+            2 * count,
+            count + 1,
+            count - 1,
+            count - 2,
+        ):
             if another < 2:
                 break
             if not settled.sizes.allows({name: another}):
@@ -264,13 +275,14 @@ class _Opening:
         return False
 
 
-def _other_value(count: int, place: int = 0) -> int:
+def _other_value(count: int, place: int = 0, has_formulas: bool = False) -> int:
     """Return another value to test a size with: more than twice the size, or more than 1.5 times for long loops.
 
     Its remainders by small numbers differ from those of the size. Sizes with the same ``count`` but different ``place``
     get different values.
     """
     least = count + 3 if count < LONG_LOOP else count // 2 + 1
+    least = max(least, FORMULA_STEPS - count) if has_formulas else least
     differences = (more for more in itertools.count(least) if math.gcd(more, SMALL_FACTORS) == 1)
     return count + next(islice(differences, place, None))
 

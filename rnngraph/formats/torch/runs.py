@@ -16,7 +16,7 @@ from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, i
 from ..expressions import identifier, input_name
 from ..open_axes import AxisRequest, free_name
 from ..reading import not_readable
-from ..rolling.loop_search import entries_taken, takes_entries
+from ..rolling.equal_runs import entries_taken, takes_entries
 from ..rolling.scripts import rebuilt, rolled_up, steps_left
 from ..script import Script
 from ..steps import Value

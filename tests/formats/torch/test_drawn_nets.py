@@ -27,7 +27,7 @@ def check(seed: int, folder: Path) -> None:
     compare(source, module, net, seed)
 
 
-@pytest.mark.parametrize("seed", [1, 15])
+@pytest.mark.parametrize("seed", [1, 15, 3045, 3097])
 def test_drawn_nets(seed: int, tmp_path: Path) -> None:
     check(seed, tmp_path)
 

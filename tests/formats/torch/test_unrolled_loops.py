@@ -232,3 +232,21 @@ def test_loops_may_keep_previous_entries_of_a_sequence() -> None:
     steps = [stream.step({"inputs_0": x[:, step]})["y"] for step in range(9)]
     whole = net.program().inference({"inputs_0": x})["y"]
     assert (whole == torch.stack([torch.from_numpy(item) for item in steps], 1).numpy()).all()
+
+
+def split_into_heads(m: Any, x: Any) -> Any:
+    """Stack the steps of two states, and then merge rows and heads. Both states begin with constants."""
+    h, s, outputs = torch.full((len(x), 8), 0.3), torch.zeros((x.size(0), 8, 8)), []
+    for u in x.unbind(1):
+        s = 0.9 * s + 0.1 * torch.bmm(h.unsqueeze(2), h.unsqueeze(1))
+        z = m[0](u) + m[1](h)
+        h = torch.tanh(z + (s @ z.unsqueeze(-1)).squeeze(-1))
+        outputs.append(h)
+    x = torch.stack(outputs, -2)
+    b, t, _ = x.shape
+    y = x.reshape(b, t, 2, 4).permute(0, 2, 1, 3).reshape(b * 2, t, 4).softmax(-1)
+    return y.reshape(b, 2, t, 4).permute(0, 2, 1, 3).reshape(b, t, 8)
+
+
+def test_heads_of_stacked_steps_keep_the_open_size() -> None:
+    check_open(split_into_heads, nn.Linear(8, 8), nn.Linear(8, 8), calls=((2, 6), (1, 1), (3, 17)))
