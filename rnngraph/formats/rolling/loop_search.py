@@ -294,7 +294,9 @@ def _best_of(
         whole: list[bool] = np.all(may_repeat[offset : offset + turns * period].reshape(turns, period), 1).tolist()
         if not has_cell and not any(whole):
             continue
-        loop = _loop_of(iterations, later) if all(whole[2:]) else None
+        alike = iterations[: [*whole, False].index(False, min(2, turns))]
+        equal = iterations if len(alike) == turns else longest_equal_run(iterations, whole)
+        loop = _loop_of(alike, later) if len(alike) >= len(equal) else None
         loop = loop or _loop_of(longest_equal_run(iterations, whole), later)
         if loop is None:
             continue
