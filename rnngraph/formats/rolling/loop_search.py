@@ -47,6 +47,8 @@ from .loop import (
 )
 from .step_numbers import counting_entries, numbers_of
 
+MIN_LATER = 2
+"""Minimum iterations that read a value from several iterations before, so that the distance is confirmed once."""
 MAX_STEPS = 20_000
 """Maximum steps of a script that is searched for loops, because the time of the search is quadratic."""
 MAX_CANDIDATES = 200
@@ -383,7 +385,7 @@ def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int
     inside = [isinstance(item, Value) and item.step in places for item in column]
     lag = inside.index(True) if True in inside else 0
     first, rest = column[:lag], column[lag:]
-    if not 0 < lag <= MAX_LATE or not all(inside[lag:]) or (lag > 1 and len(rest) < MIN_ITERATIONS):
+    if not 0 < lag <= MAX_LATE or not all(inside[lag:]) or (lag > 1 and len(rest) < MIN_LATER):
         return None
     if not all(isinstance(item, Value) or item is None for item in first):
         return None
