@@ -1,7 +1,8 @@
 """Graphs of chunks of sequences, for nets that look back or ahead in time or run at a lower rate.
 
-Two passes prepare a graph:
+Three passes prepare a graph:
 
+- ``cut_padding`` removes padding at the end that the net cuts off later.
 - ``cut_axes`` replaces reshapes that cut the time axis into pieces by windows.
 - ``pads_outward`` moves padding after ops that work step by step.
 

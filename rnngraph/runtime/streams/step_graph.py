@@ -23,6 +23,7 @@ from ...ir.types import Dim, Size, TensorType, substitute, symbols_of
 from ...passes.axes.separate_axes import separate_steps
 from ...passes.chunks.chunk_graph import chunk_graph
 from ...passes.chunks.cut_axes import cut_axes
+from ...passes.chunks.cut_padding import cut_padding
 from ...passes.chunks.delays import soonest_timeline, timeline_of
 from ...passes.chunks.first_entries import with_started_loops
 from ...passes.chunks.pads_outward import pads_outward
@@ -370,7 +371,7 @@ def _with_separate_axes(
     """
     compiled = CompiledGraph(graph, "inference", options, source.described)
     names = lengths_of(compiled.graph) if has_kept else time_sizes(compiled.graph)
-    separated = separate_steps(cut_axes(compiled.graph, names), names)
+    separated = separate_steps(cut_axes(cut_padding(compiled.graph), names), names)
     if separated is not compiled.graph:
         compiled = CompiledGraph(separated, "inference", options, source.described)
     return compiled, names
