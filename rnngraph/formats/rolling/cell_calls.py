@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import Any
 
 from ...declare.cell import Cell, Scope
 from ..script import Script
 from ..steps import Step, Value
+from .loop import Place
+from .parts import NotRolledError
 
 
 def cell_name(number: int, count: int) -> str:
@@ -35,3 +38,26 @@ def declare_cell(script: Script, kind: type[Cell], arguments: Sequence[Value]) -
 
     cell = kind(*(value.result for value in arguments))
     return script.add(Step(cell, arguments, {}, written, "cell", True, kind, kind))
+
+
+def cell_step(
+    script: Script, p: Scope, place: int, step: Step, operands: Sequence[Any], name: str
+) -> dict[Place, Value]:
+    """Declare a step of an inner cell, ``p.cell(name, cell)(x, state)``, and return its results by place."""
+    cell, x, *state = operands
+    leaves = []
+    for leaf in state:
+        if leaf is None:
+            raise NotRolledError
+        leaves.append(leaf)
+    nest = tuple(leaves) if len(leaves) > 1 else leaves[0]
+    output, new = inner_step(script, p, name, cell, x, nest)
+    results: dict[Place, Value] = {(place, (0, 0)): output}
+    old = step.result[1]
+    fields = getattr(old, "_fields", None) if isinstance(old, tuple) else None
+    for number, part in enumerate(new.leaves):
+        path: tuple[int | str, ...] = (1,)
+        if isinstance(old, tuple):
+            path = (1, fields[number] if fields else number)
+        results[place, path] = part
+    return results

@@ -105,3 +105,5 @@ ELEMENTWISE_BINARY = frozenset(
     )
 )
 """Elementwise functions of two tensors, which broadcast."""
+BROADCASTING = ELEMENTWISE_BINARY | {"<", "<=", ">", ">=", basic.where, basic.logical_and, basic.logical_or}
+"""Elementwise functions of several tensors, which broadcast. Results may be bools."""

@@ -20,7 +20,7 @@ from ...ir.types import Dim, Size
 from ...support.errors import RnnGraphError, read_from
 from ..script import Script
 from ..steps import Step, Value
-from .elementwise import ELEMENTWISE, ELEMENTWISE_BINARY
+from .elementwise import BROADCASTING, ELEMENTWISE, ELEMENTWISE_BINARY
 from .loop import (
     Carried,
     Entries,
@@ -42,6 +42,7 @@ from .parts import (
     batch_axis,
     batch_major,
     flat_rows,
+    has_no_batch,
     is_zero,
     part_of,
     rows_first,
@@ -330,6 +331,8 @@ class Rolling:
             return False
         if step.key is basic.concat:
             return step.result.rank == 2 and step.keywords.get("axis", (step.operands[1:] or (-1,))[0]) in (1, -1)
+        if isinstance(step.result, Tensor) and has_no_batch(step.result.type.shape):
+            return step.key in ELEMENTWISE or step.key in BROADCASTING
         known = step.key in ELEMENTWISE or step.key in ELEMENTWISE_BINARY or step.key in ("@", embedding)
         return known and isinstance(step.result, Tensor) and step.result.rank == 2
 

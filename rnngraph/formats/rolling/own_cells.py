@@ -15,19 +15,21 @@ from ...declare.functions.arrays.moves import tile
 from ...declare.running.drivers import dynamic_rnn, static_rnn
 from ...declare.tensor import Tensor, build, constant
 from ...ir.node import Namer
-from ...ir.types import Dim, Size, product
+from ...ir.types import Size, product
 from ..cell_class import ARGUMENTS, class_text
 from ..expressions import identifier
 from ..layers import scope_of, unshared
 from ..script import Script
 from ..steps import Step, Value, named_value
-from .cell_calls import cell_name, declare_cell, inner_step
+from .cell_calls import cell_name, cell_step, declare_cell
+from .elementwise import BROADCASTING
 from .loop import Carried, Entries, Inner, Loop, Numbers, Operand, Place, Shared, operands_of, replaced
 from .parts import (
     ALL,
     NotRolledError,
     batch_axis,
     flat_rows,
+    has_no_batch,
     have_equal_start,
     part_of,
     rows_first,
@@ -77,6 +79,10 @@ class Core:
         """
         self.rolling, self.core, self.loop, self.new = rolling, [*core], rolling.loop, rolling.new
         members = set(core)
+        carried = [item for place in core for item in self.loop.operands[place] if isinstance(item, Carried)]
+        states = [self._tensor(item.place).type.shape for item in carried if item.place[0] in members]
+        self.has_rows = not all(map(has_no_batch, states))
+        """True if a state has a batch axis."""
         self.inputs: list[tuple[Operand, Tensor]] = []
         """Operands that have another value in each iteration, each with a Tensor of the shape in one iteration."""
         self.carried: list[Carried] = []
@@ -109,18 +115,30 @@ class Core:
 
     def _read(self, item: Inner | Entries | Numbers | Carried, reader: int) -> None:
         """Record that step ``reader`` reads a sequence. Raises ``NotRolledError`` if the sequence is not lifted."""
+        number = next(n for n, other in enumerate(self.loop.operands[reader]) if other is item)
+        value = operands_of(self.loop.first[reader])[number]
+        like = value.tensor if isinstance(value, Value) else self._number_beside(reader)
+        if self.is_shared_by_rows(like) and not self._broadcasts(reader):
+            raise NotRolledError
         if any(same_input(item, other) for other, _ in self.inputs):
             return
         if self.rolling.sequence_of(item) is None:
             raise NotRolledError
-        number = next(n for n, other in enumerate(self.loop.operands[reader]) if other is item)
-        value = operands_of(self.loop.first[reader])[number]
-        self.inputs.append((item, value.tensor if isinstance(value, Value) else self._number_beside(reader)))
+        self.inputs.append((item, like))
+
+    def is_shared_by_rows(self, like: Tensor) -> bool:
+        """True for an operand without a batch axis, beside states with one. The cell gets it for each row."""
+        return self.has_rows and has_no_batch(like.type.shape)
+
+    def _broadcasts(self, reader: int) -> bool:
+        """True if a step may read [batch, width] in place of a value that all rows share."""
+        shape = self._tensor((reader, ())).type.shape
+        return self.loop.first[reader].key in BROADCASTING and len(shape) == 2 and batch_axis(shape) == 0
 
     def _number_beside(self, reader: int) -> Tensor:
         """Return a Tensor of the shape that a number of each row needs to broadcast with the result of a step."""
         shape = self._tensor((reader, ())).type.shape
-        if self._has_no_batch(shape):
+        if has_no_batch(shape):
             raise NotRolledError
         ones = tuple(dim if axis == batch_axis(shape) else 1 for axis, dim in enumerate(shape))
         return build("broadcast", constant(0, self._tensor((reader, ())).dtype), shape=ones)
@@ -161,13 +179,10 @@ class Core:
         shape = tensor.type.shape
         if tensor.rank == 1 and isinstance(shape[0], Size):
             return 1
-        width = product(shape if self._has_no_batch(shape) else [shape[axis] for axis in rows_first(shape)[1:]])
+        width = product(shape if has_no_batch(shape) else [shape[axis] for axis in rows_first(shape)[1:]])
         if not isinstance(width, int):
             raise NotRolledError
         return width
-
-    def _has_no_batch(self, shape: tuple[Dim, ...]) -> bool:
-        return len(shape) == 0 or (len(shape) == 1 and isinstance(shape[0], int))
 
     def _flat(self, script: Script, x: Value, dtype: str) -> Value:
         """Convert a value to floats [batch, width]."""
@@ -387,7 +402,7 @@ def _traced_step(
         if step.key is static_rnn:
             assert isinstance(items[0], Shared)
             number = next(n for n, inner in enumerate(core.cells) if same_value(inner, items[0].value))
-            values |= _cell_step(script, p, place, step, own_values, cell_name(number, len(core.cells)))
+            values |= cell_step(script, p, place, step, own_values, cell_name(number, len(core.cells)))
             continue
         operands, keywords = replaced(step, own_values)
         values[place, ()] = script.repeat(step, operands, keywords)
@@ -418,29 +433,11 @@ def _inputs_of_step(core: Core, script: Script, x: Tensor) -> list[tuple[Operand
         width = sequence.tensor.width
         whole = named_value(x, "x")
         piece = script.item(whole, ALL, slice(start or None, start + width)) if len(core.inputs) > 1 else whole
-        operands.append((item, core._unflatten(script, piece, like)))
+        if core.is_shared_by_rows(like):
+            operands.append(
+                (item, piece if like.dtype == piece.tensor.dtype else script.call(basic.cast, piece, like.dtype))
+            )
+        else:
+            operands.append((item, core._unflatten(script, piece, like)))
         start += width
     return operands
-
-
-def _cell_step(
-    script: Script, p: Scope, place: int, step: Step, operands: Sequence[Any], name: str
-) -> dict[Place, Value]:
-    """Declare a step of an inner cell, ``p.cell(name, cell)(x, state)``, and return its results by place."""
-    cell, x, *state = operands
-    leaves = []
-    for leaf in state:
-        if leaf is None:
-            raise NotRolledError
-        leaves.append(leaf)
-    nest = tuple(leaves) if len(leaves) > 1 else leaves[0]
-    output, new = inner_step(script, p, name, cell, x, nest)
-    results: dict[Place, Value] = {(place, (0, 0)): output}
-    old = step.result[1]
-    fields = getattr(old, "_fields", None) if isinstance(old, tuple) else None
-    for number, part in enumerate(new.leaves):
-        path: tuple[int | str, ...] = (1,)
-        if isinstance(old, tuple):
-            path = (1, fields[number] if fields else number)
-        results[place, path] = part
-    return results

@@ -26,6 +26,11 @@ def shape_entries(shape: tuple[Dim, ...]) -> tuple[int, ...]:
     return entries
 
 
+def has_no_batch(shape: tuple[Dim, ...]) -> bool:
+    """True for the shape of a scalar, or of a vector of fixed size, which all rows share."""
+    return len(shape) == 0 or (len(shape) == 1 and isinstance(shape[0], int))
+
+
 def batch_axis(shape: tuple[Dim, ...]) -> int:
     """Return the axis of rows: the only one of symbolic size, otherwise the first."""
     open_axes = [axis for axis, dim in enumerate(shape) if isinstance(dim, Size)]

@@ -56,10 +56,24 @@ def phased(m: Any, x: Any) -> Any:
     return torch.stack(outputs, 1)
 
 
+def phased_by_arange(m: Any, x: Any) -> Any:
+    """Gates of which all rows share the time, as entries of ``torch.arange``."""
+    h = c = x.new_zeros(x.size(0), 4)
+    outputs, times = [], torch.arange(x.size(1), dtype=x.dtype)
+    for t in range(x.size(1)):
+        phase = ((times[t] - m[1].weight[0]) % 3.0) / 2
+        gate = torch.where(phase < 0.5, phase * 2, 2 - 2 * phase)
+        after, memory = m[0](x[:, t], (h, c))
+        h, c = gate * after + (1 - gate) * h, gate * memory + (1 - gate) * c
+        outputs.append(h)
+    return torch.stack(outputs, 1)
+
+
 LOOPS = {
     "decayed": (decayed, ()),
     "averaged": (averaged, ()),
     "moving": (moving, (lambda: nn.Linear(3, 4), lambda: nn.Linear(4, 4))),
+    "phased by arange": (phased_by_arange, (lambda: nn.LSTMCell(3, 4), lambda: nn.Linear(4, 1))),
     "phased": (phased, (lambda: nn.LSTMCell(3, 4), lambda: nn.Linear(4, 1))),
 }
 
@@ -77,6 +91,20 @@ def test_loops_compute_with_the_index_of_their_iteration(name: str) -> None:
     assert stream.delay == 0
     steps = [np.asarray(stream.step({"inputs_0": x[:, step]})["y"]) for step in range(9)]
     np.testing.assert_array_equal(np.stack(steps, 1), whole)
+
+
+def of_a_table(m: Any, x: Any) -> Any:
+    """Each step adds a row of a table, without a batch axis."""
+    h, outputs = torch.zeros(x.size(0), 3), []
+    for t in range(x.size(1)):
+        h = torch.tanh(h * 0.5 + x[:, t] + m[0].weight[t])
+        outputs.append(h)
+    return torch.stack(outputs, 1)
+
+
+def test_entries_that_all_rows_share() -> None:
+    torch.manual_seed(0)
+    check_meaning(module(of_a_table, nn.Linear(3, 64)), (normal(2, 6, 3),), (normal(5, 6, 3),), (normal(1, 6, 3),))
 
 
 def warmed_up(m: Any, x: Any) -> Any:
