@@ -301,13 +301,6 @@ class Rolling:
             source = self.new.item(source, *[ALL] * axis, slice(None, -cut))
         return batch_major(self.new, source, axis)
 
-    def _numbers(self, numbers: Numbers) -> Value:
-        """Declare the sequence of an operand that is another number in each iteration."""
-        beside = numbers.beside
-        dim = beside.source.tensor.type.shape[beside.axis]
-        index = slice_of(beside.start, 1, self.loop.count, sized(dim, self.value_of), dim)
-        return sequence_of_numbers(self.new, numbers, self.value(beside.source), index, self.entries(beside))
-
     def _part(self, source: Value, entries: Entries, index: slice) -> Value:
         """Declare a slice of ``source`` along the entries' axis, with the entries' index along the other axes."""
         whole = [*entries.others[: entries.axis], index, *entries.others[entries.axis + 1 :]]
@@ -375,7 +368,7 @@ class Rolling:
         if isinstance(item, Entries):
             return self.entries(item)
         if isinstance(item, Numbers):
-            return self._numbers(item)
+            return sequence_of_numbers(self.new, item, self.entries(item.beside))
         if isinstance(item, Carried):
             return self._delayed(item) if item.place in self.lifted else None
         return self.lifted.get(item.place) if isinstance(item, Inner) else None

@@ -40,12 +40,13 @@ from .loop import (
     Entries,
     Inner,
     Loop,
+    Numbers,
     Operand,
     Shared,
     code_of,
     operands_of,
 )
-from .step_numbers import counting_entries, numbers_of
+from .step_numbers import FormulaOf, counting_entries, formula_of_column
 
 MIN_LATER = 2
 """Minimum iterations that read a value from several iterations before, so that the distance is confirmed once."""
@@ -317,7 +318,7 @@ def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
         return None
     places = {step: (number, place) for number, steps in enumerate(iterations) for place, step in enumerate(steps)}
     operands: list[list[Operand]] = []
-    numbers = list[tuple[list[Operand], int, Sequence[Any], Step]]()
+    numbers = list[tuple[list[Operand], int, FormulaOf]]()
     for steps in zip(*iterations, strict=True):
         if isinstance(steps[0].key, Index) and len({repr(step.key.index) for step in steps}) > 1:
             return None
@@ -325,15 +326,17 @@ def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
         for column in zip(*map(operands_of, steps), strict=True):
             operand = _operand(column, places)
             if operand is None:
-                numbers.append((own, len(own), column, steps[0]))
+                formula = formula_of_column(column, steps[0])
+                if formula is None:
+                    return None
+                numbers.append((own, len(own), formula))
             own.append(operand or Shared(None))
         operands.append(own)
     beside = counting_entries(operands) if numbers else None
-    for own, place, items, step in numbers:
-        operand = numbers_of(items, step, beside)
-        if operand is None:
+    for own, place, formula in numbers:
+        if beside is None:
             return None
-        own[place] = operand
+        own[place] = Numbers(*formula, beside)
     loop = Loop(iterations, operands)
     if not any(isinstance(item, Carried | Entries) for items in operands for item in items):
         return None

@@ -25,7 +25,7 @@ LONG_LOOP = 16
 """Sizes from this one on are tested with about 1.5 times the size, because longer unrolled loops are slow to read."""
 SMALL_FACTORS = 2 * 3 * 5 * 7
 """Product of primes. Two sizes whose difference has none of these factors have different remainders by 2 to 10."""
-FORMULA_STEPS = 100
+FORMULA_STEPS = 64
 """Sizes are tested with at least this size if a formula replaces numbers of iterations, such as those of a warm-up."""
 MAX_GROUPS = 16
 """Maximum number of groups of sizes that are tried as equal, because each needs runs of the module."""

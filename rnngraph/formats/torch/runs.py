@@ -316,8 +316,6 @@ class Reader:
         keeps_filled = tracer.keeps_filled
         if may_have_loops and tracer.wrote_numbers and is_free and not keeps_filled:
             script, keeps_filled = self._with_equal_iterations(tracer, script)
-        if any(step.is_stand_in for step in script.steps):
-            script = rebuilt(script)
         left = steps_left(script)
         if left:
             self.has_unlike_steps = True
@@ -330,7 +328,21 @@ class Reader:
                 ],
                 left[0][2],
             )
-        return script, keeps_filled
+        return self._without_stand_ins(script, tracer), keeps_filled
+
+    def _without_stand_ins(self, script: Script, tracer: Tracer) -> Script:
+        """Return a script with the stacks of loops that are not rolled up, which have the example's number of steps.
+
+        Raises ``SizesChanged`` if the steps after the loop do not fit that number: the number of steps is fixed.
+        """
+        stacks = [step for step in script.steps if step.is_stand_in]
+        try:
+            return rebuilt(script) if stacks else script
+        except RnnGraphError:
+            for step in stacks:
+                axis = step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
+                tracer.sizes.fix(step.result.type.shape[axis], step.where)
+            raise
 
     def _with_equal_iterations(self, tracer: Tracer, script: Script) -> tuple[Script, bool]:
         """Return the better of two scripts, and True if it is the one that declares constant states as tensors.
