@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MIN_BYTES = 16 << 20
 """Minimum size of a file of packed weights, in bytes. Packing fewer bytes takes only some milliseconds."""
+MIN_TABLE_BYTES = 1 << 20
+"""Minimum size of a parameter that is in such a file although it is not packed, in bytes."""
 
 
 class PackedParts:

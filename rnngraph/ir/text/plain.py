@@ -78,7 +78,7 @@ class _Writer:
     def _type(self, kind: Type) -> int:
         if kind not in self._type_numbers:
             self._type_numbers[kind] = len(self.types)
-            plain = [*map(_plain_type, kind.items)] if isinstance(kind, TupleType) else _plain_type(kind)
+            plain = [*map(plain_type, kind.items)] if isinstance(kind, TupleType) else plain_type(kind)
             self.types.append(plain)
         return self._type_numbers[kind]
 
@@ -100,7 +100,7 @@ class _Writer:
         if isinstance(value, Size):
             return {_SIZE: plain_dim(value)}
         if isinstance(value, TensorType):
-            return {_TYPE: _plain_type(value)}
+            return {_TYPE: plain_type(value)}
         assert value is None or isinstance(value, bool | int | float | str), f"{value!r} has no form for JSON"
         return value
 
@@ -119,7 +119,7 @@ class _Reader:
 
     def __init__(self, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray], places: Sequence[Place]) -> None:
         self._arrays = arrays
-        types = [_restored_type(kind) for kind in document["types"]]
+        types = [restored_type(kind) for kind in document["types"]]
         lines = [
             Where(*(places[place] if isinstance(place, int) else place), *rest) for place, *rest in document["lines"]
         ]
@@ -153,18 +153,19 @@ class _Reader:
         if kind == _SIZE:
             return restored_dim(stored)
         if kind == _TYPE:
-            return _restored_type(stored)
+            return restored_type(stored)
         array = self._arrays[stored]
         return array if kind == _ARRAY else array[()]
 
 
-def _plain_type(kind: TensorType) -> tuple[str, list[Any]]:
+def plain_type(kind: TensorType) -> tuple[str, list[Any]]:
+    """Return a type as values that JSON can store."""
     return kind.dtype, [plain_dim(dim) for dim in kind.shape]
 
 
-def _restored_type(stored: Any) -> Any:
+def restored_type(stored: Any) -> Any:
     """Return a type. That of a tuple is stored as a list of types, and that of a tensor begins with its dtype."""
     if stored and isinstance(stored[0], str):
         dtype, shape = stored
         return TensorType(dtype, tuple(map(restored_dim, shape)))
-    return TupleType(tuple(map(_restored_type, stored)))
+    return TupleType(tuple(map(restored_type, stored)))

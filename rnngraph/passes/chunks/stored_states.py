@@ -12,6 +12,8 @@ from ...declare.nest import flatten
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.node import inverse_order
 from ...ir.numbers.narrow import bfloat16_of_bits
+from ...ir.sizes.polynomial import plain_dim, restored_dim
+from ...ir.text.plain import plain_type, restored_type
 from ...ir.types import Shape, TensorType
 from ...support.records import dataclass
 from ..lowering.kept_states import KeptState
@@ -55,6 +57,17 @@ class SwappedState:
     def stored_array(self, array: np.ndarray) -> np.ndarray:
         """Return an array of the declared shape as streams store it."""
         return array.reshape(len(array), *map(int, map(str, self.shape[1:]))).transpose(self.order)
+
+
+def plain_swapped(state: SwappedState) -> list[Any]:
+    """Return a state as values that JSON can store."""
+    return [plain_type(state.kind), [*map(plain_dim, state.shape)], state.order]
+
+
+def restored_swapped(stored: Sequence[Any]) -> SwappedState:
+    """Return the state that ``plain_swapped`` stored."""
+    kind, shape, order = stored
+    return SwappedState(restored_type(kind), tuple(map(restored_dim, shape)), tuple(order))
 
 
 def _reshaped(node: Node, shape: Shape) -> Node:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -22,25 +23,25 @@ def narrow_states(lowered: Lowered) -> Lowered:
     Args:
         lowered: Declaration whose states are inputs and outputs.
     """
-    labels = {label for nest in lowered.states for label in flatten(nest)}
-    narrow = {label: dtype for label in labels if (dtype := _rounded_to(lowered.graph, label)) is not None}
+    narrow = _rounded({label for nest in lowered.states for label in flatten(nest)}, lowered.graph)
     if not narrow:
         return lowered
     initial = _cast_outputs(lowered.initial, narrow)
     return replace(lowered, graph=_narrow_inputs(_cast_outputs(lowered.graph, narrow), narrow), initial=initial)
 
 
-def _rounded_to(graph: Graph, label: str) -> str | None:
-    """Return the narrow dtype to which all users of a state cast it; None if there is none."""
-    users = [node for node in graph.nodes for item in node.operands if _is_input(item, label)]
-    dtypes = {node.dtype if node.op == "cast" else "" for node in users}
-    is_output = any(_is_input(node, label) for _, node in graph.outputs)
-    (dtype,) = dtypes if len(dtypes) == 1 and not is_output else ("",)
-    return dtype if dtype in NARROW else None
-
-
-def _is_input(node: Node, label: str) -> bool:
-    return node.op == "input" and node["label"] == label
+def _rounded(labels: Set[str], graph: Graph) -> dict[str, str]:
+    """Return the states of which all users are casts to one narrow dtype, with that dtype, by label."""
+    inputs = {node: str(node["label"]) for node in graph.inputs if node.op == "input" and node["label"] in labels}
+    dtypes: defaultdict[str, set[str]] = defaultdict(set)  # "" for other users than casts
+    for node in graph.nodes:
+        for item in node.operands:
+            if item in inputs:
+                dtypes[inputs[item]].add(node.dtype if node.op == "cast" else "")
+    for _, node in graph.outputs:
+        if node in inputs:
+            dtypes[inputs[node]].add("")
+    return {label: dtype for label, (dtype, *others) in dtypes.items() if dtype in NARROW and not others}
 
 
 def _cast_outputs(graph: Graph, narrow: Mapping[str, str]) -> Graph:

@@ -20,7 +20,7 @@ from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
 from ...support.forks import LockLevel, fork_lock
 from ...support.records import dataclass
-from ..packed_parts import MIN_BYTES, FiledParts, PackedParts
+from ..packed_parts import MIN_BYTES, MIN_TABLE_BYTES, FiledParts, PackedParts
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes, paged_bytes
@@ -226,8 +226,8 @@ class NativeEntry:
                 meaning.append((stage.key, stage.bytes, sources))
         for name in self._interface.unpacked:
             value = stored[name]
-            is_filed = isinstance(value, StoredArray) and value.nbytes >= MIN_BYTES and identity_of(value) is not None
-            if is_filed and packed.get(name, version) is None:
+            is_large = isinstance(value, StoredArray) and value.nbytes >= MIN_TABLE_BYTES
+            if is_large and identity_of(value) is not None and packed.get(name, version) is None:
                 sizes[name] = value.nbytes
                 meaning.append((name, identity_of(value)))
         if self._cache is None or sum(sizes.values()) < MIN_BYTES:

@@ -27,7 +27,13 @@ from ...passes.chunks.cut_padding import cut_padding
 from ...passes.chunks.delays import soonest_timeline, timeline_of
 from ...passes.chunks.first_entries import with_started_loops
 from ...passes.chunks.pads_outward import pads_outward
-from ...passes.chunks.stored_states import StreamStates, SwappedState, with_stored_axes
+from ...passes.chunks.stored_states import (
+    StreamStates,
+    SwappedState,
+    plain_swapped,
+    restored_swapped,
+    with_stored_axes,
+)
 from ...passes.chunks.stream_rate import StreamRate
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
@@ -163,6 +169,7 @@ class _Recurrence(NamedTuple):
         rate: Entries per step, with the names of the sizes that count steps.
         delay: Delay of the outputs in steps.
         tail: Graphs of the ends of sequences; None if each step returns all outputs of its inputs.
+        swapped: States that are stored with swapped axes, by label.
     """
 
     compiled: CompiledGraph
@@ -172,20 +179,23 @@ class _Recurrence(NamedTuple):
     rate: StreamRate
     delay: int
     tail: Tail | None
+    swapped: Mapping[str, SwappedState]
 
 
 class _Whole(NamedTuple):
     """Graph of sequences with states as inputs and outputs, before a step is derived from it.
 
     Attributes:
-        lowered: Declaration with states as streams store them.
+        lowered: Declaration with states in the dtypes in which streams store them.
         labels: Labels of its states.
         kept: States that are kept by name, by label.
+        swapped: States that are stored with swapped axes, by label; None: their axes are not swapped yet.
     """
 
     lowered: Lowered
     labels: Sequence[str]
     kept: Mapping[str, KeptState]
+    swapped: Mapping[str, SwappedState] | None
     options: CompileOptions
     source: GraphSource
 
@@ -197,12 +207,14 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         GraphError: The graph cannot run step by step; the error names the line of the cause.
         ShapeError: The graph was declared for another batch.
     """
-    (lowered, swapped), options = _as_stored(source.stateful()), replace(options, unroll=None)
+    lowered, options = _narrowed(source.stateful()), replace(options, unroll=None)
     kept: dict[str, KeptState] = {}
+    swapped: Mapping[str, SwappedState] | None = None
     if source.kept:
+        lowered, swapped = _with_stored_axes(lowered)
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
     own = [label for nest in lowered.states for label in flatten(nest)]
-    step = _recurrence(_Whole(lowered, own, kept, options, source), where)
+    step = _recurrence(_Whole(lowered, own, kept, swapped, options, source), where)
     labels, nests = [*own, *step.pasts], ({label.removeprefix("state/"): label for label in step.pasts},)
     added = nests if step.pasts else ()
     lengths, sizes = step.rate.lengths, _fixed_sizes(step.rows, batch, where)
@@ -227,7 +239,9 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         compiled=step.compiled,
         initial=initial,
         structure=_without(source.structure, source.kept),
-        states=StreamStates(labels, state_types, (*lowered.states, *added), (*lowered.named, *added), kept, swapped),
+        states=StreamStates(
+            labels, state_types, (*lowered.states, *added), (*lowered.named, *added), kept, step.swapped
+        ),
         outputs=outputs,
         flags=flags,
         types=types,
@@ -248,14 +262,18 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     )
 
 
-def _as_stored(lowered: Lowered) -> tuple[Lowered, dict[str, SwappedState]]:
-    """Return a declaration with states as streams store them, and the states with swapped axes by label.
+def _narrowed(lowered: Lowered) -> Lowered:
+    """Return a declaration with states in the dtypes in which streams store them.
 
     Limits of sizes are removed, because the length of a stream is not known before it ends.
     """
     lowered = narrow_states(lowered)
     lowered = replace(lowered, graph=drop_limits(lowered.graph))
-    lowered = with_started_loops(lowered, lengths_of(lowered.graph))
+    return with_started_loops(lowered, lengths_of(lowered.graph))
+
+
+def _with_stored_axes(lowered: Lowered) -> tuple[Lowered, Mapping[str, SwappedState]]:
+    """Return a declaration with states as streams store them, and the states with swapped axes by label."""
     if not any(node.op == "scan" and has_matrix_state(node) for node in lowered.graph.nodes):
         return lowered, {}
     return with_stored_axes(lowered, run(lowered.graph, (*meaning("inference"), *state_forms())))
@@ -285,7 +303,9 @@ def _derived(whole: _Whole, where: Where | None) -> tuple[_Recurrence, Timeline]
     Raises:
         GraphError: The graph cannot run step by step.
     """
-    lowered, labels, kept, options, source = whole
+    lowered, labels, kept, swapped, options, source = whole
+    if swapped is None:
+        lowered, swapped = _with_stored_axes(lowered)
     begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # also drops inputs that only sizes need
     compiled, time_symbols = _with_separate_axes(lowered.graph, bool(kept), options, source)
     timeline = timeline_of(compiled.graph, time_symbols, kept.keys())
@@ -297,8 +317,8 @@ def _derived(whole: _Whole, where: Where | None) -> tuple[_Recurrence, Timeline]
     fed = [kind.shape for name, kind in input_types.items() if name not in labels]
     rows = [input_types[name].shape[0] for name in labels] or rows_of_feeds(fed, lengths)
     if timeline.is_causal:
-        return _Recurrence(compiled, begin, rows, (), timeline.stream_rate, timeline.delay, None), timeline
-    return _of_chunks(whole, compiled, begin, rows, lengths, where)
+        return _Recurrence(compiled, begin, rows, (), timeline.stream_rate, timeline.delay, None, swapped), timeline
+    return _of_chunks(whole._replace(swapped=swapped), compiled, begin, rows, lengths, where)
 
 
 def _of_chunks(
@@ -328,7 +348,8 @@ def _of_chunks(
     initial = Graph.of(begin.name, (*begin.outputs, *past_states), (*begin.inputs, *numbers), begin.comments)
     tail = Tail(lambda: timeline, row, options, source) if timeline.has_tail else None
     labels = [label for label, _ in chunked.initial]
-    return _Recurrence(chunks, initial, rows, labels, timeline.stream_rate, timeline.delay, tail), timeline
+    stored = _Recurrence(chunks, initial, rows, labels, timeline.stream_rate, timeline.delay, tail, whole.swapped or {})
+    return stored, timeline
 
 
 def _row(rows: Sequence[Dim]) -> Dim:
@@ -346,6 +367,7 @@ def _stored(step: _Recurrence) -> StoredGraphs:
         "rate": step.rate.rate,
         "delay": step.delay,
         "has_tail": step.tail is not None,
+        "swapped": {label: plain_swapped(state) for label, state in step.swapped.items()},
     }
     return StoredGraphs([step.compiled.lowered, step.compiled.graph, step.initial], facts)
 
@@ -359,7 +381,8 @@ def _restored(stored: StoredGraphs, whole: _Whole, where: Where | None) -> _Recu
     tail = None
     if facts["has_tail"]:
         tail = Tail(lambda: _derived(whole, where)[1], _row(rows), whole.options, whole.source)
-    return _Recurrence(compiled, initial, rows, facts["pasts"], rate, facts["delay"], tail)
+    swapped = {label: restored_swapped(state) for label, state in facts["swapped"].items()}
+    return _Recurrence(compiled, initial, rows, facts["pasts"], rate, facts["delay"], tail, swapped)
 
 
 def _with_separate_axes(
