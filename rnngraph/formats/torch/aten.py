@@ -24,9 +24,9 @@ CHECKS = (
     "sym_constrain_range",
     "sym_constrain_range_for_size",
 )
-"""ATen's operators that only check sizes and dtypes, and so are skipped."""
+"""ATen's operators that only check values, sizes or dtypes. They are skipped."""
 END = (1 << 63) - 1
-"""Stop of a slice that extends to the end of its axis."""
+"""ATen's stop of a slice that extends to the end of its axis: the largest int64."""
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -181,12 +181,12 @@ def _instance_norm(
     bias: torch.Tensor | None,
     mean: torch.Tensor | None,
     var: torch.Tensor | None,
-    of_input: bool,
+    use_input_stats: bool,
     momentum: float,
     eps: float,
     *_: object,
 ) -> torch.Tensor:
-    return functional.instance_norm(x, mean, var, weight, bias, of_input, momentum, eps)
+    return functional.instance_norm(x, mean, var, weight, bias, use_input_stats, momentum, eps)
 
 
 @operator("convolution")
@@ -282,7 +282,9 @@ def _scaled_dot_product(
 
 
 def _loss(function: Function, *options: str) -> Function:
-    """Return the function that computes an operator of a loss, whose reduction is a number.
+    """Return the function that computes ATen's operator of a loss.
+
+    ATen passes the reduction as a number: 0 for none, 1 for the mean, 2 for the sum.
 
     Args:
         function: Loss of ``torch.nn.functional``.
@@ -290,9 +292,9 @@ def _loss(function: Function, *options: str) -> Function:
     """
 
     def loss(x: torch.Tensor, target: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        given = dict(zip(options, args, strict=False)) | kwargs
-        given["reduction"] = ("none", "mean", "sum")[given.get("reduction", 1)]
-        result: torch.Tensor = function(x, target, **given)
+        keywords = dict(zip(options, args, strict=False)) | kwargs
+        keywords["reduction"] = ("none", "mean", "sum")[keywords.get("reduction", 1)]
+        result: torch.Tensor = function(x, target, **keywords)
         return result
 
     return loss
@@ -314,9 +316,9 @@ operator("cross_entropy_loss")(
 
 
 def _upsample(mode: str) -> Callable[..., torch.Tensor]:
-    """Return the function that resizes a tensor with ``interpolate``, to sizes or by scale factors.
+    """Return the function that computes ATen's operator for resizing in a mode of ``interpolate``.
 
-    Some modes have an argument ``align_corners`` between the sizes and the factors.
+    The operator takes sizes or scale factors. Linear modes have an argument ``align_corners`` between the two.
     """
 
     def upsample(
@@ -324,7 +326,7 @@ def _upsample(mode: str) -> Callable[..., torch.Tensor]:
     ) -> torch.Tensor:
         align: bool | None = args[0] if mode in ("linear", "bilinear") and args else None
         if any(isinstance(item, float) and item % 1 for item in args):
-            raise UnreadableError("its factors must be whole numbers; give the module itself")
+            raise UnreadableError("its scale factors must be whole numbers; give the module itself")
         factors = next((item for item in args if isinstance(item, list | tuple)), scale_factors)
         if factors is not None and size is None:
             return functional.interpolate(x, scale_factor=tuple(factors), mode=mode, align_corners=align)

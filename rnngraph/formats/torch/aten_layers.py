@@ -19,9 +19,10 @@ GATES = {"lstm": 4, "gru": 3}
 
 
 def layers_of(nodes: Iterable[torch.fx.Node], weights: Mapping[str, nn.Parameter]) -> dict[str, nn.Module]:
-    """Return {name of a node: module} for the recurrent operators of a graph. Nodes with equal weights share a module.
+    """Return {name of a node: module} for the recurrent operators of a graph.
 
-    Operators whose weights are computed rather than parameters are left out.
+    Nodes with the same weights and options share a module. Operators on packed sequences are left out, and those whose
+    weights are computed.
 
     Args:
         nodes: Nodes of the graph.
@@ -47,7 +48,7 @@ def layers_of(nodes: Iterable[torch.fx.Node], weights: Mapping[str, nn.Parameter
 
 
 def run_layer(layer: nn.Module, name: str, args: Sequence[Any]) -> Any:
-    """Return the results of a recurrent operator.
+    """Return the results of a recurrent operator: those of a cell, or (outputs, final h), for an LSTM with final c.
 
     Args:
         layer: Module with the operator's weights.
@@ -63,7 +64,7 @@ def run_layer(layer: nn.Module, name: str, args: Sequence[Any]) -> Any:
 
 
 def first_weight(layer: nn.Module) -> nn.Parameter:
-    """Return a layer's first parameter, the input kernel, by which the layer is identified."""
+    """Return a layer's first parameter, the input kernel. The layer gets its path from this parameter's path."""
     weight: nn.Parameter = next(layer.parameters())
     return weight
 
@@ -86,7 +87,7 @@ def _layer(
         has_biases: True if the weights include biases.
         count: Number of layers.
         dropout: Dropout rate between layers.
-        training: True for training mode.
+        training: Ignored. The module is in evaluation mode.
         both: True for two directions.
         batch_first: True if the input is [batch, time, width].
     """

@@ -27,7 +27,7 @@ def axes_to_check(
 ) -> dict[int, frozenset[str]]:
     """Return {index of a cut axis: outputs that depend on its length}, without axes on which no output depends.
 
-    The set of outputs is empty if some output depends on the length, but it is not known which one.
+    An empty set means that outputs depend on the length, but which ones is unknown.
 
     Args:
         cuts: The cut axes, in the order of the calls.
@@ -53,7 +53,7 @@ def _find_dependent(
     sizes: Sizes,
     checked: Collection[int],
 ) -> dict[int, frozenset[str]]:
-    """Run the module once. Return what ``axes_to_check`` returns, for the cut axes that are not in ``checked``.
+    """Run the module once. Return the dict of ``axes_to_check`` for the cut axes that are not in ``checked``.
 
     Args:
         count: Number of cut axes.
@@ -61,7 +61,7 @@ def _find_dependent(
         start: Function that creates a tracer.
         run_once: Function that runs the module with a tracer.
         sizes: Sizes of the last run.
-        checked: Indices of the cut axes whose length calls of the program check.
+        checked: Indices of the cut axes whose length is checked at run time.
     """
     run_sizes = Sizes(sizes.examples, known)
     tracer = start(run_sizes, CutAxes(frozenset(checked), as_inputs=True))
@@ -104,7 +104,13 @@ def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
 def unchecked(
     script: Script, cuts: Sequence[Cut], checked: Mapping[int, frozenset[str]]
 ) -> list[tuple[str, Where | None]]:
-    """Return (error message, line) for each cut axis whose length affects an output, but can't be checked by calls."""
+    """Return (error message, line) for each cut axis whose length affects an output, but can't be checked at run time.
+
+    Args:
+        script: Script with the run-time checks.
+        cuts: The cut axes, in the order of the calls.
+        checked: {index of a cut axis: outputs that depend on its length}, as ``axes_to_check`` returns it.
+    """
     problems = []
     for number, outputs in checked.items():
         lengths, where = cuts[number].lengths, cuts[number].where

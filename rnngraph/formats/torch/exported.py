@@ -23,7 +23,7 @@ from .tracing.registry import UnreadableError
 WHAT = "the exported program"
 _FILE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 _WITH_GRAPHS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
-"""Operators that run a subgraph in another mode, which does not change the results."""
+"""Operators that run a subgraph without gradients, or under autocast. The reader ignores both modes."""
 
 
 class Exported(PlacedModule):
@@ -67,7 +67,11 @@ class Exported(PlacedModule):
         }
 
     def example(self, arguments: Arguments, keywords: Mapping[str, Any]) -> Keywords:
-        """Return the example's tensors by input name. Raises ``ArgumentError`` if they do not match the inputs."""
+        """Return the example's tensors by input name.
+
+        Raises:
+            ArgumentError: The number of entries, or a size that ``torch.export`` fixed, differs from the program's.
+        """
         flat = pytree.tree_flatten((arguments, dict(keywords)))[0]
         specs = [item for item in self.program.graph_signature.input_specs if item.kind == InputKind.USER_INPUT]
         if len(flat) != len(specs):
@@ -87,7 +91,7 @@ class Exported(PlacedModule):
         return tensors
 
     def sizes(self) -> dict[str, Dim]:
-        """Return the sizes, named ``INPUT_AXIS``, that ``torch.export`` fixed to a number or to another size."""
+        """Return {``INPUT_AXIS``: number or other size that it equals} for the sizes that ``torch.export`` fixed."""
         known: dict[str, Dim] = {}
         first: dict[str, str] = {}
         for name, tensor in self.inputs.items():
@@ -102,7 +106,7 @@ class Exported(PlacedModule):
         return known
 
     def warn_of_fixed_sizes(self) -> None:
-        """Warn about inputs without a dynamic size."""
+        """Warn about inputs of rank 2 or more without a dynamic size."""
         fixed = {name: [*item.shape] for name, item in self.inputs.items() if item.dim() > 1}
         closed = {name: shape for name, shape in fixed.items() if all(isinstance(dim, int) for dim in shape)}
         if closed:

@@ -30,7 +30,7 @@ def named_arguments(
 
 
 def leaves(name: str, item: object) -> Iterator[tuple[str, object]]:
-    """Yield (name, leaf) for the leaves of a nested container. A name is ``name`` plus keys and indices."""
+    """Yield (name, leaf) for the leaves of a nested container: ("x", {"a": [t, u]}) → ("x_a_0", t), ("x_a_1", u)."""
     if fields := _fields(item):
         parts: Mapping[Any, object] = {field: getattr(item, field) for field in fields}
     elif isinstance(item, Mapping):
@@ -47,7 +47,8 @@ def leaves(name: str, item: object) -> Iterator[tuple[str, object]]:
 def named_results(result: object) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield (name, tensor) for the tensors in the result of ``forward``.
 
-    The name is ``y``, or ``y_0``, ``y_1`` and so on, or a key of a dict, or a field. Other results are skipped.
+    A single tensor is ``y``, those of a tuple are ``y_0``, ``y_1``, …. Other names are a dict's keys, or
+    the fields of a namedtuple or dataclass. Results that are no tensors are skipped.
     """
     has_names = isinstance(result, Mapping) or bool(_fields(result))
     for name, item in leaves("" if has_names else "y", result):

@@ -24,7 +24,7 @@ from .tracing.sizes import Sizes
 LONG_LOOP = 16
 """Sizes from this one on are tested with about 1.5 times the size, because longer unrolled loops are slow to read."""
 SMALL_FACTORS = 2 * 3 * 5 * 7
-"""Product of primes. Two sizes whose difference has none of these factors have different remainders by 2 to 10."""
+"""Product of primes. Two sizes whose difference has none of these factors differ modulo each of 2 to 10."""
 FORMULA_STEPS = 64
 """Sizes are tested with at least this size if a formula replaces numbers of iterations, such as those of a warm-up."""
 MAX_GROUPS = 16
@@ -71,7 +71,7 @@ class Runs(Protocol):
         """Run the module repeatedly until no run shows that a further size is fixed."""
 
     def what(self) -> str:
-        """Name of the module in errors."""
+        """Return the module's name for errors."""
 
 
 def opened(
@@ -152,7 +152,7 @@ class _Opening:
         return settled
 
     def _first_settled(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
-        """Return the result with all sizes symbolic. If a loop can't be rolled up then, fix one size.
+        """Return the result with only ``known`` sizes fixed in advance. If a loop then stays unrolled, fix one more.
 
         A rolled-up loop can't carry a state of symbolic width, such as attention weights over another input's steps.
         """
@@ -249,7 +249,7 @@ class _Opening:
     def _holds(self, changed: Mapping[str, int], settled: Settled) -> bool | None:
         """True if the script is the same with the values ``changed`` of sizes; None if the module fails with them.
 
-        A loop that is not rolled up with these values is no failure of the module: the size is not symbolic.
+        If a loop stays unrolled with these values, return False, because the module itself does not fail.
         """
         examples = {**self.examples, **changed}
         sizes = Sizes(examples, settled.known)
@@ -310,7 +310,7 @@ def _literals(step: Step) -> tuple[Any, ...]:
 
 
 def note_sizes(settled: Settled, tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> None:
-    """Record in the script which lines fixed input axes, and to which range comparisons limit symbolic sizes.
+    """Record in the script the lines that fixed input axes, and the limits that comparisons set to symbolic sizes.
 
     Args:
         settled: The result, whose script is changed.

@@ -24,7 +24,7 @@ _REFUSED = (
 
 
 def _hint(module: object) -> str:
-    """Return a remedy for an argument that is not a module: a path or a ``state_dict``; ``""`` for others."""
+    """Return the end of the error for an argument that is not a module, with a remedy for paths and ``state_dict``s."""
     if isinstance(module, str | PathLike):
         return "; make the module, and write module.load_state_dict(torch.load(path)) and module.eval()"
     if isinstance(module, Mapping):
@@ -59,6 +59,8 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
 
     Raises:
         NotReadableError: Calls can't be read; the error lists each one, with its line and the path of its module.
+        DtypeError: ``module`` is no module, or an input's dtype is not supported.
+        ArgumentError: The module is in training mode, or the example is missing or does not fit ``forward``.
         MissingExtraError: torch is not installed.
     """
     try:

@@ -85,10 +85,10 @@ HANDLER_FILES = (
 )
 """Modules that register handlers of torch's functions and modules when they are imported."""
 OTHER_DRAWS = 3
-"""Runs that must produce the same script if a module draws numbers from Python's ``random``."""
+"""Number of further runs that must produce the same script, if a module draws from Python's ``random``."""
 _SWITCH_OFF = "; it draws numbers from Python's random: pass the argument that turns this off, such as a ratio of 0"
 MAX_RUNS = 1000
-"""Maximum number of runs until no further size is fixed. Each run but the last fixes at least one size."""
+"""Maximum number of runs until no further size is fixed. Each run but the last fixes a size or finds a shared use."""
 
 
 class Reader:
@@ -149,7 +149,7 @@ class Reader:
         self.known: dict[str, Dim] = {**(known or {}), **self.request.numbers, **self.request.equal}
 
     def script(self) -> Script:
-        """Return the script. Pass on warnings of the module's code, and of calls that the net computes otherwise.
+        """Return the script. Show warnings of the module's code, and of calls that the net computes differently.
 
         Raises:
             NotReadableError: The module cannot be read.
@@ -214,7 +214,7 @@ class Reader:
             examples: Values of the sizes.
             known: Sizes that are fixed before the first run, by name: the number or the other size that each equals.
             lines: Line of the module that fixed a known size, by the size's name.
-            like: Earlier result, whose form of constant states is used. By default the better form is.
+            like: Earlier result, whose form of constant states is reused; None to choose the better form.
         """
         known_now, lines_now = dict(known), dict(lines or {})
         for _ in range(MAX_RUNS):
@@ -235,7 +235,7 @@ class Reader:
         )
 
     def _finds_shared(self, tracer: Tracer) -> bool:
-        """True if a run used further parameters or modules more than once, so that the module must run again."""
+        """Record the parameters and modules that a run used more than once. Return True if any of them is new."""
         shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
         shared |= {("plain", key) for key in tracer.plain & tracer.uses.keys()}
         is_new = shared != self.shared
@@ -348,7 +348,7 @@ class Reader:
         """Return the better of two scripts, and True if it is the one that declares constant states as tensors.
 
         If a constant state is written as a number, the first iteration of an unrolled loop differs from the others.
-        The better script has no loop that is not rolled up; among these, the one with fewer single entries, then lines.
+        The better script has rolled up all loops; then, it selects fewer entries one by one; then, it has fewer lines.
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,44 @@ class Recurrent(nn.Module):
 
 def test_values_are_rounded_after_each_call() -> None:
     check_meaning(Rounded().eval(), (normal(3, 4),), (normal(3, 4) * 2,), tolerance=1e-6)
+
+
+class Mixed(nn.Module):
+    """Dense layer that ``torch.autocast`` may compute in bfloat16."""
+
+    def __init__(self, is_rounded: bool) -> None:
+        super().__init__()
+        self.layer, self.is_rounded = nn.Linear(4, 3), is_rounded
+
+    def forward(self, x: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.is_rounded):
+            return self.layer(x)
+
+
+def test_autocast_is_ignored_also_in_later_reads() -> None:
+    importlib.import_module("rnngraph.formats.torch.tracing.meta_results")._cached_result.cache_clear()
+    modules = [Mixed(is_rounded).eval() for is_rounded in (True, False)]
+    programs = [*modules, torch.export.export(modules[0], (normal(2, 4),))]
+    for program in programs:
+        assert "reduce_precision" not in rg.read_torch(program, normal(2, 4)).script()
+
+
+class Halves(nn.Module):
+    """Division of ints, whose result has torch's default dtype."""
+
+    def forward(self, x: Any) -> Any:
+        return x / 2
+
+
+def test_the_default_dtype_is_that_of_the_read() -> None:
+    dtypes = []
+    for default in (torch.float32, torch.float64):
+        torch.set_default_dtype(default)
+        try:
+            dtypes.append(rg.read_torch(Halves().eval(), torch.arange(3)).outputs["y"].dtype)
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert dtypes == ["float32", "float64"]
 
 
 @pytest.mark.slow

@@ -32,8 +32,8 @@ def _flipud(x: torch.Tensor) -> torch.Tensor:
 def _rot90(x: torch.Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> torch.Tensor:
     if k % 4 == 2:
         return torch.flip(x, tuple(dims))
-    turned = x.transpose(*dims) if k % 2 else x
-    return torch.flip(turned, (dims[0] if k % 4 == 1 else dims[1],)) if k % 4 else turned
+    transposed = x.transpose(*dims) if k % 2 else x
+    return torch.flip(transposed, (dims[0] if k % 4 == 1 else dims[1],)) if k % 4 else transposed
 
 
 @composed(".H")
@@ -112,7 +112,7 @@ def _meshgrid(*tensors: torch.Tensor, indexing: str = "ij") -> Tensors:
 
 @composed("eye")
 def _eye(n: int, m: int | None = None, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Return an identity matrix. If the sizes are ints, torch computes the matrix itself."""
+    """Return an identity matrix with a symbolic size. For plain ints, torch computes the matrix as a constant."""
     rows, columns = torch.arange(n), torch.arange(n if m is None else m)
     return (rows.unsqueeze(1) == columns).to(dtype or torch.get_default_dtype())
 

@@ -1,4 +1,4 @@
-"""Losses of modules that have labels as inputs, with torch's reductions: losses of ``rg``, and composed ones."""
+"""Handlers of torch's losses: some call a loss of ``rg``, the others are computed by other torch functions."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def _reduced(x: torch.Tensor, reduction: str) -> torch.Tensor:
 
 
 def _reduced_by_weights(x: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
-    """Reduce weighted losses. The mean is the sum of the losses, divided by the sum of the weights."""
+    """Reduce losses, weighted unless ``weight`` is None. The mean of weighted losses is divided by the weights' sum."""
     if weight is None or reduction != "mean":
         return _reduced(x if weight is None else weight * x, reduction)
     return (weight * x).sum() / weight.sum()
 
 
 def _argument_of_caller(function: Function, name: str) -> object:
-    """Return an argument of the innermost running call of a function of torch that does not pass it on.
+    """Return the argument ``name`` of the innermost running call of a torch function; None if no call is running.
 
-    None if no call of the function is running.
+    For functions that drop this argument in the inner call that the tracer intercepts.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not function.__code__:
@@ -149,7 +149,7 @@ def _with_logits(
 
 
 def _reduced_by_count(each: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
-    """Reduce weighted losses. The mean is the sum of the losses, divided by their number, not by the weights."""
+    """Reduce losses, weighted unless ``weight`` is None. The mean is the sum divided by the number of losses."""
     return _reduced(each if weight is None else weight * each, reduction)
 
 
@@ -206,8 +206,8 @@ def _of_classes(
 ) -> torch.Tensor:
     """Multiply losses by the weights of their targets' classes, and reduce them.
 
-    The mean is the sum of the losses, divided by the sum of the weights. Targets equal to ``ignore_index`` have weight
-    0.
+    Without ``weight``, every class has weight 1. Targets equal to ``ignore_index`` have weight 0. The mean is the sum
+    of the weighted losses, divided by the sum of the weights.
     """
     counts = target != ignore_index
     shares = counts.to(each.dtype)

@@ -53,7 +53,7 @@ def _shape(x: Argument) -> tuple[Dim, ...] | None:
 
 
 def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Value | Number, Value | Number]:
-    """Return both operands of a binary function in a dtype, one of them as a value. Sizes are unified to broadcast."""
+    """Return both operands of a binary function in a dtype, at least one as a value. Sizes are unified to broadcast."""
     if isinstance(a, Repeated) and not isinstance(b, Value):
         a = tracer.value(a)
     if isinstance(b, Repeated) and not isinstance(a, Value):
@@ -282,12 +282,12 @@ for _theirs_of_one, (_function, _own) in _OF_ONE.items():
     reads(*_theirs_of_one)(unary(_function, _own))
 
 
-def _test(function: Function) -> Handler:
+def _predicate(function: Function) -> Handler:
     return lambda tracer, x: tracer.call(function, tracer.value(x))
 
 
 for _name in ("isnan", "isinf", "isposinf", "isneginf", "isfinite", "signbit"):
-    reads(_name)(_test(getattr(numbers, _name)))
+    reads(_name)(_predicate(getattr(numbers, _name)))
 
 
 @reads("sign", "sgn")

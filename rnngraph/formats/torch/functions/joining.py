@@ -67,8 +67,8 @@ def joined(tracer: Tracer, items: list[Entry], axis: int, shape: tuple[Dim, ...]
 def _are_steps(tracer: Tracer, items: Sequence[Entry]) -> bool:
     """True if values are results of one expression, one for each step of a loop over an axis of symbolic size.
 
-    There must be as many as entries of an axis that the module selected one by one. They must be results of different
-    calls of one function, on one line, with equal shapes.
+    Their number must equal the size of an axis whose entries the module selected one by one. They must be results of
+    different calls of one function, on one line, with equal shapes.
     """
     values = [item for item in items if isinstance(item, Value)]
     if len(values) < len(items) or not isinstance(tracer.sizes.steps(len(items)), Size):

@@ -36,8 +36,8 @@ _BY_FREQUENCY = (
     "scale_grad_by_freq=True divides a row's gradient by the number of its uses in a batch; the net that was read does "
     "not, and so trains frequent rows faster; leave it out to train both alike"
 )
-_EQUAL_WEIGHTS = (
-    "BatchNorm with momentum=None averages all batches of a training; the net that was read trains with momentum=0.1; "
+_NO_MOMENTUM = (
+    "BatchNorm with momentum=None averages all batches of training; the net that was read trains with momentum=0.1; "
     "pass a number to train both alike"
 )
 
@@ -94,7 +94,7 @@ def _interpolate(
 ) -> Result:
     """Declare ``interpolate`` along time: repeat steps, copy nearest ones to a size, or interpolate linearly.
 
-    Raise ``UnreadableError`` for other modes, for fractional factors, and for pictures.
+    Raise ``UnreadableError`` for other modes, fractional factors, a size in linear mode, and inputs of other ranks.
     """
     scales = [scale_factor or 1] if isinstance(scale_factor, float | int | None) else scale_factor
     factor = scales[0]
@@ -168,7 +168,7 @@ def _channel_dropout(function: Function, unbatched: int | None = None) -> Handle
     """Return the handler of dropout that drops whole channels.
 
     Args:
-        function: torch's function.
+        function: ``shared_dropout`` or ``alpha_dropout``.
         unbatched: Rank of inputs without a batch axis, for functions that accept such inputs.
     """
 
@@ -211,7 +211,7 @@ def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True)
 @reads_module(nn.BatchNorm1d)
 def _batch_norm_module(tracer: Tracer, module: nn.BatchNorm1d, x: Operand) -> Operand:
     if module.momentum is None and module.running_mean is not None:
-        tracer.warnings[_EQUAL_WEIGHTS, tracer.sizes.place(), UserWarning] = None
+        tracer.warnings[_NO_MOMENTUM, tracer.sizes.place(), UserWarning] = None
     momentum = 0.1 if module.momentum is None else module.momentum
     return batch_norm(
         tracer,

@@ -124,10 +124,10 @@ def _nanmedian(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool
 
 
 def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, bool]) -> Value:
-    """Declare the index along an axis of x of the lower median of the entries that are not NaN."""
+    """Declare the index of the lower median along an axis of x. NaN entries are ignored."""
     script = tracer.script
-    is_there = tracer.call(basic.cast, tracer.call(basic.equal, x, x), "float64")
-    last = script.operation("-", tracer.call(basic.reduce_sum, is_there, axis, keepdims=True), 1)
+    is_number = tracer.call(basic.cast, tracer.call(basic.equal, x, x), "float64")
+    last = script.operation("-", tracer.call(basic.reduce_sum, is_number, axis, keepdims=True), 1)
     middle = tracer.call(floor, script.operation("*", tracer.call(basic.maximum, last, 0), 0.5))
     hits = tracer.call(basic.equal, _positions(tracer, x, axis, "float64"), middle)
     order = tracer.call(orders.argsort, x, axis)

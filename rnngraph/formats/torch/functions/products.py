@@ -48,7 +48,7 @@ def same_dtype(x: Value, weight: torch.Tensor) -> None:
 
 
 def layer_of(path: str) -> str:
-    """Return the name of a layer: the path of its weight without ``weight`` at the end; "dense" if nothing is left."""
+    """Return the name of a layer for the path of its weight: "fc/weight" or "fc/kernel" → "fc", "weight" → "dense"."""
     layer, _, last = path.rpartition("/")
     return layer if layer and last in ("weight", "kernel") else path.removesuffix("weight").rstrip("_/") or "dense"
 

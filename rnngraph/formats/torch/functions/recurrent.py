@@ -127,13 +127,13 @@ class _LayerCall:
                 self.tracer.sizes.unify(_shape(item)[1], batch)
             self.tracer.sizes.unify(_shape(item)[0], count)
             self.tracer.sizes.unify(_shape(item)[-1], width)
-            parts.append([self._one(item, number, has_batch) for number in range(count)])
+            parts.append([self._state_of(item, number, has_batch) for number in range(count)])
         if not self.is_lstm:
             return [*parts[0]]
         return [(c, h) for h, c in zip(*parts, strict=True)]
 
-    def _one(self, item: Operand, number: int, has_batch: bool) -> Value:
-        """Return entry ``number`` of a state [layers, batch, width], as [batch, width]."""
+    def _state_of(self, item: Operand, number: int, has_batch: bool) -> Value:
+        """Return entry ``number`` of a state [layers, batch, width] as [batch, width]; batch is 1 if the state has none."""
         tracer = self.tracer
         if isinstance(item, Stacked) and item.axis == 0 and len(item.items) > number:
             value = tracer.value(item.items[number])

@@ -181,7 +181,7 @@ def _linalg_norm(
     keepdim: bool = False,
     dtype: object = None,
 ) -> Result:
-    """Declare a matrix norm along two axes, or a vector norm along one. Without ``ord``, all axes form one vector."""
+    """Declare a matrix norm along two axes, or a vector norm along one. Without ``ord``, the axes form one vector."""
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     if ord is None or isinstance(dim, int) or (dim is None and len(shape_of(x)) == 1):
         return _norm_of_vectors(tracer, x, 2 if ord is None else ord, dim, keepdim)
@@ -205,7 +205,7 @@ def _matrix_norm(
 
 
 def _in_order(x: Operand, dim: Sequence[int]) -> tuple[int, ...]:
-    """Return the axes of a matrix norm as nonnegative ints, in the order of ``dim``: that of rows, that of columns."""
+    """Return the axes ``dim`` of a matrix norm as nonnegative ints, in their order: (axis of rows, axis of columns)."""
     return tuple(axis_of(len(shape_of(x)), one) for one in dim)
 
 

@@ -85,8 +85,8 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
 def _around_an_axis(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Operand | None:
     """Reshape x by moving an unchanged axis of symbolic size to the front, and back after the reshape.
 
-    In front, its size can be written as None, which leaves -1 for one other computed size. Return None if no axis is
-    unchanged.
+    At the front, ``rg.reshape`` can write its size as None, so that -1 is free for another computed size. Return None
+    if no such axis is unchanged.
     """
     shape = shape_of(x)
     for axis, place in itertools.product(range(len(shape)), range(len(dims))):

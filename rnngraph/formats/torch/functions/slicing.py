@@ -28,11 +28,11 @@ MAX_TRIED = 200
 
 
 Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]
-"""Selection along an axis: one entry, (start, stop, step), a slice whose bounds calls clamp, or indices."""
+"""Selection along an axis: one entry, (start, stop, step), a slice whose bounds are clamped at run time, or indices."""
 
 
 def of_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) -> Stacked:
-    """Return the values of a loop's steps, stacked along a new axis of the size of the axis that the loop ran over."""
+    """Return the values of a loop's steps, stacked along a new axis. Its size is that of the looped axis."""
     tracer.sizes.counts.add(len(items))
     inner, count = shape_of(items[0]), tracer.sizes.steps(len(items))
     tracer.on_time(count)
@@ -78,6 +78,11 @@ def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
     """Return a bound of a slice in the form that scripts write.
 
     A bound at a constant distance from the end of a symbolic axis is negative. None is the end of the axis.
+
+    Args:
+        place: The bound, as a nonnegative position.
+        size: Size of the axis.
+        end: 0 if the bound is a start, None if it is a stop.
     """
     if isinstance(place, int):
         return place if end == 0 or place != size else None
@@ -369,7 +374,7 @@ def _entries_at(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int
 
 
 def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: bool = True) -> Value:
-    """Return nonnegative indices: the size is added to negative ones. Calls check indices that depend on inputs.
+    """Return nonnegative indices: the size is added to negative ones. Indices are checked at run time.
 
     Args:
         negative: False if the indices cannot be negative.

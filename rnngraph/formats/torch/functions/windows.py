@@ -167,7 +167,7 @@ def _kernel(weight: torch.Tensor) -> np.ndarray:
 
 
 def _layer(b: TorchBackend, weight: torch.Tensor, bias: torch.Tensor | None, groups: int) -> Convolve[Value]:
-    """Return the 1-D convolution as a layer, which owns its kernel, for a weight that is used once."""
+    """Return the function that declares a 1-D convolution as a layer with its own kernel, for a weight with one use."""
     scope = b.script.scope(layer_of(b.tracer.path_of(weight)))
     return owned(b, scope, None if bias is None else array_of(bias), groups)
 
@@ -196,7 +196,10 @@ def _shared_convolution(
 
 
 def _shared_transposed(b: TorchBackend, weight: torch.Tensor, bias: torch.Tensor | None) -> Convolve[Value]:
-    """Return the 1-D convolution with the flipped weight, for transposed convolutions with a shared weight."""
+    """Return the function that declares a 1-D convolution with the flipped kernel of a weight that calls share.
+
+    Transposed convolutions are computed by it.
+    """
     kernel = b.call(flip, b.transpose(b.tracer.parameter(weight), (2, 0, 1)), 0)
     return shared(b, lambda _: kernel, None if bias is None else b.tracer.value(bias))
 

@@ -51,7 +51,7 @@ class Branches:
     # Rewriting ----------------------------------------------------------------------------------
 
     def rewrite(self, frame: FrameType | None) -> bool:
-        """Rewrite the function that a frame runs. Return False if its branches can't become selections."""
+        """Rewrite the function that a frame runs. Return False if that is impossible, or was tried before."""
         if frame is None or id(frame.f_code) in self._tried:
             return False
         code = frame.f_code
@@ -101,7 +101,7 @@ class Branches:
         """Return the conjunction of tests if ``is_and``, else the disjunction, as a tensor if a test has no value.
 
         Args:
-            tests: Functions that return a test, because later tests may not be evaluated.
+            tests: Functions that return a test. Tests after the deciding one are not evaluated.
         """
         result = tests[0]()
         for test in tests[1:]:

@@ -15,7 +15,7 @@ class Cut:
     Attributes:
         size: Name of the axis's size, if the axis is an input with a symbolic size.
         lengths: Name of the input that has the rows' lengths; None if the lengths are computed.
-        rows: Node of the rows, if calls check that the longest row has all steps; else None.
+        rows: Node of the rows, if it is checked at run time that the longest row has all steps; else None.
         where: Source line that unpacks the rows.
     """
 
@@ -30,7 +30,7 @@ class CutAxes:
     """Treatment of the axes that torch cuts, which have indices in the order of the calls in a run.
 
     Attributes:
-        checked: Indices of the axes whose length calls of the program check.
+        checked: Indices of the axes whose length is checked at run time.
         as_inputs: True if the rows of the other axes become inputs with their own symbolic size of time, so that the
             graph shows which outputs depend on these sizes.
     """

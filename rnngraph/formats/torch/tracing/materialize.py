@@ -175,7 +175,7 @@ def _filled(tracer: Declaring, lazy: Filled) -> Value:
 
 
 def _full_of(number: float, value: Value) -> Value:
-    """Record that all elements of a value equal a number, so that the value precedes all loops."""
+    """Record that all elements of a value equal a number. Rolling up then treats it as a constant outside of loops."""
     value.step.fill = float(number)
     return value
 

@@ -26,7 +26,7 @@ CACHED = frozenset(
     | {f"__{side}{name}__" for side in ("", "r") for name in ("add", "sub", "mul", "truediv")}
     | {"__neg__", "__pow__", *COMPARISONS, *(f"__{name}__" for name in COMPARISONS)}
 )
-"""Functions whose results are cached, as shape, strides and dtype depend on those of the operands only."""
+"""Functions whose results are cached. Shape, strides and dtype depend on the operands and the default dtype only."""
 PLAIN = (int, float, bool, str, type(None), torch.dtype)
 """Types of operands without a shape that a cached result may depend on."""
 JOINS = ("cat", "concat", "concatenate", "stack")
@@ -40,7 +40,7 @@ def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
         described = [*map(_description, args)], {key: _description(item) for key, item in kwargs.items()}
         if None not in described[0] and None not in described[1].values():
             with suppress(RuntimeError):  # The call on ``meta`` below accepts other dtypes, or raises the error.
-                size, stride, dtype = _cached_result(function, *described[0], **described[1])
+                size, stride, dtype = _cached_result(torch.get_default_dtype(), function, *described[0], **described[1])
                 return torch.empty_strided(size, stride, dtype=dtype, device="meta")
 
     def on_meta(item: Any) -> Any:
@@ -89,11 +89,18 @@ def _description(item: Any) -> tuple[Any, ...] | None:
 
 @lru_cache(4096)
 def _cached_result(
-    function: Function, *described: Any, **keywords: Any
+    default: torch.dtype, function: Function, *described: Any, **keywords: Any
 ) -> tuple[torch.Size, tuple[int, ...], torch.dtype]:
     """Return the shape, strides and dtype of a result, for operands with these ``_description``s.
 
-    torch computes it for small operands, because the first such call on ``meta`` imports torch's compiler.
+    torch computes it for small operands, because the first such call on ``meta`` imports torch's compiler. Autocast is
+    switched off, as it has no effect on ``meta``.
+
+    Args:
+        default: torch's default dtype, which is part of the cache's key.
+        function: The function.
+        described: Descriptions of the positional arguments.
+        keywords: Descriptions of the keyword arguments.
     """
     count = max(item[0].numel() for item in (*described, *keywords.values()) if len(item) == 3)
     device = "cpu" if count <= MAX_COMPUTED else "meta"
@@ -105,7 +112,8 @@ def _cached_result(
         count = 1 + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) if size.numel() else 0
         return torch.ones(count, dtype=dtype, device=device).as_strided(size, stride)
 
-    result = function(*map(operand, described), **{key: operand(item) for key, item in keywords.items()})
+    with torch.autocast("cpu", enabled=False):
+        result = function(*map(operand, described), **{key: operand(item) for key, item in keywords.items()})
     return result.shape, result.stride(), result.dtype
 
 

@@ -126,7 +126,7 @@ STEPWISE = (
 """Functions that compute each step independently, and so can be applied to the data of a packed sequence."""
 FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor")
 """Functions that create tensors on a device."""
-_IMAGES = "not supported along two or more axes; use a convolution or a pool of one axis or two"
+_IMAGES = "not supported; use convolutions and pools along one axis or two"
 _COMPLEX = "complex numbers and spectra are not supported; apply the transform before the module"
 _RANDOM = "it draws random numbers, but nets are read for inference; draw them outside, and pass them as an input"
 _MATRICES = "matrix inverses and decompositions are not supported; compute them before the module"

@@ -69,7 +69,10 @@ def computed(name: str, *operands: float) -> float:
 
 
 def truncated(number: Open) -> int:
-    """Convert a symbolic number as ``int`` does: truncate towards 0."""
+    """Convert a symbolic number as ``int`` does: truncate towards 0.
+
+    A float without exact fraction, or one that may be negative, becomes the number of the example.
+    """
     if isinstance(number, Extent):
         return number
     is_positive = number.ratio and compare(operator.ge, number.ratio[0], 0)

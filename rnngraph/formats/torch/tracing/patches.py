@@ -59,7 +59,7 @@ Holder = dict[str, object]
 
 @contextmanager
 def kept_states(root: torch.nn.Module) -> Iterator[None]:
-    """Undo all changes to the modules' attributes and tensors within the block when it ends."""
+    """When the block ends, restore the modules' attributes and buffers, and the values of tensors except parameters."""
     modules = [*root.modules()]
     attributes: list[tuple[Holder, Holder]] = [(vars(module), dict(vars(module))) for module in modules]
     buffers: list[tuple[Holder, Holder]] = [(module._buffers, dict(module._buffers)) for module in modules]
@@ -79,7 +79,7 @@ def kept_states(root: torch.nn.Module) -> Iterator[None]:
 def _tensors(*holders: list[tuple[Holder, Holder]]) -> list[torch.Tensor]:
     """Return the distinct tensors among attributes and buffers, except parameters.
 
-    Tensors of ``torch.inference_mode`` are left out, because torch does not count the writes to these tensors.
+    Tensors without values are left out, and those of ``torch.inference_mode``, whose writes torch does not count.
     """
     items = [item for pairs in holders for _, saved in pairs for item in saved.values()]
     tensors = [item for item in items if isinstance(item, torch.Tensor) and type(item) is torch.Tensor]

@@ -86,7 +86,7 @@ def _iterate(tracer: Declaring, x: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def _itself(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
-    """Return the tensor itself, for calls such as ``detach`` that change no values."""
+    """Return the tensor itself, for calls such as ``detach_`` that change no values."""
     return x
 
 

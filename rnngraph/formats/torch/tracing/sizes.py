@@ -215,8 +215,8 @@ class Sizes:
 
         - A size ``==`` another size or a number that it equals in the example: both are unified.
         - A size ``==`` a number that it does not equal in the example: it is assumed never to equal the number.
-        - A size ``<`` or ``>`` a number: the result limits the size, unless the number is a counter that reaches the
-          size, as in ``while t < x.size(1)``.
+        - A size ``<``, ``<=``, ``>`` or ``>=`` a number: the result limits the size, unless the number is a counter
+          that reaches the size, as in ``while t < x.size(1)``.
         - All other comparisons fix their sizes to numbers.
 
         Raises:
@@ -299,7 +299,7 @@ def _limit_of_comparison(relation: Relation, difference: Size, holds: bool) -> t
 
 
 def _pair(difference: Size) -> tuple[Dim, Dim] | None:
-    """Return (symbol, other size) whose difference is ``difference``; None if it contains no symbol with factor 1."""
+    """Return (a, b) for a difference a - b of a symbol and a number, or of two symbols; None for other formulas."""
     for name in sorted(difference.plain_symbols):
         rest = size(name) - difference
         if name not in symbols_of(rest) and (isinstance(rest, int) or rest.symbol):

@@ -243,6 +243,6 @@ def _inverse_order(view: View) -> list[int]:
     """Return the permutation of axes that undoes the transpose by which a view was computed."""
     sizes = range(2, 2 + view.whole.dim())  # distinct sizes identify the axes
     with torch._C.DisableTorchFunction():
-        turned = view.called(torch.empty([*sizes], device="meta"), *view.args, **view.keywords)
-    order = [sizes.index(size) for size in turned.shape]
+        transposed = view.called(torch.empty([*sizes], device="meta"), *view.args, **view.keywords)
+    order = [sizes.index(size) for size in transposed.shape]
     return [order.index(axis) for axis in range(len(order))]
