@@ -1,4 +1,4 @@
-"""Foreign operations, each defined once for every front end.
+"""Operations of other frameworks, each defined once for all front ends: the readers of these frameworks' programs.
 
 ONNX, torch, Keras and TensorFlow 1.x name the same operations differently. An operator is one pure function here. A
 front end translates its own names, defaults, layouts and order of arguments, and calls the function.
@@ -26,7 +26,7 @@ Conventions
     - Layouts are those of ``rg``: channels last, kernels [*sizes, width / groups, filters]. A front end transposes
       before and after; backends cancel transposes that undo each other.
     - Sizes are ``Dim``s. An operator that needs a number raises ``UnreadableError`` for a symbolic size. A front end
-      that can fix sizes calls the operator's own predicate first (``written_axis``, ``Window.ceiled``).
+      that can fix sizes calls the operator's own predicate first (``unrolled_axis``, ``Window.ceiled``).
     - Scripts call public names of ``rg`` only.
     - Masks, writes in place, packed sequences and policies of sizes stay in the front ends.
 

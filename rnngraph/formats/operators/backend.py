@@ -70,7 +70,7 @@ def entries_of(own: Sequence[Dim], target: Sequence[Dim], unnamed: Container[Dim
     Args:
         own: Shape before the reshape.
         target: Shape after the reshape.
-        unnamed: Sizes that are written as -1 rather than by name, if only one size can be -1.
+        unnamed: Sizes that are the first choice for -1, where only one size can be -1 and the others get their names.
 
     Raises:
         UnreadableError: More than one size has no name, and would have to be -1.

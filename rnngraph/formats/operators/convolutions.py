@@ -19,7 +19,7 @@ from .windows import Window, slices
 MAX_PRODUCTS = 4096
 """Maximum number of matrix products in the sum that ``shared`` declares, because each product is an op."""
 Convolve = Callable[[Item, np.ndarray, Window], Item]
-"""1-D convolution of x [batch, time, width] with a kernel [size, width / groups, filters]: ``owned`` or ``shared``."""
+"""Function of (x [batch, time, width], kernel [size, width / groups, filters], window) that convolves x in 1-D."""
 
 
 @dataclass(frozen=True)

@@ -48,5 +48,5 @@ def _mask(b: Backend[Item], x: Item, keep: float, axes: Collection[int]) -> Item
     """Return a dropout mask of 0 and 1 / keep, with size 1 along ``axes``."""
     rank = len(b.shape(x))
     first = b.item(x, *(slice(0, 1) if axis in axes else slice(None) for axis in range(rank))) if axes else x
-    never = b.call(less, first, float("-inf"))
+    never = b.call(less, first, float("-inf"))  # False everywhere: the next line gives ones like ``first``
     return b.call(dropout, b.call(where, never, first, 1.0), keep)

@@ -79,7 +79,7 @@ def div_no_nan(b: Backend[Item], x: Item, y: Item) -> Item:
 
 
 def floor_divide(b: Backend[Item], x: Item, y: Item) -> Item:
-    """Return x // y as TensorFlow does: floor of the float quotient, which is rounded. NumPy's result is exact."""
+    """Return x // y as TensorFlow does: for floats, the floor of the rounded quotient. NumPy's floor is exact."""
     if b.dtype(x) in FLOATS:
         return b.call(floor, b.operation("/", x, y))
     return b.call(remainders.floor_divide, x, y)

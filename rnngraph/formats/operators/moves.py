@@ -66,7 +66,8 @@ def check_positions(places: np.ndarray, size: int, axis: int, negative: bool = T
 def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Callable[[np.ndarray], Item]) -> Item:
     """Return the entries of an axis at constant indices, as ``numpy.take`` does. Negative indices count from the end.
 
-    Equally spaced indices become a slice. Out of bounds, they raise ``UnreadableError`` if the axis has a fixed size.
+    Increasing, equally spaced indices become a slice. Along an axis of fixed size, indices out of bounds raise
+    ``UnreadableError``.
 
     Args:
         b: The backend.

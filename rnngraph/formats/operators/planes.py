@@ -13,7 +13,7 @@ MAX_SLICES = 64
 """Maximum entries of a window along the unrolled axis, because each entry becomes a slice op."""
 
 
-def written_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
+def unrolled_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
     """Return the axis to unroll, 0 or 1; None if both sizes are symbolic and no window is the identity.
 
     The first choice is an axis of fixed size that its window leaves unchanged. Next are the second and the first axis,
@@ -46,7 +46,7 @@ def on_planes(
         run: Function of (x as [batch, across, along, channels], window across the unrolled axis, window along the
             other axis, unrolled axis: 0 for the height, 1 for the width).
     """
-    place = written_axis(b.shape(x)[1:3], windows)
+    place = unrolled_axis(b.shape(x)[1:3], windows)
     if place is None:
         raise UnreadableError("both axes of its input are symbolic; fix the size of one")
     if place == 0:
@@ -58,7 +58,7 @@ def on_planes(
 def by_rows(b: Backend[Item], items: Sequence[Item], run: Callable[[Sequence[Item]], Item]) -> Item:
     """Apply a function of values [rows, along, channels] to values [batch, across, along, channels].
 
-    The axes batch and across are merged into rows. No reshape changes the axis along, so its size may be symbolic.
+    The axes ``batch`` and ``across`` are merged into ``rows``. No reshape changes ``along``, which may be symbolic.
     """
     batch, across = b.shape(items[0])[:2]
     y = b.transpose(run([_as_rows(b, item) for item in items]), (1, 0, 2))

@@ -77,7 +77,7 @@ class Window:
             stride: Distance between the results of consecutive entries of the input.
             dilation: Distance between the entries of a window.
             padding: ``valid``, ``same``, ``same_lower`` or (before, after). With ``same``, the result is ``stride``
-                times as long as the input, or shorter if ``stride`` exceeds the windows and ``added`` does not fill up.
+                times as long as the input, or shorter if ``stride`` exceeds the extent of a window plus ``added``.
             added: Number of entries that are appended to the result (output padding).
         """
         if isinstance(padding, tuple):

@@ -20,7 +20,10 @@ Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 
 
 def family_of(step: Step) -> Family:
-    """Return a key, (value, index without the position), that is equal for steps that index one axis of a value."""
+    """Return a key that is equal for steps that index the same axes of one value, at any position.
+
+    The key is (id of the step that computes the value, path in its result, index without positions).
+    """
     source = step.operands[0]
 
     def pattern(axis: int, entry: Any) -> Hashable:
@@ -52,7 +55,7 @@ def longest_equal_run(iterations: list[list[Step]], may_repeat: Sequence[bool]) 
 
     Args:
         iterations: The iterations.
-        may_repeat: False for each iteration that surely depends on its predecessor otherwise than the predecessor does.
+        may_repeat: For each iteration, False if it surely depends on earlier ones in another way than the previous one.
     """
     if not any(may_repeat):
         return iterations[:2]
@@ -69,7 +72,7 @@ def longest_equal_run(iterations: list[list[Step]], may_repeat: Sequence[bool]) 
 
 
 def may_repeat_after(steps: Sequence[Step], period: int) -> np.ndarray:
-    """Return for each step of a run whether its operands may follow those of the two steps one and two periods before.
+    """Return a bool for each step: True if its operands may continue those of the steps one and two periods before.
 
     True means that an exact comparison by ``_link`` must follow. The steps of the first two periods get False.
     """
@@ -91,7 +94,10 @@ def may_repeat_after(steps: Sequence[Step], period: int) -> np.ndarray:
 
 
 def _may_follow(one: object, two: object, three: object) -> bool:
-    """True if operands of the same place in three iterations may be literals, one value, or entries of an axis."""
+    """True if an operand in three iterations is a literal or one value, or if the last one is an entry of an axis.
+
+    Literals are not compared.
+    """
     items = (one, two, three)
     if not any(isinstance(item, Value) for item in items):
         return True

@@ -149,7 +149,7 @@ class Rolling:
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _replace_stack(self, step: Step) -> bool:
-        """Replace a stack of one result of all iterations, perhaps among other values; return False for other steps."""
+        """Replace a stack of one result of all iterations, even if it has other values. Return False for other steps."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
         looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
@@ -185,7 +185,7 @@ class Rolling:
         return True
 
     def _laid_out(self, sequence: Value, shape: tuple[Dim, ...], axis: int) -> Value:
-        """Reshape a sequence [batch, time, width] to the stack of its entries, of ``shape`` each, along ``axis``."""
+        """Reshape a sequence [batch, time, width] to a stack of its entries along ``axis``, each of shape ``shape``."""
         new, rank = self.new, len(shape)
         axis %= rank + 1
         if rank == 1 and isinstance(shape[0], Size):  # shape [batch]: one number per row
@@ -223,7 +223,7 @@ class Rolling:
                 raise NotRolledError
 
     def _carries(self, places: Sequence[int]) -> bool:
-        """True if any of these steps reads a result of the previous iteration."""
+        """True if any of these steps reads a result of an earlier iteration."""
         return any(isinstance(item, Carried) for place in places for item in self.loop.operands[place])
 
     def _hoist(self) -> None:
@@ -251,7 +251,7 @@ class Rolling:
         return [place for place in range(len(self.loop.first)) if place not in done and place in self.needed]
 
     def _core(self, left: Sequence[int]) -> list[int]:
-        """Return the recurrent steps among ``left``: those that depend on their own results in the previous iteration.
+        """Return the recurrent steps among ``left``: those that depend on their own results in earlier iterations.
 
         Return all of ``left`` if there are none, if they depend on others of ``left``, or if others cannot be lifted.
         """
@@ -288,7 +288,7 @@ class Rolling:
         index = slice_of(start, step, count, size, entries.source.tensor.type.shape[axis])
         remaining = axis - sum(type(entry) is int for entry in entries.others[:axis])
         cut = len(entries.before) if len(entries.before) > 1 and index == slice(None, -len(entries.before)) else 0
-        if cut:  # Cut the entries after the values before them, since the axis may have fewer steps.
+        if cut:  # Cut only after concatenation with the initial values, since the axis may be shorter than ``cut``.
             index = ALL
         parts = [self._part(source, entries, index)]
         if entries.ahead is not None:

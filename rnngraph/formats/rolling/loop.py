@@ -16,7 +16,7 @@ DRIVERS = (static_rnn, dynamic_rnn)
 ARITHMETIC = ("+", "-", "*", "/", "**")
 """Keys of steps whose numbers may differ between the iterations of a loop."""
 MAX_LATE = 4
-"""Maximum iterations of a loop that read initial values in place of earlier entries or results."""
+"""Maximum number of first iterations of a loop that read initial values in place of earlier entries or results."""
 Place = tuple[int, tuple[int | str, ...]]
 """(index of a step in its iteration, path to a part of the step's result). The path () is the whole result."""
 
@@ -35,7 +35,7 @@ class Carried:
     Attributes:
         place: Place in the earlier iteration at which the value is computed.
         initial: Value in the first iteration; None for zeros.
-        later: Values in the next iterations that read a value from before the loop.
+        later: Values in the following iterations that also read a value from before the loop; None for zeros.
     """
 
     place: Place

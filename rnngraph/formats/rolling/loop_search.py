@@ -1,8 +1,8 @@
 """Finds unrolled loops in a script.
 
 Steps are equal if they apply the same function, to any operands. ``loops_in`` finds the longest run of iterations with
-equal steps. An operand must be computed in the same iteration, in the previous one, or outside the loop. It may also be
-an entry of an axis, at a position that advances with the iterations.
+equal steps. An operand must be computed in the same iteration, in one of the previous ``MAX_LATE``, or outside the
+loop. It may also be an entry of an axis, at a position that advances with the iterations.
 """
 
 from __future__ import annotations
@@ -95,18 +95,19 @@ def _is_repeated(step: Step, fixed: Mapping[Step, Any]) -> bool:
 def indexed_states(steps: Sequence[Step]) -> set[Family]:
     """Return the families of initial states: constants indexed at the same entries as at least two other families.
 
-    A constant here is a value of equal elements, or a parameter that is repeated for each row.
+    A family are the steps that index the same axes of one value (``family_of``). A constant here is a value of equal
+    elements, or a parameter that is repeated for each row.
     """
     fixed = fixed_steps(steps)
-    taken: dict[Family, set[str]] = {}
+    indices: dict[Family, set[str]] = {}
     constant: set[Family] = set()
     for step in filter(is_index, steps):
         family, source = family_of(step), step.operands[0].step
-        taken.setdefault(family, set()).add(repr(step.key.index))
+        indices.setdefault(family, set()).add(repr(step.key.index))
         if source.fill is not None or (source not in fixed and _is_repeated(source, fixed)):
             constant.add(family)
-    later = Counter(frozenset(places) for family, places in taken.items() if family not in constant)
-    return {family for family in constant if later[frozenset(taken[family])] > 1}
+    later = Counter(frozenset(places) for family, places in indices.items() if family not in constant)
+    return {family for family in constant if later[frozenset(indices[family])] > 1}
 
 
 def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = (), varies: bool = False) -> set[Step]:
@@ -229,24 +230,24 @@ def _largest_first(
     """
     waiting: list[tuple[int, int, Loop]] = []
     number = count()
-    found: list[tuple[Candidate, int]] = []
+    accepted: list[tuple[Candidate, int]] = []
     for candidate in candidates:
         covered, period, start, length = candidate
         while waiting and waiting[0][0] <= covered:
             yield heappop(waiting)[-1]
-        if any(_is_multiple(candidate, shorter, steps_in_loop) for shorter, steps_in_loop in found):
+        if any(_is_multiple(candidate, shorter, steps_in_loop) for shorter, steps_in_loop in accepted):
             continue
         loops = _best_of(steps, start, period, length, later, budget)
         for loop in loops:
             heappush(waiting, (-loop.count * period, next(number), loop))
         if loops:
-            found.append((candidate, loops[0].count * period))
+            accepted.append((candidate, loops[0].count * period))
     while waiting:
         yield heappop(waiting)[-1]
 
 
 def _is_multiple(candidate: Candidate, shorter: Candidate, steps_in_loop: int) -> bool:
-    """True if a candidate only repeats a shorter one, several of whose iterations are one of its own.
+    """True if each iteration of a candidate consists of several iterations of a shorter one, whose loop is as long.
 
     Without this test, the time of the search is cubic in the iterations of a loop that cannot be rolled up.
 
@@ -312,7 +313,7 @@ def _best_of(
 
 
 def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
-    """Return the ``Loop`` of iterations; None if an operand is of no kind that ``loop`` defines."""
+    """Return the ``Loop`` of iterations; None if they are too few, or an operand is of no kind in ``loop``."""
     has_cell = any(step.key in DRIVERS for step in iterations[0])
     if len(iterations) < (2 if has_cell else MIN_ITERATIONS):
         return None
@@ -402,7 +403,7 @@ def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int
 
 
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Return the operand as ``Entries``; None if it is not an entry of one axis, at equally spaced positions."""
+    """Return the operand as ``Entries``; None unless the positions along an axis, but the first, are equally spaced."""
     if not all(isinstance(item.step.key, Index) and not item.path for item in column):
         return None
     source: Any = column[0].step.operands[0]

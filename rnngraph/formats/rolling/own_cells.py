@@ -86,7 +86,7 @@ class Core:
         self.inputs: list[tuple[Operand, Tensor]] = []
         """Operands that have another value in each iteration, each with a Tensor of the shape in one iteration."""
         self.carried: list[Carried] = []
-        """Operands that become states of the cell. One with a lag follows those of the same place with smaller lags."""
+        """Operands that become states of the cell. One with a lag above 1 follows those of its place with less."""
         self.outside: list[Value] = []
         """Values from outside the loop that the steps read."""
         self.emitted: list[Place] = []
@@ -144,7 +144,7 @@ class Core:
         return build("broadcast", constant(0, self._tensor((reader, ())).dtype), shape=ones)
 
     def _carry(self, item: Carried) -> None:
-        """Add a carried operand to the states, and if it has a lag, those that pass its value from step to step."""
+        """Add a carried operand to the states. A lag above 1 takes further states, which hand its value on."""
         starts = (item.initial, *item.later)
         for lag in range(1, item.lag + 1):
             state = Carried(item.place, starts[-lag], starts[len(starts) - lag + 1 :])

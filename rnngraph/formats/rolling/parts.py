@@ -72,7 +72,7 @@ def part_of(value: Value, path: Sequence[int | str]) -> Value:
 
 
 def same_input(a: object, b: object) -> bool:
-    """True if two operands have the same value in every iteration, which differs between iterations."""
+    """True if two operands that vary with the iteration are equal in every iteration. False for ``Shared`` operands."""
     if isinstance(a, Carried) and isinstance(b, Carried):
         return (a.place, a.lag) == (b.place, b.lag) and have_equal_start(a, b)
     if isinstance(a, Entries) and isinstance(b, Entries):

@@ -27,7 +27,7 @@ from .loop_search import (
 from .parts import part_of
 
 MAX_REPEATED = 60_000
-"""Maximum steps that are declared in total to try loops, because a file may have many that can't be rolled up."""
+"""Maximum steps that are declared in total to try loops, because a file may have many loops that can't be rolled up."""
 MAX_SINGLE = 3
 """Maximum unrolled steps of one cell for which ``steps_left`` does not report the cell."""
 
@@ -147,7 +147,7 @@ def _varying_axes(steps: Sequence[Step]) -> dict[Step, int]:
 
 
 def _adds_axes(step: Step) -> bool:
-    """True for an index that takes an entry of an axis, slices, and adds axes."""
+    """True for an index that both selects single entries and adds axes, such as ``x[:, 3, :, None]``."""
     kinds = {*map(type, step.key.index)} if isinstance(step.key, Index) else set()
     return {type(None), int} <= kinds <= {type(None), int, slice}
 

@@ -133,7 +133,7 @@ class _LayerCall:
         return [(c, h) for h, c in zip(*parts, strict=True)]
 
     def _state_of(self, item: Operand, number: int, has_batch: bool) -> Value:
-        """Return entry ``number`` of a state [layers, batch, width] as [batch, width]; batch is 1 if the state has none."""
+        """Return entry ``number`` of a state [layers, batch, width] or [layers, width] as [batch or 1, width]."""
         tracer = self.tracer
         if isinstance(item, Stacked) and item.axis == 0 and len(item.items) > number:
             value = tracer.value(item.items[number])

@@ -23,7 +23,7 @@ from ...operators.convolutions import (
     shared,
     transposed_convolution,
 )
-from ...operators.planes import written_axis
+from ...operators.planes import unrolled_axis
 from ...operators.pools import max_pool, mean_pool
 from ...operators.windows import Padding, Window
 from ...steps import Value
@@ -91,11 +91,11 @@ def _run(
         run: Function that declares the operation.
     """
     tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
-    written = written_axis(sizes, windows) if len(sizes) == 2 else None
-    if len(sizes) == 2 and written is None:  # A later layer may fix one of the sizes.
+    unrolled = unrolled_axis(sizes, windows) if len(sizes) == 2 else None
+    if len(sizes) == 2 and unrolled is None:  # A later layer may fix one of the sizes.
         tracer.undecided.append((sizes, tracer.sizes.place()))
         return of_shape(tracer, x, (batch, *counts, channels if width is None else width))
-    tracer.on_time(sizes[0 if written is None else 1 - written], is_recurrence=False)
+    tracer.on_time(sizes[0 if unrolled is None else 1 - unrolled], is_recurrence=False)
     return run()
 
 
