@@ -69,7 +69,7 @@ class SequenceForm:
     def limits(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """Return the maximum integer that each input may be fed, by the input's name."""
         ranges = self.about.range_preconditions(self._outputs)
-        return {check.label: evaluate(check.low, self.graph_sizes(sizes)) for check in ranges}
+        return {check.label: evaluate(check.high, self.graph_sizes(sizes)) for check in ranges}
 
     def expected(self, source: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
         """Return the inference graph's results for feeds, bit for bit as the target computes them."""
@@ -171,7 +171,7 @@ def _differences(
     about: OptimizedGraph, outputs: tuple[str, ...], divided: Mapping[str, Dim], in_c: Mapping[str, Dim]
 ) -> tuple[Dim, ...]:
     """Return the differences of sizes that could be negative in a call. ``divided`` sizes must be multiples."""
-    needs = [item.value for item in about.preconditions(outputs) if item.kind == "size"]
+    needs = [item.low for item in about.preconditions(outputs) if item.kind == "size"]
     needs += [dim - size(name) for name, dim in divided.items()]
     differences = [substitute(need, in_c) for need in needs]
     return tuple(

@@ -35,7 +35,7 @@ class StreamForm:
     def limits(self) -> dict[str, int]:
         """Return {input: maximum} for integer inputs with a checked range, such as ids and lengths."""
         ranges = self.about.compiled.range_preconditions(self.about.outputs)
-        return {check.label: evaluate(check.low, self.about.sizes) for check in ranges}
+        return {check.label: evaluate(check.high, self.about.sizes) for check in ranges}
 
     def expected(self, export_source: ExportSource, values: Arrays, feeds: Arrays, steps: int) -> Arrays:
         """Return the inference graph's results for feeds of ``steps`` steps.

@@ -28,18 +28,18 @@ class Prepared(Protocol):
         """Return the call's results; None, with nothing done, if the call needs the slow path."""
 
 
-Kept = TypeVar("Kept", bound=Prepared)
+PreparedT = TypeVar("PreparedT", bound=Prepared)
 
 
-class CallCache(Generic[Kept]):
+class CallCache(Generic[PreparedT]):
     """Cache of the prepared calls of a graph, by the signatures of their feeds."""
 
     def __init__(self, limit: int = MAX_SIGNATURES) -> None:
         """Make an empty cache of at most ``limit`` signatures."""
-        self._calls: BoundedCache[Any, Kept] = BoundedCache(limit)
+        self._calls: BoundedCache[Any, PreparedT] = BoundedCache(limit)
         # Used by the previous call. Most calls repeat its signature, and trying it is cheaper than a lookup.
-        self.recent: Kept | None = None
-        self._repeats = True
+        self.recent: PreparedT | None = None
+        self._repeats = True  # True if the previous call repeated the signature of the one before
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
         """Return the call's results; None, with nothing done, if the call needs the slow path."""
@@ -58,7 +58,7 @@ class CallCache(Generic[Kept]):
         self._repeats, self.recent = known is recent, known
         return known.run(mapping, seed, out)
 
-    def _lookup(self, mapping: Mapping[Any, Any]) -> Kept | None:
+    def _lookup(self, mapping: Mapping[Any, Any]) -> PreparedT | None:
         """Look up the prepared call for feeds with the signature of ``mapping``; None if there is none."""
         try:
             return self._calls.get(passed_key(mapping))
@@ -72,12 +72,12 @@ class CallCache(Generic[Kept]):
         arrays: Mapping[str, np.ndarray],
         name_of: Callable[[Any], str],
         types: Mapping[str, TensorType],
-        make: Callable[[Mapping[Any, str]], Kept],
-    ) -> tuple[Kept, Mapping[Any, Any]]:
+        make: Callable[[Mapping[Any, str]], PreparedT],
+    ) -> tuple[PreparedT, Mapping[Any, Any]]:
         """Return the prepared call for these feeds, and the feeds in the form that it takes.
 
-        These are the caller's feeds. They are ``arrays`` without the seed if some feeds had to be converted, or if the
-        caller used both a mapping and keywords.
+        The feeds are returned as the caller passed them. If some had to be converted, or if the caller used both a
+        mapping and keywords, ``arrays`` without the seed is returned.
 
         Args:
             feeds: Mapping of feeds, or None.

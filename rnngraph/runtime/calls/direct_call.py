@@ -107,7 +107,7 @@ class DirectCall:
             keys: Further keys for feeds, by name.
             changes: Counter of parameter changes.
             threads: Number of threads.
-            releases: Release the GIL during calls.
+            releases: True to release the GIL during calls.
             draws: Source of the seed if ``SEED_KEY`` is not fed.
         """
         blocks, also, side, optional = memory
@@ -300,6 +300,6 @@ def _highs(spec: CallSpec) -> dict[str, int]:
     """
     highs: dict[str, int] = {}
     for check in spec.ranges:
-        high = evaluate(check.low, spec.sized.sizes)
+        high = evaluate(check.high, spec.sized.sizes)
         highs[check.label] = min(high, highs.get(check.label, high))
     return highs

@@ -22,14 +22,14 @@ def unknown_input(owner: str, name: str, names: Iterable[str], where: Where | No
         names: Names of the owner's inputs.
         where: The caller's line.
     """
-    taken = ", ".join(names) or "none"
-    hint = did_you_mean(name, names) or f"; it takes {taken}"
+    listed = ", ".join(names) or "none"
+    hint = did_you_mean(name, names) or f"; it takes {listed}"
     return NameLookupError(f"{owner} has no input {shown(name)}{hint}", where)
 
 
 _AS_MAPPING = "as one mapping from placeholder to array, not as"
 MAX_KEYS = 64
-"""Number of known keys from which no further keys are remembered."""
+"""Number of known keys at which a cache stops to learn further ones."""
 
 
 class FeedNames:

@@ -115,14 +115,14 @@ class _Watch:
         is_fed = node.op in ("input", "parameter")
         if node.dtype not in FLOATS or np.isfinite(value).all():
             return
-        born = ~np.isfinite(value) if is_fed else _introduced_non_finite(node, operands, value)
-        if born is None or not born.any():
+        introduced = ~np.isfinite(value) if is_fed else _introduced_non_finite(node, operands, value)
+        if introduced is None or not introduced.any():
             return
-        used = born & self._belongs_to_a_row(node, value.shape, step)
+        used = introduced & self._belongs_to_a_row(node, value.shape, step)
         if used.any():
             raise _FindingError(self._finding(node, value, used, step))
         if self.unused is None:
-            self.unused = self._finding(node, value, born, step)
+            self.unused = self._finding(node, value, introduced, step)
 
     def first_in_results(self, results: Mapping[str, np.ndarray]) -> NonFinite | None:
         """Return the first non-finite value in the results of a finished run; None if there is none.
@@ -254,8 +254,8 @@ def _flags_on_result_axes(node: Node, number: int, flags: np.ndarray) -> np.ndar
 def _earliest(bad: np.ndarray, first: Sequence[int]) -> tuple[int, ...]:
     """Return the index of the first set element. The axes ``first`` vary slowest."""
     order = [*first, *(axis for axis in range(bad.ndim) if axis not in first)]
-    turned = bad.transpose(order)
-    place = np.unravel_index(int(turned.argmax()), turned.shape)
+    transposed = bad.transpose(order)
+    place = np.unravel_index(int(transposed.argmax()), transposed.shape)
     return tuple(int(place[order.index(axis)]) for axis in range(bad.ndim))
 
 

@@ -37,7 +37,7 @@ class OutSpec:
         Args:
             structure: Structure of the outputs.
             kinds: Shape and dtype of each result, in the order of the leaves.
-            also: Names of further outputs for which ``out=`` may have arrays, which calls may leave unused.
+            also: Names of further outputs for which ``out=`` may have arrays, which are ignored.
         """
         self._structure, self._kinds, self._also, self._count = structure, kinds, also, len(kinds)
         self._expected: _Nest | _Leaf | None = None  # built at the first use

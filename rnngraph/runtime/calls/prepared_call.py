@@ -75,7 +75,7 @@ class CallSpec:
 
     @property
     def flags(self) -> list[str]:
-        """Names of the internal outputs that flag draws from NaN logits."""
+        """Names of the outputs that are flags (``runtime.samples``)."""
         return [item.name for item in self.entry.outputs if item.name.startswith(FLAG)]
 
     @property
@@ -147,7 +147,7 @@ class PreparedCall:
         fill_into: Function that returns the results in the caller's arrays, by leaf.
         inputs: Memory of copied inputs, by name, in native shapes.
         results: Memory of copied results, by name, in native shapes.
-        flags: Memory of the flags of draws from NaN logits, by name.
+        flags: Memory of the outputs that are flags, by name.
         has_checks: True if values of feeds are checked.
         has_large: True if some arrays are read or written in place.
     """

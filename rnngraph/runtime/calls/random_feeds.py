@@ -14,7 +14,7 @@ from ..native.optimized_graph import OptimizedGraph
 
 
 def random_feeds(compiled: OptimizedGraph, batch: int, steps: int) -> Mapping[str, np.ndarray]:
-    """Return an array for every placeholder except seeds, equal at each call.
+    """Return an array for every placeholder except seeds. The arrays are the same at every call.
 
     Floats are random, or 0.5 for a scalar. Ids and labels are zeros, and row lengths are the maximum.
     """
@@ -24,7 +24,7 @@ def random_feeds(compiled: OptimizedGraph, batch: int, steps: int) -> Mapping[st
     known = {name: steps if name in lengths else batch for name in graph.symbols}
     sizes = compiled.likely(outputs, known)
     checked = compiled.preconditions(outputs)
-    full: dict[str, Dim] = {item.label: item.low for item in checked if item.text == "sequence_length"}
+    full: dict[str, Dim] = {item.label: item.high for item in checked if item.text == "sequence_length"}
     generator = np.random.default_rng(0)
     feeds: dict[str, np.ndarray] = {}
     for node in graph.inputs:

@@ -54,7 +54,7 @@ class ResultWriter:
         Args:
             structure: Structure of the outputs.
             memory: Array of each leaf that later calls overwrite; None for a leaf in a new or the caller's array.
-            takes: For each leaf, a function that returns an array for the caller; None if native code wrote to the
+            takes: For each leaf, a function that returns an array for the caller, or None if native code wrote to the
                 caller's array.
         """
         self._leaves = [*zip(memory, takes, strict=True)]

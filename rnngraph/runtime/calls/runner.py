@@ -25,7 +25,7 @@ NOT_RUN = -1.0
 """Value of a sentinel before native code has run. Native code never writes it."""
 
 Commit = Callable[[Any], None]
-"""Function that commits the results of a call."""
+"""Function that stores the results of a call for later calls, such as updated parameters."""
 
 
 class Block(Protocol):

@@ -97,7 +97,7 @@ class Tail:
                 name: self.timeline.stream_rate.rate * count + rests[name] for name in self.timeline.stream_rate.lengths
             }
             for need in self._length_preconditions:
-                if evaluate(need.value, sizes) < 0:
+                if evaluate(need.low, sizes) < 0:
                     lengths = ", ".join(map(str, sizes.values()))
                     raise ShapeError(
                         f"a sequence ends after {lengths} entries, and {need.text} (declared at {need.where}) needs "
@@ -112,7 +112,7 @@ class Tail:
         return [
             check
             for check in checks
-            if check.kind == "size" and symbols_of(check.value) <= self.timeline.stream_rate.lengths
+            if check.kind == "size" and symbols_of(check.low) <= self.timeline.stream_rate.lengths
         ]
 
     def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:

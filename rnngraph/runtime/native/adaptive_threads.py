@@ -1,4 +1,7 @@
-"""Choice at run time between worker threads and the caller alone, by measured times."""
+"""Choice at run time between worker threads and the caller alone, by measured times.
+
+A shared call is a call whose parts the caller and workers run.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ BETWEEN_LOOKS = 128
 RECENT_CALLS = 5
 """Number of recent single-threaded calls whose median is the reference."""
 SLOW = 3
-"""Sharing ends at this count, which grows by 1 with a slow shared call and shrinks by 1, down to 0, with a fast one.
+"""Sharing ends when the count of slow shared calls reaches this. A fast shared call lowers the count by 1, down to 0.
 
 A single slow call may have woken a worker.
 """

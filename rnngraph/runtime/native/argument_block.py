@@ -41,7 +41,7 @@ class ArgumentBlock:
     """Argument block of native code, for one call at a time. It does not keep its arrays alive.
 
     Attributes:
-        numbers: The writable slots, followed by the slot ``UNREAD``.
+        numbers: Values of the slots, which are addresses, sizes and strides. The last one is the slot ``UNREAD``.
         run: Function that runs native code on the block.
         version: Version of the weights; None before they are set.
         arena: Function that returns the arena; None if it is not set or no longer exists.

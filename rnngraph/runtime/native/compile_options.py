@@ -35,7 +35,7 @@ class CompileOptions:
     """Validated options of ``compile`` and ``load``, for the compiler.
 
     Attributes:
-        unroll: Steps per iteration of a loop, or ``"full"``; None is 1.
+        unroll: Steps per iteration of a loop; None for 1; ``"full"`` to unroll loops whose lengths are ints.
         weights: Number formats of weights in inference.
         activations: Number format of activations in inference.
         sparse: True if inference skips zero blocks of weights.

@@ -79,7 +79,7 @@ class CompiledGraph(OptimizedGraph):
         specialised. Further sets share generic code. The least recently used entries are evicted, but remain valid
         while callers refer to them.
 
-        The code of an inference graph also computes a flag for each draw whose sample is not among the outputs.
+        The code of an inference graph also computes ``flags``.
         """
         outputs = (*outputs, *self.flags(outputs))
         entry = self._entry(outputs, sizes, one_step, None if one_step else self._first_choice(), ahead)
@@ -90,9 +90,9 @@ class CompiledGraph(OptimizedGraph):
         return entry
 
     def flags(self, outputs: tuple[str, ...]) -> dict[str, Where | None]:
-        """Return the flags of draws whose samples are not among these outputs, with the lines of the draws.
+        """Return the names of the flags for these outputs, with the lines that they check; {} for a training graph.
 
-        Empty for a training graph.
+        A flag is an extra output that is True after an error, such as a draw from NaN logits (``runtime.samples``).
         """
         if self.kind != "inference":
             return {}
@@ -111,13 +111,13 @@ class CompiledGraph(OptimizedGraph):
             return Recompute(None)
         return None if self.recompute is None else Recompute(self.recompute)
 
-    def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:
-        """Return the rule of rematerialisation if memory is scarce and the rule halves the arena; else None.
+    def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], arena_bytes: Dim) -> Recompute | None:
+        """Return the rule of rematerialisation if memory is scarce and the rule more than halves the arena; else None.
 
-        ``kept`` is the size of the arena under the rule for sufficient memory.
+        ``arena_bytes`` is the size of the arena under the rule for sufficient memory.
         """
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
-        if not exceeds_share(bytes_without_recomputation := evaluate(kept, known)):
+        if not exceeds_share(bytes_without_recomputation := evaluate(arena_bytes, known)):
             return None
         scans = [node for node in self.optimized(outputs).nodes if node.op == "scan"]
         recompute = Recompute(steps_of(evaluate(node["length"], known) for node in scans))
@@ -127,7 +127,7 @@ class CompiledGraph(OptimizedGraph):
             try:
                 return self._arena_bytes(outputs, sizes, recompute)
             except GraphError:  # steps that cannot be rematerialised have their residuals saved
-                return kept
+                return arena_bytes
 
         return (
             recompute

@@ -70,7 +70,7 @@ class NativeEntry:
 
     Attributes:
         key: Outputs, sizes and options of the compiled code.
-        samples: Outputs that are samples, with the lines that draw them.
+        samples: Outputs that are samples or flags (``runtime.samples``), with the lines of their draws or lookups.
     """
 
     key: EntryKey
@@ -270,8 +270,8 @@ class NativeEntry:
         """
         if sized.result_bytes + sized.arena_bytes < LARGE:
             return
-        is_there = any(arena.size >= sized.arena_bytes for arena in list(self._arenas))
-        temporaries = 0 if is_there else sized.arena_bytes
+        has_arena = any(arena.size >= sized.arena_bytes for arena in list(self._arenas))
+        temporaries = 0 if has_arena else sized.arena_bytes
         reserve(sized.result_bytes - caller_bytes + temporaries, "the memory for a call's results and temporaries")
 
     def take(self, count: int) -> np.ndarray:

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 ContentT = TypeVar("ContentT")
 MAX_BYTES = 256 << 20
+"""Default of the maximum size of all files in a cache."""
 LOCKS = ".locks"
 """Name of the lock file. A locked byte marks a key that some process is compiling."""
 PAGES = ".pages"
-"""Name of a file whose length is an upper bound on the pages of all other files, so that these need not be listed."""
+"""Name of the size counter: a file of at least one byte for each page of the other files, which need not be listed."""
 LOCK_TIMEOUT_S = 60.0
 """Seconds that a process waits for another one to compile the same code, before it compiles the code itself."""
 MIN_NODES = 500

@@ -36,7 +36,7 @@ def tiled_sizes(graph: Graph) -> set[str]:
 
 
 def open_sizes(graph: Graph) -> set[str]:
-    """Return the symbols that may stay in compiled code: lengths and attended steps, unless tiles need constants."""
+    """Return the symbols that may stay in compiled code: lengths of loops and of attention, unless tiles need them."""
     return (lengths_of(graph) | attended_sizes(graph)) - tiled_sizes(graph)
 
 

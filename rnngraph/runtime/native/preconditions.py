@@ -22,22 +22,34 @@ Part = tuple[tuple[Dim, Dim, int], ...]
 
 @dataclass(frozen=True)
 class Precondition:
-    """Condition on run-time sizes or fed integers, with the line that requires it."""
+    """Condition on run-time sizes or fed integers.
 
-    kind: str  # size: ``value`` is not negative; range: fed integers are within limits; equal: ``low`` equals ``value``
-    low: Dim  # for a range, the maximum
-    value: Dim  # for a range, the minimum
-    label: str  # for a range, the feed
+    Attributes:
+        kind: ``"size"``: ``low`` is not negative. ``"equal"``: ``low`` equals ``high``. ``"range"``: the integers of a
+            feed are from ``low`` to ``high``.
+        label: Name of the feed, for a range.
+        where: Line that requires the condition.
+        text: What the condition is about, for errors.
+        lengths: Feed of row lengths, if only steps within the rows are checked.
+        fed: For equal sizes, the axes of feeds that determine ``high``, and those that determine ``low``.
+        part: Slice of the feed that is checked; None for the whole feed.
+        reached: Reason why the feed must attain ``high``; None if it need not.
+    """
+
+    kind: str
+    high: Dim
+    low: Dim
+    label: str
     where: Where | None
     text: str
-    lengths: str | None = None  # feed of row lengths, if only steps within them are checked
-    fed: tuple[Places, ...] = ()  # feeds that determine the two sizes that must be equal
-    part: Part | None = None  # slice of the feed that is checked
-    reached: str | None = None  # reason why the feed must attain the maximum of its range; None if it need not
+    lengths: str | None = None
+    fed: tuple[Places, ...] = ()
+    part: Part | None = None
+    reached: str | None = None
 
 
 def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
-    """Return the preconditions of a graph: slices and positions within sizes, lengths and ids within range."""
+    """Return the preconditions of a graph: slices and positions within sizes, integers in range, and equal sizes."""
     preconditions: list[Precondition] = []
     outside = {
         param: actual
@@ -87,7 +99,7 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
     for item in equalities_of(graph):
         places = _axes_with_size(item.have, graph), _axes_with_size(item.want, graph)
         preconditions.append(Precondition("equal", item.have, item.want, "", item.where, "", fed=places))
-    known = {check.value for check in preconditions if check.kind == "size"}
+    known = {check.low for check in preconditions if check.kind == "size"}
     preconditions += [
         Precondition("size", 0, dim, "", where, f"a size of {dim_text(dim)}")
         for dim, where in _differences(graph).items()
@@ -133,7 +145,7 @@ def range_of(index: Node, known: dict[Node, Range] | None = None) -> Range:
 
     Args:
         index: The index.
-        known: Ranges of its operands that are known already, to which their ranges are added.
+        known: Cache of ranges by node, to which the call adds.
     """
     known = {} if known is None else known
     if index not in known:
@@ -268,16 +280,16 @@ def check_preconditions(
     """Raise ``ShapeError`` if the sizes, or the feeds among ``arrays``, violate a precondition."""
     for check in checks:
         if check.kind == "equal":
-            if evaluate(check.low, sizes) != evaluate(check.value, sizes):
-                sides = zip((check.low, check.value), check.fed, strict=True)
+            if evaluate(check.high, sizes) != evaluate(check.low, sizes):
+                sides = zip((check.high, check.low), check.fed, strict=True)
                 have, want = (_side_text(dim, places, arrays, sizes) for dim, places in sides)
                 raise ShapeError(f"{have} does not match {want} (declared at {check.where}); both must be equal", where)
         elif check.kind == "size":
-            if evaluate(check.value, sizes) < 0:
-                shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_of(check.value)))
+            if evaluate(check.low, sizes) < 0:
+                shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_of(check.low)))
                 raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)
         elif check.label in arrays and arrays[check.label].size:
-            array, high, low = arrays[check.label], evaluate(check.low, sizes), evaluate(check.value, sizes)
+            array, high, low = arrays[check.label], evaluate(check.high, sizes), evaluate(check.low, sizes)
             if check.part is not None and len(check.part) == array.ndim:
                 array = array[tuple(slice(evaluate(a, sizes), evaluate(b, sizes), step) for a, b, step in check.part)]
             lengths = arrays.get(check.lengths or "")

@@ -105,7 +105,7 @@ def check_weights(rules: WeightRules, activations: str, lowered: Lowered) -> Non
 
 
 def _unmatched(pattern: str, earlier: WeightRules, names: Collection[str]) -> str:
-    """Return the text of the error for a pattern to which no parameter corresponds."""
+    """Return the error text for a pattern that applies to no parameter."""
     matches = matched(((pattern, Narrow("float32")),), names)
     if matches:
         return (

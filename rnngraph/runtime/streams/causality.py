@@ -13,7 +13,7 @@ from ...ir.types import Size, TensorType, dim_text
 from ...passes.chunks.timeline import Timeline
 from ...support.errors import GraphError, Where
 
-CONSTANT, STEPS, FINAL = "apart", "steps", "final"
+CONSTANT, STEPS, FINAL = "constant", "steps", "final"
 """Relation of a value to time: constant over all steps, one value per step, or available after the last step."""
 BY_PLACE = (
     "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is not time, "
@@ -87,6 +87,7 @@ def _reads(node: Node, labels: Collection[str]) -> bool:
 
 
 def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
+    """Return the relation of a node's value to time: ``CONSTANT``, ``STEPS`` or ``FINAL``."""
     if node.op == "scan":
         return STEPS
     if node.op == "get":
@@ -101,6 +102,7 @@ def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
 
 
 def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
+    """Return the reason why a node can't run step by step; empty if it can."""
     lengths = timeline.stream_rate.lengths
     if isinstance(node.type, TensorType):
         joined = [dim for dim in node.shape if counts(dim, lengths)]
@@ -126,6 +128,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
 
 
 def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
+    """Return the reason why a loop can't run step by step; empty if it can."""
     if node["reverse"]:
         return "a backward recurrence reads a sequence from its end"
     scan = ScanParts.of(node)
