@@ -16,7 +16,7 @@ from ..ir.ops import OPS
 from ..ir.scan import ScanParts
 from ..passes.lowering.lowered import KEPT, NUMBER, STATE, STEPS
 from ..passes.simplify import drop_dead
-from ..support.errors import NameLookupError, NonFiniteError, ShapeError, Where
+from ..support.errors import NameLookupError, NonFiniteError, RnnGraphError, ShapeError, Where
 
 FLAG = "flag:"
 """Prefix of the names of flags."""
@@ -176,13 +176,24 @@ def check_samples(samples: Mapping[str, Where | None], leaves: Iterable[str], ar
         if name not in samples:
             continue
         is_flag = name.startswith(FLAG)
+        error: RnnGraphError | None = None
         if is_flag and END in name and array.any():
-            raise ShapeError(
+            error = ShapeError(
                 f"a stream has taken more steps than the {name.partition(END)[2]} rows of a table of positions, whose "
                 "last row stands for those that are missing; the call has run, and streams have stepped; give the "
                 "table more rows, or reset the stream",
                 samples[name],
             )
+        elif (array if is_flag else array == -1).any():
+            drawn = "a value of rg.sample" if is_flag else f"output {name}" if name else "the output"
+            error = NonFiniteError(
+                f"{drawn} is drawn from NaN logits, and is -1 there; the call has run, and streams have stepped; "
+                "call program.inference.check to find the first NaN",
+                samples[name],
+            )
+        if error is not None:
+            error.has_run = True
+            raise error
         if (array if is_flag else array == -1).any():
             drawn = "a value of rg.sample" if is_flag else f"output {name}" if name else "the output"
             raise NonFiniteError(

@@ -189,9 +189,11 @@ class RnnGraphError(Exception):
     Attributes:
         what: The message without the line.
         where: The user's line; None if unknown.
+        has_run: True for an error in the results of a call that has run, so that its streams have stepped.
     """
 
     max_characters = MAX_CHARACTERS
+    has_run = False
     any_arguments: tuple[Any, ...] = ("",)  # valid arguments of __init__, for unpickling
 
     def __init__(self, what: str, where: Where | None = None) -> None:

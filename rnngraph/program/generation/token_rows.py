@@ -9,9 +9,9 @@ import numpy as np
 
 from ...declare.nest import flatten
 from ...runtime.streams.pool import StreamPool
-from ...runtime.streams.stream_table import StreamHandle, arrange
+from ...runtime.streams.stream_table import StreamHandle, arrange, last_outcomes
 from ...support.bounded_cache import BoundedCache
-from ...support.errors import DtypeError, NonFiniteError, shown
+from ...support.errors import DtypeError, NonFiniteError, RnnGraphError, ShapeError, shown
 from .choice import largest, nan_logits_error
 from .draws import MAX_DRAWS, Draw, DrawKey, Draws
 from .handle import Request
@@ -142,43 +142,56 @@ class TokenRows:
             self._arrange()
         rows = self.rows
         try:
-            return rows, self._read(rows)
+            outcomes = self._read(rows)
         except Exception:  # no row has stepped, so each can step alone
-            values = [self._read_one(row) for row in rows]
-        self.rows = [row for row, value in zip(rows, values, strict=True) if value is not None]
-        whole = [value for value in values if value is not None]
-        return self.rows, np.concatenate(whole) if whole else np.zeros(0)
+            outcomes = [self._read_one(row) for row in rows]
+        if isinstance(outcomes, np.ndarray):
+            return rows, outcomes
+        staying = [place for place, item in enumerate(outcomes) if not isinstance(item, Exception)]
+        for row, item in zip(rows, outcomes, strict=True):
+            if isinstance(item, Exception):
+                row.request.end(None, item)
+                self._free(row)
+        if len(staying) < len(rows):
+            self.rows = [rows[place] for place in staying]
+        return self.rows, np.array([outcomes[place] for place in staying])
 
     def _arrange(self) -> None:
         """Order the rows such that a step copies no states."""
         order = arrange([_open(row.handle) for row in self.rows])
         self._rows, self._is_arranged = [self.rows[place] for place in order], True
 
-    def _read_one(self, row: Row) -> np.ndarray | None:
-        """Step one row. If the step fails, end its request and return None."""
+    def _read_one(self, row: Row) -> Any:
+        """Step one row. Return its logits or token, or the error of the step."""
         try:
-            return self._read([row])
+            return self._read([row])[0]
         except Exception as error:
-            row.request.end(None, error)
-            self._free(row)
-            return None
+            return error
 
-    def _read(self, rows: Sequence[Row]) -> np.ndarray:
-        """Step the net, and return logits [rows, classes], or tokens [rows]."""
+    def _read(self, rows: Sequence[Row]) -> np.ndarray | list[Any]:
+        """Step the net. Return logits [rows, classes] or tokens [rows]; a list if some rows have an error instead.
+
+        A row that drew from NaN logits has NaN logits, or the token -1. If an error is raised, no row has stepped.
+        """
         ports = self._ports
         tokens = np.array([row.request.token for row in rows], ports.dtype)
         handles = [_open(row.handle) for row in rows]
         if ports.classes is not None and not ports.draws:
-            result = self._pool.step_rows(handles, {ports.input: tokens})
-            values: np.ndarray = flatten(result)[ports.place]
-            return values
-        # NaN marks a failed row, so that only its own request ends with an error
-        feeds = {one: {ports.input: token} for one, token in zip(handles, tokens, strict=True)}
-        failed = -1 if ports.classes is None else np.full(ports.classes, np.nan, np.float32)
-        results = self._pool._outcomes(feeds)
-        return np.array(
-            [failed if isinstance(item, NonFiniteError) else flatten(item)[ports.place] for item in results]
-        )
+            try:
+                whole: np.ndarray = flatten(self._pool.step_rows(handles, {ports.input: tokens}))[ports.place]
+                return whole
+            except RnnGraphError as error:
+                if not error.has_run:
+                    raise
+            outcomes: list[Any] = last_outcomes(handles, self._pool._leaves)
+        else:
+            feeds = {one: {ports.input: token} for one, token in zip(handles, tokens, strict=True)}
+            outcomes = self._pool._outcomes(feeds)
+        nan = -1 if ports.classes is None else np.full(ports.classes, np.nan, np.float32)
+        values = [
+            item if isinstance(item, ShapeError | NonFiniteError) else flatten(item)[ports.place] for item in outcomes
+        ]
+        return [nan if isinstance(item, NonFiniteError) else item for item in values]
 
     def _choose(self, rows: Sequence[Row], values: np.ndarray) -> Choices:
         """Return a token or an exception for each row."""

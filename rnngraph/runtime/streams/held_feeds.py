@@ -71,7 +71,8 @@ class HeldFeeds:
     def converted(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
         """Return copies of the feeds that one stream holds, converted to their declared types.
 
-        A number that no draw reads is left out. Feeds with a row axis have it with size 1, also if it was omitted.
+        A ``number`` is left out if the graph draws nothing. Arrays have their row axis with size 1, even if the caller
+        omitted it.
 
         Raises:
             NameLookupError: A feed is unknown, or has a time axis.

@@ -64,7 +64,7 @@ def held_defaults(
     time_axis: Mapping[str, int | None],
     sizes: Mapping[str, int],
 ) -> dict[str, np.ndarray]:
-    """Return the default values of inputs without a time axis."""
+    """Return the default values of inputs without a time axis, broadcast to the inputs' shapes."""
     shapes = {name: types[name].shape for name in defaults if time_axis.get(name, 0) is None}
     return {
         name: np.broadcast_to(defaults[name], tuple(evaluate(dim, sizes) for dim in shape))

@@ -19,7 +19,6 @@ from ...support.errors import (
     ArgumentError,
     DtypeError,
     GraphError,
-    NonFiniteError,
     StructureError,
     Where,
     shown,
@@ -36,7 +35,7 @@ from .serving import Frame, Serving
 from .states import StateForm
 from .step_feeds import Fed, Rows, StepFeeds
 from .step_graph import StepGraph
-from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, step_each, step_tables
+from .stream_table import PreparedRows, RowError, StreamHandle, StreamTable, check_alike, step_each, step_tables
 
 MAX_TABLES = 64
 """Maximum number of tables that a pool keeps, including empty tables."""
@@ -179,16 +178,16 @@ class StreamPool(Uncalled, Generic[ResultT]):
     def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /) -> dict[StreamHandle, ResultT]:
         """Step streams once and return their results by handle.
 
-        If an error is raised, no stream has stepped, except after draws from NaN logits. Inputs may have a row axis of
-        1; then results have it, too.
+        If an error is raised, no stream has stepped, unless the error is a draw from NaN logits, or a step past the end
+        of a table of positions. Inputs may have a row axis of 1; then results have it, too.
         """
         results = self._outcomes(feeds)
-        if error := next((item for item in results if isinstance(item, NonFiniteError)), None):
+        if error := next((item for item in results if isinstance(item, RowError)), None):
             raise error
         return dict(zip(feeds, cast("list[ResultT]", results), strict=True))
 
-    def _outcomes(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]]) -> list[ResultT | NonFiniteError]:
-        """Step streams once. Return the result of each stream, or an error if it drew from NaN logits."""
+    def _outcomes(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]]) -> list[ResultT | RowError]:
+        """Step streams once. Return the result of each stream, or its error."""
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; pass arrays to step_rows", user_line())
@@ -327,7 +326,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return table
 
     def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None) -> Fed:
-        """Check and convert the feeds of a stream, without changing it. ``serving`` has feeds of earlier frames."""
+        """Check and convert the feeds of a stream, without changing it. ``serving`` has its queued frames."""
         table = self._table_of(handle, None)
         if feeds is not None and not isinstance(feeds, Mapping):
             feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
@@ -367,7 +366,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
                 self._store(handle, {**handle._held_feeds, **stream_fed.held_feeds}, table)
         frames = [(handle._row, item.rows, item.whole) for handle, item in fed]
         results = step_each(tables, frames, self._leaves)
-        return [item if isinstance(item, NonFiniteError) else self._packed(item) for item in results]
+        return [item if isinstance(item, RowError) else self._packed(item) for item in results]
 
     # Frames of many callers ----------------------------------------------------------------------
 

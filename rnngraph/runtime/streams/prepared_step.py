@@ -25,7 +25,7 @@ from .step_graph import StepGraph
 class StateBlocks:
     """Argument blocks of a stream, one for each of its two state buffers.
 
-    A block reads the states in its buffer, its side, and writes the next states to the other buffer.
+    The block of side 0 or 1 reads the states in this buffer, and writes the next states to the other buffer.
 
     Attributes:
         left_out: Mask of the rows that the running call must leave unchanged; None if there are none.
@@ -137,12 +137,15 @@ class PreparedStep(Runner):
         return DirectCall(call, memory, self._keys, changes, self._options.threads, time.is_long)
 
     def run_rows(
-        self, feeds: Mapping[str, Any] | None, kept: ndarray, out: Any, arrays: list[Any] | None = None
+        self, feeds: Mapping[str, Any] | None, selected: ndarray, out: Any, arrays: list[Any] | None = None
     ) -> Any:
-        """Run a step of the rows in the mask ``kept``, or return None, as ``run`` does. Other rows get zero results."""
+        """Run a step of the rows in the mask ``selected``. Other rows get zero results.
+
+        Return None, with nothing done, if the call needs the slow path.
+        """
         some = self._some_rows
         if some is None or feeds is None or not self.is_current:
-            self._blocks.left_out = ~kept
+            self._blocks.left_out = ~selected
             try:
                 return self.run(feeds, None, out, arrays)
             finally:
@@ -151,7 +154,7 @@ class PreparedStep(Runner):
             arrays = self.outs.arrays(out)
             if arrays is None:
                 return None
-        rows, count = np.flatnonzero(kept), len(self.spec.names)
+        rows, count = np.flatnonzero(selected), len(self.spec.names)
         if not some.fill(feeds, rows):
             return None
         if len(feeds) != count and not self._held_feeds.take(feeds, self._blocks.call(self.spec), is_checked=True):

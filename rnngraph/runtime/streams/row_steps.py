@@ -53,8 +53,8 @@ class RowSteps:
 
     Attributes:
         inputs: Ports of the inputs of each row.
-        outputs: Ports of the results of each row, and of flags of draws.
-        kept: Ports of the values that tables store for each row: states and held feeds.
+        outputs: Ports of the results of each row, and of flags (``runtime.samples``).
+        stored: Ports of the values that tables store for each row: states and held feeds.
         fed: Input buffers of the calls, rows first.
         result_arrays: Output buffers of the calls, rows first.
         rows: int64 indices of the table rows that a call steps.
@@ -87,7 +87,7 @@ class RowSteps:
             )
             for name, kind in graph.states.types.items()
         }
-        self.kept = {name: graph.rows.port(name, kind, None, others) for name, kind in still.items()} | self.states
+        self.stored = {name: graph.rows.port(name, kind, None, others) for name, kind in still.items()} | self.states
         kinds = {name: node.tensor for name, node in graph.compiled.pruned((*graph.outputs, *graph.flags)).outputs}
         self.outputs = {
             name: graph.rows.port(name, kinds[name], graph.axes.outputs_omitted[name], others)
@@ -112,7 +112,7 @@ class RowSteps:
         self._direct: dict[tuple[int, int], _InPlace] = {}  # by first row and side
         self._may_be_direct = self._is_open and all(map(_has_rows_first, self._ports()))
         self.rows = np.zeros(0, np.int64)
-        self._named: np.ndarray | None = None
+        self._selected: np.ndarray | None = None
         self._first: int | None = None  # first of the selected rows, if these are adjacent
         self.fed: dict[str, np.ndarray] = {}
         self.result_arrays: dict[str, np.ndarray] = {}
@@ -131,12 +131,12 @@ class RowSteps:
 
     @property
     def arrays(self) -> list[RowPort]:
-        """Ports of all arrays that cross the call's interface."""
+        """Ports of the inputs and the results of each row."""
         return [*self.inputs.values(), *self.outputs.values()]
 
     def make_room(self, count: int) -> None:
         """Grow the buffers to at least ``count`` rows. The selection of rows is discarded."""
-        self._named = None  # the caller writes other rows to ``self.rows`` next
+        self._selected = None  # the caller writes other rows to ``self.rows`` next
         if count <= len(self.rows):
             return
         self._direct.clear()
@@ -151,12 +151,12 @@ class RowSteps:
         for job in self._jobs:
             self._place(job)
 
-    def name_rows(self, rows: np.ndarray) -> None:
+    def select_rows(self, rows: np.ndarray) -> None:
         """Select the rows of the next call. The array must not change until the next selection."""
-        if rows is not self._named:
+        if rows is not self._selected:
             self.make_room(len(rows))
             self.rows[: len(rows)] = rows
-            self._named, self._first = rows, _first_of_adjacent(rows)
+            self._selected, self._first = rows, _first_of_adjacent(rows)
 
     def set_tables(self, tables: dict[str, np.ndarray]) -> None:
         """Set the tables, rows first. Steps overwrite the states in the tables, or replace the tables of states."""
@@ -165,11 +165,11 @@ class RowSteps:
 
     def _ports(self) -> list[RowPort]:
         """Return the ports of all arrays of a step."""
-        return [*self.inputs.values(), *self.kept.values(), *self.outputs.values(), *self.states.values()]
+        return [*self.inputs.values(), *self.stored.values(), *self.outputs.values(), *self.states.values()]
 
     def _place(self, job: _Job) -> None:
         job.words[words.ROWS] = address(self.rows)
-        for name, port in {**self.inputs, **self.kept}.items():
+        for name, port in {**self.inputs, **self.stored}.items():
             job.set_source(name, self.fed[name] if name in self.fed else self._tables[name], len(port.before))
         for name, port in {**self.outputs, **self.states}.items():
             target = self.result_arrays[name] if name in self.result_arrays else self._tables[name]
@@ -187,11 +187,15 @@ class RowSteps:
         return bool(self.checks)
 
     def check_draws(self, leaves: Sequence[str], rows: slice) -> None:
-        """Raise ``NonFiniteError`` if some of the rows that the last call stepped drew from NaN logits.
+        """Raise an error if a row of the last call drew from NaN logits, or is past the end of a table of positions.
 
         Args:
             leaves: Names of the results.
             rows: Places of the rows in the call.
+
+        Raises:
+            NonFiniteError: A row drew from NaN logits.
+            ShapeError: A row has taken more steps than a table has positions.
         """
         if self.samples:
             names = (*leaves, *self.graph.flags)
@@ -213,7 +217,7 @@ class RowSteps:
         weights = self._weights()
         parts = 1 if self._threads.parts == 1 else self._parts(count)
         if is_whole and parts == 1 and self._may_be_direct and 0 < count <= self._max_rows:
-            first = self._first if self._named is not None else _first_of_adjacent(self.rows[:count])
+            first = self._first if self._selected is not None else _first_of_adjacent(self.rows[:count])
             if first is not None:
                 in_place = self._in_place(first)
                 in_place.prepare(count, weights)
@@ -251,7 +255,7 @@ class RowSteps:
             if len(self._direct) >= MAX_IN_PLACE:
                 self._direct.clear()
             sources = {name: self.fed[name] for name in self.inputs}
-            sources |= {name: self._tables[name][first:] for name in self.kept}
+            sources |= {name: self._tables[name][first:] for name in self.stored}
             targets = {name: self._spare[name][first:] for name in self.states} | self.result_arrays
             self._direct[key] = _InPlace(self, self._entry, self._sized, sources, targets)
         return self._direct[key]
@@ -313,7 +317,7 @@ class _InPlace:
         for name, array in steps.shared.items():
             if name in entry.input_slots:
                 block.set_input(name, array)
-        for port in (*steps.inputs.values(), *steps.kept.values()):
+        for port in (*steps.inputs.values(), *steps.stored.values()):
             if port.name in entry.input_slots:
                 block.set_input(port.name, with_omitted_axis(sources[port.name], _axis(graph, port)))
         for name in (*steps.outputs, *steps.states):
@@ -360,18 +364,18 @@ class _Job:
         self._memory: list[np.ndarray] = []
         gathers: list[np.ndarray] = []
         scatters: list[np.ndarray] = []
-        for port in (*steps.inputs.values(), *steps.kept.values()):
+        for port in (*steps.inputs.values(), *steps.stored.values()):
             if port.name in entry.input_slots:
                 array = self._allocated(port, max_rows)
                 view = array if port.axis is not None else array.reshape(port.shape)
                 self.block.set_input(port.name, with_omitted_axis(view, _axis(graph, port)))
                 self._sources[port.name] = len(gathers)
-                gathers.append(_copy_record(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
+                gathers.append(_copy_record(port, words.TARGET, port.rows_first(array), port.name in steps.stored))
         for port in (*steps.outputs.values(), *steps.states.values()):
             array = self._allocated(port, max_rows)
             self.block.set_output(entry.output_slots[port.name], array)
             self._targets[port.name] = len(gathers) + len(scatters)
-            scatters.append(_copy_record(port, words.SOURCE, port.rows_first(array), port.name in steps.kept))
+            scatters.append(_copy_record(port, words.SOURCE, port.rows_first(array), port.name in steps.stored))
             if port.axis is None and is_open:
                 scatters[-1][words.SOURCE_ROW] = 0  # one row that all share
         self._moves = np.array([*gathers, *scatters], np.int64).reshape(-1, words.MOVE_WORDS)
@@ -390,14 +394,14 @@ class _Job:
         self._memory.append(array)
         return array
 
-    def set_source(self, name: str, array: np.ndarray, pieces: int) -> None:
-        """Set the table or buffer from which input ``name`` is gathered, with ``pieces`` axes before that of rows."""
+    def set_source(self, name: str, array: np.ndarray, before: int) -> None:
+        """Set the table or buffer from which input ``name`` is gathered, with ``before`` axes before that of rows."""
         if name in self._sources:
-            _set_copy_end(self._moves[self._sources[name]], words.SOURCE, array, pieces)
+            _set_copy_end(self._moves[self._sources[name]], words.SOURCE, array, before)
 
-    def set_target(self, name: str, array: np.ndarray, pieces: int) -> None:
-        """Set the table or buffer to which result ``name`` is scattered, with ``pieces`` axes before that of rows."""
-        _set_copy_end(self._moves[self._targets[name]], words.TARGET, array, pieces)
+    def set_target(self, name: str, array: np.ndarray, before: int) -> None:
+        """Set the table or buffer to which result ``name`` is scattered, with ``before`` axes before that of rows."""
+        _set_copy_end(self._moves[self._targets[name]], words.TARGET, array, before)
 
 
 def _first_of_adjacent(rows: np.ndarray) -> int | None:

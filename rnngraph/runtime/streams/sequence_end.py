@@ -15,7 +15,7 @@ from .step_graph import StepGraph
 
 
 class SequenceEnd:
-    """Function that computes the outputs that are due when a sequence ends."""
+    """Computation of the outputs that are due when a sequence ends."""
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters

@@ -76,7 +76,7 @@ class SomeRows:
         if self._side != states.side:
             stored = {
                 name: port.rows_first(self._held_feeds[name])
-                for name, port in steps.kept.items()
+                for name, port in steps.stored.items()
                 if name not in steps.states
             }
             steps.set_tables({**stored, **dict(zip(steps.states, states.present, strict=True))})
@@ -85,13 +85,14 @@ class SomeRows:
         steps.run(len(rows))
 
     def collect(self, rows: ndarray, arrays: list[Any] | None) -> Any:
-        """Return the results of these rows, and zeros for all other rows. An output without rows is whole.
+        """Return the results of these rows, and zeros for other rows. Outputs without a row axis are returned whole.
 
         Results are written to ``arrays``, one for each leaf. New arrays are created in place of None, and if ``arrays``
         is None.
 
         Raises:
             NonFiniteError: A row drew from NaN logits.
+            ShapeError: A row has taken more steps than a table has positions.
         """
         steps, spec, count = self._steps, self._spec, len(rows)
         self._queue.clear()

@@ -85,17 +85,17 @@ class StepGraph:
         structure: The nest of the outputs.
         states: The states.
         outputs: Names of the outputs.
-        flags: Names of the internal outputs that flag draws from NaN logits.
+        flags: Names of the outputs that are flags (``runtime.samples``).
         types: Types of all feeds, including those that only the initial state reads.
         lengths: Names of the sizes that count steps.
-        per_step_feeds: Names of the feeds that every step must get. They are the sequences. If the net has kept states
-            and no time axis, a step is one call of its graph, and they are all feeds except scalars. Feeds that only
-            the initial state reads are excluded.
+        per_step_feeds: Names of the feeds that every step must get: the sequences. If the net has states by name
+            (``states=``) and no time axis, a step is one call of its graph, and they are all feeds except scalars.
+            Feeds that only the initial state reads are excluded.
         axes: Time axes of feeds and outputs.
         sizes: Sizes that the batch determines.
         held_feeds: Defaults of the feeds without a time axis.
         rate: Sequence entries per step.
-        delay: Steps from the first one until its outputs are returned.
+        delay: Number of steps after which the outputs of a step are returned.
         tail: Graphs of the ends of sequences; None if each step returns all outputs of its inputs.
         rows: The step for any number of rows.
     """
@@ -131,7 +131,7 @@ class StepGraph:
         return replace(self, outputs=labels, flags=(), structure={}, rows=rows)
 
     def of_last(self, name: str) -> StepGraph:
-        """Return the graph of a chunk that computes the next states, and the last entry of a sequence of outputs."""
+        """Return the graph of a chunk that computes the next states, and the last entry in time of output ``name``."""
         if name not in self._of_last:
             whole, axis = self.compiled, self.axes.outputs[name]
             assert axis is not None
@@ -165,7 +165,7 @@ class _Recurrence(NamedTuple):
 
     Attributes:
         rows: All dims that count rows.
-        pasts: Labels of the states that are past entries.
+        pasts: Labels of the states that are past entries of sequences.
         rate: Entries per step, with the names of the sizes that count steps.
         delay: Delay of the outputs in steps.
         tail: Graphs of the ends of sequences; None if each step returns all outputs of its inputs.
@@ -353,7 +353,7 @@ def _of_chunks(
 
 
 def _row(rows: Sequence[Dim]) -> Dim:
-    """Return the number of rows, of which ``rows`` has all names."""
+    """Return the number of rows: the first of the equal dims ``rows``; 1 if there are none."""
     return rows[0] if rows else 1
 
 
@@ -421,7 +421,7 @@ def _single(kind: TensorType, axis: int | None, lengths: frozenset[str]) -> int 
 
 
 def _fixed_sizes(rows: Sequence[Dim], batch: int, where: Where | None) -> dict[str, int]:
-    """Return the batch for each symbol that counts rows."""
+    """Return the batch for each symbol that counts rows. Raise ``ShapeError`` if a dim in ``rows`` is another int."""
     for dim in rows:
         if isinstance(dim, int) and dim != batch:
             raise ShapeError(f"the graph is declared for a batch of {dim}, not {batch}; give batch={dim}", where)

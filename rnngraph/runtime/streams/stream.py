@@ -190,7 +190,7 @@ class Stream(Uncalled, Generic[ResultT]):
             if mask is None
             else prepared.run_rows(arrays, mask, None, out_arrays)
         )
-        assert result is not None, "what was converted is what it was prepared for"
+        assert result is not None, "the runner declined converted feeds; this is a bug of rnngraph"
         # Set after the call, so that a call that fails leaves the stream unchanged.
         self._held_feeds, self._states = held_feeds, states
         if replaced:  # other runners refer to the previous arrays

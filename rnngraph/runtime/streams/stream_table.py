@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Never
+from typing import Any, Never, TypeAlias
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from .row_graph import RowPort
 from .row_steps import RowSteps
 
 PURPOSE = "the states of a pool's streams"
+RowError: TypeAlias = NonFiniteError | ShapeError
+"""Error of one stream in a step that has run: it drew from NaN logits, or is past the end of a table of positions."""
 
 
 class StreamTable:
@@ -31,7 +34,7 @@ class StreamTable:
 
     def _grow(self, capacity: int) -> None:
         before, self.capacity = self.capacity, capacity
-        ports = self.steps.kept.values()
+        ports = self.steps.stored.values()
         grown = {port.name: zeros((capacity, *port.shape), port.dtype, PURPOSE) for port in ports}
         for name, array in self._tables.items():
             grown[name][:before] = array
@@ -102,7 +105,7 @@ class StreamTable:
         ``rows`` must not change, and inputs have rows first.
         """
         steps, count = self.steps, len(rows)
-        steps.name_rows(rows)
+        steps.select_rows(rows)
         for name, array in arrays.items():
             steps.fed[name][:count] = array
         steps.run(count, count == len(self))
@@ -110,15 +113,15 @@ class StreamTable:
         steps.check_draws(outputs, slice(count))
         return results
 
-    def results_at(self, place: int, leaves: Sequence[str], whole: bool) -> list[np.ndarray] | NonFiniteError:
-        """Return copies of the results of the last call's row ``place``, or an error if it drew from NaN logits.
+    def results_at(self, place: int, leaves: Sequence[str], whole: bool) -> list[np.ndarray] | RowError:
+        """Return copies of the results of the last call's row ``place``, or the error of this row.
 
-        They have the axis of rows if ``whole``.
+        Results have the axis of rows if ``whole``.
         """
         steps = self.steps
         try:
             steps.check_draws(leaves, slice(place, place + 1))
-        except NonFiniteError as error:
+        except (NonFiniteError, ShapeError) as error:
             return error
         return [one_row(steps.outputs[name], steps.result_arrays[name][place], whole) for name in leaves]
 
@@ -126,7 +129,7 @@ class StreamTable:
         """Store the feeds of one stream that have rows and no time axis."""
         for name, array in held_feeds.items():
             if name in self._tables:
-                self._tables[name][row] = self.steps.kept[name].rows_first(array)[0]
+                self._tables[name][row] = self.steps.stored[name].rows_first(array)[0]
 
 
 class StreamHandle(Telling):
@@ -163,7 +166,7 @@ class RowBlocks:
 
     Attributes:
         numbers: Empty, because no address changes from call to call.
-        version: None, because machine code for streams does not compare the weights' version.
+        version: None, because these steps never become direct calls, which compare the version of the weights.
     """
 
     version: int | None = None
@@ -185,7 +188,7 @@ class RowBlocks:
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[RowBlocks, Weights]:
         steps = self._steps
-        steps.name_rows(self._rows)
+        steps.select_rows(self._rows)
         weights = steps.prepare(self._count, self._count == len(self._table))
         self.run = steps.run_prepared
         return self, weights
@@ -241,7 +244,7 @@ def step_tables(
         check_alike([table for table, _ in parts])
     for table, places in parts:
         mine, steps = every[places], table.steps
-        steps.name_rows(mine)
+        steps.select_rows(mine)
         for name, array in arrays.items():
             steps.fed[name][: len(mine)] = array[places]
     for table, places in parts:
@@ -260,7 +263,7 @@ def step_tables(
 
 def step_each(
     tables: Sequence[StreamTable], frames: Sequence[tuple[int, Mapping[str, np.ndarray], bool]], leaves: Sequence[str]
-) -> list[list[np.ndarray] | NonFiniteError]:
+) -> list[list[np.ndarray] | RowError]:
     """Step streams of one or several tables, whose buffers have room. Return the results or the error of each stream.
 
     Args:
@@ -283,6 +286,22 @@ def step_each(
         table.results_at(places[number], leaves, frame[2])
         for number, (table, frame) in enumerate(zip(tables, frames, strict=True))
     ]
+
+
+def last_outcomes(handles: Sequence[StreamHandle], leaves: Sequence[str]) -> list[list[np.ndarray] | RowError]:
+    """Return each stream's results or error, after a step of these streams raised an error that ``has_run``.
+
+    Args:
+        handles: Handles of the streams, in the order of the step.
+        leaves: Names of the results.
+    """
+    counts, outcomes = Counter[StreamTable](), []
+    for handle in handles:
+        table = handle._table
+        assert table is not None
+        outcomes.append(table.results_at(counts[table], leaves, False))
+        counts[table] += 1
+    return outcomes
 
 
 def arrange(handles: Sequence[StreamHandle]) -> list[int]:

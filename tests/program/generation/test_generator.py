@@ -58,6 +58,21 @@ WAYS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize("sampled", [False, True])
+def test_the_end_of_a_table_of_positions_ends_only_the_generation_that_reaches_it(sampled: bool) -> None:
+    ids = rg.placeholder("ids", (None, None), "int64")
+    places = rg.gather(rg.parameter("places", (12, 8)), rg.positions(ids, axis=1))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(17), rg.gather(rg.parameter("table", (CLASSES, 8)), ids) + places)
+    logits = rg.dense(outputs, CLASSES)
+    inference = rg.compile(rg.sample(logits, seed=2) if sampled else {"logits": logits}, seed=4).inference
+    alone = [*inference.generate([1, 2], max_new=9)]
+    with inference.generator(slots=2, max_prefill=8) as generator:
+        long, short = generator.submit([*range(8)], max_new=20), generator.submit([1, 2], max_new=9)
+        with pytest.raises(rg.ShapeError, match="more steps than the 12 rows of a table of positions"):
+            list(long)
+        assert [*short] == alone
+
+
 def test_each_caller_has_the_tokens_it_would_have_alone(program: rg.Program, generator: rg.Generator) -> None:
     asked = [
         (ids, {**WAYS[n % len(WAYS)], "max_new": 1 + 3 * n, "stop": 5 if n % 2 else None})

@@ -88,3 +88,16 @@ def test_streams_past_the_end_of_a_table_are_errors_as_whole_calls_are() -> None
         stream.process(x=x)
     stream.reset()
     np.testing.assert_array_equal(stream.process(x=x[:, :6]), whole)
+
+
+def test_only_the_stream_past_the_end_of_a_table_gets_the_error() -> None:
+    pool, x = learnt_positions(2).inference.streams(), np.zeros(3, np.float32)
+    late = pool.open()
+    for _ in range(2):
+        pool.step({late: {"x": x}})
+    early = pool.open()
+    with pool.serve(max_batch=2, max_wait=10):
+        failed, computed = pool.submit(late, x=x), pool.submit(early, x=x)
+        with pytest.raises(rg.ShapeError, match="more steps than the 2 rows of a table"):
+            failed.result(10)
+        np.testing.assert_array_equal(computed.result(10), [0, 1, 2])
