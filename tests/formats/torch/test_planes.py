@@ -140,7 +140,9 @@ def test_all_unsupported_layers_are_listed_at_once() -> None:
     problems = caught.value.problems
     assert len(problems) == 3
     for word, problem in zip(
-        ("fold: not supported along", "conv3d: not supported along", "lgamma: not supported"), problems, strict=True
+        ("fold: not supported; use convolutions", "conv3d: not supported; use convolutions", "lgamma: not supported"),
+        problems,
+        strict=True,
     ):
         assert word in problem
 
