@@ -95,8 +95,7 @@ def _is_repeated(step: Step, fixed: Mapping[Step, Any]) -> bool:
 def indexed_states(steps: Sequence[Step]) -> set[Family]:
     """Return the families of initial states: constants indexed at the same entries as at least two other families.
 
-    A family are the steps that index the same axes of one value (``family_of``). A constant here is a value of equal
-    elements, or a parameter that is repeated for each row.
+    A family is the steps with one ``family_of``. Constants have equal elements, or repeat a parameter for each row.
     """
     fixed = fixed_steps(steps)
     indices: dict[Family, set[str]] = {}
