@@ -542,7 +542,11 @@ def test_groups_names_and_collections() -> None:
         assert sess.run(after) == 16.0
         named = tf.identity(v * 1.0, name="named")
         assert sess.run("named:0") == sess.run(named) == 16.0
-        assert named.op.name is not None
+        with tf.name_scope("scope"):
+            inner = tf.add(v, 1.0, name="inner")
+        assert (named.op.name, inner.op.name) == ("named", "scope/inner")
+        assert tf.get_default_graph().get_tensor_by_name(f"{inner.op.name}:0") is inner
+        assert tf.identity(v, name="alias").op.name == v.op.name == "Variable"
     with pytest.raises(rg.DtypeError, match=r"tf\.group needs"):
         tf.group(3)
 

@@ -226,6 +226,11 @@ class Graph(Order):
         self.named[full] = what
         return full
 
+    def name_of(self, node: Node) -> str | None:
+        """Return the full name that a program gave to the Tensor of a node; None if it gave none."""
+        named = (name for name, item in self.named.items() if isinstance(item, Tensor) and item.node is node)
+        return next(named, None)
+
     def program(self) -> Program[Any] | None:
         """Compile all owners of variables together, which determines the variables' names.
 

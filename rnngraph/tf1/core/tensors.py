@@ -91,8 +91,11 @@ class TfTensor(Tensor, propagates=True):
 
     @property
     def op(self) -> Any:
-        """Operation of the Tensor, with its name."""
-        return operation_of(self, self.node.op, [TfTensor(node) for node in self.node.operands])
+        """Operation of the Tensor, with the name that the program gave it, or the name of rnngraph's op."""
+        operation = operation_of(self, self.node.op, [TfTensor(node) for node in self.node.operands])
+        if self.node.op != "parameter":  # a variable has its own name
+            operation.name = get_default_graph().name_of(self.node) or operation.name
+        return operation
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
         """Return the value in a session, by default the entered session."""
