@@ -43,7 +43,10 @@ def declare_cell(script: Script, kind: type[Cell], arguments: Sequence[Value]) -
 def cell_step(
     script: Script, p: Scope, place: int, step: Step, operands: Sequence[Any], name: str
 ) -> dict[Place, Value]:
-    """Declare a step of an inner cell, ``p.cell(name, cell)(x, state)``, and return its results by place."""
+    """Declare a step of an inner cell, ``p.cell(name, cell)(x, state)``, and return its results by place.
+
+    Raises ``NotRolledError`` if a part of the state is None.
+    """
     cell, x, *state = operands
     leaves = []
     for leaf in state:

@@ -94,7 +94,7 @@ def may_repeat_after(steps: Sequence[Step], period: int) -> np.ndarray:
 
 
 def _may_follow(one: object, two: object, three: object) -> bool:
-    """True if an operand in three iterations is a literal or one value, or if the last one is an entry of an axis.
+    """True if an operand in three iterations is a literal, or one value, or may be a sequence of entries or numbers.
 
     Literals are not compared.
     """

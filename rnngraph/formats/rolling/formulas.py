@@ -11,7 +11,7 @@ from ..script import Script
 from ..steps import Value
 
 MIN_NUMBERS = 4
-"""Minimum iterations from which a formula is derived. Two decide on its parameters, and the others confirm it."""
+"""Minimum iterations from which a formula is derived. Two determine its parameters, and the others confirm it."""
 DIGITS = 12
 """Significant digits of a formula's parameters. Python's numbers are rounded after about 16 digits."""
 _INVERSES: Mapping[str, Callable[[float], float]] = {
@@ -20,12 +20,12 @@ _INVERSES: Mapping[str, Callable[[float], float]] = {
     "sqrt": lambda number: number * number,
     "rsqrt": lambda number: 1 / (number * number),
 }
-"""Functions after which numbers of a form increase by equal steps, by the form's name."""
+"""Inverse functions by the form's name. They map numbers of the form to equally spaced numbers."""
 
 
 @dataclass(frozen=True)
 class Formula:
-    """Numbers by the index k of an iteration.
+    """Formula of a number by the index k of an iteration, from 0.
 
     Attributes:
         form: ``"linear"`` (first + step * k), a function of that (``"reciprocal"``, ``"sqrt"``, ``"rsqrt"``), or

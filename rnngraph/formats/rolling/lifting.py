@@ -128,7 +128,7 @@ class Rolling:
         sequence = self._sequence(place)
         index = -1 if is_last else number
         shape = item.tensor.type.shape
-        if len(shape) == 1 and isinstance(shape[0], Size):  # One index alone is an entry for loops that read it.
+        if len(shape) == 1 and isinstance(shape[0], Size):  # Other loops recognise an entry only by one index.
             return self.new.item(sequence, ALL, index, 0)
         return self._reshaped_like(self.new.item(sequence, ALL, index), item)
 

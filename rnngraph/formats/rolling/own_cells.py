@@ -136,7 +136,7 @@ class Core:
         return self.loop.first[reader].key in BROADCASTING and len(shape) == 2 and batch_axis(shape) == 0
 
     def _number_beside(self, reader: int) -> Tensor:
-        """Return a Tensor of the shape that a number of each row needs to broadcast with the result of a step."""
+        """Return a Tensor with one number per row, in the rank of the result of step ``reader``."""
         shape = self._tensor((reader, ())).type.shape
         if has_no_batch(shape):
             raise NotRolledError

@@ -138,7 +138,7 @@ def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
 
 
 def batch_major(script: Script, source: Value, axis: int) -> Value:
-    """Return a value with a time axis as a sequence [batch, time, width]. Without a batch axis, batch is 1."""
+    """Return a value with time along ``axis`` as a sequence [batch, time, width]. Without a batch axis, batch is 1."""
     shape = source.tensor.type.shape
     rank = len(shape)
     if rank == 1:  # [time]: one number per iteration, without a batch axis

@@ -26,7 +26,10 @@ LONG_LOOP = 16
 SMALL_FACTORS = 2 * 3 * 5 * 7
 """Product of primes. Two sizes whose difference has none of these factors differ modulo each of 2 to 10."""
 FORMULA_STEPS = 64
-"""Sizes are tested with at least this size if a formula replaces numbers of iterations, such as those of a warm-up."""
+"""Minimum size to test with if a formula replaces the numbers of iterations.
+
+A schedule, such as a warm-up, may follow the formula in the first iterations only.
+"""
 MAX_GROUPS = 16
 """Maximum number of groups of sizes that are tried as equal, because each needs runs of the module."""
 
@@ -279,7 +282,7 @@ def _other_value(count: int, place: int = 0, has_formulas: bool = False) -> int:
     """Return another value to test a size with: more than twice the size, or more than 1.5 times for long loops.
 
     Its remainders by small numbers differ from those of the size. Sizes with the same ``count`` but different ``place``
-    get different values.
+    get different values. With ``has_formulas``, the value is at least ``FORMULA_STEPS``.
     """
     least = count + 3 if count < LONG_LOOP else count // 2 + 1
     least = max(least, FORMULA_STEPS - count) if has_formulas else least

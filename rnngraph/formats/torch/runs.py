@@ -331,9 +331,9 @@ class Reader:
         return self._without_stand_ins(script, tracer), keeps_filled
 
     def _without_stand_ins(self, script: Script, tracer: Tracer) -> Script:
-        """Return a script with the stacks of loops that are not rolled up, which have the example's number of steps.
+        """Return a script in which the stacks of unrolled loops replace their stand-ins of symbolic size.
 
-        Raises ``SizesChanged`` if the steps after the loop do not fit that number: the number of steps is fixed.
+        If later steps do not fit the example's number of iterations, fix that number, and raise ``SizesChanged``.
         """
         stacks = [step for step in script.steps if step.is_stand_in]
         try:

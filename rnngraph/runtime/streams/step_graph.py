@@ -282,7 +282,7 @@ def _with_stored_axes(lowered: Lowered) -> tuple[Lowered, Mapping[str, SwappedSt
 def _recurrence(whole: _Whole, where: Where | None) -> _Recurrence:
     """Return the graph of a step. That of a large graph is derived once, and kept in the cache.
 
-    Moved source lines do not make it derived again.
+    The cache's key contains no source lines, so that a step is found even after its lines have moved.
     """
     cache, graph = whole.options.cache, whole.lowered.graph
     if cache is None or not is_worth_keeping(graph):
