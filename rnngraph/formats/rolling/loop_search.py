@@ -72,8 +72,8 @@ The minus sorts the longest run first.
 def fixed_steps(steps: Sequence[Step]) -> dict[Step, Any]:
     """Return {step: ``parameter`` or ``positions``} for steps that depend only on parameters, or only on sizes.
 
-    Initial states of loops (constants or parameters that are repeated for each row) are not included, because the steps
-    that read them belong to the first iteration of a loop.
+    Initial states of loops are left out: constants, and parameters that are repeated for each row. The steps that read
+    them belong to the first iteration of a loop.
     """
     fixed: dict[Step, Any] = {}
     for step in steps:

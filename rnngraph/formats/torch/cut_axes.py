@@ -1,7 +1,7 @@
 """Finds outputs that depend on the length of a cut axis: a time axis that torch cuts to the longest row.
 
-The reader keeps all steps of a cut axis. It runs the module once more, and replaces the unpacked rows of each cut axis
-by an input whose time axis has its own symbolic size. The graph then shows which outputs depend on these sizes.
+The reader keeps all steps of a cut axis. It runs the module once more, with an input in place of the unpacked rows of
+each cut axis. This input's time axis has its own symbolic size. The graph then shows which outputs depend on it.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class KnownKeys:
         return by_name if len(by_name) == len(feeds) + len(named) else None
 
     def others(self, names: Collection[str]) -> dict[str, Any]:
-        """Return, for each of these placeholders that was fed under other keys than its name, the last such key."""
+        """Return {name: last key other than the name} for those of ``names`` that calls fed under other keys."""
         return {name: key for key, name in self._names.items() if key is not name and name in names}
 
     def learn(self, feeds: Mapping[Any, Any], where: Where | None) -> None:

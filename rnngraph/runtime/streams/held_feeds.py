@@ -139,7 +139,7 @@ class HeldFeeds:
         """Return what streams must have in common to step as one batch.
 
         Returns:
-            A key that is equal for such streams, their sizes other than rows, and their held feeds without row axis.
+            (key that is equal for such streams, their sizes other than rows, their held feeds without row axis).
 
         Raises:
             ShapeError: A size is known only from a step's feeds.

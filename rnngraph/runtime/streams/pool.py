@@ -178,8 +178,8 @@ class StreamPool(Uncalled, Generic[ResultT]):
     def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /) -> dict[StreamHandle, ResultT]:
         """Step streams once and return their results by handle.
 
-        If an error is raised, no stream has stepped, unless the error is a draw from NaN logits, or a step past the end
-        of a table of positions. Inputs may have a row axis of 1; then results have it, too.
+        If an error is raised, no stream has stepped. Only after a draw from NaN logits, or a step past the end of a
+        table of positions, all have stepped. Inputs may have a row axis of 1; then results have it, too.
         """
         results = self._outcomes(feeds)
         if error := next((item for item in results if isinstance(item, RowError)), None):

@@ -88,9 +88,9 @@ class StepGraph:
         flags: Names of the outputs that are flags (``runtime.samples``).
         types: Types of all feeds, including those that only the initial state reads.
         lengths: Names of the sizes that count steps.
-        per_step_feeds: Names of the feeds that every step must get: the sequences. If the net has states by name
-            (``states=``) and no time axis, a step is one call of its graph, and they are all feeds except scalars.
-            Feeds that only the initial state reads are excluded.
+        per_step_feeds: Names of the feeds that every step must get: the sequences. A step of a net with ``states=`` and
+            without time axis is one call of its graph, which must get all feeds except scalars. Feeds that only the
+            initial state reads are excluded.
         axes: Time axes of feeds and outputs.
         sizes: Sizes that the batch determines.
         held_feeds: Defaults of the feeds without a time axis.

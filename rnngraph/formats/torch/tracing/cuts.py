@@ -31,8 +31,8 @@ class CutAxes:
 
     Attributes:
         checked: Indices of the axes whose length is checked at run time.
-        as_inputs: True if the rows of the other axes become inputs with their own symbolic size of time, so that the
-            graph shows which outputs depend on these sizes.
+        as_inputs: True if the rows of the other axes become inputs, each with its own symbolic number of steps. The
+            graph then shows which outputs depend on these sizes.
     """
 
     checked: frozenset[int] = frozenset()

@@ -109,7 +109,7 @@ class Sizes:
                 self.selected_at.setdefault(name, Counter())[self.place()] += 1
 
     def steps(self, count: int) -> Dim:
-        """Return the symbolic size of an axis of which the module selected all ``count`` entries; else ``count``."""
+        """Return the symbolic size of an axis whose ``count`` entries were selected one by one; ``count`` if none."""
         for dim, places in self.selected.items():
             if len(places) == count == self.value(dim):
                 return dim
@@ -164,7 +164,7 @@ class Sizes:
         return lines[0][0] if lines and lines[0][1] > 1 else None
 
     def line_of(self, name: str) -> Where | None:
-        """Return the line that fixed a size, or that fixed the size that it equals."""
+        """Return the line that fixed a size. For a size that equals another one, return that of the other."""
         while isinstance(dim := self.known.get(name), Size) and (further := dim.symbol) and further in self.known:
             name = further
         return self.lines.get(name)

@@ -178,7 +178,7 @@ def is_part(part: object, whole: object, index: object) -> bool:
 
 
 def write(target: Traced, value: Value | Lazy, call: Call, sizes: Sizes, is_view: bool) -> None:
-    """Write a value into a tensor, and into the tensors of which that tensor is a view.
+    """Write a value into a tensor. If the tensor is a view, write into its whole tensor, too.
 
     Args:
         target: The tensor.
@@ -195,7 +195,7 @@ def write(target: Traced, value: Value | Lazy, call: Call, sizes: Sizes, is_view
 
 
 def write_through(part: Traced, call: Call, sizes: Sizes) -> None:
-    """Write a changed view into the tensor of which it is a view, and so on if that is a view itself."""
+    """Write a changed view into its whole tensor, which is written into its own whole tensor if it is a view, too."""
     while (view := part.origin) is not None:
         whole = view.whole
         if whole.writes != part.writes - 1:
