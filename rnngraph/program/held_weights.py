@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..ir.text.fingerprint import fingerprint
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.object_cache import is_worth_keeping, key_of
 from ..runtime.native.weight_options import ANY, Narrow, matched
@@ -57,7 +56,7 @@ def warn_of_kinds_without_effect(
         return
     cache, lowered, key = options.cache, graph.compiled.lowered, ""
     if cache is not None and is_worth_keeping(lowered):
-        key = key_of("narrow", fingerprint(lowered), options.reduced, options.weights, options.parameters)
+        key = key_of("narrow", graph.compiled.digest, options.reduced, options.weights, options.parameters)
         if cache.is_noted(key):
             return
     warnings = [*_warnings(graph, options, option, forced)]

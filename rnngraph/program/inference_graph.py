@@ -32,6 +32,7 @@ from ..support.errors import (
     shown,
     user_line,
 )
+from ..support.garbage import collector_paused
 from .callable_graph import CallableGraph
 from .parts import ProgramParts
 
@@ -145,6 +146,7 @@ class InferenceGraph(CallableGraph[ResultT]):
         return replace(profile, weights="; ".join(self._held_weights(self.parts.options)))
 
     @api
+    @collector_paused()
     def stream(self, batch: int = 1, number: Any = None, state: Any = None) -> Stream[ResultT]:
         """Return a stream, which runs the graph step by step or in chunks and keeps its state between calls.
 

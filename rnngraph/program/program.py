@@ -27,6 +27,7 @@ from ..support.api_guard import api, no_more
 from ..support.arguments import checked_name, flag, seed_number, whole_number
 from ..support.attribute_hints import Uncalled
 from ..support.errors import DtypeError, GraphError, shown, user_line
+from ..support.garbage import collector_paused
 from .callable_graph import CallableGraph
 from .held_weights import narrow_parameters, warn_of_kinds_without_effect
 from .html_forms import TwoGraphs, program_html
@@ -56,6 +57,7 @@ def compile(outputs: Tensor, loss: Tensor, **options: Unpack[CompileKeywords]) -
 @overload
 def compile(outputs: Mapping[str, Any], loss: Tensor | None = None, **options: Unpack[CompileKeywords]) -> Program: ...
 @api
+@collector_paused()
 def compile(  # the usual name in the field
     outputs: Any,
     loss: Tensor | None = None,
@@ -203,10 +205,9 @@ def dumps(value: Any) -> bytes:
 
 
 def _of_source(saved: SavedSource, options: ProgramOptions) -> Program[Any]:
-    settings = saved.settings
-    parameters = Parameters(saved.lowered.slots, settings.seed, values=saved.parameters)
-    program: Program[Any] = Program(saved, parameters, settings.seed, options)
-    program.parts.seeds.state = settings.generator
+    parameters = Parameters(saved.lowered.slots, saved.settings.seed, values=saved.parameters)
+    program: Program[Any] = Program(saved, parameters, saved.settings.seed, options)
+    program.parts.seeds.state = saved.settings.generator
     return program
 
 
@@ -238,18 +239,17 @@ class Program(Uncalled, Generic[ResultT, TrainedT]):
 
     def __init__(self, source: GraphSource, parameters: Parameters, seed: int, options: ProgramOptions) -> None:
         self.options = options.checked(source.lowered, user_line())
-        lowered = source.lowered
+        lowered, graph = source.lowered, source.lowered.graph
         parts = ProgramParts(source, parameters, self.options, FeedNames(lowered), SeedGenerator(seed), _reduced)
         self.parts, self.parameters = parts, parameters
         self.structure, self.loss = source.structure, source.loss
-        graph = lowered.graph
         without_loss = without_output(graph, "loss") if self.loss is not None else graph
         self.inference: InferenceGraph[ResultT] = InferenceGraph(parts, renamed(without_loss, "inference"))
         self.evaluation: InferenceGraph[TrainedT] = InferenceGraph(parts, renamed(graph, "evaluation"))
         self.training: TrainingGraph[TrainedT] = TrainingGraph(
             parts, renamed(graph, "training"), renamed(lowered.masks, "masks")
         )
-        parts.names.inputs = [name for name in self.inference.input_names() if name not in lowered.defaults]
+        parts.names.set_inputs(self.inference.compiled.input_labels())
 
     @property
     def seed(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...support.api_guard import api
 from ...support.errors import shown
+from ...support.garbage import collector_paused
 from ..net import Net
 from ..reading import not_readable
 from ..script import Script
@@ -41,6 +42,7 @@ OF_LAYERS = "read_gguf reads nets whose layers are all recurrent; run others wit
 
 
 @api
+@collector_paused()
 def read_gguf(source: str | os.PathLike[str] | bytes) -> Net:
     """Read a recurrent language model of architecture rwkv6, rwkv7, mamba or mamba2.
 

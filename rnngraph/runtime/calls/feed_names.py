@@ -8,7 +8,7 @@ from typing import Any
 
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor
-from ...passes.lowering.lowered import Lowered
+from ...passes.lowering.lowered import SEED_INPUTS, Lowered
 from ...support.errors import ArgumentError, NameLookupError, StructureError, Where, did_you_mean, shown
 from .nested_feeds import names_under, spread
 
@@ -38,6 +38,10 @@ class FeedNames:
     def __init__(self, lowered: Lowered) -> None:
         self._lowered = lowered
         self.inputs: Sequence[str] = ()  # required inputs of the inference graph
+
+    def set_inputs(self, labels: Sequence[str]) -> None:
+        """Set the required inputs of the inference graph to those of its inputs that have no default."""
+        self.inputs = [name for name in labels if name not in SEED_INPUTS and name not in self._lowered.defaults]
 
     def name_of(self, key: Any, where: Where | None) -> str:
         """Return the name for a key of a mapping: a placeholder or its name. The name may be unknown.

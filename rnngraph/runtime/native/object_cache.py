@@ -223,13 +223,23 @@ class Cache:
 
     def is_noted(self, key: str) -> bool:
         """True if ``note_key`` recorded this key."""
-        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
-            return _read(f"{key}.known", _check_directory(folder), self.max_bytes) is not None
-        return False
+        return self.noted(key) is not None
 
-    def note_key(self, key: str) -> None:
-        """Record the key of a fact, such as that a check has passed, for later processes."""
-        self._write(f"{key}.known", b"\n")
+    def noted(self, key: str) -> str | None:
+        """Return the text that ``note_key`` recorded for this key; None if there is none."""
+        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
+            data = _read(f"{key}.known", _check_directory(folder), self.max_bytes)
+            return None if data is None else data.decode(errors="replace")
+        return None
+
+    def note_key(self, key: str, text: str = "") -> None:
+        """Record a fact for later processes, such as that a check has passed.
+
+        Args:
+            key: Key of the fact.
+            text: Content of the fact, for which readers must expect any text.
+        """
+        self._write(f"{key}.known", f"{text}\n".encode())
 
     @contextlib.contextmanager
     def compiling(self, key: str) -> Iterator[None]:

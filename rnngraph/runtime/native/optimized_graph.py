@@ -5,6 +5,8 @@ Sizes are symbolic here, except in the graph that ``sized`` returns, which is co
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 
@@ -14,6 +16,7 @@ from ...ir.axes.by_size import attended_sizes, lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
 from ...ir.ops import MATRIX_PRODUCTS, OPS
+from ...ir.text.fingerprint import fingerprint
 from ...ir.types import Dim, TensorType, evaluate, symbols_of
 from ...passes.pipeline import Pass, forbidden, meaning, run
 from ...passes.recomputation.recompute import Recompute
@@ -25,6 +28,7 @@ from ...support.garbage import collector_paused
 from ...support.records import dataclass
 from ..samples import FLAG, with_flags
 from .compile_options import CompileOptions
+from .object_cache import is_worth_keeping, key_of
 from .preconditions import Precondition, check_preconditions, preconditions_of
 from .size_bounds import Bounds, bounds_of
 
@@ -112,6 +116,11 @@ class OptimizedGraph:
         self._inputs: BoundedCache[tuple[str, ...], tuple[str, ...]] = BoundedCache(MAX_OUTPUTS)
         self._fixed_names: BoundedCache[tuple[str, ...], tuple[str, ...]] = BoundedCache(MAX_OUTPUTS)
 
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the lowered graph, without names and lines."""
+        return fingerprint(self.lowered)
+
     @property
     def pipeline(self) -> tuple[Pass, ...]:
         """Return all passes, in order."""
@@ -147,6 +156,19 @@ class OptimizedGraph:
     def input_types(self) -> dict[str, TensorType]:
         """Return the types of the graph's inputs, by label."""
         return {str(node["label"]): node.tensor for node in self.graph.inputs if node.op == "input"}
+
+    def input_labels(self) -> list[str]:
+        """Return the labels of the graph's inputs. The cache keeps those of large graphs, whose split takes long."""
+        cache = self.options.cache
+        if cache is None or not is_worth_keeping(self.lowered):
+            return [*self.input_types()]
+        key = key_of("inputs", self.digest, self.kind)
+        with contextlib.suppress(ValueError):  # a file that another version wrote, or that is damaged
+            if text := cache.noted(key):
+                return [*map(str, json.loads(text))]
+        labels = [*self.input_types()]
+        cache.note_key(key, json.dumps(labels))
+        return labels
 
     def pruned(self, outputs: Iterable[str]) -> Graph:
         """Return the part of ``graph`` that these outputs depend on."""

@@ -85,6 +85,19 @@ def test_a_step_whose_lines_moved_is_not_derived_again(tmp_path: Path, monkeypat
     assert lines_of(80) == {80}
 
 
+def test_a_cached_declaration_is_split_when_it_is_called(tmp_path: Path) -> None:
+    """Positional arrays, whose input is the only one without a keyword, are fed as without a cache."""
+    net = rg.Dropout(0.5)(recurrent()) if hasattr(rg, "Dropout") else rg.dropout(recurrent(), 0.5)
+    for _ in range(2):
+        program = rg.compile(net, cache=tmp_path)
+        is_split = program.inference.compiled._split is not None
+        np.testing.assert_array_equal(program.inference(X), rg.compile(net, cache=False).inference(X))
+    assert not is_split
+    (file,) = (file for file in tmp_path.glob("*.known") if b"[" in file.read_bytes())
+    file.write_bytes(b"[")
+    np.testing.assert_array_equal(rg.compile(net, cache=tmp_path).inference(X), program.inference(X))
+
+
 def test_graphs_of_a_saved_program_are_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program, texts = rg.compile(recurrent(), cache=False), list[str]()
     program.save(tmp_path / "net")
