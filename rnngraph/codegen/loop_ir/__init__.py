@@ -5,6 +5,6 @@
 - ``worker_names``: index and number of the workers of an entry.
 - ``effects``: buffers that statements read and write; ``origins``: lines of the script from which statements come.
 - ``renaming``: replacement of names, and comparison of functions; ``parts``: groups of independent statements.
-- ``iterations``: loops that take in the statements after them, and neighbouring loops that become one.
+- ``iterations``: merges a remainder into its loop as one more iteration, and fuses neighbouring loops.
 - ``memory_check``: verifier that no entry reads memory that was not written.
 """

@@ -81,7 +81,7 @@ class Uses(NamedTuple):
 
 
 def sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Yield the numbers of valid lanes that are symbolic, without ints and None."""
+    """Yield the symbolic ones of some numbers of valid lanes, and skip ints and None."""
     return (item for item in valid if isinstance(item, Size))
 
 
@@ -108,8 +108,8 @@ class BaseStatement:
 
     @abstractmethod
     def uses(self) -> Uses:
-        """Return the index expressions, buffers and bodies of the statement."""
+        """Return the places, index expressions, buffers and bodies of the statement."""
 
     @abstractmethod
     def renamed(self, by: Renaming) -> AnyStatement:
-        """Return the statement with buffers and sizes replaced."""
+        """Return the statement with its buffers, index expressions and bodies replaced."""

@@ -42,7 +42,7 @@ class Block:
 
     @contextmanager
     def at(self, origin: Where | None) -> Iterator[None]:
-        """Within this context, statements get an origin; None keeps the outer one."""
+        """Within this context, new statements have an origin; None keeps the origin from outside the context."""
         outer = self.origin
         self.origin = origin or outer
         yield
@@ -85,13 +85,13 @@ class Block:
         return size(fresh)
 
     def read_index(self, name: str, buffer: Buffer, place: Index) -> Index:
-        """Add a size under a fresh name, whose value is an integer that packing wrote. Return the name as an index."""
+        """Add a size with the value of ``buffer[place]``, an integer of packed weights. Return its name as an index."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "read", 0, 1, self.load(name, buffer, place, 1)))
         return size(fresh)
 
     def bounded_index(self, name: str, below: Dim, value: Operand) -> Index:
-        """Add a size under a fresh name, with an integer value clamped to 0..below-1. Return the name as an index."""
+        """Add a size: an integer value, clamped to the range from 0 to ``below - 1``. Return its name as an index."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "of", 0, below, value))
         return size(fresh)

@@ -10,7 +10,7 @@ from .nodes import Barrier, Body, Buffer, Call, Fold, For, Pipeline, Statement, 
 
 
 class Effects(NamedTuple):
-    """Buffers that are read, written, and (``unready``) read before they are written."""
+    """Buffers that statements read and write; ``unready`` are those read before they are written."""
 
     reads: set[Buffer]
     writes: set[Buffer]
@@ -78,5 +78,5 @@ def running_bodies(statement: Statement) -> Sequence[Body]:
 
 
 def has_barrier(statements: Sequence[Statement]) -> bool:
-    """True if any of these statements contains a barrier."""
+    """True if any of these statements is or encloses a barrier. Called functions are not searched."""
     return any(isinstance(item, Barrier) for item in nested(statements))

@@ -50,11 +50,11 @@ class Function:
     other_origins: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
 
     def called_for(self, origin: Where | None) -> Function:
-        """Return the function with ``origin`` added to all its statements."""
+        """Return the function with ``origin`` as a further origin of all its statements."""
         return self.with_origins((origin,) * len(origins_in(self.body)))
 
     def with_origins(self, origins: tuple[Where | None, ...]) -> Function:
-        """Return the function with ``origins``, ordered as by ``origins_in``, added to its statements."""
+        """Return the function with a further origin for each statement. ``origins`` has the order of ``origins_in``."""
         if origins in self.other_origins or origins == origins_in(self.body):
             return self
         return replace(self, other_origins=(*self.other_origins, origins))

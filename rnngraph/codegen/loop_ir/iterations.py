@@ -1,4 +1,4 @@
-"""Loops that take in statements around them: a remainder that is one more iteration, and independent loops."""
+"""Merging of loops: a remainder becomes one more iteration of its loop, and independent loops are fused."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from .renaming import NO_WORK, renamed
 
 
 class Mask(NamedTuple):
-    """Number of lanes that exist of each vector of a row: ``name`` in the loop IR.
+    """Number of valid lanes in each vector of a row, whose last vector may be incomplete.
 
     Attributes:
+        name: Name of this number in the loop IR.
         width: Elements of the row.
         lanes: Lanes of a vector.
     """
@@ -27,10 +28,10 @@ class Mask(NamedTuple):
 
 
 def with_iteration(loop: For, rest: Sequence[Statement], mask: Mask | None = None) -> For | None:
-    """Return the loop with one more iteration, if the statements ``rest`` after it do the same work; else None.
+    """Return the loop with one more iteration, if ``rest``, the statements after it, do that work; else None.
 
-    With a ``mask``, loads and stores of the incomplete last vector may be those of a whole vector in the loop. In the
-    result, the mask applies to them in every iteration.
+    With a ``mask``, ``rest`` may load and store an incomplete vector where the loop accesses a whole one. The mask then
+    applies to these loads and stores in every iteration of the result.
     """
     comparison = _Comparison({loop.var: loop.stop}, mask.width % mask.lanes if mask else None)
     if not comparison.are_equal(loop.body, tuple(rest)):
@@ -43,7 +44,7 @@ def with_iteration(loop: For, rest: Sequence[Statement], mask: Mask | None = Non
 
 
 def _with_valid(statements: Sequence[Statement], incomplete: Set[int], valid: Index) -> tuple[Statement, ...]:
-    """Return the statements with ``valid`` lanes of the loads and stores of the identities ``incomplete``."""
+    """Return the statements, in which the loads and stores whose ``id`` is in ``incomplete`` have ``valid`` lanes."""
 
     def inner(body: Sequence[Statement]) -> tuple[Statement, ...]:
         return _with_valid(body, incomplete, valid)
@@ -60,9 +61,9 @@ def _with_valid(statements: Sequence[Statement], incomplete: Set[int], valid: In
 
 
 def side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
-    """Return the statements of all parts, with one loop in place of loops over the same range.
+    """Return the statements of all parts. Corresponding loops over the same range are fused.
 
-    The parts are returned one after the other if one of them may read what another one writes.
+    No loops are fused if any part reads a buffer that any part, or the part itself, writes.
     """
     uses = [[statement.uses() for statement in nested(part)] for part in parts]
     written = {buffer for part in uses for item in part for buffer in item.writes}
@@ -71,7 +72,7 @@ def side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
 
 
 def _side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
-    """Return the statements of independent parts, with one loop in place of loops over the same range."""
+    """Return the statements of independent parts. Corresponding loops over the same range are fused."""
     if len({len(part) for part in parts}) != 1:
         return [*chain.from_iterable(parts)]
     statements: list[Statement] = []
@@ -87,15 +88,16 @@ def _side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
 
 
 class _Comparison:
-    """Comparison of the work of statements.
+    """Comparison of two lists of statements, which are equal if they do the same work.
 
-    Comments, origins, and the names of values and sizes that the statements define, do not change the work.
+    Comments, origins, and the names of values and sizes that the statements define may differ.
 
     Attributes:
         sizes: Names of sizes in the first statements, with their values in the second statements.
         values: Names of values that the first statements define, with their names in the second statements.
-        edge: Lanes of an incomplete vector of the second statements, which may be whole in the first; None for none.
-        incomplete: Identities of the loads and stores of such vectors in the first statements.
+        edge: Number of lanes of an incomplete vector in the second statements, which equals a whole vector in the first
+            statements; None to compare numbers of lanes exactly.
+        incomplete: The ``id`` of each load and store in the first statements that matched an incomplete vector.
     """
 
     def __init__(self, sizes: dict[str, Index], edge: int | None) -> None:
@@ -104,7 +106,7 @@ class _Comparison:
         self.incomplete: set[int] = set()
 
     def are_equal(self, one: Any, other: Any) -> bool:
-        """Compare statements, or parts of statements."""
+        """True if two statements, or parts of statements, do the same work."""
         if isinstance(one, int | Size):
             return bool(substitute(one, self.sizes) == other)
         if type(one) is not type(other):
@@ -135,7 +137,7 @@ class _Comparison:
 
 
 _NO_WORK = (*NO_WORK, "var", "name")
-"""Fields of statements that do not change the work, or are compared as names that a statement defines."""
+"""Fields that the comparison of statements skips. Names that a statement defines may differ."""
 
 
 def _defined(statement: Any) -> Iterator[Value]:

@@ -2,8 +2,8 @@
 
 The check visits the entry's statements in order of execution, and keeps a record of the temporaries that are valid. It
 visits the body of a loop twice, to check values that one iteration leaves for the next. The check considers whole
-buffers. That each element is written is shown by tests, which fill invalid memory with NaN. Some statement must write
-each result.
+buffers, not elements. Tests that fill invalid memory with NaN show that each element is written. Some statement must
+write each result.
 
 If workers share an entry, all statements between two barriers may run concurrently, and must not use overlapping
 memory. Stages of a pipeline that share memory must wait for each other, as their planned dependencies say.
@@ -112,7 +112,10 @@ class _Memory:
     def _use(
         self, statement: Statement, reads: Iterable[Buffer], uses: Iterable[Buffer], writes: Iterable[Buffer]
     ) -> None:
-        """Check that a statement reads only valid memory, and uses no memory that another worker may use as well."""
+        """Check that a statement reads only valid memory.
+
+        If workers share the entry, also check that it uses no buffer that overlaps another one used since the barrier.
+        """
         for buffer in reads:
             if buffer in self.extents and buffer not in self.valid:
                 self._fail(statement, f"reads {buffer.name} before it is written, or after its memory was reused")

@@ -1,6 +1,6 @@
 """Statements of the loop IR: loops, vector values, loads and stores.
 
-Index arithmetic uses the polynomials of sizes (``ir.types.Dim``), over loop variables, run-time sizes and strides.
+Index expressions are polynomials (``ir.types.Dim``) in loop variables, run-time sizes and strides.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Prefetch(BaseStatement):
 class Let(BaseStatement):
     """Computation of a value: ``value = op(operands)``.
 
-    ``comment`` is the name of the graph's node. The op ``shuffle`` selects the lanes ``order``, an attribute, of two
-    vectors.
+    ``comment`` is the name of the graph's node. The op ``shuffle`` concatenates two vectors, and takes the lanes whose
+    indices are its attribute ``order``.
     """
 
     value: Value
@@ -116,8 +116,8 @@ class LetIndex(BaseStatement):
     - ``floor``: ``base``, rounded towards 0 to a multiple of ``factor``, a positive int.
     - ``divide``: ``base / factor``, rounded towards 0, for a positive int ``factor``.
     - ``min``, ``max``: minimum or maximum of ``base`` and ``factor``.
-    - ``of``: the integer scalar ``source``, clamped to 0..factor-1.
-    - ``read``: ``source``, an integer that packing wrote.
+    - ``of``: the integer scalar ``source``, clamped to the range from 0 to ``factor - 1``.
+    - ``read``: the integer scalar ``source``, unchanged. It comes from packed weights.
     """
 
     name: str
@@ -246,8 +246,9 @@ class PipelineStage:
     """Stage of a pipeline. One worker at a time runs the stage for a chunk.
 
     Attributes:
-        needs: Pairs of another stage and the lead in chunks, possibly negative, that the other stage must have.
-        due: Due time of the stage's first chunk. Of the stages that can run, a worker claims the earliest.
+        needs: Dependencies as pairs (index of another stage, lead). Chunk c can run once the other stage has completed
+            its first c + lead chunks. The lead may be negative.
+        due: Due time of the stage's first chunk. Of the stages that can run, a worker claims the one due first.
     """
 
     body: tuple[Statement, ...]

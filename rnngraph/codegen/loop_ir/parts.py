@@ -10,7 +10,7 @@ from .renaming import free
 
 
 def independent_parts(statements: Sequence[Statement], computed: Collection[str]) -> list[list[Statement]]:
-    """Return groups of statements, in order. Statements of different groups share no computed buffer and no name.
+    """Divide statements into groups that share no computed buffer and no name, and keep their order.
 
     Args:
         statements: Statements to divide.

@@ -15,16 +15,18 @@ class Contract(BaseStatement):
     """Register tile: ``results[r][j] = starts[r][j] + sum over k of left[r][k] * right[k][j]``, k in order.
 
     Attributes:
-        left: (buffer, index) of each row; k advances by ``left_stride``.
-        right: (buffer, index) of each column; k advances by ``right_stride``, and lanes by ``lane_stride``.
+        left: (buffer, index) of each row; a step of k advances by ``left_stride`` elements.
+        depth: Number of values of k.
+        right: (buffer, index) of each column; a step of k advances by ``right_stride`` elements, and a lane by
+            ``lane_stride``.
         valid: Number of lanes of each column that are in bounds; None if all are.
         unroll: Steps of k per iteration of the loop.
         dot_width: Values of consecutive k that one step multiplies. They are adjacent narrow values of a row, and
             the narrow values in each lane of a column.
         accumulators: Number of partial sums of each result. Partial sum i adds the steps with ``k % accumulators ==
             i``. The first begins with the start, and the others with 0. They are added at the end, in order.
-        block: Steps of k that are summed before they are added to the total, which limits rounding errors; 0 for a
-            single sum.
+        block: Number of values of k that are summed before they are added to the total, which limits rounding errors;
+            0 for a single sum.
         chained: Operands of further products with the same strides, depth and lanes. Each product continues the sums
             of the previous one.
         spread: True to load all steps of k of a row as one vector, and broadcast its lanes from the register.

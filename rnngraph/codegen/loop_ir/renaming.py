@@ -1,4 +1,4 @@
-"""Free names of statements, their replacement, and comparison of functions independent of names of values."""
+"""Free names of statements, their replacement, and comparison of functions up to the names of values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .nodes import Buffer, Index, LetIndex, Literal, Renaming, Statement, Uses, 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of a function of some statements.
+    """Parameters of a function whose body is some statements.
 
     Attributes:
         buffers: For each buffer that the statements use, the offset that calls add to its pointer.
@@ -73,15 +73,15 @@ def _scoped(statements: Sequence[Statement], bound: frozenset[str], scoped: list
 
 
 def _free_names(scoped: Iterable[_Scoped], offsets: Mapping[Buffer, Collection[Term]]) -> tuple[str, ...]:
-    """Return the names that are free in the indices, without the offsets of buffers, in order of appearance."""
+    """Return the names that are free in the indices, in order of appearance. Terms of ``offsets`` do not count."""
     names: dict[str, None] = {}
 
     def add(index: Index, offset: Collection[Term], bound: frozenset[str]) -> None:
         for term in terms_of(index):
             for name in term[0]:
                 if name not in names and name not in bound and term not in offset:
-                    found = sorted(name.dim.symbols) if isinstance(name, Floor) else (name,)
-                    names.update((symbol, None) for symbol in found if symbol not in bound)
+                    symbols = sorted(name.dim.symbols) if isinstance(name, Floor) else (name,)
+                    names.update((symbol, None) for symbol in symbols if symbol not in bound)
 
     for uses, bound in scoped:
         for buffer, index in uses.places:

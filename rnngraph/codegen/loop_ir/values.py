@@ -59,15 +59,15 @@ class Destination:
 
 @dataclass(frozen=True)
 class BlockScales:
-    """Scales of a register tile of bytes whose sums over blocks of k are scaled and added in order.
+    """Scales of a register tile of bytes. The sum over each block of k is scaled, then added to the total, in order.
 
-    For block b, ``sum = fma(float(products of b - zero * sums[r][b]), left[r][b] * right[b][j], sum)``.
+    For block b, ``total = fma(float(sum of products of b - zero * sums[r][b]), left[r][b] * right[b][j], total)``.
 
     Attributes:
         steps: Steps of k in a block.
         blocks: Number of blocks.
         left: (buffer, index) of the scales of each row; b advances by 1.
-        sums: (buffer, index) of the sums of the bytes of each row's blocks; b advances by 1.
+        sums: (buffer, index) of each row's sums of bytes, one for each block; b advances by 1.
         right: (buffer, index) of the scales of each column; b advances by ``right_stride``.
         zero: Byte that represents a weight of 0.
         bits: Stored bits of a weight: 8 or 4. With 4, a vector has the weights of two steps; the lower bits of bytes
