@@ -27,7 +27,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
         text: Text of the module.
         numbered: Dictionary to which a number is added for the origins of each line. The number becomes the column of
             locations, which identifies the origins in assembly. None for locations without a column.
-        own: Origins for functions that have none, and that are not called by code with origins.
+        own: Origins for functions that neither have origins, nor are called by code with origins.
     """
     lines = _with_origins_of_callers(text.lines, own)
     writer = _Metadata(lines, numbered)
@@ -46,7 +46,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
 
 
 def _with_origins_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
-    """Return the lines, in which functions without origins have the origins of all their calls."""
+    """Return the lines. In a function without origins, each line gets the origins of all calls of the function."""
     lines = list(lines)
     known: set[str] = set()
     callers: dict[str, dict[str, None]] = {}

@@ -1,4 +1,4 @@
-"""Step of a register tile: a multiply-add of floats, or a dot product of narrow values; narrow weights are unpacked.
+"""Step of a register tile: a multiply-add of floats, or a dot product of narrow values.
 
 Each implementation has three functions: one prepares an activation, one prepares a vector of weights, and one adds
 their product to a sum. A tile therefore prepares each operand only once. Products of bytes are exact, so that all
@@ -25,7 +25,10 @@ SIGN = {4: "llvm.x86.ssse3.psign.b.128", 8: "llvm.x86.avx2.psign.b"}
 MADDUBS = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw"}
 MADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
 WASM = {4: "llvm.wasm.dot"}
-"""Intrinsics, by the number of lanes of 32 bits."""
+"""Intrinsics, by the number of 32-bit lanes.
+
+``SIGN`` applies signs to bytes, ``MADDUBS`` adds pairs of products of bytes, and the others pairs of 16-bit products.
+"""
 
 
 class DotInstructions(NamedTuple):
@@ -51,7 +54,10 @@ def dot_product(target: Target, dtype: str) -> DotInstructions:
 
 
 def block_product(target: Target, scales: BlockScales) -> DotInstructions:
-    """Return the instructions for weights in blocks and int8 activations. Weights with a ``zero`` are unsigned."""
+    """Return the instructions for block-scaled weights and int8 activations.
+
+    Weights are unsigned if ``scales.zero`` is not 0, else signed.
+    """
     if scales.zero and "int8" in target.dots:
         return WEIGHTS_FIRST
     if scales.bits == 4 and target.signed_dots == "maddubs":
@@ -112,7 +118,7 @@ def _sdot(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
 
 
 def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Apply ``add`` to sums of fewer lanes than the processor's smallest vector, as a part of such a vector."""
+    """Apply ``add`` to fewer lanes than the processor's smallest vector has, in some lanes of such a vector."""
     words, weights, wide = (b.wider(item, MIN_LANES) for item in (*left, *right, total))
     return _first_lanes(b, add(b, (words,), (weights,), wide), total.lanes)
 

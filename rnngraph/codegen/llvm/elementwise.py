@@ -92,7 +92,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
 
 
 def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) -> Handle:
-    """Write the hash of seed, step, row and site (the random op), from which random bits are drawn."""
+    """Write the hash from which random bits are drawn: of seed, step, row and site, which identifies the random op."""
     word = random.site_word(attributes["site"], attributes["salt"])
     site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
     name = f"random_key_{x[0].lanes}"
@@ -228,7 +228,7 @@ def _words(b: Instructions, x: Handle) -> tuple[Handle, Handle]:
 
 
 def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
-    """Return the key of random numbers, 64 bits, for (seed, step, row, word of the site)."""
+    """Return the 64-bit key of random numbers for ``x``: seed, step, row, and the word of the random op."""
     seed, step, row, site_word = x
     step_word = b.convert("trunc", step, "i32")
     key = _threefry(b, _words(b, seed), (site_word, step_word), random.KEY_ROUNDS)

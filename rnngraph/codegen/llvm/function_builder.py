@@ -56,7 +56,7 @@ class FunctionBuilder:
         self.marks: list[tuple[int, Origins]] = []
 
     def at(self, origins: Origins) -> AbstractContextManager[None]:
-        """Within this context, lines have these origins, unless there are none."""
+        """Within this context, new lines have ``origins``; if empty, the origins from outside the context."""
         return _NOWHERE if self.statement_origins is None else self._at(origins)
 
     @contextmanager
@@ -108,7 +108,7 @@ class FunctionBuilder:
     ) -> list[Handle]:
         """Write a loop that tests its condition once before the loop, and then after each iteration.
 
-        If the bounds are ints with which the loop runs at least once, the first test is left out.
+        If the bounds are ints that make the loop run at least once, the test before the loop is left out.
 
         Args:
             name: Name of the variable.
@@ -197,11 +197,11 @@ class FunctionBuilder:
         return str(number)
 
     def combine(self, op: str, a: str, b: str) -> str:
-        """Return ``a op b`` in index arithmetic. A result that is available in this scope is reused."""
+        """Return ``a op b`` in index arithmetic. A result that this scope or an enclosing one computed is reused."""
         return self.once(f"{op} {self.index_kind} {a}, {b}", self.index_kind, "i")
 
     def once(self, instruction: str, element: str, name: str) -> str:
-        """Return the result of an instruction without side effects. A result that is available is reused."""
+        """Return the result of a pure instruction. A result that this scope or an enclosing one computed is reused."""
         for scope in self.known:
             if instruction in scope:
                 return scope[instruction]
@@ -226,8 +226,8 @@ class FunctionBuilder:
         address.
 
         LLVM's loop strength reduction tries to share sums between all pointers of a loop. That takes a quarter of the
-        compile time, and gains nothing if instructions have addresses as complex as on x86. For such processors, the
-        variable part is frozen, so that LLVM does not see a sum.
+        compile time, and gains nothing on x86, whose instructions add the parts of an address. There, the variable part
+        is frozen, so that LLVM does not see a sum.
         """
         constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
         kind = LLVM_TYPES[memory_element(buffer.dtype)]
@@ -259,7 +259,7 @@ class FunctionBuilder:
         return handle._replace(element="i64") if is_number or handle.element == "i64" else self._sized(handle, "i64")
 
     def lane_count(self, valid: Index) -> Handle:
-        """Return the number of valid lanes as a 32-bit integer."""
+        """Return ``valid``, a number of lanes, as a 32-bit integer."""
         return self._sized(Handle(self.index(valid), self.index_kind, 1), "i32")
 
     def _sized(self, x: Handle, element: str) -> Handle:

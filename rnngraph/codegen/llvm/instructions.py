@@ -42,8 +42,8 @@ SUFFIXES = {
 }
 """Suffixes of the names of overloaded intrinsics, by element type."""
 
-_LONG = 16
-"""Minimum number of float32 lanes at which LLVM takes long to compile a shuffle."""
+_SLOW_SHUFFLE_LANES = 16
+"""Number of float32 lanes of the shuffles that LLVM takes long to compile."""
 
 
 class Handle(NamedTuple):
@@ -60,7 +60,7 @@ class Handle(NamedTuple):
 
 
 def vector_type(element: str, lanes: int) -> str:
-    """Return the LLVM type of a vector; of a scalar for one lane."""
+    """Return the LLVM type of a vector. For one lane, it is a scalar type."""
     scalar = LLVM_TYPES[element]
     return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
 
@@ -397,7 +397,7 @@ class Instructions(IRBuilder):
 
     def shuffle(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
         """Return the lanes with indices ``order`` of the concatenation of two vectors."""
-        if x.element == "f32" and x.lanes == len(order) == _LONG and _moves_pairs(order):
+        if x.element == "f32" and x.lanes == len(order) == _SLOW_SHUFFLE_LANES and _moves_pairs(order):
             return self._shuffle_pairs(x, y, [place // 2 for place in order[::2]])
         places = ", ".join(f"i32 {place}" for place in order)
         text = f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(order)} x i32> <{places}>"

@@ -33,7 +33,7 @@ def read(
 
 
 def load(builder: FunctionBuilder, statement: Load) -> None:
-    """Write a load of an element, of contiguous lanes, or of lanes with a stride. Any nonzero byte is a true bool."""
+    """Write a load of an element, of contiguous lanes, or of lanes with a stride. A nonzero byte is loaded as true."""
     b, value = builder.b, statement.value
     name = value.name.rpartition(".")[0] or value.name
     pointer = builder.address(statement.buffer, statement.index)

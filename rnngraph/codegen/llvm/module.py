@@ -111,8 +111,8 @@ _OPTIMIZED, _PLAIN = "#0", "#1"
 MANY_CALLS = 24
 """Calls from which an entry is compiled without optimizations.
 
-LLVM would spend a tenth of the compile time on the addresses of a long entry's arguments. Computing them costs a few ns
-a call, which only short entries of small nets would notice.
+In a long entry, optimizing the addresses of the calls' arguments would take a tenth of the compile time. Without it, a
+call takes a few ns longer, which matters only in short entries of small nets.
 """
 _PAGES = 16
 _STACK = "\n".join(
@@ -157,8 +157,8 @@ class _FunctionWriter(FunctionBuilder):
         """Return the lines of a function that other functions of the module call."""
         function = self.function
         # If a function has a barrier, other workers access its memory, too.
-        serial = "" if has_barrier(function.body) else " noalias"
-        parameters = [f"ptr{serial} %{buffer.name}" for buffer in function.buffers]
+        noalias = "" if has_barrier(function.body) else " noalias"
+        parameters = [f"ptr{noalias} %{buffer.name}" for buffer in function.buffers]
         parameters += [f"{self.index_kind} %{name}" for name in function.sizes]
         self.pointers = {buffer: f"%{buffer.name}" for buffer in function.buffers}
         self.sizes = {name: f"%{name}" for name in function.sizes}
@@ -167,7 +167,7 @@ class _FunctionWriter(FunctionBuilder):
         return self._lines([*head, f"define internal void @{function.name}({', '.join(parameters)}) #0 {{"], True)
 
     def _lines(self, head: Sequence[str], is_internal: bool) -> list[StageLine]:
-        """Return the lines of the function, whose first lines are ``head``."""
+        """Return the lines of the function: ``head``, the body that was written so far, and the return."""
         if self.statement_origins is None:  # no origins are needed
             return [StageLine("\n".join([*head, "entry:", *self.lines, "  ret void", "}", ""]))]
         every = self.statement_origins.all
@@ -179,7 +179,7 @@ class _FunctionWriter(FunctionBuilder):
         return [*begin, *body, StageLine("  ret void", self.own), StageLine("}", self.own), StageLine("")]
 
     def entry(self, entry: Entry, flags: str) -> list[StageLine]:
-        """Return the lines of a function that is called from outside, and has these attributes."""
+        """Return the lines of a function that is called from outside. ``flags`` are its LLVM attributes."""
         self._slots = {name: number for number, name in enumerate(entry.slots)}
         self._places = entry.places
         kind = self.index_kind
@@ -212,7 +212,7 @@ class _FunctionWriter(FunctionBuilder):
         return self.once(moved, "i64", _plain(buffer.name))
 
     def _slot(self, name: str, kind: str) -> str:
-        """Load an entry's argument, once per scope that needs it, so that few arguments occupy registers."""
+        """Return a word of the argument block, loaded once per scope, so that few arguments occupy registers."""
         place = self.once(f"getelementptr i64, ptr %arguments, i64 {self._slots[name]}", "i64", "slot")
         return self.once(f"load {kind}, ptr {place}", "i64" if kind == "ptr" else kind, _plain(name))
 
@@ -413,7 +413,7 @@ def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
 
 
 def _halves_combined(b: Instructions, op: str, one: Handle, other: Handle, half: int, are_two: bool) -> Handle:
-    """Combine the lower and the upper half of each part of one or two vectors. A part has 2·half lanes."""
+    """Combine the lower and the upper half of each group of 2·half lanes, of one vector or of two (``are_two``)."""
     if one.lanes == 2 and not are_two:
         low, high = b.halves(one)
     else:

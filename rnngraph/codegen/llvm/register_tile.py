@@ -73,7 +73,10 @@ def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
 
 
 def _where(builder: FunctionBuilder, inside: Sequence[Handle], starts: Sums, product: Callable[[], Sums]) -> Sums:
-    """Write the sums of a product if all conditions hold; otherwise the sums remain ``starts``."""
+    """Write the sums of a product that runs under a condition. If the condition is false, the sums remain ``starts``.
+
+    ``inside`` contains the condition; it is empty for a product that always runs.
+    """
     if not inside:
         return product()
     (condition,) = inside
@@ -99,9 +102,11 @@ def _where(builder: FunctionBuilder, inside: Sequence[Handle], starts: Sums, pro
 
 
 def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Place]], list[tuple[int, int]]]:
-    """Return distinct base addresses, and for each operand the index of its base and its distance from the base.
+    """Group the operands of products that have a constant distance from each other, the same one in all products.
 
-    Operands share a base if their distance is the same constant in all products.
+    Returns:
+        The base of each group, as a place for each product; and for each operand, the index of its group and the
+        distance from the base.
     """
     bases: list[Sequence[Place]] = []
     places: list[tuple[int, int]] = []
@@ -145,7 +150,7 @@ def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
 
 
 def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
-    """Write the sums over each block of k, and their addition to the totals, in order."""
+    """Write the sum over each block of k, and add it to the totals, in order of the blocks."""
     _hoist_addresses(builder, tile)
     zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
     # -0.0 is the exact neutral element of addition
@@ -170,7 +175,7 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
 
 
 def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales, starts: Sums) -> Sums:
-    """Write the sums of products of bytes over each block of k, which are scaled and added to the totals, in order."""
+    """Write the sum of products of bytes over each block of k. Scale it, and add it to the totals, in order."""
     _hoist_addresses(builder, tile)
     for place in scales.places:
         builder.address(*place)
@@ -212,7 +217,7 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
 def _sum_over_k(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
     """Write the sum over k from ``first`` to ``last``, as an unrolled loop or without a loop.
 
-    ``rest`` is the number of narrow values of k after the last whole step.
+    ``rest`` is the number of narrow values that remain after the last step of ``dot_width`` values.
     """
     unroll, steps = tile.unroll, last - first
     if not isinstance(steps, int):
@@ -302,9 +307,10 @@ def _loop(
 def _steps(
     builder: FunctionBuilder, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0
 ) -> Sums:
-    """Write the steps ``first + offset`` for all ``offsets``, in order, for each accumulator.
+    """Write the steps ``first + offset`` of k for all ``offsets``, in order. Return the new sums.
 
-    ``rest`` is the number of narrow values in the last step, if it is smaller than ``dot_width``; else 0.
+    A step adds to the accumulator ``offset % accumulators``. If the last step has fewer than ``dot_width`` values,
+    ``rest`` is their number; otherwise it is 0.
     """
     b = builder.b
     sums = [list(row) for row in accumulators]

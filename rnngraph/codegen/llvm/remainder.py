@@ -20,7 +20,10 @@ from .vecmath_tables import FORMATS, Format
 
 
 def remainder_of_floats(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """Return ``fmod(x, y)``: x minus y times the quotient rounded towards 0. It has the sign of x."""
+    """Return ``fmod(x, y)``: x minus y times the quotient rounded towards 0, with the sign of x.
+
+    The result is NaN where x is infinite, y is 0, or either is NaN.
+    """
     name = f"fmod_{x.element}_{x.lanes}"
     return b.helper(name, (x.element, x.lanes), [x, y], lambda inner, operands: _remainder(inner, *operands))
 

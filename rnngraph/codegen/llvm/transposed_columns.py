@@ -20,7 +20,7 @@ FROM_ONE_POINTER = 8
 
 
 def are_transposed(tile: Contract) -> bool:
-    """True if k, and not lanes, are contiguous in the memory of a tile's columns."""
+    """True if k, not the lanes, is contiguous in the memory of a tile's columns."""
     is_float = tile.right[0][0].dtype in FLOATS
     return is_float and tile.right_stride == 1 and tile.lane_stride != 1 and tile.results[0][0].lanes > 1
 
@@ -34,7 +34,7 @@ def read_together(tile: Contract) -> int:
 def transposed_columns(
     builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int, count: int
 ) -> list[Handle]:
-    """Return the vectors for ``count`` steps of k, from ``k + offset`` on.
+    """Return a column's vectors for ``count`` steps of k, from ``k + offset`` on.
 
     Lanes without a row are 0, or copies of the last row.
     """

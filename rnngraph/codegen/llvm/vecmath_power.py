@@ -19,13 +19,13 @@ from .vecmath_parts import (
 )
 
 Pair = tuple[Handle, Handle]
-"""A number as two floats: its rounded value, and the difference."""
+"""Number as the sum of two floats: the rounded number, and the rounding error."""
 
 
 def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
-    """Return x to the power of y for all floats, with the special values of C and NumPy.
+    """Return x to the power of y for all floats, with the special values of C.
 
-    For negative x the result is NaN unless y is integral. x^0 and 1^y are 1, also if the other operand is NaN.
+    For finite x < 0, the result is NaN unless y is integral. x^0 and 1^y are 1, also if the other operand is NaN.
     """
     zero, one = b.constant(0.0, like=x), b.constant(1.0, like=x)
     infinity, nan = b.constant(float("inf"), like=x), b.constant(float("nan"), like=x)

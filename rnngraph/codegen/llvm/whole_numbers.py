@@ -1,7 +1,7 @@
 """Quotients, remainders and powers of integers, as loops over bits.
 
 Some processors cannot divide integers, and none can divide vectors of integers. LLVM would call a library, or divide
-lane by lane. A loop has as many iterations as the longest quotient in a vector has bits.
+lane by lane. The number of iterations of a division is about the number of bits of the vector's largest quotient.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def remainder_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
 
 
 def power_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """Return x to the power of y, which wraps. For negative y it is 1 / x^-y rounded towards 0, or 0 where x is 0."""
+    """Return x^y with wraparound. For negative y, the result is 1 / x^-y rounded towards 0, or 0 where x is 0."""
     return b.helper(f"power_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _power)
 
 
