@@ -6,8 +6,8 @@ from ...ir.types import ITEM_BYTES, Dim, Size
 
 ALIGNMENT = 64
 WAY_BYTES = 4096
-"""Bytes between addresses that share a set of L1, on most processors."""
-_LARGEST_ELEMENT = max(ITEM_BYTES.values())
+"""Bytes between addresses that map to the same set of L1, on most processors."""
+_MAX_ELEMENT_BYTES = max(ITEM_BYTES.values())
 
 
 def padded(count: int) -> int:
@@ -18,15 +18,16 @@ def padded(count: int) -> int:
 def padded_bytes(elements: Dim, dtype: str) -> Dim:
     """Return the bytes of ``elements``, rounded up so that the next allocation is aligned.
 
-    Fixed sizes are rounded up to a multiple of 64 bytes. A symbolic size that may not be a multiple of 64 is rounded
-    up to a multiple of the largest element. Some processors do not support unaligned access.
+    Fixed sizes are rounded up to a multiple of 64 bytes. In a symbolic size that may not be a multiple of 64, each
+    term is rounded up to a multiple of the largest element's size, and 64 bytes are added. Some processors do not
+    support unaligned access.
     """
     size_bytes = elements * ITEM_BYTES[dtype]
     if not isinstance(size_bytes, Size):
         return padded(size_bytes)
     if not any(factor % ALIGNMENT for _, factor in size_bytes.terms):
         return size_bytes
-    element = _LARGEST_ELEMENT
+    element = _MAX_ELEMENT_BYTES
     return Size(tuple((names, -(-factor // element) * element) for names, factor in size_bytes.terms)) + ALIGNMENT
 
 

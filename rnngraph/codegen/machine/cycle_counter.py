@@ -19,7 +19,7 @@ _VIRTUAL_COUNT = (
     ('!99999 = !{!"CNTVCT_EL0"}',),
 )
 _TEXTS = {"x86_64": _TIME_STAMP, "amd64": _TIME_STAMP, "aarch64": _VIRTUAL_COUNT, "arm64": _VIRTUAL_COUNT}
-"""LLVM text by the first part of a triple.
+"""Instruction, declaration and metadata for reading the counter, as LLVM text, by the first part of a triple.
 
 Both counters run at a constant rate, independent of the core's clock. On 64-bit ARM, programs may not read the counter
 of the core's cycles.
@@ -47,8 +47,8 @@ def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
 def counter_text(target: Target) -> str:
     """Return the LLVM text of two functions that measure time.
 
-    ``now(ptr)`` stores the counter's value. ``ticks(ptr, times)`` repeats a tick, which reads the counter, and adds the
-    elapsed time to one number in memory and 1 to another.
+    ``now(ptr)`` stores the counter's value. ``ticks(ptr, times)`` runs ``times`` ticks. A tick reads the counter, adds
+    the elapsed time to one number in memory, and adds 1 to another.
     """
     call, declaration, metadata = cycle_counter(target)
     return "\n".join([f'target triple = "{target.triple}"', _FUNCTIONS.format(call=call), declaration, *metadata, ""])

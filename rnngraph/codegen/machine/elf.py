@@ -9,7 +9,7 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 SYMBOL = struct.Struct("<IBBHQQ")
 """Entry of a symbol table: name, kind, visibility, section, address, size."""
 RELOCATION = struct.Struct("<QQq")
-"""Relocation: place, symbol and kind, number to add."""
+"""Relocation: place in the section, symbol (upper 32 bits) and kind (lower 32 bits), and number to add."""
 CONTENTS, SYMBOLS, RELOCATIONS = 1, 2, 4
 """Kinds of sections."""
 WRITABLE, IN_MEMORY, EXECUTABLE = 1, 2, 4
@@ -32,7 +32,7 @@ def sections_of(binary: bytes) -> list[Section]:
     """Return all sections, in order.
 
     Raises:
-        ValueError: The bytes are not a 64-bit little-endian ELF object.
+        ValueError: The bytes are not a 64-bit little-endian ELF object, or the object is damaged.
         struct.error: The object is damaged.
         IndexError: The object is damaged.
     """
@@ -49,5 +49,5 @@ def sections_of(binary: bytes) -> list[Section]:
 
 
 def text_at(strings: bytes, start: int) -> str:
-    """Return the text that starts at a position of a table of strings, and ends before the next zero byte."""
+    """Return the text that starts at index ``start`` of a string table, and ends before the next zero byte."""
     return strings[start : strings.index(0, start)].decode("utf-8", "replace")

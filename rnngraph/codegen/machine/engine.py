@@ -23,7 +23,7 @@ def _initialize() -> None:
 
 @lru_cache(maxsize=1)
 def _keep_places() -> None:
-    """Make LLVM assign the line of the preceding instruction to instructions that it adds, such as loads of constants.
+    """Give instructions that LLVM adds, such as loads of constants, the line of the preceding instruction.
 
     This is for debug builds. The option is global to the process, and can be set only once.
     """
@@ -46,7 +46,7 @@ def _machine(target: Target) -> llvm.TargetMachine:
 
 
 def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRef:
-    """Return the verified module, with functions inlined on request.
+    """Parse and verify a module's text. Return the module, with functions inlined on request.
 
     No other optimization runs, because vectors, tiles, fused ops and the form of loops are already explicit. LLVM's O2
     and O3 pipelines would double the compile time, and make the code no faster.
@@ -54,7 +54,7 @@ def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRe
     Args:
         text: LLVM text of the module.
         target: The processor.
-        inlines: Inline functions with the attribute ``alwaysinline``, for modules of many small functions.
+        inlines: True to inline functions with the attribute ``alwaysinline``, for modules of many small functions.
     """
     if _METADATA in text:
         _keep_places()
@@ -131,9 +131,9 @@ _INTERNAL = re.compile(r'^(define internal [^\n]*?@"?([\w.]+)"?\([^\n]*) (#\d+[^
 def _inlining_single_calls(module: llvm.ModuleRef) -> str:
     """Add ``alwaysinline`` to internal functions that have a single call. Return the module's text.
 
-    A step of a small net takes only as long as a few calls that fill and read an argument block. Caller and callee must
-    be for the same processor. No floating-point instruction changes. The attribute is added as text, because older
-    llvmlite adds it to the result instead of the function.
+    In a small net, a step takes no longer than a few calls that fill and read an argument block. A function is skipped
+    if its caller is for another processor. No floating-point instruction changes. The attribute is added as text,
+    because older versions of llvmlite add it to the result instead of the function.
     """
     functions = {function.name: function for function in module.functions if not function.is_declaration}
     callers: dict[str, list[str]] = {}
@@ -178,6 +178,6 @@ class MemoryObject:
             self._engine.finalize_object()
 
     def address(self, name: str) -> int:
-        """Return the address of a function; 0 if there is none of this name."""
+        """Return the address of a function; 0 if the object has no function of this name."""
         with _LOCK:
             return int(self._engine.get_function_address(name))

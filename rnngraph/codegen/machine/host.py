@@ -47,7 +47,7 @@ def host_facts() -> HostFacts:
 
 
 def are_known() -> bool:
-    """True if this process knows the facts."""
+    """True if this process has recalled or detected the facts already."""
     return bool(_facts)
 
 
@@ -57,9 +57,10 @@ def versions() -> tuple[str, str]:
 
 
 def identity() -> str:
-    """Return a digest of all that determines the facts; empty if that is unknown without LLVM.
+    """Return a digest of everything that determines the facts; empty if it cannot be computed without LLVM.
 
-    It includes the features that NumPy detects, because an emulator's differ from those that the system reports.
+    The digest includes the processor features that NumPy detects. In an emulator, they differ from those that the
+    system reports.
     """
     library = os.path.join(os.path.dirname(llvmlite.__file__), "binding", "libllvmlite.so")
     try:
@@ -80,9 +81,9 @@ def facts_text() -> bytes:
 
 
 def recall(text: bytes) -> bool:
-    """Use the facts that ``facts_text`` returned in a process with the same ``identity``.
+    """Use the facts in ``text``, which ``facts_text`` returned in a process with the same ``identity``.
 
-    Return False if the text is damaged; the facts are then still unknown.
+    Return True, or False if the text is damaged. The known facts then stay unchanged.
     """
     digest, content = text[:64], text[64:]
     is_intact = hashlib.sha256(content).hexdigest().encode() == digest

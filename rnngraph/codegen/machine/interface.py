@@ -22,14 +22,16 @@ class Output:
 
 @dataclass(frozen=True)
 class PackStage:
-    """Part of packing that is independent of the other parts.
+    """Part of the packing of weights that is independent of the other parts.
+
+    A slot is the index of an 8-byte word in the argument block.
 
     Attributes:
-        parameters: Names of the parameters that it reads.
-        slot: Slot of the memory for its results.
+        parameters: Names of the parameters that the stage reads.
+        slot: Slot with the address of the memory for the results.
         bytes: Size of that memory.
-        key: Digest that is equal for stages of all entries that pack the same values; empty for the first stage, which
-            combines all small parts.
+        key: Digest. Stages with equal digests, also of different entries, pack the same values. Empty for the first
+            stage, which combines all small parts.
     """
 
     parameters: tuple[str, ...]
@@ -40,14 +42,14 @@ class PackStage:
 
 @dataclass(frozen=True)
 class Packing:
-    """Packing in stages, which can run in any order.
+    """Packing of weights in stages, which can run in any order.
 
     Attributes:
         begin: Slot for the index of the first stage to run.
         end: Slot for the index of the stage after the last one to run.
-        scratch: Slot of the memory for intermediate values.
+        scratch: Slot with the address of the memory for intermediate values.
         scratch_bytes: Size of that memory.
-        stages: The stages. The results of the first are in the memory of slot ``panels``.
+        stages: The stages. The first one writes its results to the memory of ``Interface.panels``.
     """
 
     begin: int
@@ -67,16 +69,16 @@ class Interface:
         slots: Number of slots.
         inputs: For each feed, its slot and the slots of its strides.
         parameters: For each parameter, its slot.
-        unpacked: Parameters that the main function reads. Others are only packed.
+        unpacked: Parameters that the entry reads itself. All others it reads only as packed weights.
         outputs: Results with their slots.
         constants: Slots of constants, with the arrays.
         sizes: For each size that is known only at run time, its slot.
-        arena: Slot of the memory for temporaries.
-        panels: Slot of the memory for packed weights.
+        arena: Slot with the address of the memory for temporaries.
+        panels: Slot with the address of the memory for packed weights.
         arena_bytes: Size of the arena, a formula of sizes known at run time.
         panel_bytes: Size of the memory for packed weights.
         parts: Maximum number of workers that can share a call.
-        team: Slot of the memory in which workers synchronise.
+        team: Slot with the address of the memory through which workers synchronise.
         cycles: Estimated cycles of a call on one worker, a formula of sizes known at run time.
         packing: Packing in stages; None if a call of ``pack`` packs all parameters.
     """

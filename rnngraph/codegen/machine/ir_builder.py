@@ -15,7 +15,7 @@ class IRBuilder:
     Attributes:
         lines: Lines of the function so far.
         allocas: Lines that allocate stack memory, in the entry block.
-        count: Number of the last name.
+        count: Number in the last fresh name.
         label: Name of the current basic block.
         is_open: True if the current block has no terminator yet.
     """
@@ -187,7 +187,7 @@ class IRBuilder:
 
     @contextmanager
     def loop(self, stop: int | str, name: str = "i") -> Iterator[str]:
-        """Code written in this context runs for each index 0, 1, … below ``stop``."""
+        """Code written in this context runs for each index 0, 1, … below ``stop``. The context is the index's name."""
         head, body, end = (self.labels(f"{name}.{part}")[0] for part in ("head", "body", "end"))
         before, variable = self.labels(f"{name}.before")[0], f"%{self.labels(name)[0]}"
         self.branch(before)

@@ -1,4 +1,4 @@
-"""Reader of the line tables (DWARF 4) and the functions of ELF objects.
+"""Reader of the line tables (DWARF 4) and the function symbols of ELF objects.
 
 It reads objects that this package wrote, and raises an error for other kinds of objects.
 """
@@ -18,7 +18,10 @@ _END, _SET_ADDRESS = 1, 2
 
 
 class Row(NamedTuple):
-    """Address in the code section at which the instructions of a line start. Line 0 is an unknown line."""
+    """Row of a line table: from ``address`` in the code section on, instructions belong to this line.
+
+    Line 0 means that the line is unknown.
+    """
 
     address: int
     file: str
@@ -105,7 +108,8 @@ def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
 
     Args:
         data: Contents of the section with line programs.
-        starts: Addresses that relocation would write into ``data``, by position, if the code section were at 0.
+        starts: Addresses that relocation would write into ``data`` for a code section at address 0, by their position
+            in ``data``.
     """
     position = 0
     while position < len(data):

@@ -1,7 +1,7 @@
-"""Loading of object files into memory without LLVM, which takes longer to load than the rest of a cached call.
+"""Loading of object files into memory without LLVM. Importing LLVM takes longer than the rest of a cached call.
 
-It loads objects that LLVM writes for this package's functions on x86-64: their code and constants refer to each other
-by relative addresses. LLVM loads all other objects.
+The module loads objects that LLVM writes for this package's functions on x86-64, in which code and constants refer to
+each other by relative addresses. LLVM loads all other objects.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ class LoadedObject(NamedTuple):
 
 
 def load(binary: bytes) -> LoadedObject | None:
-    """Load an object into memory; return None if it is of another kind, or the system permits no such memory."""
+    """Load an object into memory.
+
+    Return None if this module cannot load the object, or if the system permits no executable memory.
+    """
     if binary[18:20] != _MACHINE:
         return None
     try:
@@ -48,7 +51,7 @@ def load(binary: bytes) -> LoadedObject | None:
 
 
 def _linked(sections: Sequence[Section]) -> tuple[bytes, Mapping[int, int]] | None:
-    """Return the contents of all sections that lie in memory, and the offset of each section in these contents.
+    """Return the contents of all sections that lie in memory, and the offset of each section, by its index.
 
     Return None for objects that this module cannot load: with writable sections, symbols of other objects, or other
     kinds of relocations.
@@ -75,7 +78,7 @@ def _linked(sections: Sequence[Section]) -> tuple[bytes, Mapping[int, int]] | No
 
 
 def _symbols(table: Section, sections: Sequence[Section]) -> Sequence[tuple[str, int, int]]:
-    """Return name, section and value of each symbol."""
+    """Return the name, the index of the section, and the offset in the section, of each symbol of a table."""
     strings = sections[table.link].content
     entries = SYMBOL.iter_unpack(table.content)
     return [(text_at(strings, name), section, value) for name, _, _, section, value, _ in entries]

@@ -17,15 +17,17 @@ RUN_ROWS = "run_rows"
 COUNT, CHUNK, JOBS = 0, 1, 2
 """Words of a plan: number of rows of the call, number of rows of a chunk, and then the address of each worker's job."""
 ENTRY, BLOCK, ROWS, SIZES, SIZE_PLACES, GATHERS, SCATTERS, MOVES = range(8)
-"""Words of a job.
+"""Words of a job, in which a worker runs an entry.
 
-They are the entry, the argument block, the row indices, the number of sizes that are numbers of rows, the addresses of
-these sizes in the block, the number of copies before the entry, the number of copies after it, and the address of the
-copies.
+- ``ENTRY``, ``BLOCK``: the entry and its argument block.
+- ``ROWS``: address of the row indices.
+- ``SIZES``, ``SIZE_PLACES``: number of words of the block for the number of rows, and the list of their addresses.
+- ``GATHERS``, ``SCATTERS``: number of copies before the entry, and after it.
+- ``MOVES``: address of the descriptions of all copies.
 """
 JOB_WORDS = 8
 OUTER, INNER, SOURCE, SOURCE_ROW, SOURCE_OUTER, TARGET, TARGET_ROW, TARGET_OUTER, BY_TABLE = range(9)
-"""Words of a copy.
+"""Words of the description of a copy.
 
 Each row has ``OUTER`` pieces of ``INNER`` bytes. Source and target each have a stride of rows and a stride of pieces.
 If ``BY_TABLE`` is 1, the indices of a table's rows are in ``ROWS``; otherwise row i of the call is row i of the table.
@@ -46,7 +48,7 @@ def row_steps_text(target: Target) -> str:
 def _move() -> str:
     """Return the LLVM text of a function that copies rows from tables to an entry's memory.
 
-    If its parameter ``back`` is true, it copies rows from there to tables.
+    If its parameter ``back`` is true, it copies rows from the entry's memory to tables.
     """
     f = IRBuilder()
     with f.loop("%number", "move") as number:

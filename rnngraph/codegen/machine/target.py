@@ -99,7 +99,7 @@ class Target:
         return max(1, self.vector_bits // 8 // item_bytes)
 
     def fits_first_cache(self, size_bytes: int) -> bool:
-        """True if this many bytes stay in L1, among other data, until they are read again."""
+        """True if ``size_bytes`` fit into half of L1, which leaves the other half for other data."""
         return size_bytes <= self.first_cache // 2
 
     @property
@@ -129,7 +129,7 @@ class Target:
 
     @property
     def has_masks(self) -> bool:
-        """True if loads and stores of some lanes are as fast as those of whole vectors, as in AVX-512."""
+        """True if masked loads and stores are as fast as those of whole vectors, as in AVX-512."""
         return self.takes_operands_from_memory and self.vector_bits == 512
 
     @property
@@ -256,16 +256,16 @@ _SUGGESTIONS = {
     "wasm": "wasm",
     "riscv": "riscv",
 }
-"""Substrings of names that other tools have for processors and systems, with the corresponding substring of ``NAMES``.
+"""Substrings of other tools' names for processors and systems, with the corresponding substring of ``NAMES``.
 
-A substring precedes those that it contains.
+A longer substring precedes those that it contains, as ``arm64`` precedes ``arm``, because matches are removed in turn.
 """
 
 
 def _suggestion(name: object) -> str:
-    """Return a text for an error message, which suggests targets for another tool's name of a processor or system.
+    """Return a part of an error message: targets that another tool's ``name`` of a processor or system may mean.
 
-    The text is empty if the name is unknown.
+    The text is empty if no target matches.
     """
     text, parts = str(name).lower(), []
     for theirs, ours in _SUGGESTIONS.items():
@@ -278,10 +278,10 @@ def _suggestion(name: object) -> str:
 
 
 def target_of(name: str | None) -> Target:
-    """Return the target of a level such as ``x86-64-v3``, or of a processor. None or ``host`` is this machine.
+    """Return the target with a name of ``NAMES``, such as ``x86-64-v3``. None means ``host``, this machine.
 
     Raises:
-        ArgumentError: No target has this name.
+        ArgumentError: No target has this name; or it is ``host``, and code cannot be compiled for this machine.
     """
     known = name is None or isinstance(name, str)  # an array would be compared elementwise
     if known and name in (None, "host"):
@@ -349,7 +349,7 @@ def host() -> Target:
 
 
 def _dots(facts: HostFacts, wide: bool) -> tuple[str, ...]:
-    """Return the narrow types for whose dot products this processor has instructions, of AVX-512 or AVX-VNNI.
+    """Return the narrow dtypes for whose dot products this x86-64 processor has instructions, of AVX-512 or AVX-VNNI.
 
     bfloat16 is included only on AMD processors, where a dot product is as fast as a multiply-add. On Intel it takes
     four times as long, so that it is faster to convert weights to float32.
@@ -373,7 +373,7 @@ def with_tiles(target: Target) -> Target:
 
 @lru_cache(maxsize=8)
 def missing_features(target: Target) -> tuple[str, ...]:
-    """Return the features that code for ``target`` needs and this machine lacks."""
+    """Return the features that this machine lacks, of those that a level of x86-64 needs; empty for other targets."""
     return tuple(feature for feature in _NEEDS.get(target.name, ()) if not host_facts().has(feature))
 
 
@@ -391,9 +391,9 @@ def needed_processor(target: Target) -> str:
 
 @lru_cache(maxsize=1)
 def cache_bytes() -> dict[int, int]:
-    """Return the bytes of L1 (data), L2 and, if known, L3.
+    """Return the bytes of L1 (data), L2 and, if known, L3, by the level's number.
 
-    They are those that the system reports, else those of the processor's data sheet, or else a conservative guess.
+    Sizes are those that the system reports. Otherwise they come from the processor's data sheet, or are guessed.
     """
     first, second = _ARM_CACHES.get(host_facts().processor, (32, 512))
     return {1: first << 10, 2: second << 10, **cache_sizes()}
@@ -402,7 +402,7 @@ def cache_bytes() -> dict[int, int]:
 def host_equivalent(target: Target) -> Target:
     """Return a target that runs on this machine with the vectors and the arithmetic of ``target``.
 
-    Its results have the same bits as those of ``target``. It serves to pack weights for another processor, and to
+    Its results have the same bits as those of ``target``. It is used to pack weights for another processor, and to
     compute that processor's results on this machine.
     """
     here = host()
