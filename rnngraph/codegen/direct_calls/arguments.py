@@ -19,17 +19,17 @@ def matches_record() -> str:
     with f.loop(axes) as axis:
         f.return_unless(f.icmp("eq", "i64", f.entry(shape, axis), f.entry(wanted, axis)), NO)
     f.ret(YES)
-    return f.function("alike", "i1", {"record": "ptr", "value": "ptr"}, attributes=INLINE)
+    return f.function("matches_record", "i1", {"record": "ptr", "value": "ptr"}, attributes=INLINE)
 
 
 def fits() -> str:
     """Return the LLVM text of a predicate that is true for a valid value of a feed.
 
-    The value must be an array with the feed's shape and dtype. If the feed accepts numbers, it may also be a Python
-    float within the range of the feed's float type.
+    The value must be an array with the feed's shape and dtype. Unless the call copies the feed, the array must be
+    contiguous and aligned. If the feed accepts numbers, the value may also be a Python float in the dtype's range.
     """
     f = ObjectBuilder()
-    with f.when(f.value("call i1 @alike(ptr %feed, ptr %value)", "array")):
+    with f.when(f.value("call i1 @matches_record(ptr %feed, ptr %value)", "array")):
         copied = f.icmp("ne", "i64", f.entry("%feed", Record.MEMORY), 0)
         flags = f.value(f"and i32 {f.field('%value', FLAGS, 'i32')}, {PLAIN}", "flags")
         plain = f.icmp("eq", "i32", flags, PLAIN)
@@ -51,7 +51,7 @@ def fits() -> str:
 def from_mapping() -> str:
     """Return the LLVM text of a function that reads the feeds from a dict, with a new reference to each.
 
-    The function returns true if the dict has no other items.
+    The function returns true if all items of the dict are feeds. Feeds may be missing.
     """
     f = ObjectBuilder()
 
@@ -133,9 +133,9 @@ def arguments() -> str:
 
 
 def writable() -> str:
-    """Return the LLVM text of a predicate that is true if a result can be copied to an array of the caller."""
+    """Return the LLVM text of a predicate that is true if the call can copy a result to an array of the caller."""
     f = ObjectBuilder()
-    f.return_unless(f.value("call i1 @alike(ptr %record, ptr %array)", "alike"), NO)
+    f.return_unless(f.value("call i1 @matches_record(ptr %record, ptr %array)", "alike"), NO)
     flags = f.value(f"and i32 {f.field('%array', FLAGS, 'i32')}, {PLAIN | WRITABLE}", "flags")
     f.return_unless(f.icmp("eq", "i32", flags, PLAIN | WRITABLE), NO)
     f.ret(f"i1 {f.icmp('ne', 'i64', f.entry('%record', Record.MEMORY), 0)}")
@@ -160,16 +160,16 @@ def is_separate() -> str:
             f.return_if(f.icmp("eq", "ptr", array, other), NO)
             other_begin, other_end = extent(other, number)
             before, after = f.icmp("ule", "i64", end, other_begin), f.icmp("ule", "i64", other_end, begin)
-            f.return_unless(f.value(f"or i1 {before}, {after}", "apart"), NO)
+            f.return_unless(f.value(f"or i1 {before}, {after}", "disjoint"), NO)
     f.ret(YES)
-    return f.function("apart", "i1", {"records": "ptr", "results": "i64", "fresh": "ptr", "last": "i64"})
+    return f.function("is_separate", "i1", {"records": "ptr", "results": "i64", "fresh": "ptr", "last": "i64"})
 
 
 def outs() -> str:
     """Return the LLVM text of a function that reads the caller's ``out`` arrays, with a new reference to each.
 
-    The function returns false unless all arrays are present and none overlap. It keeps each mapping or sequence alive
-    while it reads the entries.
+    The function returns false unless all arrays are present and writable, and none overlap. It keeps each mapping or
+    sequence alive while it reads the entries.
     """
     f = ObjectBuilder()
     kind, count = f.entry("%node", Node.KIND), f.entry("%node", Node.COUNT)
@@ -180,7 +180,7 @@ def outs() -> str:
         f.incref("%out")
         f.set_entry("%fresh", count, "%out", "ptr")
         operands = f"ptr {records}, i64 {results}, ptr %fresh, i64 {count}"
-        f.ret(f"i1 {f.value(f'call i1 @apart({operands})', 'apart')}")
+        f.ret(f"i1 {f.value(f'call i1 @is_separate({operands})', 'separate')}")
     is_mapping = f.icmp("eq", "i64", kind, MAPPING)
     with f.when(is_mapping):
         is_dict, is_result = f.has_type("%out", Api.DICT), f.has_type("%out", Api.RESULT)

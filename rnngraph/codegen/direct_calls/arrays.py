@@ -113,7 +113,7 @@ def make_arrays() -> str:
 
 
 def build() -> str:
-    """Return the LLVM text of a function that makes a result's structure of arrays.
+    """Return the LLVM text of a function that makes the structure of result arrays, such as a dict or a tuple.
 
     The function returns null if an exception was raised.
     """
@@ -126,7 +126,7 @@ def build() -> str:
     maker, keys, parts = (f.entry("%node", word, "ptr") for word in (Node.MAKER, Node.KEYS, Node.PARTS))
 
     def part(number: str, owner: str) -> str:
-        """Write code that makes an item of the structure. If it cannot be made, the code releases the ``owner``."""
+        """Write code that makes an item of the structure. If that fails, the code releases ``owner`` and returns."""
         result = f.value(f"call ptr @build(ptr {f.entry(parts, number, 'ptr')}, ptr %leaves)", "made")
         with f.when(f.is_null(result)):
             f.decref(owner)

@@ -41,7 +41,7 @@ def all_fit() -> str:
 def fill() -> str:
     """Return the LLVM text of a function that copies feeds, or writes their addresses into the argument block.
 
-    The function returns false if a value is out of bounds.
+    The function returns false if a value of a feed is out of bounds.
     """
     f = ObjectBuilder()
     feeds = f.entry("%plan", Plan.FEED_LIST, "ptr")
@@ -82,7 +82,7 @@ def copy_results() -> str:
             data = f.field(f.entry("%fresh", number, "ptr"), DATA)
             f.do(f"call void @copy(ptr {memory}, ptr {data}, i64 {f.entry(record, Record.BYTES)})")
     f.ret()
-    return f.function("give", "void", {"plan": "ptr", "fresh": "ptr"}, attributes=INLINE)
+    return f.function("copy_results", "void", {"plan": "ptr", "fresh": "ptr"}, attributes=INLINE)
 
 
 def draw_seed() -> str:
@@ -158,7 +158,7 @@ def attempt() -> str:
     f.do(f"call void @draw_seed(ptr {plan}, ptr {values})")
     f.do(f"call void @compute(ptr {plan}, ptr {block})")
     f.do(f"store i64 {f.value(f'xor i64 {side}, {f.entry(plan, Plan.FLIPS)}', 'side')}, ptr {side_at}")
-    f.do(f"call void @give(ptr {plan}, ptr {fresh})")
+    f.do(f"call void @copy_results(ptr {plan}, ptr {fresh})")
     f.do(f"store i64 0, ptr {busy}")
     f.decref(weights)
     release_all()
@@ -175,7 +175,7 @@ def attempt() -> str:
 
 
 def call_python() -> str:
-    """Return the LLVM text of a function that calls the Python function of a method with the same arguments."""
+    """Return the LLVM text of a function that calls a method's Python function with a trampoline's arguments."""
     f = ObjectBuilder()
     stack = f.alloca(_MAX_ON_STACK)
     keys = f.either("i64", f.is_null("%names"), lambda: "0", lambda: f.call(Api.PyTuple_Size, "ptr %names", "i64"))

@@ -6,7 +6,7 @@ from ..machine.ir_builder import IRBuilder
 from .plan import Api, Record
 
 INLINE = "alwaysinline #0"
-"""Attributes of functions that are called once, and are separate only for readability."""
+"""Attributes of functions that LLVM inlines, and that are separate only for readability."""
 TYPE = -8
 """Offset of an object's type, which is the last word of its header."""
 
@@ -43,9 +43,9 @@ class ObjectBuilder(IRBuilder):
         return self.value(f"load {kind}, ptr {self.moved(value, place)}", "field")
 
     def has_type(self, value: str, kind: Api | str) -> str:
-        """Write a test whether an object has a type. Return the name of the result.
+        """Write a test that an object has exactly this type. Return the name of the result.
 
-        ``kind`` is the type's word in the table, or the name of its address.
+        ``kind`` is the type's word in the table, or the name of a value with the type's address.
         """
         return self.icmp("eq", "ptr", self.field(value, TYPE), self.api(kind) if isinstance(kind, Api) else kind)
 

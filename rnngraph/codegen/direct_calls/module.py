@@ -40,7 +40,7 @@ _PARTS = (
 def direct_calls_text(target: Target) -> str:
     """Return the LLVM text of the module for direct calls.
 
-    - ``direct_begin`` receives the table of words ``Api``.
+    - ``direct_begin`` receives the table whose words ``Api`` names.
     - ``direct_trampoline_0`` and so on are methods with keywords (``METH_FASTCALL``).
     - ``direct_try`` is a function of (tuple with a plan, mapping of feeds, ``out``). It returns None for a call that
       does not match the plan.
@@ -69,7 +69,7 @@ def _begin() -> str:
 
 
 def _trampoline(number: int) -> str:
-    """Return the LLVM text of a method that stands for a Python function."""
+    """Return the LLVM text of a trampoline, a method in place of a Python function."""
     f = ObjectBuilder()
     words = f.place("@api", Api.TRAMPOLINE + 2 * number)
     operands = f"ptr %self, ptr %arguments, i64 %count, ptr %names, ptr {words}"

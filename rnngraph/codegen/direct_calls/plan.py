@@ -50,9 +50,9 @@ class Api(IntEnum):
     PyEval_RestoreThread = auto()
     PyArray_NewFromDescr = auto()
     TRAMPOLINE = auto()
-    """First of the words of trampolines. Each trampoline has two words.
+    """First word of the trampolines, which have two words each.
 
-    They are the name of the attribute that is an object's plan, or None, and the Python function of the method.
+    The first is the name of the attribute with an object's plan or None. The second is the method's Python function.
     """
 
 
@@ -74,10 +74,10 @@ class Plan(IntEnum):
     BUSY = auto()
     """Address of a word that is 1 while a call runs."""
     WEIGHTS = auto()
-    """Object that must stay alive during a call. It is alive while each guarded word has its required value."""
+    """Object that must stay alive during a call. It is certainly alive while all guards hold."""
     GUARDS = auto()
     GUARD_LIST = auto()
-    """Guards of two words each: the address of a word, and its required value."""
+    """Address of the list of guards. A guard has two words: the address of a word, and that word's required value."""
     FEEDS = auto()
     NEEDED = auto()
     """Number of required feeds, which precede the optional feeds."""
@@ -85,7 +85,7 @@ class Plan(IntEnum):
     RESULTS = auto()
     RESULT_LIST = auto()
     STRUCTURE = auto()
-    """Address of the node of the result's structure that contains all others."""
+    """Address of the root node of the result's structure."""
     DRAW = auto()
     """Function that returns 64 random bits; 0 if no seed is drawn."""
     GENERATOR = auto()
@@ -115,7 +115,7 @@ class Record(IntEnum):
     ITEM = auto()
     """Bytes of an element."""
     CHECKED = auto()
-    """How values are checked: ``FREE``, ``RANGE`` or ``SHARE``."""
+    """Check of the values: ``FREE``, ``RANGE`` or ``SHARE``."""
     HIGH = auto()
     """Largest valid integer of a ``RANGE``, which starts at 0."""
 
@@ -127,7 +127,10 @@ class Node(IntEnum):
     COUNT = auto()
     """Number of entries; for a leaf, the index of its result."""
     MAKER = auto()
-    """Constructor of the container, 0 for a plain tuple. A mapping's has no arguments; a sequence's gets a tuple."""
+    """Constructor of the container; 0 for a plain tuple.
+
+    The constructor of a mapping takes no arguments, and that of a sequence takes a tuple of the entries.
+    """
     KEYS = auto()
     """Address of the list of a mapping's keys."""
     PARTS = auto()
