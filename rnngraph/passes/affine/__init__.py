@@ -2,7 +2,7 @@
 
 - ``views``: relates the axes of values to those of a state.
 - ``linear_forms``: expresses values of a step as sums of terms in the state.
-- ``recurrences``: classifies a scan's carries as affine or not, with the reason.
+- ``recurrences``: classifies a scan's carries as affine, or gives the reason why they are not.
 - ``chunk_products``: computes a chunk of steps by matrix products.
 - ``chunk``: the pass, for training; ``chunking`` has its options.
 

@@ -66,7 +66,7 @@ smaller maximum applies if decays differ from key to key, or if rows depend on r
 
 
 def steps_of(plan: ChunkPlan, max_steps: int) -> int:
-    """Return the chunk size of a recurrence: the largest power of two up to ``max_steps`` and the plan's maximum."""
+    """Return the chunk size: the largest power of two that exceeds neither ``max_steps`` nor the plan's maximum."""
     along = frozenset(plan.keys)
     is_paired = plan.rank > 0 or any(spans(item) & along for factors in plan.decay for item in factors)
     return 1 << (min(max_steps, MAX_PAIRED_STEPS if is_paired else MAX_STEPS).bit_length() - 1)
@@ -113,7 +113,7 @@ class ChunkLoop:
         return self._state
 
     def emitted(self, node: Node) -> Node:
-        """Return the values that a readout of the body has at all steps, [T, ...]."""
+        """Return the values that ``node``, a value of the plan's boundary, has at all steps: [T, ...]."""
         self._build()
         return self._readouts[node]
 
@@ -201,8 +201,8 @@ class _ChunkInputs:
         """Add an input of the body for a value that the body reads. A constant needs no input.
 
         Args:
-            source: Value of the scan's step, which names the input.
-            outer: Its values outside of the loop: [chunks, C, ...] if ``has_time``, else the invariant.
+            source: Value of the scan's step, which gives the input its label.
+            outer: Values of ``source`` outside of the loop: [chunks, C, ...] if ``has_time``, else a single value.
             has_time: True if the value differs from step to step.
 
         Returns:
@@ -244,8 +244,8 @@ class _Sequences:
     """Values that a chunk of steps reads: decays, columns and weights of readouts.
 
     Attributes:
-        filling: For each value, the content in steps that do not change the state, and True if products read the value
-            as a row.
+        filling: For each value that products read, its number in steps that do not change the state, and True if it is
+            a row, with steps before its last axis.
         sources: Values of the scan's step from which the loop over chunks computes decays, columns and weights.
     """
 
@@ -380,7 +380,7 @@ class _Sequences:
             value: Value with the axes of the state.
             axes: Axes of the state to merge.
             filling: Content in steps that do not change the state.
-            is_whole: Give the merged axis its full size even if the value is constant along it.
+            is_whole: True to give the merged axis its full size even if the value is constant along it.
             is_row: True if products read the value as a row.
         """
         rank = len(self.forms.axes)

@@ -3,7 +3,7 @@
 For steps t = 1 … C of a chunk that begins with the state S_0, keys first and values last::
 
     P_t = w_t' S_t-1                                  readouts
-    S_t = diag(d_t) S_t-1 + sum of x_t (f_t + c_t P_t)'  decays, columns, and rows that may scale readouts
+    S_t = diag(d_t) S_t-1 + sum of x_t (f_t + c_t P_t)'  decays d, columns x, rows f, and scales c of readouts
 
 Products of decays are computed by recursive halving: the product over steps s+1 … t-1 is split at the middle of the
 smallest block of 2, 4, 8, … steps that contains s and t. No decay is divided or put into a logarithm, so that decays
@@ -68,7 +68,8 @@ def chunk_of(chunk: ChunkSteps, state: Node, factors: str) -> tuple[list[Node], 
     Each readout is [..., C, values], and ``state`` is [..., keys, values].
 
     Args:
-        factors: Dtype to which the factors of products are rounded, except for decays and the triangular inverse.
+        factors: Dtype to which factors of matrix products are rounded: ``float32`` or ``bfloat16``. Factors of the
+            products that compute decays and the triangular inverse are not rounded.
     """
     return _Chunk(chunk, state, factors).result()
 
@@ -174,8 +175,8 @@ class Decays:
     """Products of decays within a chunk.
 
     Attributes:
-        before: Product over the steps before each one, shaped like the decay.
-        after: Product over the steps after each one, shaped like the decay.
+        before: For each step, the product over the steps before it, shaped like the decay.
+        after: For each step, the product over the steps after it, shaped like the decay.
         all_steps: Product over all steps, [..., keys, 1].
         levels: For blocks of 2, 4, … steps: half the block's size, and ``before`` and ``after`` within each half. For
             halves of one step, both are None, because these products are 1.
@@ -204,7 +205,7 @@ class Decays:
         self.all_steps = make("reduce_sum", multiplied(total, first), where=decay.where, axes=(last,), keepdims=True)
 
     def attention(self, weights: Node, keys: Node) -> Node:
-        """Return A [..., C, C]: for two steps, the sum over keys of weights * decays between them * columns."""
+        """Return A [..., C, C] of the module docstring: sums over keys of ``weights * decays between * keys``."""
         if self._is_scalar:
             return multiplied(self._multiply(weights, swapped(keys)), self.between)
         total: Node | None = None
@@ -221,7 +222,7 @@ class Decays:
         return self.decay.shape[-2] == 1
 
     def scaled(self, rows: Node, decays: Node) -> Node:
-        """Return rows of keys [..., C, keys] times decays in the layout of ``decay``.
+        """Return ``rows`` [..., C, keys] times ``decays``, which have the layout of ``decay``: steps last.
 
         A decay that is the same for all keys scales whole rows, so that the keys of a step stay contiguous.
         """
@@ -345,7 +346,7 @@ def as_column(node: Node) -> Node:
 
 
 def _flush(node: Node) -> Node:
-    """Flush values near the smallest normal number to 0, because arithmetic on denormals is slow.
+    """Flush magnitudes below the dtype's ``tiny / eps`` to 0, because arithmetic on denormals is slow.
 
     Derivatives are not affected.
     """

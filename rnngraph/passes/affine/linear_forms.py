@@ -1,6 +1,6 @@
 """Linear forms: values of a step as sums of terms in a state.
 
-A term is a product of factors, which do not depend on the state, and of one read::
+A term is a product of factors, which do not depend on the state, and of one read, which is one of::
 
     STATE            the state before the step, entry by entry
     Probe(w, axes)   the sum over ``axes`` of ``w`` times the state: a readout
@@ -108,9 +108,9 @@ class LinearForms:
     Attributes:
         carry: The state.
         axes: Axes of the state.
-        view: Groups of axes that the shape of the carry merges.
+        view: View of the carry: for each of its axes, the axes of the state that it merges.
         forms: Form of each value that was added, and of the carry.
-        dependent: Nodes that depend on the state, in this step or through carries of earlier ones.
+        dependent: Nodes that depend on the state of this step or, through other carries, on that of an earlier step.
     """
 
     def __init__(self, carry: Node, axes: Shape, dependent: set[Node], later: set[Node]) -> None:
@@ -177,7 +177,7 @@ class LinearForms:
         return node not in self.dependent
 
     def _scaled(self, form: Linear, factors: tuple[Node, ...], view: View | None = None) -> Linear:
-        """Return a form with more factors in every term. ``view`` replaces its view; None keeps the view."""
+        """Return a form with every term multiplied by ``factors``. ``view`` replaces its view; None keeps the view."""
         return Linear(tuple(Term(term.factors + factors, term.read) for term in form.terms), view or form.view)
 
     def _sum(self, node: Node) -> Linear:
@@ -255,9 +255,9 @@ class LinearForms:
         return make("select", condition, *choices, where=value.where)
 
     def _read_where(self, condition: Node, read: Read, choice: int) -> Read:
-        """Return a readout with weights of 0 where a select does not take ``choice``, because they may be NaN there.
+        """Return a readout whose weights are 0 where a select does not take ``choice``.
 
-        Reads that are no readouts are returned unchanged.
+        There, the weights may be NaN, and 0 times NaN is NaN. Other reads are returned unchanged.
         """
         if not isinstance(read, Probe):
             return read

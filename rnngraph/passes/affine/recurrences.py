@@ -31,11 +31,13 @@ class ChunkPlan:
 
     Attributes:
         forms: Linear forms of the step's values.
-        batch, keys, values: Axes of the state that are rows of the batch, keys and values.
+        batch: Axes of the state with independent matrices, such as rows and heads.
+        keys: Axes along which readouts sum the state.
+        values: Axes along which no value of the update varies, except for the rows of columns.
         decay: Terms of the diagonal of A, each as a tuple of factors.
         columns: Columns of the update.
         readouts: Readouts that the update or the step's outputs read.
-        boundary: First values on the paths from the state to the step's outputs. They depend on the state only through
+        boundary: First values, on the paths from the state to the step's outputs, that depend on the state only through
             readouts.
         updates: Condition under which a step changes the state; None if every step may.
     """
@@ -76,8 +78,9 @@ class Recurrence:
     """Classification of a carry of a scan.
 
     Attributes:
-        axes: Sizes of the state's axes. Of all shapes to which the step reshapes the state, the one with the most axes
-            counts.
+        scan: The loop.
+        index: Position of the carry in the loop.
+        axes: Sizes of the state's axes, in the shape with the most axes to which the step reshapes the state.
         kind: Description of A; empty if the carry is not affine.
         reason: Reason why the recurrence runs step by step; empty if it runs in chunks.
         plan: Plan for chunks; None if the recurrence runs step by step.
@@ -119,7 +122,7 @@ def recurrences_in(graph: Graph) -> Iterator[Recurrence]:
 
 
 def recurrences_for_chunks(graph: Graph) -> Iterator[Recurrence]:
-    """Yield the recurrences of a graph as chunks run them: with products of the state and one vector at a time."""
+    """Yield a graph's recurrences in the form that chunks need: steps multiply the state by one vector at a time."""
     yield from recurrences_in(with_single_vectors(graph))
 
 
@@ -194,7 +197,7 @@ def _coefficients(form: Linear) -> Iterator[Node]:
 
 
 def _forms(body: Graph, state: Node, dependent: set[Node], later: set[Node]) -> LinearForms:
-    """Return the linear forms of the values that depend on a state, in the most axes to which the body reshapes it."""
+    """Return linear forms that have no values yet. The state's axes are those of the reshape with the most axes."""
     count = product(state.shape)
     cut = [node.shape for node in body.nodes if node in dependent and node.op == "reshape"]
     try:
@@ -235,7 +238,8 @@ def _unwrapped_condition(node: Node) -> Node:
 def _split_update(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
     """Return (condition, next) if the next state is ``select(condition, next, state)``, else (None, ``following``).
 
-    In the first case, a step changes the state only where the condition is true.
+    In the first case, a step changes the state only where the condition is true. The condition must not depend on the
+    state, and ``next`` must.
     """
     if following.op != "select" or following.operands[2] is not state:
         return None, following
@@ -245,20 +249,13 @@ def _split_update(state: Node, following: Node, dependent: set[Node]) -> tuple[N
 
 
 def _reads_updates_only(parts: ScanParts, state: Node, updates: Node, dependent: set[Node], later: set[Node]) -> bool:
-    """True if nothing reads the readouts of a step that does not change the state."""
+    """True if no output uses what a step reads from the state, where the step does not change the state."""
     values = [value for _, value in parts.emits if value in dependent]
     values += [carry.next for carry in parts.carries if carry.inside in later]
     return all(
-        (
-            value.op == "select"
-            and _unwrapped_condition(value.operands[0]) is _unwrapped_condition(updates)
-            and value.operands[2] in later | {state}
-        )
-        or (
-            value.op == "select"
-            and _unwrapped_condition(value.operands[0]) is _unwrapped_condition(updates)
-            and value.operands[2] not in dependent
-        )
+        value.op == "select"
+        and _unwrapped_condition(value.operands[0]) is _unwrapped_condition(updates)
+        and (value.operands[2] in later | {state} or value.operands[2] not in dependent)
         for value in values
     )
 
@@ -311,7 +308,10 @@ def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
 
 
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
-    """Return the ``boundary`` of a plan and an empty string; no values and the reason if steps cannot run in chunks."""
+    """Return the ``boundary`` of a plan, and an empty string.
+
+    If the steps cannot run in chunks, return no values, and the reason.
+    """
     if parts.when is not None:
         return (), "its loop runs only some steps, by a condition that a step computes"
     outputs = [value for number, (_, value) in enumerate(parts.outputs) if number != index]
@@ -339,8 +339,9 @@ def _keys(
 ) -> tuple[tuple[int, ...], str]:
     """Return the axes of keys, and an empty string; if readouts sum along different axes, no axes and the reason.
 
-    Keys are the axes along which readouts sum. Without readouts, they are the last axis of fixed size for which the
-    factors along it and the diagonal do not vary along all axes. If there is none, no axes are returned.
+    Keys are the axes along which readouts sum. Without readouts, one axis of fixed size is chosen. The diagonal and the
+    factors that vary along it must leave an axis along which none of them varies. The last axis of which this is true is
+    returned, or no axis if there is none.
     """
     every = {probe.axes for probe in readouts}
     if len(every) > 1:

@@ -12,7 +12,10 @@ from ...ir.graph import Node, make
 from ...ir.types import Dim, Shape, product
 
 Group = tuple[int, ...]
-"""Axes of the state that are merged, in order, into one axis of a value; empty if unknown or of size 1."""
+"""Axes of the state that are merged, in order, into one axis of a value.
+
+The group is empty if the value's axis has size 1, or is not known yet.
+"""
 View = tuple[Group, ...]
 """For each axis of a value, the group of the state's axes that it merges."""
 
@@ -30,7 +33,7 @@ def matched(atoms: Sequence[int], axes: Shape, shape: Sequence[Dim]) -> View:
     """Return the view of a value of ``shape`` whose axes, in order, merge the axes ``atoms`` of the state.
 
     Raises:
-        UnknownAxisError: An axis of the value is only a part of an axis of the state.
+        UnknownAxisError: The shape does not merge exactly these axes, such as if it splits one of them.
     """
     remaining = list(atoms)
     groups: list[Group] = []
@@ -65,7 +68,7 @@ def joined(one: View, other: View, rank: int) -> View:
     """Return the view of two values broadcast against each other to ``rank`` axes.
 
     Raises:
-        UnknownAxisError: Their views differ.
+        UnknownAxisError: The views have different groups for an axis.
     """
     groups: list[Group] = []
     for a, b in zip(padded(one, rank), padded(other, rank), strict=True):
@@ -79,7 +82,7 @@ def resolved(view: View, shape: Sequence[Dim], axes: Shape) -> View:
     """Complete a view, so that every axis of a size other than 1 is known.
 
     An unknown axis becomes the axis of the state that has its size and is not in the view. If several have this size,
-    it becomes the only one that lies between all axes before and all axes after it.
+    only those count that lie after all axes before it, and before all axes after it.
 
     Raises:
         UnknownAxisError: No axis or several axes of the state fit.
@@ -151,5 +154,5 @@ def transposed(node: Node, order: Sequence[int]) -> Node:
 
 
 def finest(shapes: Iterator[Sequence[Dim]]) -> Shape:
-    """Return the first of the shapes with the most axes, not counting axes of size 1, which are removed."""
+    """Remove the axes of size 1 from shapes, and return the shape with the most axes; the first one of several."""
     return max(map(without_ones, shapes), key=len)
