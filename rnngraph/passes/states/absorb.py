@@ -45,7 +45,7 @@ class Absorb:
 
 
 class _Surroundings:
-    """Values before and after a scan that its steps can compute."""
+    """Finder of the values before and after a scan that the steps of the scan can compute."""
 
     def __init__(self, graph: Graph, scan: Node) -> None:
         self.graph, self.scan, self.length = graph, scan, scan["length"]
@@ -114,9 +114,9 @@ class _Surroundings:
         return node not in self.results and moved | {self.scan} >= {*self.users[node]} > set()
 
     def _readouts(self) -> set[Node]:
-        """Return the ops after the loop that reduce large sequences which it returns, and that can move into it.
+        """Return the ops that can move into the loop, and that reduce large sequences which the loop returns.
 
-        Sequences of values that are much smaller than the loop's state are not large.
+        Sequences are skipped if their elements are much smaller than the loop's state.
         """
         after = dependents([self.scan], self.graph.nodes)
         state = max((entries(carry.inside.shape) for carry in self.parts.carries), default=0)
@@ -131,7 +131,7 @@ class _Surroundings:
         return readouts
 
     def _readers(self, large: Node) -> set[Node]:
-        """Return the ops that reduce a large value; empty if one of them cannot move into the loop."""
+        """Return the ops from a large value to its small results; empty if one of them cannot move into the loop."""
         readers, pending = set[Node](), [*self.users[large]]
         while pending:
             node = pending.pop()

@@ -19,7 +19,10 @@ MAX_VECTORS = 4
 
 
 def joined(node: Node, how: str, values: Sequence[Node]) -> Node:
-    """Return the product ``node``, whose parts are ``values``. ``how`` is that of ``products_of_few_vectors``."""
+    """Return the product ``node``, joined from products with one vector each, ``values``.
+
+    ``how`` is ``rows``, ``columns`` or ``sum``, as ``products_of_few_vectors`` returns it.
+    """
     if how == "sum":
         return reduce(lambda one, other: make("add", one, other, where=node.where, name=node.name), values)
     axis = node.tensor.rank - (2 if how == "rows" else 1)
@@ -36,7 +39,7 @@ def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Nod
         node: The product.
         left: Its new left operand.
         right: Its new right operand.
-        states: Values with the entries of a matrix state.
+        states: Matrix states, and the values computed from them entry by entry.
     """
     if not is_batched_product(node) or not states:
         return None
@@ -63,14 +66,14 @@ def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Nod
 
 
 class _Parts:
-    """Entries ``number`` of values along axes, each built once, because several ops may read a value."""
+    """Slices of values at index ``number`` of an axis. Each slice is built once, because several ops may read it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self._known: dict[tuple[Node, int], Node] = {}
 
     def of(self, value: Node, axis: int) -> Node:
-        """Return the entry of a value along an axis, which stays as an axis of size 1."""
+        """Return the slice of a value along ``axis``, which stays as an axis of size 1."""
         if (value, axis) not in self._known:
             self._known[value, axis] = self._built(value, axis)
         return self._known[value, axis]

@@ -1,8 +1,8 @@
 """large_transposes: compute the matrices of a loop's step without transposing them.
 
-``einsum`` may declare an outer product as the transpose of another one, and multiplies a transposed state where the
-state's axes are in another order than those of the result. The pass transposes the vectors instead, and the results of
-sums. Transposed matrices would need memory of their own.
+``einsum`` may declare an outer product as the transpose of another one. It transposes a state whose axes are in another
+order than those of the result. The pass transposes vectors and the results of sums instead, because a transposed matrix
+would need memory of its own.
 
 Law: values are unchanged up to the order of sums.
 """
@@ -47,7 +47,7 @@ def without_large_transposes(body: Graph, _: int = 0) -> Graph:
 
 
 def is_large_transpose(node: Node) -> bool:
-    """True for a transpose of a matrix of each row that changes the order in memory."""
+    """True for a transpose that changes the order in memory of a matrix for each row."""
     return node.op == "transpose" and is_large(node.shape) and not moves_only_ones(node)
 
 
@@ -70,7 +70,7 @@ class _Rule:
         return None
 
     def _of_vectors(self, value: Node, order: Order) -> Node | None:
-        """Return the transpose of a matrix that is computed from vectors as a matrix of their transposes.
+        """Return the transpose of a matrix computed from vectors, as a matrix computed from the transposed vectors.
 
         Return None for other values.
         """
@@ -83,7 +83,7 @@ class _Rule:
         return self._known[key]
 
     def _before_transpose(self, node: Node, operands: Sequence[Node]) -> Node | None:
-        """Return an op on a transposed matrix and on vectors as the transpose of an op on the matrix.
+        """Move a transpose after an op: ``op(transpose(matrix), vector) → transpose(op(matrix, transposed vector))``.
 
         Return None for other ops.
         """

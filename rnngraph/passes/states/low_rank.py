@@ -1,7 +1,7 @@
 """Products of a matrix state with a matrix that is diagonal plus low rank, computed without that matrix.
 
-A step may write its transition as a matrix: ``S @ (diag(w) - k @ k.T)``. The product then costs as much as one of two
-full matrices. As ``S * w - (S @ k) @ k.T`` it reads the state twice, entry by entry.
+A step may write its transition as a matrix: ``S @ (diag(w) - k @ k.T)``. That is a product of two full matrices. As
+``S * w - (S @ k) @ k.T``, it costs only two passes over the entries of the state.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 
 def with_inner_identities(graph: Graph) -> Graph:
-    """Return the graph in which steps with a matrix state contain the multiples of the identity that they read."""
+    """Move multiples of the identity matrix, which steps with a matrix state read from outside, into the steps."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "scan" or not has_matrix_state(node):
@@ -84,7 +84,7 @@ def _is_square(matrix: Node) -> bool:
 
 
 def _has_leading_axes(part: Part, state: Node) -> bool:
-    """True for a diagonal matrix, and for matrices with the leading axes of a state, as products need them."""
+    """True for a diagonal term, and for a term whose matrices have the state's leading axes, as ``matmul`` requires."""
     return part.left is None or part.left.shape[:-2] == part.right.shape[:-2] == state.shape[:-2]
 
 
@@ -98,12 +98,12 @@ def _product(node: Node, state: Node, part: Part, on_left: bool) -> Node:
     is_column = factor.tensor.rank > 1 and factor.shape[-1] == 1 != factor.shape[-2]
     is_row = factor.tensor.rank > 0 and factor.shape[-1] != 1
     if is_column if on_left else is_row:
-        factor = _turned(factor)
+        factor = _transposed_vector(factor)
     return make("mul", state, factor, where=node.where, name=node.name)
 
 
-def _turned(vector: Node) -> Node:
-    """Return a column as a row, and a row as a column."""
+def _transposed_vector(vector: Node) -> Node:
+    """Reshape a column to a row, or a row to a column. A vector of one axis is a row."""
     *lead, rows, columns = (1, *vector.shape) if vector.tensor.rank == 1 else vector.shape
     return make("reshape", vector, where=vector.where, name=vector.name, shape=(*lead, columns, rows))
 
@@ -132,9 +132,9 @@ def _parts(matrix: Node) -> list[Part] | None:
 
 
 def _scaled_parts(matrix: Node) -> list[Part] | None:
-    """Return the terms of a product: a column times a row, a diagonal matrix, or a matrix times a number of each row.
+    """Return the terms of an elementwise product; None if it has no such terms.
 
-    Return None for other products.
+    The product may be a column times a row, a diagonal matrix, or a matrix with terms times a number for each row.
     """
     for one, other in (matrix.operands, matrix.operands[::-1]):
         if one.tensor.rank == other.tensor.rank == matrix.tensor.rank and one.shape[-1] == other.shape[-2] == 1:

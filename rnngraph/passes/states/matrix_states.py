@@ -1,4 +1,4 @@
-"""Loops whose states are matrices of each row, and their steps."""
+"""Search for loops whose state has a matrix for each row, and rewriting of their steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def change_steps(graph: Graph, change: Callable[[Graph, int], Graph], only_matri
     Args:
         graph: The graph.
         change: Function from a body, and the number of states among its first inputs, to the new body.
-        only_matrix_states: Leave loops without a matrix state, and all loops in their steps, unchanged.
+        only_matrix_states: True to leave loops without a matrix state, and all loops in their steps, unchanged.
     """
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -29,7 +29,7 @@ def change_steps(graph: Graph, change: Callable[[Graph, int], Graph], only_matri
 
 
 def has_matrix_state(scan: Node) -> bool:
-    """True if a loop carries a matrix of each row, perhaps as a flat state that steps reshape."""
+    """True if a loop carries a matrix for each row, perhaps as a flat state that steps reshape."""
     return any(map(is_large_value, state_values(scan["body"], scan["body"].inputs[: scan["carries"]])))
 
 

@@ -73,7 +73,7 @@ def _narrow_scan(scan: Node) -> Node:
 
 
 def _narrow_carries(parts: ScanParts) -> dict[Node, str]:
-    """Return {input of a carry: narrow dtype} for carries that every step rounds and whose initial value is exact."""
+    """Return {input of a carry: narrow dtype}, for carries whose initial and next values are exact in that dtype."""
     candidates = {carry.inside: dtype for carry in parts.carries if (dtype := _rounded_to(carry.next))}
     while True:
         exact = {

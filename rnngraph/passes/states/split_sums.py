@@ -1,8 +1,8 @@
-"""split_sums: sum a matrix of each head on its own, and then over heads.
+"""split_sums: split a sum over heads and a matrix of each head into two sums.
 
-Heads that share a key have one gradient of it, a sum over heads and values. Summed over heads in the loop, it would
-keep the heads of a step together. As a sum of its own, it leaves the loop, which then runs all steps of one head before
-the next.
+The gradient of a key that several heads share is a sum over heads and values. A loop that sums over heads must compute
+all heads of a step together. A separate sum over heads moves out of the loop, which can then run all steps of one head
+before the next.
 
 Law: values are unchanged up to the order of sums.
 """
@@ -15,12 +15,12 @@ from ..loops.large_values import is_large
 from .matrix_states import change_steps
 
 MATRIX_AXES = 2
-"""Number of last axes that a matrix has; the axes before them are rows and heads."""
+"""Number of axes of a matrix. They come last, after rows and heads."""
 
 
 @dataclass(frozen=True)
 class SplitSums:
-    """Sum a matrix of each head on its own, and then over heads.
+    """Split a sum over heads and a matrix of each head into a sum for each head and a sum over heads.
 
     Law: values are unchanged up to the order of sums.
     """

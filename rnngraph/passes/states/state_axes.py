@@ -30,7 +30,7 @@ MIN_COLUMNS = 8
 
 @dataclass(frozen=True)
 class StateAxes:
-    """Carry a matrix state with axes that no step sums first, summed axes before the last, and a wide axis last.
+    """Order the axes of a matrix state: first those that no step sums, then summed ones, and last a wide axis.
 
     Law: values are unchanged up to the order of sums.
     """
@@ -54,7 +54,7 @@ class StateAxes:
 
 
 def _with_changed_axes(scan: Node) -> tuple[Node, Orders]:
-    """Return a scan with other axes of carries, and the order of the axes of each such carry."""
+    """Return the scan with reordered axes of carries, and the new orders; if none, the scan itself and no orders."""
     changed: Orders = {}
     if scan.get("keeps") or scan.get("blocks"):
         return scan, changed
@@ -69,7 +69,12 @@ def _with_changed_axes(scan: Node) -> tuple[Node, Orders]:
 
 
 class _Group(NamedTuple):
-    """Matrix carries that steps combine entry by entry: their positions, and all values that are computed so."""
+    """Matrix carries that steps combine entry by entry.
+
+    Attributes:
+        carries: Positions of the carries.
+        values: The carries, and all values that are computed from them entry by entry.
+    """
 
     carries: Set[int]
     values: Set[Node]
@@ -121,7 +126,7 @@ def _order(body: Graph, states: Set[Node]) -> tuple[int, ...] | None:
 
 
 def _with_orders(scan: Node, orders: Orders) -> Node | None:
-    """Return a scan with other orders of the axes of some carries; None if steps would transpose matrices."""
+    """Return the scan with the axes of some carries reordered; None if its steps would have to transpose matrices."""
     parts, new = ScanParts.of(scan), dict[Node, Node]()
     values = {param: param for param in parts.inputs}
     for place, order in orders.items():
@@ -147,7 +152,7 @@ def _with_orders(scan: Node, orders: Orders) -> Node | None:
 
 
 def _transposed(node: Node, order: tuple[int, ...]) -> Node:
-    """Return a value with another order of axes; a broadcast scalar becomes one of the other shape."""
+    """Transpose a value. The transpose of a broadcast scalar is a broadcast to the new shape."""
     source = node
     while source.op == "reshape":
         source = source.operands[0]

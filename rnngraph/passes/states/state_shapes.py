@@ -1,8 +1,8 @@
 """state_shapes: carry a flat state in the shape in which its steps compute.
 
-Cells that store a matrix as one row start and end a step with a ``reshape``. The pass moves both out of the loop, so
-that a step updates its state in place, and later passes know its axes. It also moves the reshapes of states that a
-backward loop reads step by step.
+Cells that store a matrix as one row start and end a step with a ``reshape``. The pass moves both out of the loop. A
+step can then update its state in place, and later passes know its axes. The pass also moves the reshapes of states that
+a backward loop reads step by step.
 
 Law: values are unchanged, bit for bit.
 """

@@ -1,4 +1,4 @@
-"""trailing_ones: compute values of a loop's step without a last axis of 1.
+"""trailing_ones: compute values of a loop's step without last axes of size 1.
 
 Cells with matrix states write vectors as columns ``[rows, heads, keys, 1]``, so that they broadcast. The pass computes
 ops on columns alone over ``[rows, heads, keys]``, vectorised over keys. Before a column is combined with a matrix, a
@@ -20,7 +20,7 @@ MIN_AXES = 4
 
 @dataclass(frozen=True)
 class TrailingOnes:
-    """Compute values of a loop's step without a last axis of 1.
+    """Compute values of a loop's step without last axes of size 1.
 
     Law: values are unchanged, bit for bit, except for the order of sums over the axis that becomes the last one.
     """

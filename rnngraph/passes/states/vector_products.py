@@ -43,7 +43,7 @@ def with_single_vectors(graph: Graph) -> Graph:
 
 
 def _step_with_single_vectors(body: Graph, carries: int) -> Graph:
-    """Rewrite the products of a body's matrix states, its first ``carries`` inputs, with a few vectors."""
+    """Rewrite the products of a few vectors and a body's matrix states, which are its first ``carries`` inputs."""
     body = without_low_rank_matrices(body, carries)
     matrices = set(filter(is_large_value, state_values(body, body.inputs[:carries])))
 
@@ -55,7 +55,7 @@ def _step_with_single_vectors(body: Graph, carries: int) -> Graph:
 
 
 def _without_vector_products(body: Graph, carries: int) -> Graph:
-    """Rewrite the products of a loop's body, whose first ``carries`` inputs are states."""
+    """Rewrite the vector products of a loop's body, whose first ``carries`` inputs are states."""
     body = without_low_rank_matrices(body, carries)
     states, outer = state_values(body, body.inputs[:carries]), set[Node]()
     matrices = set(filter(is_large_value, states))
@@ -168,12 +168,12 @@ def _source_of(matrix: Node, axis: int) -> tuple[Node, int, list[int]] | None:
 
 
 def _untransposed(node: Node) -> Node:
-    """Return a value in its shape. Transposes that come last and only move axes of size 1 become a reshape."""
+    """Replace transposes at the end of a value's computation by a reshape, if they only move axes of size 1."""
     return _in_shape(node, node.shape)
 
 
 def _in_shape(node: Node, shape: Shape) -> Node:
-    """Reshape a value. Transposes before it that leave the order in memory unchanged are skipped."""
+    """Reshape a value, or the operand of its transposes if they leave the order in memory unchanged."""
     while node.op == "transpose" and moves_only_ones(node):
         node = node.operands[0]
     return node if node.shape == shape else make("reshape", node, where=node.where, name=node.name, shape=shape)
