@@ -340,8 +340,8 @@ def _keys(
     """Return the axes of keys, and an empty string; if readouts sum along different axes, no axes and the reason.
 
     Keys are the axes along which readouts sum. Without readouts, one axis of fixed size is chosen. The diagonal and the
-    factors that vary along it must leave an axis along which none of them varies. The last axis of which this is true is
-    returned, or no axis if there is none.
+    factors that vary along it must leave an axis along which none of them varies. The last of several such axes is
+    chosen. If there is none, no axes are returned.
     """
     every = {probe.axes for probe in readouts}
     if len(every) > 1:
