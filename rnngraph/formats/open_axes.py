@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import index
-from typing import Any, TypeVar
+from typing import Any
 
 from ..declare.placeholders import can_name_size
+from ..declare.tensor import Tensor
 from ..ir.types import Dim, Size, dim_text, size
+from ..passes.lowering.lower import lower
 from ..support.errors import (
     ArgumentError,
     DtypeError,
@@ -23,8 +25,9 @@ from ..support.errors import (
     shown,
 )
 from .reading import not_readable
+from .script import Script, tensors_in
+from .steps import Step
 
-Result = TypeVar("Result")
 MAX_SIZE = 1 << 31
 """Exclusive maximum of a fixed size."""
 
@@ -100,10 +103,16 @@ def _axis_name(name: str, axis: int) -> str:
     return f"{name}_{axis}"
 
 
-def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Result]) -> Result:
-    """Return ``read(request)``. If only the symbolic axes make it fail, raise ``NotReadableError`` that names them."""
+def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Script]) -> Script:
+    """Return ``read(request)``.
+
+    Raises:
+        NotReadableError: Only the symbolic axes make ``read`` fail, or the script needs a number for one of them.
+    """
     try:
-        return read(request)
+        script = read(request)
+        _check_open(what, script, request)
+        return script
     except (FileError, NotReadableError) as error:
         if not request.names:
             raise
@@ -111,6 +120,35 @@ def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Res
         axes = " and ".join(f"axis {axis} of {name}" for name, axis in map(request.axis_of, request.names))
         problems = getattr(error, "problems", None) or [error.what]
         raise not_readable(what, [f"{axes} can't be open: {problem}" for problem in problems]) from None
+
+
+def _check_open(what: str, script: Script, request: AxisRequest) -> None:
+    """Raise ``NotReadableError`` if a step of the script needs a number for an axis that was requested as symbolic."""
+    wanted = [AxisRequest.axis_of(key) for key in (*request.names, *request.equal)]
+    closed = _closed_axes([value.tensor for value in script.outputs.values()], wanted) if wanted else {}
+    problems = []
+    for (name, axis), number in closed.items():
+        results = ((step, [*tensors_in(step.result)]) for step in script.steps)
+        by = next((step for step, found in results if (name, axis) in _closed_axes(found, [(name, axis)])), None)
+        problems.append(f"axis {axis} of {name} must be {number}{_place(by) if by else ''}")
+    if problems:
+        raise NotReadableError("; ".join(problems), None, problems)
+
+
+def _place(step: Step) -> str:
+    """Return text that names the function of a step, and its layer if it has one."""
+    operation = f"the operation {step.key}" if isinstance(step.key, str) else "an index"
+    name = getattr(step.key, "__name__", operation)
+    layer = step.keywords.get("name") or step.keywords.get("scope")
+    return f", by {name} of layer {layer}" if layer else f", by {name}"
+
+
+def _closed_axes(tensors: Sequence[Tensor], axes: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """Return the sizes of input axes that the computation of tensors determines, for those among ``axes``."""
+    graph = lower([(str(place), tensor.node) for place, tensor in enumerate(tensors)], {}).graph
+    shapes = {str(node["label"]): node.shape for node in graph.inputs if node.op == "input"}
+    sizes = {(name, axis): shapes[name][axis] for name, axis in axes if name in shapes}
+    return {place: dim for place, dim in sizes.items() if isinstance(dim, int)}
 
 
 def requested_axes(

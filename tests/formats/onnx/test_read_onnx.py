@@ -533,6 +533,14 @@ def test_an_axis_that_a_node_closes_is_an_error_that_names_the_node() -> None:
         rg.read_onnx(proto, open={"x": {1: "T"}})
 
 
+def test_an_axis_whose_size_parameters_determine_cannot_be_open() -> None:
+    proto = model([node("Mul", "x,w", "y")], {"x": ["rows", 3, 4]}, ["y"], {"w": array(3, 4)})
+    message = r"axis 1 of x can't be open: axis 1 of x must be 3, by the operation \*"
+    with pytest.raises(rg.NotReadableError, match=message):
+        rg.read_onnx(proto, open={"x": {1: "T"}})
+    assert rg.read_onnx(proto, open={"x": {0: "N"}}).sizes["x"] == {0: "N", 1: 3, 2: 4}
+
+
 def test_a_branch_on_a_size_of_one_is_reported() -> None:
     nodes = [
         node("Shape", "x", "all"),
