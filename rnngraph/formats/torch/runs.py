@@ -190,6 +190,8 @@ class Reader:
         if self.draws:
             self._check_reproducible(settled.script, known)
         note_sizes(settled, self.tensors, self.names)
+        fixed = map(AxisRequest.axis_of, self.request.numbers)
+        settled.script.closed_at |= {place: "fixed=" for place in fixed if place[0] in settled.script.inputs}
         return settled.script
 
     def _check_reproducible(self, script: Script, known: Mapping[str, Dim]) -> None:
