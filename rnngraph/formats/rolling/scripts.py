@@ -25,6 +25,7 @@ from .loop_search import (
     without_entries,
 )
 from .parts import part_of
+from .step_numbers import may_have_numbers
 
 MAX_REPEATED = 60_000
 """Maximum steps that are declared in total to try loops, because a file may have many loops that can't be rolled up."""
@@ -59,7 +60,7 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
             rolled = Rolling(script, loop, value_of).script(outside, inside)
             if rolled is not None or count > MAX_REPEATED:
                 break
-        if rolled is None and (varies or not takes_entries(script)):
+        if rolled is None and (varies or not takes_entries(script) or not may_have_numbers(steps)):
             break
         varies = rolled is None
         script = rolled or script

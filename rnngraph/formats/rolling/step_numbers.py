@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, TypeAlias
 
 from ...declare.functions.arrays.moves import tile
@@ -12,12 +12,23 @@ from ...declare.tensor import Tensor
 from ...ir.types import product
 from ..script import Script
 from ..steps import Step, Value
-from .formulas import Formula, declare_numbers, formula_of
-from .loop import ARITHMETIC, Entries, Numbers, Operand, operands_of
+from .formulas import MIN_NUMBERS, Formula, declare_numbers, formula_of
+from .loop import ARITHMETIC, Entries, Numbers, Operand, code_of, operands_of
 from .parts import NotRolledError, rows_first, with_rows
 
 FormulaOf: TypeAlias = tuple[Formula, Value | None, str]
 """The formula of an operand's numbers, and ``like`` and ``dtype`` of its ``Numbers``."""
+
+
+def may_have_numbers(steps: Sequence[Step]) -> bool:
+    """True if steps that are equal except for a number have enough numbers for a formula."""
+    numbers: dict[Hashable, set[Hashable]] = {}
+    for step in steps:
+        if step.key in ARITHMETIC:
+            numbers.setdefault(code_of(step, varies=True), set()).add(code_of(step))
+        elif step.fill is not None:
+            numbers.setdefault(step.result.type, set()).add(step.fill)
+    return max(map(len, numbers.values()), default=0) >= MIN_NUMBERS
 
 
 def counting_entries(operands: Sequence[Sequence[Operand]]) -> Entries | None:

@@ -13,6 +13,7 @@ import torch
 from ...declare.functions.sequences import ensure_size
 from ...ir.types import Dim, Size
 from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours, user_line, warn
+from ...support.garbage import collector_paused
 from ..expressions import identifier, input_name
 from ..open_axes import AxisRequest, free_name
 from ..reading import not_readable
@@ -189,6 +190,8 @@ class Reader:
                 raise not_readable(self.what(), [what for what, _ in problems], problems[0][1])
         if self.draws:
             self._check_reproducible(settled.script, known)
+        if any(step.is_stand_in for step in settled.script.steps):
+            settled.script = rebuilt(settled.script)
         note_sizes(settled, self.tensors, self.names)
         fixed = map(AxisRequest.axis_of, self.request.numbers)
         settled.script.closed_at |= {place: "fixed=" for place in fixed if place[0] in settled.script.inputs}
@@ -267,12 +270,14 @@ class Reader:
 
     # One run ------------------------------------------------------------------------------------
 
+    @collector_paused()
     def _run(self, tracer: Tracer, is_free: bool = True) -> tuple[Script, bool]:
         """Run the module. Return (script, True if the script declares constant states as tensors).
 
         Args:
             tracer: The run.
-            is_free: True to choose the better form of constant states; False for the form of ``tracer``.
+            is_free: True to choose the better form of constant states, and to leave no stand-ins. False for the form of
+                ``tracer``.
 
         Raises:
             SizesChanged: The run fixed a size.
@@ -330,7 +335,7 @@ class Reader:
                 ],
                 left[0][2],
             )
-        return self._without_stand_ins(script, tracer), keeps_filled
+        return self._without_stand_ins(script, tracer) if is_free else script, keeps_filled
 
     def _without_stand_ins(self, script: Script, tracer: Tracer) -> Script:
         """Return a script in which the stacks of unrolled loops replace their stand-ins of symbolic size.
@@ -354,7 +359,7 @@ class Reader:
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:
-            other, _ = self._run(self._tracer(sizes, tracer.cut_axes, True))
+            other, _ = self._run(self._tracer(sizes, tracer.cut_axes, True), is_free=False)
         except (SizesChanged, RnnGraphError):
             return script, False
         for one in (script, other):
