@@ -190,8 +190,6 @@ class Reader:
                 raise not_readable(self.what(), [what for what, _ in problems], problems[0][1])
         if self.draws:
             self._check_reproducible(settled.script, known)
-        if any(step.is_stand_in for step in settled.script.steps):
-            settled.script = rebuilt(settled.script)
         note_sizes(settled, self.tensors, self.names)
         fixed = map(AxisRequest.axis_of, self.request.numbers)
         settled.script.closed_at |= {place: "fixed=" for place in fixed if place[0] in settled.script.inputs}
@@ -276,8 +274,7 @@ class Reader:
 
         Args:
             tracer: The run.
-            is_free: True to choose the better form of constant states, and to leave no stand-ins. False for the form of
-                ``tracer``.
+            is_free: True to choose the better form of constant states; False for the form of ``tracer``.
 
         Raises:
             SizesChanged: The run fixed a size.
@@ -335,7 +332,7 @@ class Reader:
                 ],
                 left[0][2],
             )
-        return self._without_stand_ins(script, tracer) if is_free else script, keeps_filled
+        return self._without_stand_ins(script, tracer), keeps_filled
 
     def _without_stand_ins(self, script: Script, tracer: Tracer) -> Script:
         """Return a script in which the stacks of unrolled loops replace their stand-ins of symbolic size.

@@ -1,7 +1,7 @@
 """pads_outward: move padding along time after the ops that compute each step from that step alone.
 
 Windows directly over padding need not wait for later steps, because the padding is known. An op between the two would
-hide the padding.
+hide the padding. Slices of time and of other axes at once become two slices, because a stream reads time by windows.
 
 Law: values are unchanged, bit for bit.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence, Set
 
 import numpy as np
 
-from ...ir.axes.by_size import counts
+from ...ir.axes.by_size import axis_of_names, counts
 from ...ir.axes.walk import kept_at
 from ...ir.graph import Graph, Node, make, rewrite
 from ...ir.node import DIVISION, INSTRUCTION
@@ -33,9 +33,31 @@ def pads_outward(graph: Graph, lengths: Set[str]) -> Graph:
     """
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op == "slice":
+            return _slices_apart(node, operands[0], lengths)
         return _before_padding(node, operands, lengths)
 
     return rewrite(graph, rule)
+
+
+def _slices_apart(node: Node, source: Node, lengths: Set[str]) -> Node | None:
+    """Rewrite a slice of time and of other axes as a slice of the others, then one of time; None for other slices."""
+    time, whole = axis_of_names(source.shape, lengths), source.shape
+    bounds = [*zip(node["start"], node["stop"], node["step"], strict=True)]
+    cut = [axis for axis, dim in enumerate(whole) if bounds[axis] != (0, dim, 1)]
+    if time not in cut or len(cut) == 1:
+        return None
+    others = [(0, whole[time], 1) if axis == time else item for axis, item in enumerate(bounds)]
+    inner = _sliced(node, source, others)
+    return _sliced(
+        node, inner, [item if axis == time else (0, inner.shape[axis], 1) for axis, item in enumerate(bounds)]
+    )
+
+
+def _sliced(node: Node, source: Node, bounds: Sequence[tuple[Dim, Dim, int]]) -> Node:
+    """Return a slice of ``source`` by (start, stop, step) of each axis, with the line of ``node``."""
+    start, stop, step = map(tuple, zip(*bounds, strict=True))
+    return make("slice", source, where=node.where, name=node.name, start=start, stop=stop, step=step)
 
 
 def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> Node | None:

@@ -53,6 +53,7 @@ NETS: dict[str, tuple[Net, int]] = {
         lambda x: rg.gather(turned(turned(rg.pad_to_multiple(recurrent(x), 4, 1)) * 2.0), rg.positions(x, 1), 1),
         0,
     ),
+    "slices of time and width": (lambda x: rg.concat([recurrent(x)[:, :-1, :3] * 2.0, x[:, 1:, 1:]], 2), 1),
     "both sides": (lambda x: window(turned(rg.pad(turned(recurrent(x)), {2: (1, 1)}))), 1),
 }
 
