@@ -68,9 +68,9 @@ def test_the_source_archive_makes_the_same_wheel(tmp_path: Path) -> None:
         zipfile.ZipFile(build("wheel", source, tmp_path / f"wheel{number}"))
         for number, source in enumerate((tmp_path / "copy", unpacked))
     ]
-    held_feeds = [{name: wheel.read(name) for name in wheel.namelist()} for wheel in wheels]
-    assert held_feeds[0] == held_feeds[1]
-    code = {name.removeprefix(f"{NAME}/"): data for name, data in held_feeds[0].items() if ".dist-info/" not in name}
+    contents = [{name: wheel.read(name) for name in wheel.namelist()} for wheel in wheels]
+    assert contents[0] == contents[1]
+    code = {name.removeprefix(f"{NAME}/"): data for name, data in contents[0].items() if ".dist-info/" not in name}
     assert code == files(ROOT / NAME)
 
 

@@ -374,11 +374,11 @@ def test_a_room_has_a_docstring_with_its_purpose(room: Path) -> None:
 )
 def test_rooms_name_their_files(room: Path) -> None:
     """A room's docstring names all its files and rooms, in double backticks."""
-    held_feeds = {path.stem for path in room.parent.glob("*.py")} | {
+    contents = {path.stem for path in room.parent.glob("*.py")} | {
         path.parent.name for path in room.parent.glob("*/__init__.py")
     }
     named = re.findall(r"``(\w+)``", ast.get_docstring(ast.parse(room.read_text())) or "")
-    assert held_feeds - {"__init__", *named} == set()
+    assert contents - {"__init__", *named} == set()
 
 
 def test_the_map_of_the_house_has_every_room() -> None:

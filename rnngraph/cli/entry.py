@@ -44,7 +44,7 @@ from .commands.file_kinds import SUFFIXES, ReadOptions, by_input, script_of
 from .commands.show import show_change, show_stage
 from .commands.weight_arguments import add_weights, with_weights
 from .older_numpy import older_names_of_numpy
-from .warnings_of import warnings_of
+from .printed_warnings import warnings_of
 
 SCRIPT_NAME = "graph_script"
 """``__name__`` of a loaded script, so that its ``if __name__ == "__main__"`` block does not run."""

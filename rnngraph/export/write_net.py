@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from ..codegen.machine.target import Target, for_files, host, target_of
 from ..ir.types import PARAMETER_ARRAYS
-from ..runtime.samples import has_draws
+from ..runtime.error_flags import has_draws
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from ..support.arguments import flag, one_of, whole_number

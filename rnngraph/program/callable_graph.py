@@ -25,10 +25,10 @@ from ..runtime.calls.prepared_call import SEED, CallInputs, CallResults, spec_of
 from ..runtime.calls.results import Result, ResultT
 from ..runtime.calls.runner import DirectSource, Runner
 from ..runtime.class_names import BARE
+from ..runtime.error_flags import takes_number
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.stages import stage_text, stages_of
-from ..runtime.samples import takes_number
 from ..support.allocation import bytes_of, reserve
 from ..support.api_guard import api
 from ..support.arguments import flag, whole_number

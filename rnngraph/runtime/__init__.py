@@ -7,6 +7,6 @@
 - ``parameters``: the weights of a net; ``packed_parts``: their packed copies for compiled code.
 - ``graph_source``: the declaration from which a program's graphs are made.
 - ``graph_file``: derived graphs in the cache.
-- ``samples``: outputs that are samples, and the error for NaN logits.
+- ``error_flags``: flags by which native code reports samples of NaN logits, and steps past a table's end.
 - ``class_names``: names of the classes that outputs score.
 """

@@ -220,8 +220,8 @@ from rnngraph.tf1.core.scopes import op_scope as op_scope
 from rnngraph.tf1.ops.initializers import orthogonal_initializer as orthogonal_initializer
 from rnngraph.tf1.ops.functions import stack as pack
 from rnngraph.tf1.ops.numbers import pad as pad
-from rnngraph.tf1.ops.inputs import placeholder as placeholder
-from rnngraph.tf1.ops.inputs import placeholder_with_default as placeholder_with_default
+from rnngraph.tf1.ops.placeholders import placeholder as placeholder
+from rnngraph.tf1.ops.placeholders import placeholder_with_default as placeholder_with_default
 from rnngraph.tf1.ops.functions import pow as pow
 from rnngraph.tf1.datasets.functions import py_func as py_func
 from rnngraph.tf1 import python as python

@@ -20,7 +20,7 @@ from systems import runs
 import rnngraph as rg
 from rnngraph import tf1 as tf
 from rnngraph.codegen.machine.target import host
-from rnngraph.ir.sizes.text import parse_dim
+from rnngraph.ir.sizes.parser import parse_dim
 from rnngraph.ir.types import evaluate
 
 GENERATOR = np.random.default_rng(5)

@@ -19,7 +19,7 @@ from rnngraph.codegen.machine.code import Code
 from rnngraph.codegen.machine.target import Target
 from rnngraph.declare.nest import paths
 from rnngraph.export import write_net
-from rnngraph.ir.sizes.text import parse_dim
+from rnngraph.ir.sizes.parser import parse_dim
 from rnngraph.ir.types import evaluate
 
 if WINDOWS:  # LLVM can't link Windows objects in memory, so tests link the code as ELF; tests/platforms link DLLs

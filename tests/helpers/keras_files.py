@@ -56,10 +56,10 @@ def redescribed(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
 def rewritten(data: bytes, change: Callable[[h5py.File], None]) -> bytes:
     """Return a ``.keras`` file with changed weights."""
     members = members_of(data)
-    held_feeds = io.BytesIO(members["model.weights.h5"])
-    with h5py.File(held_feeds, "r+") as file:
+    weights = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
         change(file)
-    return zipped(members | {"model.weights.h5": held_feeds.getvalue()})
+    return zipped(members | {"model.weights.h5": weights.getvalue()})
 
 
 def changed_within(name: str, seed: int) -> bytes:

@@ -28,7 +28,7 @@ import os, signal, threading, time
 import numpy as np
 import rnngraph as rg
 from rnngraph.codegen.machine import engine
-from rnngraph.ir.sizes import text
+from rnngraph.ir.sizes import parser
 from rnngraph.runtime.direct.direct_code import DIRECT
 
 x = rg.placeholder("x", (None, None, 3))
@@ -44,7 +44,7 @@ calls = program.inference._calls.recent
 locks = {
     "step": trainer._stepper.lock, "pool": pool._lock, "graph": compiled._lock, "calls": calls._lock,
     "entry": entry._lock, "direct": DIRECT._lock, "parameters": program.parameters.counter().lock,
-    "seeds": program.parts.seeds._lock, "llvm": engine._LOCK, "parsing": text._PARSING,
+    "seeds": program.parts.seeds._lock, "llvm": engine._LOCK, "parsing": parser._PARSING,
 }
 for name, lock in locks.items():
     held = threading.Event()

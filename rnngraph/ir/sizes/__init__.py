@@ -2,5 +2,6 @@
 
 Read ``polynomial`` first. The loop IR also uses these formulas for index arithmetic over loop variables and strides.
 ``arithmetic`` divides and compares sizes for the readers of other formats, with a policy for undecidable cases.
-``table`` unifies sizes that must be equal, and ``text`` parses printed sizes. This package does not depend on tensors.
+``table`` unifies sizes that must be equal. ``polynomial`` prints sizes, and ``parser`` parses the printed form. This
+package does not depend on tensors.
 """

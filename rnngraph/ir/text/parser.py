@@ -18,7 +18,7 @@ from ...support.errors import Where
 from ..graph import Graph, Node, make
 from ..ops import OPS
 from ..printer import SCAN_WORDS
-from ..sizes.text import dim_of_syntax, parse_dim, syntax_of
+from ..sizes.parser import dim_of_syntax, parse_dim, syntax_of
 from ..types import LONG_NAMES, Dim, TensorType, product
 
 _LINE = re.compile(r"(\w+) = (\w+) ?(.*) : ([^:]+)$")

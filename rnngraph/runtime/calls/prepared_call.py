@@ -16,11 +16,11 @@ from numpy import ndarray
 
 from ...support.allocation import bytes_of, empty, maker
 from ...support.records import dataclass
+from ..error_flags import FLAG
 from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import UNREAD, ArgumentBlock
 from ..native.entry import NativeEntry, ShapeInstance
 from ..native.preconditions import Precondition, check_preconditions
-from ..samples import FLAG
 from .outputs import OutSpec
 from .results import ResultWriter
 from .signatures import NUMBERS, PLAIN, SMALL, Feed, feed_of

@@ -15,9 +15,9 @@ import numpy as np
 
 from ...declare.nest import flatten
 from ...support.forks import LockLevel, fork_lock
+from ..error_flags import check_samples
 from ..native.argument_block import Weights
 from ..native.worker_pool import ThreadCount
-from ..samples import check_samples
 from .direct_call import CALLS_UNTIL_DIRECT, CALLS_UNTIL_RENEWED, DirectCall, DirectPlan, NativeTime
 from .prepared_call import SEED, CallSpec, PreparedCall
 

@@ -21,7 +21,7 @@ from ...support.allocation import reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError, Where
 from ...support.garbage import collector_paused, importing
-from ..samples import FLAG, samples_of, with_flags
+from ..error_flags import FLAG, samples_of, with_flags
 from .compile_options import CompileOptions
 from .entry import EntryKey, NativeEntry
 from .object_cache import key_of

@@ -26,7 +26,7 @@ from ...support.errors import ShapeError, Where
 from ...support.forks import LockLevel, fork_lock
 from ...support.garbage import collector_paused
 from ...support.records import dataclass
-from ..samples import FLAG, with_flags
+from ..error_flags import FLAG, with_flags
 from .compile_options import CompileOptions
 from .object_cache import is_worth_keeping, key_of
 from .preconditions import Precondition, check_preconditions, preconditions_of

@@ -28,12 +28,12 @@ from ...support.forks import WAITING, LockLevel, fork_lock, give_way
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import ResultT, result_builder
 from ..parameters import Parameters
-from .held_feeds import HeldFeeds
+from .pool_feeds import HeldFeeds
+from .pool_step_feeds import Fed, Rows, StepFeeds
 from .row_steps import RowSteps
 from .sequence_end import SequenceEnd
 from .serving import Frame, Serving
 from .states import StateForm
-from .step_feeds import Fed, Rows, StepFeeds
 from .step_graph import StepGraph
 from .stream_table import PreparedRows, RowError, StreamHandle, StreamTable, check_alike, step_each, step_tables
 

@@ -16,10 +16,10 @@ from ..native.aligned_memory import aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import TEMPORARIES
 from ..parameters import Parameters
-from .held_inputs import HeldInputs
 from .some_rows import SomeRows
 from .states import States
 from .step_graph import StepGraph
+from .stream_feeds import HeldInputs
 
 
 class StateBlocks:

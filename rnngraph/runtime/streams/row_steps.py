@@ -22,6 +22,7 @@ from ...ir.types import array_dtype, evaluate
 from ...support.allocation import empty
 from ..calls.prepared_call import CallSpec, with_omitted_axis
 from ..calls.signatures import Feed
+from ..error_flags import check_samples
 from ..native.adaptive_threads import AdaptiveEntry, SharingPolicy
 from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import WORKER, WORKERS, Weights
@@ -29,7 +30,6 @@ from ..native.entry import TEMPORARIES, NativeEntry, ShapeInstance
 from ..native.preconditions import check_preconditions
 from ..native.worker_pool import MIN_CYCLES
 from ..parameters import Parameters
-from ..samples import check_samples
 from .row_graph import RowPort
 from .step_graph import StepGraph
 

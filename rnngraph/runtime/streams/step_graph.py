@@ -53,8 +53,8 @@ from ..native.compiled_graph import CompiledGraph
 from ..native.object_cache import is_worth_keeping, key_of
 from ..native.optimized_graph import Changes
 from .causality import check_states, check_streamable
-from .held_inputs import held_defaults
 from .row_graph import RowGraph
+from .stream_feeds import held_defaults
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,15 @@ from ..calls.feed_names import FeedNames, KnownKeys, unknown_input
 from ..calls.feeds import convert, rank_of, solve_sizes
 from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, with_omitted_axis, without_axis
 from ..calls.results import ResultT, result_of
+from ..error_flags import check_samples, require_draws, samples_of
 from ..native.entry import NativeEntry, ShapeInstance
 from ..parameters import Parameters
-from ..samples import check_samples, require_draws, samples_of
-from .held_inputs import HeldInputs
 from .prepared_step import PreparedStep
 from .rows import row_mask
 from .sequence_end import SequenceEnd
 from .states import SavedStream, StateForm, States
 from .step_graph import StepGraph
+from .stream_feeds import HeldInputs
 
 STATE_OF, HELD = "state/", "held/"
 COPIED = 256 << 10

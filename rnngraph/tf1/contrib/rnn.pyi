@@ -29,6 +29,6 @@ from rnngraph.tf1.cells.subclassing import RNNCell as RNNCell
 from rnngraph.tf1.ops.recurrent.cells import ResidualWrapper as ResidualWrapper
 from rnngraph.tf1.ops.recurrent.contrib_cells import SRUCell as SRUCell
 from rnngraph.tf1.ops.recurrent.contrib_cells import UGRNNCell as UGRNNCell
-from rnngraph.tf1.ops.inputs import stack_bidirectional_dynamic_rnn as stack_bidirectional_dynamic_rnn
-from rnngraph.tf1.ops.inputs import static_bidirectional_rnn as static_bidirectional_rnn
-from rnngraph.tf1.ops.inputs import static_rnn as static_rnn
+from rnngraph.tf1.ops.recurrent.drivers import stack_bidirectional_dynamic_rnn as stack_bidirectional_dynamic_rnn
+from rnngraph.tf1.ops.recurrent.drivers import static_bidirectional_rnn as static_bidirectional_rnn
+from rnngraph.tf1.ops.recurrent.drivers import static_rnn as static_rnn

@@ -6,7 +6,7 @@ Declarations:
 - ``tensors`` has the class of a program's Tensors, ``shapes`` their static shapes, ``sizes`` shapes as Tensors.
 - ``variable`` is a Tensor with a value in each session; ``variables`` creates, assigns and lists variables, and
   ``scatters`` changes rows of variables.
-- ``operations`` are side effects of a run, and ``order`` has their control dependencies.
+- ``operations`` are side effects of a run, and ``control_dependencies`` has the order in which they run.
 - ``branch`` has a branch of ``tf.cond`` while its function declares Tensors.
 - ``elementwise`` has functions with TensorFlow's NaN, signed zeros and gradients.
 - ``dtypes`` has dtypes and rejects options, and ``errors`` the errors of a run.

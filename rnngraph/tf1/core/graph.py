@@ -19,8 +19,8 @@ from ...program.program import Program, compile_beside
 from ...support.allocation import zeros
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
+from .control_dependencies import Order
 from .errors import InvalidArgumentError
-from .order import Order
 from .rolling.cuts import Cut
 from .rolling.rolled import Rolled
 

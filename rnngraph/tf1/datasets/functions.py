@@ -20,7 +20,7 @@ from ..core.graph import Graph, get_default_graph
 from ..core.operations import Operation
 from ..core.session import Session
 from ..core.tensors import TfTensor, as_tensorflow
-from ..ops.inputs import placeholder
+from ..ops.placeholders import placeholder
 from ..table.missing import GUIDE
 from .sources import TEXT, Component, Pulled, Source, array_in, component_dtype, kind_of, pulled_tensor
 

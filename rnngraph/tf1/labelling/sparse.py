@@ -25,7 +25,7 @@ from ..core.graph import Derived, get_default_graph
 from ..core.operations import Operation
 from ..core.tensors import as_tensorflow, gives_tensors
 from ..ops.functions import constant
-from ..ops.inputs import placeholder
+from ..ops.placeholders import placeholder
 from ..table.missing import GUIDE
 
 

@@ -3,8 +3,8 @@
 from rnngraph.tf1.ops.windows import nn_avg_pool as avg_pool
 from rnngraph.tf1.ops.layers import normalized as batch_normalization
 from rnngraph.tf1.ops.shapes import bias_add as bias_add
-from rnngraph.tf1.ops.inputs import bidirectional_dynamic_rnn as bidirectional_dynamic_rnn
-from rnngraph.tf1.ops.inputs import static_bidirectional_rnn as bidirectional_rnn
+from rnngraph.tf1.ops.recurrent.drivers import bidirectional_dynamic_rnn as bidirectional_dynamic_rnn
+from rnngraph.tf1.ops.recurrent.drivers import static_bidirectional_rnn as bidirectional_rnn
 from rnngraph.tf1.ops.windows import nn_conv1d as conv1d
 from rnngraph.tf1.ops.windows import nn_conv2d as conv2d
 from rnngraph.tf1.ops.windows import nn_convolution as convolution
@@ -12,7 +12,7 @@ from rnngraph.tf1.ops.numbers import crelu as crelu
 from rnngraph.tf1.labelling.ctc import ctc_greedy_decoder as ctc_greedy_decoder
 from rnngraph.tf1.labelling.ctc import ctc_loss as ctc_loss
 from rnngraph.tf1.ops.random import dropout as dropout
-from rnngraph.tf1.ops.inputs import dynamic_rnn as dynamic_rnn
+from rnngraph.tf1.ops.recurrent.drivers import dynamic_rnn as dynamic_rnn
 from rnngraph.tf1.ops.functions import elu as elu
 from rnngraph.tf1.ops.functions import embedding_lookup as embedding_lookup
 from rnngraph.tf1.ops.selection import in_top_k as in_top_k
@@ -29,7 +29,7 @@ from rnngraph.tf1.seq2seq.raw_rnn import raw_rnn as raw_rnn
 from rnngraph.tf1.ops.functions import relu as relu
 from rnngraph.tf1.ops.functions import relu6 as relu6
 from rnngraph.tf1.ops.numbers import relu_layer as relu_layer
-from rnngraph.tf1.ops.inputs import static_rnn as rnn
+from rnngraph.tf1.ops.recurrent.drivers import static_rnn as rnn
 from rnngraph.tf1.nn import rnn_cell as rnn_cell
 from rnngraph.tf1.labelling.sampled import sampled_softmax_loss as sampled_softmax_loss
 from rnngraph.tf1.ops.functions import selu as selu
@@ -41,8 +41,8 @@ from rnngraph.tf1.ops.losses import softmax_cross_entropy_with_logits_v2 as soft
 from rnngraph.tf1.ops.functions import softplus as softplus
 from rnngraph.tf1.ops.functions import softsign as softsign
 from rnngraph.tf1.ops.losses import sparse_softmax_cross_entropy_with_logits as sparse_softmax_cross_entropy_with_logits
-from rnngraph.tf1.ops.inputs import static_bidirectional_rnn as static_bidirectional_rnn
-from rnngraph.tf1.ops.inputs import static_rnn as static_rnn
+from rnngraph.tf1.ops.recurrent.drivers import static_bidirectional_rnn as static_bidirectional_rnn
+from rnngraph.tf1.ops.recurrent.drivers import static_rnn as static_rnn
 from rnngraph.tf1.ops.functions import swish as swish
 from rnngraph.tf1.ops.functions import tanh as tanh
 from rnngraph.tf1.ops.selection import top_k as top_k

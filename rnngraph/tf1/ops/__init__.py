@@ -4,11 +4,11 @@
 - ``shapes``, ``selection``: sizes, look-ups and masks.
 - ``contractions``: ``tensordot`` and ``einsum``.
 - ``nest``, ``random``, ``checks``: nests, random tensors, assertions.
-- ``inputs``: placeholders and drivers.
+- ``placeholders``: Tensors that are fed in runs.
 - ``layers``, ``windows``, ``batch_norms``, ``normalizers``: layers, convolutions and pools, normalization.
 - ``initializers``, ``regularizers``: options of layers.
 - ``losses``: objectives.
-- ``recurrent``: cells and attention.
+- ``recurrent``: cells, drivers such as ``tf.nn.dynamic_rnn``, and attention.
 
 ``table/names.txt`` lists all names.
 """

@@ -17,8 +17,8 @@ from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from ..ops.functions import argmax, embedding_lookup
 from ..ops.initializers import random_uniform_initializer
-from ..ops.inputs import static_rnn
 from ..ops.recurrent.contrib_cells import OutputProjectionWrapper
+from ..ops.recurrent.drivers import static_rnn
 from ..ops.selection import where
 from ..ops.shapes import stop_gradient, xw_plus_b
 from .losses import Loss, check_lists, legacy_sequence_loss, sequence_loss_by_example

@@ -17,8 +17,8 @@ from ..core.scopes import get_variable_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from ..ops.functions import concat, embedding_lookup, expand_dims, matmul, reshape, softmax, zeros
-from ..ops.inputs import static_rnn
 from ..ops.recurrent.contrib_cells import OutputProjectionWrapper
+from ..ops.recurrent.drivers import static_rnn
 from ..ops.recurrent.linear import linear
 from ..ops.shapes import shape
 from .legacy import Decoded, Next, Steps, chosen, encoded, fed_back

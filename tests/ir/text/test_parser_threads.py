@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import rnngraph.ir.text.parser as parser
-from rnngraph.ir.sizes.text import parse_dim
+from rnngraph.ir.sizes.parser import parse_dim
 
 
 def test_words_are_read_like_sizes() -> None:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from rnngraph.ir.graph import Graph, make
-from rnngraph.ir.sizes.text import parse_dim
+from rnngraph.ir.sizes.parser import parse_dim
 from rnngraph.ir.text.complete import same_graph
 from rnngraph.ir.text.fingerprint import identity
 from rnngraph.ir.text.plain import plain_graphs, restored_graphs

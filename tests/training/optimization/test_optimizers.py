@@ -221,21 +221,21 @@ def test_an_optimizer_is_its_formula(program: rg.Program, name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_an_optimizer_is_that_of_torch(program: rg.Program, name: str) -> None:
     torch, case = pytest.importorskip("torch"), CASES[name]
-    held_feeds = {
+    torch_parameters = {
         label: torch.tensor(p, dtype=torch.float64, requires_grad=True) for label, p in start(program).items()
     }
     options = {case.renamed.get(key, key): value for key, value in case.options.items()}
     if "beta1" in options:
         options["betas"] = (options.pop("beta1"), options.pop("beta2"))
     other = getattr(torch.optim, case.torch)(
-        list(held_feeds.values()), lr=case.rate(0), weight_decay=case.weight_decay, **options
+        list(torch_parameters.values()), lr=case.rate(0), weight_decay=case.weight_decay, **options
     )
     for step, (gradients, _, _) in enumerate(steps(program, case)):
         for label, g in case.clipped(gradients).items():
-            held_feeds[label].grad = torch.tensor(g, dtype=torch.float64)
+            torch_parameters[label].grad = torch.tensor(g, dtype=torch.float64)
         other.param_groups[0]["lr"] = case.rate(step)
         other.step()
-        close(program, {label: p.detach().numpy() for label, p in held_feeds.items()})
+        close(program, {label: p.detach().numpy() for label, p in torch_parameters.items()})
 
 
 def recorded_updates(name: str, dtype: str, kind: str, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

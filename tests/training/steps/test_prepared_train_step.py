@@ -171,12 +171,12 @@ def test_steps_notice_changed_threads_and_referenced_parameters(monkeypatch: pyt
 
     share_everything(monkeypatch, 2)
     ours, theirs = trainer(), trainer()
-    held_feeds = []
+    references = []
     for number in range(8):
         feeds = fed(8, 20, seed=number)
         ours.program.threads = 1 + number % 2
         assert ours.step(feeds) == general(theirs, feeds)
-        held_feeds.append(
+        references.append(
             ({**ours.program.parameters}, {name: array.copy() for name, array in ours.state.slots.items()})
         )
         if number % 3 == 0:

@@ -70,14 +70,14 @@ def test_sums_that_are_not_finite_change_nothing() -> None:
 
 def test_arrays_with_other_references_keep_their_values() -> None:
     subject, other = trainer(), trainer()
-    held_feeds: list[Arrays] = []
+    returned: list[Arrays] = []
     copies: list[Arrays] = []
     for _ in range(6):
-        held_feeds.append(dict(subject.program.parameters))
-        copies.append({name: array.copy() for name, array in held_feeds[-1].items()})
+        returned.append(dict(subject.program.parameters))
+        copies.append({name: array.copy() for name, array in returned[-1].items()})
         subject.step(x=batch())
         other.step(x=batch())
-    for arrays, kept in zip(held_feeds, copies, strict=True):
+    for arrays, kept in zip(returned, copies, strict=True):
         same(arrays, kept)
     same(values(subject), values(other))
 

@@ -11,7 +11,7 @@ from ...ir.types import TensorType
 from ...support.errors import NameLookupError, ShapeError, Where, shown
 from ..calls.feed_names import unknown_input
 from ..calls.feeds import convert, rank_of, solve_sizes
-from ..samples import takes_number
+from ..error_flags import takes_number
 from .independent_rows import row_axis
 from .step_graph import StepGraph
 

@@ -4,8 +4,8 @@ import pytest
 from drawn_sizes import B, T, dims
 from hypothesis import given
 
+from rnngraph.ir.sizes.parser import parse_dim
 from rnngraph.ir.sizes.polynomial import Dim, ceil_divide, dim_text, floor_divide
-from rnngraph.ir.sizes.text import parse_dim
 
 
 @given(dims)
