@@ -86,7 +86,7 @@ class _Memory:
     ) -> None:
         self.name, self.extents, self.effects, self.shared, self.pipelines = name, extents, effects, shared, pipelines
         self.valid = _Intervals()  # buffers that were written, and not overwritten since
-        self.used_since_barrier = _Intervals()  # buffers used since the last barrier
+        self.used_since_barrier = _Intervals()  # buffers used since all workers last waited for each other
         self.written = set[Buffer]()  # all buffers ever written
 
     def walk(self, statements: Sequence[Statement]) -> None:
