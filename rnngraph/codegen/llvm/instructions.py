@@ -110,7 +110,7 @@ class Instructions(IRBuilder):
         super().__init__(lines)
         self.has_fma, self.has_estimates, self.has_scale, self.absent = has_fma, has_estimates, has_scale, absent
         self.intrinsics, self.helpers = intrinsics, {} if helpers is None else helpers
-        self.pairs_of: dict[str, Handle] = {}  # pairs of floats as doubles, by the name of the vector of floats
+        self.pairs_of: dict[str, Handle] = {}  # bitcasts of vectors of floats to doubles, by the floats' name
 
     def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
         """Write an instruction. Return the handle of the result."""
@@ -273,7 +273,7 @@ class Instructions(IRBuilder):
     def _scale(self, x: Handle, exponent: Handle) -> Handle:
         kind, bits = ("ps", 32) if x.element == "f32" else ("pd", 64)
         name, mask = f"llvm.x86.avx512.mask.scalef.{kind}.{bits * x.lanes}", f"i{max(8, x.lanes)}"
-        is_whole = bits * x.lanes == 512  # only the widest vector has an operand for rounding; 4 is the current mode
+        is_whole = bits * x.lanes == 512  # only 512-bit vectors have an operand for rounding; 4 is the current mode
         types = [x.type, x.type, x.type, mask, *(["i32"] * is_whole)]
         self.intrinsics[name] = f"declare {x.type} @{name}({', '.join(types)})"
         values = [x.text, exponent.text, "zeroinitializer", "-1", *(["4"] * is_whole)]

@@ -49,7 +49,7 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
     value, pointer = builder.operand(statement.value), builder.address(statement.buffer, statement.index)
     if dtype == "bool":
         value = b.convert("zext", value, "i8")
-    if statement.valid == 1:  # LLVM turns a masked store of a truncated vector into a store of the wide lane
+    if statement.valid == 1:  # otherwise LLVM stores a whole wide lane, if the vector was truncated from wider lanes
         value = b.extract(value, 0)
     lanes, size = value.lanes, ITEM_BYTES[dtype]
     if lanes == 1 or (statement.valid is None and statement.stride == 1):

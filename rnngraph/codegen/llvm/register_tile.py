@@ -347,7 +347,7 @@ def _steps(
 
     for offset in offsets:
         strand = offset % tile.accumulators * len(columns)
-        # To save registers, hold all vectors of the operand with fewer, and one vector at a time of the other.
+        # To save registers, hold all vectors of the operand with fewer vectors, and only one of the other at a time.
         if len(rows) > len(columns):
             weights = []
             for j in columns:

@@ -7,8 +7,8 @@ the divisor's significand. With q the integer nearest to that quotient, it subtr
 All results are exact. The remainder is a multiple of u, the unit in the last place of the significand, and at most 5/8
 of the divisor in magnitude. Therefore the remainder is a float. A fused multiply-add rounds the difference only once,
 which does not change it. Without a fused multiply-add, the divisor is split into two halves. q has so few bits that its
-products with both halves are exact, and the difference after the first subtraction is less than 2^(fraction bits + 1)
-times u.
+products with both halves are exact. The difference after the first subtraction is exact, too, because it is less than
+2^(fraction bits + 1) times u.
 """
 
 from __future__ import annotations

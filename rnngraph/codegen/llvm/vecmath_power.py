@@ -1,7 +1,7 @@
 """Powers of floats: exp(y·log(x)), where the logarithm and the product are pairs of floats.
 
-With a logarithm in a single float, the error of the result would be about |y·log(x)| ulp, up to 104 in float32 and 745
-in float64.
+With a logarithm in a single float, the error of the result would be about |y·log(x)| ulp. That is up to 104 ulp in
+float32, and 745 in float64.
 """
 
 from __future__ import annotations
