@@ -18,9 +18,9 @@ def padded(count: int) -> int:
 def padded_bytes(elements: Dim, dtype: str) -> Dim:
     """Return the bytes of ``elements``, rounded up so that the next allocation is aligned.
 
-    Fixed sizes are rounded up to a multiple of 64 bytes. In a symbolic size that may not be a multiple of 64, each
-    term is rounded up to a multiple of the largest element's size, and 64 bytes are added. Some processors do not
-    support unaligned access.
+    Fixed sizes are rounded up to a multiple of 64 bytes. Symbolic sizes that are multiples of 64 stay unchanged. For
+    others, each term is rounded up to a multiple of the largest element's size, and 64 bytes are added. Some
+    processors do not support unaligned access.
     """
     size_bytes = elements * ITEM_BYTES[dtype]
     if not isinstance(size_bytes, Size):

@@ -1,8 +1,8 @@
 """Products of bfloat16 matrices on AMX, the matrix unit of x86-64 processors.
 
-The unit has eight tiles, each of 16 rows of 64 bytes. One instruction multiplies two tiles: one of 16 rows x 32 steps
-of k, and one of 32 steps of k x 16 columns, in which pairs of k are adjacent. The product is added to a tile of 16 x 16
-float32 sums.
+The unit has eight tiles, each of 16 rows of 64 bytes. One instruction multiplies a tile of 16 rows x 32 steps of k by a
+tile of 32 steps of k x 16 columns. In the latter, each column's values for k and k + 1 are adjacent. The product is
+added to a tile of 16 x 16 float32 sums.
 """
 
 from __future__ import annotations
