@@ -244,8 +244,8 @@ class _Sequences:
     """Values that a chunk of steps reads: decays, columns and weights of readouts.
 
     Attributes:
-        filling: For each value that products read, its number in steps that do not change the state, and True if it is
-            a row, with steps before its last axis.
+        filling: For each value that products read, a pair: the number that fills it in steps that do not change the
+            state, and True for a row, whose last axis follows the axis of steps.
         sources: Values of the scan's step from which the loop over chunks computes decays, columns and weights.
     """
 
@@ -343,7 +343,8 @@ class _Sequences:
             factors = list(term.factors)
             if isinstance(term.read, Probe):
                 read = self._at_state_rank(self.probes[term.read])
-                if self.updates is not None:  # where a step does not update the state, factors may be NaN
+                # Where a step does not update the state, factors may be NaN. The select keeps NaN out of gradients.
+                if self.updates is not None:
                     read = make("select", self.updates, read, make("constant", value=np.zeros((), read.dtype)))
                 factors.append(read)
             total = added(total, self.forms.product(tuple(factors)))

@@ -5,7 +5,7 @@ For steps t = 1 … C of a chunk that begins with the state S_0, keys first and 
     P_t = w_t' S_t-1                                  readouts
     S_t = diag(d_t) S_t-1 + sum of x_t (f_t + c_t P_t)'  decays d, columns x, rows f, and scales c of readouts
 
-Products of decays are computed by recursive halving: the product over steps s+1 … t-1 is split at the middle of the
+Products of decays over the steps s+1 … t-1 are computed by recursive halving. A product is split at the middle of the
 smallest block of 2, 4, 8, … steps that contains s and t. No decay is divided or put into a logarithm, so that decays
 may have any size and sign. Products that underflow count as 0. With these products::
 

@@ -119,7 +119,8 @@ class LinearForms:
         self.forms: dict[Node, Form] = {carry: Linear((Term((), STATE),), self.view)}
         self.forms |= {node: Opaque(False, "a state that depends on it") for node in later}
         self._products: dict[tuple[Node, ...], Node] = {}
-        self._outer: dict[tuple[Node, View], tuple[tuple[Node, ...], ...]] = {}  # terms of values without the state
+        # terms of values that do not depend on the state, by value and view
+        self._outer: dict[tuple[Node, View], tuple[tuple[Node, ...], ...]] = {}
 
     def add(self, node: Node) -> None:
         """Derive the form of a node from those of its operands."""
@@ -361,8 +362,9 @@ class LinearForms:
     def _split_outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
         """Return the terms, as tuples of factors, whose sum is a value.
 
-        Each factor varies along fewer axes than the value. The value is the only factor if it cannot be split so, or if
-        the number of terms, or ``depth``, the number of splits that led to it, exceeds ``MAX_TERMS``.
+        Each factor varies along fewer axes than the value. If the value cannot be split so, it is itself the only
+        factor. The same holds if more than ``MAX_TERMS`` terms would result, or if ``depth``, the number of splits that
+        led to the value, is larger than that.
         """
         whole = (spread(node, view, self.axes),)
         own = spans(whole[0])
