@@ -1,9 +1,9 @@
 """absorb: move large values around a loop into its steps.
 
-A declaration may compute values for all steps at once, before a loop reads them step by step. If such a value outgrows
-its operands, as the outer product of two sequences does, the loop computes it. If a loop returns large states that are
-only read by sums over them, such as a matrix state times a query, the loop computes the sums. Neither value then takes
-memory for all steps. ``fission`` leaves both in the loop.
+A declaration may compute values for all steps at once, before a loop reads them step by step. If such a value is
+much larger than its operands, such as the outer product of two sequences, the loop computes it. If large states that a
+loop returns are read only by sums, such as a matrix state times a query, the loop computes the sums. Neither value then
+takes memory for all steps. ``fission`` leaves both in the loop.
 
 Law: values are unchanged up to the order of products and sums.
 """

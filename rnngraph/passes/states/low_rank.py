@@ -64,7 +64,7 @@ def without_low_rank_matrices(body: Graph, carries: int) -> Graph:
         parts = _parts(matrix) if state.tensor.rank == matrix.tensor.rank and _is_square(matrix) else None
         if not parts or not all(_has_leading_axes(part, state) for part in parts):
             return None
-        total = operands[2] if len(operands) > 2 else None  # to which the product is added
+        total = operands[2] if len(operands) > 2 else None  # summand that the product includes
         for part in sorted(parts, key=lambda part: part.is_negative):
             value = _product(node, state, part, on_left)
             if total is not None:

@@ -33,7 +33,7 @@ def narrow_states(lowered: Lowered) -> Lowered:
 def _rounded(labels: Set[str], graph: Graph) -> dict[str, str]:
     """Return the states of which all users are casts to one narrow dtype, with that dtype, by label."""
     inputs = {node: str(node["label"]) for node in graph.inputs if node.op == "input" and node["label"] in labels}
-    dtypes: defaultdict[str, set[str]] = defaultdict(set)  # "" for other users than casts
+    dtypes: defaultdict[str, set[str]] = defaultdict(set)  # "" stands for users that are no casts
     for node in graph.nodes:
         for item in node.operands:
             if item in inputs:
