@@ -148,7 +148,7 @@ class _Memory:
     def _fail(self, statement: Statement, what: str) -> None:
         """Raise ``VerifyError`` for a statement."""
         comment = statement.comment if isinstance(statement, Call) else ""
-        raise VerifyError(f"the entry {self.name} {what}, at {type(statement).__name__} {comment}")
+        raise VerifyError(f"the entry {self.name} {what}, at {type(statement).__name__} {comment}".rstrip())
 
 
 class _Intervals:

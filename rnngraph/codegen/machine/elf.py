@@ -37,7 +37,7 @@ def sections_of(binary: bytes) -> list[Section]:
         IndexError: The object is damaged.
     """
     if binary[:6] != b"\x7fELF\x02\x01":
-        raise ValueError("not a 64-bit ELF object")
+        raise ValueError("the bytes are not a 64-bit little-endian ELF object")
     (first,) = struct.unpack_from("<Q", binary, 40)
     count, names = struct.unpack_from("<HH", binary, 60)
     headers = [_SECTION.unpack_from(binary, first + number * _SECTION.size) for number in range(count)]

@@ -116,7 +116,7 @@ def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
         reader = _Bytes(data, position)
         position = reader.number("I") + reader.position
         if reader.number("H") != 4:
-            raise ValueError("the object has line tables of another version than DWARF 4")
+            raise ValueError("the object has line tables of a version other than DWARF 4")
         program = reader.number("I") + reader.position
         shortest, _, _, base, span, special = (reader.number(form) for form in "BBBbBB")
         for _ in range(special - 1):
