@@ -190,19 +190,22 @@ def _constant_size(node: Node) -> int | None:
 
 
 def _scan(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Move sequences whose elements all equal one constant into the body; None if there are none."""
+    """Move inputs of the body whose elements all equal one constant into the body; None if there are none."""
     parts = ScanParts.of(node, operands)
     constants = {
         inside: _broadcast_number(inside, outside.operands[0])
-        for inside, outside in parts.sequences
+        for inside, outside in (*parts.sequences, *parts.invariants)
         if is_scalar_broadcast(outside) and outside.operands[0].op == "constant" and inside.tensor.rank
     }
     if not constants:
         return None
     body = rewrite(node["body"], lambda item, _: constants.get(item))
     parts, moved = ScanParts.of(node, operands, body), {*constants.values()}
-    kept = [binding for binding in parts.sequences if binding.inside not in moved]
-    return replace(parts, sequences=kept).build(node.where, node.name)
+    sequences, invariants = (
+        [binding for binding in bindings if binding.inside not in moved]
+        for bindings in (parts.sequences, parts.invariants)
+    )
+    return replace(parts, sequences=sequences, invariants=invariants).build(node.where, node.name)
 
 
 def _operand(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -250,6 +253,8 @@ def _slice(node: Node, operands: tuple[Node, ...]) -> Node | None:
     inner = operands[0]
     if node.tensor == inner.tensor and all(step == 1 for step in node["step"]):
         return inner
+    if is_scalar_broadcast(inner):
+        return _broadcast_number(node, inner.operands[0])
     if inner.op == "slice" and all(step == 1 for step in (*node["step"], *inner["step"])):
         offsets = inner["start"]
         return make(

@@ -1,7 +1,8 @@
 """split_concats: split concatenations along the last axis, so that every gate becomes a separate value.
 
 ``[x; h] K`` becomes ``x K[:I] + h K[I:]``. A gate sliced from a product becomes a product with a slice of the kernel. A
-concatenated state becomes several states. Sliding windows whose steps are merged into one axis count as concatenations.
+concatenated state becomes several states, and a concatenated sequence several sequences. Steps may also slice gates
+from a reshape. Sliding windows whose steps are merged into one axis count as concatenations.
 
 Law: values are unchanged up to the rounding of one additional sum for each concatenated left operand.
 """
@@ -15,9 +16,10 @@ from ..ir.axes.walk import kept_at
 from ..ir.build import column_slice, row_slice
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.ops import OPS
-from ..ir.scan import Carry, ScanParts
+from ..ir.scan import Binding, Carry, ScanParts
 from ..ir.types import Dim
 from ..support.records import dataclass
+from .axes.inner_slices import entries_read, operand_of_concat, slice_before_reshape
 from .simplify import to_fixed_point
 
 MAX_STEPS, MIN_UNITS = 64, 16
@@ -42,7 +44,7 @@ class SplitConcats:
 
 
 def _separate_bodies(graph: Graph, settled: set[Graph]) -> Graph:
-    """Split concatenated carries of scans, and concatenated values in scans' bodies and in the graph.
+    """Split concatenated carries and sequences of scans, and concatenated values in scans' bodies and in the graph.
 
     ``settled`` has bodies without concatenated values that could be split.
     """
@@ -50,12 +52,31 @@ def _separate_bodies(graph: Graph, settled: set[Graph]) -> Graph:
     def separate(body: Graph) -> Graph:
         if body in settled:
             return body
-        separated = _separate(body)
+        separated = _separate(_with_inner_slices(body))
         if separated is body:
             settled.add(body)
         return separated
 
-    return _separate(map_bodies(rewrite(graph, _split_carries), separate))
+    return _separate(map_bodies(rewrite(rewrite(graph, _split_carries), _split_sequences), separate))
+
+
+def _with_inner_slices(body: Graph) -> Graph:
+    """Slice values before a reshape, if steps read the result only by slices, such as one for each gate.
+
+    The values are those of elementwise ops, which then compute one gate at a time, and transposes.
+    """
+    users, outputs = body.users(), {node for _, node in body.outputs}
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op != "slice" or operands[0].op != "reshape" or node.operands[0] in outputs:
+            return None
+        source = operands[0].operands[0]
+        is_split = OPS[source.op].kind == "elementwise" or source.op == "transpose"
+        if not is_split or not all(map(entries_read, users[node.operands[0]])):
+            return None
+        return slice_before_reshape(node, operands[0])
+
+    return rewrite(body, rule)
 
 
 def _separate(graph: Graph) -> Graph:
@@ -270,6 +291,46 @@ def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
             new[inner] = remake(inner, [new[item] for item in inner.operands])
     carries = [*scan.carries[:index], *pieces, *scan.carries[index + 1 :]]
     return replace(scan, carries=carries).with_replaced_values(new).build(node.where, node.name)
+
+
+def _split_sequences(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Split the sequences of a scan whose concatenated values its steps slice apart; None if there are none."""
+    if node.op != "scan":
+        return None
+    scan, users = ScanParts.of(node, operands), node["body"].users()
+    kept = {scan.when, *(value for _, value in scan.outputs)}
+    new, sequences = dict[Node, Node](), list[Binding]()
+    for inside, outside in scan.sequences:
+        pieces = None if inside in kept else _pieces_read(users[inside], outside)
+        if not pieces:
+            sequences.append(Binding(inside, outside))
+            continue
+        params = dict[Node, Node]()
+        for number, (reader, piece) in enumerate(pieces.items()):
+            if piece not in params:
+                label, kind = f"{inside['label']}_{number}", reader.tensor
+                params[piece] = make(
+                    "input", where=inside.where, name=f"{inside.name}_{number}", label=label, type=kind
+                )
+                sequences.append(Binding(params[piece], piece))
+            new[reader] = params[piece]
+    if not new:
+        return None
+    body = rewrite(node["body"], lambda item, _: new.get(item))
+    parts = ScanParts.of(node, operands, body)
+    return replace(parts, sequences=sequences).build(node.where, node.name)
+
+
+def _pieces_read(readers: Sequence[Node], outside: Node) -> dict[Node, Node] | None:
+    """Return the piece of a concatenated sequence that each slice of its steps reads; None for other readers."""
+    pieces = dict[Node, Node]()
+    for reader in readers:
+        part = entries_read(reader)
+        piece = part and operand_of_concat(outside, part._replace(axis=part.axis + 1))
+        if piece is None:
+            return None
+        pieces[reader] = piece
+    return pieces
 
 
 def _is_joined(node: Node) -> bool:

@@ -175,7 +175,22 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     if len(rows) == 1:
         row = _broadcast_matrices(build("reshape", a, shape=(1, *rows)), leading)
         return build("reshape", build("matmul", row, b), shape=(*leading, columns[-1]))
+    shared = columns if len(columns) == len(rows) else (1, *columns)
+    if len(shared) == len(rows) > 3 and rows[-2] == 1 != rows[0] and shared[:-2] == (1, *rows[1:-2]):
+        return _product_of_all_rows(a, b)
     return build("matmul", _broadcast_matrices(a, leading), _broadcast_matrices(b, leading))
+
+
+def _product_of_all_rows(a: Tensor, b: Tensor) -> Tensor:
+    """Return the products of rows [B, ..., 1, K] and matrices [..., K, N], each of which multiplies B rows at once."""
+    (count, *leading, _, depth), columns = a.type.shape, b.type.shape[-1]
+    last = len(leading)
+    rows = build(
+        "transpose", build("reshape", a, shape=(count, *leading, depth)), order=(*range(1, last + 1), 0, last + 1)
+    )
+    product_ = build("matmul", rows, build("reshape", b, shape=(*leading, depth, columns)))
+    result = build("transpose", product_, order=(last, *range(last), last + 1))
+    return build("reshape", result, shape=(count, *leading, 1, columns))
 
 
 def _row_products(a: Tensor, b: Tensor) -> Tensor:

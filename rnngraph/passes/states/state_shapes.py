@@ -1,21 +1,23 @@
 """state_shapes: carry a flat state in the shape in which its steps compute.
 
-Cells that store a matrix as one row start and end a step with a ``reshape``. The pass moves both out of the loop. A
-step can then update its state in place, and later passes know its axes. The pass also moves the reshapes of states that
-a backward loop reads step by step.
+Cells that store a matrix, or the units of several heads, as one row start and end a step with a ``reshape``. The pass
+moves both out of the loop. A step can then update its state in place, and later passes know its axes. States that a
+step combines with such a state entry by entry get its shape. The pass also moves the reshapes of sequences, such as
+states that a backward loop reads step by step.
 
 Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from ...ir.graph import Graph, Node, make, remake, rewrite
+from ...ir.node import is_scalar_broadcast
 from ...ir.ops import OPS
 from ...ir.scan import Binding, Carry, ScanParts
-from ...ir.types import Shape, TensorType
+from ...ir.types import Dim, Shape, TensorType
 from ...support.records import dataclass
 
 
@@ -40,16 +42,16 @@ class StateShapes:
 
 
 @dataclass(frozen=True)
-class _FlatState:
-    """Carry that steps reshape.
+class _FlatStates:
+    """Carries that steps combine entry by entry, in a shape to which steps reshape one of them.
 
     Attributes:
-        carry: The flat carry.
+        carries: The flat carries, as inputs of the body.
         shape: Shape in which steps compute.
         entrywise: Elementwise ops on the flat form, which can run on ``shape`` instead.
     """
 
-    carry: Carry
+    carries: frozenset[Node]
     shape: Shape
     entrywise: frozenset[Node]
 
@@ -58,43 +60,43 @@ def _with_shaped_states(scan: Node) -> Node:
     """Return the scan with each state in the shape in which its steps compute."""
     parts, body = ScanParts.of(scan), scan["body"]
     users = body.users()
-    states = {carry.inside: _flat_state(carry, users) for carry in parts.carries}
-    flat = {param: state for param, state in states.items() if state is not None and param is not parts.when}
+    groups = _groups(parts, users)
+    shapes = {param: group.shape for group in groups for param in group.carries}
+    homes = {node: group.shape for group in groups for node in group.entrywise}
     sequences = {
-        item.inside: shape for item in parts.sequences if (shape := _read_shape(item.inside, users[item.inside]))
+        item.inside: shape
+        for item in parts.sequences
+        if item.inside is not parts.when and (shape := _read_shape(item.inside, users[item.inside], homes))
     }
-    if not flat and not sequences:
+    if not shapes and not sequences:
         return scan
     new: dict[Node, Node] = {}  # new values, in the old shapes
     shaped: dict[tuple[Node, Shape], Node] = {}  # new values, in the shape in which steps compute
-    for param, shape in [*((param, state.shape) for param, state in flat.items()), *sequences.items()]:
+    for param, shape in [*shapes.items(), *sequences.items()]:
         kind = param.tensor.with_shape(shape)
         inside = make("input", where=param.where, name=param.name, label=param["label"], type=kind)
         shaped[param, shape], new[param] = inside, _in_shape(inside, param.shape)
     for node in body.nodes:
         if node in new:
             continue
-        matching = [state for state in flat.values() if node in state.entrywise]
-        if matching:
-            state = matching[0]
+        if node in homes:
+            shape = homes[node]
             parts_in_shape = [
-                shaped.get((item, state.shape)) or _over_more_axes(new[item], node.shape, state.shape)
-                for item in node.operands
+                shaped.get((item, shape)) or _over_more_axes(new[item], node.shape, shape) for item in node.operands
             ]
-            shaped[node, state.shape] = remake(node, parts_in_shape)
-            new[node] = _in_shape(shaped[node, state.shape], node.shape)
+            shaped[node, shape] = remake(node, parts_in_shape)
+            new[node] = _in_shape(shaped[node, shape], node.shape)
             continue
         inner = [new[item] for item in node.operands]
         new[node] = _in_shape(inner[0], node.shape) if node.op == "reshape" else remake(node, inner)
     carries = []
     for carry in parts.carries:
-        if carry.inside not in flat:
+        if carry.inside not in shapes:
             carries.append(carry._replace(next=new[carry.next]))
             continue
-        state = flat[carry.inside]
-        following = shaped.get((carry.next, state.shape)) or _in_shape(new[carry.next], state.shape)
-        first = _in_shape(carry.initial, state.shape)
-        carries.append(Carry(shaped[carry.inside, state.shape], first, carry.name, following))
+        shape = shapes[carry.inside]
+        following = shaped.get((carry.next, shape)) or _in_shape(new[carry.next], shape)
+        carries.append(Carry(shaped[carry.inside, shape], _in_shape(carry.initial, shape), carry.name, following))
     emits = [(name, new[value]) for name, value in parts.emits]
     read = [
         Binding(shaped[inside, shape], _in_shape(outside, (scan["length"], *shape)))
@@ -105,40 +107,63 @@ def _with_shaped_states(scan: Node) -> Node:
     return replace(parts, carries=carries, sequences=read, emits=emits).build(scan.where, scan.name)
 
 
-def _read_shape(param: Node, users: Sequence[Node]) -> Shape | None:
-    """Return the shape of higher rank to which every step reshapes a sequence; None if there is none."""
-    if any(user.op != "reshape" for user in users):
+def _read_shape(param: Node, users: Sequence[Node], homes: Mapping[Node, Shape]) -> Shape | None:
+    """Return the shape of higher rank in which every step reads a sequence; None if there is none.
+
+    ``homes`` has the shapes in which elementwise ops run.
+    """
+    if any(user.op != "reshape" and (user not in homes or user.shape != param.shape) for user in users):
         return None
-    shapes = {user.shape for user in users}
+    shapes = {homes.get(user, user.shape) for user in users}
     if len(shapes) != 1:
         return None
     (shape,) = shapes
     return shape if len(shape) > param.tensor.rank > 1 and shape[:1] == param.shape[:1] else None
 
 
-def _flat_state(carry: Carry, users: Mapping[Node, Sequence[Node]]) -> _FlatState | None:
-    """Return a state that each step reshapes to a higher rank and back; None for other states."""
+def _groups(parts: ScanParts, users: Mapping[Node, Sequence[Node]]) -> list[_FlatStates]:
+    """Return the groups of flat states. No carry is in two groups."""
+    groups = list[_FlatStates]()
+    for carry in parts.carries:
+        if any(carry.inside in group.carries for group in groups):
+            continue
+        group = _flat_states(carry, parts, users)
+        if group and all(group.carries.isdisjoint(other.carries) for other in groups):
+            groups.append(group)
+    return groups
+
+
+def _flat_states(carry: Carry, parts: ScanParts, users: Mapping[Node, Sequence[Node]]) -> _FlatStates | None:
+    """Return a state that each step reshapes to a higher rank and back, and the states with which it is combined.
+
+    None for other states, and if steps compute an operand of the elementwise ops in the flat form.
+    """
     param = carry.inside
     readers = _entrywise_readers(param, users)
     shapes = {user.shape for node in (param, *readers) for user in users[node] if user.op == "reshape"}
-    if len(shapes) != 1:
+    if len(shapes) != 1 or param is parts.when:
         return None
     (shape,) = shapes
     if len(shape) <= param.tensor.rank or shape[:1] != param.shape[:1]:
         return None
-    entrywise, pending, is_computed = set[Node](), [carry.next, *readers], False
+    following = {other.inside: other.next for other in parts.carries if other.inside is not parts.when}
+    read = {binding.inside for binding in (*parts.sequences, *parts.invariants)}
+    states, entrywise, pending, is_computed = set[Node](), set[Node](), [param, *readers], False
     while pending:
         node = pending.pop()
-        if node in entrywise or node is param:
+        if node in entrywise or node in states:
             continue
-        if node.op == "reshape" and node.operands[0].shape == shape:
+        if node in following and node.shape == param.shape:
+            states.add(node)
+            pending.append(following[node])
+        elif node.op == "reshape" and _without_ones(node.operands[0].shape) == _without_ones(shape):
             is_computed = True
         elif _is_entrywise(node, param):
             entrywise.add(node)
             pending += [item for item in node.operands if not _is_one_per_row(item, param)]
-        else:
+        elif not is_scalar_broadcast(node) and not _is_row(node, param, read):
             return None
-    return _FlatState(carry, shape, frozenset(entrywise)) if is_computed else None
+    return _FlatStates(frozenset(states), shape, frozenset(entrywise)) if is_computed else None
 
 
 def _entrywise_readers(param: Node, users: Mapping[Node, Sequence[Node]]) -> set[Node]:
@@ -168,10 +193,22 @@ def _is_one_per_row(node: Node, param: Node) -> bool:
     return rank == 0 or (rank == param.tensor.rank and all(dim == 1 for dim in node.shape[1:]))
 
 
+def _is_row(node: Node, param: Node, read: Set[Node]) -> bool:
+    """True for a value of the state's shape, or for one of its rows, that is a value of ``read`` or a slice of one."""
+    source = node.operands[0] if node.op == "slice" else node
+    return source in read and node.shape in (param.shape, param.shape[1:])
+
+
+def _without_ones(shape: Shape) -> list[Dim]:
+    return [dim for dim in shape if dim != 1]
+
+
 def _over_more_axes(node: Node, flat: Shape, shape: Shape) -> Node:
     """Reshape an operand that broadcasts to ``flat`` so that it broadcasts to ``shape``, which has more axes."""
     if not node.tensor.rank:
         return node
+    if node.shape == flat[1:]:
+        return _in_shape(node, shape[1:])
     return _in_shape(node, shape if node.shape == flat else (node.shape[0], *(1 for _ in shape[1:])))
 
 
