@@ -54,7 +54,8 @@ def operand_of_concat(node: Node, part: Entries) -> Node | None:
 
     None if the part is not one of the concatenated values.
     """
-    axis, offset = part.axis, 0
+    axis = part.axis
+    offset: Dim = 0
     if node.op == "concat" and node["axis"] == axis:
         for piece in node.operands:
             if (offset, offset + piece.shape[axis]) == (part.first, part.last):
