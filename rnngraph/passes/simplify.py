@@ -291,15 +291,8 @@ def _slice_of_concat(node: Node, inner: Node) -> Node | None:
         if offset <= first and last <= offset + width:
             start, stop = list(node["start"]), list(node["stop"])
             start[axis], stop[axis] = first - offset, last - offset
-            return make(
-                "slice",
-                piece,
-                where=node.where,
-                name=node.name,
-                start=tuple(start),
-                stop=tuple(stop),
-                step=node["step"],
-            )
+            bounds = {"start": tuple(start), "stop": tuple(stop), "step": node["step"]}
+            return make("slice", piece, where=node.where, name=node.name, **bounds)
         offset += width
     return None
 
