@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..ir.axes.walk import kept_at
-from ..ir.build import column_slice, row_slice
+from ..ir.build import column_slice, row_slice, sliced
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.ops import OPS
 from ..ir.scan import Binding, Carry, ScanParts
+from ..ir.sizes.polynomial import product, quotient
 from ..ir.types import Dim
 from ..support.records import dataclass
-from .axes.inner_slices import entries_read, operand_of_concat, slice_before_reshape
 from .simplify import to_fixed_point
 
 MAX_STEPS, MIN_UNITS = 64, 16
@@ -72,9 +73,9 @@ def _with_inner_slices(body: Graph) -> Graph:
             return None
         source = operands[0].operands[0]
         is_split = OPS[source.op].kind == "elementwise" or source.op == "transpose"
-        if not is_split or not all(map(entries_read, users[node.operands[0]])):
+        if not is_split or not all(map(_entries_read, users[node.operands[0]])):
             return None
-        return slice_before_reshape(node, operands[0])
+        return _slice_before_reshape(node, operands[0])
 
     return rewrite(body, rule)
 
@@ -83,7 +84,7 @@ def _separate(graph: Graph) -> Graph:
     """Split the concatenated values of one graph, once."""
     users = graph.users()
     outputs = {node for _, node in graph.outputs}
-    sliced = {node for node in users.keys() - outputs if users[node] and all(map(_slices_columns, users[node]))}
+    only_sliced = {node for node in users.keys() - outputs if users[node] and all(map(_slices_columns, users[node]))}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "matmul" and (steps := _steps_of_windows(operands[0])) is not None:
@@ -91,7 +92,7 @@ def _separate(graph: Graph) -> Graph:
         match node.op:
             case "matmul" if operands[1].tensor.rank == 2 and _is_joined(operands[0]):
                 return _split_rows(node, operands)
-            case "slice" if _slices_columns(node) and node.operands[0] in sliced:
+            case "slice" if _slices_columns(node) and node.operands[0] in only_sliced:
                 return _slice_through(node, operands[0])
             case "slice" if len(users[node.operands[0]]) == 1 and node.operands[0] not in outputs:
                 return _slice_of_elementwise(node, operands[0])
@@ -164,8 +165,8 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
         width = piece.shape[-1]
         rows = row_slice(kernel, offset, offset + width)
         piece_operands = (piece, rows, *([start] if start else []))
-        product = make("matmul", *piece_operands, where=node.where, name=node.name, **dict(node.attributes))
-        total = product if total is None else make("add", total, product, where=node.where)
+        term = make("matmul", *piece_operands, where=node.where, name=node.name, **dict(node.attributes))
+        total = term if total is None else make("add", total, term, where=node.where)
         offset, start = offset + width, None
     assert total is not None
     return total
@@ -325,8 +326,8 @@ def _pieces_read(readers: Sequence[Node], outside: Node) -> dict[Node, Node] | N
     """Return the piece of a concatenated sequence that each slice of its steps reads; None for other readers."""
     pieces = dict[Node, Node]()
     for reader in readers:
-        part = entries_read(reader)
-        piece = part and operand_of_concat(outside, part._replace(axis=part.axis + 1))
+        part = _entries_read(reader)
+        piece = part and _operand_of_concat(outside, part._replace(axis=part.axis + 1))
         if piece is None:
             return None
         pieces[reader] = piece
@@ -366,3 +367,70 @@ def _joined_get(node: Node, scan: Node) -> Node | None:
         return make("concat", *parts, where=node.where, name=node.name, axis=node.tensor.rank - 1)
     shift = extra if position > index else 0
     return make("get", scan, where=node.where, name=node.name, index=position + shift)
+
+
+# Slices in front of ops that reorder values ------------------------------------------------------------
+
+
+class _Entries(NamedTuple):
+    """Entries ``first`` to ``last - 1`` along an axis."""
+
+    axis: int
+    first: Dim
+    last: Dim
+
+
+def _entries_read(node: Node) -> _Entries | None:
+    """Return the entries that a slice reads; None for other nodes, steps other than 1, and slices of several axes."""
+    if node.op != "slice" or any(step != 1 for step in node["step"]):
+        return None
+    whole = node.operands[0].shape
+    axes = [axis for axis, dim in enumerate(node.shape) if dim != whole[axis]]
+    return _Entries(axes[0], node["start"][axes[0]], node["stop"][axes[0]]) if len(axes) == 1 else None
+
+
+def _before_reshape(reshape: Node, part: _Entries) -> _Entries | None:
+    """Return the entries of a reshape's operand that become ``part`` of the result; None if they are no range."""
+    source, (axis, first, last) = reshape.operands[0], part
+    rows, size = product(reshape.shape[:axis]), product(reshape.shape[axis + 1 :])
+    for place, dim in enumerate(source.shape):
+        inner = product(source.shape[place + 1 :])
+        if product(source.shape[:place]) == rows and dim * inner == reshape.shape[axis] * size and dim != 1:
+            start, stop = quotient(first * size, inner), quotient(last * size, inner)
+            return None if start is None or stop is None else _Entries(place, start, stop)
+    return None
+
+
+def _slice_before_reshape(node: Node, reshape: Node) -> Node | None:
+    """Rewrite a slice of a reshape as the reshape of a slice; None if ``_before_reshape`` finds no entries."""
+    part = _entries_read(node)
+    inner = _before_reshape(reshape, part) if part else None
+    if inner is None:
+        return None
+    return make("reshape", sliced(reshape.operands[0], *inner), where=node.where, name=node.name, shape=node.shape)
+
+
+def _operand_of_concat(node: Node, part: _Entries) -> Node | None:
+    """Return ``part`` of a concatenation to which reshapes, transposes and unary ops are applied.
+
+    None if the part is not one of the concatenated values.
+    """
+    axis = part.axis
+    offset: Dim = 0
+    if node.op == "concat" and node["axis"] == axis:
+        for piece in node.operands:
+            if (offset, offset + piece.shape[axis]) == (part.first, part.last):
+                return piece
+            offset = offset + piece.shape[axis]
+        return None
+    changes: dict[str, object] = {}
+    inner: _Entries | None = part
+    if node.op == "reshape":
+        inner = _before_reshape(node, part)
+        changes["shape"] = (*node.shape[:axis], part.last - part.first, *node.shape[axis + 1 :])
+    elif node.op == "transpose":
+        inner = part._replace(axis=node["order"][axis])
+    elif OPS[node.op].kind != "elementwise" or OPS[node.op].random or len(node.operands) != 1:
+        return None
+    source = None if inner is None else _operand_of_concat(node.operands[0], inner)
+    return source and make(node.op, source, where=node.where, name=node.name, **{**dict(node.attributes), **changes})

@@ -3,5 +3,4 @@
 - ``separate_axes``: the pass, and the choice of the axes that stay separate.
 - ``separation``: computes values over several axes in place of their product.
 - ``slice_early``: computes only the entries that are read, along all axes but the last.
-- ``inner_slices``: moves slices in front of reshapes, for ``split_concats``.
 """
