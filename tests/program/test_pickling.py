@@ -457,7 +457,7 @@ def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ragged = [{"x": words(seed=seed)} for seed in range(3)]
     expected = [program.inference(call)["outputs"] for call in calls]
     whole = [program.predict(part) for part in ragged]
-    kept = sorted((tmp_path / "code").iterdir())
+    kept = sorted((tmp_path / "code").glob("*.code"))
     assert method != "fork" or POOL._started >= 2
 
     def never(*_: Any) -> None:
@@ -477,7 +477,7 @@ def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for ours, theirs in zip(whole, predicted, strict=True):
         assert_array_equal(ours["logits"], theirs["logits"])
         assert all((one == other).all() for one, other in zip(ours["outputs"], theirs["outputs"], strict=True))
-    assert sorted((tmp_path / "code").iterdir()) == kept
+    assert sorted((tmp_path / "code").glob("*.code")) == kept
 
 
 def _called(data: bytes, log: str) -> np.ndarray:
