@@ -25,9 +25,9 @@ NAMES: dict[str, str] = {
     "keras": """
         RNN SimpleRNN LSTM GRU SimpleRNNCell Layer StackedRNNCells Bidirectional TimeDistributed ConvLSTM1D
         ConvLSTM2D scan while_loop Dense Embedding Masking Dropout SpatialDropout1D AlphaDropout
-        GaussianDropout GaussianNoise LayerNormalization BatchNormalization register_buffer Conv1D
+        GaussianDropout GaussianNoise LayerNormalization BatchNormalization Conv1D
         MaxPooling1D max_pool AveragePooling1D DepthwiseConv1D ZeroPadding1D GlobalAveragePooling1D
-        GlobalMaxPooling1D Attention AdditiveAttention MultiHeadAttention Activation Lambda Flatten view
+        GlobalMaxPooling1D Attention AdditiveAttention MultiHeadAttention Activation Lambda Flatten
         Permute RepeatVector concatenate Input InputLayer dot sum mean max min amax
         amin prod any all add subtract multiply divide negative greater_equal
         less_equal silu take zeros ones array convert_to_tensor Variable cond
@@ -35,7 +35,7 @@ NAMES: dict[str, str] = {
         categorical_crossentropy BinaryCrossentropy MeanSquaredError MeanAbsoluteError Huber CTC
         SparseCategoricalAccuracy Adadelta Adamax Nadam Lion Ftrl Adafactor ReduceLROnPlateau
         LearningRateScheduler EarlyStopping ModelCheckpoint TensorBoard Sequential Model fit train save device
-        cuda nn layers losses optimizers
+        nn layers losses optimizers
     """,
 }
 

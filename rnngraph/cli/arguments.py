@@ -50,7 +50,7 @@ def add_max_entries(command: argparse.ArgumentParser) -> None:
 
 def add_max_steps(command: argparse.ArgumentParser) -> None:
     """Add the option ``--max-steps``, the number of steps of loops whose end depends on the data."""
-    text = "steps of loops that end when the data says so, for .pb files"
+    text = "steps to run of loops whose end depends on the data, for .pb files"
     command.add_argument("--max-steps", type=positive, metavar="N", help=text)
 
 

@@ -126,7 +126,10 @@ def sequence_form(
 
 
 def _equal_sizes(about: OptimizedGraph, outputs: tuple[str, ...]) -> tuple[Mapping[str, Dim], Mapping[str, Dim]]:
-    """Return likely equalities of sizes, so that equal sizes have one formula, and sizes that must be multiples."""
+    """Return likely values of sizes, and sizes that must be multiples, each by the name of a size.
+
+    With the likely values, sizes that must be equal have one formula. Raise ``ShapeError`` if that is impossible.
+    """
     equalities, likely = about.equalities(outputs)
     open_equalities = [item for item in equalities if not item.holds(likely)]
     divided = multiples(open_equalities, {})

@@ -186,8 +186,9 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
 def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, ExportedEntry | None]:
     """Return the entry of a step, and the entry of a block of steps, or None to run a block as single steps.
 
-    A net has no entry of a block if its memory is unbounded or a length is not that of a loop. It has none either if
-    ``max_block`` is 1 or the target has no vectors. Both entries read the same large panels.
+    A net has no entry of a block if its memory grows with the number of steps, or if a length must be known at compile
+    time. It has none either if ``max_block`` is 1 or the target has no vectors. Both entries read the same large
+    panels.
     """
     about, values, target = build.about, build.values, build.target
     one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)

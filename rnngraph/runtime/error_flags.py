@@ -137,7 +137,7 @@ def _source(node: Node, whole: bool = False) -> Node | None:
     while True:
         if _is_draw(node):
             return node
-        # such a select has the filler instead of samples after a row's end and at masked steps
+        # a select of a sample or a filler, which replaces samples after a row's end and at masked steps
         if node.op == "select" and _is_filler(node.operands[2]):
             node = node.operands[1]
         elif node.op in _MOVED and not (whole and node.op == "slice"):
@@ -179,9 +179,9 @@ def check_samples(samples: Mapping[str, Where | None], leaves: Iterable[str], ar
         error: RnnGraphError | None = None
         if is_flag and END in name and array.any():
             error = ShapeError(
-                f"a stream has taken more steps than the {name.partition(END)[2]} rows of a table of positions, whose "
-                "last row stands for those that are missing; the call has run, and streams have stepped; give the "
-                "table more rows, or reset the stream",
+                f"a stream has taken more steps than the {name.partition(END)[2]} rows of a table of positions; "
+                "later steps read its last row; the call has run, and streams have stepped; give the table more rows, "
+                "or reset the stream",
                 samples[name],
             )
         elif (array if is_flag else array == -1).any():

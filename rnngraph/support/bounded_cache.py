@@ -41,7 +41,8 @@ class BoundedCache(dict[Key, Value]):
     def get_or_make(self, key: Key, make: Callable[[], Value]) -> Value:
         """Return the value of a key, which ``make`` computes if it is missing.
 
-        Threads may compute a value at once, because ``make`` runs without the lock. All get the one stored first.
+        Several threads may compute a value at the same time, because ``make`` runs without the lock. All of them get
+        the value that is stored first.
         """
         value: Value = self.get(key, _ABSENT)
         return value if value is not _ABSENT else self.setdefault(key, make())

@@ -100,7 +100,7 @@ class ReadOptions:
         fixed: Values of inputs, or sizes of their axes; only for files of ONNX and TensorFlow, sizes for Keras, too.
         names: Names of axes that become symbolic, by input and axis.
         max_entries: Maximum size of an array in the file; None for the reader's default.
-        max_steps: Steps of TensorFlow's loops that end when the data says so; None to refuse such loops.
+        max_steps: Steps to run of TensorFlow's loops whose end depends on the data; None to refuse such loops.
     """
 
     fixed: Mapping[str, Any] = field(default_factory=dict)

@@ -223,7 +223,10 @@ def _gain(costs: Sequence[StepCost]) -> float:
 
 
 def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping[Node, int]) -> list[Phase]:
-    """Return each kernel's (lag, position): the earliest one after those of the kernels on which it depends."""
+    """Return each kernel's earliest phase (lag, position) that is not before those of the kernels on which it depends.
+
+    Scans of batch n have position 2 n + 1. Other kernels have even positions, between the batches.
+    """
     phases: list[Phase] = []
     for kernel, needed in zip(kernels, needs, strict=True):
         lag, place = max((phases[number] for number in needed), default=(0, 0))

@@ -103,7 +103,7 @@ def renamed(
         statements: The statements.
         buffers: Replacements of all buffers; None to replace no buffer.
         names: Replacements of sizes.
-        offsets: For some buffers, the part of all indices to remove, as in ``Parameters``.
+        offsets: For some buffers, an offset to subtract from every index: the offset that calls add to the pointer.
     """
     known: dict[Index, Index] = {}
     symbols = {old: new.symbol for old, new in names.items() if isinstance(new, Size) and new.symbol is not None}

@@ -100,7 +100,7 @@ def _switch(
 def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
     """Return the LLVM text of the function that returns the most demanding variant that the processor can run.
 
-    Without another one, it returns the first variant, for which it checks nothing.
+    If the processor can run no other variant, it returns the first one, whose requirements it does not check.
     """
     f = WrapperBuilder()
     max_leaf, ecx1 = _cpuid(f, 0)[0], _cpuid(f, 1)[2]

@@ -46,7 +46,7 @@ class Port:
     def around(self) -> tuple[int, int]:
         """Number of elements along the axes before time, and number of elements of one step along all other axes.
 
-        Without a time axis, the numbers are 1 and that of all elements.
+        Without a time axis, the numbers are 1 and the number of all elements.
         """
         axis = self.time_axis or 0
         return elements(self.shape[:axis]), elements(self.shape[axis:])

@@ -189,7 +189,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _move_states(self, f: WrapperBuilder, base: str, state: str, back: bool, by_items: bool = True) -> None:
         """Write code that copies all saved states to the current ones; with ``back``, the current to the saved ones.
 
-        ``by_items``: saved states are aligned to items.
+        ``by_items`` is True if saved states are aligned to items.
         """
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
         self._move(f, state, present, back, by_items)

@@ -85,7 +85,7 @@ class CWrapper(Generic[Net]):
 
     @property
     def group(self) -> int:
-        """Index of the functions' attributes. Entries are inlined only into functions for the same processor."""
+        """Number of the functions' attribute group in LLVM: one per processor, or 0 if there is only one processor."""
         return self.variant + 1 if self.suffix else 0
 
     def name(self, what: str) -> str:

@@ -119,7 +119,7 @@ def _exit(t: Translation, node: Node) -> list[str | None]:
         t.sequences[node.name, 0] = final
         return []
     if frame.ends_early and _is_counter(t, merge):
-        raise UnreadableError("it is the number of steps of a loop that ends when the data says so")
+        raise UnreadableError("it counts the steps of a loop whose number of steps depends on the data")
     return [final]
 
 
@@ -135,7 +135,9 @@ def _close(t: Translation, frame: Frame) -> None:
     frame.ends_early = _ends_early(t, ending)
     if frame.ends_early:
         if t.max_steps is None:
-            raise UnreadableError("its loop ends when the data says so; pass max_steps=, the number of steps to run")
+            raise UnreadableError(
+                "the number of steps of its loop depends on the data; pass max_steps=, the steps to run"
+            )
         count = t.constant(t.max_steps, "int64")
         emitted = _bounded(t, frame, ending, following, written)
     else:

@@ -96,7 +96,17 @@ def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]
 
 
 def in_order(file: str, needed_nodes: list[Node], frames: Mapping[str, Frame], leaves: Iterable[str]) -> list[Node]:
-    """Sort nodes topologically, where an Exit node counts as depending on all nodes of its loop."""
+    """Sort nodes topologically, except within loops.
+
+    A node of a loop follows only the initial values of the loop's states. An Exit node follows the nodes that compute
+    the next states and the loop's condition.
+
+    Args:
+        file: The file's name in errors.
+        needed_nodes: Nodes to sort.
+        frames: Loop of each node that is known to be in one, by name.
+        leaves: Names of nodes whose inputs are not followed.
+    """
     by_name, ends = {node.name: node for node in needed_nodes}, set(leaves)
 
     def dependencies(node: Node) -> list[str]:

@@ -58,8 +58,8 @@ def read_tf1_graph(
             a signature, all tensors that no other node reads.
         fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and sizes of symbolic axes, ``{"x": {0: 1}}``.
         open: Names of axes, ``{"x": {0: "B", 1: "T"}}``; axes with the same name have the same size.
-        max_steps: Number of steps of loops that end when the data says so, such as those of ``dynamic_decode``. In
-            the steps after the end, states keep their values, and ``TensorArray``s get zeros.
+        max_steps: Number of steps to run of loops whose end depends on the data, such as those of ``dynamic_decode``.
+            In the steps after the end, states keep their values, and ``TensorArray``s get zeros.
 
     Returns:
         Net whose inputs have the names in the signature or, without one, the placeholders' names.

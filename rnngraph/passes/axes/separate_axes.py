@@ -73,7 +73,10 @@ class _Steps(Separation):
         return None if parts is None else self._only_steps_split(parts)
 
     def _only_steps_split(self, parts: Parts) -> Parts:
-        """Return ``parts``, the sizes into which each axis splits, with one size for every axis without steps."""
+        """Return ``parts``, the sizes into which each axis splits, without splits of axes that have no steps.
+
+        The sizes of such an axis are replaced by their product.
+        """
         return tuple(sizes if self._has_steps(sizes) else (product(sizes),) for sizes in parts)
 
     def _has_steps(self, sizes: Sequence[Dim]) -> bool:

@@ -71,7 +71,7 @@ def restored_swapped(stored: Sequence[Any]) -> SwappedState:
 
 
 def _reshaped(node: Node, shape: Shape) -> Node:
-    """Reshape the rows of a value, whose number may have another symbol than in ``shape``."""
+    """Reshape each row of a value to ``shape[1:]``. The number of rows is unchanged, and ``shape[0]`` is ignored."""
     return make("reshape", node, shape=(node.shape[0], *shape[1:]))
 
 

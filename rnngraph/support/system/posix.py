@@ -173,9 +173,9 @@ def executable_page(descriptor: int) -> mmap.mmap:
 
 
 def large_pages(count: int) -> mmap.mmap | None:
-    """Return fresh memory in pages of 2 MiB, as far as the system has some; None if it cannot be asked for them.
+    """Return fresh memory in pages of 2 MiB, as far as the system has them; None if it has no way to request them.
 
-    The other pages have their usual size. Raise ``OSError`` if memory is short.
+    The other pages have the usual size. Raise ``OSError`` if memory is short.
     """
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return None
@@ -221,7 +221,7 @@ def process_limits() -> Iterator[tuple[int, str, str]]:
 
 
 def free_memory() -> Iterator[tuple[int, str]]:
-    """Yield (remaining bytes, description) of limits that system calls report. Linux has files instead."""
+    """Yield nothing: POSIX has no call that reports free memory. ``support/allocation.py`` reads the files of Linux."""
     return iter(())
 
 
@@ -254,8 +254,8 @@ def _is_local(device: int) -> bool:
 def leased_pages(descriptor: int, begin: int, count: int) -> Iterator[memoryview | None]:
     """Context manager that maps ``count`` bytes of an open file from ``begin`` on, for reading; or yields None.
 
-    A lease makes others wait who open the file for writing or truncate it, for up to 45 s. None if there is no lease,
-    because the file is another user's, is open for writing, or lies on a file system without leases.
+    A lease delays processes that open the file for writing, or truncate it, by up to 45 s. There is no lease, and the
+    result is None, if the file belongs to another user, is open for writing, or lies on a file system without leases.
     """
     with contextlib.ExitStack() as stack:
         try:

@@ -129,9 +129,14 @@ class Schedule:
         return None
 
     def _is_fused(self, item: Operation, place: int) -> bool:
-        """True if no operation before a step, at ``place``, overwrites variables that its native call must read.
+        """True if one native call can compute the step ``item`` and the values that it reads.
 
-        False also if the step needs several calls.
+        The step needs a single call, and no earlier operation may overwrite a variable after the time at which the
+        step must read it.
+
+        Args:
+            item: Operation to fuse.
+            place: Position of the operation.
         """
         if not isinstance(item, Step) or not item.is_whole:
             return False

@@ -28,7 +28,7 @@ FIXED: dict[str, dict[str, Any]] = {
 OPEN = {"functions": {name: {0: "B"} for name in ("x", "p", "s", "i")}, "kernels": {"x": {0: "B"}, "y": {0: "B"}}}
 """Names of axes, by TensorFlow graph."""
 STEPS = {"decoder": 9, "stops": 6}
-"""Steps of loops that end when the data says so, by TensorFlow graph."""
+"""Steps to run of loops whose end depends on the data, by TensorFlow graph."""
 
 
 def packed(path: str) -> bytes:

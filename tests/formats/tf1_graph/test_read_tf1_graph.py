@@ -89,7 +89,9 @@ def test_loops_that_end_early_run_a_number_of_steps() -> None:
         for key, array in wanted.items():
             assert_allclose(actual[key][:, :6] if key == "y" else actual[key], array, rtol=1e-5, atol=1e-6, err_msg=key)
     assert ends == {1, 6}
-    with pytest.raises(rg.NotReadableError, match="its loop ends when the data says so; pass max_steps="):
+    with pytest.raises(
+        rg.NotReadableError, match="the number of steps of its loop depends on the data; pass max_steps="
+    ):
         rg.read_tf1_graph(graph("stops"))
     with pytest.raises(rg.ArgumentError, match="max_steps must be at least 1"):
         rg.read_tf1_graph(graph("stops"), max_steps=0)
@@ -113,7 +115,7 @@ def test_the_number_of_steps_of_a_loop_that_ends_early_is_no_result() -> None:
     nodes = decode(messages.GraphDef, graph("stops")).node
     (steps,) = (node for node in nodes if node.op == "Switch" and node.input[0] == "while/Merge")
     nodes.append(_node("steps", "Exit", [steps.name], T={"type": 3}))
-    with pytest.raises(rg.NotReadableError, match="it is the number of steps of a loop that ends"):
+    with pytest.raises(rg.NotReadableError, match="it counts the steps of a loop whose number"):
         rg.read_tf1_graph(encode(messages.GraphDef(node=nodes)), ["y", "steps"], max_steps=8)
 
 

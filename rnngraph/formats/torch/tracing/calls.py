@@ -69,7 +69,7 @@ def heard_warnings(keep: Callable[[str, Where | None, type[Warning]], None]) -> 
 
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:
-    """Return a copy of a tensor as a NumPy array. float16 and bfloat16 are converted to float32."""
+    """Return a copy of a tensor as a NumPy array. Later writes to the tensor do not change the copy."""
     with torch.no_grad():
         tensor = tensor.detach()
         if tensor.dtype in (torch.float16, torch.bfloat16):
@@ -129,10 +129,9 @@ def as_functional(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Fu
     by_name = dict(zip(SIGNATURES[name], args, strict=False)) | kwargs
     by_name = {_NAMES.get(key, key): item for key, item in by_name.items() if key not in _IGNORED}
     if "reduction" in SIGNATURES[name]:
-        by_name["reduction"] = _REDUCTIONS[
-            by_name.get("reduction", 0)
-        ]  # By default, functions in ``torch`` do not reduce.
-    if name == "embedding" and by_name.get("padding_idx", -1) < 0:  # No padding; in functional, the last row.
+        by_name["reduction"] = _REDUCTIONS[by_name.get("reduction", 0)]  # The default in ``torch`` is "none".
+    # In ``torch``, a negative ``padding_idx`` means no padding; in ``functional`` it counts from the last row.
+    if name == "embedding" and by_name.get("padding_idx", -1) < 0:
         by_name.pop("padding_idx", None)
     function = getattr(functional, name)
     ahead = []
@@ -156,7 +155,7 @@ def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Func
 
 
 def by_position(name: str, args: Arguments, kwargs: Keywords) -> Arguments:
-    """Return a function's positional arguments. Operands that the call passes by name are moved there from ``kwargs``.
+    """Return a function's positional arguments. Operands that the call passes by name are taken from ``kwargs``.
 
     Handlers name their other arguments as torch does.
     """
