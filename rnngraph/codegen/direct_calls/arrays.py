@@ -93,7 +93,7 @@ def within() -> str:
 
 
 def make_arrays() -> str:
-    """Return the LLVM text of a function that makes the result arrays that the caller did not pass as ``out``.
+    """Return the LLVM text of a function that makes the result arrays, except for those passed as ``out``.
 
     The function returns false if it cannot make an array.
     """

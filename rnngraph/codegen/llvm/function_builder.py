@@ -276,7 +276,7 @@ class FunctionBuilder:
         return self.frozen(pointer) if self.target.triple.startswith("wasm") else pointer
 
     def frozen(self, pointer: str) -> str:
-        """Freeze a pointer, once per scope, so that LLVM does not see that it is a sum."""
+        """Freeze a pointer, once per scope, to hide from LLVM that the pointer is a sum."""
         return self.once(f"freeze ptr {pointer}", "i64", "at")
 
     def let_index(self, let: LetIndex) -> None:

@@ -100,9 +100,9 @@ def tanh(b: VectorBuilder, x: Handle) -> Handle:
 def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
     """Return 1/(1 + exp(-x)) for all x, with a small relative error also for small and denormal results.
 
-    The result is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. This needs one quotient, which
-    rounds a denormal result once, and neither |x| nor a selection between two formulas. c is 2^-64 in float32 and
-    2^-512 in float64. The denominator is at most 2^87 or 2^565.
+    The result is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. A denormal result is rounded only
+    once, by the quotient. Neither |x| nor a selection between two formulas is needed. c is 2^-64 in float32 and 2^-512
+    in float64. The denominator is at most 2^87 or 2^565.
     """
     f = format_of(b, x)
     scaling = (f.bias + 1) // 2

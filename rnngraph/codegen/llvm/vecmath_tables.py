@@ -10,8 +10,8 @@ class Format:
     """Floating-point type: its layout, constants of argument reduction, limits and coefficients.
 
     - Beyond a limit, the rounded result is constant (0, ±1 or infinity). Arguments are clamped to limits.
-    - Pieces add up to a constant. All pieces but the last have so few bits that their products with all multipliers
-      that occur are exact.
+    - Pieces add up to a constant. In ``ln2`` and ``pi``, all pieces but the last are short, so that their products with
+      the integers that multiply them are exact.
     - Coefficients are in order of degree, the lowest first.
     """
 

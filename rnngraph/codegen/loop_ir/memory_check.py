@@ -130,7 +130,7 @@ class _Memory:
                 self.valid.add(buffer, self.extents[buffer])
 
     def _check_stages(self, pipeline: Pipeline, buffers: LoopBuffers) -> None:
-        """Check that pipeline stages that share memory wait for each other."""
+        """Check that stages of a pipeline wait for each other if they share memory."""
         effects = [self.effects.of(stage.body) for stage in pipeline.stages]
         for later, (read, wrote, _) in enumerate(effects):
             for before, (read_before, wrote_before, _) in enumerate(effects[:later]):

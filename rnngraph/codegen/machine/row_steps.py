@@ -3,8 +3,8 @@
 A stream table has the states of many streams, one stream in each row.
 
 The entry of a step reads contiguous rows, but the rows of a call may be anywhere in tables. The function gathers a
-chunk of rows into the entry's memory, runs the entry, and scatters the results back. It calls entries by address, so
-that one function serves all nets. It allocates no memory.
+chunk of rows into the entry's memory, runs the entry, and scatters the results back. Entries are called by address, so
+that one function serves all nets. No memory is allocated.
 """
 
 from __future__ import annotations

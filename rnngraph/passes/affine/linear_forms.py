@@ -363,8 +363,8 @@ class LinearForms:
         """Return the terms, as tuples of factors, whose sum is a value.
 
         Each factor varies along fewer axes than the value. If the value cannot be split so, it is itself the only
-        factor. The same holds if more than ``MAX_TERMS`` terms would result, or if ``depth``, the number of splits that
-        led to the value, is larger than that.
+        factor, as it is if the number of terms or ``depth`` exceeds ``MAX_TERMS``. ``depth`` is the number of splits
+        that led to the value.
         """
         whole = (spread(node, view, self.axes),)
         own = spans(whole[0])

@@ -31,7 +31,7 @@ def narrow_states(lowered: Lowered) -> Lowered:
 
 
 def _rounded(labels: Set[str], graph: Graph) -> dict[str, str]:
-    """Return the states of which all users are casts to one narrow dtype, with that dtype, by label."""
+    """Return {label: narrow dtype} for the states that are used only by casts to one narrow dtype."""
     inputs = {node: str(node["label"]) for node in graph.inputs if node.op == "input" and node["label"] in labels}
     dtypes: defaultdict[str, set[str]] = defaultdict(set)  # "" stands for users that are no casts
     for node in graph.nodes:
