@@ -94,7 +94,7 @@ def _same(t: Translation, node: Node) -> str | list[str | None]:
 
 
 def _of_draws(t: Translation, node: Node, op: str) -> str | list[str | None]:
-    """Translate a node with random operands, whose result must not depend on them or be random, too."""
+    """Translate a node with random operands. The result must be random itself, or independent of these operands."""
     operands = [t.drawn.get(ref) or t.name(ref) for ref in node.inputs]
     arrays = [t.arrays.get(item) if isinstance(item, str) else None for item in operands]
     result = without_draws(op, operands, arrays)

@@ -69,7 +69,7 @@ def heard_warnings(keep: Callable[[str, Where | None, type[Warning]], None]) -> 
 
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:
-    """Return a copy of a tensor as a NumPy array. Later writes to the tensor do not change the copy."""
+    """Return a copy of a tensor as a NumPy array. float16 and bfloat16 are converted to float32."""
     with torch.no_grad():
         tensor = tensor.detach()
         if tensor.dtype in (torch.float16, torch.bfloat16):
@@ -155,7 +155,7 @@ def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Func
 
 
 def by_position(name: str, args: Arguments, kwargs: Keywords) -> Arguments:
-    """Return a function's positional arguments. Operands that the call passes by name are taken from ``kwargs``.
+    """Return a function's positional arguments. Operands that the call passes by name are moved there from ``kwargs``.
 
     Handlers name their other arguments as torch does.
     """

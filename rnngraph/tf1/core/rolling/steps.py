@@ -159,7 +159,7 @@ def is_step(node: Node) -> bool:
 
 
 def forward(driver: Driver, count: int) -> Iteration:
-    """Return the iteration of a driver that replaces ``count`` single steps. It runs forward even if these do not."""
+    """Return the iteration of a driver that replaces ``count`` single steps. It always runs forward."""
     return replace(driver.iteration, length=count, reverse=False)
 
 
