@@ -260,13 +260,15 @@ def leased_pages(descriptor: int, begin: int, count: int) -> Iterator[memoryview
     with contextlib.ExitStack() as stack:
         try:
             pages = _leased(descriptor, begin, count, stack)
-        except (OSError, ValueError, AttributeError):  # no lease, a file that is too short, a system without leases
+        except (OSError, ValueError):  # no lease, or a file that is too short
             pages = None
         yield pages
 
 
 def _leased(descriptor: int, begin: int, count: int, stack: contextlib.ExitStack) -> memoryview:
     """Take a lease of a file, and return its mapped bytes. ``stack`` returns both."""
+    if sys.platform != "linux":
+        raise OSError(errno.EOPNOTSUPP, "only Linux has leases")
     # A lease belongs to one opening of a file. With openings of their own, threads return only their own leases.
     own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     stack.callback(os.close, own)
