@@ -103,7 +103,7 @@ def without_training(layout: Layout, inputs: ProgramInputs) -> Layout:
 def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
     """Return, by name of each ``sequence_length`` placeholder, the number of steps that bounds its values."""
     outputs = tuple(name for name, _ in optimized.graph.outputs)
-    return {item.label: item.low for item in optimized.preconditions(outputs) if item.text == "sequence_length"}
+    return {item.label: item.high for item in optimized.preconditions(outputs) if item.text == "sequence_length"}
 
 
 def lengths_placeholder(

@@ -116,7 +116,7 @@ def _random_feeds(program: Program, batch: int, steps: int, generator: np.random
         if kind.dtype in INTEGERS:
             valid = ranges.get(name)
             low = 1 if valid is not None and valid.text == "sequence_length" else 0
-            high = 1 if valid is None else evaluate(valid.low, sizes)
+            high = 1 if valid is None else evaluate(valid.high, sizes)
             feeds[name] = generator.integers(low, max(high, low), shape, endpoint=True).astype(kind.dtype)
         elif kind.dtype == "bool":
             feeds[name] = generator.random(shape) < 0.5
