@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ast
 import linecache
+import os
 from collections.abc import Collection
 
 
 def source_lines(file: str) -> list[str]:
     """Return the lines of a source file as it is now; empty if it cannot be read."""
+    cached = linecache.cache.get(file)
+    if cached is not None and cached[-1] != file and os.path.isfile(file):
+        # Python looks for relative names in sys.path, too, and keeps a file that it found there.
+        del linecache.cache[file]
     linecache.checkcache(file)  # the file may have changed since, or be another one in another working directory
     return linecache.getlines(file)
 

@@ -59,3 +59,17 @@ def test_lines_are_those_of_the_file_as_it_is_now(tmp_path: Path, monkeypatch: p
     assert [source_line("moved.py", line) for line in (0, 1, 2)] == ["", "y = 2\n", ""]
     Path("moved.py").unlink()
     assert source_lines("moved.py") == []
+
+
+def test_a_script_in_the_working_directory_is_read_before_one_of_its_name_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, here = tmp_path / "elsewhere", tmp_path / "here"
+    for folder, text in ((elsewhere, "a = 1\n"), (here, "b = 2\nc = 3\n")):
+        folder.mkdir()
+        (folder / "twice_named.py").write_text(text)
+    monkeypatch.syspath_prepend(elsewhere)
+    monkeypatch.chdir(tmp_path)
+    assert source_lines("twice_named.py") == ["a = 1\n"]
+    monkeypatch.chdir(here)
+    assert source_line("twice_named.py", 2) == "c = 3\n"
