@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 COSTS = Path(__file__).parents[1] / "costs.txt"
-BUDGET, MAX_SECONDS, MAX_SLOW = 0.4, 1.5, 2.0
+BUDGET, MAX_SECONDS, MAX_SLOW = 0.35, 1.5, 2.0
 
 
 def read_costs(path: Path = COSTS) -> dict[str, float]:

@@ -360,11 +360,10 @@ class LinearForms:
         return tuple(Term(factors) for factors in self._split_outer(node, groups[rank - node.tensor.rank :], 0))
 
     def _split_outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
-        """Return the terms, as tuples of factors, whose sum is a value.
+        """Write a value as a sum of products whose factors vary along fewer axes; return the factors of each product.
 
-        Each factor varies along fewer axes than the value. If the value cannot be split so, it is itself the only
-        factor, as it is if the number of terms or ``depth`` exceeds ``MAX_TERMS``. ``depth`` is the number of splits
-        that led to the value.
+        A value that cannot be written so is itself the only factor, as it is if the number of products or ``depth``
+        exceeds ``MAX_TERMS``. ``depth`` is the number of splits that led to the value.
         """
         whole = (spread(node, view, self.axes),)
         own = spans(whole[0])

@@ -80,7 +80,7 @@ class Blocks(Narrowing):
         return build("add", numbers, float(self.zero)) if self.zero else numbers, scale
 
     def _in_four_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
-        """Return blocks as integers in 0..15, and their scales. The weight of largest magnitude becomes 0."""
+        """Return blocks as floats that truncate to 0..15, and signed scales. The weight farthest from 0 becomes 0."""
         largest = build("reduce_max", parts, axes=(1,), keepdims=True)
         least = build("reduce_min", parts, axes=(1,), keepdims=True)
         farthest = build("select", build("less", largest, build("neg", least)), least, largest)

@@ -48,7 +48,7 @@ def code(text: str) -> str:
 
 
 def _spans(text: str) -> str:
-    """Return text with its styles as ``span`` elements. Equal adjacent styles are merged."""
+    """Return a stage's text as HTML with highlighted syntax: one ``span`` element for each run of equal style."""
     from .colours import styled_pieces  # imports rich, which only displays need
 
     parts: list[tuple[str, str]] = []

@@ -100,7 +100,7 @@ class PaddingCheck:
             return None
 
     def _perturbed(self) -> InferenceGraph:
-        """Return the graph with random changes of the parameters, in float32."""
+        """Return the inference graph, compiled once without quantization, with randomly changed parameters."""
         if self._trial is None:
             parts = self._program.parts
             generator = np.random.default_rng(0)

@@ -78,12 +78,16 @@ def check(file: Path, folder: Path, name: str = "") -> None:
         np.testing.assert_array_equal(actual[key], array, key)
 
 
+REFUSED = "changes", "changes_of_resources"
+"""Graphs that are errors, because they change variables that their outputs read."""
+
+
 @pytest.mark.parametrize(
     "name",
     [
         pytest.param(path.name.removesuffix(".pb.gz"), marks=[pytest.mark.slow] * (path.name != "loop.pb.gz"))
         for path in sorted((FIXTURES / "tf1_graphs").iterdir())
-        if path.suffix != ".npz"
+        if path.suffix != ".npz" and path.name not in REFUSED
     ],
 )
 def test_graphs_of_tensorflow(name: str, tmp_path: Path) -> None:

@@ -57,10 +57,11 @@ def waits_between(one: Partition, other: Partition | None) -> bool:
 
 
 def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a step's kernels between workers if that saves more than a tenth of the time, barriers included.
+    """Return the division of a step's kernels between workers; one worker runs all of them if division does not pay.
 
-    If all kernels compute row by row, they are always split, without barriers. Otherwise a barrier follows the last
-    kernel, and separates consecutive kernels unless both compute row by row or both run on one worker.
+    If all kernels compute row by row, they are always divided, without barriers. Otherwise division must save more than
+    a tenth of the time, barriers included. A barrier follows the last kernel, and separates consecutive kernels unless
+    both compute row by row or both run on one worker.
     """
     rowwise, parts = workers.rowwise, workers.parts
     inside = None if rowwise is None else rowwise.inside(node, kernels)

@@ -260,7 +260,7 @@ def _without_transposes(call: Call, left: Operand, right: Operand) -> tuple[Oper
 
 
 def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
-    """Declare a binary op of values without common transposes. Raises ``UnreadableError`` if their dtypes differ."""
+    """Declare a binary op of two operands as they are. Raises ``UnreadableError`` if their dtypes differ."""
     tensors, dtype = call.tensors, storage_dtype(dtype_of(left))
     if storage_dtype(dtype_of(right)) != dtype:
         raise UnreadableError(f"its operands have dtypes {dtype_of(left)} and {dtype_of(right)}, which must be equal")
