@@ -1,8 +1,9 @@
-"""Small node builders: scalars, zeros, broadcasts and their adjoints, slices, sums of transposes."""
+"""Small node builders: scalars, zeros, broadcasts and their adjoints, slices and what they read, sums of transposes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,23 @@ def broadcast_to(node: Node, shape: tuple[Dim, ...]) -> Node:
 def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
     """Return zeros of a shape and of the dtype of ``like``."""
     return broadcast_to(number(0.0, like), shape)
+
+
+class Entries(NamedTuple):
+    """Entries ``first`` to ``last - 1`` along an axis."""
+
+    axis: int
+    first: Dim
+    last: Dim
+
+
+def entries_read(node: Node) -> Entries | None:
+    """Return the entries that a slice reads; None for other nodes, steps other than 1, and slices of several axes."""
+    if node.op != "slice" or any(step != 1 for step in node["step"]):
+        return None
+    whole = node.operands[0].shape
+    axes = [axis for axis, dim in enumerate(node.shape) if dim != whole[axis]]
+    return Entries(axes[0], node["start"][axes[0]], node["stop"][axes[0]]) if len(axes) == 1 else None
 
 
 def sliced(node: Node, axis: int, first: Dim, last: Dim) -> Node:

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
-from ..ir.axes.walk import kept_at
-from ..ir.build import column_slice, row_slice, sliced
+from ..ir.build import Entries, column_slice, entries_read, row_slice, sliced
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.ops import OPS
 from ..ir.scan import Binding, Carry, ScanParts
@@ -73,7 +71,7 @@ def _with_inner_slices(body: Graph) -> Graph:
             return None
         source = operands[0].operands[0]
         is_split = OPS[source.op].kind == "elementwise" or source.op == "transpose"
-        if not is_split or not all(map(_entries_read, users[node.operands[0]])):
+        if not is_split or not all(map(entries_read, users[node.operands[0]])):
             return None
         return _slice_before_reshape(node, operands[0])
 
@@ -109,10 +107,8 @@ def _separate(graph: Graph) -> Graph:
 
 def _slices_columns(node: Node) -> bool:
     """True for a slice of the last axis alone, with step 1."""
-    if node.op != "slice" or not node.operands[0].tensor.rank:
-        return False
-    last = node.tensor.rank - 1
-    return bool(node["step"][last] == 1) and all(kept_at(node, 0, axis) == axis for axis in range(last))
+    part = entries_read(node)
+    return part is not None and part.axis == node.tensor.rank - 1
 
 
 def _steps_of_windows(node: Node) -> Node | None:
@@ -326,7 +322,7 @@ def _pieces_read(readers: Sequence[Node], outside: Node) -> dict[Node, Node] | N
     """Return the piece of a concatenated sequence that each slice of its steps reads; None for other readers."""
     pieces = dict[Node, Node]()
     for reader in readers:
-        part = _entries_read(reader)
+        part = entries_read(reader)
         piece = part and _operand_of_concat(outside, part._replace(axis=part.axis + 1))
         if piece is None:
             return None
@@ -372,24 +368,7 @@ def _joined_get(node: Node, scan: Node) -> Node | None:
 # Slices in front of ops that reorder values ------------------------------------------------------------
 
 
-class _Entries(NamedTuple):
-    """Entries ``first`` to ``last - 1`` along an axis."""
-
-    axis: int
-    first: Dim
-    last: Dim
-
-
-def _entries_read(node: Node) -> _Entries | None:
-    """Return the entries that a slice reads; None for other nodes, steps other than 1, and slices of several axes."""
-    if node.op != "slice" or any(step != 1 for step in node["step"]):
-        return None
-    whole = node.operands[0].shape
-    axes = [axis for axis, dim in enumerate(node.shape) if dim != whole[axis]]
-    return _Entries(axes[0], node["start"][axes[0]], node["stop"][axes[0]]) if len(axes) == 1 else None
-
-
-def _before_reshape(reshape: Node, part: _Entries) -> _Entries | None:
+def _before_reshape(reshape: Node, part: Entries) -> Entries | None:
     """Return the entries of a reshape's operand that become ``part`` of the result; None if they are no range."""
     source, (axis, first, last) = reshape.operands[0], part
     rows, size = product(reshape.shape[:axis]), product(reshape.shape[axis + 1 :])
@@ -397,20 +376,20 @@ def _before_reshape(reshape: Node, part: _Entries) -> _Entries | None:
         inner = product(source.shape[place + 1 :])
         if product(source.shape[:place]) == rows and dim * inner == reshape.shape[axis] * size and dim != 1:
             start, stop = quotient(first * size, inner), quotient(last * size, inner)
-            return None if start is None or stop is None else _Entries(place, start, stop)
+            return None if start is None or stop is None else Entries(place, start, stop)
     return None
 
 
 def _slice_before_reshape(node: Node, reshape: Node) -> Node | None:
     """Rewrite a slice of a reshape as the reshape of a slice; None if ``_before_reshape`` finds no entries."""
-    part = _entries_read(node)
+    part = entries_read(node)
     inner = _before_reshape(reshape, part) if part else None
     if inner is None:
         return None
     return make("reshape", sliced(reshape.operands[0], *inner), where=node.where, name=node.name, shape=node.shape)
 
 
-def _operand_of_concat(node: Node, part: _Entries) -> Node | None:
+def _operand_of_concat(node: Node, part: Entries) -> Node | None:
     """Return ``part`` of a concatenation to which reshapes, transposes and unary ops are applied.
 
     None if the part is not one of the concatenated values.
@@ -424,7 +403,7 @@ def _operand_of_concat(node: Node, part: _Entries) -> Node | None:
             offset = offset + piece.shape[axis]
         return None
     changes: dict[str, object] = {}
-    inner: _Entries | None = part
+    inner: Entries | None = part
     if node.op == "reshape":
         inner = _before_reshape(node, part)
         changes["shape"] = (*node.shape[:axis], part.last - part.first, *node.shape[axis + 1 :])

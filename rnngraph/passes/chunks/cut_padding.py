@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ir.axes.walk import kept_at
+from ...ir.build import entries_read
 from ...ir.graph import Graph, Node, make, rewrite
 from ...ir.ops import OPS
 from ...ir.types import Dim
@@ -27,13 +28,8 @@ def cut_padding(graph: Graph) -> Graph:
 def _rule(node: Node, operands: Sequence[Node]) -> Node | None:
     if node.op == "gather" and operands[1].op == "iota":
         return _start_of(operands[0], 0, operands[1]["size"])
-    if node.op != "slice":
-        return None
-    source = operands[0]
-    cut = [axis for axis in range(source.tensor.rank) if node.shape[axis] != source.shape[axis]]
-    if len(cut) != 1 or any(node["start"]) or any(step != 1 for step in node["step"]):
-        return None
-    return _start_of(source, cut[0], node.shape[cut[0]])
+    part = entries_read(node)
+    return None if part is None or part.first != 0 else _start_of(operands[0], part.axis, part.last)
 
 
 def _start_of(node: Node, axis: int, count: Dim, depth: int = 0) -> Node | None:

@@ -207,7 +207,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         GraphError: The graph cannot run step by step; the error names the line of the cause.
         ShapeError: The graph was declared for another batch.
     """
-    lowered, options = _narrowed(source.stateful()), replace(options, unroll=None)
+    lowered, options = _for_streams(source.stateful()), replace(options, unroll=None)
     kept: dict[str, KeptState] = {}
     swapped: Mapping[str, SwappedState] | None = None
     if source.kept:
@@ -262,10 +262,12 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     )
 
 
-def _narrowed(lowered: Lowered) -> Lowered:
-    """Return a declaration with states in the dtypes in which streams store them.
+def _for_streams(lowered: Lowered) -> Lowered:
+    """Return a declaration as streams run it.
 
-    Limits of sizes are removed, because the length of a stream is not known before it ends.
+    States have the dtypes in which streams store them. Loops that begin with the first entry of a sequence compute
+    their initial states in the first step. Limits of sizes are removed, because the length of a stream is not known
+    before it ends.
     """
     lowered = narrow_states(lowered)
     lowered = replace(lowered, graph=drop_limits(lowered.graph))
