@@ -27,9 +27,9 @@ DOMAIN = "rnngraph.body"
 
 
 def body_of(node: Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> Graph | None:
-    """Return a node's function body as a graph that reads and computes the node's inputs and outputs by name.
+    """Return a node's function body as a graph from the node's inputs to its outputs, under their names.
 
-    None if ONNX defines no body, or if building the body needs a package that is missing.
+    None if ONNX defines no body, or if the package onnx must build it and is missing or too old.
     """
     if node.domain not in MAIN_DOMAINS:
         return None
@@ -63,13 +63,13 @@ def _table() -> Mapping[str, Mapping[str, str]]:
 
 
 def _recorded_body(op: str, opset: int) -> messages.Function | None:
-    """Return the body of an operator in ``function_bodies.json``, of the newest version up to ``opset``; or None."""
+    """Return an op's newest body up to ``opset`` in ``function_bodies.json``; None if the file has none."""
     versions = [int(version) for version in _table().get(op, {}) if int(version) <= opset]
     return decode(messages.Function, base64.b64decode(_table()[op][str(max(versions))])) if versions else None
 
 
 def _built(call: messages.Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> messages.Function | None:
-    """Build a node's body with the package onnx. None if it is not installed, or has no body for the operator."""
+    """Return a node's body that the package onnx builds; None if the package is missing, or has no body for the op."""
     try:
         from onnx import defs
     except ImportError:
@@ -87,7 +87,7 @@ def _built(call: messages.Node, inputs: Sequence[Operand | Deferred | None], ops
 
 
 def _type(operand: Any) -> messages.Type:
-    """Return the type of an input in ONNX's form, in which symbolic sizes are unknown."""
+    """Return an input's type as a message. Symbolic sizes become unknown sizes; an absent input has an empty type."""
     if operand is None or (not hasattr(operand, "dtype") and not hasattr(operand, "tensor")):
         return messages.Type()
     dtype = operand.tensor.dtype if hasattr(operand, "tensor") else str(np.dtype(operand.dtype))

@@ -58,7 +58,7 @@ class Reading:
         stacks: For each recurrent node in a stack, all nodes of the stack, which become one driver.
         choices: Assumed results of comparisons of sizes, by the node that compares; by default False.
         undecided: Comparisons of sizes whose results were assumed, by the node that compares.
-        forced: {name of a symbolic size: (only value for which a node can be read, name of the node)}.
+        forced: {name of a symbolic size: (number that a node needs it to be, name of the node)}.
     """
 
     def __init__(
@@ -76,10 +76,11 @@ class Reading:
         return self.choices.get(node, False) != entry.negated
 
     def failed(self, node: Node, error: Exception) -> None:
-        """Add the problem of a node to the list, and record a symbolic size that must be fixed to read the node."""
+        """Add a node's error to ``problems``. Record the symbolic size if it must be fixed to read the node."""
         what = error.what if isinstance(error, RnnGraphError) else str(error)
         if isinstance(error, ForcedSizeError):
             self.forced.setdefault(error.name, (error.value, str(node)))
+            what += f"; pass {self.tensors.fixing(error.name, error.value)}"
         self.problems.append(f"{node}: {what or type(error).__name__}")
 
     def opset(self, node: Node) -> int:
@@ -88,7 +89,7 @@ class Reading:
 
 
 class GraphReader:
-    """Reader of one graph."""
+    """Reads the nodes of one graph, and holds the values that they compute."""
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class GraphReader:
         self._values: dict[str, Any] = dict(inputs)
 
     def outputs(self) -> list[Any]:
-        """Return the values of the graph's outputs."""
+        """Return the values of the graph's outputs, in order; ``FAILED`` for an output that cannot be read."""
         self._reading.depth += 1
         if self._reading.depth > MAX_DEPTH:
             raise FileError(f"{self._reading.model.name} has graphs nested more than {MAX_DEPTH} deep, the maximum")
@@ -132,11 +133,11 @@ class GraphReader:
         return self._reading.decide(node, entry)
 
     def _is_own(self, name: str) -> bool:
-        """True if this graph, rather than an enclosing one, computes or has the value."""
+        """True if the value is an input, an array or a result of this graph, rather than of an enclosing one."""
         return name in self._values or name in self._graph.makers or name in self._graph.arrays
 
     def _value(self, name: str) -> Any:
-        """Return the value of a name, of this graph or an enclosing one. Reads the nodes that the value depends on."""
+        """Return a value of this graph or an enclosing one by its name. Reads the nodes on which the value depends."""
         reader: GraphReader | None = self
         while reader is not None and not reader._is_own(name):
             reader = reader._outer
@@ -157,7 +158,7 @@ class GraphReader:
     def _read(self, names: Iterable[str]) -> None:
         """Read the nodes that compute values, and all nodes on which these depend, operands first."""
         pending: list[tuple[str, int]] = [(name, 0) for name in reversed(list(names))]
-        open_ones: set[Node] = set()
+        in_progress: set[Node] = set()
         while pending:
             name, stage = pending.pop()
             if name in self._values or not self._is_own(name):
@@ -167,14 +168,14 @@ class GraphReader:
                 continue
             node = self._makers[name]
             if stage == 2:
-                open_ones.discard(node)
+                in_progress.discard(node)
                 self._read_node(node)
                 continue
-            if stage == 0 and node in open_ones:
+            if stage == 0 and node in in_progress:
                 raise FileError(
                     f"{self._reading.model.name} is damaged: {node} depends on its own output; export it again"
                 )
-            open_ones.add(node)
+            in_progress.add(node)
             needed = self._inputs(node) if stage == 0 else self._captured(node)
             pending.append((name, stage + 1))
             pending += [(item, 0) for item in reversed(needed) if item and item not in self._values]
@@ -257,7 +258,7 @@ class GraphReader:
 
 
 def _check(value: Operand | Deferred | None) -> None:
-    """Raise ``UnreadableError`` for ranks and sizes above any real net's, such as formulas that grow without bound."""
+    """Raise ``UnreadableError`` if an output's rank, or a formula in its shape, exceeds the limits."""
     if value is None or isinstance(value, Deferred):
         return
     shape = shape_of(value)

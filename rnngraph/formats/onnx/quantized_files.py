@@ -9,7 +9,7 @@ from ..script import Script
 from .core.model import Graph, Model, Node, subgraphs
 
 OF_WEIGHTS = frozenset(("DequantizeLinear", "DynamicQuantizeLSTM"))
-"""Ops that occur in files with quantized weights and float activations."""
+"""Ops that show that a file has quantized weights, but not that its activations are quantized."""
 OF_BOTH = frozenset(
     (
         "ConvInteger",
@@ -23,7 +23,7 @@ OF_BOTH = frozenset(
         "QuantizeLinear",
     )
 )
-"""Ops that occur only in files with quantized weights and activations."""
+"""Ops that show that a file has quantized weights and activations."""
 MIN_DEPTH, MIN_WEIGHTS = 32, 4096
 """Minimum rows and elements of one weight. If all weights are smaller, products in 8 bits are not faster."""
 
@@ -31,7 +31,7 @@ MIN_DEPTH, MIN_WEIGHTS = 32, 4096
 def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, str]]:
     """Return the options of ``rg.compile`` for a file.
 
-    {} if it is not quantized, has a float64 parameter, or has only small weights, for which 8 bits are not faster.
+    {} if the file is not quantized, has a float64 parameter, or has only weights that are too small to gain.
     """
     ops = {node.op for node in _nodes(model.graph)}
     shapes = [array.shape for array in script.parameters.values() if len(array.shape) > 1]

@@ -92,8 +92,8 @@ def read_onnx(
     symbolic size is 1, it is read for other sizes, unless it can be read for 1 only. An exporter that traced an example
     may have written a number in place of a symbolic size; the size is then fixed to this number.
 
-    A program of a quantized file has 8-bit weights, and 8-bit activations if the file has. Options of ``net.program``
-    override both. The package onnx is not needed.
+    The program of a quantized file has 8-bit weights if they are large enough to gain, and then 8-bit activations if
+    the file has them. Options of ``net.program`` override both. The package onnx is not needed.
 
     Args:
         source: A path, the bytes of a file, or a model. Further files with arrays must be in the file's folder.
@@ -102,7 +102,7 @@ def read_onnx(
         max_entries: Maximum entries of an array, with symbolic sizes counted as 1, and maximum steps of a loop. The
             limit protects from small files that declare large arrays. Four times the entries of the largest input or
             weight are always allowed.
-        open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
+        open: ``{input: {axis: name}}``. Each axis gets a symbolic size of this name, whatever size the file states.
 
     Raises:
         NotReadableError: Nodes cannot be read; the error lists all of them.
@@ -120,11 +120,11 @@ def net_of_model(
 ) -> Net:
     """Return the net of a parsed model. For the arguments see ``read_onnx``.
 
-    Files do not always say which axes have equal sizes. If the inputs cannot all have distinct sizes, they share the
-    size of a batch.
+    Files do not always say which axes have equal sizes. If the file cannot be read as it is, and ``open`` is None or
+    empty, one axis of each input is assumed to have the size of the batch.
     """
     with entries_up_to(max_entries) as limit:
-        values, axes = _axes_and_values(fixed)
+        values, axes = _split_fixed(fixed)
         try:
             script = _requested_script(model, axes, values, open)
         except NotReadableError as error:
@@ -139,7 +139,10 @@ def net_of_model(
 def _first_script(
     model: Model, axes: Any, values: Any, candidates: Iterable[Mapping[str, Mapping[int, str]]], error: NotReadableError
 ) -> Script:
-    """Return the script for the first names of axes with which the model can be read; raise ``error`` without any."""
+    """Return the script for the first of ``candidates`` with which the model can be read; raise ``error`` if none does.
+
+    Each candidate has names of input axes, ``{input: {axis: name}}``.
+    """
     for names in candidates:
         try:
             return _requested_script(model, axes, values, names)
@@ -157,10 +160,10 @@ def _requested_script(model: Model, axes: Any, values: Any, open: Any) -> Script
 
 
 def _equal_axes(inputs: Mapping[str, Kind], fixed: Any) -> Iterator[dict[str, dict[int, str]]]:
-    """Yield candidates for the axes of the batch size, by input, if these have several names or none.
+    """Yield guesses of the batch axes, ``{input: {axis: name}}``, unless the axes already have one common name.
 
-    The axes are the first one of each input; the second one, as of time-major sequences; or the second one of inputs
-    with three axes and more.
+    The guesses are the first axis of each input; the second axis, as for time-major sequences; and the second axis of
+    inputs with three axes or more, but the first axis of others.
     """
     shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape}
     names = {size for shape in shapes.values() for size in shape}
@@ -181,7 +184,7 @@ def _equal_axes(inputs: Mapping[str, Kind], fixed: Any) -> Iterator[dict[str, di
 
 
 def _is_fixed(fixed: Any, name: str, axis: int, shape: Sequence[Any]) -> bool:
-    """True if ``fixed`` has a value for an input, or a number for the size of its axis."""
+    """True if ``fixed`` has a value for an input, or a number for the size of one of its axes."""
     if not isinstance(fixed, Mapping):
         return False
     given = fixed.get(name)
@@ -189,8 +192,8 @@ def _is_fixed(fixed: Any, name: str, axis: int, shape: Sequence[Any]) -> bool:
     return own or shape[axis] in fixed
 
 
-def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Split ``fixed`` into (values and sizes by name, sizes of inputs' axes by input)."""
+def _split_fixed(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
+    """Split ``fixed`` into (values of inputs and named sizes, ``{input: {axis: size}}``)."""
     if not isinstance(fixed, Mapping):
         return fixed, None
     axes = {input_name(name): item for name, item in fixed.items() if isinstance(item, Mapping)}
@@ -209,7 +212,8 @@ def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
 def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
     """Return the script of a model.
 
-    The model is read again if symbolic sizes must be fixed, and once more if layers form stacks or share weights.
+    The model is read again if symbolic sizes must be fixed. It is read once more if layers form stacks, if products
+    share weights, or if outputs need sizes that only unused inputs have.
     """
     settled = _settled(model, fixed)
     reading, values = _read_with_choices(model, settled)
@@ -246,7 +250,7 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
 def _note_sizes(
     script: Script, model: Model, reading: Reading, forced_by: Mapping[str, str], request: AxisRequest
 ) -> None:
-    """Record why input axes are fixed, and which values a symbolic size must not have."""
+    """Record in the script why input axes are fixed, and which values a symbolic size must not have."""
     for name, kind in model.graph.inputs.items():
         own = input_name(name)
         for axis, dim in enumerate(kind.shape or () if own in script.inputs else ()):
@@ -307,7 +311,9 @@ def _settled(model: Model, fixed: Any) -> dict[str, Any]:
         )
         if not fits:
             raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}; it must be {list(sizes)}")
-        if array.dtype.kind not in "fiub" or kind.dtype is None:
+        if kind.dtype is None:
+            raise DtypeError(f"input {shown(name)} has a dtype that is not supported; leave it out of fixed=")
+        if array.dtype.kind not in "fiub":
             raise DtypeError(f"the value for {shown(name)} is {shown(value)}; it must have dtype {kind.dtype}")
         dtype = STORAGE_DTYPES[kind.dtype] if kind.dtype in ("float16", "bfloat16") else kind.dtype
         settled[name] = known(array.astype(dtype))
@@ -330,10 +336,10 @@ def _read(
         stacks: For each recurrent node in a stack, all nodes of the stack.
         choices: Assumed results of comparisons of sizes, by node.
         shared: Keys of kernels that several products share.
-        anchored: Sizes for which values are made to depend on an input that has the size.
+        anchored: Sizes that only unused inputs have; see ``Values``.
 
     Returns:
-        (state of the reading, outputs by name).
+        (state of the reading, values of the outputs by name).
     """
     tensors = Tensors(Script(model.about), shared, anchored)
     reading = Reading(model, tensors, stacks or {}, choices or {})
@@ -384,7 +390,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 
 
 def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Return the symbolic sizes that outputs need, but that no input on which the outputs depend has."""
+    """Return the symbolic sizes that outputs need, and that only inputs have on which no output depends."""
     script, outputs = tensors.script, dict[str, Value]()
     try:
         outputs = {name: tensors.value(value) for name, value in values.items()}

@@ -33,7 +33,7 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
     "writing to run-time indices is not supported": _ops("TensorScatter"),
     "rnngraph has no such function": _ops("Det EyeLike"),
 }
-"""Ops that cannot be read, by the reason. Nodes of supported ops may still be unreadable because of their operands."""
+"""Ops that cannot be read, by the reason. A node of any other op may still be unreadable because of its operands."""
 
 
 BY_RECORDED_BODY = _ops("AffineGrid BlackmanWindow HammingWindow HannWindow SwiGLU")

@@ -62,9 +62,25 @@ def test_a_shape_that_fits_only_one_size_is_an_error() -> None:
     net = check(model_of(nodes, {"x": (FLOAT, [2, "T", 4])}, ["y"], shape=[2, 12]), {"x": floats(2, 3, 4)})
     assert net.inputs["x"].shape == (2, 3, 4)
     model = model_of(nodes, X, ["y"], shape=[7, -1, 2])
-    with pytest.raises(rg.NotReadableError, match=r"give read_onnx fixed=\{'B': 7\}"):
+    with pytest.raises(rg.NotReadableError, match=r"pass fixed=\{'B': 7\}"):
         rg.read_onnx(model)
     check(model, {"x": floats(7, 3, 4)}, fixed={"B": 7})
+    unnamed = model_of(nodes, {"x": (FLOAT, [None, 4])}, ["y"], shape=[3, 4])
+    with pytest.raises(rg.NotReadableError, match=r"\[size_0,4\] to \[3,4\].*; pass fixed=\{'x': \{0: 3\}\}"):
+        rg.read_onnx(unnamed)
+    check(unnamed, {"x": floats(3, 4)}, fixed={"x": {0: 3}})
+
+
+@pytest.mark.parametrize("divisor", [2, -3])
+def test_quotients_of_negative_sizes_are_truncated(divisor: int) -> None:
+    nodes = [
+        ("Shape", ["x"], ["steps"], {}),
+        ("Neg", ["steps"], ["negative"], {}),
+        ("Div", ["steps" if divisor < 0 else "negative", "divisor"], ["quotient"], {}),
+        ("Cast", ["quotient"], ["y"], {"to": FLOAT}),
+    ]
+    model = model_of(nodes, {"x": (FLOAT, ["T"])}, ["y"], divisor=[divisor])
+    check(model, {"x": floats(5)}, {"x": floats(6)})
 
 
 def test_sequences_of_arrays() -> None:

@@ -240,7 +240,7 @@ def test_names_are_only_literals_in_scripts() -> None:
     [
         ([node("Add", "x,b", "a"), node("Neg", "a", "b"), node("Neg", "b", "y")], "depends on its own output"),
         ([node("Add", "x,nothing", "y")], "no node computes 'nothing'"),
-        ([node("Neg", "x", "y"), node("Abs", "x", "y")], "two nodes compute 'y'"),
+        ([node("Neg", "x", "y"), node("Abs", "x", "y")], "defines 'y' twice"),
     ],
 )
 def test_graphs_without_an_order_are_damage(nodes: list[Any], text: str) -> None:

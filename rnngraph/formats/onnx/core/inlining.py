@@ -10,7 +10,7 @@ from ....support.errors import FileError, shown
 from . import messages
 
 MAX_NODES = 1_000_000
-"""Maximum number of nodes after inlining, because nested functions of a small file could have very many."""
+"""Maximum number of nodes after inlining, because nested functions of a small file could expand to very many."""
 Key = tuple[str, str, str]
 """Domain, name and overload of a function."""
 
@@ -42,7 +42,7 @@ def _recursive(name: str, key: Key) -> FileError:
 
 
 def key_of(node: messages.Node) -> Key:
-    """Return the key under which a node's function is stored."""
+    """Return the key of the function that a node calls, if the file has such a function."""
     return node.domain, node.op_type, node.overload
 
 
@@ -59,38 +59,38 @@ class _Inliner:
         self._left = MAX_NODES
 
     def graph(self, graph: messages.Graph) -> None:
-        """Inline the calls of a graph, including those in nested graphs."""
+        """Inline the calls of a graph in place, including those in nested graphs."""
         self._prepare(key for node in _all_nodes(graph.node) if (key := key_of(node)) in self._functions)
         graph.node = self._inline_calls(graph.node)
 
     def _prepare(self, keys: Iterable[Key]) -> None:
-        """Inline calls in the bodies of functions, innermost first. An explicit stack replaces recursion."""
+        """Store functions' bodies with all calls inlined, innermost first. An explicit stack replaces recursion."""
         pending = [(key, False) for key in dict.fromkeys(keys)]
-        open_ones: set[Key] = set()
+        in_progress: set[Key] = set()
         while pending:
             key, is_ready = pending.pop()
             if key in self._bodies:
                 continue
             function = self._functions[key]
             if is_ready:
-                open_ones.discard(key)
+                in_progress.discard(key)
                 imported = function.opset_import
                 opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in imported}
                 self._bodies[key] = [_with_versions(node, opsets) for node in self._inline_calls(function.node)]
                 continue
-            if key in open_ones:
+            if key in in_progress:
                 raise _recursive(self._name, key)
-            open_ones.add(key)
+            in_progress.add(key)
             pending.append((key, True))
             for node in _all_nodes(function.node):
                 other = key_of(node)
-                if other in open_ones:
+                if other in in_progress:
                     raise _recursive(self._name, other)
                 if other in self._functions and other not in self._bodies:
                     pending.append((other, False))
 
     def _inline_calls(self, nodes: Iterable[messages.Node]) -> list[messages.Node]:
-        """Return the nodes with their calls inlined."""
+        """Return the nodes, with each call replaced by the function's body."""
         written: list[messages.Node] = []
         for node in nodes:
             for attribute in node.attribute:
@@ -103,7 +103,7 @@ class _Inliner:
     def _call(
         self, node: messages.Node, function: messages.Function, body: Sequence[messages.Node]
     ) -> list[messages.Node]:
-        """Return a copy of a function's body that reads and computes the values of a call."""
+        """Return a copy of a function's body, with the names and attributes of a call's node."""
         self._left -= len([*_all_nodes(body)])
         if self._left < 0:
             raise FileError(f"{self._name} has too many nodes when its functions are inlined: more than {MAX_NODES:,}")
@@ -154,12 +154,12 @@ class _Copy:
         ]
 
     def _own(self, name: str) -> None:
-        """Give a value of the function's body a new name, unless ``names`` has it."""
+        """Choose a new name for a value of the function's body, unless ``names`` has one already."""
         if name and name not in self._names:
             self._names[name] = self._new_name(name)
 
     def _copied(self, attributes: Iterable[messages.Attribute]) -> Iterator[messages.Attribute]:
-        """Yield copies of attributes. A reference to an attribute that the call lacks is left out."""
+        """Yield copies of attributes. A reference gets the call's value; it is omitted if the call has none."""
         for attribute in attributes:
             if attribute.ref_attr_name:
                 value = self._attributes.get(attribute.ref_attr_name)
@@ -184,7 +184,7 @@ class _Copy:
 
 
 def _with_versions(node: messages.Node, opsets: Mapping[str, int]) -> messages.Node:
-    """Return a node with the operator versions of its innermost function."""
+    """Return a node with a function's ``opsets``, unless the node is from a function inlined earlier, with its own."""
     return node if isinstance(node, Inlined) else Inlined(**vars(node), opsets=opsets)
 
 
@@ -198,7 +198,7 @@ def _all_nodes(nodes: Iterable[messages.Node]) -> Iterator[messages.Node]:
 
 
 def _names(graph: messages.Graph) -> Iterator[str]:
-    """Yield the names of all values, including those of nested graphs."""
+    """Yield the names of all values of a graph, including those of nested graphs."""
     yield from _own_names(graph)
     yield from (item.name for item in graph.output)
     for node in _all_nodes(graph.node):

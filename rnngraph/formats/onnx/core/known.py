@@ -23,7 +23,7 @@ class Known:
     """Array that is known while reading.
 
     Attributes:
-        array: A numeric array, or an object array whose entries are ints and formulas.
+        array: An array of numbers or bools, or an object array that has formulas or ``Undecided`` comparisons.
         dtype: NumPy's name of the dtype in the file, usually ``int64`` for formulas.
     """
 
@@ -47,7 +47,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Expanded:
-    """Value ``source``, broadcast to a shape that may have symbolic sizes. Most ops compute with ``source`` alone."""
+    """Operand ``source``, broadcast to a shape that may have symbolic sizes. Most ops compute with ``source`` alone."""
 
     source: Known | Value
     shape: tuple[Dim, ...]
@@ -55,7 +55,7 @@ class Expanded:
 
 @dataclass(frozen=True, eq=False)
 class Dequantized:
-    """Quantized value, in the form of the floats that it stands for. Only ops that move or dequantize may read it.
+    """Quantized value, stored as the floats that it represents. Only ops that move entries or dequantize may read it.
 
     Attributes:
         source: The floats: (n - zero) * scale for quantized numbers n.
@@ -77,14 +77,14 @@ class Listed:
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """Sequence of arrays, stacked along a new first axis, so that its length may be symbolic."""
+    """Sequence of arrays, stacked along a new first axis. The sequence's length may be symbolic."""
 
     items: Known | Expanded | Value
 
 
 @dataclass(frozen=True, eq=False)
 class NonZeroIndices:
-    """Indices [rank, count], or transposed, at which a mask is true. Only ops that write there may read it."""
+    """Indices [rank, count], or transposed, at which a mask is true. Only Transpose and ScatterND may read them."""
 
     mask: Value
     is_transposed: bool = False
@@ -102,7 +102,11 @@ def place_of(array: np.ndarray) -> tuple[Any, ...]:
 
 
 def known(array: Any, dtype: str | None = None) -> Known:
-    """Return an array as ``Known``. An object array without formulas becomes numeric."""
+    """Return an array as ``Known``. An object array without formulas becomes numeric.
+
+    Args:
+        dtype: Dtype in the file; by default the array's, or int64 for an object array.
+    """
     array = np.asarray(array)
     if array.dtype == object and all(isinstance(entry, int | bool | np.integer) for entry in array.reshape(-1)):
         array = array.astype(dtype or np.int64)
@@ -114,7 +118,7 @@ def known(array: Any, dtype: str | None = None) -> Known:
 
 
 def of_sizes(shape: Sequence[Dim]) -> Known:
-    """Return sizes as a 1-D array."""
+    """Return sizes as a 1-D int64 ``Known``."""
     array = np.empty(len(shape), object)
     array[:] = list(shape)
     return known(array, "int64")
@@ -136,7 +140,7 @@ def dtype_of(x: Operand) -> str:
 
 
 def all_are(x: Operand, entry: Dim) -> bool:
-    """True if all entries of x are known to equal ``entry`` for all symbolic sizes."""
+    """True if x has integers that are all known to equal ``entry``, whatever the symbolic sizes are."""
     source = x.source if isinstance(x, Expanded) else x
     if not isinstance(source, Known) or source.dtype not in INTEGERS:
         return False
@@ -150,7 +154,7 @@ def is_zero(x: Operand) -> bool:
 
 
 def check_count(count: int) -> int:
-    """Return ``count``. Raises ``UnreadableError`` if an array computed while reading may not have so many entries."""
+    """Return ``count``; raise ``UnreadableError`` if an array that reading computes may not have so many entries."""
     if count > max_folded():
         raise UnreadableError(
             f"reading the file would create an array of {count:,} entries; if you trust the file, give "
@@ -196,10 +200,10 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
 _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor", "Not")
 
 
-def compared(op: str, left: Known, right: Known) -> Known | None:
-    """Compare integral sizes that the file casts to float.
+def fold_size_comparison(op: str, left: Known, right: Known) -> Known | None:
+    """Return a comparison's result for sizes that the file has cast to float; None if it is not known.
 
-    None for ops that compare nothing, for fractions, and if the result depends on a symbolic size.
+    It is known unless ``op`` is no comparison, a number is a fraction, or the result depends on a symbolic size.
     """
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
@@ -210,8 +214,11 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
     return None if result.is_symbolic else result
 
 
-def whole(op: str, *items: Known) -> Known | None:
-    """Return an op's result for sizes that the file casts to float, such as ``arange``'s; None if it is no integer."""
+def fold_float_sizes(op: str, *items: Known) -> Known | None:
+    """Return an op's result for sizes that the file has cast to float, as for ``arange``; None if it is not known.
+
+    It is known for sums, differences, products, exact quotients and rounding, if all operands are integers.
+    """
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None
@@ -237,7 +244,8 @@ def is_constant_foldable(op: str) -> bool:
 def constant_fold(op: str, items: Sequence[Known]) -> Known:
     """Return the result of an elementwise op of known arrays, computed with NumPy.
 
-    It has the dtype of the first array, or bool for a comparison or logical op. Several arrays are folded in turn.
+    The result has the first array's dtype, or bool for a comparison or logical op. More than two arrays are combined
+    from left to right.
     """
     if len(items) > 2:
         return constant_fold(op, [constant_fold(op, items[:2]), *items[2:]])
@@ -255,7 +263,7 @@ def constant_fold(op: str, items: Sequence[Known]) -> Known:
 
 
 def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Apply an elementwise op to object arrays, entry by entry."""
+    """Return an elementwise op's result for object arrays of sizes."""
     if op == "Not":
         return np.asarray(np.frompyfunc(inverted, 1, 1)(arrays[0]), object)
     if op == "Neg":

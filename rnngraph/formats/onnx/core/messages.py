@@ -23,7 +23,7 @@ from ....storage.protobuf import (
 )
 
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS, STRINGS = range(1, 9)
-"""``AttributeProto.AttributeType``."""
+"""Kinds of attributes, numbered as in ``AttributeProto.AttributeType``."""
 
 
 @dataclass(eq=False)
@@ -67,7 +67,7 @@ class TensorType(Message):
 
 @dataclass(eq=False)
 class Type(Message):
-    """``TypeProto``, of tensors."""
+    """``TypeProto``. Only types of tensors are read."""
 
     tensor_type: TensorType | None = message(1, lambda: TensorType)
 
@@ -183,7 +183,7 @@ class Model(Message):
 
 
 def attribute(name: str, value: float | int | str | list[Any] | Tensor | Graph) -> Attribute:
-    """Convert a value to an attribute."""
+    """Return the message of an attribute with a value. A list is ``STRINGS``, ``FLOATS``, or else ``INTS``."""
     match value:
         case Tensor():
             return Attribute(name, t=value, type=TENSOR)

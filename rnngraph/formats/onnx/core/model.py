@@ -1,4 +1,4 @@
-"""Parses untrusted model files to graphs of nodes, with limits on nesting, nodes and arrays."""
+"""Parses untrusted model files into graphs of nodes, with limits on nesting, nodes and arrays."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from . import messages
 from .inlining import MAX_NODES, Inlined, inline_functions
 
 WHAT = "an ONNX file"
+"""Kind of file, for errors."""
 MAX_DEPTH = 40
 """Maximum nesting depth of graphs, because readers recurse into nested graphs."""
 MAIN_DOMAINS = ("", "ai.onnx")
+"""Names of the domain of ONNX's standard operators."""
 
 Array = messages.Tensor | messages.SparseTensor
 Attribute: TypeAlias = "float | int | str | list[Any] | Array | Graph"
@@ -34,8 +36,8 @@ class Kind:
     """Type of a value.
 
     Attributes:
-        dtype: NumPy's dtype; None for a type that NumPy lacks.
-        shape: Sizes: ints, names, or None if unknown. None if the rank is unknown.
+        dtype: Name of the dtype, such as ``float32``; None for values that are no tensors, and for unsupported dtypes.
+        shape: Size of each axis: an int, a name, or None if unknown. The whole shape is None if the rank is unknown.
     """
 
     dtype: str | None
@@ -48,7 +50,7 @@ class Node:
 
     Attributes:
         inputs: Names of values; ``""`` for an absent input.
-        opsets: Versions of operators by domain, for a node of a function; None for the file's versions.
+        opsets: Operator-set version of each domain, for a node from a function; None if the file's versions apply.
     """
 
     op: str
@@ -66,7 +68,7 @@ class Node:
 
 
 def _plain(text: str) -> str:
-    """Return a name in printable form, for errors."""
+    """Return a short printable name as it is, any other quoted and cut, for errors."""
     return text if text.isprintable() and len(text) < 80 else shown(text)
 
 
@@ -92,7 +94,7 @@ class Model:
 
     Attributes:
         name: The file's name in errors.
-        opsets: Versions of operators, by domain.
+        opsets: Operator-set version of each domain.
         about: Docstring of the generated script.
     """
 
@@ -104,7 +106,7 @@ class Model:
 
 
 def model_of(source: Any) -> Model:
-    """Parse a path, bytes or an ``onnx.ModelProto``. Raises ``FileError``."""
+    """Parse a model, given as a path, bytes or an ``onnx.ModelProto``. Raises ``FileError`` if it is damaged."""
     folder = None
     if hasattr(source, "SerializeToString") and hasattr(source, "graph"):
         name, data = "this model", _serialized(source)
@@ -127,7 +129,7 @@ def model_of(source: Any) -> Model:
 
 
 def _serialized(source: Any) -> bytes:
-    """Serialize a model of the package onnx."""
+    """Return the bytes of an ``onnx.ModelProto``."""
     try:
         data: bytes = source.SerializeToString()
     except Exception as error:  # each implementation of protobuf raises its own exceptions
@@ -138,7 +140,7 @@ def _serialized(source: Any) -> bytes:
 
 
 class _Graphs:
-    """Converts graphs from messages, and counts their nodes. ``name`` is the file's name in errors."""
+    """Converts protobuf messages to ``Graph``, and limits their nodes. ``name`` is the file's name in errors."""
 
     def __init__(self, name: str) -> None:
         self._name, self._nodes = name, 0
@@ -161,7 +163,7 @@ class _Graphs:
             parsed.nodes.append(node)
             for output in filter(None, node.outputs):
                 if output in parsed.makers or output in parsed.inputs or output in parsed.arrays:
-                    raise FileError(f"{self._name} is damaged: two nodes compute {shown(output)}; export it again")
+                    raise FileError(f"{self._name} is damaged: it defines {shown(output)} twice; export it again")
                 parsed.makers[output] = node
         return parsed
 
@@ -188,7 +190,7 @@ class _Graphs:
 
 
 def _value_type(proto: messages.Type | None) -> Kind:
-    """Convert a type from a message."""
+    """Return the dtype and shape that a message states."""
     tensor = proto.tensor_type if proto else None
     if tensor is None:
         return Kind(None, None)
@@ -205,17 +207,17 @@ def _value_type(proto: messages.Type | None) -> Kind:
 
 
 def graph_of(name: str, proto: messages.Graph) -> Graph:
-    """Convert a graph from messages. ``name`` is the file's name in errors."""
+    """Convert a protobuf message to a ``Graph``. ``name`` is the file's name in errors."""
     return _Graphs(name).graph(proto, 0)
 
 
 def number_of_dtype(dtype: str) -> int:
-    """Return ONNX's element type for a NumPy dtype; 0 if ONNX has none."""
+    """Return ONNX's number of an element type; 0 for a dtype that is not supported."""
     return next((number for number, name in _DTYPES.items() if name == dtype), 0)
 
 
 def dtype_name(number: int) -> str | None:
-    """Return the NumPy dtype of an element type; None for strings and for types that NumPy lacks."""
+    """Return the dtype's name for ONNX's number of an element type; None for strings and other unsupported types."""
     return _DTYPES.get(number)
 
 
@@ -237,7 +239,7 @@ _DTYPES: Mapping[int, str] = {
 
 
 class ArrayReader:
-    """Reads the arrays of a model, from its file and from further files in the same folder.
+    """Reads the arrays of a model, from its file and from further files in the file's folder.
 
     Args:
         name: The file's name in errors.
@@ -250,10 +252,10 @@ class ArrayReader:
         """Decoded arrays by message, because a model may be read several times."""
 
     def array(self, proto: Array) -> np.ndarray:
-        """Decode a message's array. Further calls return the same object. float16 and bfloat16 become float32.
+        """Return a message's array, read-only; always the same object. float16 and bfloat16 become float32.
 
         Raises:
-            FileError: The array is damaged.
+            FileError: The array is damaged, sparse, or of an unsupported dtype.
         """
         if proto not in self._decoded:
             array = self._array(proto)
@@ -265,6 +267,7 @@ class ArrayReader:
         return FileError(f"{self._name} is damaged: {what}; export it again")
 
     def _array(self, proto: Array) -> np.ndarray:
+        """Decode a message's array, without a cache."""
         what = shown(proto.name or "an array")
         if isinstance(proto, messages.SparseTensor):
             raise FileError(f"{self._name}: {what} is sparse, which is not supported; store it as a dense array")
@@ -292,7 +295,7 @@ class ArrayReader:
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
 
     def _numbers(self, proto: messages.Tensor, dtype: str) -> np.ndarray:
-        """Return the numbers of a message that stores them in a typed list rather than in ``raw_data``."""
+        """Return the numbers in the typed list of a message without ``raw_data``, bfloat16 as its bits in uint16."""
         field_name = {
             "float32": "float_data",
             "float64": "double_data",
@@ -330,8 +333,8 @@ class ArrayReader:
                 length = int(entries.get("length") or whole - offset)
                 if offset < 0 or length < 0 or offset + length > whole or length > MAX_BYTES:
                     raise FileError(
-                        f"{self._name} is damaged: {what} is stored at byte {offset} of {shown(location)}, past the end"
-                        "; copy the whole file"
+                        f"{self._name} is damaged: {what} is {length} bytes from byte {offset} of {shown(location)}, "
+                        f"which has {whole}; copy the whole file"
                     )
                 reserve(length, f"what {path} holds")
                 file.seek(offset)

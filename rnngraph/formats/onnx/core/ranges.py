@@ -47,7 +47,7 @@ def range_of(tensors: Tensors, x: Any) -> Range | None:
 
 
 def _of_step(tensors: Tensors, x: Value) -> Range | None:
-    """Return the range that a declared value is known to be, from the step that computes it; else None."""
+    """Return the range of a declared value, derived from the operands of its step; None if it is not known."""
     key, operands = x.step.key, x.step.operands
     if x.step.fill is not None:
         return Range(int(x.step.fill), None)
@@ -78,12 +78,12 @@ def _of_step(tensors: Tensors, x: Value) -> Range | None:
 
 
 def _with_leading_axes(range_: Range | None, axes: int) -> Range | None:
-    """Return the range with leading axes added."""
+    """Return the range of an array after ``axes`` leading axes were added. None stays None."""
     return range_ if range_ is None or range_.axis is None else replace(range_, axis=range_.axis + axes)
 
 
 def _part(range_: Range, index: tuple[Any, ...], own: tuple[Dim, ...]) -> Range | None:
-    """Return the slice ``index`` of a range of shape ``own``; None if it has an integer or a step."""
+    """Return ``x[index]`` as a range, for a range x of shape ``own``; None if the index has an integer or a step."""
     assert range_.axis is not None
     if any(not isinstance(entry, slice) or entry.step not in (None, 1) for entry in index):
         return None
@@ -93,7 +93,7 @@ def _part(range_: Range, index: tuple[Any, ...], own: tuple[Dim, ...]) -> Range 
 
 
 def _of_known(x: Known) -> Range | None:
-    """Return a known array as a range; None if its entries are neither equal nor consecutive along one axis."""
+    """Return integers as a range; None if they are neither equal nor consecutive along one axis, or if x is empty."""
     flat = x.array.reshape(-1)
     if x.is_symbolic:
         is_size = flat.size == 1 and isinstance(flat[0], Size)
@@ -111,7 +111,10 @@ def _of_known(x: Known) -> Range | None:
 
 
 def parts_of(tensors: Tensors, x: Operand) -> list[Operand] | None:
-    """Split the last axis of x into values without it. None if x is not a known array, stack or concatenation."""
+    """Return the entries of x along its last axis, each without that axis; None if they are not available separately.
+
+    They are if x is known, if the axis has size 1, or if x is a stack or a concatenation of arrays of size 1.
+    """
     *ahead, count = shape_of(x)
     if isinstance(count, int) and (count == 1 or isinstance(x, Known)):
         return [tensors.index(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]

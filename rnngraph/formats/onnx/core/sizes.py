@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ....ir.sizes.arithmetic import Arithmetic, Relation
+from ....ir.sizes.arithmetic import Arithmetic, Relation, compare
 from ....ir.sizes.arithmetic import sign_of as sign_of
 from ....ir.sizes.polynomial import Floor, terms_of
 from ....ir.types import Dim, Size, dim_text, product, quotient, size, uncommon
@@ -23,10 +23,10 @@ MAX_TERMS = 12
 
 
 class ForcedSizeError(UnreadableError):
-    """Error for a node that can be read for one value of a symbolic size only, usually that of a traced example."""
+    """Error for a node that needs a symbolic size to be a number, usually that of the example that was traced."""
 
     def __init__(self, what: str, name: str, value: int) -> None:
-        super().__init__(f"{what}, which it can be where {name} is {value}; give read_onnx fixed={{{name!r}: {value}}}")
+        super().__init__(f"{what}, as if {name} were {value}")
         self.name, self.value = name, value
 
 
@@ -43,6 +43,7 @@ class Undecided:
 
 
 Entry = int | bool | Size | Undecided
+"""Entry of an array of sizes, or of an array of comparisons of sizes."""
 
 
 def checked(dim: Dim) -> Dim:
@@ -53,7 +54,7 @@ def checked(dim: Dim) -> Dim:
 
 
 def equal(left: Entry, right: Entry) -> bool | Undecided:
-    """Compare two entries: True, False or, if the result depends on the sizes, ``Undecided``.
+    """Return whether two entries of known arrays are equal: True, False or, if that depends on sizes, ``Undecided``.
 
     Raise ``UnreadableError`` if an entry is ``Undecided`` itself.
     """
@@ -75,7 +76,7 @@ def inverted(entry: Entry) -> Entry:
 
 
 class _Proving:
-    """Policy of ONNX's reader: predicates must hold for all sizes, except equality, which may be deferred."""
+    """Policy of ONNX's reader for results that depend on the sizes: equality is deferred, all others are errors."""
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
         raise UnreadableError(
@@ -94,7 +95,12 @@ ARITHMETIC = Arithmetic(_Proving())
 
 
 def divided(left: Dim, right: Dim) -> Dim:
-    """Return left / right, truncated. Raise ``UnreadableError`` for 0, and for a formula that may leave a remainder."""
+    """Return left / right, truncated towards 0. A formula that may be negative for some sizes only is rounded down.
+
+    Raise ``UnreadableError`` for a divisor of 0, and for a symbolic divisor if no formula is found.
+    """
+    if isinstance(left, Size) and isinstance(right, int) and compare(operator.le, left if right > 0 else -1 * left, 0):
+        return -1 * divided(-1 * left, right)
     try:
         quotient = ARITHMETIC.divide(left, right)
     except ZeroDivisionError:
@@ -119,7 +125,7 @@ def _conjunction(left: Entry, right: Entry) -> Entry:
 
 
 def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Wrap a function of sizes so that it rejects ``Undecided``."""
+    """Wrap a function of sizes so that it rejects ``Undecided`` operands, and formulas that are too long."""
 
     def of_sizes(left: Any, right: Any) -> Any:
         if isinstance(left, Undecided) or isinstance(right, Undecided):
@@ -146,7 +152,7 @@ BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "And": _conjunction,
     "Or": lambda a, b: inverted(_conjunction(inverted(a), inverted(b))),
 }
-"""Functions of two entries, at least one of which is a formula."""
+"""Functions of two entries, at least one of which is a formula, by ONNX op."""
 
 
 def total(shape: tuple[Dim, ...]) -> Dim:
@@ -157,7 +163,7 @@ def total(shape: tuple[Dim, ...]) -> Dim:
 def part_of(dim: Dim) -> tuple[str, slice] | None:
     """Return (name, slice) such that the slice of an axis with that named size has ``dim`` entries; None if none does.
 
-    The slice is all but the last n entries, or every n-th entry.
+    The slice has all but the last n entries, T-1 → ``("T", slice(None, -1))``, or every n-th entry.
     """
     if not isinstance(dim, Size) or dim.symbol is not None:
         return None
@@ -176,7 +182,7 @@ def part_of(dim: Dim) -> tuple[str, slice] | None:
 
 
 def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
-    """Return (named size, the only value for which two shapes have the same number of entries); None if not unique."""
+    """Return (name, value) if two shapes have equally many entries for one value of one named size only; else None."""
     left, right = (product(dims) for dims in uncommon(own, target))
     for name in sorted(names_of(left) & names_of(right)):  # Shapes [B, T] and [2 B, 6] share the factor B.
         less, fewer = quotient(left, size(name)), quotient(right, size(name))
@@ -197,7 +203,8 @@ def names_of(dim: Dim) -> frozenset[str]:
 def axis_of(axis: int, rank: int) -> int:
     """Return ``axis`` as a nonnegative axis. Raises ``UnreadableError`` if it is out of range."""
     if not -rank <= axis < rank:
-        raise UnreadableError(f"axis {axis} is out of range for rank {rank}; give {-rank} to {rank - 1}")
+        remedy = f"give {-rank} to {rank - 1}" if rank else "a scalar has no axes"
+        raise UnreadableError(f"axis {axis} is out of range for rank {rank}; {remedy}")
     return axis % rank
 
 

@@ -29,7 +29,7 @@ _CONSTANTS = {"value_float": "float32", "value_floats": "float32", "value_int": 
 
 
 def reads(*ops: str, domain: str = "") -> Callable[[Function], Function]:
-    """Register a function as the reader of ops."""
+    """Return a decorator that registers a function as the reader of ops."""
 
     def register(function: Function) -> Function:
         for op in ops:
@@ -53,7 +53,7 @@ class Branches(Protocol):
         Args:
             graph: The graph.
             inputs: Values of the graph's inputs, by name.
-            tensors: Object that declares the graph's values, by default that of the outer graph.
+            tensors: Object that declares the graph's values, by default that of the enclosing graph.
         """
 
     def decide(self, node: Node, entry: Undecided) -> bool:
@@ -65,7 +65,7 @@ class Call:
 
     Attributes:
         inputs: Values; None for absent inputs.
-        opset: Version of the operators in the node's domain.
+        opset: Operator-set version of the node's domain.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Call:
         return operand
 
     def maybe(self, number: int) -> Operand | None:
-        """Return an optional input; None if it is absent. Raises ``UnreadableError`` for a ``Deferred`` one."""
+        """Return an optional input; None if it is absent. Raises ``UnreadableError`` if it is ``Deferred``."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         if isinstance(operand, Dequantized):
             raise UnreadableError("it computes with values that are quantized at run time, which is not supported")
@@ -104,7 +104,7 @@ class Call:
             raise UnreadableError("its input is a sequence; it must be an array")
         if isinstance(operand, NonZeroIndices):
             raise UnreadableError(
-                "it reads the indices of NonZero, whose number depends on the data; only Transpose and ScatterND may"
+                "it reads the indices of NonZero, whose number depends on the data; only Transpose and ScatterND can"
             )
         return operand
 
@@ -131,7 +131,7 @@ class Call:
         return operand if isinstance(operand, Dequantized) else self.input(number)
 
     def of(self, op: str, inputs: Sequence[Operand | Deferred | None], opset: int = 13) -> Outputs:
-        """Return the outputs of another op of ONNX, with ``inputs`` and this node's attributes, as of ``opset``."""
+        """Return the outputs of another ONNX op, read with ``inputs`` and this node's attributes, as of ``opset``."""
         node = replace(self.node, op=op, domain="")
         reader = reader_of(node)
         assert reader is not None, op

@@ -27,7 +27,7 @@ class Note:
 
     Attributes:
         kind: ``transpose``, ``reshape``, ``stack``, ``concat``, ``slice``, ``sorted``, or a kind of ``record``.
-        parts: Operands of the op. For ``sorted``, the sorted value and the order.
+        parts: Operands of the op. For ``sorted``, the value before sorting, and the order.
         by: Order of the axes (transpose); axis (stack, concat, sorted); (axis, start) (slice).
     """
 
@@ -48,7 +48,7 @@ class Tensors(Values):
         self.recurrences: list[Any] = []
         """Declared drivers, in the order of declaration."""
 
-    # Moves of entries --------------------------------------------------------------------------------
+    # Transpose, reshape, concatenate, index ----------------------------------------------------------
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Transpose x. Negative axes in ``order`` count from the end."""
@@ -102,13 +102,13 @@ class Tensors(Values):
     def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
         """Reshape x. One size may be -1, and is inferred.
 
-        Raises ``ForcedSizeError`` if the number of entries agrees for one value of a symbolic size only.
+        Raises ``ForcedSizeError`` if the numbers of entries are equal for one value of a symbolic size only.
         """
         own, new_shape = shape_of(x), list(shape)
         if new_shape.count(-1) > 1:
             raise UnreadableError(f"its shape {texts(shape)} has -1 more than once; give at most one -1")
         if -1 in new_shape:
-            new_shape[new_shape.index(-1)] = _remaining(own, new_shape)
+            new_shape[new_shape.index(-1)] = self._remaining(own, new_shape)
         target = tuple(checked(dim) for dim in new_shape)
         if any(isinstance(dim, int) and dim < 0 for dim in target):
             raise UnreadableError(f"a shape has a negative size: {texts(target)}")
@@ -116,9 +116,8 @@ class Tensors(Values):
             return x
         only = None if total(target) == total(own) else forced(own, target)
         if only is not None:
-            what = f"it reshapes {texts(own)} to {texts(target)}, possible only for {only[0]} = {only[1]}"
-            raise ForcedSizeError(what, *only)
-        if total(target) != total(own) and (remedy := _remedy(own, target)):
+            raise ForcedSizeError(f"it reshapes {texts(own)} to {texts(target)}", *only)
+        if total(target) != total(own) and (remedy := self.remedy(own, target)):
             raise UnreadableError(f"it reshapes {texts(own)} to {texts(target)}{remedy}")
         if isinstance(x, Known):
             sizes = [dim for dim in target if isinstance(dim, int)]
@@ -154,13 +153,31 @@ class Tensors(Values):
         return result
 
     def unmerged_rows(self, x: Value) -> Value | None:
-        """Return the value whose leading axes, such as steps and batch, were merged to the rows of x; else None."""
+        """Return the value of which x is a reshape that merged the leading axes, such as steps and batch; else None."""
         note = self.note(x)
         if note is None or note.kind != "reshape":
             return None
         *ahead, last = shape_of(note.parts[0])
         is_flat = sum(dim != 1 for dim in ahead) > 1 and shape_of(x) == (total(tuple(ahead)), last)
         return note.parts[0] if is_flat else None
+
+    def _remaining(self, own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
+        """Return the size that -1 stands for in a reshape of ``own`` to ``target``."""
+        left, divisors = uncommon(own, [dim for dim in target if dim != -1])
+        divisor = total(tuple(divisors))
+        if divisor == 0:
+            return 0
+        rest = quotient(total(tuple(left)), divisor)
+        if rest is None:
+            _raise_forced(own, target)
+            after = list(target[target.index(-1) + 1 :])
+            is_cut = sum(isinstance(dim, Size) for dim in left) == 1 and divisors == after
+            # An axis of symbolic size may be split into frames. Each call of the program checks that it is divisible.
+            rest = whole_quotient(total(tuple(left)), divisor) if is_cut else None
+        if rest is None:
+            what = f"the size for -1 in a reshape of {texts(own)} to {texts(target)} depends on the call"
+            raise UnreadableError(what + self.remedy(own, target))
+        return rest
 
     def _as_written(self, x: Value, own: tuple[Dim, ...], shape: tuple[Dim, ...]) -> Value:
         """Declare a reshape by its most specific function, such as ``rg.squeeze``."""
@@ -204,8 +221,8 @@ class Tensors(Values):
         wrong = [axis for axis in places if isinstance(own[axis], int) and own[axis] != 1]
         if wrong:
             raise UnreadableError(f"it removes axis {wrong[0]} of shape {texts(own)}; give axes of size 1")
-        open_ones = [axis for axis in places if own[axis] != 1]
-        if open_ones:  # Each call of the program checks that these symbolic sizes are 1.
+        has_symbolic = any(own[axis] != 1 for axis in places)
+        if has_symbolic:  # Each call of the program checks that these symbolic sizes are 1.
             return self.script.call(basic.squeeze, self.value(x), places[0] if len(places) == 1 else places)
         return self.reshape(x, [dim for axis, dim in enumerate(own) if axis not in places])
 
@@ -258,7 +275,7 @@ class Tensors(Values):
         return Expanded(first, tuple(whole))
 
     def _parts_along(self, x: Value, axis: int) -> list[Value] | None:
-        """Return the values of size 1 along an axis that x concatenates; None if x has no note of such values."""
+        """Return the values, without ``axis``, that x stacks along ``axis``; None if x is not known to stack any."""
         note = self.note(x)
         if note is None:
             return None
@@ -271,6 +288,7 @@ class Tensors(Values):
         return None
 
     def _joined(self, items: list[Value], axis: int) -> Value:
+        """Declare a concatenation, or return an existing one of the same values."""
         whole = self._wholes.get((axis, *((item.step, item.path) for item in items)))
         if whole is not None:
             return whole
@@ -286,7 +304,7 @@ class Tensors(Values):
         return result
 
     def _common_notes(self, items: Sequence[Value]) -> list[Note] | None:
-        """Return the notes of values that all have the same transpose, or are sorted by the same order; else None."""
+        """Return the values' notes if all values are transposed alike, or all are sorted by one order; else None."""
         notes = [note for item in items if (note := self.note(item)) is not None]
         first = notes[0] if len(notes) == len(items) else None
         if first is None or any(note.kind != first.kind or note.by != first.by for note in notes):
@@ -295,7 +313,7 @@ class Tensors(Values):
         return notes if first.kind == "transpose" or (first.kind == "sorted" and is_one_order) else None
 
     def note_concat(self, x: Value, parts: Sequence[Value], axis: int) -> None:
-        """Record the parts of a concatenation."""
+        """Record that x is the concatenation of ``parts``."""
         self._notes[x.step, x.path] = Note("concat", tuple(parts), axis)
         self._wholes[(axis, *((part.step, part.path) for part in parts))] = x
 
@@ -344,7 +362,7 @@ class Tensors(Values):
         return self._cut(value, index)
 
     def _cut(self, x: Value, index: Sequence[Any]) -> Value:
-        """Declare basic indexing, and note it if it is one slice of an axis."""
+        """Declare basic indexing. Record a note if it is a slice of one axis without a step."""
         entries = list(index)
         while entries and entries[-1] == slice(None):
             entries.pop()
@@ -362,7 +380,7 @@ class Tensors(Values):
     # Reordered rows --------------------------------------------------------------------------------------
 
     def sorted(self, x: Value, order: Value, axis: int) -> Value:
-        """Return the entries of an axis in the order of the indices ``order``, and note it."""
+        """Return the entries of an axis in the order of the indices ``order``, with a note."""
         result = self.rows_at(x, order, axis)
         self._notes[result.step, result.path] = Note("sorted", (x, order), axis)
         return result
@@ -412,38 +430,12 @@ def _source(x: Operand) -> Known | Value:
     return x
 
 
-def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
-    """Return a remedy for errors if a shape has the example's size in place of a symbolic size; else ``""``."""
-    have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
-    if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
-        return ""
-    return f"; if the file is made for one {have.symbol} alone, give read_onnx fixed={{{have.symbol!r}: {want}}}"
-
-
 def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
-    """Raise ``ForcedSizeError`` if an exporter wrote the example's size in a shape, so that -1 has a wrong value."""
+    """Raise ``ForcedSizeError`` if -1 stands for a size of ``own`` once a symbolic size has the example's value."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or have.symbol is None or not isinstance(want, int) or want < 1:
         return
     left, divisors = uncommon([want if dim == have else dim for dim in own], [dim for dim in target if dim != -1])
     rest = quotient(total(tuple(left)), total(tuple(divisors)))
     if rest in own and rest != have:
-        what = f"it reshapes {texts(own)} to {texts(target)}, possible only for {have.symbol} = {want}"
-        raise ForcedSizeError(what, have.symbol, want)
-
-
-def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
-    """Return the size that -1 stands for."""
-    left, divisors = uncommon(own, [dim for dim in target if dim != -1])
-    divisor = total(tuple(divisors))
-    if divisor == 0:
-        return 0
-    rest = quotient(total(tuple(left)), divisor)
-    if rest is None:
-        _raise_forced(own, target)
-        is_cut = sum(isinstance(dim, Size) for dim in left) == 1 and divisors == list(target[target.index(-1) + 1 :])
-        # An axis of symbolic size may be split into frames. Each call of the program checks that it is divisible.
-        rest = whole_quotient(total(tuple(left)), divisor) if is_cut else None
-    if rest is None:
-        raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
-    return rest
+        raise ForcedSizeError(f"it reshapes {texts(own)} to {texts(target)}", have.symbol, want)

@@ -20,7 +20,7 @@ from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError, part_of
 
 MAX_WRITTEN = 16
-"""Maximum entries of an integer array that is a literal in scripts. Longer arrays are stored with the weights."""
+"""Maximum entries of an array of integers or bools that is a literal in scripts. Longer ones are parameters."""
 STORAGE_DTYPES = {
     "float16": "float32",
     "bfloat16": "float32",
@@ -31,7 +31,7 @@ STORAGE_DTYPES = {
     "uint32": "int64",
     "uint64": "int64",
 }
-"""Dtypes in place of those that rnngraph lacks: {dtype in the file: dtype of the computation}."""
+"""Dtypes in which the net computes in place of those that rnngraph lacks, by the dtype in the file."""
 
 
 def storage_dtype(dtype: str) -> str:
@@ -40,7 +40,7 @@ def storage_dtype(dtype: str) -> str:
 
 
 class Values:
-    """Declares known values in a script, each once."""
+    """Declares ``Known`` and ``Expanded`` operands in a script, each once."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
@@ -48,7 +48,7 @@ class Values:
         """Create an object that declares values in ``script``.
 
         Args:
-            shared: Keys of arrays that are the right operand of several products. Each array is one parameter.
+            shared: Keys of arrays that are the right operand of several products. Each becomes a single parameter.
             anchored: Sizes that no needed input has. A value with such an axis is made to depend on an unused input
                 that has it.
         """
@@ -77,7 +77,7 @@ class Values:
         return source if isinstance(source, Known) and not source.is_symbolic else None
 
     def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
-        """Declare left @ kernel + bias: as a dense layer, unless several products share the kernel."""
+        """Declare ``left @ kernel + bias``: as a dense layer, unless several products share the kernel."""
         place = place_of(kernel)
         self.products.setdefault(place, []).append(kernel)
         if place not in self.shared:
@@ -86,7 +86,7 @@ class Values:
         return declare_affine(self.script, left, matrix, None if bias is None else self.value(known(bias), "bias"))
 
     def _constant(self, x: Known, base: str) -> Value:
-        """Declare a known array: sizes as computed numbers, float or long arrays as parameters, others as literals."""
+        """Declare a known array: a scalar or short integer array as a literal, sizes as a sum, others as parameters."""
         if x.is_symbolic:
             return self._sizes(x)
         array = x.array.astype(storage_dtype(x.dtype))
@@ -105,6 +105,7 @@ class Values:
         return whole if x.array.ndim < 2 else self.script.call(basic.reshape, whole, x.array.shape)
 
     def _size_as_number(self, entry: Any) -> Value:
+        """Declare a size as a float scalar, computed from the lengths of axes."""
         if not isinstance(entry, int | Size) or isinstance(entry, bool):
             raise UnreadableError("it uses the result of a comparison of symbolic sizes as a number; fix one of them")
         total: Any = None
@@ -122,7 +123,7 @@ class Values:
         return total if isinstance(total, Value) else self.script.call(constant, float(total or 0))
 
     def _repeated(self, x: Expanded) -> Value:
-        """Declare a broadcast. A repeated number is recorded as the value's ``fill``."""
+        """Declare an ``Expanded`` as a broadcast. A single repeated number is recorded as the step's ``fill``."""
         source = x.source
         if isinstance(source, Known) and source.array.size == 1 and not source.is_symbolic:
             number, *dtype = self._scalar(source)
@@ -181,6 +182,21 @@ class Values:
                 return self.script.call(ones_like, line, **dtype)
         raise UnreadableError(f"its result needs the size {dim}, which no input has; fix the size")
 
+    def fixing(self, name: str, number: int) -> str:
+        """Return the argument of the reader that fixes a symbolic size, such as ``fixed={'B': 2}``, for errors."""
+        if not name.startswith("size_"):  # The file names the size.
+            return f"fixed={{{name!r}: {number}}}"
+        inputs = {own: value.tensor.type.shape for own, value in self.script.inputs.items()}
+        axes = {own: {shape.index(size(name)): number} for own, shape in inputs.items() if size(name) in shape}
+        return f"fixed={axes}"
+
+    def remedy(self, own: Sequence[Dim], target: Sequence[Dim]) -> str:
+        """Return a remedy for errors if ``target`` has the example's size in place of a symbolic size; else ``""``."""
+        have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
+        if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
+            return ""
+        return f"; if the file is made for one {have.symbol} alone, pass {self.fixing(have.symbol, want)}"
+
     def _entry(self, dim: Dim) -> int | str:
         """Return a size in the form of shapes in scripts: a number, or the name of a symbolic size."""
         if isinstance(dim, int):
@@ -209,7 +225,7 @@ class Values:
         return seen
 
     def as_operand(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
-        """Return x as the second operand of an op: a literal if x is a single known number, else a value.
+        """Return x as the second operand of an op: a literal if x is one finite number of ``dtype``, else a value.
 
         Args:
             x: The operand.

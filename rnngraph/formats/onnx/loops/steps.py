@@ -113,6 +113,9 @@ class StepTensors(Tensors):
             return self._outer.value(x, base)
         return super().value(x, base)
 
+    def fixing(self, name: str, number: int) -> str:
+        return self._outer.fixing(name, number)
+
 
 class Steps:
     """Conversion of a loop to a driver."""

@@ -1,4 +1,4 @@
-"""``Backend`` of ``formats.operators`` over ``Tensors``, which folds known arrays and cancels moves."""
+"""``OnnxBackend``, with which the definitions of operations in ``formats.operators`` declare a node's results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .padding import padded
 
 
 class OnnxBackend:
-    """Backend that folds known values, and declares all others in the script."""
+    """Implementation of ``Backend`` over ``Tensors``: it folds known arrays, and declares all other results."""
 
     def __init__(self, call: Call) -> None:
         self._call, self._tensors = call, call.tensors

@@ -20,9 +20,6 @@ from ..core.values import storage_dtype
 from .backend import OnnxBackend
 from .shapes import counted, row_indices
 
-MAX_CHOSEN = 256
-"""Maximum number of entries that are selected one by one from an axis of symbolic size, because each is an op."""
-
 
 @reads("Gather")
 def _gather(call: Call) -> Outputs:
@@ -52,7 +49,7 @@ def _gather(call: Call) -> Outputs:
 
 
 def _consecutive(call: Call, ids: Value) -> Value | None:
-    """If ids are 0, 1, …, return them as indices that calls check against their table's size. Else return None."""
+    """Return ids 0, 1, … up to a symbolic size as indices, which calls check; None for other ids."""
     if call.tensors.is_a(ids, "count"):
         count = shape_of(ids)[0]
         return row_indices(call.tensors, 0, count) if isinstance(count, Size) else None
@@ -64,7 +61,7 @@ def _consecutive(call: Call, ids: Value) -> Value | None:
 
 
 def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Operand:
-    """Return the entries ``start`` to ``stop``, a symbolic size, of an axis of fixed size."""
+    """Return the entries from ``start`` to ``stop`` (excluded), a symbolic size, of an axis of fixed size."""
     count = stop - start
     if not isinstance(count, Size):
         raise UnreadableError(f"its bound {stop} is out of range for an axis of size {shape_of(x)[axis]}")
@@ -79,7 +76,7 @@ def _is_argmax(ids: Value) -> bool:
 
 
 def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
-    """Return ids as nonnegative indices into an axis of x. Negative ids count from the end.
+    """Return ids as nonnegative indices into an axis of x. Negative ids, which count from the end, are converted.
 
     Args:
         call: The node.
@@ -187,10 +184,10 @@ def one_hot_at(call: Call, negative: bool) -> Operand:
 
 
 def _sort_vector(call: Call) -> Outputs | None:
-    """Sort a vector in descending order, or invert the order of such a sort by sorting its indices.
+    """Return the outputs of a TopK that sorts a whole vector; None for other TopK nodes.
 
-    Exporters sort lengths before they pack sequences, and invert the order afterwards. Return None for other TopK
-    nodes, and for floats of fixed size.
+    Exporters sort lengths in descending order before they pack sequences. Afterwards they sort the resulting indices,
+    which inverts the order. Both sorts are recorded. None also for floats in a vector of fixed size.
     """
     count, shape, is_largest = call.maybe(1), call.shape(), bool(call.whole("largest", 1))
     if not isinstance(count, Known) or len(shape) != 1 or count.array.reshape(-1).tolist() != list(shape):

@@ -28,7 +28,7 @@ def _if(call: Call) -> Outputs:
 
 
 def _selected(call: Call, condition: Value, then: Operand, other: Operand) -> Operand:
-    """Select between the outputs of both branches. Raises ``UnreadableError`` unless their types are equal."""
+    """Declare the selection of one output of both branches. Raises ``UnreadableError`` unless the types are equal."""
     if then is other:
         return then
     for item in (then, other):

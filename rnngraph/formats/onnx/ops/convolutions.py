@@ -57,7 +57,7 @@ def _check_causal(call: Call, kernel: np.ndarray) -> None:
 @reads("CausalConvWithState")
 @reads("CausalConvWithState", domain="com.microsoft")
 def _causal(call: Call) -> Outputs:
-    """Return (depthwise convolution of the past and the input, joined along time; the past for the next call)."""
+    """Return (depthwise convolution of the past steps followed by the input, past steps for the next call)."""
     kernel, bias = call.array(1, "its kernel"), _bias(call)
     last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
     _check_causal(call, kernel)
@@ -160,8 +160,12 @@ def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padd
 def _pool(call: Call) -> Outputs:
     sizes, b = call.shape()[2:], OnnxBackend(call)
     kernels = [int(size) for size in call.entries("kernel_shape") or []]
-    if len(kernels) != len(sizes) or len(sizes) not in (1, 2) or call.whole("storage_order", 0):
-        raise UnreadableError(f"its kernels {kernels} have {len(sizes)} axes; only one and two are supported")
+    if len(kernels) != len(sizes) or len(sizes) not in (1, 2):
+        raise UnreadableError(
+            f"its kernel {kernels} pools {len(sizes)} axes of its input; give one size for each, of one or two axes"
+        )
+    if call.whole("storage_order", 0):
+        raise UnreadableError("storage_order=1 is not supported")
     windows = [Window.along(size, *window) for size, window in zip(sizes, _windows(call, kernels), strict=True)]
     if any(window.dilation > 1 for window in windows) and call.text("auto_pad", "NOTSET").startswith("SAME"):
         raise UnreadableError("ONNX and onnxruntime disagree on auto_pad of dilated windows; set pads")
@@ -174,16 +178,17 @@ def _pool(call: Call) -> Outputs:
 
 
 def _ceiled(window: Window, size: Dim) -> Window:
-    padding = window.ceiled(size)
-    if padding is None:
+    """Return a window with padding for ``ceil_mode``, in which the last window may be incomplete."""
+    ceiled = window.ceiled(size)
+    if ceiled is None:
         raise UnreadableError("a symbolic size determines whether it has a last, incomplete window; fix the size")
-    return padding
+    return ceiled
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")
 def _global_pool(call: Call) -> Outputs:
     if call.rank() < 3:
-        raise UnreadableError(f"it pools an array of shape {texts(call.shape())}; it must have rank 3 or 4")
+        raise UnreadableError(f"it pools an array of shape {texts(call.shape())}; it must have rank 3 or more")
     function = basic.reduce_mean if call.op == "GlobalAveragePool" else basic.reduce_max
     source = call.tensors.transpose_source(call.input(0))
     if source is not None and source[1] == (0, 2, 1):

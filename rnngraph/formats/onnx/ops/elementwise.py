@@ -17,15 +17,15 @@ from ..core.known import (
     Expanded,
     Known,
     Operand,
-    compared,
     constant_fold,
     dtype_of,
+    fold_float_sizes,
+    fold_size_comparison,
     is_constant_foldable,
     known,
     number_like,
     select,
     shape_of,
-    whole,
 )
 from ..core.known import cast as cast_known
 from ..core.model import dtype_name
@@ -93,22 +93,22 @@ def _unary(call: Call) -> Outputs:
 
 @reads("Sign")
 def _sign(call: Call) -> Outputs:
-    """Read Sign. In ONNX, unlike in other frameworks, the sign of NaN is NaN. The sign of -0 is +0."""
+    """Read Sign. Adding 0 makes the sign of -0 +0, as in ONNX."""
     sign = mapped(call, basic.sign)
     is_plain = isinstance(sign, Known) or dtype_of(sign) not in FLOATS
     return sign if is_plain else combined(call, "Add", sign, number_like(0, sign))
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """Apply an elementwise function to the input.
+    """Apply an elementwise function to the node's input.
 
-    If the input is a transpose, or has merged rows, the function is applied to the source, and the move to the result.
-    The move may then cancel with a later one.
+    If the input is a transpose, or a reshape that merged axes, the function is applied before it. The transpose or
+    reshape may then cancel with a later one.
     """
     x, tensors = call.input(0), call.tensors
-    if isinstance(x, Known) and is_constant_foldable(call.op) and not (options or arguments or _is_number(x)):
+    if isinstance(x, Known) and is_constant_foldable(call.op) and not (options or arguments or _has_float_sizes(x)):
         return constant_fold(call.op, [x])
-    if isinstance(x, Known) and _is_number(x) and (rounded := whole(call.op, x)) is not None:
+    if isinstance(x, Known) and _has_float_sizes(x) and (rounded := fold_float_sizes(call.op, x)) is not None:
         return rounded
     if isinstance(x, Expanded):
         inner = tensors.script.call(function, tensors.value(x.source), *arguments, **options)
@@ -126,7 +126,7 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
 
 
 def _whole_quotient(call: Call, x: Value) -> Known | None:
-    """Return a quotient of sizes that the file computes as a float and rounds; None for other values.
+    """Return the rounded quotient if x is sizes, cast to float and divided by a number; None for other values.
 
     torch writes the length of ``x[::2]`` in this form.
     """
@@ -181,7 +181,7 @@ def _binary(call: Call) -> Outputs:
     op = "FMod" if op == "Mod" and call.whole("fmod", 0) else op
     items = [call.input(number) for number in range(len(call.inputs))]
     if not items or (len(items) > 2 and call.op not in ("Max", "Min", "Sum", "Mean")):
-        raise UnreadableError(f"it has {len(items)} inputs; {call.op} needs one or two")
+        raise UnreadableError(f"it has {len(items)} inputs; {call.op} needs {'two' if items else 'at least one'}")
     if len(items) == 2:
         items[1] = _aligned(call, *items)
     total = items[0]
@@ -204,7 +204,7 @@ def _aligned(call: Call, left: Operand, right: Operand) -> Operand:
 
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
-    """Apply a binary elementwise op. Known operands are folded. A transpose of both operands is moved after the op."""
+    """Return the result of a binary elementwise op. A transpose of both operands is applied to the result instead."""
     if isinstance(left, Expanded) and isinstance(right, Expanded) and left.shape == right.shape:
         inner = combined(call, op, left.source, right.source)
         return inner if isinstance(inner, Expanded) else Expanded(inner, left.shape)
@@ -214,11 +214,13 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
         isinstance(left, Known)
         and isinstance(right, Known)
         and is_constant_foldable(op)
-        and not _is_number(left, right)
+        and not _has_float_sizes(left, right)
     ):
         return constant_fold(op, [left, right])
     if isinstance(left, Known) and isinstance(right, Known):
-        result = compared(op, left, right) or (whole(op, left, right) if _is_number(left, right) else None)
+        result = fold_size_comparison(op, left, right)
+        if result is None and _has_float_sizes(left, right):
+            result = fold_float_sizes(op, left, right)
         if result is not None:
             return result
     sources = _without_transposes(call, left, right)
@@ -228,13 +230,13 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     return _combined(call, op, left, right)
 
 
-def _is_number(*items: Known) -> bool:
-    """True if any operand is a symbolic size that the file casts to float."""
+def _has_float_sizes(*items: Known) -> bool:
+    """True if any operand has symbolic sizes that the file has cast to float."""
     return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
 def _without_broadcast(call: Call, x: Operand, other: Operand) -> Operand:
-    """Return x without a broadcast that the op performs anyway.
+    """Return x without its broadcast if a binary op with ``other`` broadcasts x anyway.
 
     The initial state of unrolled steps stays broadcast, so that all steps have one form.
     """
@@ -245,9 +247,9 @@ def _without_broadcast(call: Call, x: Operand, other: Operand) -> Operand:
 
 
 def _without_transposes(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:
-    """Return (left, right, order) before a transpose by ``order`` that both operands share; None if they share none.
+    """Return (left, right, order), the operands before a transpose by ``order``; None if both have no common transpose.
 
-    A scalar shares every transpose.
+    A scalar fits every transpose.
     """
     first, second = (call.tensors.transpose_source(item) for item in (left, right))
     if first is not None and second is not None and first[1] == second[1]:
@@ -331,7 +333,9 @@ def _cast(call: Call) -> Outputs:
     x = call.input(0)
     dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.whole("to", 0))
     if dtype is None:
-        raise UnreadableError("casting to strings, or to 8 bits or less, is not supported")
+        raise UnreadableError(
+            "it casts to strings, complex numbers, or numbers that NumPy lacks, which is not supported"
+        )
     if dtype in ("float16", "bfloat16"):  # The net computes in float32 instead.
         dtype = STORAGE_DTYPES[dtype]
     if isinstance(x, Known):
@@ -397,7 +401,7 @@ _PLAIN: Mapping[str, tuple[Sequence[float], Callable[..., Any]]] = {
     "Selu": ([1.6732632, 1.050701], activations.selu),
     "Swish": ([1.0], activations.swish),
 }
-"""For each op: the parameters with which it equals a function of rnngraph, and this function."""
+"""(Parameters that are the defaults of a function of rnngraph, this function), by op."""
 
 
 @reads(*_WITH_NUMBERS)

@@ -63,7 +63,7 @@ def _fused_conv(call: Call) -> Outputs:
 
 @reads("FusedGemm", domain=E)
 def _fused_gemm(call: Call) -> Outputs:
-    """Read a product with an activation. Parameters that the activation does not have are ignored."""
+    """Read a product with an activation. Attributes of parameters that the activation lacks are ignored."""
     names = [f"activation_{name}" for name in _PARAMETERS.get(call.text("activation", ""), ())]
     if missing := [name for name in names if name not in call.node.attributes]:
         raise UnreadableError(f"its attribute {missing[0]} is missing")
@@ -72,7 +72,7 @@ def _fused_gemm(call: Call) -> Outputs:
 
 @reads("FusedMatMul", domain=E)
 def _fused_matmul(call: Call) -> Outputs:
-    """Read a matrix product with transposes and a factor. An operand's rows may also precede its batch axes."""
+    """Read a matrix product with transposes and a factor. With ``transBatch``, rows precede the batch axes."""
     tensors, sides = call.tensors, []
     for number, name in enumerate("AB"):
         side, rank = call.input(number), call.rank(number)
@@ -99,7 +99,7 @@ def _quick_gelu(call: Call) -> Outputs:
 
 @reads("SkipLayerNormalization", domain=E)
 def _skip_layer_normalization(call: Call) -> Outputs:
-    """Return the normalized sum of two inputs and a bias. The last output is the sum."""
+    """Return the outputs: the normalized sum of two inputs and a bias, two that are not supported, and the sum."""
     x = combined(call, "Add", call.input(0), call.input(1))
     if call.maybe(4) is not None:
         x = combined(call, "Add", x, call.input(4))
@@ -111,9 +111,10 @@ def _skip_layer_normalization(call: Call) -> Outputs:
 
 
 def _vector(call: Call, number: int) -> Value | None:
+    """Return the scale (input 2) or the shift (input 3); None if the input is absent."""
     vector = call.maybe(number)
     if vector is None:
         return None
     if not isinstance(vector, Known) or len(shape_of(vector)) != 1:
-        raise UnreadableError("its scale, shift and bias must be vectors that the file contains")
+        raise UnreadableError("its scale and shift must be vectors that the file contains")
     return call.tensors.value(vector, "gamma" if number == 2 else "beta")

@@ -79,9 +79,9 @@ def _concat(call: Call) -> Outputs:
 
 
 def _as_padding(call: Call, items: Sequence[Operand], axis: int) -> Operand | None:
-    """Return a concatenation of a value and a repeated number as padding; None for other concatenations.
+    """Return a concatenation of one value and repetitions of one number as padding; None for other concatenations.
 
-    Padding needs a number of entries only along one axis, so the sizes of the other axes may be symbolic.
+    Only the concatenated axis needs a fixed number of added entries. Other axes may have symbolic sizes.
     """
     places = [place for place, item in enumerate(items) if isinstance(item, Value)]
     if len(places) != 1 or len(items) == 1:
@@ -142,7 +142,7 @@ def _slice(call: Call) -> Outputs:
 
 
 def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
-    """True for ``x[start::step]`` with negative start and step, if the axis may be too short for entry ``start``."""
+    """True for ``x[start::step]`` with negative start and step, if some sizes of the axis lack the entry ``start``."""
     if not isinstance(start, int) or not isinstance(stop, int) or step >= 0 or start >= -1:
         return False
     last = _effective_bound(stop, step, False)
@@ -163,7 +163,7 @@ def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Oper
 
 
 def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | None, int | None] | None:
-    """Return the bounds of a slice of a symbolic axis if they must be clamped for some sizes; else None."""
+    """Return (start, stop) of a slice of a symbolic axis if they must be clamped for some sizes; else None."""
     if not isinstance(start, int) or not isinstance(stop, int) or isinstance(size, int):
         return None
     first, last = _effective_bound(start, step, True), _effective_bound(stop, step, False)
@@ -171,7 +171,7 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
 
 
 def _effective_bound(bound: int, step: int, is_start: bool) -> int | None:
-    """Return a bound of a slice of a symbolic axis; None for ±``END_BOUND`` if it stands for an end of the axis."""
+    """Return a bound of a slice of a symbolic axis; None if it is ±``END_BOUND`` or beyond, and cuts nothing off."""
     is_near = (bound < 0) == (step > 0)  # True if the bound is at the end of the axis at which the slice begins
     return None if abs(bound) >= END_BOUND and is_near == is_start else bound
 
@@ -185,13 +185,13 @@ def _last_count(size: Dim, start: Any, stop: Any) -> Size | None:
 
 
 def _group(size: Dim, stop: Any) -> int:
-    """Return n for a bound ``size // n * n``; 0 for other bounds."""
+    """Return n if ``stop`` is ``size // n * n``, for an n of 2 to ``MAX_GROUP``; 0 for other bounds."""
     _, number = terms_of(stop)[0] if isinstance(stop, Size) else ((), 0)
     return number if 1 < number <= MAX_GROUP and stop == floor_divide(size, number) * number else 0
 
 
 def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
-    """Return the entries of an axis without an incomplete last group of ``group`` entries."""
+    """Return the entries of an axis up to the last multiple of ``group``."""
     tensors, shape = call.tensors, shape_of(x)
     ahead = [slice(None)] * axis
     parts = [tensors.index(x, [*ahead, slice(first, first - group + 1 or None, group)]) for first in range(group)]
@@ -200,7 +200,7 @@ def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
-    """Return a Python slice. Bounds beyond the ends of the axis are clamped."""
+    """Return ONNX's slice of an axis as a Python slice. Bounds beyond the ends of the axis are clamped."""
     if step == 0:
         raise UnreadableError("its step is 0; give another step")
     first, last = _bound(size, start, step, True), _bound(size, stop, step, False)
@@ -208,7 +208,7 @@ def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
 
 
 def _bound(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
-    """Return a bound as an int; None for the end of the axis or beyond. A symbolic bound is counted from the end."""
+    """Return a bound as an int; None for an end of the axis or beyond. Symbolic bounds are counted from the end."""
     if isinstance(size, int) and isinstance(bound, int):
         if is_start:
             bound = max(bound + size, 0) if bound < 0 else bound
@@ -225,7 +225,7 @@ def _bound(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
             return None
         return distance
     raise UnreadableError(
-        f"its bound {bound} of an axis of size {size} depends on another symbolic size; fix the sizes"
+        f"its bound {bound} is at no fixed distance from an end of the axis, whose size is {size}; fix the sizes"
     )
 
 
@@ -303,7 +303,7 @@ def _trilu(call: Call) -> Outputs:
     offset = call.ints(1, "the diagonal")[0] if call.maybe(1) is not None else 0
     x, is_upper = call.input(0), bool(call.whole("upper", 1))
     if call.rank() < 2:
-        raise UnreadableError("its input is a vector; it must be a matrix")
+        raise UnreadableError(f"its input has rank {call.rank()}; it must have rank 2 or more")
     if isinstance(x, Known):
         return Known((np.triu if is_upper else np.tril)(x.numbers("a matrix"), offset), x.dtype)
     return call.script.call(triu if is_upper else tril, call.tensors.value(x), *([offset] if offset else []))

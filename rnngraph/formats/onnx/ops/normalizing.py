@@ -15,7 +15,7 @@ from ...operators.backend import ScriptBackend
 from ...operators.elementwise import div_no_nan
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, shape_of
-from ..core.sizes import UnreadableError, axis_of
+from ..core.sizes import UnreadableError, axis_of, texts
 from ..core.table import Call, Outputs, reads
 from ..core.values import shortest
 from .elementwise import combined
@@ -46,7 +46,7 @@ def _batch_normalization(call: Call) -> Outputs:
 
 
 def _unrepeated(call: Call, x: Operand) -> Operand:
-    """Return an array [1] for a number that is repeated along an axis, whose size may be symbolic; else x.
+    """Return an array [1] in place of one number that is repeated along axes; other operands as they are.
 
     tf2onnx writes layer normalization as a batch normalization with one channel for each row and step.
     """
@@ -75,7 +75,7 @@ def _layer_normalization(call: Call) -> Outputs:
 
 
 def _mean_and_deviation(call: Call, axes: Sequence[int], epsilon: float) -> list[Value]:
-    """Return the mean and 1 / deviation if the node outputs them; else []."""
+    """Return [mean, 1 / standard deviation] if the node outputs one of them; else []."""
     if not any(call.node.outputs[1:]):
         return []
     script, x = call.script, call.value(0)
@@ -86,7 +86,7 @@ def _mean_and_deviation(call: Call, axes: Sequence[int], epsilon: float) -> list
 
 
 def _as_vector(call: Call, x: Operand, size: object) -> Operand:
-    """Reshape x to a vector, unless it is one of this size or the size is symbolic."""
+    """Reshape x to a vector, unless x is one of this size or the size is symbolic."""
     return call.tensors.reshape(x, [-1]) if shape_of(x) != (size,) and isinstance(size, int) else x
 
 
@@ -118,7 +118,7 @@ def _instance_normalization(call: Call) -> Outputs:
 
 
 def _channels(call: Call) -> int:
-    """Return the number of channels: the input's size or, if that is symbolic, the size of the scales."""
+    """Return the number of channels: the size of the input's axis 1 or, if that is symbolic, of the scales."""
     have = call.shape()[1]
     channels = have if isinstance(have, int) else call.shape(1)[0]
     if not isinstance(channels, int):
@@ -138,7 +138,10 @@ def _group_normalization(call: Call) -> Outputs:
     own, count = call.shape(), call.whole("num_groups", 1)
     channels = own[1] if len(own) > 2 else None
     if not isinstance(channels, int) or count < 1 or channels % count:
-        raise UnreadableError(f"{count} groups must divide its {channels} channels, which must have a fixed size")
+        raise UnreadableError(
+            f"it normalizes {count} groups of channels of {texts(own)}; the size of axis 1 must be a number that the "
+            "groups divide, and the rank 3 or more"
+        )
     weights = [call.input(number) for number in (1, 2)]
     if shape_of(weights[0]) == (count,) != (channels,):  # Before opset 21, weights have one number per group.
         weights = [call.script.call(repeat, call.tensors.value(item), channels // count, 0) for item in weights]

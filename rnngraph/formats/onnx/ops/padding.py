@@ -29,7 +29,7 @@ def _pad(call: Call) -> Outputs:
 
 
 def padded(call: Call, x: Operand, pairs: Sequence[tuple[int, int]], mode: str, number: float) -> Operand:
-    """Pad each axis of x with (before, after) entries. Negative counts remove entries."""
+    """Pad each axis of x with ``pairs`` of (before, after) entries. Negative counts remove entries."""
     cut = [slice(-before if before < 0 else None, after if after < 0 else None) for before, after in pairs]
     x = call.tensors.index(x, cut)
     added = [(max(before, 0), max(after, 0)) for before, after in pairs]

@@ -28,7 +28,7 @@ def _matmul(call: Call) -> Outputs:
 
 
 def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray | None = None) -> Operand:
-    """Return left @ right + bias."""
+    """Return ``left @ right``, plus ``bias`` unless it is None."""
     if isinstance(left, Known) and isinstance(right, Known) and bias is None:
         first, second = left.numbers("a matrix"), right.numbers("a matrix")
         if (
@@ -84,7 +84,7 @@ def gemm(call: Call) -> Operand:
 
 @reads("Einsum")
 def _einsum(call: Call) -> Outputs:
-    """Read Einsum: as a matrix product if the equation is ``x @ matrix of the file``, else as ``rg.einsum``."""
+    """Read Einsum: as a product if it multiplies a value by a matrix of the file, else as ``rg.einsum``."""
     text = call.text("equation", "")
     letters = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
     if letters is None:

@@ -22,7 +22,7 @@ _OPERANDS: Mapping[str, tuple[str, tuple[int, ...], int]] = {
     "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), 3),
     "QLinearSoftmax": ("Softmax", (0,), 3),
 }
-"""(Float op, positions of operands, position of the result's scale), by op. An operand's scale and zero follow it."""
+"""(Float op, positions of operands, position of the result's scale), by op. Scale and zero point follow an operand."""
 
 
 @reads(*_OPERANDS, domain=E)
@@ -72,7 +72,7 @@ def _conv(call: Call) -> Outputs:
 
 
 def _bias(call: Call, number: int, factor: float = 1.0) -> Known | None:
-    """Return an integer bias as floats, with the scale of the node's products (of both operands) times ``factor``."""
+    """Return an integer bias as floats; None without one. Its scale is ``factor`` times the scales of both operands."""
     if call.maybe(number) is None:
         return None
     scales = (numbers_of(call.array(place, "its scale"), None)[0] for place in (1, 4))
@@ -109,9 +109,9 @@ def _where(call: Call) -> Outputs:
 
 
 def _plain_output(outputs: Outputs) -> Operand:
-    """Return the first output of an op. Raises ``UnreadableError`` if it is a sequence or quantized."""
+    """Return the first output of an op. Raises ``UnreadableError`` if it is absent or quantized at run time."""
     first = outputs[0] if isinstance(outputs, list | tuple) else outputs
     if first is None or isinstance(first, Dequantized):
-        raise UnreadableError("its output is a sequence or quantized at run time, which is not supported")
+        raise UnreadableError("its output is quantized at run time, which is not supported")
     assert isinstance(first, Operand)
     return first

@@ -34,7 +34,7 @@ def _dequantize(call: Call) -> Outputs:
 
 
 def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, axis: int = 1) -> Operand:
-    """Return an input of quantized numbers as floats.
+    """Return an input of quantized numbers as the floats that they represent.
 
     Args:
         places: Positions of the scale and zero point among the inputs; by default the next two.
@@ -98,7 +98,7 @@ def _broadcast_scales(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> n
 
 
 def _dequantize_again(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
-    """Return a quantized value as floats, dequantized by the node's scale and zero point, usually those of x."""
+    """Return x, dequantized by the node's scale and zero point. Usually these are those of x."""
     assert x.scale is not None
     assert x.zero is not None
     factors, zeros = numbers_of(scale, zero)
@@ -127,9 +127,9 @@ _MOVING = (basic.gather, basic.transpose, basic.reshape, basic.expand_dims, basi
 
 
 def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value | None:
-    """Return x as floats, if its integers are rows or moved entries of an integer table of the file; else None.
+    """Return x as floats if it looks up, transposes or reshapes an integer table of the file; else None.
 
-    The table is dequantized, and the lookups and moves are declared again on the floats.
+    The table is dequantized, and the operations are declared again on the floats.
 
     Args:
         call: The node.
@@ -171,7 +171,9 @@ def _quantize(call: Call) -> Outputs:
 
 
 def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand | Dequantized:
-    """Return x clamped to the range of the quantization, without rounding. Arrays of the file are rounded.
+    """Return x clamped to the range of the quantization, without rounding. Arrays of the file are quantized.
+
+    With a scale that is computed at run time, x is not clamped.
 
     The range matters: files may leave out an activation such as relu if the range has the same bound.
 
@@ -206,7 +208,7 @@ def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand |
 
 @reads("DynamicQuantizeLinear")
 def _dynamic(call: Call) -> Outputs:
-    """Return x as if quantized with scale 1 and zero point 0, so that ops that use both compute with floats."""
+    """Return (x, scale 1, zero point 0), so that ops that read all three compute with the floats of x."""
     return [Dequantized(call.input(0), np.ones(1), np.zeros(1)), known(np.float32(1)), known(np.zeros((), np.uint8))]
 
 
@@ -235,20 +237,22 @@ MOVING = frozenset(
 )
 """Ops that only move entries, so that they may move quantized entries."""
 SCALE_INDEPENDENT = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
-"""Ops whose result is the same for quantized numbers and for floats."""
+"""Ops whose results are the same for quantized numbers as for the floats that they represent."""
 
 
 def of_floats(call: Call) -> Outputs | None:
-    """Return the outputs of an op that only moves quantized numbers, computed from their floats; None for other ops."""
+    """Return the outputs of an op that only moves entries, of which some are quantized; None for other nodes."""
     items = [item for item in call.inputs if isinstance(item, Dequantized)]
     if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | SCALE_INDEPENDENT:
         return None
     first = items[0]
     for item in items:
         if not _is_alike(first, item):
-            raise UnreadableError("its operands are quantized along different axes, which is not supported")
+            raise UnreadableError("its operands have different scales or zero points; quantize them alike")
         if item.scale is not None and item.scale.size > 1:
-            raise UnreadableError("its operands are quantized with different scales, which is not supported")
+            raise UnreadableError(
+                "its operand has one scale for each entry of an axis; quantize it with a single scale"
+            )
     beside = range(len(call.inputs)) if call.op == "Concat" else (2,) if call.op == "Pad" else ()
     result = call.of(
         call.op,
@@ -269,7 +273,7 @@ def _is_alike(one: Dequantized, other: Dequantized) -> bool:
 
 
 def _input_as_floats(item: Operand | Deferred | None, first: Dequantized, is_beside: bool) -> Operand | Deferred | None:
-    """Return an input of a moving op as floats.
+    """Return an input of an op that moves entries as floats.
 
     Args:
         item: The input.
@@ -289,7 +293,7 @@ def _input_as_floats(item: Operand | Deferred | None, first: Dequantized, is_bes
 
 
 def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
-    """Return an integer op's operand minus its zero point, as floats. The file applies the scale after the op."""
+    """Return the operand of an integer product minus its zero point, as floats. The file scales the product later."""
     x = call.quantized(number)
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
     # Rows of an 8-bit table are floats in the script, which represent the integers exactly.

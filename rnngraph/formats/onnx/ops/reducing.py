@@ -31,7 +31,7 @@ _OF_TRUTHS = {"ReduceMax": reduce_any, "ReduceMin": reduce_all}
 _BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs}
 _AFTER = {"ReduceLogSum": basic.log}
 _OF_NONE = {**_BEFORE, **_AFTER, "ReduceL2": basic.abs}
-"""Elementwise functions that equal a reduction over no axes, by op."""
+"""Elementwise functions that equal a reduction over no axes, by op; the identity for other ops."""
 _NUMPY: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": np.sum,
     "ReduceMax": np.max,
@@ -74,20 +74,20 @@ def _reduction(call: Call) -> Outputs:
 
 
 def _of_entries(call: Call) -> Operand:
-    """Return the result of a reduction over no axes, which is an elementwise function."""
+    """Return the result of the node's reduction over no axes, which is an elementwise function."""
     operand = call.input(0)
     function = _OF_NONE.get(call.op)
     return operand if function is None else call.script.call(function, call.tensors.value(operand))
 
 
 def _reduced(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
-    """Declare a reduction of run-time values, with the functions before and after it that the op stands for."""
+    """Declare the node's reduction of x, with its elementwise functions, such as the squares of ReduceSumSquare."""
     script, function = call.script, _REDUCTIONS[call.op]
     if call.op in ("ReduceMean", "ReduceLogSum", "ReduceLogSumExp", "ReduceL2") and x.tensor.dtype in INTEGERS:
-        raise UnreadableError(f"reducing {x.tensor.dtype} is not supported")
+        raise UnreadableError(f"its operand is {x.tensor.dtype}, which is not supported; cast it to float32")
     if x.tensor.dtype == "bool":
         if call.op not in _OF_TRUTHS:
-            raise UnreadableError("reducing bools is not supported")
+            raise UnreadableError("its operand is bool, which is not supported; cast it to float32")
         function = _OF_TRUTHS[call.op]
     if call.op in _BEFORE:
         x = script.call(_BEFORE[call.op], x)
@@ -127,7 +127,10 @@ def _softmax(call: Call) -> Outputs:
 
 
 def _along(call: Call, function: Callable[..., Any], x: Any, axis: int) -> Any:
-    """Apply a function along an axis. If that is axis 1 of merged rows, apply the function before the merge."""
+    """Apply a function along an axis.
+
+    If x is a matrix whose rows are the merged axes of another value, apply the function to that value, then merge.
+    """
     source = call.tensors.unmerged_rows(x) if axis == 1 else None
     if source is not None:
         return call.tensors.reshape(call.script.call(function, source), shape_of(x))
@@ -139,6 +142,6 @@ def _hardmax(call: Call) -> Outputs:
     axis, rank = call.axis(-1 if call.opset >= 13 else 1, call.rank()), call.rank()
     size = call.shape()[axis]
     if not isinstance(size, int) or (call.opset < 13 and axis != rank - 1):
-        raise UnreadableError("its axis must be the last one, and have a fixed size")
+        raise UnreadableError("its axis must have a fixed size and, before opset 13, be the last one")
     place = call.script.call(basic.argmax, call.value(0), axis)
     return call.script.call(basic.one_hot, place, size, **({} if axis == rank - 1 else {"axis": axis}))

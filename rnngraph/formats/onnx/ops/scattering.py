@@ -27,7 +27,7 @@ MAX_ENTRIES = 256
 MAX_WRITTEN = 16
 """Maximum run-time indices along an axis that are written one after another."""
 _MODES = {"none": "set", "add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
-COMPUTED = "the indices to which it writes are computed at run time"
+COMPUTED = "the indices to which it writes are computed at run time; they must be constant, or one range for each axis"
 
 
 Bounds = tuple[Dim, Dim]
@@ -95,7 +95,7 @@ def _scatter_nd(call: Call) -> Outputs:
 
 
 def _write_where(call: Call, indices: NonZeroIndices) -> Operand:
-    """Return the node's data with a number written at the true entries of a mask."""
+    """Return the node's data with one number in place of the entries at which a mask is true."""
     number = call.input(2)
     source = number.source if isinstance(number, Expanded) else number
     is_plain = (
@@ -108,7 +108,7 @@ def _write_where(call: Call, indices: NonZeroIndices) -> Operand:
 
 
 def _of_known(x: Known, index: Known, updates: Known) -> Known:
-    """Return a known array with entries overwritten at known indices."""
+    """Return ScatterND's result for known operands."""
     result = (x.array.astype(object) if updates.is_symbolic else x.array).copy()
     places = index.numbers("indices")
     for place in np.ndindex(places.shape[:-1]):
@@ -138,7 +138,7 @@ def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Seque
 
 
 def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates: Operand) -> Operand:
-    """Return x with a region overwritten."""
+    """Return x with a region replaced by ``updates``. ``region`` has (first index, number of entries) for each axis."""
     shape = shape_of(x)
     cut = [axis for axis, (first, count) in enumerate(region) if (first, count) != (0, shape[axis])]
     if not cut:
@@ -163,7 +163,7 @@ def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates
 
 
 def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
-    """True if x is a stack or a repeated number, so that one entry can be replaced."""
+    """True if x is a stack along an axis, or one repeated number, so that an entry of the axis can be replaced."""
     size = shape_of(x)[axis]
     if not isinstance(size, int) or not 1 < size <= MAX_ENTRIES:
         return False
@@ -195,7 +195,7 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
 
 
 def _of_places(call: Call, index: np.ndarray, reduction: str) -> Operand:
-    """Return the node's data with entries overwritten at constant indices.
+    """Return the node's data with entries overwritten, or added to, at constant indices.
 
     Old and new entries are concatenated, and gathered.
     """

@@ -43,8 +43,8 @@ def _constant_of_shape(call: Call) -> Outputs:
 
 
 def repeated(x: Known | Value, shape: list[Any]) -> Operand:
-    """Return x broadcast to a shape, which may have symbolic sizes."""
-    if any(sign_of(dim) in (-1,) for dim in shape):
+    """Return x broadcast to a shape, which may have symbolic sizes. Small known arrays are computed in full."""
+    if any(sign_of(dim) == -1 for dim in shape):
         raise UnreadableError(f"its shape {texts(shape)} must have sizes of 0 or more")
     if isinstance(x, Known) and all(isinstance(dim, int) for dim in shape):
         count = 1
@@ -60,9 +60,9 @@ def repeated(x: Known | Value, shape: list[Any]) -> Operand:
 def _expand(call: Call) -> Outputs:
     x, count = call.input(0), call.input(1)
     if isinstance(count, Value) and shape_of(count) == (1,) and all(dim == 1 for dim in call.shape()):
-        # ``count`` is the number of a mask's true entries, to which the value is written; it is known at run time only
+        # ``count`` is the number of a mask's true entries. ScatterND, which writes x there, does not need this number.
         only = call.tensors.reshape(x, ())
-        return Expanded(only.source if isinstance(only, Expanded) else only, (size("_found"),))
+        return Expanded(only.source if isinstance(only, Expanded) else only, (size("_nonzero"),))
     target = call.sizes(1, "the sizes")
     own, source = call.shape(), x.source if isinstance(x, Expanded) else x
     rank = max(len(own), len(target))
@@ -110,7 +110,7 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
 
 
 def row_indices(tensors: Tensors, start: int, count: Size) -> Value:
-    """Return ``count`` consecutive indices from ``start`` into a table. Calls raise an error if it has too few rows."""
+    """Return ``count`` consecutive indices of rows, from ``start``. Calls raise an error if the table is too short."""
     part = part_of(count)
     if count.symbol is None and (part is None or part[1].step is not None):
         raise UnreadableError(f"its number of rows, {count}, is a formula that is not supported; fix the sizes")
