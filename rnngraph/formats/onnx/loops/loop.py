@@ -85,7 +85,7 @@ class _Reading:
         self.updates: dict[str, str] = {}
         """{state in which steps overwrite a region: value that a step writes}."""
         self.places = dict(self._written_states())
-        self.units: dict[str, list[int]] = {}
+        self.unit_axes: dict[str, list[int]] = {}
         """{name of an entry that steps read: its axes of size 1, which come from an index that is no scalar}."""
 
     def outputs(self) -> list[Operand | Deferred]:
@@ -101,7 +101,7 @@ class _Reading:
         graph = replace(self.body, outputs=step_outputs)
 
         def step(tensors: Tensors, inputs: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
-            shaped = {name: tensors.expand_dims(inputs[name], axes) for name, axes in self.units.items() if axes}
+            shaped = {name: tensors.expand_dims(inputs[name], axes) for name, axes in self.unit_axes.items() if axes}
             results = self.call.branch(graph, {**shaped_alone, **self.fixed, **inputs, **shaped}, tensors)
             first = len(results) - len(self.places)
             pairs = zip(results[first:], self.places.values(), strict=True)
@@ -118,8 +118,7 @@ class _Reading:
             known_finals[name] = place.written(self.tensors, self.initial[name], item, self.length)
         for name, count in self.counts.items():
             if name in self.initial:
-                last = self.tensors.reshape(of_sizes([count.first + self.length]), shape_of(self.initial[name]))
-                known_finals[name] = last
+                known_finals[name] = self.tensors.reshape(of_sizes([count.first + self.length]), self._shape(name))
         return [*(known_finals[name] for name in self.states), *emits[: len(self.emitted)]]
 
     def _insertion(self, name: str) -> tuple[str, bool]:
@@ -136,7 +135,7 @@ class _Reading:
         return node.inputs[1], place == 0
 
     def _written_states(self) -> Iterator[tuple[str, Places]]:
-        """Yield (state in which steps overwrite a region, the regions)."""
+        """Yield (name of a state, regions of it that the steps overwrite)."""
         for name in self.initial:
             node = writer_of(name, self.following[name], self.body, self._identity_source)
             if node is None or not self._is_counted(node.inputs[1]):
@@ -156,11 +155,11 @@ class _Reading:
         return counted_alone(name, self.body, [*self.counts, *self.fixed, *others])
 
     def _shapes(self, names: Iterable[str]) -> dict[str, Operand]:
-        """Return zeros with the shapes of the states, for nodes that read the shape alone."""
+        """Return zeros with the states' shapes, by name, for nodes that read only the shape of a state."""
         return {name: Expanded(known(0, dtype_of(self.initial[name])), self._shape(name)) for name in names}
 
     def _counter_values(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
-        """Return the counters' values at a step."""
+        """Return the values of counters at a step, by name."""
         numbers = {}
         for name in names:
             shape = () if name == self.number else self._shape(name)
@@ -170,15 +169,16 @@ class _Reading:
     # Number of steps ---------------------------------------------------------------------------------------
 
     def _length(self) -> Dim:
+        """Return the number of steps, the least that the trip count and the condition allow."""
         bounds = [bound for bound in (self._stated_length(), *self._bounds(self.body.outputs[0])) if bound is not None]
         if not bounds:
-            raise UnreadableError("it has neither a number of steps nor a condition")
+            raise UnreadableError("it has neither a number of steps nor a condition; give it a number of steps")
         first = bounds[0]
         for bound in bounds[1:]:
             if bound != first:
                 if not isinstance(bound, int) or not isinstance(first, int):
                     raise UnreadableError(
-                        f"its number of steps is min({first}, {bound}), which depends on the call; pass fixed="
+                        f"its number of steps is min({first}, {bound}), which depends on the call; fix the sizes"
                     )
                 first = min(first, bound)
         if isinstance(first, int) and first < 1:
@@ -201,7 +201,7 @@ class _Reading:
         return None if isinstance(length, int) and length >= ENDLESS else length
 
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
-        """Yield the trip count that each comparison in a conjunction allows. Raise ``UnreadableError`` for others."""
+        """Yield the trip counts that a condition's comparisons allow. Raise ``UnreadableError`` for other ops."""
         if depth > MAX_DEPTH:
             raise UnreadableError(f"its condition nests more than {MAX_DEPTH} comparisons, the maximum")
         source = self._source(name, ("Identity", "Cast"))
@@ -229,7 +229,7 @@ class _Reading:
     # Counters --------------------------------------------------------------------------------------------
 
     def _counters(self) -> Iterator[tuple[str, _Count]]:
-        """Yield (state that increases by 1 at each step, its first value)."""
+        """Yield (name, induction variable) of each state that increases by 1 at each step."""
         for name in self.initial:
             node = self.body.makers.get(self._source(self.following[name]))
             if node is None or node.op != "Add" or len(node.inputs) != 2:
@@ -265,7 +265,7 @@ class _Reading:
         return None
 
     def _count(self, name: str) -> _Count | None:
-        """Return the value as an induction variable; None if it does not increase by 1 at each step."""
+        """Return a value as an induction variable; None if it does not increase by 1 at each step."""
         line = self._linear_form(name)
         return _Count(line[0]) if line is not None and line[1] == 1 else None
 
@@ -288,7 +288,7 @@ class _Reading:
                 continue
             looked_up = self._looked_up(node)
             if looked_up is not None:
-                sequences[name], self.units[name] = looked_up
+                sequences[name], self.unit_axes[name] = looked_up
                 continue
             if node.op == "Shape" and self.places and self._is_counted(node.inputs[0], self.places):
                 continue

@@ -46,16 +46,18 @@ def _scan(call: Call) -> Outputs:
 
 
 def _numbers(call: Call, name: str, count: int) -> list[int]:
+    """Return an attribute that is a list of ``count`` integers, by default zeros."""
     numbers = call.entries(name, [0] * count) or []
     if len(numbers) != count or not all(isinstance(item, int) for item in numbers):
-        raise UnreadableError(f"attribute {name} needs one number for each input")
+        raise UnreadableError(f"attribute {name} is {numbers}; it must have {count} integers")
     return numbers
 
 
 def _flags(call: Call, name: str, count: int) -> list[bool]:
+    """Return an attribute that is a list of ``count`` zeros and ones as bools."""
     flags = _numbers(call, name, count)
     if not set(flags) <= {0, 1}:
-        raise UnreadableError(f"attribute {name} must contain only 0 and 1")
+        raise UnreadableError(f"attribute {name} is {flags}; it must contain only 0 and 1")
     return [item == 1 for item in flags]
 
 

@@ -60,7 +60,7 @@ class Part:
         return size
 
     def _order(self) -> list[int]:
-        """Permutation that puts the axis of rows first. Axes of size 1 before it need none."""
+        """Return the permutation that puts the axis of rows first; the identity if only axes of size 1 precede it."""
         places = list(range(len(self.shape)))
         if self.axis is not None and any(dim != 1 for dim in self.shape[: self.axis]):
             places.insert(0, places.pop(self.axis))
@@ -118,7 +118,7 @@ class StepTensors(Tensors):
 
 
 class Steps:
-    """Conversion of a loop to a driver."""
+    """Declares a loop as a driver, whose cell computes one step."""
 
     def __init__(self, tensors: Tensors, loop: Loop) -> None:
         self.tensors, self.loop = tensors, loop
@@ -184,7 +184,7 @@ class Steps:
         return self._with_size_inputs(self.tensors.value(self.tensors.concat(parts, 2)))
 
     def _with_size_inputs(self, x: Value) -> Value:
-        """Return x. If it depends on no input, add zeros that have its symbolic sizes from inputs of the net."""
+        """Return x. If x depends on no input of the net, add zeros that do, from which calls infer the sizes of x."""
         script = self.tensors.script
         if self.tensors.input_names_of(x):
             return x
@@ -202,7 +202,7 @@ class Steps:
         return [(item, self.steps[name]) for name, item in self.loop.sequences.items()]
 
     def _columns(self, item: Operand, part: Part, has_steps: bool) -> Operand:
-        """Reshape a value to [rows, width], or to [steps, rows, width] if its first axis is the steps."""
+        """Convert a value to floats [rows, width], or [steps, rows, width] if its first axis is the steps."""
         ahead = shape_of(item)[:1] if has_steps else ()
         floats = part.transposed(self.tensors, self._as_float(self.tensors, item), len(ahead))
         rows = self.rows if part.has_rows and self.rows is not None else 1
@@ -246,7 +246,7 @@ class Steps:
             if self.rows is not None and not part.has_rows:
                 columns = tensors.index(columns, [slice(None), slice(0, 1)])
             laid = tensors.reshape(columns, (shape_of(columns)[0], *part.in_front))
-            results.append(_cast_to_represented(tensors, part.transposed(tensors, laid, 1, True), part))
+            results.append(_restored_dtype(tensors, part.transposed(tensors, laid, 1, True), part))
             first += part.width
         return results
 
@@ -267,7 +267,7 @@ class Steps:
         following, outputs = self.loop.body(tensors, inputs)
         after = {}
         for (name, part), item in zip(self.states.items(), following, strict=True):
-            if shape_of(item) != part.shape and not _same_but_names(shape_of(item), part.shape):
+            if shape_of(item) != part.shape and not _may_be_equal(shape_of(item), part.shape):
                 raise UnreadableError(
                     f"a loop carries {texts(part.shape)}, but a step returns {texts(shape_of(item))}; make both equal"
                 )
@@ -281,15 +281,15 @@ class Steps:
         return tensors.value(tensors.concat(columns_of, 1)), after
 
     def _value(self, tensors: Tensors, columns: Operand, part: Part) -> Operand:
-        """Convert rows [rows, width] to the shape and dtype of the file's value."""
+        """Convert floats [rows, width] to the shape and dtype that ``part`` describes."""
         if self.rows is not None and not part.has_rows:
             columns = tensors.index(columns, [slice(0, 1)])
-        return _cast_to_represented(
+        return _restored_dtype(
             tensors, part.transposed(tensors, tensors.reshape(columns, part.in_front), back=True), part
         )
 
     def _as_rows(self, tensors: Tensors, item: Operand, part: Part) -> Value:
-        """Reshape a value of the step to floats [rows, width]."""
+        """Convert a value of the step to floats [rows, width]."""
         floats = tensors.value(part.transposed(tensors, self._as_float(tensors, item)))
         rows: Dim = self.rows if self.rows is not None and part.has_rows else 1
         laid = tensors.value(tensors.reshape(floats, (rows, part.width)))
@@ -319,8 +319,8 @@ def _storage_dtype(item: Operand) -> str:
     return storage_dtype(dtype_of(item))
 
 
-def _cast_to_represented(tensors: Tensors, item: Operand, part: Part) -> Operand:
-    """Convert floats that store the ints or bools of a state back to the state's dtype."""
+def _restored_dtype(tensors: Tensors, item: Operand, part: Part) -> Operand:
+    """Convert floats that store integers or bools back to the dtype of ``part``."""
     if part.dtype in FLOATS:
         return item
     value = tensors.value(item)
@@ -329,8 +329,8 @@ def _cast_to_represented(tensors: Tensors, item: Operand, part: Part) -> Operand
     return tensors.cast(value, part.dtype)
 
 
-def _same_but_names(one: Shape, other: Shape) -> bool:
-    """True if two shapes can be equal. Sizes with different names are unified when the driver is declared."""
+def _may_be_equal(one: Shape, other: Shape) -> bool:
+    """True if two shapes may be equal. Symbolic sizes are unified when the driver is declared."""
     return len(one) == len(other) and all(
         a == b or isinstance(a, Size) or isinstance(b, Size) for a, b in zip(one, other, strict=True)
     )

@@ -48,26 +48,26 @@ class Places:
         return written_over(tensors, before, whole, moved)
 
 
-def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], str]) -> Node | None:
+def writer_of(name: str, following: str, body: Graph, source_of: Callable[[str], str]) -> Node | None:
     """Return the node that overwrites a part of a state; None if there is none, or if other nodes read the state.
 
     Args:
         name: Name of the state in the body.
         following: Name of the state's next value.
         body: Body of the loop.
-        passes: Function from a name to the value's source, through Identity nodes.
+        source_of: Function that traces a name back through Identity nodes.
     """
-    node = body.makers.get(passes(following))
+    node = body.makers.get(source_of(following))
     if node is None or node.op != "ScatterND" or node.attributes.get("reduction", "none") != "none":
         return None
     others = list(body.outputs)
     others.remove(following)
     read = _numbers_read([*others, *node.inputs[1:]], body)
-    return node if passes(node.inputs[0]) == name and not read & {name, node.outputs[0]} else None
+    return node if source_of(node.inputs[0]) == name and not read & {name, node.outputs[0]} else None
 
 
 def _numbers_read(names: Sequence[str], body: Graph) -> set[str]:
-    """Return the names of the body's values on whose entries, not only shapes, the values ``names`` depend."""
+    """Return the names of the values on whose entries, rather than only shapes, the values ``names`` depend."""
     pending, seen = list(names), set[str]()
     while pending:
         item = pending.pop()
@@ -90,7 +90,7 @@ def _names(graph: Graph) -> Iterator[str]:
 
 
 def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Operand) -> Places | None:
-    """Infer the written regions from the indices in the first two steps; None if both steps write the same region.
+    """Return the regions that all steps write, inferred from the first two steps' indices; None if these are equal.
 
     Raise ``UnreadableError`` unless the second region is one entry further, or back, along one axis.
     """
@@ -116,5 +116,5 @@ def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Boun
 
 
 def counted_alone(name: str, body: Graph, counts: Sequence[str]) -> bool:
-    """True if a value depends only on the step number, shapes and loop invariants."""
+    """True if the inputs of the body on whose entries a value depends are all among ``counts``."""
     return all(item in counts for item in _numbers_read([name], body) if item in body.inputs)

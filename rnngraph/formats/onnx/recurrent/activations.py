@@ -50,7 +50,7 @@ class Activation:
 
     @property
     def plain(self) -> str | None:
-        """rnngraph's name of the activation; None if no name of rnngraph stands for it."""
+        """rnngraph's name of the activation; None if rnngraph has no name for it with these parameters."""
         return _PLAIN.get((self.name, self.numbers)) if self.numbers else self.name
 
     def function(self, limit: float | None = None) -> Any:
@@ -71,13 +71,14 @@ def activations_of(names: Sequence[Any], alphas: Sequence[float], betas: Sequenc
     Args:
         names: Names of the activations.
         alphas: Alphas, in order, of the activations that have one. Defaults replace missing ones.
-        betas: Betas, likewise.
+        betas: Betas, in order, of the activations that have one. Defaults replace missing ones.
     """
     alpha, beta = iter(alphas), iter(betas)
     return [_activation(str(name), alpha, beta) for name in names]
 
 
 def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
+    """Return an activation, with the next alpha and beta if it has these parameters."""
     small = name.lower()
     defaults = _DEFAULTS.get(small)
     if defaults is None:

@@ -48,7 +48,7 @@ def stack_of(calls: Sequence[Call]) -> list[list[Operand | None]]:
 
 
 def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[list[Operand | None]]:
-    """Declare the driver of one node or a stack, and return (Y, Y_h, Y_c) of each node.
+    """Declare the driver of one node or a stack. Return [Y, Y_h], or [Y, Y_h, Y_c] for an LSTM, of each node.
 
     Y is None except for the last node, because the driver does not return the outputs of lower layers.
     """
@@ -80,10 +80,10 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
 
 
 def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
-    """Return the order by which the rows of x and the lengths were sorted; None if the sorting can't be undone.
+    """Return the order by which the rows of x and the lengths were sorted, so that the driver can run on unsorted rows.
 
-    The initial states must then be zeros, so that they need no sorting. The driver can run on unsorted rows, because
-    results of a row do not depend on its position.
+    None if they were not sorted alike, or if an initial state is not zero. The results of a row do not depend on its
+    position.
     """
     rows, lengths = tensors.sorted_from(x), layers[0].lengths
     sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)
@@ -103,7 +103,7 @@ def _unsorted(tensors: Tensors, x: Operand | None) -> Any:
 def _run_driver(
     tensors: Tensors, layers: Sequence[Layer], x: Value, options: dict[str, Any]
 ) -> tuple[list[Value], list[list[list[Value]]]]:
-    """Return (outputs by direction, states by layer, direction and state of the cell)."""
+    """Declare the driver. Return (outputs[direction], final states[layer][direction][state of the cell])."""
     script, first = tensors.script, layers[0]
     directions = [[layer.directions[number] for layer in layers] for number in range(len(first.directions))]
     cells = [[_cell(tensors, direction) for direction in column] for column in directions]
@@ -125,7 +125,7 @@ def _run_driver(
 
 
 def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] | None:
-    """Return one initial state for each layer, or None if all are zeros."""
+    """Return the initial states of a direction's layers, or None if all are zeros."""
     if all(item is None for direction in column for item in direction.initial):
         return None
     states: list[Any] = []
@@ -144,6 +144,7 @@ def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] 
 
 
 def _cell(tensors: Tensors, direction: Direction) -> Value:
+    """Declare a direction's cell, in ``RuntimeWeights`` if a weight is computed at run time."""
     cell = direction.kind.declare(tensors.script)
     if all(isinstance(array, Known) for array in direction.weights.values()):
         return cell
@@ -152,14 +153,15 @@ def _cell(tensors: Tensors, direction: Direction) -> Value:
 
 
 def _store_parameters(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
-    """Store a cell's parameters under the cell's scope."""
+    """Store the parameters of a cell in the script, or the names of those that Tensors replace."""
     if isinstance(cell.result, RuntimeWeights):
         place = f"{position}/{scope_of(cell.result.cell)}"
         tensors.script.replaced |= {f"{place}/{name}" for name in cell.result.weights}
         return
     arrays = {name: array.numbers(name) for name, array in direction.weights.items() if isinstance(array, Known)}
     gates = _gates(arrays, direction.order)
-    own_cell_weights(tensors.script, position, cell, _free(gates) if isinstance(cell.result, FreeLSTMCell) else gates)
+    is_free = isinstance(cell.result, FreeLSTMCell)
+    own_cell_weights(tensors.script, position, cell, _parameters_of_free_cell(gates) if is_free else gates)
 
 
 def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
@@ -175,6 +177,6 @@ def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
     return gates
 
 
-def _free(gates: Gates) -> dict[str, np.ndarray]:
+def _parameters_of_free_cell(gates: Gates) -> dict[str, np.ndarray]:
     """Return the parameters of a ``FreeLSTMCell`` by name, from arrays by gate."""
     return arrays_in(LAYOUTS["lstm"], gates)

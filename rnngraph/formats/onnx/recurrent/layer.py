@@ -26,7 +26,8 @@ class Direction:
     """One direction of a node.
 
     Attributes:
-        order: Order of the gates in the weights.
+        kind: Description of the cell.
+        order: Letters of the gates, in the order of the weights.
         weights: W [gates * units, inputs], R [gates * units, units], optionally B [2 * gates * units] and P [3 *
             units].
         initial: Initial states in the cell's order; None for zeros.
@@ -43,6 +44,7 @@ class Layer:
     """Parsed node.
 
     Attributes:
+        is_reverse: True if the first direction reads the last step first.
         lengths: Number of steps of each row [batch]; None if all rows have all steps.
     """
 
@@ -78,7 +80,8 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
     units = (*shape_of(weights["R"]), None)[2]
     if not isinstance(units, int) or not units or call.whole("hidden_size", units) != units:
         raise UnreadableError(
-            f"R {_sizes(weights['R'])} must have hidden_size={call.whole('hidden_size', 0)} as its last size"
+            f"R {_sizes(weights['R'])} must be [directions, gates * hidden_size, hidden_size], where hidden_size is "
+            f"{call.whole('hidden_size', 0) or 'a number'}"
         )
     gates = len(order) * units
     shapes: dict[str, tuple[int | None, ...]] = {
@@ -127,14 +130,14 @@ def _check_sizes(name: str, shape: tuple[Dim, ...], sizes: Sequence[int | None])
 
 
 def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
-    """Return the index of entry ``number`` of an axis."""
+    """Return the index that selects entry ``number`` of an axis from an array of this shape."""
     index: list[Any] = [slice(None)] * len(shape)
     index[axis] = number
     return index
 
 
 def _initial(call: Call, place: int, number: int, count: int, units: int) -> Operand | None:
-    """Return the initial state of one direction: [batch, units], [units] if all rows share it, or None for zeros."""
+    """Return the initial state of direction ``number``: [batch, units], or [units] for all rows; None for zeros."""
     state = call.maybe(place)
     if state is None or is_zero(state):
         return None

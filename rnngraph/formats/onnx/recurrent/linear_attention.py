@@ -128,7 +128,7 @@ def _size(call: Call, number: int, heads: int) -> int:
 
 
 def _gates(call: Call, number: int, name: str, rule: str) -> int:
-    """Return the width of an optional input, the decays or rates; 0 if the update rule has none."""
+    """Return the width of an optional input, the decays or the rates; 0 if the update rule does not use it."""
     if name not in rule.split("_"):
         return 0
     if call.maybe(number) is None:

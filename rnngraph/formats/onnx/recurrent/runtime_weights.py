@@ -28,14 +28,14 @@ def runtime_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[
 
 
 class _Gates:
-    """Arrays of a direction, split by gate."""
+    """Function that returns the arrays of a direction in the layout of a cell's parameters."""
 
     def __init__(self, tensors: Tensors, direction: Direction) -> None:
         self._tensors, self._direction = tensors, direction
         self._units = direction.kind.units
 
     def __call__(self, what: str, gates: str) -> Value:
-        """Return the array that the code ``what`` of ``layout_of`` denotes, with gates in the order of ``gates``."""
+        """Return the array for a code of ``layout_of``, such as WR for W and R stacked, with ``gates`` in order."""
         match what:
             case "W" | "R":
                 return self._tensors.value(self._tensors.transpose(self._rows(what, 0, gates), (1, 0)))
@@ -52,7 +52,7 @@ class _Gates:
 
         Args:
             name: Name of the array.
-            first: Index of the first gate's first row.
+            first: 0, or the number of gates for the recurrent bias, which is the second half of B.
             gates: Letters of the gates.
         """
         array, rank = self._direction.weights[name], len(shape_of(self._direction.weights[name]))

@@ -45,7 +45,7 @@ def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequen
 
 
 def _without_zeros(item: Recurrence) -> Node:
-    """Return the node without initial states that are zeros, whose shape files may compute from the layer below."""
+    """Return the node without initial states that are zeros. Files may compute their shape from the layer below."""
     if any(state is not None for direction in item.layer.directions for state in direction.initial):
         return item.node
     inputs = (name if place not in INITIAL else "" for place, name in enumerate(item.node.inputs))
@@ -57,7 +57,7 @@ def _place(x: Value) -> Place:
 
 
 def _places(item: Recurrence, tensors: Tensors) -> list[Place]:
-    """Return the values that contain the outputs of all directions in one array, as later nodes read them."""
+    """Return the values that hold the outputs of all directions in one array, which a next layer may read."""
     if len(item.outputs) == 1:
         return [_place(item.outputs[0])]
     joint = tensors.joint(item.outputs)
@@ -82,7 +82,7 @@ def _is_one_stack(below: Recurrence, item: Recurrence, uses: Mapping[Place, int]
 
 
 def _uses(outputs: Mapping[str, Any]) -> Mapping[Place, int]:
-    """Return the number of steps and outputs that read each value."""
+    """Return how many steps and outputs of the net read each value."""
     counts: defaultdict[Place, int] = defaultdict(int)
     pending = []
     for value in outputs.values():

@@ -22,9 +22,9 @@ def quotient(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def remainder(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write a remainder: Mod for floats, a - a / b * b for integers, and 0 where b is 0.
+    """Write a remainder with the sign of a: Mod for floats; a - a / b * b for integers, but 0 where b is 0.
 
-    onnxruntime's Mod of integers converts them to floats.
+    ONNX's Mod is not used for integers, because onnxruntime converts them to floats.
     """
     if node.dtype in FLOATS:
         return scope.add("Mod", *operands, hint=node.name or node.op, fmod=1)
@@ -34,7 +34,7 @@ def remainder(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def copysign(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write the first operand's magnitude with the second's sign. 0 has its reciprocal's sign; NaN is positive."""
+    """Write the first operand's magnitude with the second's sign. 0 has the sign of 1 / 0; NaN is positive."""
     (a, b), zero, one = operands, scope.constant(0, node.dtype, "zero"), scope.constant(1, node.dtype, "one")
     inverse = scope.add("Less", scope.add("Div", one, b), zero)
     is_below = scope.add("Or", scope.add("Less", b, zero), scope.add("And", scope.add("Equal", b, zero), inverse))

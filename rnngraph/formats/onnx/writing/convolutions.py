@@ -26,7 +26,7 @@ def product(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def total(scope: Scope, node: Node, bias: str = "") -> str | None:
-    """Write a sum that is a depthwise convolution, and return the result's name; None for other sums."""
+    """Write a sum that is a depthwise convolution, plus ``bias`` if given. Return its name; None for other sums."""
     channels = channels_of(node)
     if channels is None:
         return None
@@ -94,7 +94,7 @@ def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights:
 
 
 def _after_past(scope: Scope, node: Node, past: Past, weight: str, bias: str) -> str:
-    """Write a convolution over a past and the following sequence. Record the next past, the node's second output."""
+    """Write a convolution over past steps and the following sequence. Record the next past, its second output."""
     before, x = (scope.values[item] for item in past.joined.operands)
     if past.axis == 1:
         before, x = (scope.add("Transpose", item, perm=[0, 2, 1]) for item in (before, x))

@@ -13,7 +13,7 @@ SINCE = 27
 
 
 def write_linear_attention(writer: Writer, node: Node, operator: LinearAttention) -> list[str]:
-    """Write a scan as one node. Return the names of the last state and of the outputs, time first."""
+    """Write a scan as a LinearAttention node. Return the names of [last state, outputs [time, rows, width]]."""
     scope, scan = writer.scope, ScanParts.of(node)
     (carry,) = scan.carries
     by_label = {str(binding.inside["label"]): _rows_first(writer, binding.outside) for binding in scan.sequences}

@@ -11,14 +11,14 @@ from .linear_attention import write_linear_attention
 from .operators import Writer, hint_of
 from .recognition.layer import RecurrentLayer
 from .recognition.linear_attention import LinearAttention
-from .recurrent import make_one_node, write_layers
+from .recurrent import are_one_node, write_layers
 from .scope import Body
 
 Loop = Callable[[Writer, Node], list[str]]
 
 
 def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[LinearAttention] = ()) -> Loop:
-    """Return a function that writes the scans of a graph.
+    """Return a function that writes a scan and returns the names of the scan's results.
 
     Two recurrent layers that run over one sequence in opposite directions become one node, unless the initial state of
     one layer depends on the other layer.
@@ -30,10 +30,10 @@ def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[Line
     written: dict[Node, list[str]] = {}
 
     def partner(node: Node) -> Node | None:
-        """Return the scan whose layer is the opposite direction in the same ONNX node; None if there is none."""
+        """Return the scan that can be the opposite direction in the node of a scan; None if there is none."""
         for other, layer in layers.items():
             pair = sorted((layers[node], layer), key=lambda item: item.reverse)
-            if other is not node and other not in written and make_one_node(*pair):
+            if other is not node and other not in written and are_one_node(*pair):
                 begins = topological([item.value for item in layer.initial], known=written)
                 return None if node in begins else other
         return None
@@ -76,7 +76,7 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
     body.write(node["body"])
     results = [scope.values[value] for _, value in scan.outputs]
     if scan.when is not None:
-        results = _while(body, scan, results)
+        results = _masked_results(body, scan, results)
     names = _output_names(body, results, [name for name, _ in scan.outputs])
     types = [(scope.values[param], param.tensor) for param in inputs]
     outputs = [(name, value.tensor) for name, (_, value) in zip(names, scan.outputs, strict=True)]
@@ -95,7 +95,7 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
 
 
 def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) -> list[str]:
-    """Return a body's output names. Identity nodes make them distinct, and different from inputs, as ONNX requires."""
+    """Return distinct names of a body's outputs. ONNX requires Identity nodes for inputs and for repeated results."""
     own = {name for operator in body.scope.operators for name in operator.outputs}
     names: list[str] = []
     for result, hint in zip(results, hints, strict=True):
@@ -104,8 +104,8 @@ def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) ->
     return names
 
 
-def _while(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
-    """Return a step's results. Ended rows keep their states, and their outputs are 0."""
+def _masked_results(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
+    """Return the names of a step's results, in which ended rows keep their states and output 0."""
     assert scan.when is not None
     values, runs = body.scope.values, body.scope.values[scan.when]
     states = [values[carry.inside] for carry in scan.carries]

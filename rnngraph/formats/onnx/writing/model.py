@@ -67,7 +67,7 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
 
 
 def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
-    """Return the bytes of an ONNX file with the inference graph. ``where`` is the line of the caller, for errors."""
+    """Return the bytes of an ONNX file with a program's inference graph. ``where`` is the caller's line, for errors."""
     inference = _graph_of(program, where)
     _, parameters = inference.parts.parameters.snapshot()
     model, operators, inputs, outputs = written(
@@ -87,6 +87,7 @@ def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
 
 
 def _graph_of(program: Any, where: Where | None) -> CallableGraph[Any]:
+    """Return the graph to write: the inference graph of a Program, or a graph without dropout itself."""
     if isinstance(program, Program):
         return program.inference
     if not isinstance(program, CallableGraph):
@@ -161,6 +162,7 @@ def written(
 
 
 def _not_writable(problems: Sequence[tuple[Where | None, str]], where: Where | None) -> GraphError:
+    """Return the error that lists ``problems``, (line of the declaration, reason) pairs, each once."""
     lines = list(dict.fromkeys(f"{text} (declared at {line})" if line else text for line, text in problems))
     more = f"; and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
     return GraphError(f"the graph can't be written as ONNX: {'; '.join(lines[:MAX_NAMED])}{more}", where)

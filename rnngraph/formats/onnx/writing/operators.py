@@ -52,7 +52,7 @@ class Writer:
                 values[node] = self._written(node, [values[operand] for operand in node.operands])
 
     def _written(self, node: Node, operands: Operands) -> str:
-        """Write a node. If ONNX has no counterpart, record a problem, and return the name of a stand-in."""
+        """Write a node, and return its result's name. If ONNX has no counterpart, record a problem, and write a 0."""
         expression = EXPRESSIONS.get(node.op)
         if expression is None or node.dtype not in (CAST_TYPES if node.op == "cast" else ELEMENT_TYPES):
             self.scope.model.problems.append((node.where, f"{node.op} of {node.type} has no counterpart in ONNX"))
@@ -75,7 +75,7 @@ class Writer:
         return self.sizes.scalar(dim)
 
     def within(self, value: str, bound: Dim, node: Node) -> str:
-        """Write integers clamped to 0 … ``bound`` (a size), as the operand of ``node``."""
+        """Write ``value``, the integers of ``node``, clamped to 0 … ``bound``, a size."""
         limit = self.scalar(bound, node)
         limit = limit if node.dtype == "int64" else self.add("Cast", limit, to=ELEMENT_TYPES[node.dtype])
         return self.add("Min", self.add("Max", value, self.constant(0, node.dtype, "zero")), limit)
@@ -223,7 +223,7 @@ def _reduce_sum(writer: Writer, node: Node, operands: Operands) -> str:
     return writer.add("Mul", times, writer.scope.values[source.operands[0]], hint=hint_of(node))
 
 
-# Moves of entries -----------------------------------------------------------------------------------
+# Slices, reshapes, lookups ---------------------------------------------------------------------------
 
 
 def _slice(writer: Writer, node: Node, operands: Operands) -> str:
@@ -256,6 +256,7 @@ def _from_end(stop: Dim, dim: Dim) -> Dim:
 
 
 def _windows(writer: Writer, node: Node, operands: Operands) -> str:
+    """Write windows as a concatenation of slices, one for each entry of a window; long windows as a lookup."""
     axis, size, dilation, step = node["axis"], node["size"], node["apart"], node["step"]
     if size > MAX_SLICES:
         return _gathered_windows(writer, node, operands[0])
@@ -269,6 +270,7 @@ def _windows(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _gathered_windows(writer: Writer, node: Node, x: str) -> str:
+    """Write windows as a lookup of all their entries by computed indices."""
     axis, size, dilation, step = node["axis"], node["size"], node["apart"], node["step"]
     zero, one = writer.constant(0, "int64", "zero"), writer.constant(1, "int64", "one")
     numbers = writer.add("Range", zero, writer.scalar(node.shape[axis], node), one, hint="window")
@@ -331,7 +333,7 @@ def _gather(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def is_fed(node: Node, inputs: Collection[Node]) -> bool:
-    """True if integers are among the graph's inputs, up to reshapes, so that each call validates their values."""
+    """True if integers are an input of the graph, or a reshape or slice of one. Each call validates their values."""
     while node.op in ("reshape", "transpose", "slice", "ensure_shape"):
         node = node.operands[0]
     return node in inputs

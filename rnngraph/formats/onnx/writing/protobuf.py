@@ -17,7 +17,7 @@ from .scope import Body, Model, Operator
 
 PRODUCER = "rnngraph"
 HEAD = bytes([0x12, len(PRODUCER)]) + PRODUCER.encode()
-"""Beginning of every file after its version: field 2 of a model, the producer's name."""
+"""Bytes with which every written file begins, after the format's version: field 2 of a model, the producer's name."""
 _IR_VERSIONS = {
     13: 7,
     14: 7,
@@ -52,7 +52,7 @@ def serialized(
         operators: Nodes of the main graph.
         inputs: (name, node of the graph IR) of inputs.
         outputs: (name, node of the graph IR) of outputs.
-        about: Documentation string of the file.
+        about: Documentation string of the model.
     """
     graph = messages.Graph(
         node=[_node(operator) for operator in operators],

@@ -14,7 +14,7 @@ from .recognition.layer import Initial, RecurrentLayer
 
 
 def write_layers(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[list[str]]:
-    """Write one recurrent layer, or two opposite directions, as one node. Return the names of each scan's results."""
+    """Write one recurrent layer, or two opposite directions, as one node. Return, for each, its results' names."""
     scope, first = writer.scope, layers[0]
     parts = [scope.values[node] for node in first.inputs]
     x = parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=2)
@@ -46,7 +46,7 @@ def _weights(writer: Writer, layers: Sequence[RecurrentLayer], base: str) -> lis
 
 
 def _array(writer: Writer, arrays: Sequence[np.ndarray | None], name: str) -> str:
-    """Return the name of a constant that stacks the arrays of the directions. None stands for a missing array."""
+    """Store the arrays of all directions, stacked, as a constant tensor, and return its name. None is left out."""
     known = [array for array in arrays if array is not None]
     return writer.scope.model.initializer(np.ascontiguousarray(np.stack(known), np.float32), name)
 
@@ -89,7 +89,7 @@ def _results(
     return [results[name] for name in layer.results]
 
 
-def make_one_node(one: RecurrentLayer, other: RecurrentLayer) -> bool:
+def are_one_node(one: RecurrentLayer, other: RecurrentLayer) -> bool:
     """True if two layers can be the directions of one node: ``one`` runs forward, and ``other`` backward."""
     equal = (
         one.op == other.op
@@ -103,6 +103,7 @@ def make_one_node(one: RecurrentLayer, other: RecurrentLayer) -> bool:
 
 
 def _attributes(layers: Sequence[RecurrentLayer]) -> dict[str, Any]:
+    """Return the attributes of the node of all directions, without those that have ONNX's defaults."""
     first = layers[0]
     attributes: dict[str, Any] = {"hidden_size": first.units}
     if len(layers) > 1 or first.reverse:
@@ -120,6 +121,7 @@ def _attributes(layers: Sequence[RecurrentLayer]) -> dict[str, Any]:
 
 
 def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
+    """Write the lengths of the rows as an int32 vector. Lengths that no call validates are clamped to the steps."""
     node = layer.lengths
     assert node is not None
     lengths = writer.scope.values[node]

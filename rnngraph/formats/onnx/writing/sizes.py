@@ -50,7 +50,7 @@ class Sizes:
         return sorted(name for name in symbols_of(dim) if name not in self._axes)
 
     def of(self, dim: Dim) -> str:
-        """Return the name of a size as an int64 tensor [1]."""
+        """Write a size as an int64 tensor [1] if it is not written yet, and return the tensor's name."""
         if not isinstance(dim, Size):
             return self._scope.integers([dim], "size")
         if dim not in self._names:
@@ -59,13 +59,13 @@ class Sizes:
         return self._names[dim]
 
     def scalar(self, dim: Dim) -> str:
-        """Return the name of a size as an int64 scalar."""
+        """Write a size as an int64 scalar, and return the scalar's name."""
         if not isinstance(dim, Size):
             return self._scope.constant(dim, "int64", "size")
         return self._scope.squeeze(self.of(dim), 0, "size")
 
     def shape(self, scope: Scope, dims: Sequence[Dim]) -> str:
-        """Return the name of an int64 vector of sizes, written into ``scope``."""
+        """Write sizes as an int64 vector into ``scope``, and return the vector's name."""
         if not any(isinstance(dim, Size) for dim in dims):
             return scope.integers([dim for dim in dims if isinstance(dim, int)], "shape")
         parts: list[str] = []
@@ -82,6 +82,7 @@ class Sizes:
         return parts[0] if len(parts) == 1 else scope.add("Concat", *parts, hint="shape", axis=0)
 
     def _named(self, name: str) -> str:
+        """Write a named size: the size of the input axis that determines it, minus a number, divided by another."""
         node, axis, rest, factor = self._axes[name]
         root = self._scope
         if node not in self._shapes:
@@ -92,6 +93,7 @@ class Sizes:
         return value if factor == 1 else root.add("Div", value, self.of(factor), hint=name)
 
     def _sum(self, dim: Size) -> str:
+        """Write a formula as a sum of products of named sizes. Positive terms come first."""
         root = self._scope
         total = ""
         for names, factor in sorted(dim.terms, key=lambda term: term[1] < 0):
@@ -106,12 +108,12 @@ class Sizes:
         return total
 
     def _floor(self, floor: Floor) -> str:
-        """Write a quotient. For nonnegative sizes, ONNX's truncation is the floor."""
+        """Write a floor division. ONNX's Div truncates, which is the floor of nonnegative quotients."""
         return self._scope.add("Div", self.of(floor.dim), self._scope.integers([floor.by], "size"))
 
 
 def size_problem(names: Sequence[str], dim: Dim) -> str:
-    """Return the error message for a size whose symbols are the size of no input axis."""
+    """Return the error message for a size with ``names`` that no input axis determines."""
     return (
         f"the size {dim_text(dim)} needs {', '.join(names)}, which no axis of an input has alone; declare a "
         "placeholder with that axis"

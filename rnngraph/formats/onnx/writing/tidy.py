@@ -9,7 +9,7 @@ from .scope import Body, Model, Operator, Scope
 
 
 def named(scope: Scope, outputs: Sequence[tuple[str, Node]]) -> list[Operator]:
-    """Return the nodes of a graph, in which the outputs have their final names."""
+    """Rename the values that are outputs of the graph to ``outputs``, and return the graph's nodes."""
     names = {name for operator in scope.operators for name in operator.outputs}
     new: dict[str, str] = {}
     for name, node in outputs:
@@ -37,7 +37,7 @@ def _bodies(operator: Operator) -> Iterator[Body]:
 
 
 def keep_needed(model: Model, operators: list[Operator], inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Drop nodes and constant tensors that no output needs, except defaults of inputs."""
+    """Drop nodes and constant tensors that no output needs, in place. Defaults of inputs stay."""
     needed = _needed(operators, set(outputs))
     needed_names = {*needed, *inputs}
     model.initializers = {name: array for name, array in model.initializers.items() if name in needed_names}

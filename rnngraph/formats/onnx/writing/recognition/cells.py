@@ -137,7 +137,7 @@ def quiet_lengths(scan: Node) -> Node | None:
 
 
 class _Cell:
-    """Matcher of a scan's step with one kind of layer."""
+    """Base of the matchers of a scan's step with a kind of layer."""
 
     def __init__(self, parts: ScanParts, unheld: NextStates, constants: Constants) -> None:
         self.parts, self.unheld, self.constants = parts, unheld, constants
@@ -147,7 +147,7 @@ class _Cell:
         return Step(h.inside, None if c is None else c.inside, self.sequences, self.invariants, self.constants)
 
     def gates(self, step: Step, node: Node) -> Iterator[Gate]:
-        """Yield (activation, its operand as a ``Sum``) for each activation whose result is ``node``."""
+        """Yield (activation, operand as a ``Sum``) for each activation of a sum whose result is ``node``."""
         for activation, inner in unwrapped(node):
             try:
                 yield activation, step.sum_of(inner)
@@ -207,7 +207,7 @@ class _Cell:
         )
 
     def _fit(self, sources: Sequence[Node]) -> bool:
-        """True if all sequences are [time, batch, width] with fixed widths, so that they can be concatenated."""
+        """True if there are sequences, all float32 [time, batch, width] with fixed widths, so that they concatenate."""
         batch = self.parts.carries[0].inside.shape[0]
         return bool(sources) and all(
             node.dtype == "float32" and node.shape[:2] == (self.parts.length, batch) and isinstance(node.shape[2], int)
@@ -216,6 +216,8 @@ class _Cell:
 
 
 class _LSTM(_Cell):
+    """Matcher of a step with an LSTM, whose states are h and c."""
+
     def layer(self) -> RecurrentLayer | None:
         first, second = self.parts.carries
         following = dict(zip(self.parts.carries, self.unheld.following, strict=True))
@@ -228,7 +230,7 @@ class _LSTM(_Cell):
         return None
 
     def _layer(self, h: Carry, c: Carry, following: dict[Carry, Node], match: dict[str, Node]) -> RecurrentLayer | None:
-        """Return the LSTM with the states h and c; None if its next states do not match the pattern."""
+        """Return the LSTM for a match of the next states of h and c; None if its gates do not fit."""
         last = next((activation for activation, inner in unwrapped(match["a"]) if inner is following[c]), None)
         if last is None:
             return None
@@ -244,6 +246,8 @@ class _LSTM(_Cell):
 
 
 class _OneState(_Cell):
+    """Matcher of a step with the layers of one state: GRU and plain RNN."""
+
     def layer(self) -> RecurrentLayer | None:
         (h,), (following,) = self.parts.carries, self.unheld.following
         step = self.step(h)

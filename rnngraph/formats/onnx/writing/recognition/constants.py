@@ -15,9 +15,10 @@ MAX_ELEMENTS = 1 << 28
 
 
 class Constants:
-    """Values of the nodes of a graph that depend on constants and parameters alone.
+    """Computes the values of nodes that depend on constants and parameters alone, each once.
 
-    ``parameters`` are the program's arrays by name.
+    Args:
+        parameters: The program's arrays by name.
     """
 
     def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
@@ -26,7 +27,7 @@ class Constants:
         self._values: dict[Node, np.ndarray] = {}
 
     def has(self, node: Node) -> bool:
-        """True if a node depends on no input and on no symbolic size, and is small enough to fold."""
+        """True if a node depends on no input, symbolic size or scan, and is small enough to fold."""
         pending = [node]
         while pending:
             current = pending[-1]
@@ -37,12 +38,12 @@ class Constants:
             if missing:
                 pending += missing
                 continue
-            self._known[current] = self._is_one(current)
+            self._known[current] = self._is_constant(current)
             pending.pop()
         return self._known[node]
 
-    def _is_one(self, node: Node) -> bool:
-        """True if a node is constant, given ``_known`` for its operands."""
+    def _is_constant(self, node: Node) -> bool:
+        """True if a node is constant and small enough to fold. ``_known`` must have its operands."""
         if node.op in ("input", "scan", "get") or any(symbols_of_node(node)):
             return False
         elements = product(node.shape)

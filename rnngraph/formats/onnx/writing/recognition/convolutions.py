@@ -43,7 +43,7 @@ def convolution_of(product: Node) -> Windows | None:
 
 
 def pool_of(largest: Node) -> Windows | None:
-    """Return the windows of a maximum that is a pool; None for other maxima."""
+    """Return the windows over which a maximum along the windows' entries is taken; None for other maxima."""
     windows = largest.operands[0]
     if largest.dtype != "float32" or windows.op != "windows" or windows["axis"] != 1 or windows.tensor.rank != 4:
         return None
@@ -74,7 +74,7 @@ class Past(NamedTuple):
 
 
 def past_of(windows: Windows) -> Past | None:
-    """Return the past if a convolution's first window reads all of it and one step of the sequence; else None."""
+    """Return the past if a convolution's first window reads all past steps and one step of the sequence; else None."""
     if (windows.stride, windows.dilation, windows.padding) != (1, 1, (0, 0)) or windows.size < 2:
         return None
     joined, axis = windows.source, 1
@@ -86,14 +86,14 @@ def past_of(windows: Windows) -> Past | None:
 
 
 def is_last_of(part: Node, past: Past) -> bool:
-    """True if a slice is the next past: as many last steps of the concatenation as the past has."""
+    """True if a slice is the next past: the last steps of the concatenation, as many as the past has."""
     shape = past.joined.shape
     start = tuple(past.joined.operands[1].shape[axis] if axis == past.axis else 0 for axis in range(3))
     return bool(part["start"] == start and part["stop"] == shape and part["step"] == (1, 1, 1))
 
 
 def _windows(windows: Node, fill: float) -> Windows:
-    """Describe a node ``windows``. Padding by ``fill`` before it becomes padding of the windows."""
+    """Return the windows of a node ``windows``. Steps of ``fill`` at the sequence's ends become their padding."""
     size, stride, dilation = windows["size"], windows["step"], windows["apart"]
     source, before, after = _split_padding(windows.operands[0], fill)
     if isinstance(before, int) and isinstance(after, int):

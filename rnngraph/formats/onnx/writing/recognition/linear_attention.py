@@ -94,7 +94,7 @@ class _Loop:
         self._built: tuple[Node, Node] | None = None
 
     def needed(self) -> Sequence[Node]:
-        """Return the values of the original body on which the scan's inputs depend; none after the scan is built."""
+        """Return the values of the original body on which the scan's inputs depend; none once the scan is built."""
         return () if self._built is not None else self._sources(self.inputs.values())
 
     def final(self, carry: Node, like: Node) -> Node:
@@ -178,6 +178,7 @@ class _Loop:
         return self._built
 
     def _build(self) -> tuple[Node, Node]:
+        """Build the scan. Return (state after the last step, readout at all steps), in the original body's shapes."""
         sources = self._sources(self.inputs.values())
         self.pieces.take_out(sources)
         values = {source: self.pieces.outside(source) for source in sources}

@@ -1,4 +1,4 @@
-"""Splits scans into separate scans for each recurrent layer that is a layer of ONNX."""
+"""Splits scans of several layers, so that each recurrent layer of ONNX is a scan of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Change = Callable[[Graph], Graph]
 
 
 def separated(graph: Graph, parameters: Mapping[str, np.ndarray]) -> tuple[Graph, dict[Node, RecurrentLayer]]:
-    """Return the graph with its recurrent layers as separate scans, and the layers.
+    """Return (graph with its recurrent layers as separate scans, the layers by their scans).
 
     Scans that contain no recurrent layer of ONNX do not change.
     """
@@ -29,6 +29,8 @@ def separated(graph: Graph, parameters: Mapping[str, np.ndarray]) -> tuple[Graph
 
 
 class _Separation:
+    """Rule that rewrites the scans of a graph, with the layers that it has recognised."""
+
     def __init__(self, constants: Constants) -> None:
         self.constants = constants
         self.layers: dict[Node, RecurrentLayer] = {}
@@ -118,9 +120,9 @@ class _Separation:
         return [new[node] for _, node in local.outputs]
 
     def _known_zeros(self, node: Node, operands: Sequence[Node]) -> Node | None:
-        """Return a layer's output in place of a selection of zeros after the rows' ends; None for other nodes.
+        """Return a layer's output for a node that replaces it by 0 after the rows' ends; None for other nodes.
 
-        The layer's output is already 0 there.
+        An ONNX layer's output is 0 there anyway.
         """
         if node.op != "select" or operands[1].op != "get" or not is_filled(operands[2], 0):
             return None

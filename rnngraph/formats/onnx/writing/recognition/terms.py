@@ -52,7 +52,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Step:
-    """Operands of a step.
+    """Inputs of a step, from which its gates' sums are built.
 
     Attributes:
         h: State h in the body.
