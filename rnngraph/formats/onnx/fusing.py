@@ -10,7 +10,7 @@ from .core.model import MAIN_DOMAINS, Graph, Node, subgraphs
 
 
 def with_sums(graph: Graph) -> Mapping[str, Node]:
-    """Return {name of a value: node that computes it}.
+    """Return {name of a value: node that computes it}, with each addition of a bias fused into its product.
 
     An ``Add`` of a product that nothing else reads is replaced by the ``MatMul``, with the addend as its third input.
     """

@@ -29,7 +29,7 @@ MIN_DEPTH, MIN_WEIGHTS = 32, 4096
 
 
 def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, str]]:
-    """Return the options of ``rg.compile`` for a file.
+    """Return the options of ``rg.compile`` with which the program of a quantized file computes in 8 bits.
 
     {} if the file is not quantized, has a float64 parameter, or has only weights that are too small to gain.
     """

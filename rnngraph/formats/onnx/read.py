@@ -210,7 +210,7 @@ def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
 
 
 def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
-    """Return the script of a model.
+    """Read a model, as often as necessary, and return the script that declares it.
 
     The model is read again if symbolic sizes must be fixed. It is read once more if layers form stacks, if products
     share weights, or if outputs need sizes that only unused inputs have.
@@ -381,7 +381,7 @@ class _SizeNames:
 
 def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
     if kind.dtype is None:
-        raise UnreadableError("its dtype must be numeric")
+        raise UnreadableError("its dtype is not supported; use a tensor of floats, integers or bools")
     if kind.shape is None:
         raise UnreadableError(
             "the file does not state its rank; set a shape, for example by onnx.tools.update_model_dims"
@@ -390,7 +390,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 
 
 def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Return the symbolic sizes that outputs need, and that only inputs have on which no output depends."""
+    """Return the symbolic sizes that outputs need, but that only unused inputs have."""
     script, outputs = tensors.script, dict[str, Value]()
     try:
         outputs = {name: tensors.value(value) for name, value in values.items()}

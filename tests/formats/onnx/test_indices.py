@@ -130,6 +130,27 @@ def test_slices_beyond_the_ends(start: int, stop: int, step: int, tmp_path: Path
         check_against_onnxruntime(tmp_path / f"{steps}.onnx", "Slice", {"x": X[:, :steps]}, bounds)
 
 
+@pytest.mark.parametrize("index", [1, -2, 2, -3])
+def test_entries_that_are_overwritten(index: int, tmp_path: Path) -> None:
+    constants = {"i": np.asarray([[index]]), "u": X[:1] + 100}
+    check_against_onnxruntime(tmp_path / "net.onnx", "ScatterND", {"x": X}, constants, is_open=False)
+
+
+def test_an_index_equal_to_a_symbolic_size_is_beyond_the_axis() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["rows"]),
+        helper.make_node("Reshape", ["rows", "one"], ["index"]),
+        helper.make_node("ScatterND", ["x", "index", "u"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["T"]) for name in "xy")
+    arrays = [numpy_helper.from_array(np.array([1, 1]), "one"), numpy_helper.from_array(np.zeros(1, np.float32), "u")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "net", [x], [y], arrays), opset_imports=[helper.make_opsetid("", 18)], ir_version=8
+    )
+    with pytest.raises(rg.NotReadableError, match="from index T on, which an axis of size T lacks"):
+        rg.read_onnx(model)
+
+
 def test_bounds_that_are_fed_are_refused(tmp_path: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", "steps", 3])
     ends = [helper.make_tensor_value_info(name, TensorProto.INT64, [1]) for name in ("start", "stop")]

@@ -42,7 +42,7 @@ def _recursive(name: str, key: Key) -> FileError:
 
 
 def key_of(node: messages.Node) -> Key:
-    """Return the key of the function that a node calls, if the file has such a function."""
+    """Return (domain, op, overload) of a node, the key of the function that the node calls if the file has one."""
     return node.domain, node.op_type, node.overload
 
 
@@ -103,7 +103,7 @@ class _Inliner:
     def _call(
         self, node: messages.Node, function: messages.Function, body: Sequence[messages.Node]
     ) -> list[messages.Node]:
-        """Return a copy of a function's body, with the names and attributes of a call's node."""
+        """Return the nodes that replace a call: a copy of the function's body with the call's names and attributes."""
         self._left -= len([*_all_nodes(body)])
         if self._left < 0:
             raise FileError(f"{self._name} has too many nodes when its functions are inlined: more than {MAX_NODES:,}")

@@ -33,7 +33,7 @@ Attribute: TypeAlias = "float | int | str | list[Any] | Array | Graph"
 
 @dataclass(frozen=True)
 class Kind:
-    """Type of a value.
+    """Dtype and shape of a value.
 
     Attributes:
         dtype: Name of the dtype, such as ``float32``; None for values that are no tensors, and for unsupported dtypes.
@@ -90,7 +90,7 @@ class Graph:
 
 @dataclass(eq=False)
 class Model:
-    """Parsed file.
+    """Parsed ONNX file.
 
     Attributes:
         name: The file's name in errors.

@@ -61,7 +61,7 @@ class Branches(Protocol):
 
 
 class Call:
-    """Node with the values of its inputs.
+    """Node that is being read, with the values of its inputs.
 
     Attributes:
         inputs: Values; None for absent inputs.

@@ -89,7 +89,7 @@ class _Reading:
         """{name of an entry that steps read: its axes of size 1, which come from an index that is no scalar}."""
 
     def outputs(self) -> list[Operand | Deferred]:
-        """Return the final states, then the steps' results."""
+        """Return the outputs of the node: the final states, then the results of all steps."""
         beside = {*self.fixed, *self.counts, *self.places}
         carried = [name for name in self.initial if name not in beside]
         separate_outputs = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]

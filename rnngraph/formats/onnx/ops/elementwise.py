@@ -345,7 +345,9 @@ def _cast(call: Call) -> Outputs:
         return Expanded(source, x.shape)
     storage = storage_dtype(dtype)
     if dtype in STORAGE_DTYPES and storage in INTEGERS and x.tensor.dtype != "bool":
-        raise UnreadableError(f"it casts computed values to {dtype}, which would wrap around")
+        raise UnreadableError(
+            f"it casts computed values to {dtype}, whose overflow is not supported; cast to int32 or int64"
+        )
     transposed = call.tensors.transpose_source(x)
     if transposed is not None:
         return call.tensors.transposed(call.tensors.cast(transposed[0], storage), transposed[1])

@@ -42,7 +42,7 @@ def _channels_first(call: Call, x: Operand, is_last: bool) -> Operand:
 
 
 def _channels_back(call: Call, x: Operand, was_last: bool) -> Operand:
-    """Undo ``_channels_first``."""
+    """Transpose x so that axis 1, the channels, becomes the last axis again. ``was_last`` is False to return x."""
     rank = len(shape_of(x))
     return call.tensors.transpose(x, (0, *range(2, rank), 1)) if was_last else x
 

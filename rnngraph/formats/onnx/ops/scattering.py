@@ -102,7 +102,10 @@ def _write_where(call: Call, indices: NonZeroIndices) -> Operand:
         indices.is_transposed and shape_of(indices.mask) == call.shape() and call.text("reduction", "none") == "none"
     )
     if not is_plain or any(dim != 1 for dim in shape_of(source)):
-        raise UnreadableError("the number of indices to which it writes depends on the data, which is not supported")
+        raise UnreadableError(
+            "the number of indices to which it writes depends on the data; it must write one number where a mask of "
+            "the data's shape is true"
+        )
     only = call.tensors.value(call.tensors.reshape(source, ()))
     return call.script.call(basic.where, indices.mask, only, call.value(0))
 
@@ -176,22 +179,32 @@ def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
 
 def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
     """Return (start, stop) of the slice of ``count`` entries from index ``first``. A stop of None is the axis's end."""
-    if isinstance(first, Size) or (isinstance(first, int) and first < 0 and isinstance(size, int)):
-        first = first - size if isinstance(first, Size) else first + size
-    if not isinstance(first, int):
+    start, is_beyond = first, False
+    if isinstance(first, Size):  # Counted from the end, as -1 for the index T - 1 of an axis of size T.
+        start = first - size
+        is_beyond = isinstance(start, int) and start >= 0
+    elif first < 0 and isinstance(size, int):
+        start = first + size
+        is_beyond = start < 0
+    if not isinstance(start, int):
         raise UnreadableError(
-            f"it writes from index {first} of an axis of size {size}, which depends on symbolic sizes; fix the sizes"
+            f"it writes from index {first} of an axis of size {size}, at no fixed distance from its ends; fix the sizes"
         )
-    left = (0 if first < 0 else size) - first - count
+    left = (0 if start < 0 else size) - start - count
+    if is_beyond or (isinstance(left, int) and left < 0):
+        raise UnreadableError(
+            f"it writes {count} entries from index {first} on, which an axis of size {size} lacks; give other indices"
+        )
     if left == 0:
-        return first, None
+        return start, None
     if isinstance(left, int) and not isinstance(count, int):
-        return first, -left
-    if not isinstance(count, int) or (isinstance(left, int) and left < 0):
+        return start, -left
+    if not isinstance(count, int):
         raise UnreadableError(
-            f"it writes {count} entries from index {first} on, beyond an axis of size {size}; give fewer entries"
+            f"it writes {count} entries from index {first} of an axis of size {size}, whose end depends on both sizes; "
+            "fix the sizes"
         )
-    return first, first + count
+    return start, start + count
 
 
 def _of_places(call: Call, index: np.ndarray, reduction: str) -> Operand:

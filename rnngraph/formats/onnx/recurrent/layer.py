@@ -41,7 +41,7 @@ class Direction:
 
 @dataclass
 class Layer:
-    """Parsed node.
+    """Parsed RNN, LSTM or GRU node.
 
     Attributes:
         is_reverse: True if the first direction reads the last step first.

@@ -70,7 +70,7 @@ def last_steps(scope: Scope, node: Node) -> str | None:
 
 
 def _convolution(scope: Scope, node: Node, windows: Windows, kernel: str, *bias: str) -> str:
-    """Write a convolution. ONNX's kernels are [filters, width, size]."""
+    """Write a convolution. The kernel [size * width, filters] is transposed to ONNX's [filters, width, size]."""
     width = windows.source.shape[2]
     assert isinstance(width, int)
     matrix = scope.reshape(kernel, (windows.size, width, -1))

@@ -67,7 +67,7 @@ def channels_of(total: Node) -> tuple[Windows, Node] | None:
 
 
 class Past(NamedTuple):
-    """Past steps and the sequence that follows them, as the operands of a concatenation along time."""
+    """Concatenation ``joined``, along the time ``axis``, of past steps and the sequence that follows them."""
 
     joined: Node
     axis: int

@@ -122,7 +122,7 @@ class _Loop:
         return inputs
 
     def _laid_out(self, value: Node, along: Sequence[int], may_be_one: bool = False) -> Node:
-        """Reshape a value to [rows, heads · along]. At steps that keep the state, 0 replaces the value."""
+        """Reshape a value to [rows, heads * size of the axes ``along``]. It is 0 at steps that keep the state."""
         rank, plan = len(self.axes), self.plan
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
@@ -158,7 +158,7 @@ class _Loop:
         return [*sources]
 
     def _over_steps(self, roots: Sequence[Node], values: dict[Node, Lifted]) -> list[Node]:
-        """Return the sequences of ``roots`` over all steps. ``values`` has the sequences of values lifted before."""
+        """Return ``roots`` at all steps, as sequences. ``values`` has operands, each with True if it is a sequence."""
         length = self.pieces.length
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]

@@ -23,7 +23,7 @@ MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
 
 @dataclass(frozen=True)
 class LinearTerms:
-    """Operands of a step, with one axis for each axis of the state.
+    """Operands of LinearAttention at one step, with one axis for each axis of the state.
 
     Attributes:
         readout: The body's value q S', and the order of its axes relative to the state's axes.
