@@ -92,8 +92,8 @@ def read_onnx(
     symbolic size is 1, it is read for other sizes, unless it can be read for 1 only. An exporter that traced an example
     may have written a number in place of a symbolic size; the size is then fixed to this number.
 
-    The program of a quantized file has 8-bit weights if they are large enough to gain, and then 8-bit activations if
-    the file has them. Options of ``net.program`` override both. The package onnx is not needed.
+    The program of a quantized file has 8-bit weights, and 8-bit activations if the file has, unless all weights are too
+    small to gain. Options of ``net.program`` override both. The package onnx is not needed.
 
     Args:
         source: A path, the bytes of a file, or a model. Further files with arrays must be in the file's folder.
@@ -120,8 +120,8 @@ def net_of_model(
 ) -> Net:
     """Return the net of a parsed model. For the arguments see ``read_onnx``.
 
-    Files do not always say which axes have equal sizes. If the file cannot be read as it is, and ``open`` is None or
-    empty, one axis of each input is assumed to have the size of the batch.
+    Files do not always say which axes have equal sizes. If the file cannot be read as it is, one axis of each input is
+    assumed to be the batch; not with ``open``.
     """
     with entries_up_to(max_entries) as limit:
         values, axes = _split_fixed(fixed)

@@ -193,9 +193,10 @@ def _binary(call: Call) -> Outputs:
 
 
 def _aligned(call: Call, left: Operand, right: Operand) -> Operand:
-    """Return the right operand, with axes of size 1 appended if a node of an opset below 7 aligns it with an axis.
+    """Return the right operand so that it broadcasts with the left one as in the node's opset.
 
-    The attribute ``axis`` is the axis of the left operand at which the right one begins, if ``broadcast`` is set.
+    Before opset 7, the attribute ``axis`` is the axis of the left operand at which the right one begins, if
+    ``broadcast`` is set. Axes of size 1 are appended to the right operand for the axes that follow.
     """
     axis = call.attribute("axis", None) if call.opset < 7 and call.whole("broadcast", 0) else None
     rank = len(shape_of(left))

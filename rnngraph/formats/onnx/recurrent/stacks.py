@@ -18,8 +18,8 @@ from .layer import INITIAL
 def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
     """Return {node: all nodes of its stack, the lowest first}, for stacks of at least two layers.
 
-    A node continues the stack of the layer below if it has the same options, if no other node reads the outputs of the
-    layer below, and if its initial states do not depend on the layer below.
+    A node continues the stack of the layer below if it has the same options, alone reads that layer's outputs, and has
+    initial states that do not depend on that layer.
     """
     uses = _uses(outputs)
     producers: dict[Place, Recurrence] = {}

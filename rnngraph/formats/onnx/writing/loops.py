@@ -20,8 +20,8 @@ Loop = Callable[[Writer, Node], list[str]]
 def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[LinearAttention] = ()) -> Loop:
     """Return a function that writes a scan and returns the names of the scan's results.
 
-    Two recurrent layers that run over one sequence in opposite directions become one node, unless the initial state of
-    one layer depends on the other layer.
+    Two recurrent layers over one sequence in opposite directions become one node, unless an initial state of one layer
+    depends on the other layer.
 
     Args:
         layers: Scans that are recurrent layers.
