@@ -184,11 +184,11 @@ def _equal_axes(inputs: Mapping[str, Kind], fixed: Any) -> Iterator[dict[str, di
 
 
 def _is_fixed(fixed: Any, name: str, axis: int, shape: Sequence[Any]) -> bool:
-    """True if ``fixed`` has a value for an input, or a number for the size of one of its axes."""
+    """True if ``fixed`` has a value for an input, or a number for the size of the axis."""
     if not isinstance(fixed, Mapping):
         return False
-    given = fixed.get(name)
-    own = axis in given or axis - len(shape) in given if isinstance(given, Mapping) else given is not None
+    request = fixed.get(name)
+    own = axis in request or axis - len(shape) in request if isinstance(request, Mapping) else request is not None
     return own or shape[axis] in fixed
 
 

@@ -90,8 +90,8 @@ class _Reading:
 
     def outputs(self) -> list[Operand | Deferred]:
         """Return the outputs of the node: the final states, then the results of all steps."""
-        beside = {*self.fixed, *self.counts, *self.places}
-        carried = [name for name in self.initial if name not in beside]
+        not_carried = {*self.fixed, *self.counts, *self.places}
+        carried = [name for name in self.initial if name not in not_carried]
         separate_outputs = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
         step_outputs = [*(self.following[name] for name in carried), *separate_outputs]
         sequences = self._sequences(step_outputs)

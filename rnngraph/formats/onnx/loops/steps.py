@@ -305,12 +305,12 @@ def _rows(shapes: Sequence[Shape]) -> Dim | None:
     """
     sizes = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
     vectors = {shape[0] for shape in shapes if len(shape) == 1}
-    open_ones = {dim for shape in shapes for dim in shape if isinstance(dim, Size)}
-    if len(sizes) == 1 and vectors <= sizes and (sizes <= open_ones or not open_ones):
+    symbolic = {dim for shape in shapes for dim in shape if isinstance(dim, Size)}
+    if len(sizes) == 1 and vectors <= sizes and (sizes <= symbolic or not symbolic):
         return sizes.pop()
-    if len(open_ones) == 1 and all(shape.count(dim) <= 1 for shape in shapes for dim in open_ones):
-        return open_ones.pop()
-    if open_ones:
+    if len(symbolic) == 1 and all(shape.count(dim) <= 1 for shape in shapes for dim in symbolic):
+        return symbolic.pop()
+    if symbolic:
         raise UnreadableError("the values of a loop have symbolic sizes, but share no axis of rows; fix the sizes")
     return None
 

@@ -253,10 +253,10 @@ def of_floats(call: Call) -> Outputs | None:
             raise UnreadableError(
                 "its operand has one scale for each entry of an axis; quantize it with a single scale"
             )
-    beside = range(len(call.inputs)) if call.op == "Concat" else (2,) if call.op == "Pad" else ()
+    quantized_inputs = range(len(call.inputs)) if call.op == "Concat" else (2,) if call.op == "Pad" else ()
     result = call.of(
         call.op,
-        [_input_as_floats(item, first, number in beside) for number, item in enumerate(call.inputs)],
+        [_input_as_floats(item, first, number in quantized_inputs) for number, item in enumerate(call.inputs)],
         call.opset,
     )
     if call.op in SCALE_INDEPENDENT:
@@ -272,17 +272,19 @@ def _is_alike(one: Dequantized, other: Dequantized) -> bool:
     return np.array_equal(one.scale, other.scale) and np.array_equal(one.zero, other.zero)
 
 
-def _input_as_floats(item: Operand | Deferred | None, first: Dequantized, is_beside: bool) -> Operand | Deferred | None:
+def _input_as_floats(
+    item: Operand | Deferred | None, first: Dequantized, is_quantized: bool
+) -> Operand | Deferred | None:
     """Return an input of an op that moves entries as floats.
 
     Args:
         item: The input.
         first: The first quantized input.
-        is_beside: True if integers of the file are data that are quantized like ``first``, rather than indices.
+        is_quantized: True if integers of the file are quantized like ``first``, rather than indices or sizes.
     """
     if isinstance(item, Dequantized):
         return item.source
-    if not is_beside or item is None:
+    if not is_quantized or item is None:
         return item
     if not isinstance(item, Known) or first.scale is None:
         raise UnreadableError("it combines values that are quantized at run time with others, which is not supported")
