@@ -1,8 +1,8 @@
 """TensorFlow 1.x's own names: ``from rnngraph import tf1 as tf``.
 
 A TensorFlow 1.x script declares, trains, saves and restores unchanged. Positional and keyword arguments are those of
-TensorFlow 1.15. ``rg.compile`` also compiles a script's declarations. Names that are not offered raise
-``NotOfferedError``, which names what to use instead.
+TensorFlow 1.15. ``rg.compile`` also compiles a script's declarations. Reading a name that is not
+offered raises an error, which says what to use instead.
 
 Packages:
 
@@ -11,7 +11,7 @@ Packages:
 - ``platform``: flags and files.
 - ``summary``: event files for TensorBoard.
 - ``train``: optimizers and checkpoints.
-- ``cells``: calls and subclasses of cells.
+- ``cells``: calls of cells step by step, and cells that programs write.
 - ``ops``: functions, layers and cells.
 - ``flow``: loops and branches.
 - ``seq2seq``: encoders and decoders.
@@ -19,7 +19,7 @@ Packages:
 - ``metric_streams``: metrics that accumulate over runs.
 - ``datasets``: input pipelines.
 
-``imports`` answers ``import tensorflow`` in unchanged scripts.
+``imports`` lets unchanged scripts ``import tensorflow``.
 
 Names are looked up at run time. For editors and type checkers, ``tools/write_tf1_stubs.py`` writes ``*.pyi`` files from
 the table.

@@ -22,7 +22,7 @@ TENSORFLOW = "tensorflow"
 
 
 class TensorFlowFinder(MetaPathFinder, Loader):
-    """Import finder for ``tensorflow`` and its submodules, from the table and the list of TensorFlow's modules."""
+    """Import finder that loads modules of ``rnngraph.tf1`` for ``tensorflow`` and its submodules."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -30,10 +30,10 @@ class TensorFlowFinder(MetaPathFinder, Loader):
         package, _, inner = fullname.partition(".")
         if package != TENSORFLOW:
             return None
-        same = module_path(inner)
-        if same is None:
+        resolved = module_path(inner)
+        if resolved is None:
             raise not_importable(inner, TENSORFLOW)
-        return ModuleSpec(fullname, self, loader_state=same, is_package=True)
+        return ModuleSpec(fullname, self, loader_state=resolved, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = module_of(spec.loader_state)
@@ -42,27 +42,27 @@ class TensorFlowFinder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
-        if spec is not None and spec.loader is self:  # undo Python's change of the module's spec
+        if spec is not None and spec.loader is self:  # restore the module's own spec, which Python's import replaced
             module.__spec__, module.__loader__ = spec.loader_state, None
 
 
 @contextmanager
 def answering_tensorflow() -> Iterator[None]:
-    """Let ``import tensorflow`` and its submodules import ``rnngraph.tf1``, until the block ends."""
+    """Make ``import tensorflow`` import ``rnngraph.tf1``, also for submodules, until the block ends."""
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == TENSORFLOW}
     finder = TensorFlowFinder()
-    _forget()
+    _forget_tensorflow()
     sys.modules[TENSORFLOW] = tf1
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        _forget()
+        _forget_tensorflow()
         sys.modules.update(before)
 
 
-def _forget() -> None:
+def _forget_tensorflow() -> None:
     """Remove TensorFlow's modules from ``sys.modules``."""
     for name in [name for name in sys.modules if name.partition(".")[0] == TENSORFLOW]:
         del sys.modules[name]

@@ -1,4 +1,7 @@
-"""``cell(x, state)``: one step of a cell, outside any driver or inside the step of another cell."""
+"""``cell(x, state)``: one step of a cell, called by the program or by the step of another cell.
+
+Other cells run in a driver: a function such as ``tf.nn.dynamic_rnn``, which runs a cell over time.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,12 @@ from .variables import CellVariables, own_name, variables_of
 
 @runs_after_dependencies
 def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) -> tuple[Tensor, Any]:
-    """Run one step and return (output, new state).
+    """Run one step of a cell. Return (output [batch, width], new state).
 
     Args:
         inputs: A Tensor [batch, width].
         state: The state, in the structure that ``zero_state`` returns. It is required.
+        scope: Name or ``tf.VariableScope`` of the cell's variables. Only the cell's first call reads it.
     """
     if state is None:
         remedy = "pass cell.zero_state(batch_size, dtype), or call tf.nn.dynamic_rnn(cell, inputs)"
@@ -45,8 +49,8 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
         raise ShapeError(f"inputs of {self!r} must be [batch, width], not {inputs!r}", where)
     if graph.steps:
         trace = replace(graph.steps[-1]._trace, dtype=inputs.dtype)
-        done: tuple[Tensor, Any] = InnerCell(trace, "", self, variables, "")(inputs, state)
-        return done
+        result: tuple[Tensor, Any] = InnerCell(trace, "", self, variables, "")(inputs, state)
+        return result
     step = build("reshape", inputs, shape=(1, *inputs.type.shape), where=where)
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
@@ -59,14 +63,14 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     return _output_of_step(outputs, new), new
 
 
-def carried(state: Any) -> Any:
-    """Convert a program's state to the form that drivers carry: tuples of Tensors [batch, units]."""
+def to_driver_state(state: Any) -> Any:
+    """Convert a cell's state to the form of drivers: tuples in place of lists, and Tensors flattened to [batch, width]."""
     if isinstance(state, dict):
-        return {key: carried(item) for key, item in state.items()}
+        return {key: to_driver_state(item) for key, item in state.items()}
     if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return type(state)(*map(carried, state))
+        return type(state)(*map(to_driver_state, state))
     if isinstance(state, tuple | list):
-        return tuple(map(carried, state))
+        return tuple(map(to_driver_state, state))
     if isinstance(state, Tensor) and state.rank > 2:
         batch, *sizes = state.type.shape
         return build("reshape", state, shape=(batch, product(sizes)))
@@ -80,21 +84,28 @@ def _driver(outputs: Tensor) -> Driver:
 
 
 def _output_of_step(outputs: Tensor, state: Any) -> Tensor:
-    """Return the output of the only step. If it equals one of the new states, return that state, as TensorFlow does."""
+    """Return the output [batch, width] of a driver of one step.
+
+    If the cell returned one of its new states as output, the result is the same Tensor as that state.
+
+    Args:
+        outputs: Outputs of the driver [1, batch, width].
+        state: New state.
+    """
     driver = _driver(outputs)
     for following, leaf in zip(driver.body.next_states, flatten(state), strict=True):
         if following is driver.body.output:
-            same: Tensor = leaf
-            return same
+            new_state: Tensor = leaf
+            return new_state
     return build("reshape", outputs, shape=outputs.type.shape[1:])
 
 
 @contextmanager
 def within_step(p: Scope, name: str) -> Iterator[None]:
-    """Enter a cell's variable scope while its step is traced, so that inner cells become parts of the step.
+    """Enter a cell's variable scope while its step is traced. Cells that are called become parts of the step.
 
     Args:
-        p: Scope of the step.
+        p: Argument ``p`` of the step.
         name: Path of the cell's scope.
     """
     graph, outer = get_default_graph(), present_scope()
@@ -113,7 +124,7 @@ def within_step(p: Scope, name: str) -> Iterator[None]:
 
 
 def _scope_of(graph: Graph, p: Scope, path: str, outer: VariableScope) -> VariableScope:
-    """Return the variable scope of a cell's step. It reuses variables if a step was traced in it before."""
+    """Return the variable scope for tracing a cell's step. A later step in the same scope reuses its variables."""
     variables = p._specs
     if not isinstance(variables, CellVariables):  # a cell of rg.shared has variables of its own
         return VariableScope(outer.under(path), outer.reuse, outer.initializer, outer.regularizer, outer.dtype)
@@ -139,22 +150,22 @@ def _trainable_variables(self: Cell) -> list[Any]:
 
 @gives_tensors
 def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
-    """Return the initial state: zeros [batch_size, width] in the structure of the state.
+    """Return the cell's initial state: a nest of Tensors [batch_size, width], usually zeros.
 
-    Inner cells may start from other values: an ``AttentionWrapper`` from its ``initial_cell_state``, and a program's
-    subclass from its own ``zero_state``.
+    An ``AttentionWrapper`` starts from its ``initial_cell_state``, and an inner cell that overrides ``zero_state`` from
+    the result of that method.
 
     Args:
         batch_size: An int, or a scalar Tensor: an entry of ``tf.shape``, or an int that a run computes before the loop.
         dtype: Dtype of the states.
     """
     zeros = _zeros(self, batch_size, dtype)
-    begun = zip(_own_state(self, batch_size, dtype), flatten(zeros), strict=True)
-    return pack(public(self), [zero if leaf is None else leaf for leaf, zero in begun])
+    leaves = zip(_own_state(self, batch_size, dtype), flatten(zeros), strict=True)
+    return pack(public(self), [zero if leaf is None else leaf for leaf, zero in leaves])
 
 
 class _CellLister:
-    """Stand-in for a step's scope that ``nested_initial_state`` can run with outside of a step."""
+    """Stand-in for the argument ``p`` of ``nested_initial_state``, for calls of this method outside of a step."""
 
     def cell(self, name: str | None, cell: Cell) -> Cell:
         """Return the cell without a scope."""
@@ -162,7 +173,7 @@ class _CellLister:
 
 
 def _own_state(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
-    """Return the leaves of a cell's initial state, with None for each leaf that is zeros."""
+    """Return the leaves of a cell's initial state. None stands for zeros."""
     carried_leaves = named(cell)
     zeros = [None] * len(flatten(carried_leaves))
     if (
@@ -170,18 +181,18 @@ def _own_state(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
         or type(cell).initial_state is not Cell.initial_state
     ):
         return zeros
-    proxy: Any = cell.nested_initial_state(_CellLister())  # type: ignore[arg-type]  # only its method `cell` is called
+    requests: Any = cell.nested_initial_state(_CellLister())  # type: ignore[arg-type]  # only its method `cell` is called
     leaves: list[Any] | None = None
     while True:
         try:
-            inner = proxy.send(leaves)
+            inner = requests.send(leaves)
         except StopIteration as stop:
             state = stop.value
             break
         if not _overrides_zero_state(inner):
             leaves = _own_state(inner, batch_size, dtype)
         else:
-            leaves = flatten(carried(inner.zero_state(batch_size, dtype)))
+            leaves = flatten(to_driver_state(inner.zero_state(batch_size, dtype)))
     return zeros if state is None else matched(carried_leaves, state, f"{cell!r}: its initial state")
 
 
@@ -204,7 +215,10 @@ def any_overrides_zero_state(cell: Any) -> bool:
 
 
 def _zeros(self: Cell, batch_size: Any, dtype: Any) -> Any:
-    """Return zeros in the structure of the state. A batch size that is a Tensor may become a symbolic size."""
+    """Return zeros [batch_size, width] in the structure of the cell's state.
+
+    A scalar Tensor as ``batch_size`` becomes a symbolic size if a run can compute the Tensor before the loop.
+    """
     rows = batch_size
     if isinstance(batch_size, Tensor):
         size = known_size(batch_size.node, counted=True)
@@ -217,8 +231,8 @@ def _zeros(self: Cell, batch_size: Any, dtype: Any) -> Any:
     )
 
 
-class _Computed:
-    """Property that an instance can override, unlike Python's, by setting an attribute of the same name."""
+class _OverridableProperty:
+    """Property that, unlike Python's, an instance overrides by setting an attribute of the same name."""
 
     def __init__(self, method: Callable[[Cell], Any]) -> None:
         self._method = method
@@ -228,13 +242,13 @@ class _Computed:
 
 
 class TfCell(Cell):
-    """Base of the cells of ``tf``, which can be called step by step, and list their variables."""
+    """Base of the cells of ``tf``. They can be called step by step, and list their variables."""
 
     __call__ = call_cell
     zero_state = zero_state
-    variables = weights = _Computed(_variables)
-    trainable_variables = trainable_weights = _Computed(_trainable_variables)
+    variables = weights = _OverridableProperty(_variables)
+    trainable_variables = trainable_weights = _OverridableProperty(_trainable_variables)
 
 
-# Cells of rg may be called with TfTensors, too.
+# Cells of rg can be called with TfTensors, too.
 TfTensor._of_cells = {"__call__": call_cell, "zero_state": zero_state}

@@ -18,7 +18,7 @@ from ..core.shapes import TensorShape
 from ..core.sizes import size_tensor
 from ..core.tensors import as_tensorflow
 from ..core.variables import get_variable
-from .calls import TfCell, any_overrides_zero_state, carried, within_step
+from .calls import TfCell, any_overrides_zero_state, to_driver_state, within_step
 
 
 class _AnyCell(type):
@@ -29,9 +29,10 @@ class _AnyCell(type):
 
 
 class InputSpec:
-    """``tf.layers.InputSpec``: the rank that a cell expects of its inputs.
+    """``tf.layers.InputSpec``: the rank of inputs that a cell expects.
 
-    ``dtype``, ``axes`` and the sizes of ``shape`` have no effect.
+    The rank is the length of ``shape``, or ``ndim``, or lies between ``min_ndim`` and ``max_ndim``. ``dtype``, ``axes``
+    and the sizes of ``shape`` have no effect.
     """
 
     @api
@@ -49,22 +50,22 @@ class InputSpec:
         self.ndim, self.min_ndim, self.max_ndim = exact, min_ndim, max_ndim
 
     def check(self, x: Tensor, cell: Any) -> None:
-        """Raise ``ShapeError`` if the rank of x is not within the limits."""
+        """Raise ``ShapeError`` if x does not have the expected rank."""
         low, high = (self.min_ndim, self.max_ndim) if self.ndim is None else (self.ndim, self.ndim)
         if (low is not None and x.rank < low) or (high is not None and x.rank > high):
-            rank = low if low == high else f"{0 if low is None else low} to {'any' if high is None else high}"
+            rank = low if low == high else f"{low or 0} or more" if high is None else f"{low or 0} to {high}"
             raise ShapeError(f"{type(cell).__name__}.input_spec expects inputs of rank {rank}, not {x!r}")
 
 
 class RNNCell(TfCell, metaclass=_AnyCell):
     """``tf.nn.rnn_cell.RNNCell``, the base of cells that a program writes.
 
-    A subclass defines ``state_size``, ``output_size`` and ``call(inputs, state)``, or instead of ``call``
-    ``__call__(inputs, state, scope=None)``. Both return (output, new state).
+    A subclass defines ``state_size``, ``output_size`` and a step, which returns (output, new state). The step is the
+    method ``call(inputs, state)``, or ``__call__(inputs, state, scope=None)``.
 
-    Variables are created in ``call`` with ``tf.get_variable``, or in ``build(inputs_shape)`` with ``add_variable``.
-    With ``call``, their names begin with the class's name in snake case, as in TensorFlow. The cell runs in drivers, in
-    wrappers and stacks, and step by step. With ``trainable=False``, ``add_variable`` creates untrained variables.
+    Variables are created in the step with ``tf.get_variable``, or in ``build(inputs_shape)`` with ``add_variable``.
+    If the class defines ``call``, their names begin with the cell's name. By default, this is the class's name in snake
+    case. With ``trainable=False``, ``add_variable`` creates untrained variables.
     """
 
     built = False
@@ -74,9 +75,9 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     _dtype: str | None = None
     input_spec: Any = None
     _inputs: tuple[Any, list[int]] | None = None
-    """Nested inputs of a driver, and the width of each leaf; None if the inputs are one Tensor."""
+    """(nested inputs of the driver, width of each leaf); None if the inputs are one Tensor."""
     _own_state: Any = None
-    """State that the program's ``zero_state`` returned to a driver, if the program overrides it."""
+    """Initial state that a driver got from the subclass's own ``zero_state``; None without such a method."""
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
 
     @property
     def state_size(self) -> Any:
-        """Width of the state: an int, or a nest of ints."""
+        """Width of the state: an int, a ``TensorShape``, or a nest of them."""
         raise ArgumentError(f"{type(self).__name__} has no state_size; define it as a property")
 
     @property
@@ -103,11 +104,11 @@ class RNNCell(TfCell, metaclass=_AnyCell):
         raise ArgumentError(f"{type(self).__name__} has no output_size; define it as a property")
 
     def build(self, inputs_shape: Any) -> None:
-        """Create the variables, before the first step."""
+        """Create the cell's variables. Called once, before the first step."""
         self.built = True
 
     def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Run one step."""
+        """Run one step. Return (output, new state)."""
         raise ArgumentError(f"{type(self).__name__} has no call; define a method call(inputs, state)")
 
     # For programs to call ----------------------------------------------------------------------------
@@ -134,7 +135,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
         trainable: bool = True,
         **options: Any,
     ) -> Tensor:
-        """Return a variable under the cell's scope, created on first use."""
+        """Return a variable as ``tf.get_variable`` does. Its dtype defaults to the cell's."""
         kind, constraint = self._dtype if dtype is None else dtype, options.get("constraint")
         is_trained = trainable and self.trainable
         return get_variable(name, shape, kind, initializer, regularizer, is_trained, constraint=constraint)
@@ -158,7 +159,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
             like, widths = self._inputs
             x = pack(like, functions.split(x, widths, 1))
         x, state = as_tensorflow((x, state))
-        own_state = _as_written(self.state_size, self._own_state, state["h"] if single else state)
+        own_state = _to_structure_of(self.state_size, self._own_state, state["h"] if single else state)
         with within_step(p, p._path):
             if self.adds_scope:
                 if isinstance(self.input_spec, InputSpec) and isinstance(x, Tensor):
@@ -170,15 +171,15 @@ class RNNCell(TfCell, metaclass=_AnyCell):
             else:
                 output, new = self(x, own_state)
         if single:
-            return output, {"h": carried(flatten(new)[0] if isinstance(new, tuple | list) else new)}
-        return output, carried(new)
+            return output, {"h": to_driver_state(flatten(new)[0] if isinstance(new, tuple | list) else new)}
+        return output, to_driver_state(new)
 
 
 LayerRNNCell = RNNCell
 
 
-def joined_inputs(cell: Any, inputs: Any) -> Any:
-    """Return nested inputs as one Tensor, which the step of a subclass of ``RNNCell`` splits again.
+def concatenated_inputs(cell: Any, inputs: Any) -> Any:
+    """Concatenate nested inputs of an ``RNNCell`` subclass along the last axis. The step splits them again.
 
     A single Tensor, and inputs of other cells, are returned unchanged.
     """
@@ -194,35 +195,42 @@ def joined_inputs(cell: Any, inputs: Any) -> Any:
 
 
 def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool, scope: Any, default: str) -> Any:
-    """Return the initial state of a driver: ``state``, or what an overridden ``zero_state`` returns; None for zeros."""
+    """Return a driver's initial state: ``state``, or the result of an overridden ``zero_state``, or None for zeros."""
     if state is not None or not isinstance(inputs, Tensor) or not any_overrides_zero_state(cell):
-        return state if state is None else carried(state)
+        return state if state is None else to_driver_state(state)
     batch = inputs.type.shape[1 if time_major else 0]
     with variable_scope(scope or default):
         rows = batch if isinstance(batch, int) else size_tensor(inputs, batch, "int32")
-        begun = cell.zero_state(rows, inputs.dtype if dtype is None else dtype)
+        initial = cell.zero_state(rows, inputs.dtype if dtype is None else dtype)
     if isinstance(cell, RNNCell) and hasattr(cell, "state_size"):
-        cell._own_state = begun
-    return carried(begun)
+        cell._own_state = initial
+    return to_driver_state(initial)
 
 
-def as_written(cell: Any, state: Any) -> Any:
-    """Convert a state from the form that drivers carry to the cell's own structure."""
+def to_cell_state(cell: Any, state: Any) -> Any:
+    """Convert a driver's final state to the structure of an ``RNNCell`` subclass; return that of others unchanged."""
     own = type(cell).__mro__[0] is not RNNCell and RNNCell in type(cell).__mro__
-    return _as_written(cell.state_size, cell._own_state, state) if own else state
+    return _to_structure_of(cell.state_size, cell._own_state, state) if own else state
 
 
-def _as_written(size: Any, begun: Any, state: Any) -> Any:
-    """Convert a state to the structure of ``state_size``; ``begun`` is the result of ``zero_state``, or None."""
+def _to_structure_of(size: Any, initial: Any, state: Any) -> Any:
+    """Convert a state from the form of drivers to the structure of ``state_size``.
+
+    Args:
+        size: ``state_size`` of the cell.
+        initial: Result of the cell's own ``zero_state``, whose Tensors have the ranks to restore; None without one.
+        state: The state, or a part of it.
+    """
     if isinstance(state, Tensor):
-        sizes = (
-            begun.type.shape[1:] if isinstance(begun, Tensor) else TensorShape(getattr(size, "value", size)).as_list()
-        )
+        if isinstance(initial, Tensor):
+            sizes: Any = initial.type.shape[1:]
+        else:
+            sizes = TensorShape(getattr(size, "value", size)).as_list()
         return state if len(sizes) < 2 else build("reshape", state, shape=(state.type.shape[0], *sizes))
     if isinstance(state, dict):
-        return {key: _as_written(size[key], begun and begun[key], item) for key, item in state.items()}
-    starts = [None] * len(state) if begun is None else begun
-    items = [_as_written(*parts) for parts in zip(size, starts, state, strict=True)]
+        return {key: _to_structure_of(size[key], initial and initial[key], item) for key, item in state.items()}
+    initials = [None] * len(state) if initial is None else initial
+    items = [_to_structure_of(*parts) for parts in zip(size, initials, state, strict=True)]
     if hasattr(state, "_fields"):
         return type(state)(*items)
     return items if isinstance(size, list) else tuple(items)

@@ -18,14 +18,15 @@ from ..core.variables import cell_variable
 
 
 class CellVariables(Specs):
-    """Variables of a cell or driver, by their paths under its scope.
+    """Variables of a cell or driver, by their paths under a scope.
 
     Attributes:
         prefix: Full name of the scope.
-        first: Name that the cell adds; first component of its paths.
-        renamed: Replacement for ``first``, if another cell of that name ran in the scope before.
-        named_later: True if compilation settles the names, as for drivers, whose second ``rnn`` becomes ``rnn_1``.
-        ran: Scopes of steps that were traced. A later trace of a scope reuses its variables.
+        reuse: The scope's ``reuse``: whether variables that exist are used.
+        first: Name of the cell, which is the first component of the paths; "" for a driver.
+        renamed: Name in place of ``first``, such as ``gru_cell_1`` for the second GRU in the scope.
+        named_later: True if names are assigned at compilation, as for drivers: the second ``rnn`` becomes ``rnn_1``.
+        ran: Paths of the steps that were traced. A later step with the same path reuses the variables.
         has_layers: True if layers in the steps own variables, whose names depend on other declarations.
         owned: Parameters of cells in ``rg.shared`` that the graph has recorded.
         parts: Variables of cells in ``rg.shared`` within this cell.
@@ -42,7 +43,7 @@ class CellVariables(Specs):
         self.parts: list[CellVariables] = []
 
     def full(self, path: str) -> str:
-        """Return the full name of a variable or scope."""
+        """Return the full name of the variable or scope at a path."""
         first, slash, rest = path.partition("/")
         name = f"{self.renamed}{slash}{rest}" if first and first == self.first else path
         return "/".join(part for part in (self.prefix, name) if part)
@@ -58,7 +59,7 @@ class CellVariables(Specs):
         return spec
 
 
-class _Placed(shared):
+class _CellWithVariables(shared):
     """Cell bound to its variables. All drivers that run the cell share these variables."""
 
     def __init__(self, cell: Cell, specs: Specs) -> None:
@@ -77,7 +78,7 @@ def driver_scope(cell: Any, base: str, scope: Any) -> ScopeName:
         base: Default name of the scope.
         scope: The program's argument: a name, a ``tf.VariableScope`` or None.
     """
-    where, prefix, reuse, later = _place(base, scope)
+    where, prefix, reuse, later = _resolved_scope(base, scope)
     graph, first = get_default_graph(), own_name(cell)
     variables = graph.cells.get(cell)
     if variables is not None:
@@ -90,11 +91,11 @@ def driver_scope(cell: Any, base: str, scope: Any) -> ScopeName:
 
 
 def bidirectional_scope(forward: Any, backward: Any, base: str, scope: Any) -> tuple[ScopeName, Any, Any]:
-    """Return the scope of a bidirectional driver, and both cells, bound to their variables.
+    """Return (scope of a bidirectional driver, forward cell, backward cell), with each cell bound to its variables.
 
     Cells that ran before keep their variables.
     """
-    where, prefix, reuse, later = _place(base, scope)
+    where, prefix, reuse, later = _resolved_scope(base, scope)
     graph = get_default_graph()
     parts = []
     for part, cell in (("fw", forward), ("bw", backward)):
@@ -103,14 +104,18 @@ def bidirectional_scope(forward: Any, backward: Any, base: str, scope: Any) -> t
         if variables is None and first:
             variables = CellVariables(f"{prefix}/{part}", reuse, first, named_later=later)
             graph.cells.setdefault(cell, variables)
-        parts.append(cell if variables is None else _Placed(cell, variables))
+        parts.append(cell if variables is None else _CellWithVariables(cell, variables))
     note_copies(graph, [forward, backward], prefix, ("fw", "bw"))
     specs = CellVariables(prefix, reuse, named_later=later)
     return ScopeName(prefix or base, later and scope is not None, where, specs), parts[0], parts[1]
 
 
-def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
-    """Return (user's line, full name of a driver's scope, the scope's ``reuse``, True if compilation settles names)."""
+def _resolved_scope(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
+    """Resolve a driver's argument ``scope``, whose default name is ``base``.
+
+    Returns:
+        (user's line, full name of the scope, the scope's ``reuse``, True if names are assigned at compilation).
+    """
     where, present = user_line(), present_scope()
     if isinstance(scope, VariableScope):
         prefix, reuse = scope.name, scope.reuse
@@ -122,16 +127,22 @@ def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
 
 
 def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequence[str] = ("",)) -> None:
-    """Record a cell object at several positions, and warn once.
+    """Record each cell object that a net uses at several positions. Warn about a graph's first such object.
 
     The object has separate variables at each position, as in TensorFlow 1.0. From TensorFlow 1.2 on it has one set.
+
+    Args:
+        graph: Graph that records the copies.
+        cells: Outermost cells.
+        prefix: Full name of the driver's scope.
+        positions: Position of each outermost cell below ``prefix``.
     """
-    places: dict[int, str] = {}
+    first_paths: dict[int, str] = {}
     for top, position in zip(cells, positions, strict=True):
-        for cell, _, path in _places(top, joined(prefix, position)):
+        for cell, _, path in _cells_with_paths(top, joined(prefix, position)):
             if isinstance(cell, Wrapper) or isinstance(getattr(cell, "cells", None), list | tuple):
                 continue
-            if (before := places.setdefault(id(cell), path)) != path:
+            if (before := first_paths.setdefault(id(cell), path)) != path:
                 graph.copies[path] = before
     if graph.copies and "copies" not in graph.warned:
         graph.warned.add("copies")
@@ -143,8 +154,8 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
         )
 
 
-def _places(cell: Any, position: str) -> Iterator[tuple[Cell, str, str]]:
-    """Yield (cell, position, its own scope) of a cell and of its inner cells, except those in ``rg.shared``."""
+def _cells_with_paths(cell: Any, position: str) -> Iterator[tuple[Cell, str, str]]:
+    """Yield (cell, position, path of its scope) for a cell and its inner cells, except those in ``rg.shared``."""
     pending = [(cell, position)]
     while pending:
         cell, position = pending.pop()
@@ -161,14 +172,20 @@ def _places(cell: Any, position: str) -> Iterator[tuple[Cell, str, str]]:
 
 def _name_shared(cell: Cell, variables: CellVariables) -> None:
     """Name the variables of each cell in ``rg.shared`` by the scope in which the cell is first called."""
-    for inner, position, _ in _places(cell, ""):
+    for inner, position, _ in _cells_with_paths(cell, ""):
         if isinstance(inner, shared) and type(inner.specs) is Specs and not inner.specs:
             inner.specs = CellVariables(variables.full(position), variables.reuse) if position else variables
             variables.parts += [inner.specs] if position else []
 
 
 def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
-    """Return the variables of a called cell. They are under the scope that was open at the cell's first call."""
+    """Return the variables of a cell that is called step by step. Its first call creates them under the open scope.
+
+    Args:
+        graph: The current graph.
+        cell: The cell.
+        scope: Name or ``tf.VariableScope`` of the cell itself. None: the cell's default name, numbered if taken.
+    """
     variables: CellVariables | None = graph.cells.get(cell)
     if variables is None:
         present, first = present_scope(graph), own_name(cell)
@@ -177,7 +194,7 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
         elif isinstance(scope, str) and scope:
             variables = CellVariables(present.name, present.reuse, first, scope)
         elif scope is None:
-            reuses = getattr(_named(cell), "_reuse", None)  # a cell may carry its own reuse flag, as in TensorFlow
+            reuses = getattr(_unwrapped(cell), "_reuse", None)  # the argument _reuse of an RNNCell
             renamed = present.free(first) if first and not reuses else first
             if renamed:
                 present.enter(renamed)
@@ -192,7 +209,10 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
 
 
 def checked_reuse(cell: Any, reuse: Any) -> Any:
-    """Return ``reuse``, an argument of a cell. Raise ``ArgumentError`` if it is True and no variables exist."""
+    """Return ``reuse``, an argument of a cell.
+
+    Raise ``ArgumentError`` if it is True, the open scope does not reuse variables, and no variables exist.
+    """
     graph = get_default_graph()
     if reuse is True and not (present_scope(graph).reuse or graph.owners):
         raise ArgumentError(
@@ -204,7 +224,7 @@ def checked_reuse(cell: Any, reuse: Any) -> Any:
 
 @contextmanager
 def reusing(p: Scope, reuse: Any) -> Iterator[None]:
-    """Replace the scope's ``reuse`` by a cell's, until the block ends, in which the cell creates its variables."""
+    """Use the cell's own ``reuse`` for the variables of a step until the block ends, unless it is None or False."""
     variables = p._specs
     if not reuse or not isinstance(variables, CellVariables):
         yield
@@ -217,15 +237,15 @@ def reusing(p: Scope, reuse: Any) -> Iterator[None]:
 
 
 def own_name(cell: Any) -> str:
-    """Return the name that the outermost cell adds to the names of its variables; "" if it adds none."""
-    cell = _named(cell)
+    """Return the name that a cell, without its wrappers, adds to the names of its variables; "" if it adds none."""
+    cell = _unwrapped(cell)
     if not isinstance(cell, Cell) or not cell.adds_scope:
         return ""
     return cell.scope_name or snake_case(type(cell).__name__)
 
 
-def _named(cell: Any) -> Any:
-    """Return the outermost cell that adds a name, or the innermost cell."""
+def _unwrapped(cell: Any) -> Any:
+    """Return the cell inside of all wrappers that add no scope."""
     while isinstance(cell, Wrapper) and not cell.adds_scope:
         cell = cell.cell
     return cell

@@ -17,7 +17,7 @@ from ....declare.running import drivers
 from ....declare.tensor import Tensor, holds_tensors
 from ....ir.types import FLOATS
 from ....support.errors import DtypeError, shown
-from ...cells.subclassing import as_written, first_state, joined_inputs
+from ...cells.subclassing import concatenated_inputs, first_state, to_cell_state
 from ...cells.variables import bidirectional_scope, driver_scope
 from ...core.dtypes import dtype_name
 from ...core.graph import get_default_graph
@@ -38,12 +38,12 @@ def dynamic_rnn(
 ) -> tuple[Tensor, Any]:
     """Run ``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    inputs = joined_inputs(cell, inputs)
+    inputs = concatenated_inputs(cell, inputs)
     start = first_state(cell, initial_state, inputs, kind, time_major, scope, "rnn")
     within: Any = driver_scope(cell, "rnn", scope)
     lengths = _whole_lengths(sequence_length)
     outputs, state = _recorded_as_owner(drivers.dynamic_rnn(cell, inputs, lengths, start, kind, time_major, within))
-    return outputs, as_written(cell, state)
+    return outputs, to_cell_state(cell, state)
 
 
 def _whole_lengths(lengths: Any) -> Any:
