@@ -64,7 +64,7 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
 
 
 def to_driver_state(state: Any) -> Any:
-    """Convert a cell's state to the form of drivers: tuples in place of lists, and Tensors flattened to [batch, width]."""
+    """Convert a cell's state to the form of drivers: lists become tuples; Tensors are flattened to [batch, width]."""
     if isinstance(state, dict):
         return {key: to_driver_state(item) for key, item in state.items()}
     if isinstance(state, tuple) and hasattr(state, "_fields"):

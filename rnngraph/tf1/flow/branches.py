@@ -13,7 +13,7 @@ from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor, build
 from ...support.errors import ArgumentError, DtypeError, ShapeError, StructureError, shown
 from ..core.tensors import gives_tensors
-from .loop import Function, as_value, branch, called, fits, in_order_of
+from .loop import Function, as_value, call_branch, call_function, fits, in_order_of
 
 
 @gives_tensors
@@ -29,16 +29,18 @@ def cond(
     """Return the result of ``true_fn`` if ``pred`` is True, else the result of ``false_fn``. Both are computed.
 
     Args:
-        pred: A scalar bool Tensor. A Python bool selects a function at declaration.
+        pred: A scalar bool Tensor. With a Python bool, only the selected function is called.
         true_fn: Function without arguments that returns a nest of Tensors.
         false_fn: Function that returns a nest of the same structure.
-        strict: Return a list of one Tensor as a list, rather than as the Tensor.
+        strict: True to return a list of one Tensor as a list. By default, it is returned as the Tensor.
+        fn1: Old name of ``true_fn``.
+        fn2: Old name of ``false_fn``.
     """
     first, second = (true_fn if fn1 is None else fn1), (false_fn if fn2 is None else fn2)
     if isinstance(pred, bool | np.bool_):
-        return called(first, "true_fn") if pred else called(second, "false_fn")
+        return call_function(first, "true_fn") if pred else call_function(second, "false_fn")
     truth = _truth(pred, "tf.cond")
-    one, other = branch(first, "true_fn", truth), branch(second, "false_fn", functions.logical_not(truth))
+    one, other = call_branch(first, "true_fn", truth), call_branch(second, "false_fn", functions.logical_not(truth))
     return _selected(truth, one, other, "tf.cond", strict)
 
 
@@ -50,10 +52,14 @@ def case(
     strict: bool = False,
     name: str = "case",
 ) -> Any:
-    """Return the result of the first function whose condition is True.
+    """Return the result of the first function whose condition is True, else that of ``default``.
 
-    If no condition is True, return the result of ``default``, or of the last function without ``default``. The results
-    of all functions are computed. ``exclusive`` has no effect: several conditions may be True.
+    If ``default`` is None, the last function is the default. The results of all functions are computed. ``exclusive``
+    has no effect: several conditions may be True. ``strict`` is as in ``tf.cond``.
+
+    Args:
+        pred_fn_pairs: List of (scalar bool, function), or a dict.
+        default: Function without arguments.
     """
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, Mapping) else pred_fn_pairs
     if not isinstance(pairs, list | tuple) or not pairs or not all(_is_pair(pair) for pair in pairs):
@@ -62,13 +68,13 @@ def case(
     last = pairs.pop()[1] if default is None else default
     truths = [_truth(pred, "tf.case") for pred, _ in pairs]
     if not truths:
-        return called(last, "default")
+        return call_function(last, "default")
     # Element i is True if the conditions 0 to i are all False.
     others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))
     reached = [truths[0], *map(functions.logical_and, others, truths[1:])]
-    result = branch(last, "default", others[-1])
+    result = call_branch(last, "default", others[-1])
     for truth, (_, function), here in reversed(list(zip(truths, pairs, reached, strict=True))):
-        result = _selected(truth, branch(function, "a function of tf.case", here), result, "tf.case", strict)
+        result = _selected(truth, call_branch(function, "a function of tf.case", here), result, "tf.case", strict)
     return result
 
 
@@ -76,7 +82,11 @@ def case(
 def switch_case(branch_index: Any, branch_fns: Any, default: Function | None = None, name: str | None = None) -> Any:
     """Return the result of ``branch_fns[branch_index]``, or of ``default`` for any other index.
 
-    Without ``default``, the last function is the default. The results of all functions are computed.
+    If ``default`` is None, the last function is the default. The results of all functions are computed.
+
+    Args:
+        branch_index: A scalar int.
+        branch_fns: List of functions, list of (int, function), or a dict.
     """
     branches = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns
     if not isinstance(branch_fns, list | tuple | Mapping) or not branch_fns:
@@ -94,7 +104,7 @@ def _is_pair(pair: Any) -> bool:
 
 
 def _truth(pred: Any, what: str) -> Tensor:
-    """Return a condition as a scalar bool Tensor. Raise ``DtypeError`` if it is no single bool."""
+    """Return a condition as a scalar bool Tensor. Raise ``DtypeError`` for anything but one bool."""
     condition = as_value(pred, None, f"{what}: the condition")
     if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
         raise DtypeError(f"{what} needs a single bool, not {condition!r}; use tf.where to select for each element")
@@ -102,7 +112,7 @@ def _truth(pred: Any, what: str) -> Tensor:
 
 
 def _selected(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
-    """Return a nest of the leaves of ``one`` if ``pred`` is True, else of the leaves of ``other``."""
+    """Return a nest that selects each leaf of ``one`` if ``pred`` is True, else of ``other``."""
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
     second = in_order_of(first, second)
     leaves, others = flatten(first), flatten(second)
@@ -124,5 +134,5 @@ def _selected(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> An
 
 
 def _unwrapped(nest: Any, strict: bool) -> Any:
-    """Return the only Tensor of a list, as TensorFlow does unless ``strict``; return other nests unchanged."""
+    """Return the Tensor of a list of one, unless ``strict``, as TensorFlow does; return other nests unchanged."""
     return nest[0] if not strict and isinstance(nest, list | tuple) and len(nest) == 1 else nest

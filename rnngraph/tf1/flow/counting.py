@@ -1,4 +1,4 @@
-"""Number of steps of a loop with a condition, and look-ups whose index increases by 1 at each step."""
+"""Analysis of loops: the number of steps that a condition allows, and look-ups at the step number."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ MAX_ADDITIONS = 1000
 
 @dataclass(frozen=True)
 class Counts:
-    """Counters of a loop, which increase by 1 at each step. ``first`` has their values at the first step, by node."""
+    """Counters of a loop, which increase by 1 at each step.
+
+    Attributes:
+        first: Value of each counter at the first step, by the counter's parameter.
+    """
 
     first: Mapping[Node, Dim]
 
     def number(self, node: Node) -> Dim | None:
-        """Return the value of a scalar at the first step; None unless it increases by 1 at each step."""
+        """Return a scalar's value at the first step; None unless the scalar is a counter plus a constant."""
         added: Dim = 0
         for _ in range(MAX_ADDITIONS):
             if node in self.first:
@@ -31,7 +35,7 @@ class Counts:
             if node.op == "cast":
                 node = node.operands[0]
                 continue
-            if node.op == "select" and _from_the_end(node):  # an index that counts from the end if it is negative
+            if node.op == "select" and _converts_negative_index(node):
                 start = self.number(node.operands[2])
                 return None if start is None or not isinstance(start, int) or start < 0 else start + added
             if node.op not in ("add", "sub"):
@@ -46,26 +50,27 @@ class Counts:
         return None
 
     def limits(self, condition: Node, counted: bool = False) -> list[Tensor]:
-        """Return the sizes and constants with which a condition compares counters.
+        """Return the right operands of a condition's ``<`` and ``<=`` that are sizes or constants.
 
         Args:
             condition: Condition of a step.
-            counted: Also return numbers that a run computes before the loop.
+            counted: Also return ints that a run computes before the loop.
         """
         if condition.op == "and":
             return [item for operand in condition.operands for item in self.limits(operand, counted)]
-        if condition.op not in ("less", "less_equal") or known_size(_plain(condition.operands[1]), counted) is None:
+        if condition.op not in ("less", "less_equal"):
             return []
-        return [Tensor(condition.operands[1])]
+        limit = condition.operands[1]
+        return [] if known_size(_without_casts(limit), counted) is None else [Tensor(limit)]
 
     def bounds(self, condition: Node, counted: bool = False) -> Iterator[Dim | None]:
-        """Yield, for each operand of the ``and``s of a condition, the number of steps after which it ends the loop.
+        """Yield the number of steps after which each part of a condition is False. Parts are joined by ``and``.
 
         The number is None if it depends on values of the steps. A constant True yields nothing.
 
         Args:
             condition: Condition of a step.
-            counted: Also accept numbers that a run computes before the loop.
+            counted: Also accept limits that a run computes before the loop.
         """
         if condition.op == "and":
             for operand in condition.operands:
@@ -76,7 +81,7 @@ class Counts:
         if condition.op not in ("less", "less_equal") or condition.shape:
             yield None
             return
-        count, limit = (_plain(operand) for operand in condition.operands)
+        count, limit = (_without_casts(operand) for operand in condition.operands)
         begins = self.number(count)
         ends = None if begins is None else known_size(limit, counted)
         if begins is None or ends is None:
@@ -89,16 +94,16 @@ class Counts:
         return self.number(node.operands[1]) if node.op == "gather" and not node.operands[1].shape else None
 
 
-def counter(param: Node, following: Node) -> bool:
-    """True if a step adds 1 to its parameter ``param``."""
+def is_counter(param: Node, following: Node) -> bool:
+    """True if ``following``, the next value of a step's parameter, is the scalar ``param`` plus 1."""
     if param.shape or following.op != "add":
         return False
     one, other = following.operands
     return (one is param and _known_int(other) == 1) or (other is param and _known_int(one) == 1)
 
 
-def steps_of(table: Tensor, first: Dim, length: Dim) -> Tensor | None:
-    """Return ``length`` entries of a table from ``first`` on; None if the table may have fewer entries."""
+def entries_of_steps(table: Tensor, first: Dim, length: Dim) -> Tensor | None:
+    """Return the ``length`` entries of a table from ``first`` on; None if the table may have fewer entries."""
     size = table.type.shape[0]
     left = size - length - first
     if first == 0 and isinstance(left, int) and left == 0:
@@ -108,14 +113,14 @@ def steps_of(table: Tensor, first: Dim, length: Dim) -> Tensor | None:
     return take_slice(table, (slice(first, -left if left else None),))
 
 
-def _from_the_end(node: Node) -> bool:
-    """True if a ``select`` replaces a negative index by an index from the start."""
+def _converts_negative_index(node: Node) -> bool:
+    """True if a ``select`` is ``index + size if index < 0 else index``, which converts an index from the end."""
     condition, _, number = node.operands
     return condition.op == "less" and condition.operands[0] is number and _known_int(condition.operands[1]) == 0
 
 
-def _plain(node: Node) -> Node:
-    """Return the operand below casts; ``node`` itself if it is no cast."""
+def _without_casts(node: Node) -> Node:
+    """Return the operand of nested casts; ``node`` itself if it is no cast."""
     while node.op == "cast":
         node = node.operands[0]
     return node
@@ -123,7 +128,7 @@ def _plain(node: Node) -> Node:
 
 def _known_int(node: Node) -> int | None:
     """Return the value of a scalar int constant; None for other nodes."""
-    node = _plain(node)
+    node = _without_casts(node)
     if node.op != "constant" or node.shape or node["value"].dtype.kind not in "iu":
         return None
     return int(node["value"])

@@ -13,7 +13,7 @@ from ...declare.tensor import Tensor
 from ...ir.types import Dim
 from ...support.errors import ArgumentError, DtypeError, StructureError, shown
 from ..core.operations import runs_after_dependencies
-from .loop import Function, Loop, as_value, called, first_axis, in_order_of
+from .loop import Function, Loop, as_value, call_function, first_axis, in_order_of
 
 
 @runs_after_dependencies
@@ -28,12 +28,12 @@ def scan(
     reverse: bool = False,
     name: str | None = None,
 ) -> Any:
-    """Return all results of ``fn`` along a first axis, each computed from the previous result and an entry.
+    """Return the results [steps, …] of ``fn``, each computed from the previous result and the next entry of ``elems``.
 
     Args:
         fn: Function of (previous result, entry of ``elems``) that returns the next result.
         elems: Nest of Tensors [steps, …].
-        initializer: Result before the first entry. By default, the first entry is itself the first result.
+        initializer: Previous result at the first step. By default, the first entry is itself the first result.
         reverse: True to begin with the last entry. Results keep the order of the entries.
     """
     fold = _Fold("tf.scan", fn, elems, initializer, reverse)
@@ -52,10 +52,7 @@ def foldl(
     swap_memory: bool = False,
     name: str | None = None,
 ) -> Any:
-    """Return the last result of ``fn``, computed from the previous result and each entry.
-
-    Arguments are those of ``tf.scan``.
-    """
+    """Return the last result of ``tf.scan`` with the same arguments."""
     return _Fold("tf.foldl", fn, elems, initializer, reverse=False).last()
 
 
@@ -69,7 +66,7 @@ def foldr(
     swap_memory: bool = False,
     name: str | None = None,
 ) -> Any:
-    """Return the result of ``tf.foldl`` over the entries from the last to the first."""
+    """Return the result of ``tf.foldl`` over the entries in reverse order."""
     return _Fold("tf.foldr", fn, elems, initializer, reverse=True).last()
 
 
@@ -84,12 +81,12 @@ def map_fn(
     infer_shape: bool = True,
     name: str | None = None,
 ) -> Any:
-    """Return the results of ``fn`` for all entries, along a first axis.
+    """Return the results [steps, …] of ``fn`` for each entry of ``elems``.
 
     Args:
         fn: Function of an entry, which has the structure of ``elems``.
         elems: Nest of Tensors [steps, …].
-        dtype: Nest of the dtypes of the results. By default, results have the structure of ``elems``.
+        dtype: Nest of the dtypes of the results. It is needed unless ``fn`` returns as many Tensors as ``elems`` has.
     """
     what = "tf.map_fn"
     sequences = _elements(elems, what)
@@ -97,7 +94,7 @@ def map_fn(
     loop = Loop(what, "map")
     entries = pack(elems, [loop.element(item) for item in sequences])
     with loop.step():
-        result = called(fn, "fn", entries)
+        result = call_function(fn, "fn", entries)
         dtypes = flatten(elems if dtype is None else in_order_of(result, dtype))
         leaves = flatten(result)
         if len(leaves) != len(dtypes):
@@ -114,11 +111,12 @@ def map_fn(
 
 
 class _Fold:
-    """Fold of a function of (previous result, entry).
+    """Loop over a function of (previous result, entry) that returns the next result.
 
     Attributes:
-        added: Leaves of the entry of ``elems`` that is both the initial result and the first of all results; Nones if
-            the program passed an initializer.
+        initial: Leaves of the initial result.
+        added: ``initial`` if it is an entry of ``elems``, and so the first of all results. Nones if the program passed
+            an initializer.
         every: Results of all steps.
         structure: Nest whose structure results have: ``initializer`` or ``elems``.
     """
@@ -147,7 +145,7 @@ class _Fold:
         before = [loop.param(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
         entry = pack(self.elems, [loop.element(item) for item in self.sequences])
         with loop.step():
-            result = in_order_of(self.structure, called(self.fn, "fn", pack(self.structure, before), entry))
+            result = in_order_of(self.structure, call_function(self.fn, "fn", pack(self.structure, before), entry))
         leaves = flatten(result)
         if len(leaves) != len(before):
             raise StructureError(
@@ -162,7 +160,7 @@ class _Fold:
         return finals
 
     def last(self) -> Any:
-        """Return the function's last result, in its nest."""
+        """Declare the loop, and return the nest of the function's last result."""
         return pack(self.structure, self.declare())
 
 
@@ -175,7 +173,7 @@ def _elements(elems: Any, what: str) -> list[Tensor]:
 
 
 def _with_first(first: Tensor | None, rest: Tensor, reverse: bool) -> Tensor:
-    """Return results with ``first``, if any, before them; after them if steps run in reverse."""
+    """Return ``rest`` with ``first``, unless it is None, as an additional first entry; last if steps run in reverse."""
     if first is None:
         return rest
     one = functions.expand_dims(first, 0)

@@ -1,4 +1,4 @@
-"""Loop whose step is a function. The step is declared once. A driver runs it, with states of any shape."""
+"""Loops whose step is a Python function. The function is call_function once, and a driver repeats what it declared."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Loop:
 
     Attributes:
         what: Name of the loop in errors.
-        sequences: (parameter of the step, sequence) of inputs of which each step reads one entry.
+        sequences: Pairs (parameter of the step, sequence [steps, …]). Each step reads one entry of the sequence.
         carried: Loop variables.
-        emits: Results of the steps.
+        emits: Nodes of the step whose values of all steps are results of the loop.
     """
 
     def __init__(self, what: str, base: str) -> None:
@@ -60,7 +60,7 @@ class Loop:
         self._owners: list[Tensor] = []
 
     def param(self, label: str, kind: TensorType) -> Tensor:
-        """Return a parameter of the step."""
+        """Return a new parameter of the step: a Tensor that has another value at each step."""
         return TfTensor(make("input", where=self.where, type=kind, label=label, body=True))
 
     def element(self, sequence: Tensor) -> Tensor:
@@ -78,7 +78,8 @@ class Loop:
         """Enter the step. Declarations within the block belong to the step."""
         graph = get_default_graph()
         outer, graph.within = graph.within, self._owners
-        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # so that called cells become parts of the step
+        # With a scope of the step in the graph, cells that the program calls become parts of the step.
+        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))
         try:
             with graph.own_order(), tracing(self.what):
                 yield
@@ -87,7 +88,7 @@ class Loop:
             graph.steps.pop()
 
     def following(self, value: Any, param: Tensor, place: Any) -> Tensor:
-        """Return the next value of a loop variable, which must keep its dtype and shape.
+        """Convert a step's result to the next value of a loop variable, which must keep its dtype and shape.
 
         Args:
             value: Result of the program's function.
@@ -110,7 +111,7 @@ class Loop:
         Args:
             length: Number of steps.
             reverse: True if the last step runs first.
-            when: Boolean parameter of the step that is False if the step is skipped.
+            when: Boolean parameter of the step. The step is skipped if it is False. None: no step is skipped.
         """
         self._check()
         outputs = self.emits or [constant(0.0).node]
@@ -133,7 +134,10 @@ class Loop:
 
 
 def in_order_of(structure: Any, nest: Any) -> Any:
-    """Return a nest with the entries of its dicts in the order of dicts of ``structure`` that have the same keys."""
+    """Return ``nest`` with the entries of its dicts in the order of the corresponding dicts of ``structure``.
+
+    Parts that differ in keys or lengths are unchanged.
+    """
     if isinstance(structure, dict) and isinstance(nest, dict) and structure.keys() == nest.keys():
         return {key: in_order_of(structure[key], nest[key]) for key in structure}
     is_sequence = isinstance(structure, list | tuple) and isinstance(nest, list | tuple)
@@ -144,7 +148,7 @@ def in_order_of(structure: Any, nest: Any) -> Any:
 
 
 def as_value(value: Any, dtype: Any, what: str) -> Tensor:
-    """Convert a result of the program's function to a Tensor. Numbers get ``dtype``, unless it is None."""
+    """Convert a result of the program's function to a Tensor. Numbers and arrays get ``dtype``, unless it is None."""
     if isinstance(value, Operation):
         raise DtypeError(f"{what} is the operation {value.full}; return Tensors from loops and branches ({GUIDE})")
     if isinstance(value, Tensor):
@@ -154,28 +158,34 @@ def as_value(value: Any, dtype: Any, what: str) -> Tensor:
     return tf_constant(value, None if dtype is None else dtype_name(dtype))
 
 
-def called(function: Any, what: str, *arguments: Any) -> Any:
-    """Call a function of the program, and return its result."""
+def call_function(function: Any, what: str, *arguments: Any) -> Any:
+    """Call a function of the program, and return its result. Raise ``DtypeError`` if it is not callable."""
     if not callable(function):
         raise DtypeError(f"{what} must be a function, not {shown(function)}")
     names = [f"argument_{number}" for number in range(1, len(arguments) + 1)]
     return taking(function, what, *names)(*arguments)
 
 
-def branch(function: Any, what: str, is_selected: Tensor) -> Any:
-    """Call a branch's function while its ``Branch`` is the graph's current branch, and return the result."""
+def call_branch(function: Any, what: str, is_selected: Tensor) -> Any:
+    """Call the function of a branch of ``tf.cond``, and return its result. Its declarations belong to the branch.
+
+    Args:
+        function: The program's function, without arguments.
+        what: Name of the function in errors.
+        is_selected: Bool scalar, True if the branch is selected.
+    """
     graph = get_default_graph()
     outer = graph.branch
-    everywhere = is_selected if outer is None else functions.logical_and(outer.is_selected, is_selected)
-    graph.branch = Branch(everywhere, len(graph.steps))
+    with_outer = is_selected if outer is None else functions.logical_and(outer.is_selected, is_selected)
+    graph.branch = Branch(with_outer, len(graph.steps))
     try:
-        return called(function, what)
+        return call_function(function, what)
     finally:
         graph.branch = outer
 
 
 def fits(one: Tensor, other: Tensor) -> bool:
-    """True if two shapes can be equal."""
+    """True if the shapes of two Tensors can be equal in a run: no sizes are ints that differ."""
     if one.rank != other.rank:
         return False
     try:
@@ -186,16 +196,16 @@ def fits(one: Tensor, other: Tensor) -> bool:
     return True
 
 
-def substituted(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
-    """Return ``roots`` with the nodes in ``new`` replaced, directly or in their dependencies."""
+def substitute(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
+    """Return ``roots`` in which values of ``new`` replace its keys, which are ``roots`` or nodes they depend on."""
     replaced = dict(new)
     for node in topological(roots, known=replaced):
         replaced[node] = remake(node, [replaced[item] for item in node.operands], unify_declared)
     return [replaced[root] for root in roots]
 
 
-def inside_of(roots: Sequence[Node], params: Sequence[Node]) -> set[Node]:
-    """Return the nodes that depend on parameters of a step."""
+def nodes_of_step(roots: Sequence[Node], params: Sequence[Node]) -> set[Node]:
+    """Return the parameters of a step, and the nodes under ``roots`` that depend on them."""
     inside = set(params)
     for node in topological(roots):
         if any(operand in inside for operand in node.operands):
@@ -204,18 +214,21 @@ def inside_of(roots: Sequence[Node], params: Sequence[Node]) -> set[Node]:
 
 
 def first_axis(tensors: Sequence[Tensor], what: str) -> Dim:
-    """Return the common size of the first axes."""
+    """Return the size of the first axes of Tensors. Raise ``ShapeError`` if they differ, or a Tensor is a scalar."""
     for item in tensors:
         if not item.rank:
             raise ShapeError(
-                f"{what} iterates over the first axis, but {item!r} has none; give Tensors with at least one axis"
+                f"{what} iterates over the first axis, but {item!r} has none; pass Tensors with at least one axis"
             )
     length = tensors[0].type.shape[0]
     for item in tensors[1:]:
         try:
             length = unify_declared(length, item.type.shape[0])
         except ValueError:
-            raise ShapeError(f"{what} iterates over {length} and {item.type.shape[0]} entries together") from None
+            raise ShapeError(
+                f"{what} iterates over Tensors with {length} and {item.type.shape[0]} entries; pass Tensors with first "
+                "axes of one size"
+            ) from None
     return length
 
 

@@ -22,7 +22,7 @@ from .loop import fits
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Content of an array. Within a step of a loop, ``array`` and ``written`` are the content from before the loop.
+    """Entries of an array. Within a step of a loop, ``array`` and ``written`` are the entries from before the loop.
 
     Attributes:
         array: The entries as one Tensor [size, …], or None.
@@ -38,13 +38,15 @@ class Entries:
 class TensorArray:
     """``tf.TensorArray``: an immutable array. Methods that write return a new array.
 
-    ``clear_after_read``, ``infer_shape``, ``element_shape`` and ``colocate_with_first_write_call`` have no effect.
+    ``handle`` and ``flow`` are not offered. Only ``dtype``, ``size`` and ``dynamic_size`` have an effect.
 
     Attributes:
         count: Number of entries, which may be a symbolic size.
-        size_argument: The ``size`` argument of the program.
-        origin: Within a step of a loop, the array at the beginning of the step.
-        was_read: True if steps read ``origin``.
+        size_argument: The program's argument ``size``, from which a run may compute ``count``.
+        grows: True if writes past the end extend the array: ``dynamic_size``.
+        entries: The entries.
+        origin: Within a step of a loop, the array at the beginning of the step; None outside of loops.
+        was_read: True if the step read entries of this array, which is the ``origin``.
     """
 
     @api
@@ -92,6 +94,12 @@ class TensorArray:
         result.count = self.count if count is None else count
         return result
 
+    def before_loop(self) -> TensorArray:
+        """Return the array in the form that steps of a loop can read: the entries as one Tensor, if there are any."""
+        if not self.entries.written or self.origin is not None or not isinstance(self.count, int):
+            return self
+        return self.with_entries(Entries(self.stack()))
+
     def within_step(self) -> TensorArray:
         """Return the array that a step of a loop receives: without changes, and with itself as ``origin``."""
         result = self.with_entries(replace(self.entries, changed=()))
@@ -105,19 +113,19 @@ class TensorArray:
 
     @property
     def flow(self) -> TensorArray:
-        """The array itself. TensorFlow orders writes by ``flow``; here, the returned arrays order them."""
+        """The array itself. In TensorFlow, ``flow`` orders writes; here, each write returns a new array."""
         return self
 
     handle = flow
 
     @property
     def element_shape(self) -> Any:
-        """Shape of an entry; None if nothing was written."""
+        """Shape of an entry; None if there are no entries."""
         kind = self.element()
         return None if kind is None else kind.shape
 
     def element(self) -> Tensor | None:
-        """Return any entry, for its dtype and shape; None if nothing was written."""
+        """Return any entry, for its dtype and shape; None if there are no entries."""
         entries = self.entries
         if entries.changed:
             return entries.changed[0][1]
@@ -126,7 +134,7 @@ class TensorArray:
         return next(iter((entries.written or {}).values()), None)
 
     def size(self, name: str | None = None) -> Tensor:
-        """Return the number of entries."""
+        """Return the number of entries, an int32 scalar."""
         array = self.entries.array
         if array is not None and array.rank:
             return size_tensor(array, self.count, "int32")
@@ -164,8 +172,8 @@ class TensorArray:
             return entry
         if self.entries.array is None and self.origin is not None:
             raise ArgumentError(
-                "a step of a loop reads an array that the loop writes; use a loop variable for values that later steps "
-                "read"
+                "a step of a loop reads an array that was empty before the loop; use a loop variable for values that "
+                "later steps read"
             )
         array = self.stack()
         if self.origin is not None:
@@ -233,10 +241,12 @@ class TensorArray:
         if entries.array is not None and not entries.changed:
             return entries.array
         if entries.changed or self.origin is not None:
-            raise ArgumentError("a step of a loop reads all of an array that the loop writes; read it after the loop")
+            raise ArgumentError(
+                "a step of a loop reads all entries of an array that it writes; read them after the loop"
+            )
         written = entries.written or {}
         if not written:
-            raise ArgumentError("nothing was written to this tf.TensorArray; use the result of write or unstack")
+            raise ArgumentError("this tf.TensorArray has no entries; use the array that write or unstack returned")
         first = next(iter(written.values()))
         if not isinstance(self.count, int):
             raise ShapeError("a tf.TensorArray of symbolic size can be written only in a loop; set size= to an int")
@@ -287,7 +297,7 @@ class TensorArray:
 
     @api
     def split(self, value: Any, lengths: Any, name: str | None = None) -> TensorArray:
-        """Return the array whose entries are equal parts of a Tensor."""
+        """Return the array whose entries are parts of a Tensor, which must have equal lengths."""
         array, sizes = self._entry(value), sizes_in(lengths)
         if not sizes or any(size != sizes[0] for size in sizes):
             raise ArgumentError(
@@ -305,8 +315,8 @@ class TensorArray:
         raise DtypeError("a tf.TensorArray has no len(); use its size()")
 
 
-def written(array: TensorArray, first: Dim, values: Tensor) -> TensorArray:
-    """Return the array after a loop that wrote ``values`` [steps, …] from the entry ``first`` on."""
+def with_written(array: TensorArray, first: Dim, values: Tensor) -> TensorArray:
+    """Return the array after a loop that wrote ``values`` [steps, …] to it, from the entry ``first`` on."""
     steps = values.type.shape[0]
     end = steps + first
     whole = values if first == 0 and (end == array.count or array.grows) else _with_blanks(array, first, end, values)
@@ -314,7 +324,10 @@ def written(array: TensorArray, first: Dim, values: Tensor) -> TensorArray:
 
 
 def _with_blanks(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Tensor:
-    """Return all entries of an array: ``values`` from ``first`` to ``end``, and earlier entries or zeros elsewhere."""
+    """Return all entries of an array after a loop: ``values`` from ``first`` to ``end``, elsewhere those from before.
+
+    Entries that nothing wrote are zeros.
+    """
     before = array.entries.array if array.entries.array is not None or not array.entries.written else array.stack()
     left = array.count - end
     if isinstance(left, int) and left < 0 and not array.grows:
@@ -324,15 +337,15 @@ def _with_blanks(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Te
             f"a loop writes entries {first} to {end} of a tf.TensorArray of size {array.count}; set size= to the "
             "number of steps"
         )
-    parts = [] if not first else [_blank(before, 0, first, values)]
+    parts = [] if not first else [_entries_before(before, 0, first, values)]
     parts.append(values)
     if left > 0:
-        parts.append(_blank(before, end, array.count, values))
+        parts.append(_entries_before(before, end, array.count, values))
     return functions.concat(parts, 0)
 
 
-def _blank(before: Tensor | None, begin: Dim, end: Dim, values: Tensor) -> Tensor:
-    """Return the entries from ``begin`` to ``end`` from before the loop, or zeros if ``before`` is None."""
+def _entries_before(before: Tensor | None, begin: Dim, end: Dim, values: Tensor) -> Tensor:
+    """Return the entries of ``before``, the array before a loop, from ``begin`` to ``end``; zeros if it is None."""
     if before is not None:
         last = None if end == before.type.shape[0] else end
         return before[slice(begin, last)]

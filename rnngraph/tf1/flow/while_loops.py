@@ -1,12 +1,13 @@
-"""``tf.while_loop`` as a driver.
+"""``tf.while_loop`` as a driver: a node that repeats a step.
 
-The condition determines the number of steps, or an upper bound, up to which steps are skipped once the condition is
+The condition determines the number of steps, or an upper bound. With a bound, steps are skipped once the condition is
 False.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 from ...declare.functions import basic as functions
@@ -18,9 +19,9 @@ from ...support.errors import DtypeError, NotOfferedError, ShapeError, Structure
 from ..core.operations import runs_after_dependencies
 from ..core.sizes import anchored, known_size, sizes_in
 from ..table.missing import GUIDE
-from .counting import Counts, counter, steps_of
-from .loop import Function, Loop, as_value, called, in_order_of, inside_of, substituted
-from .tensor_array import TensorArray, written
+from .counting import Counts, entries_of_steps, is_counter
+from .loop import Function, Loop, as_value, call_function, in_order_of, nodes_of_step, substitute
+from .tensor_array import TensorArray, with_written
 
 _WHAT = "tf.while_loop"
 
@@ -40,16 +41,17 @@ def while_loop(
 ) -> Any:
     """Run ``body`` while ``cond`` holds, and return the final variables.
 
-    The number of steps must follow from ``cond``, for example from comparing a counter with an int or a size. Otherwise
-    the loop needs an upper bound: ``maximum_iterations``, an operand of ``and`` in ``cond``, or an array with one entry
-    per step.
+    The number of steps must follow from ``cond``, for example because it compares a counter with an int or a size.
+    Otherwise the loop needs an upper bound. It is ``maximum_iterations``, or such a comparison within
+    ``tf.logical_and``, or the size of an array of which each step reads or writes the next entry.
 
     Args:
         cond: Function of the variables that returns a scalar bool.
         body: Function of the variables that returns their next values, with unchanged dtypes and shapes.
         loop_vars: Nest of Tensors, numbers and ``tf.TensorArray``.
-        maximum_iterations: Maximum number of steps.
-        return_same_structure: Return a list of one variable as a list, rather than as the variable.
+        maximum_iterations: Maximum number of steps: an int or a size. None: no maximum.
+        return_same_structure: True to return a list of one variable as a list. By default, it is returned as the
+            variable.
 
     ``shape_invariants``, ``parallel_iterations``, ``back_prop`` and ``swap_memory`` have no effect.
     """
@@ -72,6 +74,9 @@ class _While:
         params: Parameter of the step for each leaf.
         max_steps: ``maximum_iterations`` as a list of at most one size.
         sources: Arguments of the program from which a run may compute the number of steps.
+        counts: Counters among the variables.
+        writes_of: (index, value) pairs that a step writes, by the index of the array's leaf.
+        replaced: {counter, or look-up at a counter: parameter of the step with its value}.
     """
 
     def __init__(self, nest: list[Any], maximum: Any) -> None:
@@ -94,25 +99,26 @@ class _While:
         """Declare the loop, and return the final values of the variables."""
         with self.loop.step():
             arguments = pack(self.nest, self.params)
-            condition = _condition(called(cond, "cond", *arguments))
-            results = called(body, "body", *arguments)
-        after = self._results(results)
+            condition = _condition(call_function(cond, "cond", *arguments))
+            results = call_function(body, "body", *arguments)
+        after = self._next_values(results)
         tensors = [place for place, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
         nodes = [self._node(place) for place in tensors]
-        same = [place for place, node in zip(tensors, nodes, strict=True) if after[place].node is node]
-        unchanged = {self._node(place): self._initial(place) for place in same}
-        following, condition = self._settled(after, tensors, condition, unchanged)
-        first = {
-            self._node(place): begins
+        is_unchanged = [after[place].node is node for place, node in zip(tensors, nodes, strict=True)]
+        unchanged = {self._node(place): self._initial(place) for place in compress(tensors, is_unchanged)}
+        following, condition = self._substitute_unchanged(after, tensors, condition, unchanged)
+        counters = {
+            self._node(place): first
             for place in tensors
-            if counter(self._node(place), following[place]) and (begins := known_size(self._initial(place))) is not None
+            if is_counter(self._node(place), following[place])
+            and (first := known_size(self._initial(place))) is not None
         }
-        self.counts = Counts(first)
-        carried = [place for place in tensors if self._node(place) not in unchanged and self._node(place) not in first]
+        self.counts = Counts(counters)
+        carried = [place for place in tensors if self._node(place) not in {**unchanged, **counters}]
         writes = {
             place: self._write(place, array) for place, array in enumerate(after) if isinstance(array, TensorArray)
         }
-        return self._declared(condition, following, carried, {place: item for place, item in writes.items() if item})
+        return self._build(condition, following, carried, {place: item for place, item in writes.items() if item})
 
     def _pair(self, place: int) -> tuple[Tensor, Tensor]:
         """Return (parameter, initial value) of the leaf at an index, which is a Tensor."""
@@ -135,7 +141,7 @@ class _While:
         """Return the node of a leaf's initial value."""
         return self._pair(place)[1].node
 
-    def _results(self, results: Any) -> list[Any]:
+    def _next_values(self, results: Any) -> list[Any]:
         """Return the next value of each leaf, from the results of ``body``."""
         if len(self.nest) == 1 and not (isinstance(results, list | tuple) and len(results) == 1):
             results = [results]
@@ -153,27 +159,33 @@ class _While:
             leaves.append(self.loop.following(value, param, place) if isinstance(param, Tensor) else value)
         return leaves
 
-    def _settled(
+    def _substitute_unchanged(
         self, after: Sequence[Any], tensors: Sequence[int], condition: Node, unchanged: dict[Node, Node]
     ) -> tuple[dict[int, Node], Node]:
-        """Replace variables that steps leave unchanged by their initial values. Record writes to arrays in ``entries``.
+        """Replace variables that steps leave unchanged by their initial values, also in ``writes_of``, which is set.
+
+        Args:
+            after: Next values of all leaves.
+            tensors: Indices of the leaves that are Tensors.
+            condition: Condition of the loop.
+            unchanged: {parameter of a variable that steps leave unchanged: its initial value}.
 
         Returns:
             (next values by index of the leaf, condition).
         """
-        self.entries = {
+        self.writes_of = {
             place: item.entries.changed for place, item in enumerate(after) if isinstance(item, TensorArray)
         }
-        numbers = [place.node for changed in self.entries.values() for place, _ in changed]
-        values = [value.node for changed in self.entries.values() for _, value in changed]
-        roots = substituted([*(after[place].node for place in tensors), *numbers, *values, condition], unchanged)
+        numbers = [number.node for changed in self.writes_of.values() for number, _ in changed]
+        values = [value.node for changed in self.writes_of.values() for _, value in changed]
+        roots = substitute([*(after[place].node for place in tensors), *numbers, *values, condition], unchanged)
         new = iter(roots)
         following = {place: next(new) for place in tensors}
         numbers, values = [next(new) for _ in numbers], [next(new) for _ in values]
         pairs = iter([*zip(numbers, values, strict=True)])
-        self.entries = {
-            place: tuple((Tensor(a), Tensor(b)) for a, b in (next(pairs) for _ in changed))
-            for place, changed in self.entries.items()
+        self.writes_of = {
+            place: tuple((Tensor(number), Tensor(value)) for number, value in (next(pairs) for _ in changed))
+            for place, changed in self.writes_of.items()
         }
         return following, next(new)
 
@@ -181,7 +193,7 @@ class _While:
         """Return (index at the first step, value) of a step's write to an array; None if the step writes nothing."""
         param, before = self.params[place], self._array(place)
         assert isinstance(param, TensorArray), "arrays stay arrays"
-        changed = self.entries[place]
+        changed = self.writes_of[place]
         if array.origin is not param or (not changed and array.entries.array is not before.entries.array):
             raise StructureError(
                 f"{_WHAT}: body must return, as variable {place}, the array that its last write to this variable "
@@ -192,8 +204,8 @@ class _While:
         number = self.counts.number(changed[0][0].node)
         if len(changed) > 1 or number is None:
             raise NotOfferedError(
-                f"{_WHAT}: a step writes to an index that is not a counter; write one entry per step, at "
-                f"an index that increases by 1 ({GUIDE})"
+                f"{_WHAT}: a step writes several entries of an array, or at an index that is not a counter; write one "
+                f"entry per step, at an index that increases by 1 ({GUIDE})"
             )
         if param.was_read:
             raise NotOfferedError(
@@ -204,14 +216,22 @@ class _While:
 
     # The driver ------------------------------------------------------------------------------------
 
-    def _declared(
+    def _build(
         self, condition: Node, following: dict[int, Node], carried: Sequence[int], writes: dict[int, tuple[Dim, Node]]
     ) -> list[Any]:
+        """Build the driver, and return the final values of the variables.
+
+        Args:
+            condition: Condition of a step.
+            following: Next values, by index of the leaf.
+            carried: Indices of the leaves that are carried from step to step.
+            writes: {index of an array's leaf: (index of the entry at the first step, value)}.
+        """
         loop, counts = self.loop, self.counts
         sources, bounds = [*self.sources, *counts.limits(condition)], [*counts.bounds(condition)]
         known = [*self.max_steps, *(bound for bound in bounds if bound is not None)]
         roots = [*(following[place] for place in carried), *(value for _, value in writes.values()), condition]
-        entries = None if known else self._by_entries(roots, writes)
+        entries = None if known else self._bound_by_arrays(roots, writes)
         if not known and entries is None:
             sources, bounds = [*sources, *counts.limits(condition, True)], [*counts.bounds(condition, True)]
             known = [bound for bound in bounds if bound is not None]
@@ -229,12 +249,12 @@ class _While:
             )
         if isinstance(length, int) and length <= 0:
             return pack(self.nest, self.leaves)
-        roots = self._by_number(roots, length)
+        roots = self._replace_counters(roots, length)
         for place in carried:
             param, initial = self._pair(place)
             loop.carry(param, Tensor(roots.pop(0)), initial)
         loop.emits = [roots.pop(0) for _ in writes]
-        when = self._while_it_holds(condition, following) if stops else None
+        when = self._carry_condition(condition, following) if stops else None
         finals, emitted = loop.declared(length, when=when)
         steps = finals[-1] if stops and counts.first else None
         results: list[Any] = list(self.leaves)
@@ -242,7 +262,7 @@ class _While:
             results[place] = value
         for node, begins in counts.first.items():
             place = [leaf.node if isinstance(leaf, Tensor) else None for leaf in self.params].index(node)
-            results[place] = self._last(begins, length, steps, node.dtype, finals + emitted)
+            results[place] = self._last(begins, length, steps, node.dtype)
         for (place, (begins, _)), values in zip(writes.items(), emitted, strict=True):
             before = self._array(place)
             if stops and before.grows:
@@ -250,11 +270,14 @@ class _While:
                     f"{_WHAT}: the size of a growing array depends on the data; set size= to an upper bound, "
                     f"without dynamic_size ({GUIDE})"
                 )
-            results[place] = written(before, begins, anchored(values, sources))
+            results[place] = with_written(before, begins, anchored(values, sources))
         return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in results])
 
-    def _while_it_holds(self, condition: Node, following: dict[int, Node]) -> Node:
-        """Declare the condition as a loop variable, and return its parameter. A step is skipped if it is False."""
+    def _carry_condition(self, condition: Node, following: dict[int, Node]) -> Node:
+        """Carry the condition as a loop variable, and return its parameter. A step is skipped if it is False.
+
+        If there are counters, also carry the number of steps that ran, as the last variable.
+        """
         loop, counts = self.loop, self.counts
         steps_run = loop.param("taken", TensorType("int64", ()))
         after = {self._node(place): node for place, node in following.items()}
@@ -262,40 +285,47 @@ class _While:
             after[node] = (Tensor(node) + 1).node
         before = {self._node(place): self._initial(place) for place in following}
         runs = loop.param("runs", TensorType("bool", ()))
-        (at_first,), (then,) = substituted([condition], before), substituted([condition], after)
-        (then,) = substituted([then], self.named)
-        loop.carry(runs, Tensor(then), Tensor(at_first))
+        (at_first,), (next_condition,) = substitute([condition], before), substitute([condition], after)
+        (next_condition,) = substitute([next_condition], self.replaced)
+        loop.carry(runs, Tensor(next_condition), Tensor(at_first))
         if counts.first:
             loop.carry(steps_run, steps_run + 1, constant(0))
         return runs.node
 
-    def _last(self, begins: Dim, length: Dim, steps: Tensor | None, dtype: str, items: Sequence[Tensor]) -> Tensor:
-        """Return a counter's value after the last step. ``steps``, if given, is the number of steps that ran."""
+    def _last(self, begins: Dim, length: Dim, steps: Tensor | None, dtype: str) -> Tensor:
+        """Return a counter's value after the last step.
+
+        Args:
+            begins: Value at the first step.
+            length: Number of steps.
+            steps: Number of steps that were not skipped; None if no step is skipped.
+            dtype: Dtype of the counter.
+        """
         if steps is not None:
             return functions.cast(steps + functions.dimension(begins, "int64"), dtype)
         return functions.dimension(begins + length, dtype)
 
-    def _by_number(self, roots: list[Node], length: Dim) -> list[Node]:
-        """Return ``roots`` in which entries of sequences replace counters, and look-ups at counters."""
+    def _replace_counters(self, roots: list[Node], length: Dim) -> list[Node]:
+        """Return ``roots`` in which entries of the driver's sequences replace counters, and look-ups at counters."""
         loop, counts = self.loop, self.counts
-        names = [param.node for param in self.params if isinstance(param, Tensor)]
-        inside = inside_of(roots, names)
-        self.named: dict[Node, Node] = {}
+        params = [param.node for param in self.params if isinstance(param, Tensor)]
+        inside = nodes_of_step(roots, params)
+        self.replaced: dict[Node, Node] = {}
         for node in topological(roots):
             first = counts.first_look_up(node)
             if first is None or node.operands[0] in inside:
                 continue
-            steps = steps_of(Tensor(node.operands[0]), first, length)
-            if steps is not None:
-                self.named[node] = loop.element(steps).node
+            entries = entries_of_steps(Tensor(node.operands[0]), first, length)
+            if entries is not None:
+                self.replaced[node] = loop.element(entries).node
         for node, begins in counts.first.items():
-            self.named[node] = loop.element(_numbers(begins, length, node.dtype)).node
-        return substituted(roots, self.named)
+            self.replaced[node] = loop.element(_numbers(begins, length, node.dtype)).node
+        return substitute(roots, self.replaced)
 
-    def _by_entries(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim | None:
-        """Return the number of entries of an array that steps read or write one by one, as a bound on the steps.
+    def _bound_by_arrays(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim | None:
+        """Return an upper bound on the number of steps: the entries of an array that steps read or write in order.
 
-        None if no array bounds the steps.
+        None if there is no such array.
         """
         for place, (begins, _) in writes.items():
             array = self.leaves[place]
@@ -316,11 +346,11 @@ def _numbers(first: Dim, length: Dim, dtype: str) -> Tensor:
 
 def _leaf(leaf: Any) -> Tensor | TensorArray:
     """Return the initial value of a variable's leaf as a Tensor or TensorArray."""
-    return leaf if isinstance(leaf, TensorArray) else as_value(leaf, None, f"{_WHAT}: a variable")
+    return leaf.before_loop() if isinstance(leaf, TensorArray) else as_value(leaf, None, f"{_WHAT}: a variable")
 
 
 def _condition(value: Any) -> Node:
-    """Return the node of the result of ``cond``, as a scalar."""
+    """Return the result of ``cond`` as the node of a bool scalar. Raise ``DtypeError`` for anything else."""
     condition = as_value(value, None, f"{_WHAT}: the result of cond")
     if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
         raise DtypeError(f"{_WHAT}: cond must return a single bool, not {condition!r}")

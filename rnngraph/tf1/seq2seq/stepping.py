@@ -16,7 +16,7 @@ from ...ir.types import INTEGERS, Dim, TensorType
 from ...support.errors import DtypeError, NotOfferedError, ShapeError, shown
 from ..core.sizes import anchored, known_size
 from ..flow.counting import Counts
-from ..flow.loop import Loop, in_order_of, inside_of, substituted
+from ..flow.loop import Loop, in_order_of, nodes_of_step, substitute
 from ..table.missing import GUIDE
 
 Body = Callable[[Tensor, Tensor, Any], tuple[Any, Tensor, Sequence[Tensor]]]
@@ -80,7 +80,7 @@ class Stepping:
         first = self.finished
         counts, inside = (
             Counts({time.node: 0}),
-            inside_of([finished.node], [time.node, *(item.node for item in params)]),
+            nodes_of_step([finished.node], [time.node, *(item.node for item in params)]),
         )
         limits = [limit for end in _ends(finished.node, counts, inside) if (limit := end.limit()) is not None]
         bounds: list[Dim] = [size for limit in limits if (size := known_size(limit.node)) is not None]
@@ -123,7 +123,7 @@ class Stepping:
             (new ``roots``, number of steps).
         """
         counts = Counts({time.node: 0})
-        inside = inside_of(roots, [time.node, *(param.node for param in params)])
+        inside = nodes_of_step(roots, [time.node, *(param.node for param in params)])
         reads = {
             node: first
             for node in topological(roots)
@@ -145,7 +145,7 @@ class Stepping:
             array = Tensor(node.operands[0])
             if array.type.shape[0] == length:
                 named[node] = self.loop.element(_from(array, int(first))).node
-        return substituted(roots, named), length
+        return substitute(roots, named), length
 
 
 def _from(array: Tensor, first: int) -> Tensor:

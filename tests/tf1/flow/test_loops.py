@@ -127,6 +127,15 @@ def test_arrays_outside_of_loops(session: Any) -> None:
     np.testing.assert_array_equal(session.run(tail.stack())[:, 0], [1, 0, 0, 7])
 
 
+def test_steps_read_an_array_that_was_written_before_the_loop(session: Any) -> None:
+    array = tf.TensorArray(tf.float32, 3)
+    for number in (0, 2):
+        array = array.write(number, number + 1.0)
+    _, total, after = tf.while_loop(lambda i, v, a: i < 3, lambda i, v, a: (i + 1, v + a.read(i), a), (0, 0.0, array))
+    assert session.run(total) == 4
+    np.testing.assert_array_equal(session.run(after.stack()), [1, 0, 3])
+
+
 def test_loops_within_loops_and_layers_in_steps(session: Any) -> None:
     x = tf.placeholder(tf.float32, [None, 3, 2])
     summed = tf.map_fn(lambda rows: tf.scan(lambda a, row: a + row, rows), x)
@@ -161,12 +170,21 @@ REFUSED: dict[str, Any] = {
     "cond must return a single bool": lambda: tf.while_loop(lambda i: i, lambda i: i + 1, [0]),
     "the operation": lambda: tf.cond(tf.constant(True), lambda: tf.no_op(), lambda: tf.constant(1)),
     "one dtype and one shape": lambda: tf.cond(tf.constant(True), lambda: 1.0, lambda: X),
-    "read an array that they write|reads an array that": lambda: tf.while_loop(
+    "an array that was empty before the loop": lambda: tf.while_loop(
         lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i, a.read(i - 1))), (1, tf.TensorArray(tf.float32, 4))
     ),
     "an index that is not a counter": lambda: tf.while_loop(
         lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i * 2, 1.0)), (1, tf.TensorArray(tf.float32, 9))
     ),
+    "a step writes several entries": lambda: tf.while_loop(
+        lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i, 1.0).write(i + 1, 2.0)), (0, tf.TensorArray(tf.float32, 9))
+    ),
+    "read an array that they write": lambda: tf.while_loop(
+        lambda i, a: i < 3,
+        lambda i, a: (i + 1, a.write(i, a.read(i) + 1.0)),
+        (0, tf.TensorArray(tf.float32, 3).unstack(X)),
+    ),
+    "2 and 3 entries; pass Tensors with": lambda: tf.map_fn(lambda v: v[0], (X, np.zeros(3, np.float32))),
     "a growing array": lambda: tf.while_loop(
         lambda i, v, a: tf.logical_and(i < 3, v < 9.0),
         lambda i, v, a: (i + 1, v, a.write(i, v)),
