@@ -241,7 +241,7 @@ class BaseSession(Holder):
         if isinstance(key, Tensor):
             return partial(_record_feed, key.node)
         if hasattr(key, "places"):  # a sparse Tensor, which has three parts
-            return lambda values, value: values.update((part.node, array) for part, array in key.places(value))
+            return lambda values, value: values.update((part.node, array) for part, array in key.part_feeds(value))
         if is_leaf(key):
             raise DtypeError(f"{shown(key)} can't be fed; feed Tensors, or their names")
         parts = [self._placer(part) for part in key]

@@ -28,11 +28,12 @@ from ..core.variables import get_variable
 def crf_log_likelihood(
     inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any = None
 ) -> tuple[Tensor, Tensor]:
-    """Return (log-likelihood of each row's tags [batch], transition scores).
+    """Return (log-likelihood of each row's tags [batch], transition scores [tags, tags]).
 
     Args:
         inputs: Scores of tags [batch, time, tags].
         tag_indices: int [batch, time].
+        sequence_lengths: Number of steps of each row, int [batch].
         transition_params: Scores [tags, tags] from each tag to the next. None creates the variable ``transitions``.
     """
     inputs = _scores(inputs)
@@ -44,14 +45,14 @@ def crf_log_likelihood(
 
 @operation
 def crf_sequence_score(inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
-    """Return the unnormalized score of each row's tags [batch]."""
+    """Return the score [batch] of each row's tags: the sum of unary and binary scores."""
     unary = crf_unary_score(tag_indices, sequence_lengths, inputs)
     return unary + crf_binary_score(tag_indices, sequence_lengths, transition_params)
 
 
 @operation
 def crf_unary_score(tag_indices: Tensor, sequence_lengths: Any, inputs: Tensor) -> Tensor:
-    """Return, for each row, the sum of the unary scores of the row's tags [batch]."""
+    """Return the sum [batch] over steps of the scores in ``inputs`` of each row's tags."""
     inputs = _scores(inputs)
     tags, real = _tags(tag_indices, sequence_lengths)
     hit = build("equal", functions.expand_dims(tags, -1), build("iota", size=inputs.width), within="tag_indices")
@@ -61,7 +62,7 @@ def crf_unary_score(tag_indices: Tensor, sequence_lengths: Any, inputs: Tensor) 
 
 @operation
 def crf_binary_score(tag_indices: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
-    """Return, for each row, the sum of the scores of the transitions between the row's tags [batch]."""
+    """Return the sum [batch] over steps of the scores of transitions between each row's tags."""
     table = _transitions(transition_params, None)
     tags, real = _tags(tag_indices, sequence_lengths)
     if tags.type.shape[1] == 1:
@@ -75,44 +76,48 @@ def crf_binary_score(tag_indices: Tensor, sequence_lengths: Any, transition_para
 def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
     """Return log(sum of exp(score) over all tag sequences) for each row [batch]; 0 for rows of length 0."""
     inputs = _scores(inputs)
-    cell = _Paths(_transitions(transition_params, inputs))
+    cell = _AllPaths(_transitions(transition_params, inputs))
     _, last = _run_after_first_step(cell, inputs, sequence_lengths)
     return functions.where(functions.greater(_lengths(sequence_lengths), 0), logsumexp(last, 1), 0.0)
 
 
 @operation
 def crf_decode(potentials: Tensor, transition_params: Any, sequence_length: Any) -> tuple[Tensor, Tensor]:
-    """Return (best tags, scores) of each row (Viterbi 1967). Tags are int32 [batch, time], 0 past a row's end.
+    """Return (best tags int32 [batch, time], their scores [batch]) of each row (Viterbi 1967).
+
+    Tags past a row's end are 0. A row of length 0 is decoded as a row of length 1.
 
     Args:
         potentials: Scores of tags [batch, time, tags].
+        transition_params: Scores [tags, tags] from each tag to the next.
+        sequence_length: Number of steps of each row, int [batch].
     """
     inputs = _scores(potentials)
     table = _transitions(transition_params, inputs)
-    sources, last = _run_after_first_step(_Best(table), inputs, sequence_length)
+    sources, last = _run_after_first_step(_BestPaths(table), inputs, sequence_length)
     best = functions.cast(functions.expand_dims(functions.argmax(last, 1), 1), inputs.dtype)
     steps = build("iota", size=inputs.type.shape[1])
     end = functions.maximum(_lengths(sequence_length) - 1, 0)
     tags = functions.where(functions.equal(steps, functions.expand_dims(end, 1)), best, 0.0)
     if sources is not None:
-        before, _ = _run(_Back(inputs.width), sources, end, best, reverse=True)
-        tags = tags + _one_more(functions.squeeze(before, 2))
+        before, _ = _run(_Backtrack(inputs.width), sources, end, best, reverse=True)
+        tags = tags + _append_zeros(functions.squeeze(before, 2))
     return functions.cast(tags, "int32"), functions.reduce_max(last, 1)
 
 
-def _one_more(x: Tensor) -> Tensor:
-    """Append a step of zeros to x [batch, time]."""
+def _append_zeros(x: Tensor) -> Tensor:
+    """Return x [batch, time] with a last step of zeros."""
     zero = build("broadcast", as_tensor(np.zeros((), x.dtype)), shape=(x.type.shape[0], 1))
     return functions.concat([x, zero], 1)
 
 
 @api
 def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
-    """Return (best tags, score) of one row, computed with NumPy.
+    """Return (best tags, their score) of one row, computed with NumPy.
 
     Args:
-        score: [time, tags].
-        transition_params: [tags, tags].
+        score: Scores of tags [time, tags].
+        transition_params: Scores [tags, tags] from each tag to the next.
     """
     score, table = (array_of(item, "viterbi_decode needs arrays") for item in (score, transition_params))
     if score.ndim != 2 or not len(score) or table.shape != (score.shape[1], score.shape[1]):
@@ -134,8 +139,11 @@ def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
 # Recurrences -----------------------------------------------------------------------------------------
 
 
-class _Paths(Cell):
-    """Cell for log(sum over all paths to each tag): alpha'_j = x_j + log sum_i exp(alpha_i + transitions_ij)."""
+class _AllPaths(Cell):
+    """Cell of the forward algorithm: alpha'_j = x_j + log sum_i exp(alpha_i + transitions_ij).
+
+    ``exp(alpha_j)`` sums over all paths to the tag j.
+    """
 
     def __init__(self, transitions: Tensor) -> None:
         self.transitions, self.tags = transitions, transitions.width
@@ -149,8 +157,8 @@ class _Paths(Cell):
         return alpha, {"alpha": alpha}
 
 
-class _Best(_Paths):
-    """Cell for the score of the best path to each tag. The output is each path's previous tag."""
+class _BestPaths(_AllPaths):
+    """Cell whose state is the score of the best path to each tag. The output is the previous tag of each best path."""
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         paths = functions.expand_dims(state["alpha"], 2) + self.transitions
@@ -158,8 +166,8 @@ class _Best(_Paths):
         return source, {"alpha": x + functions.reduce_max(paths, 1)}
 
 
-class _Back(Cell):
-    """Cell that backtracks from a tag to the previous tag on the best path. The input is an output of ``_Best``."""
+class _Backtrack(Cell):
+    """Cell that backtracks from a tag to the previous tag on the best path. Inputs are outputs of ``_BestPaths``."""
 
     def __init__(self, tags: int) -> None:
         self.tags = tags
@@ -192,7 +200,7 @@ def _run(cell: Cell, inputs: Tensor, lengths: Tensor, initial: Tensor, reverse: 
 
 
 def _scores(inputs: Any) -> Tensor:
-    """Return scores of tags as a Tensor. Raise ``ShapeError`` if they are not [batch, time, tags]."""
+    """Return scores of tags as a Tensor. Raise ``ShapeError`` unless they are floats [batch, time, tags]."""
     scores = as_tensor(inputs)
     if scores.rank != 3 or scores.dtype not in FLOATS or not isinstance(scores.type.shape[2], int):
         raise ShapeError(
@@ -202,7 +210,12 @@ def _scores(inputs: Any) -> Tensor:
 
 
 def _transitions(matrix: Any, inputs: Tensor | None) -> Tensor:
-    """Return transition scores as a Tensor. Raise an error if they do not match ``inputs``, the scores of tags."""
+    """Return transition scores as a Tensor. Raise an error if their shape or dtype does not match the scores of tags.
+
+    Args:
+        matrix: The program's argument.
+        inputs: Scores of tags; None: the matrix must be square.
+    """
     table = as_tensor(matrix)
     tags = table.type.shape[-1] if inputs is None else inputs.width
     if table.type.shape != (tags, tags):
@@ -213,7 +226,7 @@ def _transitions(matrix: Any, inputs: Tensor | None) -> Tensor:
 
 
 def _tags(ids: Any, lengths: Any) -> tuple[Tensor, Tensor]:
-    """Return (tags as int64, 0 past a row's end; mask of real steps)."""
+    """Return (tags as int64, mask of the steps before a row's end), both [batch, time]. Other tags are 0."""
     tags = as_tensor(ids)
     if tags.rank != 2 or tags.dtype not in INTEGERS:
         raise DtypeError(f"tag_indices must be an int Tensor [batch, time], not {shown(tags)}")
@@ -223,7 +236,7 @@ def _tags(ids: Any, lengths: Any) -> tuple[Tensor, Tensor]:
 
 
 def _lengths(value: Any) -> Tensor:
-    """Return lengths as an int64 Tensor [batch]."""
+    """Return ``sequence_lengths`` as an int64 Tensor [batch]. Raise ``DtypeError`` for anything else."""
     lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
         raise DtypeError(f"sequence_lengths must be an int Tensor [batch], not {shown(lengths)}")

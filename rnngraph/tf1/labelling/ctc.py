@@ -41,7 +41,10 @@ def ctc_loss(
     Args:
         labels: Sparse int Tensor [batch, longest], such as a ``tf.sparse_placeholder``.
         inputs: Logits [time, batch, classes], or [batch, time, classes] with ``time_major=False``.
-        sequence_length: int [batch].
+        sequence_length: Number of steps of each row, int [batch].
+        preprocess_collapse_repeated: Only False is offered.
+        ctc_merge_repeated: Only True is offered.
+        logits: Another name of ``inputs``.
     """
     refuse(
         "tf.nn.ctc_loss",
@@ -60,13 +63,13 @@ def ctc_loss(
 
 
 def _log_likelihood(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
-    """Return the log probability of labels, summed over all alignments [batch]. The size ``longest`` may be symbolic.
+    """Return the log probability of each row's labels, summed over all alignments [batch].
 
     Args:
-        labels: int [batch, longest].
-        counts: int [batch].
-        scores: [time, batch, classes].
-        lengths: int [batch].
+        labels: int [batch, longest]. The size ``longest`` may be symbolic.
+        counts: Number of labels of each row, int [batch].
+        scores: Log probabilities [time, batch, classes].
+        lengths: Number of steps of each row, int [batch].
     """
     steps, rows, _ = scores.type.shape
     longest, kind = labels.type.shape[1], scores.dtype
@@ -91,12 +94,14 @@ def _log_likelihood(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Ten
 def ctc_greedy_decoder(
     inputs: Tensor, sequence_length: Any, merge_repeated: bool = True
 ) -> tuple[list[Sparse], Tensor]:
-    """Return ([sparse Tensor of the decoded classes], negative sum of each row's best logits [batch, 1]).
+    """Return ([sparse Tensor of the decoded classes], negative sum of each row's largest logits [batch, 1]).
 
-    The decoded classes are the best class of each step, without blanks and repeats.
+    The decoded classes are those with the largest logit of each step, without blanks.
 
     Args:
         inputs: Logits [time, batch, classes]. The last class is the blank.
+        sequence_length: Number of steps of each row, int [batch].
+        merge_repeated: True to drop a class that equals the class of the previous step.
     """
     logits, lengths = _time_major(inputs, True), _lengths(sequence_length)
     rows = functions.transpose(logits, (1, 0, 2))
@@ -114,10 +119,10 @@ def ctc_greedy_decoder(
 
 @operation
 def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str | None = None) -> Tensor:
-    """Return the edit distance between corresponding rows of two sparse Tensors [batch] (Levenshtein 1966).
+    """Return the edit distance [batch] between corresponding rows of two sparse Tensors (Levenshtein 1966).
 
-    The distance counts insertions, deletions and substitutions. It is divided by the truth's length unless
-    ``normalize=False``. If only the truth is empty, the quotient is infinite; if both are empty, it is 0.
+    The distance counts insertions, deletions and substitutions. It is divided by the length of the row of ``truth``
+    unless ``normalize=False``. If only that row is empty, the quotient is infinite; if both rows are empty, it is 0.
     """
     what = "tf.edit_distance"
     ids, real = check_sparse(hypothesis, what).steps()
@@ -150,7 +155,7 @@ def _filled(value: Any, shape: tuple[Any, ...], dtype: str) -> Tensor:
 
 
 def _time_major(inputs: Any, time_major: bool) -> Tensor:
-    """Return logits as a Tensor [time, batch, classes]."""
+    """Return logits as a Tensor [time, batch, classes]. Raise an error for another rank, or fewer than two classes."""
     logits = as_tensor(inputs)
     if logits.rank != 3 or logits.dtype not in FLOATS or not isinstance(logits.type.shape[2], int):
         raise ShapeError(f"logits must be a float Tensor of rank 3 with a fixed number of classes, not {logits!r}")
@@ -160,7 +165,7 @@ def _time_major(inputs: Any, time_major: bool) -> Tensor:
 
 
 def _lengths(value: Any) -> Tensor:
-    """Return lengths as an int64 Tensor [batch]."""
+    """Return ``sequence_length`` as an int64 Tensor [batch]. Raise ``DtypeError`` for anything else."""
     lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
         raise DtypeError(f"sequence_length must be an int Tensor [batch], not {shown(value)}")

@@ -30,24 +30,26 @@ class LogUniform:
     """Log-uniform sampler of distinct classes. P(c) is proportional to log((c + 2) / (c + 1)).
 
     Attributes:
-        tries: True to return the number of draws until ``count`` classes are distinct, instead of the classes.
+        count: Number of classes to draw.
+        classes: Number of classes to draw from.
+        returns_tries: True to return the number of draws until ``count`` classes are distinct, instead of the classes.
     """
 
     count: int
     classes: int
-    tries: bool
+    returns_tries: bool
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         distinct: dict[int, None] = {}
         number = 0
         while len(distinct) < self.count:
             drawn = np.exp(generator.random(self.count) * math.log(self.classes + 1.0)).astype(np.int64) - 1
-            for one in np.minimum(drawn, self.classes - 1):
+            for drawn_class in np.minimum(drawn, self.classes - 1):
                 number += 1
-                distinct[int(one)] = None
+                distinct[int(drawn_class)] = None
                 if len(distinct) == self.count:
                     break
-        return np.asarray(number if self.tries else list(distinct))
+        return np.asarray(number if self.returns_tries else list(distinct))
 
 
 @operation
@@ -60,9 +62,18 @@ def log_uniform_candidate_sampler(
     seed: Any = None,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (drawn classes [num_sampled], expected counts of labels, expected counts of drawn classes).
+    """Draw distinct classes. Return (classes, expected counts of labels, expected counts of the classes).
 
-    Expected counts of labels have the shape of ``true_classes``, [batch, num_true]; ``num_true`` itself has no effect.
+    The expected count of a class is the probability that the class is drawn. ``num_true`` has no effect.
+
+    Args:
+        true_classes: Labels, int [batch, num_true].
+        num_sampled: Number of classes to draw.
+        unique: Only True is offered: classes are drawn without repetition.
+        range_max: Number of classes to draw from.
+
+    Returns:
+        int64 [num_sampled], float32 in the shape of ``true_classes``, float32 [num_sampled].
     """
     if not unique:
         raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws without repetition only; pass unique=True")
@@ -82,11 +93,11 @@ def log_uniform_candidate_sampler(
 
 @dataclass(frozen=True)
 class _Sampling:
-    """Options of sampling.
+    """Arguments of a sampled loss that say which classes it samples.
 
     Attributes:
         sampled: Number of classes to draw.
-        classes: Number of classes.
+        classes: Number of classes to draw from.
         true: Number of labels of a row.
         values: Result of a sampler that the program called; None to call the default sampler.
     """
@@ -100,13 +111,17 @@ class _Sampling:
 def _logits(
     what: str, weights: Any, biases: Any, labels: Any, inputs: Any, sampling: _Sampling
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return (label logits [batch, num_true], drawn logits [batch, num_sampled], labels, drawn classes)."""
-    table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
+    """Return (logits of labels [batch, num_true], logits of drawn classes [batch, num_sampled], labels, drawn classes).
+
+    The log of each class's expected count is subtracted from its logits.
+    """
+    table, bias = _single_tensor(what, weights), _single_tensor(what, biases)
+    inputs, labels = as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
         raise ShapeError(f"{what} needs labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
-    have = labels.type.shape[1]
-    if isinstance(have, int) and have != sampling.true:
-        raise ShapeError(f"{what}: num_true={sampling.true}, but labels are {labels!r}; pass num_true={have}")
+    count = labels.type.shape[1]
+    if isinstance(count, int) and count != sampling.true:
+        raise ShapeError(f"{what}: num_true={sampling.true}, but labels are {labels!r}; pass num_true={count}")
     drawn = sampling.values or log_uniform_candidate_sampler(
         labels, sampling.true, sampling.sampled, True, sampling.classes
     )
@@ -119,15 +134,15 @@ def _logits(
     return true, others - functions.cast(functions.log(expected_sampled), others.dtype), labels, sampled
 
 
-def _one(what: str, table: Any) -> Tensor:
-    """Return weights or biases as one Tensor. A list must have one entry."""
+def _single_tensor(what: str, table: Any) -> Tensor:
+    """Return weights or biases as one Tensor. Raise ``ArgumentError`` for a list of several."""
     if isinstance(table, list | tuple) and len(table) > 1:
         raise ArgumentError(f"{what} needs one Tensor of weights or biases; join partitions with tf.concat")
     return as_tensor(table[0] if isinstance(table, list | tuple) else table)
 
 
 def _without_hits(others: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
-    """Return drawn logits with ``MASKED_LOGIT`` for accidental hits: drawn classes that equal a label of the row."""
+    """Return ``others``, the logits of drawn classes, with ``MASKED_LOGIT`` for those that are labels of the row."""
     own = functions.equal(functions.expand_dims(functions.cast(labels, "int64"), 2), functions.cast(sampled, "int64"))
     hit = functions.reduce_sum(functions.cast(own, "int32"), 1) > 0
     return functions.where(hit, MASKED_LOGIT, others)
@@ -154,6 +169,12 @@ def nce_loss(
         biases: [num_classes].
         labels: int [batch, num_true].
         inputs: [batch, width].
+        num_sampled: Number of classes to draw for the whole batch.
+        num_classes: Number of classes.
+        num_true: Number of labels of a row.
+        sampled_values: Result of a sampler. None: that of ``tf.nn.log_uniform_candidate_sampler``.
+        remove_accidental_hits: True to ignore drawn classes in rows where they are labels.
+        partition_strategy: No effect.
     """
     sampling = _Sampling(num_sampled, num_classes, num_true, sampled_values)
     true, others, labels, sampled = _logits("tf.nn.nce_loss", weights, biases, labels, inputs, sampling)
@@ -180,7 +201,10 @@ def sampled_softmax_loss(
     name: str = "sampled_softmax_loss",
     seed: Any = None,
 ) -> Tensor:
-    """Return the cross-entropy over labels and drawn classes [batch]. Arguments are those of ``nce_loss``."""
+    """Return the softmax cross-entropy [batch] over the labels and the drawn classes.
+
+    Arguments are those of ``nce_loss``; ``seed`` is not offered.
+    """
     refuse(
         "tf.nn.sampled_softmax_loss",
         "pass sampled_values=tf.nn.log_uniform_candidate_sampler(..., seed=...)",

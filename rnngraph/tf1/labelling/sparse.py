@@ -1,7 +1,7 @@
-"""Sparse Tensors: feeds of labels, such as ``tf.SparseTensor``, and fetches of decoded classes.
+"""Sparse matrices: ``tf.SparseTensor``, which a program feeds with labels, and decoded classes, which it fetches.
 
-The graph computes with dense arrays: the packed labels of each row, and the number of labels. The three parts of a fed
-sparse Tensor are converted to these arrays.
+The graph computes with dense arrays: each row's labels without gaps, and the number of labels in each row. A run
+computes these arrays from the three parts of a fed sparse matrix.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ class Sparse(Operation):
     dtype: str
 
     def packed(self) -> tuple[Tensor, Tensor]:
-        """Return (values [rows, longest], each row's values first; number of values in each row, int64 [rows])."""
+        """Return (values [rows, longest], number of values in each row, int64 [rows]).
+
+        Each row begins with its values in order, without gaps, and ends with zeros.
+        """
         raise NotImplementedError
 
     def steps(self) -> tuple[Tensor, Tensor]:
-        """Return (values [rows, positions] in row order, mask of the positions that have a value)."""
+        """Return (values [rows, positions], mask of the positions that have a value). Other positions are arbitrary."""
         raise NotImplementedError
 
     def cast_to(self, dtype: str) -> Sparse:
@@ -84,8 +87,8 @@ class SparseTensor(Sparse):
         self._packed: tuple[Tensor, Tensor] | None = None
         super().__init__(name or "SparseTensor")
 
-    def places(self, value: Any) -> Iterator[tuple[Tensor, Any]]:
-        """Yield (placeholder, array) for each part of a feed."""
+    def part_feeds(self, value: Any) -> Iterator[tuple[Tensor, Any]]:
+        """Yield (placeholder, array) for each part of ``value``, a feed of the sparse matrix."""
         if not isinstance(value, list | tuple) or len(value) != 3:
             raise InvalidArgumentError(
                 f"{self.full} needs a tf.SparseTensorValue, or (indices, values, dense_shape), not {shown(value)}"
@@ -121,7 +124,14 @@ class SparseTensor(Sparse):
         return self._derived("dense", [None, None], self.dtype, lambda parts: _dense(parts, default))
 
     def _derived(self, what: str, shape: list[Any], dtype: str, function: Any) -> Tensor:
-        """Return a placeholder whose value is computed from the parts of each feed."""
+        """Return a Tensor that is computed from the three parts: a constant, or a placeholder that a run feeds itself.
+
+        Args:
+            what: Suffix of the placeholder's name.
+            shape: Shape of the placeholder.
+            dtype: Dtype of the Tensor.
+            function: Function from the list of the parts' arrays to the value.
+        """
         if all(item.node.op == "constant" for item in self.parts):
             return constant(function([item.node["value"] for item in self.parts]), dtype)
         derived: Tensor = as_tensorflow(fed(f"{self.full}_{what}".replace("/", "_"), shape, dtype, unnamed=True))
@@ -132,11 +142,11 @@ class SparseTensor(Sparse):
 
 
 class MaskedSparse(Sparse):
-    """Sparse matrix of the entries of a dense matrix at which a mask is True, packed at the beginning of each row."""
+    """Sparse matrix of the entries of a dense matrix where a mask is True. They move to the beginning of their row."""
 
     def __init__(self, ids: Tensor, mask: Tensor, dtype: str = "int64") -> None:
         self._ids, self._mask, self.dtype = ids, mask, dtype
-        super().__init__("Taken")
+        super().__init__("CTCGreedyDecoder")
 
     def steps(self) -> tuple[Tensor, Tensor]:
         return functions.cast(self._ids, self.dtype), self._mask
@@ -157,10 +167,10 @@ class MaskedSparse(Sparse):
         ids, mask = values
         rows, columns = np.nonzero(mask)
         counts = mask.sum(1, dtype=np.int64)
-        first = np.repeat(np.cumsum(counts) - counts, counts)
-        places = np.stack([rows, np.arange(len(rows)) - first], 1).astype(np.int64).reshape(-1, 2)
+        row_starts = np.repeat(np.cumsum(counts) - counts, counts)
+        indices = np.stack([rows, np.arange(len(rows)) - row_starts], 1).astype(np.int64).reshape(-1, 2)
         shape = np.array([len(ids), counts.max(initial=0)], np.int64)
-        return SparseTensorValue(places, ids[rows, columns].astype(self.dtype), shape)
+        return SparseTensorValue(indices, ids[rows, columns].astype(self.dtype), shape)
 
     def part(self, number: int) -> Operation:
         return _SparseFetch(self, lambda values: values[number])
@@ -170,7 +180,7 @@ class MaskedSparse(Sparse):
 
 
 class _SparseFetch(Operation):
-    """Operation that returns ``function`` of the (indices, values, dense shape) of a computed sparse matrix."""
+    """Operation that applies a function to the (indices, values, dense shape) of a ``MaskedSparse``."""
 
     def __init__(self, sparse: MaskedSparse, function: Any) -> None:
         self._sparse, self._function = sparse, function
@@ -185,7 +195,10 @@ class _SparseFetch(Operation):
 
 @api
 def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> SparseTensor:
-    """Return a sparse placeholder, which is fed a ``tf.SparseTensorValue`` or (indices, values, dense_shape)."""
+    """Return a sparse placeholder, which is fed a ``tf.SparseTensorValue`` or (indices, values, dense_shape).
+
+    ``shape`` has no effect.
+    """
     base = name or "SparsePlaceholder"
     kinds = ("indices", "int64", [None, 2]), ("values", dtype_name(dtype), [None]), ("shape", "int64", [2])
     indices, values, dense_shape = (
@@ -198,10 +211,10 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
 def sparse_tensor_to_dense(
     sp_input: Any, default_value: Any = 0, validate_indices: bool = True, name: str | None = None
 ) -> Any:
-    """Return a sparse matrix as a dense matrix, with ``default_value`` in entries without a value.
+    """Return a sparse matrix of ints as a dense matrix, with ``default_value`` in entries without a value.
 
-    The result for a decoder's output can only be fetched. ``validate_indices`` has no effect: indices outside of the
-    dense shape are errors.
+    For the output of a decoder, the result can only be fetched. ``validate_indices`` has no effect: indices outside of
+    the dense shape are errors.
     """
     return check_sparse(sp_input, "tf.sparse_tensor_to_dense").dense(default_value)
 
@@ -224,7 +237,7 @@ def check_sparse(value: Any, what: str) -> Sparse:
 
 
 def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Return (indices, values, shape) of a feed. Raise an error if they are inconsistent."""
+    """Return (indices [n, 2], values [n], dense shape) from the parts of a feed. Raise an error if they do not fit."""
     try:
         places, values, shape = (np.asarray(item) for item in parts)
         places = places.astype(np.int64).reshape(-1, 2) if places.size else np.zeros((0, 2), np.int64)
@@ -233,7 +246,9 @@ def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, i
         raise InvalidArgumentError(
             f"a sparse matrix needs indices [n, 2], values [n] and a dense_shape of two ints: {error}"
         ) from None
-    if values.ndim != 1 or len(values) != len(places) or rows < 0 or columns < 0:
+    if rows < 0 or columns < 0:
+        raise InvalidArgumentError(f"the dense_shape of a sparse matrix can't be negative, but is {rows} by {columns}")
+    if values.ndim != 1 or len(values) != len(places):
         raise InvalidArgumentError(
             f"a sparse matrix needs as many values as indices, not values of shape {values.shape} and indices of shape "
             f"{places.shape}"
@@ -244,7 +259,7 @@ def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, i
 
 
 def _packed(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (packed values of each row, number of values in each row)."""
+    """Return (values [rows, longest], number of values in each row) of a feed. See ``Sparse.packed``."""
     places, values, (rows, _) = _checked(parts)
     order = np.lexsort((places[:, 1], places[:, 0]))
     places, values = places[order], values[order]

@@ -12,15 +12,15 @@ from ...support.errors import DtypeError, NotOfferedError, shown
 from ..core.operations import operation
 from ..ops.functions import matmul
 from ..table.missing import GUIDE
-from .sparse import Sparse, SparseTensor
+from .sparse import SparseTensor
 
 
 @operation
 def sparse_tensor_dense_matmul(
     sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
 ) -> Tensor:
-    """Return the product of a sparse and a dense matrix. The sparse matrix is converted to a dense matrix first."""
-    if not isinstance(sp_a, Sparse):
+    """Return the product of a sparse and a dense matrix, computed as a dense product."""
+    if not isinstance(sp_a, SparseTensor):
         raise DtypeError(f"sp_a of tf.sparse_tensor_dense_matmul must be a tf.SparseTensor, not {shown(sp_a)}")
     dense = functions.cast(as_tensor(sp_a.dense(0)), sp_a.dtype)
     return matmul(dense, as_tensor(b), transpose_a=adjoint_a, transpose_b=adjoint_b)
