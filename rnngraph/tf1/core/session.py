@@ -224,35 +224,35 @@ class BaseSession(Holder):
         if all(isinstance(key, Tensor) for key in fed):
             nodes = [key.node for key in fed]
             return lambda feeds: dict(zip(nodes, feeds.values(), strict=True))
-        places = [self._placer(key) for key in fed]
+        recorders = [self._recorder(key) for key in fed]
 
         def values_by_node(feeds: Mapping[Any, Any]) -> dict[Node, Any]:
             values: dict[Node, Any] = {}
-            for place, value in zip(places, feeds.values(), strict=True):
-                place(values, value)
+            for record, value in zip(recorders, feeds.values(), strict=True):
+                record(values, value)
             return values
 
         return values_by_node
 
-    def _placer(self, key: Any) -> Callable[[dict[Node, Any], Any], None]:
+    def _recorder(self, key: Any) -> Callable[[dict[Node, Any], Any], None]:
         """Return a function that records the values fed for a key: a Tensor, its name, or a nest of Tensors."""
         if isinstance(key, str):
             key = resolved(self.graph, key)
         if isinstance(key, Tensor):
             return partial(_record_feed, key.node)
-        if hasattr(key, "places"):  # a sparse Tensor, which has three parts
+        if hasattr(key, "part_feeds"):  # a sparse Tensor, which has three parts
             return lambda values, value: values.update((part.node, array) for part, array in key.part_feeds(value))
         if is_leaf(key):
             raise DtypeError(f"{shown(key)} can't be fed; feed Tensors, or their names")
-        parts = [self._placer(part) for part in key]
+        parts = [self._recorder(part) for part in key]
 
-        def place(values: dict[Node, Any], value: Any) -> None:
+        def record(values: dict[Node, Any], value: Any) -> None:
             fits = isinstance(value, tuple) and len(value) == len(parts)
             pairs = zip(parts, value, strict=True) if fits else self._recorders_with_values(key, value)
             for part, array in pairs:
                 part(values, array)
 
-        return place
+        return record
 
     def _recorders_with_values(self, key: Any, value: Any) -> Iterator[Any]:
         """Return pairs of a recording function and a value, one for each leaf of a nest."""
@@ -261,7 +261,7 @@ class BaseSession(Holder):
             raise StructureError(
                 f"{shown(key)} has {len(keys)} Tensors, but is fed {len(values)} arrays; feed one array for each"
             )
-        return zip(map(self._placer, keys), values, strict=True)
+        return zip(map(self._recorder, keys), values, strict=True)
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] | None = None) -> Callable[..., Any]:
         """Return a function that runs ``fetches``. Its arguments are the values of ``feed_list``, in order."""

@@ -56,9 +56,9 @@ def test_losses_decoded_classes_and_distances() -> None:
             session.run(fetches, {**feed, labels: ([(0, 9)], [1], (4, 4))})
         with pytest.raises(tf.errors.InvalidArgumentError, match="as many values as indices"):
             session.run(fetches, {**feed, labels: ([(0, 0)], [1, 2], (4, 4))})
-        with pytest.raises(tf.errors.InvalidArgumentError, match="dense_shape .* negative, but is -1 by 4"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"dense_shape .* negative, but is -1 by 4"):
             session.run(fetches, {**feed, labels: ([], [], (-1, 4))})
-    with pytest.raises(TypeError, match="must be a tf.SparseTensor"):
+    with pytest.raises(TypeError, match=r"must be a tf\.SparseTensor"):
         tf.sparse_tensor_dense_matmul(decoded, LOGITS[0])
     padded = np.array([[*row, *[0] * (4 - len(row))] for row in ROWS])
     expected, slopes = by_our_own(padded)
