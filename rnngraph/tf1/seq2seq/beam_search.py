@@ -34,7 +34,7 @@ from .histories import has_history, inner_cells
 
 @api
 class BeamSearchDecoderOutput(NamedTuple):
-    """Result of a step of a ``BeamSearchDecoder``: Tensors [batch, beam_width]. All steps' results add a time axis."""
+    """Result of a step of a ``BeamSearchDecoder``: Tensors [batch, beam_width], with a time axis for all steps."""
 
     scores: Any
     predicted_ids: Any
@@ -62,7 +62,7 @@ class FinalBeamSearchDecoderOutput(NamedTuple):
 
 @operation
 def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
-    """Repeat each row of nested Tensors ``multiplier`` times. Copies of a row are adjacent."""
+    """Repeat each row of nested Tensors ``multiplier`` times: rows ``[a, b]`` become ``[a, a, b, b]``."""
     count = units(multiplier, "multiplier")
 
     def tiled(leaf: Any) -> Tensor:
@@ -78,17 +78,27 @@ def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
 def gather_tree(
     step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any, name: str | None = None
 ) -> Tensor:
-    """Return complete hypotheses [steps, batch, beam_width], traced back from the last step by parent indices."""
+    """Return complete hypotheses [steps, batch, beam_width], traced back from the last step by parent indices.
+
+    Args:
+        step_ids: Symbols of each step, int [steps, batch, beam_width].
+        parent_ids: Index of the hypothesis that each symbol continues, in the same shape.
+        max_sequence_lengths: Length of each row's longest hypothesis, int [batch].
+        end_token: Symbol that ends a hypothesis, and that fills its steps after the end.
+    """
     return backtraced(as_tensor(step_ids), as_tensor(parent_ids), as_tensor(max_sequence_lengths), end_token)
 
 
 class BeamSearchDecoder(Decoder):
-    """Beam search with a cell (Wu et al. 2016).
-
-    Arguments are TensorFlow's.
+    """Decoder for beam search with a cell (Wu et al. 2016).
 
     Args:
+        embedding: A table [symbols, width], or a function from ids to embeddings.
+        start_tokens: int [batch].
+        end_token: Int that ends a hypothesis.
         initial_state: State of batch * beam_width rows, from ``tile_batch``.
+        output_layer: Layer from the cell's outputs to logits, such as a ``tf.layers.Dense``.
+        reorder_tensor_arrays: No effect.
     """
 
     tracks_own_finished = True
@@ -109,7 +119,7 @@ class BeamSearchDecoder(Decoder):
     ) -> None:
         self.cell: Any = check_cell(cell, "BeamSearchDecoder")
         if has_history(cell):
-            raise NotOfferedError(f"a beam search records no alignments; leave out alignment_history= ({GUIDE})")
+            raise NotOfferedError(f"BeamSearchDecoder records no alignments; leave out alignment_history= ({GUIDE})")
         if output_layer is not None and not callable(output_layer):
             raise DtypeError(f"output_layer must be a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
         tokens = as_tensor(start_tokens) if isinstance(start_tokens, Tensor) else constant(start_tokens, "int32")
@@ -119,8 +129,8 @@ class BeamSearchDecoder(Decoder):
         self.beam = Beam(beam_width, _end_of(end_token), length_penalty_weight, coverage_penalty_weight)
         self.batch = tokens.type.shape[0]
         self.initial_state = map_leaves(self._split, initial_state)
-        words = build("broadcast", functions.expand_dims(tokens, 1), shape=(self.batch, self.beam.width))
-        self._start = self.embed(as_tensorflow(words))
+        start_ids = build("broadcast", functions.expand_dims(tokens, 1), shape=(self.batch, self.beam.width))
+        self._start = self.embed(as_tensorflow(start_ids))
 
     @property
     def batch_size(self) -> Any:
@@ -128,11 +138,11 @@ class BeamSearchDecoder(Decoder):
         return functions.dimension(self.batch, "int32")
 
     def _split(self, leaf: Tensor) -> Tensor:
-        """Return rows [batch * beam_width, …] as [batch, beam_width, …]."""
+        """Reshape [batch * beam_width, …] to [batch, beam_width, …]."""
         return build("reshape", leaf, shape=(self.batch, self.beam.width, *leaf.type.shape[1:]))
 
     def _merged(self, leaf: Tensor) -> Tensor:
-        """Return [batch, beam_width, …] as rows [batch * beam_width, …]."""
+        """Reshape [batch, beam_width, …] to [batch * beam_width, …]."""
         rows = product((self.batch, self.beam.width))
         return as_tensorflow(build("reshape", leaf, shape=(rows, *leaf.type.shape[2:])))
 
@@ -149,12 +159,12 @@ class BeamSearchDecoder(Decoder):
         return known.finished, self._start, state
 
     def _no_coverage(self, leaves: list[Tensor]) -> Tensor | None:
-        """Return zero coverage for the first step; None if the search has no coverage penalty."""
+        """Return zeros [batch, beam_width, entries], the initial coverage; None without a coverage penalty."""
         if self.beam.coverage_penalty == 0:
             return None
         mechanisms = [*_mechanisms(self.cell)]
         if not mechanisms:
-            raise ArgumentError("coverage_penalty_weight needs a cell with attention; leave it out")
+            raise ArgumentError("coverage_penalty_weight needs a cell with attention; leave out the argument")
         entries = mechanisms[0].memory.type.shape[1]
         return build(
             "broadcast",
@@ -169,7 +179,7 @@ class BeamSearchDecoder(Decoder):
         logits = self._split(outputs)
         logits = logits if self.output_layer is None else self.output_layer(as_tensorflow(logits))
         if logits.rank != 3 or not isinstance(logits.type.shape[2], int):
-            raise ShapeError(f"a beam search needs logits of a fixed number of words, not {logits!r}")
+            raise ShapeError(f"BeamSearchDecoder needs logits of a fixed number of symbols, not {logits!r}")
         covered = None if self.beam.coverage_penalty == 0 else state.accumulated_attention_probs
         known = Hypotheses(state.log_probs, state.finished, state.lengths, covered)
         chosen, known = continued(self.beam, logits, known, attention)
@@ -185,7 +195,12 @@ class BeamSearchDecoder(Decoder):
         return output, following, self.embed(as_tensorflow(chosen.words)), known.finished
 
     def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
-        """Return the alignments of a step, from its results and operands; None without a coverage penalty."""
+        """Return the alignments [batch, beam_width, entries] of a step; None without a coverage penalty.
+
+        Args:
+            step: Results of the step.
+            known: Operands of the step.
+        """
         if self.beam.coverage_penalty == 0:
             return None
         alignment = attention_within([item.node for item in step], [item.node for item in known])

@@ -27,7 +27,7 @@ _WHAT = "tf.contrib.seq2seq.dynamic_decode"
 
 @api
 class BasicDecoderOutput(NamedTuple):
-    """Result of a step of a ``BasicDecoder``: Tensors [batch, …]. All steps' results add a time axis."""
+    """Result of a step of a ``BasicDecoder``: Tensors [batch, …], with a time axis for all steps."""
 
     rnn_output: Any
     sample_id: Any
@@ -44,7 +44,7 @@ class Decoder:
     def __init__(self) -> None:
         """Do nothing: the base class has no arguments."""
 
-    tracks_own_finished = False
+    tracks_own_finished = False  # True if the mask that `step` returns includes all rows that finished earlier
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
         """Return (mask of finished rows, first inputs, first state)."""
@@ -112,7 +112,8 @@ def dynamic_decode(
 
     Args:
         impute_finished: If True, a finished row outputs 0 and keeps its state.
-        maximum_iterations: Maximum number of steps, by default that of the helper's inputs.
+        maximum_iterations: Maximum number of steps. It may be None if the helper reads a sequence, such as that of a
+            ``TrainingHelper``. The length of the sequence is then the maximum.
         parallel_iterations: No effect.
         swap_memory: No effect.
     """
@@ -132,7 +133,7 @@ def dynamic_decode(
 
 
 def _decode_step_by_step(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
-    """Run the decoder step by step. Return time-major (outputs, final state, lengths)."""
+    """Run the decoder in a loop. Return (time-major outputs, final state, number of steps of each row)."""
     finished, inputs, state = decoder.initialize()
     finished = as_tensor(finished)
     structure: list[Any] = []
@@ -140,16 +141,17 @@ def _decode_step_by_step(decoder: Decoder, impute: bool, maximum: Any) -> tuple[
 
     def body(time: Tensor, done: Tensor, nest: Any) -> Any:
         inputs, before, lengths = nest
-        outputs, after, following, then = decoder.step(time, inputs, before)
+        outputs, after, following, now_finished = decoder.step(time, inputs, before)
         structure.append(outputs)
-        then = then if decoder.tracks_own_finished else functions.logical_or(then, done)
+        if not decoder.tracks_own_finished:
+            now_finished = functions.logical_or(now_finished, done)
         lengths = functions.where(done, lengths, time + 1)
         emits = flatten(outputs)
         history = [alignments_of([outputs, after], [inputs, before, time])] if records else []
         if impute:
             after = selected_nest(done, before, after)
             emits = flatten(selected_nest(done, zeros_like(outputs), outputs))
-        return [following, after, lengths], then, [*emits, *history]
+        return [following, after, lengths], now_finished, [*emits, *history]
 
     lengths = functions.cast(finished, "int32") * 0
     (_, state, lengths), emits = Stepping(_WHAT, [inputs, state, lengths], finished).run(body, maximum)
@@ -159,13 +161,16 @@ def _decode_step_by_step(decoder: Decoder, impute: bool, maximum: Any) -> tuple[
 
 
 def _decode_teacher_forced(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
-    """Run the decoder's cell over the known inputs at once. Return time-major (outputs, final state, lengths)."""
+    """Run the decoder's cell over the helper's sequence, and the output layer over all outputs at once.
+
+    Return (time-major outputs, final state, number of steps of each row).
+    """
     helper: Any = decoder.helper
     where, lengths = user_line(), helper.sequence_length
     if maximum is not None:
         lengths = functions.minimum(lengths, functions.cast(as_tensor(maximum), "int32"))
     longest = build("broadcast", functions.reduce_max(lengths), shape=lengths.type.shape)
-    own = variables_of(get_default_graph(), decoder.cell)
+    variables = variables_of(get_default_graph(), decoder.cell)
     run = Run(
         helper.steps,
         lengths if impute else longest,
@@ -173,7 +178,7 @@ def _decode_teacher_forced(decoder: BasicDecoder, impute: bool, maximum: Any) ->
         False,
         None,
         True,
-        ScopeName("decoder", False, where, own),
+        ScopeName("decoder", False, where, variables),
         where,
     )
     outputs, state = run.over(decoder.cell, decoder.initial_state)

@@ -17,6 +17,7 @@ from ..ops.random import multinomial, random_uniform
 from ..ops.shapes import shape
 
 NOT_SAMPLED = -1
+"""Sample of a row that reads its input from the sequence."""
 
 
 class Helper:
@@ -56,7 +57,7 @@ class TrainingHelper(Helper):
 
     Args:
         inputs: [batch, time, width], or [time, batch, width] with ``time_major``.
-        sequence_length: int [batch].
+        sequence_length: Number of steps of each row, int [batch].
     """
 
     @api
@@ -90,9 +91,9 @@ class TrainingHelper(Helper):
 
 
 class ScheduledEmbeddingTrainingHelper(TrainingHelper):
-    """Helper that, with a probability for each row and step, replaces the input by the embedding of the last sample.
+    """Helper for scheduled sampling (Bengio et al. 2015): some inputs are embeddings of the previous step's samples.
 
-    See Bengio et al. 2015, scheduled sampling.
+    Each row and step reads such an embedding with the probability ``sampling_probability``, else the sequence.
     """
 
     @api
@@ -128,11 +129,13 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
 
 class ScheduledOutputTrainingHelper(TrainingHelper):
-    """Helper that, with a probability for each row and step, replaces the input by the decoder's last output.
+    """Helper for scheduled sampling of outputs: some inputs are the decoder's previous outputs.
+
+    Each row and step reads the output with the probability ``sampling_probability``, else the sequence.
 
     Args:
         next_inputs_fn: Function from an output to an input.
-        auxiliary_inputs: Tensor that is concatenated with every input.
+        auxiliary_inputs: Sequence like ``inputs``. Its entry of the same step is appended to every input.
     """
 
     @api
@@ -174,9 +177,9 @@ class GreedyEmbeddingHelper(Helper):
     """Helper that reads the embedding of the most likely class, until that class is ``end_token``.
 
     Args:
-        embedding: A table, or a function of ids.
-        start_tokens: int [batch].
-        end_token: An int.
+        embedding: A table [classes, width], or a function from ids to embeddings.
+        start_tokens: Classes whose embeddings the first step reads, int [batch].
+        end_token: An int, or a scalar int Tensor.
     """
 
     @api
@@ -206,7 +209,7 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
     """Helper that reads the embedding of a class drawn by its probability, until that class is ``end_token``.
 
     Args:
-        softmax_temperature: Divisor of the logits, a float or a scalar Tensor.
+        softmax_temperature: Divisor of the logits, a float or a scalar Tensor. None: 1.
     """
 
     @api
@@ -298,7 +301,7 @@ def embedding_function(embedding: Any) -> Callable[[Any], Tensor]:
 
 
 def _best_classes(outputs: Tensor) -> Tensor:
-    """Return the most likely class of each row (int32)."""
+    """Return the most likely class, int32, from logits whose last axis has the classes."""
     ids: Tensor = argmax(outputs, -1, output_type="int32")
     return ids
 
@@ -312,5 +315,5 @@ def _probability(value: Any) -> Tensor:
 
 
 def _drawn_rows(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:
-    """Return a random mask of the rows that read the last output: bool [batch]."""
+    """Return a mask of the batch's rows, bool [batch], that is True with a probability."""
     return functions.less(random_uniform([outputs.type.shape[0]], seed=seed), probability)

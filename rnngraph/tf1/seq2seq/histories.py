@@ -42,7 +42,7 @@ def inner_cells(cell: Any) -> Iterator[Any]:
 
 
 def has_history(cell: Any) -> bool:
-    """True if an ``AttentionWrapper`` in a cell records alignments."""
+    """True if the cell or a nested cell is an ``AttentionWrapper`` with ``alignment_history=True``."""
     return any(getattr(item, "alignment_history", False) for item in inner_cells(cell))
 
 
@@ -56,7 +56,7 @@ def check_history(cell: Any) -> None:
 
 
 def alignments_of(step: Any, before: Any) -> Tensor:
-    """Return the alignments [rows, entries] of a step.
+    """Return the alignments [rows, entries] of a step of a cell with attention: the softmax over the entries.
 
     Args:
         step: Nest of the step's results.

@@ -24,18 +24,21 @@ from ..ops.shapes import stop_gradient, xw_plus_b
 from .losses import Loss, check_lists, legacy_sequence_loss, sequence_loss_by_example
 
 Next = Callable[[Tensor, int], Tensor] | None
-"""Function of (output of a step, index of the next step) that returns the next step's input."""
+"""Loop function of (output of a step, index of the next step) that returns the next step's input; None for none."""
 
 Steps = Sequence[Tensor]
+"""List with one Tensor [batch, …] for each step."""
+
 Decoded = tuple[list[Tensor], Any]
 """(list of the steps' outputs, final state)."""
 
 
-def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> Callable[[Tensor, int], Tensor]:
+def greedy_feedback(embedding: Tensor, projection: Any = None, update: bool = True) -> Callable[[Tensor, int], Tensor]:
     """Return a loop function that returns the embedding of the previous step's most likely symbol.
 
     Args:
-        projection: (weights, biases) of the projection from outputs to logits of symbols.
+        embedding: Table [symbols, size].
+        projection: (weights, biases) of the projection from outputs to logits of symbols. None: outputs are logits.
         update: True to propagate gradients to the embedding.
     """
 
@@ -51,9 +54,9 @@ def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> 
 def rnn_decoder(
     decoder_inputs: Steps, initial_state: Any, cell: Cell, loop_function: Next = None, scope: Any = None
 ) -> Decoded:
-    """Run a cell over a list of inputs [batch, width]. Return (outputs, final state).
+    """Run a cell over a list of inputs [batch, width]. Return (list of outputs, final state).
 
-    With ``loop_function``, all inputs but the first are computed from outputs.
+    With ``loop_function``, all inputs but the first are computed from the previous output.
     """
     check_lists("rnn_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "rnn_decoder")
@@ -76,7 +79,7 @@ def rnn_decoder(
 def basic_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, dtype: Any = "float32", scope: Any = None
 ) -> Decoded:
-    """Run an encoder, and a decoder from the encoder's final state, with separate variables."""
+    """Run an encoder, and a decoder from its final state, with separate variables. Return the decoder's results."""
     with variable_scope(scope or "basic_rnn_seq2seq"):
         _, state = static_rnn(copy.deepcopy(cell), list(encoder_inputs), dtype=dtype)
         return rnn_decoder(decoder_inputs, state, cell)
@@ -91,7 +94,7 @@ def tied_rnn_seq2seq(
     dtype: Any = "float32",
     scope: Any = None,
 ) -> Decoded:
-    """Run an encoder, and a decoder from the encoder's final state, with shared variables."""
+    """Run an encoder, and a decoder from its final state, with shared variables. Return the decoder's results."""
     with variable_scope("combined_tied_rnn_seq2seq"):
         name = scope or "tied_rnn_seq2seq"
         _, state = static_rnn(cell, list(encoder_inputs), dtype=dtype, scope=name)
@@ -111,22 +114,39 @@ def embedding_rnn_decoder(
     update_embedding_for_previous: bool = True,
     scope: Any = None,
 ) -> Decoded:
-    """Run ``rnn_decoder`` over a list of symbols [batch], ints."""
+    """Run ``rnn_decoder`` over the embeddings of a list of symbols, int [batch].
+
+    Args:
+        num_symbols: Number of rows of the embedding table, which is the variable ``embedding``.
+        output_projection: (weights, biases) from outputs to logits. None: outputs are logits.
+        feed_previous: True to read the most likely symbol of the previous output, in all steps but the first.
+        update_embedding_for_previous: False to stop gradients to the embeddings of these symbols.
+    """
     check_lists("embedding_rnn_decoder", decoder_inputs=decoder_inputs)
     with variable_scope(scope or "embedding_rnn_decoder"):
         embedding = get_variable("embedding", [num_symbols, embedding_size])
-        loop = fed_back(embedding, output_projection, update_embedding_for_previous) if feed_previous else None
+        loop = greedy_feedback(embedding, output_projection, update_embedding_for_previous) if feed_previous else None
         embedded = [embedding_lookup(embedding, item) for item in decoder_inputs]
         return rnn_decoder(embedded, initial_state, cell, loop)
 
 
-def encoded(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> Decoded:
-    """Run an encoder over the embeddings of symbols, with the variable names of TensorFlow's ``EmbeddingWrapper``."""
+def encode_symbols(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> Decoded:
+    """Run an encoder over the embeddings of symbols. Return (outputs, final state).
+
+    Variables have the names of TensorFlow's ``EmbeddingWrapper``.
+
+    Args:
+        cell: Cell of the encoder.
+        inputs: List of symbols, int [batch].
+        symbols: Number of symbols.
+        size: Width of the embeddings.
+        dtype: Dtype of the variables.
+    """
     check_lists("an encoder", encoder_inputs=inputs)
     with variable_scope("rnn"), variable_scope("embedding_wrapper"):
-        usual = random_uniform_initializer(-(3**0.5), 3**0.5)
-        start = get_variable_scope().initializer or usual
-        table = get_variable("embedding", [symbols, size], dtype, start)
+        default = random_uniform_initializer(-(3**0.5), 3**0.5)
+        initializer = get_variable_scope().initializer or default
+        table = get_variable("embedding", [symbols, size], dtype, initializer)
     steps = [embedding_lookup(table, item) for item in inputs]
     outputs, state = static_rnn(copy.deepcopy(cell), steps, dtype=dtype, scope="rnn/embedding_wrapper")
     return outputs, state
@@ -145,16 +165,16 @@ def embedding_rnn_seq2seq(
     dtype: Any = None,
     scope: Any = None,
 ) -> Decoded:
-    """Run an encoder of symbols, and a decoder from the encoder's final state.
+    """Run an encoder of symbols, and a decoder from its final state. Return the decoder's results.
 
     Outputs are logits of symbols, or the cell's outputs if ``output_projection`` is set.
 
     Args:
-        feed_previous: True to let the decoder read its most likely symbols in place of ``decoder_inputs``: a bool or a
-            scalar bool Tensor.
+        feed_previous: True to let the decoder read its most likely symbols, except in the first step, in place of
+            ``decoder_inputs``: a bool or a scalar bool Tensor.
     """
     with variable_scope(scope or "embedding_rnn_seq2seq", dtype=None if dtype is None else dtype_name(dtype)) as within:
-        _, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
+        _, state = encode_symbols(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
         if output_projection is None:
             cell = OutputProjectionWrapper(cell, num_decoder_symbols)
 
@@ -163,7 +183,7 @@ def embedding_rnn_seq2seq(
                 decoder_inputs, state, cell, num_decoder_symbols, embedding_size, output_projection, feeds, update
             )
 
-        return chosen(feed_previous, decode)
+        return decode_with_feedback(feed_previous, decode)
 
 
 @gives_tensors
@@ -191,21 +211,22 @@ def embedding_tied_rnn_seq2seq(
             cell = OutputProjectionWrapper(cell, num_decoder_symbols or num_symbols)
 
         def decode(feeds: bool, update: bool) -> Decoded:
-            loop = fed_back(embedding, output_projection, update) if feeds else None
+            loop = greedy_feedback(embedding, output_projection, update) if feeds else None
             return tied_rnn_seq2seq(encoder, decoder, cell, loop, within.dtype)
 
-        return chosen(feed_previous, decode)
+        return decode_with_feedback(feed_previous, decode)
 
 
-def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decoded:
-    """Return the result of a decoder that reads either its own outputs or its given inputs.
+def decode_with_feedback(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decoded:
+    """Return the result of a decoder that reads its own outputs if ``feed_previous`` is True, else its inputs.
 
-    If ``feed_previous`` is a Tensor, both variants are computed with the same variables, and one is selected.
+    If ``feed_previous`` is a Tensor, both variants are computed with the same variables, and one is selected. Gradients
+    then do not reach the embeddings of outputs.
 
     Args:
-        feed_previous: True if the decoder reads its outputs: a bool or a scalar bool Tensor.
-        decode: Function of two bools: whether the decoder reads its outputs, and whether gradients reach the
-            embedding of these outputs.
+        feed_previous: A bool or a scalar bool Tensor.
+        decode: Function of two bools that runs the decoder: whether it reads its outputs, and whether gradients reach
+            the embeddings of these outputs.
     """
     if not isinstance(feed_previous, Tensor):
         return decode(bool(feed_previous), True)
@@ -235,11 +256,19 @@ def model_with_buckets(
     per_example_loss: bool = False,
     name: str | None = None,
 ) -> tuple[list[list[Tensor]], list[Tensor]]:
-    """Build one model for several lengths, with shared variables. Returns (outputs of each bucket, losses).
+    """Build a model for several pairs of lengths, the buckets, with shared variables.
 
     Args:
+        encoder_inputs: List of inputs for the longest bucket, as are the next three arguments.
+        targets: Labels of each decoder step, int [batch].
+        weights: Weights of each decoder step, [batch].
         buckets: (steps of the encoder, steps of the decoder) of each bucket.
-        seq2seq: Function of (encoder inputs, decoder inputs), both lists.
+        seq2seq: Function of (encoder inputs, decoder inputs), both lists, that returns (outputs, final state).
+        softmax_loss_function: Function of ``labels`` and ``logits`` that replaces the cross-entropy.
+        per_example_loss: True for a loss of each row [batch], rather than their mean.
+
+    Returns:
+        (list of the decoder's outputs for each bucket, loss of each bucket).
     """
     if not isinstance(buckets, list | tuple) or not buckets:
         raise DtypeError(f"buckets must be a list of (encoder steps, decoder steps), not {shown(buckets)}")

@@ -21,12 +21,18 @@ from ..ops.recurrent.contrib_cells import OutputProjectionWrapper
 from ..ops.recurrent.drivers import static_rnn
 from ..ops.recurrent.linear import linear
 from ..ops.shapes import shape
-from .legacy import Decoded, Next, Steps, chosen, encoded, fed_back
+from .legacy import Decoded, Next, Steps, decode_with_feedback, encode_symbols, greedy_feedback
 from .losses import check_lists
 
 
 class _Heads:
-    """Attention with several heads, each with one context. Variables are created in the open scope."""
+    """Additive attention with several heads. Variables are created in the open scope.
+
+    Attributes:
+        states: Keys and values [batch, entries, size].
+        size: Width of the states, and of each head's context.
+        count: Number of heads.
+    """
 
     def __init__(self, states: Tensor, count: int, dtype: str) -> None:
         self.states, self.size, self.count = states, states.width, count
@@ -36,12 +42,12 @@ class _Heads:
             keys = matmul(states, reshape(kernel, [self.size, self.size]))
             self._heads.append((keys, get_variable(f"AttnV_{head}", [self.size], dtype)))
 
-    def none(self, rows: Any) -> list[Tensor]:
-        """Return zero contexts, for the first step."""
+    def zero_contexts(self, rows: Any) -> list[Tensor]:
+        """Return a context [rows, size] of zeros for each head, which the first step reads."""
         return [zeros([rows, self.size], self.states.dtype) for _ in self._heads]
 
     def contexts(self, state: Any) -> list[Tensor]:
-        """Return each head's context [batch, size], where a state is the query."""
+        """Return each head's context [batch, size]. The query is a cell's state, with its Tensors concatenated."""
         leaves = flatten(state)
         query = leaves[0] if len(leaves) == 1 else concat(leaves, 1)
         sums = []
@@ -53,8 +59,11 @@ class _Heads:
         return sums
 
 
-class _Attending(RNNCell):
-    """Cell of a decoder with attention. The state is (cell state, contexts of the previous step)."""
+class _AttentionCell(RNNCell):
+    """Cell of a decoder with attention. The state is (state of the inner cell, contexts of the previous step).
+
+    With ``has_attended``, the variables of the attention exist already, and are reused.
+    """
 
     def __init__(self, cell: Any, heads: _Heads, width: int, has_attended: bool) -> None:
         super().__init__()
@@ -96,7 +105,8 @@ def attention_decoder(
     projection of the cell's output and the new contexts, concatenated.
 
     Args:
-        loop_function: Function from an output to the next input.
+        output_size: Width of the outputs, by default that of the cell's output.
+        loop_function: Function of (output, index of the next step) that returns the next input.
         initial_state_attention: True if the first step reads the contexts of the initial state; False for zeros.
     """
     check_lists("attention_decoder", decoder_inputs=decoder_inputs)
@@ -108,10 +118,10 @@ def attention_decoder(
     width = cell.output_size if output_size is None else output_size
     with variable_scope(scope or "attention_decoder", dtype=None if dtype is None else dtype_name(dtype)) as within:
         heads = _Heads(attention_states, num_heads, within.dtype)
-        contexts = heads.none(shape(decoder_inputs[0])[0])
+        contexts = heads.zero_contexts(shape(decoder_inputs[0])[0])
         if initial_state_attention:
             contexts = heads.contexts(initial_state)
-        step = _Attending(cell, heads, width, initial_state_attention)
+        step = _AttentionCell(cell, heads, width, initial_state_attention)
         if loop_function is None:
             outputs, (state, _) = static_rnn(step, list(decoder_inputs), (initial_state, tuple(contexts)), scope=within)
             return outputs, state
@@ -143,12 +153,15 @@ def embedding_attention_decoder(
     scope: Any = None,
     initial_state_attention: bool = False,
 ) -> Decoded:
-    """Run ``attention_decoder`` over a list of symbols [batch], ints."""
+    """Run ``attention_decoder`` over the embeddings of a list of symbols, int [batch].
+
+    ``feed_previous`` and the arguments of embeddings are those of ``embedding_rnn_decoder``.
+    """
     check_lists("embedding_attention_decoder", decoder_inputs=decoder_inputs)
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_attention_decoder", dtype=kind):
         embedding = get_variable("embedding", [num_symbols, embedding_size])
-        loop = fed_back(embedding, output_projection, update_embedding_for_previous) if feed_previous else None
+        loop = greedy_feedback(embedding, output_projection, update_embedding_for_previous) if feed_previous else None
         embedded = [embedding_lookup(embedding, item) for item in decoder_inputs]
         return attention_decoder(
             embedded,
@@ -177,10 +190,10 @@ def embedding_attention_seq2seq(
     scope: Any = None,
     initial_state_attention: bool = False,
 ) -> Decoded:
-    """Run ``embedding_rnn_seq2seq`` with a decoder that attends to the encoder's outputs."""
+    """Run ``embedding_rnn_seq2seq`` with ``attention_decoder`` as decoder, which attends to the encoder's outputs."""
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_attention_seq2seq", dtype=kind) as within:
-        outputs, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
+        outputs, state = encode_symbols(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
         states = functions.stack(outputs, 1)
         size = num_decoder_symbols if output_projection is None else None
         if output_projection is None:
@@ -202,4 +215,4 @@ def embedding_attention_seq2seq(
                 initial_state_attention=initial_state_attention,
             )
 
-        return chosen(feed_previous, decode)
+        return decode_with_feedback(feed_previous, decode)

@@ -14,15 +14,16 @@ from ..ops.losses import sparse_softmax_cross_entropy_with_logits
 from ..ops.shapes import add_n, shape
 
 Loss = Callable[..., Tensor] | None
+"""Function of the arguments ``labels`` and ``logits`` that returns a loss; None for the softmax cross-entropy."""
 
 
 def _cross_entropy(labels: Tensor, logits: Tensor, function: Loss) -> Tensor:
-    """Return the cross-entropy of each label.
+    """Return the loss of each label, in the shape of ``labels``.
 
     Args:
-        labels: int [n].
-        logits: [n, classes].
-        function: The program's function of (labels, logits) that replaces the cross-entropy, or None.
+        labels: Class indices.
+        logits: Logits in the shape of ``labels`` and a last axis of classes.
+        function: Function that replaces the cross-entropy, or None.
     """
     if function is None:
         return sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
@@ -52,14 +53,14 @@ def sequence_loss_by_example(
     softmax_loss_function: Loss = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return the weighted cross-entropy of each row [batch], summed over steps.
-
-    By default the sum is divided by the sum of the row's weights.
+    """Return the weighted cross-entropy of each row [batch], averaged over steps by default.
 
     Args:
-        logits: [batch, classes] of each step.
-        targets: [batch] of each step.
-        weights: [batch] of each step.
+        logits: List of the logits [batch, classes] of each step.
+        targets: List of the labels of each step, int [batch].
+        weights: List of the weights [batch] of each step.
+        average_across_timesteps: True to divide the sum over steps by the sum of the row's weights.
+        softmax_loss_function: Function of ``labels`` and ``logits`` that replaces the cross-entropy.
     """
     check_lists("sequence_loss_by_example", logits=logits, targets=targets, weights=weights)
     steps = []
@@ -102,14 +103,17 @@ def sequence_loss(
     softmax_loss_function: Loss = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return the weighted cross-entropy of sequences, averaged over the chosen axes.
+    """Return the weighted cross-entropy of sequences, averaged or summed over the chosen axes.
 
-    An average over both axes divides by the sum of all weights. An average over one axis divides by the sum along it.
+    An average divides by the sum of the weights over the same axes. The result is a scalar by default. An axis that is
+    neither averaged nor summed remains.
 
     Args:
         logits: [batch, time, classes].
         targets: int [batch, time].
         weights: [batch, time], 1 for real steps and 0 past a row's end.
+        softmax_loss_function: Function of ``labels`` [batch * time] and ``logits`` [batch * time, classes] that
+            replaces the cross-entropy.
     """
     logits, targets, weights = as_tensor(logits), as_tensor(targets), as_tensor(weights)
     if logits.rank != 3 or targets.rank != 2 or weights.rank != 2:

@@ -29,8 +29,8 @@ def raw_rnn(
 ) -> tuple[Any, Any, Any]:
     """Run a cell whose inputs, states and outputs ``loop_fn`` computes.
 
-    The number of steps is the number of entries of a TensorArray that ``loop_fn`` reads at ``time``, or the constant
-    with which ``loop_fn`` compares ``time``.
+    The maximum number of steps is the number of entries of a TensorArray that ``loop_fn`` reads at ``time``, or the
+    number with which ``loop_fn`` compares ``time`` to finish rows.
 
     Args:
         loop_fn: Function of (time, cell_output, cell_state, loop_state) that returns (finished [batch], next input,
@@ -39,19 +39,23 @@ def raw_rnn(
             means that steps output the cell's output.
         parallel_iterations: No effect.
         swap_memory: No effect.
+
+    Returns:
+        (``TensorArray`` of the outputs of all steps, or a nest of arrays; final state; final loop state). Outputs of
+        finished rows are 0.
     """
     check_cell(cell, _WHAT)
     loop_fn = taking(loop_fn, "loop_fn", "time", "cell_output", "cell_state", "loop_state")
     with variable_scope(scope or "rnn"):
-        finished, inputs, state, structure, loop_state = _five(loop_fn(constant(0), None, None, None))
-        blank = _blank(cell, inputs, structure)
+        finished, inputs, state, structure, loop_state = _checked_result(loop_fn(constant(0), None, None, None))
+        blank = _zero_outputs(cell, inputs, structure)
         carried = [inputs, state, constant(0) if loop_state is None else loop_state]
 
         def body(time: Tensor, done: Tensor, nest: Any) -> Any:
             inputs, before, state_of_loop = nest
             output, new = cell(inputs, before)
-            outputs = _five(loop_fn(time + 1, output, new, None if loop_state is None else state_of_loop))
-            then, following, after, emitted, next_loop_state = outputs
+            result = loop_fn(time + 1, output, new, None if loop_state is None else state_of_loop)
+            now_finished, following, after, emitted, next_loop_state = _checked_result(result)
             if len(flatten(emitted)) != len(blank):
                 raise StructureError(
                     f"{_WHAT}: loop_fn returns {len(flatten(emitted))} output Tensors at a step, but {len(blank)} at "
@@ -64,7 +68,7 @@ def raw_rnn(
                     selected_nest(done, before, after),
                     state_of_loop if next_loop_state is None else next_loop_state,
                 ],
-                logical_or(done, then),
+                logical_or(done, now_finished),
                 emits,
             )
 
@@ -74,7 +78,7 @@ def raw_rnn(
     return outputs, state, None if loop_state is None else final_loop_state
 
 
-def _five(result: Any) -> tuple[Any, Any, Any, Any, Any]:
+def _checked_result(result: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Return a result of ``loop_fn`` as a tuple. Raise ``StructureError`` unless it has five entries."""
     if not isinstance(result, tuple | list) or len(result) != 5:
         raise StructureError(
@@ -85,10 +89,13 @@ def _five(result: Any) -> tuple[Any, Any, Any, Any, Any]:
     return finished, inputs, state, emitted, loop_state
 
 
-def _blank(cell: Any, inputs: Any, structure: Any) -> list[Tensor]:
-    """Return the leaves of the output of finished rows, which are zeros.
+def _zero_outputs(cell: Any, inputs: Any, structure: Any) -> list[Tensor]:
+    """Return the leaves of an output of zeros, which finished rows have.
 
-    ``structure`` is the output at time 0; None stands for the cell's output.
+    Args:
+        cell: The cell.
+        inputs: First input of the cell, for the number of rows and the dtype.
+        structure: Output of ``loop_fn`` at time 0, with or without rows. None: the cell's output.
     """
     first = flatten(inputs)[0]
     rows = first.type.shape[0]

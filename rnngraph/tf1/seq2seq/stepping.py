@@ -1,4 +1,4 @@
-"""Loops until every row of a batch is finished, for ``raw_rnn`` and ``dynamic_decode``."""
+"""Loop of ``raw_rnn`` and ``dynamic_decode``, which ends when every row of a batch is finished."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Stepping:
 
     Attributes:
         what: Name of the loop in errors.
+        loop: Loop under construction.
         initial: Nest of the initial carried values.
         finished: Initial mask of finished rows: bool [batch], or [batch, beams].
     """
@@ -52,14 +53,14 @@ class Stepping:
         return as_tensor(leaf)
 
     def run(self, body: Body, maximum: Any = None) -> tuple[Any, list[Tensor]]:
-        """Declare the loop. Return (nest of final carried values, results of the steps [steps, …]).
+        """Declare the loop. Return (nest of final carried values, list of the steps' results, each [steps, …]).
 
-        Results past the last step are 0.
+        The size ``steps`` is the maximum. Results after all rows are finished are 0.
 
         Args:
             body: Function that computes a step.
-            maximum: Maximum number of steps. Without a maximum, steps must read the entries of a TensorArray in order,
-                or rows must finish when the step number reaches a bound.
+            maximum: Maximum number of steps. None: steps must read the entries of a TensorArray in order, or rows must
+                finish when the step number reaches a bound.
         """
         loop = self.loop
         time = loop.param("time", TensorType("int32", ()))
@@ -85,12 +86,12 @@ class Stepping:
         limits = [limit for end in _ends(finished.node, counts, inside) if (limit := end.limit()) is not None]
         bounds: list[Dim] = [size for limit in limits if (size := known_size(limit.node)) is not None]
         if maximum is not None:
-            bound, size = _at_most(maximum, self.what)
+            bound, size = _maximum_steps(maximum, self.what)
             bounds += [] if size is None else [size]
             first = functions.logical_or(first, bound <= 0)
             finished = functions.logical_or(finished, bound <= time + 1)
         roots = [item.node for item in (*following, finished, *emits)]
-        roots, length = self._settled(roots, time, [*params, done], bounds, limits, maximum)
+        roots, length = self._with_length(roots, time, [*params, done], bounds, limits, maximum)
         *following, finished = map(Tensor, roots[: len(leaves) + 1])
         for param, value, begins in zip((*params, done), (*following, finished), (*leaves, self.finished), strict=True):
             loop.carry(param, value, begins)
@@ -100,7 +101,7 @@ class Stepping:
         finals, emitted = loop.declared(length, when=runs.node)
         return pack(self.initial, finals[: len(leaves)]), emitted
 
-    def _settled(
+    def _with_length(
         self,
         roots: list[Node],
         time: Tensor,
@@ -109,18 +110,18 @@ class Stepping:
         limits: Sequence[Tensor],
         maximum: Any,
     ) -> tuple[list[Node], Dim]:
-        """Determine the number of steps. Replace look-ups at the step number by entries of sequences.
+        """Determine the number of steps, and let the driver's sequences supply entries at the step number.
 
         Args:
             roots: Values of a step.
             time: Step number.
             params: Other parameters of the step.
             bounds: Numbers of steps that are known at declaration.
-            limits: Scalars from which a run can compute the number of steps before the loop.
+            limits: Numbers of steps that only a run may know.
             maximum: The program's maximum number of steps, or None.
 
         Returns:
-            (new ``roots``, number of steps).
+            (``roots`` that read entries of sequences in place of the step number and look-ups at it, number of steps).
         """
         counts = Counts({time.node: 0})
         inside = nodes_of_step(roots, [time.node, *(param.node for param in params)])
@@ -129,27 +130,27 @@ class Stepping:
             for node in topological(roots)
             if (first := counts.first_look_up(node)) in (0, 1) and node.operands[0] not in inside
         }
-        length = _least([*(node.operands[0].shape[0] for node in reads), *bounds])
+        length = _step_bound([*(node.operands[0].shape[0] for node in reads), *bounds])
         sources = [maximum]
         if length is None:
             sizes = {item: known_size(item.node, counted=True) for item in limits}
-            length, sources = _least([size for size in sizes.values() if size is not None]), [maximum, *limits]
+            length, sources = _step_bound([size for size in sizes.values() if size is not None]), [maximum, *limits]
         if length is None:
             raise NotOfferedError(
                 f"{self.what}: the number of steps depends on the data; pass an int as maximum_iterations=, "
                 f"compare the step number with a constant, or read a TensorArray at the step number ({GUIDE})"
             )
         numbers = anchored(functions.cast(build("iota", size=length), "int32"), sources)
-        named = {time.node: self.loop.element(numbers).node}
+        replaced = {time.node: self.loop.element(numbers).node}
         for node, first in reads.items():
             array = Tensor(node.operands[0])
             if array.type.shape[0] == length:
-                named[node] = self.loop.element(_from(array, int(first))).node
-        return substitute(roots, named), length
+                replaced[node] = self.loop.element(_shifted(array, int(first))).node
+        return substitute(roots, replaced), length
 
 
-def _from(array: Tensor, first: int) -> Tensor:
-    """Return the entries from ``first`` on, and zeros in place of the first entries, which only skipped steps read."""
+def _shifted(array: Tensor, first: int) -> Tensor:
+    """Shift entries to the front: ``[1, 2, 3]`` becomes ``[2, 3, 0]`` if ``first`` is 1. Only skipped steps read 0."""
     if not first:
         return array
     return functions.concat([array[first:], zeros_like(array[:first])], 0)
@@ -167,7 +168,10 @@ class _End(NamedTuple):
     first: int
 
     def limit(self) -> Tensor | None:
-        """Return the number of steps until all rows are finished; None if the bound is neither int nor constant."""
+        """Return the number of steps until all rows are finished.
+
+        None if the bound is a float that is not constant, or has no rows.
+        """
         if self.values.op == "constant":
             array = self.values["value"]
             return constant(max(int(np.ceil(array.max())) - self.first + 1, 0)) if array.size else None
@@ -178,12 +182,12 @@ class _End(NamedTuple):
 
 
 def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_End]:
-    """Yield the comparisons in a mask of finished rows that bound the number of steps.
+    """Yield the comparisons ``bound <= counter`` in a mask of finished rows, itself or among the operands of ``or``.
 
     Args:
         finished: Mask of finished rows.
         counts: Counters of the loop.
-        inside: Nodes that depend on a step.
+        inside: Nodes whose values differ between steps. They are no bounds.
     """
     node = _source(finished)
     if node.op == "or":
@@ -198,7 +202,7 @@ def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_
 
 
 def _source(node: Node) -> Node:
-    """Return the node below casts, reshapes and broadcasts that computes the value of ``node``."""
+    """Return the operand of nested casts, reshapes, broadcasts and selects by a constant False, or ``node`` itself."""
     while True:
         if node.op in ("broadcast", "reshape", "cast"):
             node = node.operands[0]
@@ -208,23 +212,27 @@ def _source(node: Node) -> Node:
             return node
 
 
-def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
-    """Return the maximum number of steps as (scalar Tensor, size). The size is None if only the run knows it."""
+def _maximum_steps(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
+    """Return the maximum number of steps as (int32 scalar, size). The size is None if it is unknown before the loop."""
     bound = as_tensor(maximum)
     if bound.rank or bound.dtype not in INTEGERS:
         raise DtypeError(f"{what}: the maximum number of steps must be a scalar int, not {shown(maximum)}")
     return functions.cast(bound, "int32"), known_size(bound.node, counted=True)
 
 
-def _least(sizes: Sequence[Dim]) -> Dim | None:
-    """Return the first symbolic size if there is one, else the smallest int; None for an empty list."""
+def _step_bound(sizes: Sequence[Dim]) -> Dim | None:
+    """Return the upper bound on the number of steps to use: the first symbolic size, else the smallest int.
+
+    None if there are no bounds. Symbolic sizes can't be compared at declaration. If another bound is smaller, the mask
+    of finished rows ends the loop there.
+    """
     symbolic = [size for size in sizes if not isinstance(size, int)]
     fixed = [size for size in sizes if isinstance(size, int)]
     return symbolic[0] if symbolic else min(fixed, default=None)
 
 
 def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """Return ``old`` in finished rows, and ``new`` in others. For values without a batch axis, return ``new``."""
+    """Return ``old`` in finished rows and ``new`` in others. Return ``new`` if its rank is below that of the mask."""
     if new.rank < finished.rank:
         return new
     shape = (*finished.type.shape, *[1] * (new.rank - finished.rank))
@@ -232,11 +240,11 @@ def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
 
 
 def selected_nest(finished: Tensor, old: Any, new: Any) -> Any:
-    """Return a nest of the results of ``selected`` for corresponding leaves of two nests."""
+    """Return a nest with the leaves of ``old`` in finished rows, and those of ``new`` in others."""
     pairs = zip(flatten(in_order_of(new, old)), flatten(new), strict=True)
     return pack(new, [selected(finished, a, b) for a, b in pairs])
 
 
 def zeros_like(nest: Any) -> Any:
-    """Return nested zeros in the shapes of nested Tensors."""
+    """Return a nest of zeros with the shapes and dtypes of nested Tensors."""
     return map_leaves(lambda leaf: build("broadcast", constant(0, leaf.dtype), shape=leaf.type.shape), nest)
