@@ -1,6 +1,6 @@
 """``tf.metrics``: metrics over many runs, which accumulate in local variables.
 
-A metric consists of its value, and of a Tensor whose fetch updates the metric. ``accumulating`` has the base of all
-metrics. ``means`` has averages of numbers and errors, ``classes`` comparisons of classes, and ``thresholds``
-comparisons at many thresholds, such as the area under a curve.
+A metric is a pair of Tensors: its value, and an update. A run that computes the update adds to the metric.
+``accumulating`` has the base of all metrics, and ``means`` averages of numbers and errors. ``classes`` compares
+classes. ``thresholds`` compares numbers with many thresholds, for example for the area under a curve.
 """

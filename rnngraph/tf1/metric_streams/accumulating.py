@@ -1,4 +1,4 @@
-"""Base of the metrics of ``tf.metrics``: totals to which runs add, and functions of the totals."""
+"""Base of the metrics of ``tf.metrics``: totals to which runs add, and functions from totals to a metric's value."""
 
 from __future__ import annotations
 
@@ -17,23 +17,31 @@ from ..core.variable import Assign
 from ..core.variables import Variable
 
 Metric = tuple[Tensor, Tensor]
-"""(value of a metric, update). A run that computes the update adds to the metric; the update has the new value."""
+"""(value of a metric, update). A run that computes the update adds to the metric. The update has the new value."""
 
 
 class Total(NamedTuple):
-    """Local variable, and a Tensor of the variable's value after a run added to it."""
+    """Local variable to which runs add.
+
+    Attributes:
+        before: The variable.
+        after: Tensor of the variable's value after the run's addition.
+    """
 
     before: Any
     after: Tensor
 
 
 def total(name: str, added: Tensor, dtype: str = "float32") -> Total:
-    """Return a total: a local variable under the open name scope, to which runs add ``added``."""
+    """Create a local variable of zeros under the open name scope, to which runs add ``added``.
+
+    Raise ``ShapeError`` if ``added`` has symbolic sizes.
+    """
     shape = tuple(added.shape)
     if not all(isinstance(size, int) for size in shape):
         raise ShapeError(f"a metric needs a Tensor of fixed shape, not {added!r}")
-    where = [GraphKeys.LOCAL_VARIABLES, GraphKeys.METRIC_VARIABLES]
-    before: Any = Variable(np.zeros([int(str(size)) for size in shape], dtype), False, where, name=name)
+    collections = [GraphKeys.LOCAL_VARIABLES, GraphKeys.METRIC_VARIABLES]
+    before: Any = Variable(np.zeros([int(str(size)) for size in shape], dtype), False, collections, name=name)
     return Total(before, before + functions.cast(added, dtype))
 
 
@@ -44,7 +52,7 @@ def metric_of(
     updates_collections: Any,
     update: Callable[..., Tensor] | None = None,
 ) -> Metric:
-    """Return the metric that is a function of totals.
+    """Return the metric that ``compute`` returns from totals, in the given collections.
 
     Args:
         totals: The totals.
@@ -56,7 +64,7 @@ def metric_of(
     graph = get_default_graph()
     value = compute(*(item.before for item in totals))
     updated = (update or compute)(*(item.after for item in totals))
-    # A copy, so that only this Tensor depends on the assignments.
+    # A copy of the new value: only this Tensor, not its operands, depends on the assignments.
     after = build("reshape", updated, shape=updated.type.shape)
     graph.require(after, [Assign(item.before, item.after, None, "assign") for item in totals])
     graph.name("value", value)
@@ -76,7 +84,7 @@ def map_metric(metric: Metric, function: Callable[[Tensor], Tensor]) -> Metric:
 
 
 def floats(values: Any) -> Tensor:
-    """Return values as float32."""
+    """Return numbers or bools as a float32 Tensor."""
     return functions.cast(as_tensor(values), "float32")
 
 
@@ -85,8 +93,8 @@ def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
 
     Args:
         values: The values.
-        weights: None, a number, or a Tensor that broadcasts to the values. One of values and weights may lack a last
-            axis of size 1.
+        weights: None, a number, or a Tensor that broadcasts to the values. It may lack the values' last axis, along
+            which it is then repeated, or have an additional last axis of size 1.
     """
     ones = functions.filled_like(values, 1.0, "float32")
     if weights is None:
@@ -102,7 +110,7 @@ def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
 
 
 def same_rank(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
-    """Return labels and predictions of one rank. A last axis of size 1 that only one of them has is dropped."""
+    """Return labels and predictions as Tensors of equal rank, without a last axis of size 1 that only one has."""
     a, b = as_tensor(labels), as_tensor(predictions)
     if a.rank == b.rank + 1 and a.shape[-1] == 1:
         a = functions.squeeze(a, -1)
@@ -114,7 +122,7 @@ def same_rank(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 
 def truth(x: Tensor) -> Tensor:
-    """Return True where numbers are not 0."""
+    """Return a bool Tensor that is True where x is not 0. Bools are returned unchanged."""
     return x if x.dtype == "bool" else functions.not_equal(x, 0.0 if x.dtype in FLOATS else 0)
 
 

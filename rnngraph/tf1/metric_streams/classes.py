@@ -23,12 +23,13 @@ def accuracy(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """Return the share of predictions that equal their label."""
+    """Return the accuracy: the weighted share of predictions that equal their label."""
     right = _right(labels, predictions)
     return averaged(right, weights, metrics_collections, updates_collections, name or "accuracy")
 
 
 def _right(labels: Any, predictions: Any) -> Tensor:
+    """Return 1.0 where a prediction equals its label, and 0.0 elsewhere."""
     a, b = same_rank(labels, predictions)
     return functions.cast(functions.equal(functions.cast(b, a.dtype), a), "float32")
 
@@ -37,7 +38,15 @@ def _right(labels: Any, predictions: Any) -> Tensor:
 
 
 def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, bool], name: str) -> Total:
-    """Return the weighted number of examples for which (label != 0, prediction != 0) equals ``which``."""
+    """Return the weighted number of examples with given truth values, as a total over all runs.
+
+    Args:
+        labels: Labels.
+        predictions: Predictions.
+        weights: Weights of examples, or None.
+        which: (label != 0, prediction != 0) of the examples to count.
+        name: Name scope of the total.
+    """
     with name_scope(name):
         a, b = (truth(item) for item in same_rank(labels, predictions))
         a, b = (
@@ -49,6 +58,8 @@ def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, boo
 
 
 def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Metric]:
+    """Return the function ``tf.metrics.<title>``, which counts examples. See ``_counted`` for ``which``."""
+
     def count(
         labels: Any,
         predictions: Any,
@@ -124,7 +135,11 @@ def mean_per_class_accuracy(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """Return the mean over classes of the accuracy of each class. The update has the accuracies [num_classes]."""
+    """Return the mean of the classes' accuracies, which are 0 for classes without labels.
+
+    The accuracy of a class is the share of its examples that are predicted right. The update has the accuracies
+    [num_classes].
+    """
     with name_scope(name or "mean_accuracy"):
         a, b = (functions.reshape(item, [-1]) for item in same_rank(labels, predictions))
         scales = None if weights is None else functions.reshape(floats(weights), [-1])
@@ -137,10 +152,10 @@ def mean_per_class_accuracy(
         totals = [total("total", added(factors)), total("count", added(right))]
         return metric_of(
             totals,
-            lambda totals_of, correct: functions.reduce_mean(ratio(correct, totals_of)),
+            lambda count, correct: functions.reduce_mean(ratio(correct, count)),
             metrics_collections,
             updates_collections,
-            lambda totals_of, correct: ratio(correct, totals_of),
+            lambda count, correct: ratio(correct, count),
         )
 
 
@@ -154,7 +169,7 @@ def mean_iou(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """Return the mean over classes of the intersection over union of labels and predictions.
+    """Return the mean intersection over union of labels and predictions, over the classes that occur.
 
     The update has the confusion matrix, float64 [num_classes, num_classes].
     """
@@ -167,8 +182,9 @@ def mean_iou(
 
 
 def _iou(matrix: Tensor) -> Tensor:
+    """Return the mean intersection over union from a confusion matrix, over the classes that occur."""
     counts = functions.cast(matrix, "float32")
     both = functions.stack([counts[number, number] for number in range(int(str(matrix.shape[0])))])
     either = functions.reduce_sum(counts, 0) + functions.reduce_sum(counts, 1) - both
-    some = functions.cast(functions.not_equal(either, 0.0), "float32")
-    return ratio(functions.reduce_sum(ratio(both, either)), functions.reduce_sum(some))
+    occurs = functions.cast(functions.not_equal(either, 0.0), "float32")
+    return ratio(functions.reduce_sum(ratio(both, either)), functions.reduce_sum(occurs))

@@ -13,7 +13,7 @@ from .accumulating import Metric, floats, map_metric, metric_of, ratio, same_ran
 
 
 def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -> Metric:
-    """Return the weighted mean of all values of all runs, with variables under the name scope ``name``."""
+    """Return the weighted mean of all values of all runs. Its variables are under the name scope ``name``."""
     with name_scope(name):
         products, factors = weighted(floats(values), weights)
         totals = [total("total", functions.reduce_sum(products)), total("count", functions.reduce_sum(factors))]
@@ -28,7 +28,7 @@ def mean(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """Return the mean of all values of all runs."""
+    """Return the weighted mean of all values of all runs."""
     return averaged(values, weights, metrics_collections, updates_collections, name or "mean")
 
 
@@ -40,7 +40,7 @@ def mean_tensor(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """Return the mean of each entry of a Tensor of fixed shape over the runs."""
+    """Return the weighted mean over runs of each entry of a Tensor of fixed shape."""
     with name_scope(name or "mean"):
         products, factors = weighted(floats(values), weights)
         totals = [total("total_tensor", products), total("count_tensor", factors)]
@@ -56,7 +56,7 @@ def percentage_below(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """Return the share of values below a threshold."""
+    """Return the weighted share of values below a threshold."""
     below = functions.less(as_tensor(values), threshold)
     title = name or "percentage_below_threshold"
     return averaged(below, weights, metrics_collections, updates_collections, title)
@@ -99,7 +99,7 @@ def root_mean_squared_error(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """Return the root of the mean of (predictions - labels)^2."""
+    """Return the square root of the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     title = name or "root_mean_squared_error"
     return map_metric(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
@@ -130,7 +130,7 @@ def mean_cosine_distance(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """Return 1 minus the mean dot product of labels and predictions, which are unit vectors along the axis ``dim``."""
+    """Return 1 minus the mean dot product, along the axis ``dim``, of labels and predictions that are unit vectors."""
     a, b = same_rank(labels, predictions)
     products = functions.reduce_sum(floats(a) * floats(b), dim, True)
     title = name or "mean_cosine_distance"

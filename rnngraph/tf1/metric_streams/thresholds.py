@@ -23,7 +23,17 @@ _NAMES = {"tp": "true_positives", "fn": "false_negatives", "tn": "true_negatives
 def _counts(
     labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, which: Sequence[str]
 ) -> list[Total]:
-    """Return, for each kind in ``which``, such as "tp", the weighted number of such examples: totals [thresholds]."""
+    """Return the weighted number of examples [thresholds] of each kind in ``which``, as totals over all runs.
+
+    Predictions above a threshold are positive.
+
+    Args:
+        labels: Labels, of which 0 is negative.
+        predictions: Numbers.
+        thresholds: The thresholds.
+        weights: Weights of examples, or None.
+        which: Kinds of examples, such as "tp" for true positives.
+    """
     a, b = (functions.reshape(item, [1, -1]) for item in same_rank(labels, predictions))
     sides = functions.reshape(constant(np.asarray(thresholds, np.float32)), [-1, 1])
     above, label = functions.greater(floats(b), sides), truth(a)
@@ -39,7 +49,7 @@ def _counts(
 
 
 def _spread(count: int) -> list[float]:
-    """Return ``count`` thresholds from below 0 to above 1."""
+    """Return ``count`` evenly spaced thresholds. The first is just below 0, and the last just above 1."""
     number = whole_number(count, "num_thresholds", 2)
     return [-_MARGIN, *((place + 1) / (number - 1) for place in range(number - 2)), 1.0 + _MARGIN]
 
@@ -60,8 +70,12 @@ def auc(
     """Return the area under the ROC curve or the precision-recall curve.
 
     Args:
+        num_thresholds: Number of evenly spaced thresholds from 0 to 1. No effect with ``thresholds``.
         curve: "ROC" or "PR".
-        summation_method: "trapezoidal", "minoring", "majoring", or "careful_interpolation".
+        summation_method: "trapezoidal", "minoring", "majoring", or "careful_interpolation". For ROC, the last one is
+            "trapezoidal".
+        thresholds: List of thresholds between 0 and 1, to which one below 0 and one above 1 are added. None: evenly
+            spaced ones.
     """
     if curve not in ("ROC", "PR"):
         raise ArgumentError(f'tf.metrics.auc: curve must be "ROC" or "PR", not {shown(curve)}')
@@ -73,11 +87,11 @@ def auc(
     sides = _spread(num_thresholds) if thresholds is None else [-_MARGIN, *sorted(thresholds), 1.0 + _MARGIN]
 
     def area(tp: Tensor, fn: Tensor, tn: Tensor, fp: Tensor) -> Tensor:
-        little = 1e-6
+        epsilon = 1e-6
         if curve == "PR" and summation_method == "careful_interpolation":
             return _interpolated(tp, fn, fp)
-        hits = (tp + little) / (tp + fn + little)
-        x, y = (fp / (fp + tn + little), hits) if curve == "ROC" else (hits, (tp + little) / (tp + fp + little))
+        hits = (tp + epsilon) / (tp + fn + epsilon)
+        x, y = (fp / (fp + tn + epsilon), hits) if curve == "ROC" else (hits, (tp + epsilon) / (tp + fp + epsilon))
         if summation_method == "minoring":
             heights = functions.minimum(y[:-1], y[1:])
         elif summation_method == "majoring":
@@ -96,8 +110,8 @@ def _interpolated(tp: Tensor, fn: Tensor, fp: Tensor) -> Tensor:
     hits, positives = tp[:-1] - tp[1:], tp + fp
     slope = ratio(hits, positives[:-1] - positives[1:])
     begins = tp[1:] - slope * positives[1:]
-    some = functions.logical_and(functions.greater(positives[:-1], 0.0), functions.greater(positives[1:], 0.0))
-    steps = functions.where(some, positives[:-1] / functions.where(some, positives[1:], 1.0), 1.0)
+    is_positive = functions.logical_and(functions.greater(positives[:-1], 0.0), functions.greater(positives[1:], 0.0))
+    steps = functions.where(is_positive, positives[:-1] / functions.where(is_positive, positives[1:], 1.0), 1.0)
     return functions.reduce_sum(ratio(slope * (hits + begins * functions.log(steps)), tp[1:] + fn[1:]))
 
 

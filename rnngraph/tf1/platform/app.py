@@ -1,4 +1,4 @@
-"""``tf.app``: absl's ``run``. Unknown flags are passed to the main function, as in TensorFlow 1.15."""
+"""``tf.app``: absl's ``run``. The main function receives unknown flags, as in TensorFlow 1.15."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown
-from .flags import FLAGS  # first: it names the missing package if absl is not installed
+from .flags import FLAGS
 
-from absl import app  # isort: skip  # after flags, whose error names the package
+from absl import app  # isort: skip  # after flags, whose error says what to install if absl is missing
 
 
 @api
 def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | None = None) -> None:
-    """Parse a command line, call ``main`` with the remaining arguments, and exit with its result.
+    """Parse flags, call ``main`` with the list of the other arguments, and exit with its result.
 
     Args:
-        main: Function of the remaining arguments. By default, the script's function ``main``.
-        argv: Command line. By default, ``sys.argv``.
+        main: Function of the list of arguments, the program's name first. By default, the script's function ``main``.
+        argv: Command line, the program's name first. By default, ``sys.argv``.
     """
     function = getattr(sys.modules["__main__"], "main", None) if main is None else main
     if function is None:

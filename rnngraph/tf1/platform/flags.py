@@ -56,17 +56,17 @@ __all__ = (
     "validator",
 )
 
-absl_flags.disclaim_key_flags()  # absl assigns a flag to the module that defines it: the program's, not this one
+absl_flags.disclaim_key_flags()  # absl assigns a flag to the module that defines it: not this one, but its caller
 
-_OLD = {"flag_name": "name", "default_value": "default", "docstring": "help"}
+_OLD_NAMES = {"flag_name": "name", "default_value": "default", "docstring": "help"}
 
 
 def _with_old_names(define: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that defines flags, and also accepts the argument names from before TensorFlow 1.5."""
+    """Decorate a function that defines flags, so that it also accepts the argument names before TensorFlow 1.5."""
 
     @wraps(define)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        return define(*arguments, **{_OLD.get(name, name): value for name, value in keywords.items()})
+        return define(*arguments, **{_OLD_NAMES.get(name, name): value for name, value in keywords.items()})
 
     return call
 
@@ -77,7 +77,7 @@ DEFINE_bool = DEFINE_boolean
 
 
 class Flags:
-    """``tf.flags.FLAGS``: absl's ``FLAGS``. Reading the first value parses ``sys.argv``."""
+    """``tf.flags.FLAGS``: absl's ``FLAGS``. Reading a value parses ``sys.argv`` if nothing was parsed before."""
 
     def __getattr__(self, name: str) -> Any:
         values = absl_flags.FLAGS
@@ -88,7 +88,10 @@ class Flags:
         return getattr(values, name)
 
     def _parse_flags(self, args: Sequence[str] | None = None) -> list[str]:
-        """Parse a command line, as programs from before TensorFlow 1.5 do."""
+        """Parse a list of flags, by default ``sys.argv``. Return unknown flags and other arguments.
+
+        Programs from before TensorFlow 1.5 call it.
+        """
         rest: list[str] = absl_flags.FLAGS(sys.argv if args is None else ["", *args], known_only=True)
         return rest[1:]
 

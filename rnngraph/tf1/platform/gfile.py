@@ -21,7 +21,7 @@ _MODES = {letters + binary for letters in ("r", "w", "a", "r+", "w+", "a+") for 
 
 
 def _path(name: Any) -> Path:
-    """Return a local path. Raise ``ArgumentError`` for paths of other file systems."""
+    """Convert a file's name to a local path. Raise ``ArgumentError`` for URLs other than ``file://``."""
     text = os.fsdecode(name) if isinstance(name, bytes) else name
     if isinstance(text, str):
         text = text.removeprefix("file://")
@@ -31,8 +31,8 @@ def _path(name: Any) -> Path:
 
 
 @contextmanager
-def _at(path: Path) -> Iterator[None]:
-    """Convert ``OSError``s within the block to rnngraph's errors."""
+def _errors_converted(path: Path) -> Iterator[None]:
+    """Convert the errors of reading and writing ``path`` within the block to rnngraph's errors."""
     try:
         yield
     except FileNotFoundError as error:
@@ -49,10 +49,12 @@ class GFile:
     @api
     def __init__(self, name: Any, mode: str = "r") -> None:
         if mode not in _MODES:
-            raise ArgumentError(f"the mode of a file must be 'r', 'w' or 'a', not {shown(mode)}")
+            raise ArgumentError(
+                f"the mode of a file must be 'r', 'w' or 'a', or one with '+' or 'b', not {shown(mode)}"
+            )
         self._path, self.mode = _path(name), mode
         options: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-        with _at(self._path):
+        with _errors_converted(self._path):
             self._file: Any = self._path.open(mode, **options)
 
     @property
@@ -69,13 +71,13 @@ class GFile:
     @api
     def _call(self, method: Any, *arguments: Any, **keywords: Any) -> Any:
         try:
-            with _at(self._path):
+            with _errors_converted(self._path):
                 return method(*arguments, **keywords)
         except (ValueError, TypeError) as error:
             raise ArgumentError(f"{self._path}, opened with mode {self.mode!r}: {error}") from None
 
     def seek(self, offset: int = 0, whence: int = 0, position: int | None = None) -> None:
-        """Set the position in the file. ``position`` is an older name of ``offset``."""
+        """Set the position in the file, as ``seek`` of Python's files. ``position`` is an old name of ``offset``."""
         self._call(self._file.seek, offset if position is None else position, whence)
 
     def size(self) -> int:
@@ -113,28 +115,28 @@ def isdir(dirname: Any) -> bool:
 
 @api
 def mkdir(dirname: Any) -> None:
-    """Create a directory."""
-    with _at(path := _path(dirname)):
+    """Create a directory. Raise ``FileError`` if it exists, and ``NotFoundError`` if its parent does not."""
+    with _errors_converted(path := _path(dirname)):
         path.mkdir()
 
 
 @api
 def makedirs(dirname: Any) -> None:
-    """Create a directory and its parents, if they do not exist."""
-    with _at(path := _path(dirname)):
+    """Create a directory and its parents, unless they exist."""
+    with _errors_converted(path := _path(dirname)):
         path.mkdir(parents=True, exist_ok=True)
 
 
 @api
 def listdir(dirname: Any) -> list[str]:
-    """Return the names in a directory."""
-    with _at(path := _path(dirname)):
+    """Return the sorted names of the files and directories in a directory."""
+    with _errors_converted(path := _path(dirname)):
         return sorted(item.name for item in path.iterdir())
 
 
 @api
 def glob(filename: Any) -> list[str]:
-    """Return the paths that match a pattern, or any of several patterns."""
+    """Return the paths that match a pattern, sorted; for a list of patterns, those of each pattern in turn."""
     patterns = filename if isinstance(filename, list | tuple) else [filename]
     return [match for pattern in patterns for match in sorted(paths_of(str(_path(pattern))))]
 
@@ -142,26 +144,26 @@ def glob(filename: Any) -> list[str]:
 @api
 def remove(filename: Any) -> None:
     """Remove a file."""
-    with _at(path := _path(filename)):
+    with _errors_converted(path := _path(filename)):
         path.unlink()
 
 
 @api
 def rmtree(dirname: Any) -> None:
     """Remove a directory and its content."""
-    with _at(path := _path(dirname)):
+    with _errors_converted(path := _path(dirname)):
         shutil.rmtree(path)
 
 
 @api
 def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
-    """Copy a file."""
+    """Copy a file. Raise ``FileError`` if ``newpath`` exists, unless ``overwrite``."""
     _move(shutil.copyfile, oldpath, newpath, overwrite)
 
 
 @api
 def rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
-    """Move a file or directory."""
+    """Move a file or directory. Raise ``FileError`` if ``newname`` exists, unless ``overwrite``."""
     _move(Path.replace, oldname, newname, overwrite)
 
 
@@ -170,7 +172,7 @@ def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
     source, target = _path(old), _path(new)
     if target.exists() and not overwrite:
         raise FileError(f"{target} already exists; pass overwrite=True to replace it")
-    with _at(source):
+    with _errors_converted(source):
         try:
             function(source, target)
         except shutil.SameFileError:
@@ -179,8 +181,8 @@ def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
 
 @api
 def stat(filename: Any) -> SimpleNamespace:
-    """Return a record of a file with ``length`` in bytes, ``mtime_nsec`` and ``is_directory``."""
-    with _at(path := _path(filename)):
+    """Return a record with ``length`` in bytes, ``mtime_nsec`` and ``is_directory`` of a file or directory."""
+    with _errors_converted(path := _path(filename)):
         status = path.stat()
     return SimpleNamespace(length=status.st_size, mtime_nsec=status.st_mtime_ns, is_directory=path.is_dir())
 

@@ -20,7 +20,7 @@ DEBUG, INFO, WARN, ERROR, FATAL = (
 
 
 class _ErrorOutput(_logging.StreamHandler[Any]):
-    """Handler that writes to the present ``sys.stderr``, which a program may replace."""
+    """Handler that writes to ``sys.stderr`` as it is when a message is logged, because programs replace it."""
 
     def emit(self, record: _logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -28,7 +28,7 @@ class _ErrorOutput(_logging.StreamHandler[Any]):
 
 
 def _logger() -> _logging.Logger:
-    """Return the logger ``tensorflow``. It gets a handler if the program has configured none."""
+    """Return the logger ``tensorflow``, with a handler if neither it nor the root logger has one."""
     logger = _logging.getLogger("tensorflow")
     if not logger.handlers and not _logging.getLogger().handlers:
         handler = _ErrorOutput()
@@ -44,7 +44,7 @@ def log(level: Any, msg: Any, *args: Any, **options: Any) -> None:
 
 
 def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
-    """Return a formatted message. Raise ``DtypeError`` if the arguments do not fit the message."""
+    """Return ``msg`` as text, not yet formatted. Raise ``DtypeError`` if ``args`` do not fit its format."""
     try:
         if args:
             str(msg) % (args[0] if len(args) == 1 and isinstance(args[0], dict) and args[0] else args)
@@ -96,7 +96,7 @@ def vlog(level: Any, msg: Any, *args: Any, **options: Any) -> None:
 
 @api
 def set_verbosity(v: Any) -> None:
-    """Set the minimum level of messages, such as ``tf.logging.INFO``."""
+    """Set the minimum level of messages, such as ``tf.logging.INFO`` or "INFO"."""
     names = _logging.getLevelNamesMapping()
     _logger().setLevel(names[v] if isinstance(v, str) and v in names else whole_number(v, "a level", 0))
 

@@ -11,17 +11,24 @@ from typing import Any
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
 
-_PART = re.compile(r"(?P<name>[A-Za-z]\w*)(?:\[\s*(?P<place>\d+)\s*\])?\s*=\s*(?P<value>\[[^\]]*\]|[^,\[]*)(?:,|$)\s*")
-_WORDS = {"true": True, "1": True, "false": False, "0": False}
+_SETTING = re.compile(
+    r"(?P<name>[A-Za-z]\w*)(?:\[\s*(?P<index>\d+)\s*\])?\s*=\s*(?P<value>\[[^\]]*\]|[^,\[]*)(?:,|$)\s*"
+)
+_BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class HParams:
-    """Settings as attributes. Each setting keeps its initial type: a number, bool or string, or a list of one type."""
+    """Settings as attributes: numbers, bools, strings, or lists of one type.
+
+    Methods that change a setting convert the new value to the type of the old one. Assignments to attributes do not.
+    """
 
     @api
     def __init__(self, hparam_def: Any = None, model_structure: Any = None, **settings: Any) -> None:
         if hparam_def is not None or model_structure is not None:
-            raise ArgumentError("hparam_def of tf.contrib.training.HParams is not offered; pass settings by name")
+            raise ArgumentError(
+                "hparam_def and model_structure of tf.contrib.training.HParams are not offered; pass settings by name"
+            )
         self._values: dict[str, Any] = {}
         for name, value in settings.items():
             self.add_hparam(name, value)
@@ -42,7 +49,7 @@ class HParams:
 
     @api
     def add_hparam(self, name: str, value: Any) -> None:
-        """Add a setting."""
+        """Add a setting. Raise ``ArgumentError`` if it exists already."""
         if not isinstance(name, str) or not name.isidentifier() or hasattr(type(self), name) or name in self._values:
             raise ArgumentError(f"{shown(name)} can't be a new setting: it exists already, or is not a valid name")
         if value is None:
@@ -51,7 +58,7 @@ class HParams:
 
     @api
     def set_hparam(self, name: str, value: Any) -> None:
-        """Change a setting. Raise ``DtypeError`` if the value does not have the setting's type."""
+        """Change a setting. Raise ``DtypeError`` if the value can't be converted to the setting's type."""
         before = getattr(self, name)
         if isinstance(before, list) != isinstance(value, list | tuple):
             raise DtypeError(f"the setting {name} is {shown(before)}, so it can't be set to {shown(value)}")
@@ -68,22 +75,25 @@ class HParams:
 
     @api
     def parse(self, values: str) -> HParams:
-        """Parse settings such as ``"units=128,rates=[0.1, 0.2],sizes[1]=3"``."""
-        place = 0
-        while place < len(values.rstrip()):
-            match = _PART.match(values, place)
+        """Change settings to the values in a text such as "units=128,rates=[0.1, 0.2],sizes[1]=3". Return this object."""
+        position = 0
+        while position < len(values.rstrip()):
+            match = _SETTING.match(values, position)
             if match is None:
-                raise ArgumentError(f"{shown(values[place:])} is not a setting; write name=value, separated by commas")
-            self._set(match["name"], match["place"], match["value"].strip())
-            place = match.end()
+                raise ArgumentError(
+                    f"{shown(values[position:])} is not a setting; write name=value, separated by commas"
+                )
+            self._set_from_text(match["name"], match["index"], match["value"].strip())
+            position = match.end()
         return self
 
-    def _set(self, name: str, place: str | None, text: str) -> None:
+    def _set_from_text(self, name: str, index: str | None, text: str) -> None:
+        """Change a setting, or one entry of a list, to a value that is written as text, such as ``[0.1, 0.2]``."""
         before = getattr(self, name)
-        if place is not None:
-            if not isinstance(before, list) or int(place) >= len(before):
-                raise ArgumentError(f"the setting {name} is {shown(before)}, which has no entry {place}")
-            before[int(place)] = _converted(name, text, before[int(place)])
+        if index is not None:
+            if not isinstance(before, list) or int(index) >= len(before):
+                raise ArgumentError(f"the setting {name} is {shown(before)}, which has no entry {index}")
+            before[int(index)] = _converted(name, text, before[int(index)])
         elif text.startswith("["):
             self.set_hparam(name, [item.strip().strip("\"'") for item in text[1:-1].split(",") if item.strip()])
         else:
@@ -91,14 +101,14 @@ class HParams:
 
     @api
     def override_from_dict(self, values_dict: Mapping[str, Any]) -> HParams:
-        """Change settings to the values of a mapping."""
+        """Change settings to the values of a mapping. Return this object."""
         for name, value in values_dict.items():
             self.set_hparam(name, value)
         return self
 
     @api
     def parse_json(self, values_json: str) -> HParams:
-        """Change settings to the values of a JSON object."""
+        """Change settings to the values of a JSON object. Return this object."""
         try:
             settings = json.loads(values_json)
         except ValueError as error:
@@ -138,10 +148,10 @@ class HParams:
 
 
 def _converted(name: str, value: Any, like: Any) -> Any:
-    """Convert a value or its text to the type of the setting."""
+    """Convert a value, or its text, to the type of ``like``, the present value of the setting ``name``."""
     kind = type(like)
     if kind is bool:
-        truth = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+        truth = value if isinstance(value, bool) else _BOOLS.get(str(value).lower())
         if truth is None:
             raise DtypeError(f"the setting {name} must be true or false, not {shown(value)}")
         return truth
@@ -157,7 +167,7 @@ def _converted(name: str, value: Any, like: Any) -> Any:
 
 
 def _literal(text: str) -> Any:
-    """Return the value of a Python literal; the text itself if it is none."""
+    """Return the value of a text that is a Python literal; return other texts unchanged."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):

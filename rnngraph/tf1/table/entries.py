@@ -1,4 +1,4 @@
-"""Entries of the table: for a path under ``tf`` an object, a module, or what to use instead."""
+"""Look-up of paths under ``tf``, such as ``nn.relu``: the object, the module, or what to use instead."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ OFFERED = (
 )
 """Modules of rnngraph whose functions ``tf`` offers under the same names."""
 
-_WRITE_IT = "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"
+_DEFAULT_REMEDY = (
+    "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"
+)
 
 
 class Table(NamedTuple):
@@ -42,7 +44,7 @@ class Table(NamedTuple):
         members: ``{path of a module: names in the module}``
         aliases: ``{alias of a module: path of the module in the table}``
         remedies: ``{path: what to use instead of the path and of all names under the path}``
-        shared: ``{name: remedy}``, for ``$name`` in remedies.
+        shared: ``{name: text}``. The text replaces ``$name`` in remedies.
     """
 
     targets: Mapping[str, str]
@@ -101,7 +103,7 @@ def wheel_modules() -> frozenset[str]:
 
 
 def module_path(path: str) -> str | None:
-    """Return the path of the module ``tf.<path>``, resolving aliases; None if it is no module."""
+    """Resolve aliases in ``path``, the path of a module under ``tf``. Return None if there is no such module."""
     for root in ("compat.v1", "_api.v1"):
         if path == root or path.startswith(f"{root}."):
             path = path[len(root) + 1 :]
@@ -125,26 +127,26 @@ def _submodule_of_alias(path: str, entries: Table) -> str | None:
 
 
 def public_names(path: str) -> list[str]:
-    """Return the names that a module of the table exports."""
+    """Return the names that the table lists for the module at ``path``, without those that begin with ``_``."""
     return [name for name in table().members.get(path, ()) if not name.startswith("_")]
 
 
 def remedy(path: str) -> str:
-    """Return the remedy for ``tf.<path>``, which is not offered: what to use instead."""
+    """Return what to use instead of ``tf.<path>``, which is not offered, as the end of an error message."""
     entries = table()
     path = path.removeprefix("compat.v1.").removeprefix("python.")
-    known, name = path, path.rpartition(".")[2]
-    while known:
-        if known in entries.remedies:
-            return _expanded(entries.remedies[known])
-        known = known.rpartition(".")[0]
+    prefix, name = path, path.rpartition(".")[2]
+    while prefix:
+        if prefix in entries.remedies:
+            return _expanded(entries.remedies[prefix])
+        prefix = prefix.rpartition(".")[0]
     if any(getattr(getattr(module, name, None), "__module__", "") == module.__name__ for module in OFFERED):
         return f"use rg.{name}, from import rnngraph as rg"
-    return _expanded(entries.remedies.get(name, _WRITE_IT))
+    return _expanded(entries.remedies.get(name, _DEFAULT_REMEDY))
 
 
 def _expanded(text: str) -> str:
-    """Return a remedy in which shared remedies replace ``$name``."""
+    """Return a remedy in which the table's shared texts replace ``$name``."""
     while "$" in text:
         text = Template(text).substitute(table().shared)
     return text

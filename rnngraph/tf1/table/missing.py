@@ -9,7 +9,8 @@ from ...support.errors import NotOfferedError, RnnGraphError, Where, is_ours
 from .entries import remedy
 
 GUIDE = "docs/tf1.md#what-is-not-offered"
-_LOADS = "importlib"
+"""Page that error messages refer to."""
+_IMPORT_MACHINERY = "importlib"
 """Part of the file names of Python's import machinery."""
 
 
@@ -20,8 +21,8 @@ class NotImportableError(RnnGraphError, ImportError):
 def missing(path: str) -> Exception:
     """Return the error for ``tf.<path>``: an ``AttributeError``, or an ``ImportError`` inside of an import statement.
 
-    Python itself looks up names with two underscores, which need a plain ``AttributeError``. An import statement
-    discards the message of an ``AttributeError``, so that an ``ImportError`` is needed.
+    An import statement discards the message of an ``AttributeError``, but shows that of an ``ImportError``. Names that
+    begin with two underscores get a plain ``AttributeError``, because Python itself looks them up.
     """
     if path.rpartition(".")[2].startswith("__"):
         return AttributeError(f"tf has no {path}")
@@ -43,16 +44,16 @@ def _message(name: str, path: str) -> str:
 
 
 def _asked_by_import() -> bool:
-    """True if a ``from … import`` is looking up a name in a module of rnngraph."""
+    """True if a ``from … import`` caused the present look-up of a name in a module of rnngraph."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_ours(frame):
         frame = frame.f_back
-    return frame is not None and _LOADS in frame.f_code.co_filename
+    return frame is not None and _IMPORT_MACHINERY in frame.f_code.co_filename
 
 
 def _importing_line() -> Where | None:
-    """Return the innermost line outside of this package and of Python's import machinery; None if there is none."""
+    """Return the line of the import statement: the innermost outside of rnngraph and of Python's import machinery."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (is_ours(frame) or _LOADS in frame.f_code.co_filename):
+    while frame is not None and (is_ours(frame) or _IMPORT_MACHINERY in frame.f_code.co_filename):
         frame = frame.f_back
     return None if frame is None else Where(frame.f_code.co_filename, frame.f_lineno)

@@ -15,7 +15,7 @@ from .missing import missing
 
 PACKAGE = __package__.rpartition(".")[0]
 PACKAGES = ("summary", "train")
-"""Modules of TensorFlow that are also packages of rnngraph."""
+"""Modules of TensorFlow that are folders of ``rnngraph/tf1``."""
 
 
 class TensorFlowModule(ModuleType):
@@ -36,14 +36,14 @@ class TensorFlowModule(ModuleType):
 
 
 def member(module: str, name: str) -> Any:
-    """Return ``tf.<module>.<name>``: an object, or a module that TensorFlow 1.15.5 has."""
+    """Return the object or module ``tf.<module>.<name>``. Raise an error with a remedy if it is not offered."""
     path = f"{module}.{name}" if module else name
     target = table().targets.get(path)
     if target is not None:
         place, _, attribute = target.rpartition(".")
         return getattr(import_module(place if place.startswith("rnngraph.") else f"{PACKAGE}.{place}"), attribute)
-    if not name.startswith("__") and (same := module_path(path)) is not None:
-        return module_of(same)
+    if not name.startswith("__") and (resolved := module_path(path)) is not None:
+        return module_of(resolved)
     raise missing(path)
 
 
@@ -56,14 +56,14 @@ def module_of(path: str) -> ModuleType:
 
 
 def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], tuple[str, ...]]:
-    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package of rnngraph that is a module of TensorFlow."""
+    """Return (``__getattr__``, ``__dir__``, ``__all__``) for ``package``, one of ``PACKAGES``, or ``tf`` itself."""
     path = package.removeprefix(PACKAGE).removeprefix(".")
     exported = tuple(public_names(path))
 
     def read(name: str) -> Any:
         module = sys.modules[package]
         if name not in exported and PathFinder.find_spec(f"{package}.{name}", module.__path__) is not None:
-            # after this error, Python's import loads the existing submodule
+            # A submodule of rnngraph: after this error, Python's import loads it.
             raise AttributeError(f"{package}.{name} is not imported yet")
         value = module.__dict__[name] = member(path, name)
         return value
@@ -72,7 +72,7 @@ def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]
 
 
 def add_modules() -> None:
-    """Register the modules of the table with Python, so that ``import rnngraph.tf1.nn`` finds them."""
+    """Add the modules of the table to ``sys.modules``, so that ``import rnngraph.tf1.nn`` finds them."""
     for path in table().members:
         if path not in ("", *PACKAGES):
             sys.modules[f"{PACKAGE}.{path}"] = module_of(path)
