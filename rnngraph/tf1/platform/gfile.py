@@ -50,7 +50,7 @@ class GFile:
     def __init__(self, name: Any, mode: str = "r") -> None:
         if mode not in _MODES:
             raise ArgumentError(
-                f"the mode of a file must be 'r', 'w' or 'a', or one with '+' or 'b', not {shown(mode)}"
+                f"the mode of a file must be 'r', 'w' or 'a', followed by '+', 'b' or '+b' if needed, not {shown(mode)}"
             )
         self._path, self.mode = _path(name), mode
         options: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}

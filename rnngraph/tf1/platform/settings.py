@@ -75,7 +75,7 @@ class HParams:
 
     @api
     def parse(self, values: str) -> HParams:
-        """Change settings to the values in a text such as "units=128,rates=[0.1, 0.2],sizes[1]=3". Return this object."""
+        """Change settings to the values in a text such as "units=128,rates=[0.1, 0.2],sizes[1]=3". Return itself."""
         position = 0
         while position < len(values.rstrip()):
             match = _SETTING.match(values, position)
@@ -101,14 +101,14 @@ class HParams:
 
     @api
     def override_from_dict(self, values_dict: Mapping[str, Any]) -> HParams:
-        """Change settings to the values of a mapping. Return this object."""
+        """Change settings to the values of a mapping. Return itself."""
         for name, value in values_dict.items():
             self.set_hparam(name, value)
         return self
 
     @api
     def parse_json(self, values_json: str) -> HParams:
-        """Change settings to the values of a JSON object. Return this object."""
+        """Change settings to the values of a JSON object. Return itself."""
         try:
             settings = json.loads(values_json)
         except ValueError as error:
