@@ -83,7 +83,7 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
         stop = None if count == -1 else start + count
         index.append(slice_between("tf.slice", start, stop, 1, dim))
     cut, left = apply_computed_slices(x, tuple(index))
-    return take_slice(x, left) if cut is x else anchored(take_slice(cut, left), _list(begin) + _list(size))
+    return take_slice(x, left) if cut is x else anchored(take_slice(cut, left), _as_list(begin) + _as_list(size))
 
 
 @operation
@@ -119,10 +119,10 @@ def strided_slice(
         first, last = (None if mask >> axis & 1 else place for mask, place in ((begin_mask, start), (end_mask, stop)))
         index.append(slice_between("tf.strided_slice", first, last, step, dim))
     cut, left = apply_computed_slices(x, tuple(index))
-    return x[left] if cut is x else anchored(cut[left], _list(begin) + _list(end))
+    return x[left] if cut is x else anchored(cut[left], _as_list(begin) + _as_list(end))
 
 
-def _list(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     """Return a list or tuple as a list; a list of one entry for anything else, such as a vector."""
     return list(value) if isinstance(value, list | tuple) else [value]
 

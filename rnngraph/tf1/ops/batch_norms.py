@@ -44,7 +44,7 @@ class Normalization:
 def batch_normalized(
     what: str, inputs: Any, options: Normalization, scope: ScopeName, starts: Mapping[str, Any], training: Any
 ) -> Tensor:
-    """Return the normalised inputs.
+    """Return the normalised inputs. Add the operations that update the moving averages to their collections.
 
     Args:
         what: The function's name, for errors.
@@ -62,18 +62,20 @@ def batch_normalized(
         raise NotOfferedError(
             f"{what} with training=True in a step of a loop is not offered; pass training=False ({GUIDE})"
         )
-    x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
-    shared = normalization.Normalization(options.axis, options.momentum, options.epsilon, chosen, options.is_fused)
-    normalized, statistics = normalization.normalized_with(x, shared, scope, starts)
+    x, by_batch = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
+    settings = normalization.Normalization(options.axis, options.momentum, options.epsilon, by_batch, options.is_fused)
+    normalized, statistics = normalization.normalized_with(x, settings, scope, starts)
     graph.own(normalized)
     penalize_all(scope)
     updates = []
     for name, (average, value) in statistics.items():
         if options.is_fused and name == "moving_variance":
-            value = value * _correction(x, options.axis)
+            value = value * _bessel_correction(x, options.axis)
         change = (average - value) * (1.0 - options.momentum)
         change = basic.where(training, change, 0.0) if isinstance(training, Tensor) else change
-        updates.append(_MovedAverage(average.node["slot"], change, f"{scope.base.rpartition('/')[2]}/AssignMovingAvg"))
+        updates.append(
+            _UpdateMovingAverage(average.node["slot"], change, f"{scope.base.rpartition('/')[2]}/AssignMovingAvg")
+        )
     if updates and options.collection is None:
         normalized = build("reshape", normalized, shape=normalized.type.shape)
         graph.require(normalized, updates)
@@ -89,7 +91,7 @@ def _is_bool_scalar(training: Any) -> bool:
     return isinstance(training, Tensor) and training.dtype == "bool" and not training.rank
 
 
-def _correction(x: Tensor, axis: int) -> Tensor:
+def _bessel_correction(x: Tensor, axis: int) -> Tensor:
     """Return n / (n - 1), where n is the number of entries of each channel along ``axis``."""
     place = basic.one_axis(x.rank, axis)
     entries = product(size for other, size in enumerate(x.type.shape) if other != place)
@@ -99,7 +101,7 @@ def _correction(x: Tensor, axis: int) -> Tensor:
     return count / basic.maximum(count - 1.0, 1.0)
 
 
-class _MovedAverage(Operation):
+class _UpdateMovingAverage(Operation):
     """Operation that subtracts a change from a moving average.
 
     The average is given by its parameter, because a layer's variables have no names before the graph is compiled.

@@ -45,11 +45,11 @@ class Check(Operation):
         if values[0]:
             return
         arrays = iter(values[1:])
-        texts = [_text(next(arrays), self.limit) if isinstance(part, Tensor) else str(part) for part in self.parts]
+        texts = [_formatted(next(arrays), self.limit) if isinstance(part, Tensor) else str(part) for part in self.parts]
         raise InvalidArgumentError(f"assertion failed: {self.message} {' '.join(texts)}".rstrip(), self.where)
 
 
-def _text(array: np.ndarray, limit: int) -> str:
+def _formatted(array: np.ndarray, limit: int) -> str:
     """Return the first ``limit`` entries of an array, for an error."""
     flat = np.ravel(array)
     return f"[{' '.join(map(str, flat[:limit].tolist()))}{' ...' if flat.size > limit else ''}]"
@@ -85,7 +85,7 @@ def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) 
     return _named(check, label, f"Return an operation that raises an error unless x {words} y for all elements.")
 
 
-def _sign(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
+def _comparison_with_zero(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
     """Return the public function ``label``, which asserts a relation of a Tensor to 0. Arguments as ``_comparison``."""
 
     def check(
@@ -146,10 +146,10 @@ assert_less = _comparison(functions.less, "assert_less", "<")
 assert_less_equal = _comparison(operator.le, "assert_less_equal", "<=")
 assert_greater = _comparison(functions.greater, "assert_greater", ">")
 assert_greater_equal = _comparison(operator.ge, "assert_greater_equal", ">=")
-assert_positive = _sign(functions.greater, "assert_positive", ">")
-assert_negative = _sign(functions.less, "assert_negative", "<")
-assert_non_negative = _sign(operator.ge, "assert_non_negative", ">=")
-assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
+assert_positive = _comparison_with_zero(functions.greater, "assert_positive", ">")
+assert_negative = _comparison_with_zero(functions.less, "assert_negative", "<")
+assert_non_negative = _comparison_with_zero(operator.ge, "assert_non_negative", ">=")
+assert_non_positive = _comparison_with_zero(operator.le, "assert_non_positive", "<=")
 
 
 # Assertions at declaration -------------------------------------------------------------------------------
@@ -159,10 +159,10 @@ def _static_check(is_right: bool, x: Any, words: str, message: str | None, name:
     """Raise ``ShapeError`` unless ``is_right``. Otherwise return an assertion that never fails."""
     if not is_right:
         raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
-    return _vacuous(name)
+    return _never_failing(name)
 
 
-def _vacuous(name: str) -> Operation:
+def _never_failing(name: str) -> Operation:
     """Return an assertion that never fails."""
     return Check(as_tensor(np.asarray(True)), "", [], MAX_SHOWN, name)
 
@@ -176,7 +176,7 @@ def assert_rank(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` unless x has the rank ``rank``."""
+    """Raise ``ShapeError`` unless x has the rank ``rank``. The result is an operation that never fails."""
     is_right = as_tensor(x).rank == int(rank)
     return _static_check(is_right, x, f"rank {rank}", message, name or "assert_rank")
 
@@ -190,7 +190,7 @@ def assert_rank_at_least(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` if the rank of x is lower than ``rank``."""
+    """Raise ``ShapeError`` if the rank of x is lower than ``rank``. The result is an operation that never fails."""
     is_right = as_tensor(x).rank >= int(rank)
     return _static_check(is_right, x, f"rank at least {rank}", message, name or "assert_rank_at_least")
 
@@ -204,25 +204,25 @@ def assert_rank_in(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` unless the rank of x is in ``ranks``."""
+    """Raise ``ShapeError`` unless the rank of x is in ``ranks``. The result is an operation that never fails."""
     is_right = as_tensor(x).rank in [int(rank) for rank in ranks]
     return _static_check(is_right, x, f"a rank in {list(ranks)}", message, name or "assert_rank_in")
 
 
 @api
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` unless a Tensor has the dtype ``tf_type``."""
+    """Raise ``DtypeError`` unless a Tensor has the dtype ``tf_type``. The result is an operation that never fails."""
     if as_tensor(tensor).dtype != dtype_name(tf_type):
         raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must have dtype {dtype_name(tf_type)}".strip())
-    return _vacuous(name or "assert_type")
+    return _never_failing(name or "assert_type")
 
 
 @api
 def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` unless a Tensor has an integer dtype."""
+    """Raise ``DtypeError`` unless a Tensor has an integer dtype. The result is an operation that never fails."""
     if as_tensor(x).dtype not in INTEGERS:
         raise DtypeError(f"{message or ''} {as_tensor(x)!r} must have an integer dtype".strip())
-    return _vacuous(name or "assert_integer")
+    return _never_failing(name or "assert_integer")
 
 
 @api

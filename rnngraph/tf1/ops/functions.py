@@ -75,7 +75,7 @@ def along(function: Callable[[Any, int], Tensor]) -> Function:
     """Return TensorFlow's function of logits along an axis, by default the last axis."""
 
     def apply(logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
-        return function(logits, _first(axis, dim, -1))
+        return function(logits, _first_not_none(axis, dim, -1))
 
     return _named(apply, function)
 
@@ -87,8 +87,8 @@ def _named(apply: Function, function: Callable[..., Tensor], own_name: str = "")
     return operation(apply)
 
 
-def _first(*values: Any) -> Any:
-    """Return the first value that is not None; None if all are."""
+def _first_not_none(*values: Any) -> Any:
+    """Return the first value that is not None; None if all values are."""
     return next((value for value in values if value is not None), None)
 
 
@@ -250,12 +250,12 @@ def matmul(
     name: str | None = None,
 ) -> Tensor:
     """Return the matrix product a @ b. ``adjoint_a`` and ``adjoint_b`` only transpose, because no dtype is complex."""
-    left, right = _swapped(a) if transpose_a or adjoint_a else a, _swapped(b) if transpose_b or adjoint_b else b
+    left, right = _transposed(a) if transpose_a or adjoint_a else a, _transposed(b) if transpose_b or adjoint_b else b
     return functions.matmul(left, right)
 
 
-def _swapped(x: Any) -> Tensor:
-    """Return x with its last two axes swapped."""
+def _transposed(x: Any) -> Tensor:
+    """Return matrices with their last two axes swapped. Raise ``ShapeError`` for a rank below 2."""
     x = functions.identity(x)
     if x.rank < 2:
         raise ShapeError(f"tf.matmul can transpose only matrices, not {x!r}")
@@ -337,7 +337,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
 @operation
 def expand_dims(input: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
     """Insert an axis of size 1."""
-    position = _first(axis, dim)
+    position = _first_not_none(axis, dim)
     if position is None:
         raise ArgumentError("tf.expand_dims needs an axis")
     if isinstance(position, list | tuple) and len(position) == 1:
@@ -348,7 +348,7 @@ def expand_dims(input: Any, axis: int | None = None, name: str | None = None, di
 @operation
 def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims: Axis = None) -> Tensor:
     """Remove the axes ``axis`` of size 1, by default all axes of size 1."""
-    return functions.squeeze(input, _first(axis, squeeze_dims))
+    return functions.squeeze(input, _first_not_none(axis, squeeze_dims))
 
 
 @operation
@@ -411,10 +411,10 @@ def one_hot(
 
     The vectors are along a new axis ``axis``, by default the last.
     """
-    number = _first(on_value, off_value, 1.0)
+    number = _first_not_none(on_value, off_value, 1.0)
     kind = converted(number).type.dtype if dtype is None else dtype_name(dtype)
     place = -1 if axis is None else axis
-    return functions.one_hot(indices, depth, kind, place, _first(on_value, 1), _first(off_value, 0))
+    return functions.one_hot(indices, depth, kind, place, _first_not_none(on_value, 1), _first_not_none(off_value, 0))
 
 
 @operation
@@ -426,7 +426,7 @@ def argmax(
     output_type: Any = "int64",
 ) -> Tensor:
     """Return the index of the first largest entry along an axis, by default the first axis."""
-    return functions.cast(functions.argmax(input, _first(axis, dimension, 0)), dtype_name(output_type))
+    return functions.cast(functions.argmax(input, _first_not_none(axis, dimension, 0)), dtype_name(output_type))
 
 
 def converted(value: Any) -> Tensor:

@@ -21,13 +21,13 @@ from ...support.errors import ArgumentError
 from ..core.dtypes import dtype_name
 from ..core.shapes import laid_out
 from ..core.tensors import gives_tensors
-from .random import fixed_sizes, random_normal, random_uniform, started, truncated_normal
+from .random import fixed_sizes, initial_values, random_normal, random_uniform, truncated_normal
 
-Maker = TypeVar("Maker", bound=Callable[..., Initializer])
+Factory = TypeVar("Factory", bound=Callable[..., Initializer])
 
 
 @dataclass(frozen=True)
-class Start:
+class ShapeInitializer:
     """Initializer of rnngraph that can also be called with a shape only, as in ``tf.Variable(start([28, 10]))``."""
 
     initializer: Initializer
@@ -38,11 +38,11 @@ class Start:
         if isinstance(dtype, np.random.Generator):
             return self.initializer(shape, dtype)
         kind = dtype_name("float32" if dtype is None else dtype)
-        return started(self.initializer, fixed_sizes("Initializer", shape), kind)
+        return initial_values(self.initializer, fixed_sizes("Initializer", shape), kind)
 
 
 @dataclass(frozen=True, eq=False)
-class Listed:
+class ArrayInitializer:
     """Initializer that fills with the entries of an array in order, and then repeats the last entry.
 
     Attributes:
@@ -58,7 +58,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class ComputedStart:
+class TensorInitializer:
     """Initializer with two parameters that may be Tensors: a bound, for example, may be another variable.
 
     Attributes:
@@ -78,91 +78,91 @@ class ComputedStart:
 
 
 def _parametrized(drawn: Callable[..., Any], kind: Callable[[Any, Any], Initializer], first: Any, second: Any) -> Any:
-    """Return the initializer ``kind(first, second)``, or a ``ComputedStart`` if a parameter is a Tensor."""
+    """Return the initializer ``kind(first, second)``, or a ``TensorInitializer`` if a parameter is a Tensor."""
     if isinstance(first, Tensor) or isinstance(second, Tensor):
-        return ComputedStart(drawn, first, second)
+        return TensorInitializer(drawn, first, second)
     return kind(first, second)
 
 
-def maker(function: Maker) -> Maker:
+def initializer_factory(function: Factory) -> Factory:
     """Decorate a function that returns initializers. Programs may then pass the function itself as an initializer."""
 
     @wraps(function)
     def make(*arguments: Any, **keywords: Any) -> Any:
-        start: Any = function(*arguments, **keywords)
-        return start if isinstance(start, ComputedStart) else Start(start)
+        initializer: Any = function(*arguments, **keywords)
+        return initializer if isinstance(initializer, TensorInitializer) else ShapeInitializer(initializer)
 
     marked: Any = api(make)
     marked.makes_initializer = True
-    return cast("Maker", marked)
+    return cast("Factory", marked)
 
 
-@maker
+@initializer_factory
 def zeros_initializer(dtype: Any = None) -> Initializer:
     """Return an initializer that fills with 0."""
     return initializers.zeros
 
 
-@maker
+@initializer_factory
 def ones_initializer(dtype: Any = None) -> Initializer:
     """Return an initializer that fills with 1."""
     return initializers.ones
 
 
-@maker
+@initializer_factory
 def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
     """Return an initializer that fills with a number, or with the entries of an array in order.
 
     If the variable has more entries, the last one is repeated. With ``verify_shape``, both must have the same shape.
     """
     is_number = np.ndim(value) == 0 and not verify_shape
-    return initializers.Constant(value) if is_number else Listed(np.array(value), bool(verify_shape))
+    return initializers.Constant(value) if is_number else ArrayInitializer(np.array(value), bool(verify_shape))
 
 
-@maker
+@initializer_factory
 def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
     """Return an initializer, uniform in ±sqrt(6 / (fan_in + fan_out))."""
     return initializers.glorot_uniform
 
 
-@maker
+@initializer_factory
 def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
     """Return an initializer of matrices with orthonormal rows or columns, times gain."""
     return initializers.Orthogonal(gain)
 
 
-@maker
+@initializer_factory
 def random_uniform_initializer(minval: Any = 0, maxval: Any = None, seed: Any = None, dtype: Any = None) -> Any:
     """Return an initializer, uniform in [minval, maxval), by default [0, 1)."""
     high = 1.0 if maxval is None else maxval
     return _parametrized(random_uniform, initializers.Uniform, minval, high)
 
 
-@maker
+@initializer_factory
 def random_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
     """Return an initializer of normally distributed values."""
     return _parametrized(random_normal, initializers.Normal, mean, stddev)
 
 
-@maker
+@initializer_factory
 def truncated_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
     """Return an initializer of normal values. Values beyond two standard deviations of the mean are drawn again."""
     return _parametrized(truncated_normal, initializers.TruncatedNormal, mean, stddev)
 
 
-@maker
+@initializer_factory
 def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
     """Return Glorot's initializer of variance 2 / (fan_in + fan_out), uniform or truncated normal."""
-    return initializers.glorot_uniform if uniform else _scaled(1.0, "fan_avg", "truncated_normal")
+    return initializers.glorot_uniform if uniform else _variance_scaling(1.0, "fan_avg", "truncated_normal")
 
 
-@maker
+@initializer_factory
 def glorot_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
     """Return a truncated normal initializer of variance 2 / (fan_in + fan_out)."""
-    return _scaled(1.0, "fan_avg", "truncated_normal")
+    return _variance_scaling(1.0, "fan_avg", "truncated_normal")
 
 
-@maker
+@initializer_factory
 def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
     """Return an initializer, uniform in ±factor sqrt(3 / fan_in). fan_in is the product of all sizes but the last."""
 
@@ -173,7 +173,7 @@ def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtyp
     return draw
 
 
-@maker
+@initializer_factory
 def variance_scaling_initializer(
     scale: float = 1.0,
     mode: str = "fan_in",
@@ -182,42 +182,42 @@ def variance_scaling_initializer(
     dtype: Any = None,
 ) -> Initializer:
     """Return an initializer of variance scale / fan. ``mode`` is fan_in, fan_out or fan_avg."""
-    return _scaled(scale, mode, distribution)
+    return _variance_scaling(scale, mode, distribution)
 
 
-@maker
+@initializer_factory
 def contrib_variance_scaling_initializer(
     factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: Any = None, dtype: Any = None
 ) -> Initializer:
     """Return an initializer of variance factor / fan. ``mode`` is FAN_IN, FAN_OUT or FAN_AVG."""
-    return _scaled(factor, mode.lower(), "uniform" if uniform else "truncated_normal")
+    return _variance_scaling(factor, mode.lower(), "uniform" if uniform else "truncated_normal")
 
 
-@maker
+@initializer_factory
 def he_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
     """Return a truncated normal initializer of variance 2 / fan_in."""
-    return _scaled(2.0, "fan_in", "truncated_normal")
+    return _variance_scaling(2.0, "fan_in", "truncated_normal")
 
 
-@maker
+@initializer_factory
 def he_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
     """Return a uniform initializer of variance 2 / fan_in."""
-    return _scaled(2.0, "fan_in", "uniform")
+    return _variance_scaling(2.0, "fan_in", "uniform")
 
 
-@maker
+@initializer_factory
 def lecun_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
     """Return a truncated normal initializer of variance 1 / fan_in."""
-    return _scaled(1.0, "fan_in", "truncated_normal")
+    return _variance_scaling(1.0, "fan_in", "truncated_normal")
 
 
-@maker
+@initializer_factory
 def lecun_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
     """Return a uniform initializer of variance 1 / fan_in."""
-    return _scaled(1.0, "fan_in", "uniform")
+    return _variance_scaling(1.0, "fan_in", "uniform")
 
 
-def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
+def _variance_scaling(scale: float, mode: str, distribution: str) -> Initializer:
     """Return an initializer of variance scale / fan (He et al. 2015).
 
     Args:

@@ -198,14 +198,14 @@ def fully_connected(
             raise DtypeError(
                 f"{what}: normalizer_fn must return a Tensor, as tf.contrib.layers.layer_norm does, not {result!r}"
             )
-        return collected(activated(result, activation_fn), outputs_collections)
+        return add_to_collections(apply_activation(result, activation_fn), outputs_collections)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     name = layer_scope("fully_connected", scope, reuse)
     starts = starts_of(weights_initializer, biases_initializer)
     names = ("weights",) if biases_initializer is None else ("weights", "biases")
     result = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
     result = own_layer(result, name, weights=weights_regularizer, biases=biases_regularizer)
-    return collected(result, outputs_collections)
+    return add_to_collections(result, outputs_collections)
 
 
 linear = partial(fully_connected, activation_fn=None)
@@ -221,14 +221,14 @@ def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
     By default, a kernel has the initializer of the variable scope, or Glorot-uniform without one, and a bias zeros.
     """
     kernel = present_scope().initializer if kernel is None else kernel
-    return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
+    return _initializer(kernel, "glorot_uniform"), _initializer(bias, "zeros")
 
 
-def _start(value: Any, usual: str) -> Initializer:
-    return array_initializer(usual if value is None else value)
+def _initializer(value: Any, default: str) -> Initializer:
+    return array_initializer(default if value is None else value)
 
 
-def activated(x: Tensor, activation: Activation) -> Tensor:
+def apply_activation(x: Tensor, activation: Activation) -> Tensor:
     """Apply an activation function; return x unchanged if it is None."""
     if activation is None:
         return x
@@ -237,7 +237,7 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
     return activation(x)
 
 
-def collected(result: Tensor, collections: Any) -> Tensor:
+def add_to_collections(result: Tensor, collections: Any) -> Tensor:
     """Add a layer's result to ``collections`` (a name, a list of names, or None), and return the result."""
     graph = get_default_graph()
     for name in [collections] if isinstance(collections, str) else collections or ():
@@ -318,15 +318,15 @@ def batch_normalization(
 @gives_tensors
 def flatten(inputs: Tensor, name: str | None = None, data_format: str = "channels_last") -> Tensor:
     """Reshape [batch, …] to [batch, product of the rest]."""
-    usual = data_format == "channels_last"
-    refuse("tf.layers.flatten", "transpose the inputs", data_format=None if usual else data_format)
+    is_default = data_format == "channels_last"
+    refuse("tf.layers.flatten", "transpose the inputs", data_format=None if is_default else data_format)
     return reshape(inputs, [None, -1])
 
 
 @gives_tensors
 def contrib_flatten(inputs: Tensor, outputs_collections: Any = None, scope: Any = None) -> Tensor:
     """Reshape [batch, …] to [batch, product of the rest], and add the result to ``outputs_collections``, if any."""
-    return collected(reshape(inputs, [None, -1]), outputs_collections)
+    return add_to_collections(reshape(inputs, [None, -1]), outputs_collections)
 
 
 @operation

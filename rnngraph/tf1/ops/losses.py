@@ -80,61 +80,61 @@ def sigmoid_cross_entropy_with_logits(
 ) -> Tensor:
     """Return the binary cross-entropy of sigmoid(logits), elementwise."""
     _require_names(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
-    logits = _compared(labels, _stacked(logits))
+    logits = _checked_predictions(labels, _stacked(logits))
     return losses.binary_cross_entropies(like(labels, logits), logits)
 
 
-def _compared(labels: Any, predictions: Any) -> Tensor:
-    """Return the predictions. Raise ``ShapeError``, as TensorFlow does, if the static shape of the labels differs."""
-    compared: Tensor = as_tensor(predictions)
-    known = as_tensor(labels)
-    if known.rank:
-        check_same_shape(known, compared)
-    return compared
+def _checked_predictions(labels: Any, predictions: Any) -> Tensor:
+    """Return predictions as a Tensor. Raise ``ShapeError`` if labels that are not a scalar have another shape."""
+    checked: Tensor = as_tensor(predictions)
+    targets = as_tensor(labels)
+    if targets.rank:
+        check_same_shape(targets, checked)
+    return checked
 
 
-def _both_compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
+def _labels_and_predictions(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
     """Return (labels in the dtype of the predictions, predictions)."""
-    compared = _compared(labels, predictions)
-    return functions.cast(like(labels, compared), compared.dtype), compared
+    checked = _checked_predictions(labels, predictions)
+    return functions.cast(like(labels, checked), checked.dtype), checked
 
 
 # tf.losses: weighted and reduced --------------------------------------------------------------------
 
 
-def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys.LOSSES) -> Tensor:
-    """Return a reduction of weighted values, and add it to the collection ``into``, unless that is None."""
-    loss = _reduction_of(values, weights, reduction)
+def _add_reduced_loss(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys.LOSSES) -> Tensor:
+    """Return values times weights, reduced. Add the result to the collection ``into``, unless that is None."""
+    loss = _reduce(values, weights, reduction)
     if into is not None:
         add_loss(loss, into)
     return loss
 
 
-def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
-    """Return a reduction of weighted values.
+def _reduce(values: Tensor, weights: Any, reduction: str) -> Tensor:
+    """Return values times weights, reduced to a scalar unless ``reduction`` is ``NONE``.
 
     Args:
         values: Losses.
         weights: A number, or a Tensor that broadcasts to the losses.
         reduction: Constant of ``tf.losses.Reduction``.
     """
-    number = isinstance(weights, int | float)
+    is_number = isinstance(weights, int | float)
     factor = like(weights, values)
     if factor.rank not in (0, values.rank):
         raise ShapeError(
             f"weights {factor!r} must be a scalar or have the rank of the losses {values!r}; "
             "insert axes with tf.expand_dims"
         )
-    if number and weights == 0:
+    if is_number and weights == 0:
         raise ArgumentError("weights=0 makes the loss 0; remove this loss")
-    weighted = values if number and weights == 1 else values * factor
+    weighted = values if is_number and weights == 1 else values * factor
     if reduction == NONE:
         return weighted
     if reduction == SUM:
         return functions.reduce_sum(weighted)
-    if reduction == SUM_OVER_BATCH_SIZE or (number and reduction == SUM_BY_NONZERO_WEIGHTS):
+    if reduction == SUM_OVER_BATCH_SIZE or (is_number and reduction == SUM_BY_NONZERO_WEIGHTS):
         return functions.reduce_mean(weighted)
-    if number and reduction == MEAN:
+    if is_number and reduction == MEAN:
         return functions.reduce_mean(values)
     full = build("broadcast", factor, shape=values.type.shape)
     if reduction == MEAN:
@@ -160,7 +160,7 @@ def sparse_softmax_cross_entropy(
         labels: int [...].
         logits: [..., classes].
     """
-    return _reduced(
+    return _add_reduced_loss(
         losses.sparse_softmax_cross_entropy(labels, logits, reduction="none"), weights, reduction, loss_collection
     )
 
@@ -179,7 +179,7 @@ def softmax_cross_entropy(
     labels = onehot_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.width
-    return _reduced(
+    return _add_reduced_loss(
         softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction, loss_collection
     )
 
@@ -198,7 +198,7 @@ def sigmoid_cross_entropy(
     labels = multi_class_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    return _reduced(
+    return _add_reduced_loss(
         sigmoid_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction, loss_collection
     )
 
@@ -213,8 +213,8 @@ def mean_squared_error(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return (predictions - labels)^2, weighted and reduced as in ``compute_weighted_loss``."""
-    values = losses.mean_squared_error(*_both_compared(labels, predictions), reduction="elements")
-    return _reduced(values, weights, reduction, loss_collection)
+    values = losses.mean_squared_error(*_labels_and_predictions(labels, predictions), reduction="elements")
+    return _add_reduced_loss(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -227,8 +227,8 @@ def absolute_difference(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return |predictions - labels|, weighted and reduced as in ``compute_weighted_loss``."""
-    values = losses.absolute_difference(*_both_compared(labels, predictions), reduction="elements")
-    return _reduced(values, weights, reduction, loss_collection)
+    values = losses.absolute_difference(*_labels_and_predictions(labels, predictions), reduction="elements")
+    return _add_reduced_loss(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -242,8 +242,8 @@ def huber_loss(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return the Huber loss, quadratic up to ``delta`` and linear beyond, reduced as in ``compute_weighted_loss``."""
-    values = losses.huber_loss(*_both_compared(labels, predictions), delta=delta, reduction="elements")
-    return _reduced(values, weights, reduction, loss_collection)
+    values = losses.huber_loss(*_labels_and_predictions(labels, predictions), delta=delta, reduction="elements")
+    return _add_reduced_loss(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -257,9 +257,9 @@ def log_loss(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return the binary cross-entropy of probabilities, weighted and reduced as in ``compute_weighted_loss``."""
-    labels, p = _both_compared(labels, predictions)
+    labels, p = _labels_and_predictions(labels, predictions)
     values = -(labels * functions.log(p + epsilon)) - (1.0 - labels) * functions.log(1.0 - p + epsilon)
-    return _reduced(values, weights, reduction, loss_collection)
+    return _add_reduced_loss(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -275,9 +275,9 @@ def hinge_loss(
 
     It is max(0, 1 - logits) for labels 1, and max(0, 1 + logits) for labels 0.
     """
-    labels, logits = _both_compared(labels, logits)
+    labels, logits = _labels_and_predictions(labels, logits)
     values = elementwise.relu(1.0 - (labels * 2.0 - 1.0) * logits)
-    return _reduced(values, weights, reduction, loss_collection)
+    return _add_reduced_loss(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -295,9 +295,9 @@ def cosine_distance(
     along = dim if axis is None else axis
     if along is None:
         raise ArgumentError("tf.losses.cosine_distance needs an axis")
-    labels, predictions = _both_compared(labels, predictions)
+    labels, predictions = _labels_and_predictions(labels, predictions)
     values = 1.0 - functions.reduce_sum(labels * predictions, along, True)
-    return _reduced(values, weights, reduction, loss_collection)
+    return _add_reduced_loss(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -319,7 +319,7 @@ def compute_weighted_loss(
         loss_collection: Collection of the graph to which the result is added; None for none.
         reduction: Constant of ``tf.losses.Reduction``.
     """
-    return _reduced(as_tensor(losses), weights, reduction, loss_collection)
+    return _add_reduced_loss(as_tensor(losses), weights, reduction, loss_collection)
 
 
 @operation
@@ -328,7 +328,7 @@ def weighted_cross_entropy_with_logits(
 ) -> Tensor:
     """Return the binary cross-entropy of sigmoid(logits), elementwise. ``pos_weight`` multiplies the labels' terms."""
     values = labels if targets is None else targets
-    logits = _compared(values, logits)
+    logits = _checked_predictions(values, logits)
     falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
     return losses.binary_cross_entropies(like(values, logits), logits, pos_weight, falling)
 

@@ -18,7 +18,7 @@ from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from .batch_norms import Normalization, batch_normalized
 from .functions import embedding_lookup
-from .layers import COLLECTED, activated, collected
+from .layers import COLLECTED, add_to_collections, apply_activation
 from .random import dropout as drop
 
 _TRAINED = "use tf.get_variable(…, trainable=False)"
@@ -40,24 +40,27 @@ def layer_norm(
 ) -> Tensor:
     """Normalise each row over the axes from ``begin_norm_axis`` on, by mean and standard deviation.
 
-    Creates the variables ``LayerNorm/beta`` and ``gamma``. The result is added to ``outputs_collections``, if any.
+    Creates the variables ``LayerNorm/beta`` with ``center`` and ``LayerNorm/gamma`` with ``scale``, whose shape is that
+    of the axes from ``begin_params_axis`` on. The result is added to ``outputs_collections``, if any.
     """
     what, x = "tf.contrib.layers.layer_norm", as_tensor(inputs)
     refuse(what, _TRAINED, trainable=None if trainable else False)
     refuse(what, COLLECTED, variables_collections=variables_collections)
     if x.dtype not in FLOATS or x.rank < 2:
         raise ShapeError(f"{what} needs a float Tensor with a batch axis and at least one more, not {x!r}")
-    first, own = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
-    shape = x.type.shape[own:]
-    if own < first:
-        raise ShapeError(f"{what}: begin_params_axis={own} must not be before begin_norm_axis={first}, for {x!r}")
+    norm_axis, params_axis = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
+    shape = x.type.shape[params_axis:]
+    if params_axis < norm_axis:
+        raise ShapeError(
+            f"{what}: begin_params_axis={params_axis} must not be before begin_norm_axis={norm_axis}, for {x!r}"
+        )
     if not all(isinstance(size, int) for size in shape):
-        raise ShapeError(f"{what} needs fixed sizes from axis {own} on, not {x!r}")
+        raise ShapeError(f"{what} needs fixed sizes from axis {params_axis} on, not {x!r}")
     with variable_scope(scope, "LayerNorm", reuse=reuse):
         beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None
         gamma = get_variable("gamma", shape, x.dtype, "ones") if flag(scale, "scale") else None
-    normalized = normalization.layer_norm(x, gamma, beta, 1e-12, tuple(range(first, x.rank)))
-    return collected(activated(normalized, activation_fn), outputs_collections)
+    normalized = normalization.layer_norm(x, gamma, beta, 1e-12, tuple(range(norm_axis, x.rank)))
+    return add_to_collections(apply_activation(normalized, activation_fn), outputs_collections)
 
 
 @gives_tensors
@@ -88,7 +91,7 @@ def batch_norm(
 ) -> Tensor:
     """Apply ``tf.layers.batch_normalization`` with the arguments of ``tf.contrib.layers``.
 
-    Creates ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, and with ``scale`` also ``gamma``.
+    Creates ``BatchNorm/moving_mean`` and ``moving_variance``, with ``center`` ``beta``, and with ``scale`` ``gamma``.
 
     Args:
         updates_collections: Collection for the operations that update the moving averages. With None, each run that
@@ -111,19 +114,19 @@ def batch_norm(
     refuse(what, "transpose the inputs so that their width is last", data_format=_none_if_default(data_format, "NHWC"))
     x = as_tensor(inputs)
     is_fused = x.rank in (2, 4) and (fused is None or flag(fused, "fused"))
-    usual = {"beta": "zeros", "gamma": "ones", "moving_mean": "zeros", "moving_variance": "ones"}
-    own = [name for name, there in (("beta", center), ("gamma", scale)) if there]
-    names = [*(own if is_fused and x.rank == 2 else own[::-1]), "moving_mean", "moving_variance"]
-    starts = {name: (param_initializers or {}).get(name, usual[name]) for name in names}
+    defaults = {"beta": "zeros", "gamma": "ones", "moving_mean": "zeros", "moving_variance": "ones"}
+    trained = [name for name, is_used in (("beta", center), ("gamma", scale)) if is_used]
+    names = [*(trained if is_fused and x.rank == 2 else trained[::-1]), "moving_mean", "moving_variance"]
+    starts = {name: (param_initializers or {}).get(name, defaults[name]) for name in names}
     name = layer_scope("BatchNorm", scope, reuse)
     options = Normalization(-1, decay, epsilon, updates_collections, is_fused)
     normalized = batch_normalized(what, x, options, name, starts, is_training)
-    return collected(activated(normalized, activation_fn), outputs_collections)
+    return add_to_collections(apply_activation(normalized, activation_fn), outputs_collections)
 
 
-def _none_if_default(value: Any, usual: Any) -> Any:
-    """Return an argument, or None if it has its default, for ``refuse``."""
-    return None if value == usual else value
+def _none_if_default(value: Any, default: Any) -> Any:
+    """Return None if an argument has its default, else the argument, which ``refuse`` then rejects."""
+    return None if value == default else value
 
 
 @gives_tensors
@@ -168,7 +171,9 @@ def dropout(
     if isinstance(is_training, Tensor):
         keep_prob = functions.where(is_training, functions.identity(keep_prob), 1.0)
     drops = isinstance(is_training, Tensor) or flag(is_training, "is_training")
-    return collected(drop(inputs, keep_prob, noise_shape, seed) if drops else as_tensor(inputs), outputs_collections)
+    return add_to_collections(
+        drop(inputs, keep_prob, noise_shape, seed) if drops else as_tensor(inputs), outputs_collections
+    )
 
 
 @gives_tensors
@@ -187,7 +192,7 @@ def one_hot_encoding(
     if num_classes is None:
         raise ArgumentError("tf.contrib.layers.one_hot_encoding needs num_classes=")
     encoded = functions.one_hot(labels, num_classes, "float32", -1, on_value, off_value)
-    return collected(encoded, outputs_collections)
+    return add_to_collections(encoded, outputs_collections)
 
 
 @gives_tensors
@@ -221,4 +226,4 @@ def bias_add(
     refuse("tf.contrib.layers.bias_add", COLLECTED, variables_collections=variables_collections)
     with variable_scope(scope, "BiasAdd", reuse=reuse):
         biases = get_variable("biases", [x.width], dtype_name(x.dtype), initializer, regularizer, trainable)
-    return collected(activated(x + biases, activation_fn), outputs_collections)
+    return add_to_collections(apply_activation(x + biases, activation_fn), outputs_collections)

@@ -36,8 +36,8 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
     if dtype == string and isinstance(dtype, str):
         if shape not in (None, (), []):
             raise NotOfferedError(f"a placeholder of strings is not offered; feed ids, as tf.int32 ({GUIDE})")
-        return _fed("Placeholder", "int64", (), name)
-    return _fed("Placeholder", dtype_name(dtype), () if shape is None else shape, name)
+        return _new_placeholder("Placeholder", "int64", (), name)
+    return _new_placeholder("Placeholder", dtype_name(dtype), () if shape is None else shape, name)
 
 
 @api
@@ -47,20 +47,22 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
         return _with_computed_default(input, shape, name)
     default: np.ndarray = (input if isinstance(input, Tensor) else constant(input)).node["value"]
     sizes = _sizes_with_default(default.shape, shape)
-    return _fed("PlaceholderWithDefault", str(default.dtype), sizes, name, default=default)
+    return _new_placeholder("PlaceholderWithDefault", str(default.dtype), sizes, name, default=default)
 
 
-def _sizes_with_default(have: Sequence[Any], shape: Any) -> Sequence[Any]:
+def _sizes_with_default(default_sizes: Sequence[Any], shape: Any) -> Sequence[Any]:
     """Return the sizes of a placeholder with a default. Raise ``ShapeError`` if they differ from the default's.
 
     Args:
-        have: Sizes of the default.
+        default_sizes: Sizes of the default.
         shape: The program's argument. None: all sizes are symbolic.
     """
-    sizes: Sequence[Any] = [None] * len(have) if shape is None else entries(_sizes(shape), "shape")
-    fits = len(sizes) == len(have)
-    if not fits or any(None not in (size, dim) and size != dim for size, dim in zip(sizes, have, strict=True)):
-        raise ShapeError(f"a default of shape {tuple(have)} does not fit a placeholder of shape {tuple(sizes)}")
+    sizes: Sequence[Any] = [None] * len(default_sizes) if shape is None else entries(_sizes(shape), "shape")
+    fits = len(sizes) == len(default_sizes)
+    if not fits or any(None not in (size, dim) and size != dim for size, dim in zip(sizes, default_sizes, strict=True)):
+        raise ShapeError(
+            f"a default of shape {tuple(default_sizes)} does not fit a placeholder of shape {tuple(sizes)}"
+        )
     return sizes
 
 
@@ -70,24 +72,26 @@ def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Ten
     If ``shape`` has a symbolic size where the default's size is fixed, the result is a placeholder, for which a run
     first computes the default. Gradients do not pass through such a placeholder.
     """
-    have = default.type.shape
-    sizes = _sizes_with_default([dim if isinstance(dim, int) else None for dim in have], shape)
-    if all(size == dim or not isinstance(dim, int) for size, dim in zip(sizes, have, strict=True)):
-        target = tuple(dim if size is None else size for size, dim in zip(sizes, have, strict=True))
-        result: Tensor = as_tensorflow(build("reshape" if target == have else "ensure_shape", default, shape=target))
+    default_sizes = default.type.shape
+    sizes = _sizes_with_default([dim if isinstance(dim, int) else None for dim in default_sizes], shape)
+    if all(size == dim or not isinstance(dim, int) for size, dim in zip(sizes, default_sizes, strict=True)):
+        target = tuple(dim if size is None else size for size, dim in zip(sizes, default_sizes, strict=True))
+        result: Tensor = as_tensorflow(
+            build("reshape" if target == default_sizes else "ensure_shape", default, shape=target)
+        )
         get_default_graph().name(name or "PlaceholderWithDefault", result)
         return result
     if any(node.op == "parameter" for node in topological([default.node])):
         raise ShapeError(
-            f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(have)} that depends on variables; "
-            "pass the default's shape as shape="
+            f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(default_sizes)} that depends on "
+            "variables; pass the default's shape as shape="
         )
-    fed_placeholder = _fed("PlaceholderWithDefault", default.type.dtype, sizes, name)
+    fed_placeholder = _new_placeholder("PlaceholderWithDefault", default.type.dtype, sizes, name)
     get_default_graph().derived[fed_placeholder.node] = Computed(default.node)
     return fed_placeholder
 
 
-def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
+def _new_placeholder(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
     """Return a new placeholder with the name ``name``, by default ``base``."""
     if name is not None and (not isinstance(name, str) or not name):
         raise DtypeError(f"a placeholder's name must be a string, not {name!r}")

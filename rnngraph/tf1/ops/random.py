@@ -117,8 +117,8 @@ def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str
     return fed(what, sizes, dtype, unnamed=True, drawn=drawn)
 
 
-def started(initializer: Initializer, sizes: Sequence[int], dtype: str) -> Tensor:
-    """Return a Tensor of an initializer's values. Each run draws them anew, unless they are constant."""
+def initial_values(initializer: Initializer, sizes: Sequence[int], dtype: str) -> Tensor:
+    """Return a Tensor with values of an initializer. Each run draws them anew, unless they are constant."""
     if initializer in (zeros, ones) or isinstance(initializer, Constant):
         return constant(np.array(initializer(tuple(sizes), np.random.default_rng(0))), dtype)
     return _drawn("Initializer", initializer, sizes, dtype, None)
@@ -167,10 +167,10 @@ def _truncated_normal_of(u: Tensor) -> Tensor:
 
 def _scaled(drawn: Tensor, mean: Any, deviation: Any) -> Tensor:
     """Return drawn * deviation + mean. Both may be Tensors."""
-    return drawn * _number(deviation, drawn, "stddev") + _number(mean, drawn, "mean")
+    return drawn * _number_or_tensor(deviation, drawn, "stddev") + _number_or_tensor(mean, drawn, "mean")
 
 
-def _number(value: Any, drawn: Tensor, what: str) -> Any:
+def _number_or_tensor(value: Any, drawn: Tensor, what: str) -> Any:
     """Return a number, or a Tensor of the dtype of ``drawn``. Raise an error for anything else."""
     if isinstance(value, Tensor):
         if value.dtype != drawn.dtype:
@@ -179,7 +179,7 @@ def _number(value: Any, drawn: Tensor, what: str) -> Any:
     return number(value, what)
 
 
-def _floats(what: str, dtype: Any) -> str:
+def _float_dtype(what: str, dtype: Any) -> str:
     """Return the name of a floating-point dtype. Raise ``DtypeError`` for other dtypes."""
     kind = dtype_name(dtype)
     if kind not in FLOATS:
@@ -198,7 +198,7 @@ class _NormalDraw:
     seed: Any
 
 
-def _with_deviation(
+def _normal_numbers(
     what: str,
     kind: Callable[[float, float], Initializer],
     draw: _NormalDraw,
@@ -213,7 +213,7 @@ def _with_deviation(
         by_step: Function from sizes and dtype to standard normal numbers that the graph draws.
     """
     mean, stddev, seed = draw.mean, draw.stddev, draw.seed
-    sizes, dtype = _sizes(what, draw.shape), _floats(what, draw.dtype)
+    sizes, dtype = _sizes(what, draw.shape), _float_dtype(what, draw.dtype)
     numbers = not isinstance(mean, Tensor) and not isinstance(stddev, Tensor)
     if _is_fed(sizes):
         fixed: Any = sizes
@@ -247,7 +247,7 @@ def random_normal(
         pair = (_uniform(f"random_normal/{part}", sizes, kind, seed) for part in ("radius", "angle"))
         return normal_of(*pair)
 
-    return _with_deviation("random_normal", Normal, _NormalDraw(shape, mean, stddev, dtype, seed), by_step)
+    return _normal_numbers("random_normal", Normal, _NormalDraw(shape, mean, stddev, dtype, seed), by_step)
 
 
 @operation
@@ -265,7 +265,7 @@ def truncated_normal(
         return _truncated_normal_of(_uniform("truncated_normal", sizes, kind, seed))
 
     draw = _NormalDraw(shape, mean, stddev, dtype, seed)
-    return _with_deviation("truncated_normal", TruncatedNormal, draw, by_step)
+    return _normal_numbers("truncated_normal", TruncatedNormal, draw, by_step)
 
 
 @operation
@@ -283,7 +283,7 @@ def random_uniform(
     if kind not in (*FLOATS, *INTEGERS):
         raise DtypeError(f"tf.{what} draws floats or ints, not {kind}; draw tf.float32, and convert it with tf.cast")
     if kind in INTEGERS:
-        return anchored(_whole(what, sizes, minval, maxval, kind, seed), shape)
+        return anchored(_uniform_ints(what, sizes, minval, maxval, kind, seed), shape)
     high = 1.0 if maxval is None else maxval
     fixed: Any = sizes
     if _is_fed(sizes) and not isinstance(minval, Tensor) and not isinstance(high, Tensor):
@@ -291,16 +291,16 @@ def random_uniform(
         if (low, high) == (0.0, 1.0):
             return _drawn(what, UnitUniform(), fixed, kind, seed)
         return _drawn(what, Uniform(low, high), fixed, kind, seed)
-    unit = _drawn(what, UnitUniform(), fixed, kind, seed) if _is_fed(sizes) else _unit(what, sizes, kind, seed)
+    unit = _drawn(what, UnitUniform(), fixed, kind, seed) if _is_fed(sizes) else _unit_uniform(what, sizes, kind, seed)
     return anchored(_scaled(unit, minval, high - minval), shape)
 
 
-def _unit(what: str, sizes: Sequence[Dim], kind: str, seed: Any) -> Tensor:
+def _unit_uniform(what: str, sizes: Sequence[Dim], kind: str, seed: Any) -> Tensor:
     """Return uniform numbers in [0, 1) that the training graph draws; 0.5 in the inference graph."""
     return by_graph(training=_uniform(what, sizes, kind, seed), inference=0.5)
 
 
-def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str, seed: Any) -> Tensor:
+def _uniform_ints(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str, seed: Any) -> Tensor:
     """Return uniform ints in [minval, maxval)."""
     if maxval is None:
         raise ArgumentError(f"tf.{what} with dtype={kind} needs maxval=; pass an int above minval")
@@ -314,7 +314,7 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
         return _drawn(what, WholeNumbers(low, high), fixed, kind, seed)
     begin, end = (functions.cast(as_tensor(value), kind) for value in (minval, maxval))
     count = end - begin
-    drawn = functions.cast(_unit(what, sizes, "float64", seed) * functions.cast(count, "float64"), kind)
+    drawn = functions.cast(_unit_uniform(what, sizes, "float64", seed) * functions.cast(count, "float64"), kind)
     return functions.minimum(drawn, count - 1) + begin
 
 

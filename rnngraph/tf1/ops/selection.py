@@ -98,26 +98,26 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
     """
     x = as_tensor(tensor)
     value = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
-    chosen = value if isinstance(value, Tensor) else array_of(value, "tf.boolean_mask needs a mask of bools")
-    place, rank = functions.one_axis(x.rank, 0 if axis is None else axis), len(chosen.shape)
-    if chosen.dtype != "bool" or not 0 < rank <= x.rank - place:
+    mask_array = value if isinstance(value, Tensor) else array_of(value, "tf.boolean_mask needs a mask of bools")
+    place, rank = functions.one_axis(x.rank, 0 if axis is None else axis), len(mask_array.shape)
+    if mask_array.dtype != "bool" or not 0 < rank <= x.rank - place:
         raise ShapeError(f"tf.boolean_mask of {x!r} needs a bool mask of its leading axes, not {shown(mask)}")
-    have = x.type.shape[place : place + rank]
-    if isinstance(chosen, Tensor):
+    masked_shape = x.type.shape[place : place + rank]
+    if isinstance(mask_array, Tensor):
         corner = x[(0,) * place + (slice(None),) * rank + (0,) * (x.rank - place - rank)]
-        everywhere = functions.known_by(corner, build("broadcast", constant(True), shape=have))
-        count = functions.reduce_sum(functions.cast(chosen, "int32"))
-        chosen = functions.logical_and(chosen, everywhere)  # so that the mask has the sizes of x
-        flat = build("reshape", x, shape=(*x.type.shape[:place], product(have), *x.type.shape[place + rank :]))
-        return gather(flat, _places(functions.reshape(chosen, [-1]), count), axis=place)
-    if chosen.shape != have:
-        raise ShapeError(f"tf.boolean_mask needs a mask of shape {have}, not {chosen.shape}")
-    flat = build("reshape", x, shape=(*x.type.shape[:place], chosen.size, *x.type.shape[place + rank :]))
-    return gather(flat, constant(np.flatnonzero(chosen), "int64"), axis=place)
+        all_true = functions.known_by(corner, build("broadcast", constant(True), shape=masked_shape))
+        count = functions.reduce_sum(functions.cast(mask_array, "int32"))
+        mask_array = functions.logical_and(mask_array, all_true)  # so that the mask has the sizes of x
+        flat = build("reshape", x, shape=(*x.type.shape[:place], product(masked_shape), *x.type.shape[place + rank :]))
+        return gather(flat, _indices_of_true(functions.reshape(mask_array, [-1]), count), axis=place)
+    if mask_array.shape != masked_shape:
+        raise ShapeError(f"tf.boolean_mask needs a mask of shape {masked_shape}, not {mask_array.shape}")
+    flat = build("reshape", x, shape=(*x.type.shape[:place], mask_array.size, *x.type.shape[place + rank :]))
+    return gather(flat, constant(np.flatnonzero(mask_array), "int64"), axis=place)
 
 
-def _places(mask: Tensor, count: Tensor) -> Tensor:
-    """Return the indices [count] at which a mask is True, in order."""
+def _indices_of_true(mask: Tensor, count: Tensor) -> Tensor:
+    """Return the indices [count] at which a mask is True, in order. ``count`` is the number of True entries."""
     size = known_size(count.node, counted=True)
     if size is None:
         raise NotOfferedError(
@@ -232,16 +232,16 @@ def diag(diagonal: Any, name: str | None = None) -> Tensor:
 @operation
 def diag_part(input: Any, name: str | None = None) -> Tensor:
     """Return the diagonal [..., n] of square matrices [..., n, n]."""
-    return matrices.diagonal(_squares(input), axis1=-2, axis2=-1)
+    return matrices.diagonal(_square_matrices(input), axis1=-2, axis2=-1)
 
 
 @operation
 def trace(x: Any, name: str | None = None) -> Tensor:
     """Return the trace of square matrices [..., n, n]."""
-    return matrices.trace(_squares(x), axis1=-2, axis2=-1)
+    return matrices.trace(_square_matrices(x), axis1=-2, axis2=-1)
 
 
-def _squares(x: Any) -> Tensor:
+def _square_matrices(x: Any) -> Tensor:
     """Return square matrices [..., n, n] as a Tensor. Raise ``ShapeError`` for other shapes."""
     x = as_tensor(x)
     *outer, rows, columns = x.type.shape if x.rank > 1 else (0, 0, 1)

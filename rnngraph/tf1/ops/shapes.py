@@ -52,23 +52,23 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     if limit is None:
         start, limit = 0, start
     if any(isinstance(item, float | np.floating) for item in (start, limit, delta)):
-        begin, end, step = (number(item, "a limit of tf.range") for item in (start, limit, delta))
-        return _floats(begin, end, step, dtype)
-    every = sizes_in([delta])[0]
-    first, last = sizes_in([start, limit])
-    if not isinstance(every, int) or not every:
+        bounds = [number(item, "a limit of tf.range") for item in (start, limit, delta)]
+        return _float_range(*bounds, dtype)
+    step = sizes_in([delta])[0]
+    first, end = sizes_in([start, limit])
+    if not isinstance(step, int) or not step:
         raise ArgumentError(f"tf.range needs a nonzero int as delta, not {shown(delta)}")
-    count = last - first
-    if isinstance(count, Size) and every != 1:
+    count = end - first
+    if isinstance(count, Size) and step != 1:
         raise ShapeError("tf.range up to a symbolic size needs delta=1; use delta=1, and multiply the result")
     if not isinstance(count, Size):
-        count = max(0, -(-count // every))
+        count = max(0, -(-count // step))
     offset = functions.dimension(first, "int64")
-    numbers = anchored(build("iota", size=count), [start, limit]) * every + offset
+    numbers = anchored(build("iota", size=count), [start, limit]) * step + offset
     return functions.cast(numbers, "int32" if dtype is None else dtype_name(dtype))
 
 
-def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
+def _float_range(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
     """Return a range of floats as a constant."""
     if not delta or not abs(limit - start) / abs(delta) < _MAX_NUMBERS:
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Gradients as Tensors. A gradient is declared as a placeholder, its stand-in, whose value runs compute."""
+"""Gradients as Tensors. A gradient is declared as a placeholder, its stand-in. Runs compute and feed its value."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ..core.tensors import TfTensor, gives_tensors
 from ..table.missing import GUIDE
 
 _UNCONNECTED = ("none", "zero")
-RESULTS = "found/"
+RESULTS = "result/"
 """Prefix of the names of fetched Tensors in a gradient program."""
 
 
@@ -49,7 +49,7 @@ class Derivative:
 
     def raise_if_fed(self, fed: Iterable[Node]) -> None:
         """Raise ``ArgumentError`` if the derivative passes through a Tensor that a run feeds."""
-        nodes = {*_differentiated(self.loss.node)}
+        nodes = {*_reachable_by_gradient(self.loss.node)}
         for node in fed:
             if node in nodes and node is not self.target and reached_by(Tensor(node)).has(Tensor(self.target)):
                 raise ArgumentError(
@@ -74,7 +74,7 @@ class Derivative:
 
     @staticmethod
     def ahead(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
-        """Compute the values of stand-ins, with one native call for each loss."""
+        """Return the values of stand-ins by node, computed with one native call for each loss."""
         graph, arrays = session.graph, dict[Node, np.ndarray]()
         fed = [node for node in values if node.op != "input"]
         for loss, group in _by_loss(stand_ins).items():
@@ -129,7 +129,7 @@ class GradientProgram(FetchProgram):
     ) -> None:
         variables = {f"variable/{name}": graph.by_name[name] for name in targets.values() if isinstance(name, str)}
         places = {f"stand_in/{number}": Tensor(node) for number, node in enumerate(targets)}
-        inputs = {f"given/{name}": tensor for name, tensor in tensors.items()}
+        inputs = {f"tensor/{name}": tensor for name, tensor in tensors.items()}
         super().__init__(graph, {"loss_itself": loss, **variables, **places, **inputs}, loss)
         self.inputs = {node: item for node, item in self.inputs.items() if node not in targets}
         replaced = AppliedGradients({f"{RESULTS}{name}": tensor.node for name, tensor in tensors.items()}, targets)
@@ -239,7 +239,7 @@ def reached_by(loss: Tensor) -> Reached:
     return reached
 
 
-def _differentiated(loss: Node) -> list[Node]:
+def _reachable_by_gradient(loss: Node) -> list[Node]:
     """Return the dependencies of a loss that a gradient can reach: nodes of floats, and tuples.
 
     A node without a derivative, such as ``tf.floor``, ends the search.
@@ -270,7 +270,7 @@ class Reached:
     """
 
     def __init__(self, loss: Tensor) -> None:
-        self.nodes = dict.fromkeys(_differentiated(loss.node))
+        self.nodes = dict.fromkeys(_reachable_by_gradient(loss.node))
         if stand_ins_of([*self.nodes]):
             raise NotOfferedError(
                 f"{loss!r} depends on gradients: second derivatives are not offered; put "
@@ -363,7 +363,7 @@ class AggregationMethod:
 
     @api
     def __init__(self) -> None:
-        """Accept the call that TensorFlow accepts. The methods are attributes of the class."""
+        """Do nothing: the methods are attributes of the class."""
 
     ADD_N = DEFAULT = 0
     EXPERIMENTAL_TREE, EXPERIMENTAL_ACCUMULATE_N = 1, 2

@@ -8,7 +8,7 @@ from ...support.api_guard import api
 from ...support.errors import ArgumentError, NotOfferedError, shown
 from ..core.graph import Graph, get_default_graph
 from ..table.missing import GUIDE
-from .saver import Saver, graph_of
+from .saver import Saver, remembered_graph
 
 _IN_FILES = "a graph in a file is not offered; run the script that declares it, then tf.train.Saver().restore"
 
@@ -39,9 +39,9 @@ def import_meta_graph(
     Returns:
         Saver of the exported graph's variables; None if the graph has no variables.
     """
-    written = graph_of(meta_graph_or_file) if isinstance(meta_graph_or_file, str) else None
-    if written is not None:
-        meta_graph_or_file = MetaGraph(written)
+    graph = remembered_graph(meta_graph_or_file) if isinstance(meta_graph_or_file, str) else None
+    if graph is not None:
+        meta_graph_or_file = MetaGraph(graph)
     if not isinstance(meta_graph_or_file, MetaGraph):
         raise NotOfferedError(f"tf.train.import_meta_graph({shown(meta_graph_or_file)}): {_IN_FILES} ({GUIDE})")
     current, other = get_default_graph(), meta_graph_or_file.graph

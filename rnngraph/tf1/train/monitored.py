@@ -100,7 +100,7 @@ class _Intervals(NamedTuple):
     summary_steps: int | None = None
 
 
-def _interval(steps: Any, seconds: Any, default: tuple[Any, Any]) -> tuple[Any, Any]:
+def _interval_or_default(steps: Any, seconds: Any, default: tuple[Any, Any]) -> tuple[Any, Any]:
     """Return (steps, seconds) of an interval, of which a program passes one or both; ``default`` if it passes none."""
     if steps is DEFAULT_INTERVAL and seconds is DEFAULT_INTERVAL:
         return default
@@ -124,16 +124,18 @@ class MonitoredSession:
         self._hooks = list(hooks or ())
         for hook in self._hooks:
             hook.begin()
-        self._supervisor = boss = Supervisor(
+        self._supervisor = supervisor = Supervisor(
             logdir=directory,
             save_model_secs=intervals.save_secs or 0,
             save_summaries_secs=0,
             summary_writer=FileWriter(summary_directory) if summary_directory else USE_DEFAULT,
         )
-        self._session = session = boss.prepare_or_wait_for_session(config=config)
+        self._session = session = supervisor.prepare_or_wait_for_session(config=config)
         self._intervals, self._runs = intervals, 0
-        if intervals.summary_secs and boss.summary_op is not None and boss.summary_writer is not None:
-            session.every(intervals.summary_secs, lambda: boss.summary_computed(session, session.run(boss.summary_op)))
+        if intervals.summary_secs and supervisor.summary_op is not None and supervisor.summary_writer is not None:
+            session.every(
+                intervals.summary_secs, lambda: supervisor.summary_computed(session, session.run(supervisor.summary_op))
+            )
         for hook in self._hooks:
             hook.after_create_session(self._session, self._supervisor.coord)
         self._opened: Any = None
@@ -144,11 +146,11 @@ class MonitoredSession:
         return self._session.graph
 
     def should_stop(self) -> bool:
-        """Return True once a hook has requested a stop, or the session is closed, as at the end of data."""
+        """Return True once a hook requested a stop, or the session was closed. The end of data also closes it."""
         return self._supervisor.should_stop()
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Run the fetches together with those of hooks, and call the hooks."""
+        """Run the fetches together with those of hooks, call the hooks, and return the values of ``fetches``."""
         context = SessionRunContext(SessionRunArgs(fetches, feed_dict), self._session)
         requests = [hook.before_run(context) for hook in self._hooks]
         hook_fetches = {
@@ -161,20 +163,25 @@ class MonitoredSession:
             feeds.update((item.feed_dict or {}) if item is not None else {})
         results = self._session.run({"caller": fetches, "hooks": hook_fetches}, feeds)
         self._runs += 1
-        self._after(results["hooks"], context)
+        self._finish_run(results["hooks"], context)
         return results["caller"]
 
-    def _after(self, results: dict[int, Any], context: SessionRunContext) -> None:
+    def _finish_run(self, results: dict[int, Any], context: SessionRunContext) -> None:
+        """Pass a run's results to the hooks. Write the summaries and the checkpoint that are due."""
         for number, hook in enumerate(self._hooks):
             hook.after_run(context, SessionRunValues(results.get(number)))
-        boss = self._supervisor
-        writes = boss.summary_writer is not None and boss.summary_op is not None
+        supervisor = self._supervisor
+        writes = supervisor.summary_writer is not None and supervisor.summary_op is not None
         if writes and self._is_due(self._intervals.summary_steps):
-            boss.summary_computed(self._session, self._session.run(boss.summary_op))
-        if boss.save_path is not None and boss.saver is not None and self._is_due(self._intervals.save_steps):
-            boss.saver.save(self._session, boss.save_path, boss.global_step)
+            supervisor.summary_computed(self._session, self._session.run(supervisor.summary_op))
+        if (
+            supervisor.save_path is not None
+            and supervisor.saver is not None
+            and self._is_due(self._intervals.save_steps)
+        ):
+            supervisor.saver.save(self._session, supervisor.save_path, supervisor.global_step)
         if context.stop_requested:
-            boss.request_stop()
+            supervisor.request_stop()
 
     def _is_due(self, steps: int | None) -> bool:
         """True if the number of runs is a multiple of ``steps``; False for None or 0."""
@@ -186,16 +193,16 @@ class MonitoredSession:
 
     def close(self) -> None:
         """Call the hooks' ``end``, save a checkpoint if checkpoints have an interval, and close the session."""
-        boss = self._supervisor
+        supervisor = self._supervisor
         for hook in self._hooks:
             hook.end(self._session)
         if (
-            boss.save_path is not None
-            and boss.saver is not None
-            and (boss.save_model_secs or self._intervals.save_steps)
+            supervisor.save_path is not None
+            and supervisor.saver is not None
+            and (supervisor.save_model_secs or self._intervals.save_steps)
         ):
-            boss.saver.save(self._session, boss.save_path, boss.global_step)
-        boss.stop()
+            supervisor.saver.save(self._session, supervisor.save_path, supervisor.global_step)
+        supervisor.stop()
         self._session.close()
 
     def __enter__(self) -> MonitoredSession:
@@ -239,10 +246,12 @@ def monitored_training_session(
     ``is_chief``, ``config``, ``stop_grace_period_secs``, ``log_step_count_steps`` and ``max_wait_secs`` have no effect.
     """
     refuse("tf.train.MonitoredTrainingSession", "leave it out", scaffold=scaffold)
-    save_steps, save_secs = _interval(save_checkpoint_steps, save_checkpoint_secs, (None, 600))
-    steps, secs = _interval(save_summaries_steps, save_summaries_secs, (100, None))
-    every = [*(hooks or ()), *(chief_only_hooks or ())]
-    return MonitoredSession(checkpoint_dir, every, _Intervals(save_secs, save_steps, secs, steps), summary_dir, config)
+    save_steps, save_secs = _interval_or_default(save_checkpoint_steps, save_checkpoint_secs, (None, 600))
+    steps, secs = _interval_or_default(save_summaries_steps, save_summaries_secs, (100, None))
+    all_hooks = [*(hooks or ()), *(chief_only_hooks or ())]
+    return MonitoredSession(
+        checkpoint_dir, all_hooks, _Intervals(save_secs, save_steps, secs, steps), summary_dir, config
+    )
 
 
 @api

@@ -80,8 +80,8 @@ def optimize_loss(
     if gradient_noise_scale is not None:
         raise ArgumentError("optimize_loss: gradient_noise_scale is not offered; leave it out")
     graph = get_default_graph()
-    shown_names = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else summaries
-    for summary in shown_names:
+    summary_names = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else summaries
+    for summary in summary_names:
         one_of(summary, "optimize_loss: summaries", OPTIMIZER_SUMMARIES)
     with variable_scope(name, "OptimizeLoss"):
         rate = learning_rate
@@ -93,25 +93,25 @@ def optimize_loss(
                 learning_rate_decay_fn, "optimize_loss: learning_rate_decay_fn", "learning_rate", "global_step"
             )
             rate = decayed(rate, global_step)
-            if "learning_rate" in shown_names:
+            if "learning_rate" in summary_names:
                 scalar("learning_rate", rate)
-        minimizer = _optimizer(optimizer, rate)
+        minimizer = _optimizer_of(optimizer, rate)
         pairs = minimizer.compute_gradients(loss, variables)
         pairs = [(_scaled(gradient, variable, gradient_multipliers), variable) for gradient, variable in pairs]
-        has_norm = "global_gradient_norm" in shown_names or "gradient_norm" in shown_names
+        has_norm = "global_gradient_norm" in summary_names or "gradient_norm" in summary_names
         if has_norm:
             scalar("global_norm/gradient_norm", global_norm([gradient for gradient, _ in pairs]))
         pairs = _clipped(pairs, clip_gradients)
-        _summarize(pairs, shown_names)
+        _summarize(pairs, summary_names)
         if has_norm and clip_gradients is not None:
             scalar("global_norm/clipped_gradient_norm", global_norm([gradient for gradient, _ in pairs]))
-        if "loss" in shown_names:
+        if "loss" in summary_names:
             scalar("loss", loss)
         step = minimizer.apply_gradients(pairs, global_step if increment_global_step else None, "train")
-        first = graph.get_collection(GraphKeys.UPDATE_OPS) if update_ops is None else list(update_ops)
+        updates = graph.get_collection(GraphKeys.UPDATE_OPS) if update_ops is None else list(update_ops)
         result = build("reshape", loss, shape=loss.type.shape)
-        first = [item for item in first if hasattr(item, "execute")]
-        graph.require(result, [*graph.collections["control_inputs"], *first, step])
+        updates = [item for item in updates if hasattr(item, "execute")]
+        graph.require(result, [*graph.collections["control_inputs"], *updates, step])
     return result
 
 
@@ -124,8 +124,8 @@ def _summarize(pairs: Sequence[Any], names: Sequence[str]) -> None:
             scalar(f"gradient_norm/{variable.full}_0", global_norm([gradient]))
 
 
-def _optimizer(optimizer: Any, rate: Any) -> Optimizer:
-    """Return the optimizer that the argument ``optimizer`` describes."""
+def _optimizer_of(optimizer: Any, rate: Any) -> Optimizer:
+    """Return an optimizer for the argument ``optimizer``. A name, class or function is called with the rate, if any."""
     if isinstance(optimizer, str):
         if optimizer not in OPTIMIZER_CLS_NAMES:
             names = ", ".join(OPTIMIZER_CLS_NAMES)

@@ -74,7 +74,7 @@ class Optimizer:
         name: str | None = None,
         grad_loss: Any = None,
     ) -> Operation:
-        """Return an operation that computes and applies the gradients of a loss."""
+        """Return an operation that takes a training step: it computes the gradients of a loss, and applies them."""
         pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
         if all(gradient is None for gradient, _ in pairs):
             if var_list is not None:
@@ -94,7 +94,7 @@ class Optimizer:
     ) -> list[Pair]:
         """Return a (gradient, variable) pair for each variable. The gradient is None for variables not in the loss."""
         graph = get_default_graph()
-        variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
+        variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_leaves(var_list))
         for variable in variables:
             if not isinstance(variable, Variable):
                 raise DtypeError(f"var_list needs variables, not {shown(variable)}")
@@ -136,9 +136,9 @@ class Optimizer:
 
     def get_slot(self, var: Any, name: str) -> Any:
         """Return the slot of a variable by the slot's name; None if it does not exist."""
-        ours = {theirs: slot for slot, theirs in self.slot_names.items()}.get(name, name)
+        slot = {theirs: ours for ours, theirs in self.slot_names.items()}.get(name, name)
         state = self._state.get(get_default_graph())
-        return None if state is None else state.variables.get((var.full, ours))
+        return None if state is None else state.variables.get((var.full, slot))
 
     def variables(self) -> list[Any]:
         """Return all variables of the optimizer's state."""
@@ -262,7 +262,7 @@ class AdagradOptimizer(Optimizer):
         name: str = "Adagrad",
     ) -> None:
         super().__init__(use_locking, name)
-        self._rate, self._start = learning_rate, _above(initial_accumulator_value, "initial_accumulator_value")
+        self._rate, self._start = learning_rate, _positive(initial_accumulator_value, "initial_accumulator_value")
 
     def rule(self) -> Rule:
         return rules.Adagrad(start=self._start)
@@ -321,7 +321,7 @@ class FtrlOptimizer(Optimizer):
             raise ArgumentError(f"learning_rate_power must be 0 or less, not {learning_rate_power}")
         self._rate = learning_rate
         self._rule = rules.Ftrl(
-            start=_above(initial_accumulator_value, "initial_accumulator_value"),
+            start=_positive(initial_accumulator_value, "initial_accumulator_value"),
             exponent=rounded(learning_rate_power),
             l1=_strength("l1", l1_regularization_strength),
             l2=_strength("l2", l2_regularization_strength),
@@ -376,7 +376,7 @@ class ProximalAdagradOptimizer(Optimizer):
         super().__init__(use_locking, name)
         self._rate = learning_rate
         self._rule = rules.ProximalAdagrad(
-            start=_above(initial_accumulator_value, "initial_accumulator_value"),
+            start=_positive(initial_accumulator_value, "initial_accumulator_value"),
             l1=_strength("l1", l1_regularization_strength),
             l2=_strength("l2", l2_regularization_strength),
         )
@@ -405,7 +405,7 @@ class AdagradDAOptimizer(Optimizer):
         name: str = "AdagradDA",
     ) -> None:
         super().__init__(use_locking, name)
-        start = _above(initial_gradient_squared_accumulator_value, "initial_gradient_squared_accumulator_value")
+        start = _positive(initial_gradient_squared_accumulator_value, "initial_gradient_squared_accumulator_value")
         self._numbers = {"rate": learning_rate, "count": functions.cast(global_step, "float32") + 1.0}
         l1 = _strength("l1", l1_regularization_strength)
         self._rule = rules.AdagradDual(start=start, l1=l1, l2=_strength("l2", l2_regularization_strength))
@@ -417,8 +417,8 @@ class AdagradDAOptimizer(Optimizer):
         return self._numbers
 
 
-def _above(value: Any, what: str) -> float:
-    """Return a number as a float. Raise an error unless it is positive."""
+def _positive(value: Any, what: str) -> float:
+    """Return a positive number as a float. Raise an error for other values."""
     check_positive(what, value)
     return float(value)
 
@@ -429,10 +429,10 @@ def _strength(what: str, value: Any) -> float:
     return rounded(value)
 
 
-def _flat(nest: Any) -> Iterable[Any]:
+def _leaves(nest: Any) -> Iterable[Any]:
     """Yield the leaves of nested lists and tuples."""
     for item in nest if isinstance(nest, list | tuple) else [nest]:
         if isinstance(item, list | tuple):
-            yield from _flat(item)
+            yield from _leaves(item)
         else:
             yield item

@@ -37,7 +37,7 @@ def remember_graph(path: str) -> None:
         del _GRAPHS[next(iter(_GRAPHS))]
 
 
-def graph_of(path: str) -> Graph | None:
+def remembered_graph(path: str) -> Graph | None:
     """Return the graph that this process associated with a ``.meta`` file; None if there is none."""
     return _GRAPHS.get(os.path.abspath(path))
 
@@ -49,10 +49,11 @@ class Saver:
         var_list: Variables, or {name in the file: variable}. By default, all global variables that exist when the saver
             is created.
         max_to_keep: Number of newest checkpoints to retain. 0 or None retains all.
-        keep_checkpoint_every_n_hours: Of the checkpoints that would be deleted, retain the first one of each period.
-        allow_empty: Do not raise ``ArgumentError`` if there are no variables.
-        pad_step_number: Write the global step with at least 8 digits in names of checkpoints.
-        save_relative_paths: Write relative paths in the file ``checkpoint``.
+        keep_checkpoint_every_n_hours: Period in hours. Of the checkpoints that would be deleted, the first one of each
+            period is retained.
+        allow_empty: True to accept that there are no variables, rather than raise ``ArgumentError``.
+        pad_step_number: True to write the global step with at least 8 digits in names of checkpoints.
+        save_relative_paths: True to write relative paths in the file ``checkpoint``.
 
     ``reshape``, ``saver_def``, ``builder`` and ``defer_build`` are not offered. All other arguments have no effect.
     """
@@ -95,7 +96,7 @@ class Saver:
         self._variables: dict[str, Any] = named
         self._max_to_keep, self._digits = max_to_keep or 0, 8 if pad_step_number else 0
         self._state: list[str] = []
-        self._are_relative, self._written = bool(save_relative_paths), dict[str, float]()
+        self._are_relative, self._times_written = bool(save_relative_paths), dict[str, float]()
         self._period = number(keep_checkpoint_every_n_hours, "keep_checkpoint_every_n_hours") * 3600
         self._period_ends = time.time() + self._period
 
@@ -153,10 +154,10 @@ class Saver:
     def _retain(self, path: str) -> None:
         """Retain a new checkpoint. Delete the oldest ones beyond ``max_to_keep``, except for one of each period."""
         self._state = [*(item for item in self._state if item != path), path]
-        self._written[path] = time.time()
+        self._times_written[path] = time.time()
         while self._max_to_keep and len(self._state) > self._max_to_keep:
             oldest = self._state.pop(0)
-            if self._written.pop(oldest, 0.0) > self._period_ends:
+            if self._times_written.pop(oldest, 0.0) > self._period_ends:
                 self._period_ends += self._period
                 continue
             for file in [f"{oldest}.index", *glob.glob(f"{glob.escape(oldest)}.data-?????-of-?????")]:

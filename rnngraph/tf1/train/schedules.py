@@ -65,11 +65,11 @@ def _in_dtype_of(value: Any, rate: Tensor) -> Tensor:
 
 
 def _power(base: Any, exponent: Tensor) -> Tensor:
-    """Return base ** exponent."""
+    """Return base ** exponent in the exponent's dtype, for a base of 0 or more. A base of 0 gives 0."""
     if not isinstance(base, Tensor) and base == 0:
         return constant(0.0, exponent.dtype)
     wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_in_dtype_of(base, exponent), "float64"))
-    return functions.cast(functions.exp(wide), exponent.dtype)  # in float64, as accurate as TensorFlow's function
+    return functions.cast(functions.exp(wide), exponent.dtype)  # float64, to be as accurate as TensorFlow's function
 
 
 def _in_float64(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -82,8 +82,8 @@ def _rate_and_progress(learning_rate: Any, step: Any, decay_steps: Any, staircas
     if step is None:
         raise ArgumentError("a decayed learning rate needs a global_step; pass tf.train.get_or_create_global_step()")
     rate = _rate(learning_rate)
-    passed = _in_dtype_of(as_tensor(step), rate) / _in_dtype_of(decay_steps, rate)
-    return rate, floor(passed) if staircase else passed
+    progress = _in_dtype_of(as_tensor(step), rate) / _in_dtype_of(decay_steps, rate)
+    return rate, floor(progress) if staircase else progress
 
 
 @gives_tensors
@@ -96,8 +96,8 @@ def exponential_decay(
     name: str | None = None,
 ) -> Tensor:
     """Return learning_rate · decay_rate ^ (step / decay_steps); ``staircase`` rounds the exponent down."""
-    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
-    return rate * _power(decay_rate, passed)
+    rate, progress = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
+    return rate * _power(decay_rate, progress)
 
 
 @gives_tensors
@@ -110,8 +110,8 @@ def natural_exp_decay(
     name: str | None = None,
 ) -> Tensor:
     """Return learning_rate · exp(−decay_rate · step / decay_steps); ``staircase`` rounds the quotient down."""
-    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
-    return rate * _in_float64(functions.exp, -passed * _in_dtype_of(decay_rate, rate))
+    rate, progress = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
+    return rate * _in_float64(functions.exp, -progress * _in_dtype_of(decay_rate, rate))
 
 
 @gives_tensors
@@ -124,8 +124,8 @@ def inverse_time_decay(
     name: str | None = None,
 ) -> Tensor:
     """Return learning_rate / (1 + decay_rate · step / decay_steps); ``staircase`` rounds the quotient down."""
-    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
-    return rate / (1.0 + passed * _in_dtype_of(decay_rate, rate))
+    rate, progress = _rate_and_progress(learning_rate, global_step, decay_steps, staircase)
+    return rate / (1.0 + progress * _in_dtype_of(decay_rate, rate))
 
 
 @gives_tensors
@@ -144,13 +144,13 @@ def polynomial_decay(
     """
     if cycle:
         raise ArgumentError("tf.train.polynomial_decay: cycle=True is not offered; leave it out")
-    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase=False)
-    left = 1.0 - functions.minimum(passed, 1.0)
+    rate, progress = _rate_and_progress(learning_rate, global_step, decay_steps, staircase=False)
+    remaining = 1.0 - functions.minimum(progress, 1.0)
     end = _in_dtype_of(end_learning_rate, rate)
-    return (rate - end) * _raised(left, power) + end
+    return (rate - end) * _power_or_itself(remaining, power) + end
 
 
-def _raised(x: Tensor, exponent: float) -> Tensor:
+def _power_or_itself(x: Tensor, exponent: float) -> Tensor:
     """Return x ** exponent; x itself for an exponent of 1."""
     return x if exponent == 1 else power(x, exponent)
 
@@ -163,8 +163,8 @@ def cosine_decay(
 
     From step ``decay_steps`` on, the rate is learning_rate · alpha.
     """
-    rate, passed = _rate_and_progress(learning_rate, global_step, decay_steps, staircase=False)
-    wave = (1.0 + _in_float64(functions.cos, functions.minimum(passed, 1.0) * math.pi)) * 0.5
+    rate, progress = _rate_and_progress(learning_rate, global_step, decay_steps, staircase=False)
+    wave = (1.0 + _in_float64(functions.cos, functions.minimum(progress, 1.0) * math.pi)) * 0.5
     return rate * (wave * (1.0 - alpha) + alpha)
 
 

@@ -84,7 +84,7 @@ class OptimizerState:
         """
         for slot, value in rule.slots().items():
             if (variable.full, slot) not in self.variables:
-                self.variables[variable.full, slot] = self._slot(slot, value, variable, name)
+                self.variables[variable.full, slot] = self._add_or_share_slot(slot, value, variable, name)
 
     def _add_power(self, name: str) -> ExtraVariable:
         """Create the variable of a power, such as ``beta1_power``."""
@@ -98,7 +98,7 @@ class OptimizerState:
         self.graph.extra[full] = variable
         return variable
 
-    def _slot(self, slot: str, value: float, variable: Variable, name: str) -> Slot:
+    def _add_or_share_slot(self, slot: str, value: float, variable: Variable, name: str) -> Slot:
         """Return a slot in the open variable scope: a new slot, or an existing slot if the scope reuses."""
         scope = present_scope()
         full = scope.enter(scope.free(f"{variable.full}/{name}"))

@@ -30,23 +30,23 @@ class SavingSession(Session):
 
     def __init__(self, target: str = "", graph: Any = None, config: Any = None) -> None:
         super().__init__(target, graph, config)
-        self._due: list[_Due] = []
+        self._due: list[_IntervalCall] = []
 
     def every(self, seconds: float, call: Any) -> None:
         """Call a function after runs, at intervals of at least ``seconds``. The first interval begins now."""
-        self._due.append(_Due(seconds, call))
+        self._due.append(_IntervalCall(seconds, call))
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Do what ``Session.run`` does, and then call the functions that are due."""
+        """Return the result of ``Session.run``, after calling the functions that are due."""
         result = super().run(fetches, feed_dict, options, run_metadata)
-        due, self._due = self._due, []  # so that runs inside of due functions do not call due functions
+        due, self._due = self._due, []  # runs within these functions must not call them again
         for item in due:
             item.call_if_due()
         self._due = due
         return result
 
 
-class _Due:
+class _IntervalCall:
     """Function to call at intervals."""
 
     def __init__(self, seconds: float, call: Any) -> None:
@@ -177,7 +177,11 @@ class Supervisor:
             )
 
     def summary_computed(self, sess: Any, summary: Any, global_step: Any = None) -> None:
-        """Write a summary, the fetched value of a summary operation, to the event file. Raises without event files."""
+        """Write a summary, the fetched value of a summary operation, to the event file.
+
+        Raises:
+            ArgumentError: The supervisor has no event file.
+        """
         if self.summary_writer is None:
             raise ArgumentError("this supervisor writes no summaries; pass logdir=")
         step = self.global_step if global_step is None else global_step

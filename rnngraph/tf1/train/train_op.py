@@ -57,7 +57,9 @@ class TrainOp(Step):
         rule.present.update((name, rounded(item)) for name, item in fixed.items())
         tensors = {name: item for name, item in numbers.items() if isinstance(item, Tensor)}
         self.declared = {name: item.node for name, item in tensors.items() if not item.type.shape}
-        self._open = {name: item for name, item in numbers.items() if name not in fixed and name not in self.declared}
+        self._run_time_numbers = {
+            name: item for name, item in numbers.items() if name not in fixed and name not in self.declared
+        }
         self.global_step = global_step
         if global_step is not None and not isinstance(global_step, Variable):
             raise DtypeError(
@@ -77,10 +79,10 @@ class TrainOp(Step):
     def reads(self) -> list[Node]:
         gradients = [gradient.node for gradient, _ in self.pairs]
         own = [] if self.loss is None else [self.loss.node]
-        return [*dict.fromkeys((*own, *gradients, *self._further_reads()))]
+        return [*dict.fromkeys((*own, *gradients, *self._reads_besides_gradients()))]
 
     def forces(self) -> list[Node]:
-        return [*(gradient.node for gradient, _ in self.pairs), *self._further_reads()]
+        return [*(gradient.node for gradient, _ in self.pairs), *self._reads_besides_gradients()]
 
     @property
     def is_whole(self) -> bool:
@@ -90,7 +92,7 @@ class TrainOp(Step):
         counted = [] if self.global_step is None else [self.global_step]
         return [variable.spec for variable in (*(variable for _, variable in self.pairs), *counted)]
 
-    def _further_reads(self) -> list[Node]:
+    def _reads_besides_gradients(self) -> list[Node]:
         """Return the nodes that an update reads in addition to gradients."""
         return [*(rows.node for rows in self.touched.values()), *self.declared.values()]
 
@@ -111,7 +113,7 @@ class TrainOp(Step):
         if program is None or not program.knows(fetches):
             program = self._programs[fetches.fed] = TrainProgram(self, fetches, program)
         self.rule.present.update(self.state.powers)
-        if self._open:
+        if self._run_time_numbers:
             self.set_run_time_numbers(session, values, seed)
         results = program.step(session, fetches, values, seed)
         self.state.advance()
@@ -119,10 +121,14 @@ class TrainOp(Step):
 
     def set_run_time_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
         """Set the hyperparameters of the next update that its native call does not compute, such as functions."""
-        for name, item in self._open.items():
+        for name, item in self._run_time_numbers.items():
             self.rule.present[name] = self._number(item, session, values, seed)
 
     def _number(self, item: Any, session: Any, values: Mapping[Node, Any], seed: int) -> float:
+        """Return the value of a hyperparameter in a run: of a Tensor, or of a function without arguments.
+
+        A function may return a number or a Tensor. Numbers are rounded to float32.
+        """
         item = item if isinstance(item, Tensor) else item()
         if not isinstance(item, Tensor):
             return rounded(item)
@@ -135,13 +141,13 @@ class TrainOp(Step):
 
 
 class AppliedStep:
-    """Update of a training operation with gradients that earlier native calls of the run computed."""
+    """Update of a training operation in a native call of its own, with gradients that earlier calls computed."""
 
     def __init__(self, op: TrainOp) -> None:
         self.op = op
         self.graph, self.rule, self.state, self.global_step = op.graph, op.rule, op.state, op.global_step
         self.slot_names = op.slot_names
-        nodes = [*(gradient.node for gradient, _ in op.pairs), *op._further_reads()]
+        nodes = [*(gradient.node for gradient, _ in op.pairs), *op._reads_besides_gradients()]
         self._fed = {node: fed_instead(node) for node in nodes}
         self.loss: Tensor | None = constant(0.0)
         self.pairs = [(Tensor(self._fed[gradient.node]), variable) for gradient, variable in op.pairs]
@@ -177,9 +183,9 @@ class TrainProgram:
         self.op, self.version = op, graph.version
         assert op.loss is not None, "a fused step has exactly one loss"
         gradients = [gradient.node for gradient, _ in op.pairs]
-        by = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *fetches.nodes]))]
-        self.cut = cut = Rolled(graph.cut(fetches.fed), [op.loss.node], by)
-        loss = _counting(_reading(cut.tensor(op.loss), graph, op), op.global_step)
+        differentiated = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *fetches.nodes]))]
+        self.cut = cut = Rolled(graph.cut(fetches.fed), [op.loss.node], differentiated)
+        loss = _with_step_count(_with_trained_variables(cut.tensor(op.loss), graph, op), op.global_step)
         applied = {variable.full: cut(gradient.node) for gradient, variable in op.pairs}
         numbers = {name: cut(node) for name, node in op.declared.items()}
         roots = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.touched.values()), *numbers.values()]
@@ -200,7 +206,7 @@ class TrainProgram:
         touched = {name: cut(rows.node) for name, rows in op.touched.items() if name in trained}
         state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, touched, numbers)
         state.slots = op.state.slots.arrays
-        self._loss_reads = _variables(graph, [loss.node, *applied.values(), *numbers.values()])
+        self._loss_reads = _variable_names(graph, [loss.node, *applied.values(), *numbers.values()])
         self._reads: BoundedCache[FetchSet, frozenset[str]] = BoundedCache(MAX_FETCHES)
         self._fetched: BoundedCache[FetchSet, dict[str, Tensor]] = BoundedCache(MAX_FETCHES)
 
@@ -214,7 +220,9 @@ class TrainProgram:
         if needed is None:
             nodes = [tensor.node for tensor in fetches.tensors.values()]
             slots = [*self.op.slot_names, *([] if self.op.global_step is None else [self.op.global_step.full])]
-            needed = self._reads[fetches] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
+            needed = self._reads[fetches] = frozenset(
+                (*self._loss_reads, *_variable_names(self.op.graph, nodes), *slots)
+            )
         self.program.check(session, needed)
         self.program.warn_of_dropout()
         feeds = self.program.feeds(session, fetches.cut, values, seed)
@@ -229,28 +237,28 @@ class TrainProgram:
         return list(results.values())
 
 
-def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
+def _with_trained_variables(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
     """Return the loss plus 0 times each trained variable that the loss does not read.
 
     A ``Trainer`` updates only variables on which its loss depends.
     """
-    read = _variables(graph, [loss.node])
+    read = _variable_names(graph, [loss.node])
     for _, variable in op.pairs:
         if variable.full not in read:
             loss = loss + functions.cast(functions.reduce_sum(variable), loss.dtype) * 0.0
     return loss
 
 
-def _counting(loss: Tensor, global_step: Variable | None) -> Tensor:
-    """Return the loss, with an increment of ``global_step`` as a side effect."""
+def _with_step_count(loss: Tensor, global_step: Variable | None) -> Tensor:
+    """Return the loss with an increment of ``global_step``, unless it is None, as a side effect."""
     if global_step is None:
         return loss
     one = functions.cast(constant(1), global_step.type.dtype)
     return build("with_update", loss, global_step, Tensor(global_step.node) + one)
 
 
-def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
-    """Return the full names of variables that nodes read."""
+def _variable_names(graph: Any, nodes: Sequence[Node]) -> set[str]:
+    """Return the full names of the variables on which nodes depend."""
     own, driven = specs_of(topological(nodes))
     graph.all_variables()
     return {graph.variables[spec].full for spec in own | driven}

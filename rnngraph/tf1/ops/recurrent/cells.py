@@ -24,7 +24,7 @@ from ...core.variables import array_initializer
 from .signatures import LAYER, SIGNATURES, constructor
 
 
-class _Initialized(Scope):
+class _ScopeWithInitializers(Scope):
     """Scope that replaces the default initializers of kernels and biases by the cell's."""
 
     def __init__(self, scope: Scope, kernel: Any, bias: Any) -> None:
@@ -89,7 +89,7 @@ class TensorFlowCell(SignedCell):
         self.scope_name = name
         self._dtype = None if dtype is None else dtype_name(dtype)
         kernel = arguments.get("initializer", arguments.get("kernel_initializer"))
-        self._initializers = _start(kernel), _start(arguments.get("bias_initializer"))
+        self._initializers = _initializer(kernel), _initializer(arguments.get("bias_initializer"))
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
@@ -97,7 +97,7 @@ class TensorFlowCell(SignedCell):
                 f"{self!r} has dtype={self._dtype} but its input is {x.dtype}; leave out dtype=", self.where
             )
         if type(self).call is TensorFlowCell.call:
-            return self._core(p, x, state)
+            return self._builtin_step(p, x, state)
         with within_step(p, p._path):
             output, new = self.call(*as_tensorflow((x, pack(public(self), flatten(state)))))
         return output, new
@@ -107,16 +107,19 @@ class TensorFlowCell(SignedCell):
         steps = get_default_graph().steps
         if not steps:
             raise ArgumentError(f"{self!r}.call runs only within a step; call the cell itself: cell(inputs, state)")
-        output, new = self._core(steps[-1], inputs, States(pack(resolve(stated(self)), flatten(state))))
+        output, new = self._builtin_step(steps[-1], inputs, States(pack(resolve(stated(self)), flatten(state))))
         return output, pack(public(self), flatten(new))
 
-    def _core(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def _builtin_step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Run the step of rnngraph's class, with the cell's ``reuse`` and initializers."""
         kernel, bias = self._initializers
         with reusing(p, self._reuse):
-            return super().step(_Initialized(p, kernel or _start(present_scope().initializer), bias), x, state)
+            return super().step(
+                _ScopeWithInitializers(p, kernel or _initializer(present_scope().initializer), bias), x, state
+            )
 
 
-def _start(value: Any) -> Any:
+def _initializer(value: Any) -> Any:
     """Return a program's initializer as one for layers and cells of rnngraph; None for None."""
     return None if value is None else array_initializer(value)
 

@@ -72,7 +72,7 @@ class GRUBlockCellV2(GRUCell):
         arguments["num_units"] = sizes[0]
 
 
-class _Projection(SignedCell):
+class _ProjectionWrapper(SignedCell):
     """Base of projection wrappers, which may share the variables of another cell."""
 
     _reuse: Any
@@ -81,7 +81,7 @@ class _Projection(SignedCell):
         self._reuse = checked_reuse(self, arguments["reuse"])
 
 
-class InputProjectionWrapper(_Projection, projections.InputProjectionWrapper):
+class InputProjectionWrapper(_ProjectionWrapper, projections.InputProjectionWrapper):
     """``rg.InputProjectionWrapper`` with TensorFlow's arguments. ``input_size`` has no effect."""
 
     def projected(self, p: Scope, x: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class InputProjectionWrapper(_Projection, projections.InputProjectionWrapper):
             return super().projected(p, x)
 
 
-class OutputProjectionWrapper(_Projection, projections.OutputProjectionWrapper):
+class OutputProjectionWrapper(_ProjectionWrapper, projections.OutputProjectionWrapper):
     """``rg.OutputProjectionWrapper`` with TensorFlow's arguments."""
 
     def projected(self, p: Scope, x: Tensor) -> Tensor:

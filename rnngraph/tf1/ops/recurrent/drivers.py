@@ -41,12 +41,12 @@ def dynamic_rnn(
     inputs = concatenated_inputs(cell, inputs)
     start = first_state(cell, initial_state, inputs, kind, time_major, scope, "rnn")
     within: Any = driver_scope(cell, "rnn", scope)
-    lengths = _whole_lengths(sequence_length)
-    outputs, state = _recorded_as_owner(drivers.dynamic_rnn(cell, inputs, lengths, start, kind, time_major, within))
+    lengths = _int_lengths(sequence_length)
+    outputs, state = _record_owner(drivers.dynamic_rnn(cell, inputs, lengths, start, kind, time_major, within))
     return outputs, to_cell_state(cell, state)
 
 
-def _whole_lengths(lengths: Any) -> Any:
+def _int_lengths(lengths: Any) -> Any:
     """Convert float lengths to int32, as TensorFlow does. Programs often compute lengths as sums of floats."""
     if isinstance(lengths, list | tuple) and not holds_tensors(lengths):
         lengths = np.asarray(lengths)
@@ -72,7 +72,7 @@ def bidirectional_dynamic_rnn(
     kind = None if dtype is None else dtype_name(dtype)
     within: Any
     within, forward, backward = bidirectional_scope(cell_fw, cell_bw, "bidirectional_rnn", scope)
-    return _recorded_as_owner(
+    return _record_owner(
         drivers.bidirectional_dynamic_rnn(
             forward, backward, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major, within
         )
@@ -95,7 +95,7 @@ def stack_bidirectional_dynamic_rnn(
 ) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
     """Run ``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    return _recorded_as_owner(
+    return _record_owner(
         drivers.stack_bidirectional_dynamic_rnn(
             cells_fw,
             cells_bw,
@@ -122,9 +122,7 @@ def static_rnn(
     """Run ``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any = driver_scope(cell, "rnn", scope)
-    return _recorded_as_owner(
-        drivers.static_rnn(cell, inputs, initial_state, kind, _whole_lengths(sequence_length), within)
-    )
+    return _record_owner(drivers.static_rnn(cell, inputs, initial_state, kind, _int_lengths(sequence_length), within))
 
 
 @runs_after_dependencies
@@ -156,7 +154,7 @@ def static_bidirectional_rnn(
     return [both[step] for step in range(len(inputs))], state_fw, state_bw
 
 
-def _recorded_as_owner(result: Any) -> Any:
+def _record_owner(result: Any) -> Any:
     """Record a driver's outputs as owners of the variables of its cells, and return the driver's results."""
     outputs = result[0]
     get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))

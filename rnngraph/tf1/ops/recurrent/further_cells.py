@@ -144,7 +144,7 @@ class AttentionCellWrapper(RNNCell):
         size = inputs.width if self._input_size is None else self._input_size
         output, new = self._cell(linear([inputs, attended], size, True), inner)
         query = functions.concat(flatten(new), 1) if isinstance(new, tuple | list) else new
-        attended = self._attended(query, past)
+        attended = self._context(query, past)
         with variable_scope("attn_output_projection"):
             output = linear([output, attended], self._width, True)
         past = functions.concat([past[:, 1:], functions.expand_dims(output, 1)], 1)
@@ -152,7 +152,7 @@ class AttentionCellWrapper(RNNCell):
         after = (new, attended, flat)
         return output, after if self._state_is_tuple else functions.concat(list(after), 1)
 
-    def _attended(self, query: Tensor, past: Tensor) -> Tensor:
+    def _context(self, query: Tensor, past: Tensor) -> Tensor:
         """Return the mean of past outputs [batch, length, width], weighted by additive attention."""
         with variable_scope("attention"):
             kernel = get_variable("attn_w", [1, 1, self._width, self._hidden])

@@ -42,20 +42,20 @@ class Linear:
         bias_initializer: Any = None,
         kernel_initializer: Any = None,
     ) -> None:
-        rows = _joined(args)
+        rows = _concatenated(args)
         self._kernel = get_variable("kernel", [rows.type.shape[1], output_size], rows.dtype, kernel_initializer)
         start = "zeros" if bias_initializer is None else bias_initializer
         self._bias = get_variable("bias", [output_size], rows.dtype, start) if build_bias else None
 
     @gives_tensors
     def __call__(self, args: Any) -> Tensor:
-        rows = _joined(args)
+        rows = _concatenated(args)
         if self._bias is None:
             return functions.matmul(rows, self._kernel)
         return xw_plus_b(rows, self._kernel, self._bias)
 
 
-def _joined(args: Any) -> Tensor:
+def _concatenated(args: Any) -> Tensor:
     """Return Tensors [batch, width] concatenated along the width."""
     parts = [as_tensor(item) for item in (args if isinstance(args, list | tuple) else [args])]
     if not parts:
