@@ -155,7 +155,7 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
 
 
 def _cells_with_paths(cell: Any, position: str) -> Iterator[tuple[Cell, str, str]]:
-    """Yield (cell, position, path of its scope) for a cell and its inner cells, except those in ``rg.shared``."""
+    """Yield (cell, path without the cell's own name, path) for a cell and its inner cells, except in ``rg.shared``."""
     pending = [(cell, position)]
     while pending:
         cell, position = pending.pop()

@@ -112,7 +112,7 @@ def _truth(pred: Any, what: str) -> Tensor:
 
 
 def _selected(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
-    """Return a nest that selects each leaf of ``one`` if ``pred`` is True, else of ``other``."""
+    """Return nested Tensors whose values are those of ``one`` if ``pred`` is True, else those of ``other``."""
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
     second = in_order_of(first, second)
     leaves, others = flatten(first), flatten(second)

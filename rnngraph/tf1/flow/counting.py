@@ -64,7 +64,7 @@ class Counts:
         return [] if known_size(_without_casts(limit), counted) is None else [Tensor(limit)]
 
     def bounds(self, condition: Node, counted: bool = False) -> Iterator[Dim | None]:
-        """Yield the number of steps after which each part of a condition is False. Parts are joined by ``and``.
+        """Yield the number of steps until a condition is False. Operands of ``and`` yield one number each.
 
         The number is None if it depends on values of the steps. A constant True yields nothing.
 

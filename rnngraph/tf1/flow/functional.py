@@ -173,7 +173,10 @@ def _elements(elems: Any, what: str) -> list[Tensor]:
 
 
 def _with_first(first: Tensor | None, rest: Tensor, reverse: bool) -> Tensor:
-    """Return ``rest`` with ``first``, unless it is None, as an additional first entry; last if steps run in reverse."""
+    """Return ``rest`` with ``first`` as an additional entry: the last one if ``reverse``, else the first one.
+
+    If ``first`` is None, return ``rest``.
+    """
     if first is None:
         return rest
     one = functions.expand_dims(first, 0)

@@ -345,7 +345,7 @@ def _numbers(first: Dim, length: Dim, dtype: str) -> Tensor:
 
 
 def _leaf(leaf: Any) -> Tensor | TensorArray:
-    """Return the initial value of a variable's leaf as a Tensor or TensorArray."""
+    """Return the initial value of a variable's leaf as a Tensor, or as a TensorArray that steps can read."""
     return leaf.before_loop() if isinstance(leaf, TensorArray) else as_value(leaf, None, f"{_WHAT}: a variable")
 
 
