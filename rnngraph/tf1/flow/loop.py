@@ -197,7 +197,7 @@ def fits(one: Tensor, other: Tensor) -> bool:
 
 
 def substitute(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
-    """Return copies of ``roots`` in which each node that is a key of ``new``, at any depth, is replaced by its value."""
+    """Return copies of ``roots`` in which the keys of ``new``, at any depth, are replaced by their values."""
     replaced = dict(new)
     for node in topological(roots, known=replaced):
         replaced[node] = remake(node, [replaced[item] for item in node.operands], unify_declared)
