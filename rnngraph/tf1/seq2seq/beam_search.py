@@ -34,7 +34,13 @@ from .histories import has_history, inner_cells
 
 @api
 class BeamSearchDecoderOutput(NamedTuple):
-    """Result of a step of a ``BeamSearchDecoder``: Tensors [batch, beam_width], with a time axis for all steps."""
+    """Result of a step of a ``BeamSearchDecoder``: Tensors [batch, beam_width], with a time axis for all steps.
+
+    Attributes:
+        scores: Scores of the hypotheses, with penalties.
+        predicted_ids: Symbol that each hypothesis ends with, int32.
+        parent_ids: Index of the hypothesis of the previous step that each hypothesis continues, int32.
+    """
 
     scores: Any
     predicted_ids: Any
@@ -43,7 +49,15 @@ class BeamSearchDecoderOutput(NamedTuple):
 
 @api
 class BeamSearchDecoderState(NamedTuple):
-    """State that a ``BeamSearchDecoder`` carries from step to step."""
+    """State that a ``BeamSearchDecoder`` carries from step to step.
+
+    Attributes:
+        cell_state: Nested Tensors [batch, beam_width, …].
+        log_probs: Log probabilities of the hypotheses [batch, beam_width].
+        finished: True for hypotheses that have ended [batch, beam_width].
+        lengths: Number of symbols of the hypotheses, the end included [batch, beam_width].
+        accumulated_attention_probs: Sums of attention [batch, beam_width, entries]; () without a coverage penalty.
+    """
 
     cell_state: Any
     log_probs: Any
@@ -54,7 +68,12 @@ class BeamSearchDecoderState(NamedTuple):
 
 @api
 class FinalBeamSearchDecoderOutput(NamedTuple):
-    """Result of ``dynamic_decode`` for a beam search: the complete hypotheses, and the results of all steps."""
+    """Result of ``dynamic_decode`` for a beam search.
+
+    Attributes:
+        predicted_ids: Symbols of the complete hypotheses.
+        beam_search_decoder_output: ``BeamSearchDecoderOutput`` of all steps.
+    """
 
     predicted_ids: Any
     beam_search_decoder_output: Any

@@ -1,4 +1,4 @@
-"""Helpers of ``tf.contrib.seq2seq`` decoders: objects that choose a step's sample and the next input."""
+"""Helpers of ``tf.contrib.seq2seq`` decoders: objects that choose each row's class, the sample, and the next input."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Helper:
         raise ArgumentError(f"{type(self).__name__} has no initialize; define a method initialize()")
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
-        """Return a step's sample."""
+        """Return the sample of a step, such as the class of each row, int [batch]."""
         raise ArgumentError(f"{type(self).__name__} has no sample; define a method sample(time, outputs, state)")
 
     def next_inputs(
