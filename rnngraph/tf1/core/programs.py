@@ -272,7 +272,7 @@ class FetchProgram:
             self._stand_ins = [node for node in self.inputs if node.get("gradient") is not None]
         if self._stand_ins:  # this program reads gradients of losses, which other calls compute
             missing = [node for node in self._stand_ins if self.inputs[node][0] not in feeds]
-            arrays = self._stand_ins[0]["gradient"].ahead(session, missing, values, seed)
+            arrays = self._stand_ins[0]["gradient"].stand_in_values(session, missing, values, seed)
             feeds.update((self.inputs[node][0], array) for node, array in arrays.items())
         for name, kind, drawn in self._drawn:
             if name not in feeds:

@@ -48,7 +48,10 @@ class ExponentialMovingAverage:
 
     @api
     def apply(self, var_list: Sequence[Any] | None = None) -> Operation:
-        """Return an operation that updates the averages of variables, by default of all trainable variables."""
+        """Return an operation that updates the averages of variables, by default of all trainable variables.
+
+        Averages that do not exist are created, and begin with the values of the variables.
+        """
         graph = get_default_graph()
         variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(var_list)
         for item in variables:
@@ -80,11 +83,11 @@ class ExponentialMovingAverage:
     def variables_to_restore(self, moving_avg_variables: Sequence[Any] | None = None) -> dict[str, Any]:
         """Return {name in a checkpoint: variable} for a ``Saver`` that restores variables from their averages."""
         graph = get_default_graph()
-        chosen = moving_avg_variables
-        if chosen is None:
+        variables = moving_avg_variables
+        if variables is None:
             averages = graph.collections[GraphKeys.MOVING_AVERAGE_VARIABLES]
-            chosen = [*graph.get_collection(GraphKeys.TRAINABLE_VARIABLES), *averages]
-        averaged = {item.full: item for item in chosen}
+            variables = [*graph.get_collection(GraphKeys.TRAINABLE_VARIABLES), *averages]
+        averaged = {item.full: item for item in variables}
         restored = {self.average_name(item): item for item in averaged.values()}
         others = [item for item in graph.global_variables() if item.full not in averaged and item.full not in restored]
         return restored | {item.full: item for item in others}

@@ -127,12 +127,15 @@ def load_variable(ckpt_dir_or_file: str, name: str) -> np.ndarray:
 
 
 def _relative_to(path: str, directory: str) -> str:
-    """Return a path, relative to the working directory, as relative to ``directory``; an absolute path unchanged."""
+    """Convert a path that is relative to the working directory to one relative to ``directory``.
+
+    An absolute path is returned unchanged.
+    """
     return path if os.path.isabs(path) else os.path.relpath(path, directory)
 
 
 def _resolved(written: str, directory: str) -> str:
-    """Unescape a path ``written`` in a directory's file ``checkpoint``. Join it to the directory if it is relative."""
+    """Unescape ``written``, a path in the file ``checkpoint``. Join a relative path to the file's directory."""
     path = re.sub(r"\\(.)", r"\1", written)
     return path if os.path.isabs(path) else os.path.join(directory, path)
 

@@ -59,7 +59,7 @@ class Derivative:
                 )
 
     def compute(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Return the fetched values.
+        """Return the values of fetches that depend on gradients, in a run with the feeds ``values``.
 
         One native call suffices for gradients of one loss. For several losses, one call per loss computes the
         gradients, and a last call the fetches.
@@ -69,11 +69,11 @@ class Derivative:
             ((loss, stand_ins),) = by_loss.items()
             return _gradient_program(session.graph, loss, stand_ins, fetches).values(session, fetches.cut, values, seed)
         stand_ins = [node for nodes in by_loss.values() for node in nodes]
-        known = {**values, **self.ahead(session, stand_ins, values, seed)}
+        known = {**values, **self.stand_in_values(session, stand_ins, values, seed)}
         return fetches.program().run(session, fetches.cut, known, seed)
 
     @staticmethod
-    def ahead(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
+    def stand_in_values(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
         """Return the values of stand-ins by node, computed with one native call for each loss."""
         graph, arrays = session.graph, dict[Node, np.ndarray]()
         fed = [node for node in values if node.op != "input"]
@@ -348,7 +348,7 @@ def _sum_of_squares(gradient: Tensor) -> Tensor:
 
 @gives_tensors
 def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
-    """Return the Euclidean norm of the concatenation of all Tensors."""
+    """Return the Euclidean norm of the concatenation of all Tensors. None among them is ignored."""
     total: Any = None
     for tensor in _tensors_of(t_list):
         squares = _sum_of_squares(tensor)

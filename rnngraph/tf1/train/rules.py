@@ -2,6 +2,8 @@
 
 Options are rounded to float32, for variables of all dtypes, as TensorFlow does
 (tensorflow/core/kernels/training_ops.cc).
+
+In equations, p is the parameter and g its gradient. Other letters on the left are slots or intermediate values.
 """
 
 from __future__ import annotations

@@ -65,10 +65,10 @@ def _in_dtype_of(value: Any, rate: Tensor) -> Tensor:
 
 
 def _power(base: Any, exponent: Tensor) -> Tensor:
-    """Return base ** exponent in the exponent's dtype, for a base of 0 or more. A base of 0 gives 0."""
-    if not isinstance(base, Tensor) and base == 0:
-        return constant(0.0, exponent.dtype)
+    """Return base ** exponent in the exponent's dtype, for a base of 0 or more. 0 ** 0 is 1."""
     wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_in_dtype_of(base, exponent), "float64"))
+    if isinstance(base, Tensor) or base == 0:
+        wide = functions.where(functions.equal(exponent, 0.0), 0.0, wide)
     return functions.cast(functions.exp(wide), exponent.dtype)  # float64, to be as accurate as TensorFlow's function
 
 
