@@ -1,4 +1,4 @@
-"""Loops whose step is a Python function. The function is call_function once, and a driver repeats what it declared."""
+"""Loops whose step is a Python function. The function is called once, and a driver repeats what it declared."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _MAX_STORED = 1 << 20
 
 
 def unary(function: Callable[[Any], Tensor], own_name: str = "") -> Function:
-    """Return TensorFlow's function of one tensor. ``own_name`` is its name, if not that of ``function``."""
+    """Return a public function (x, name=None) that computes ``function(x)``. Its name may be ``own_name``."""
 
     def apply(x: Any, name: str | None = None) -> Tensor:
         return function(x)
@@ -38,7 +38,7 @@ def unary(function: Callable[[Any], Tensor], own_name: str = "") -> Function:
 
 
 def binary(function: Callable[[Any, Any], Tensor], own_name: str = "") -> Function:
-    """Return TensorFlow's function of two tensors. ``own_name`` is its name, if not that of ``function``."""
+    """Return a public function (x, y, name=None) that computes ``function(x, y)``. Its name may be ``own_name``."""
 
     def apply(x: Any, y: Any, name: str | None = None) -> Tensor:
         return function(x, y)
@@ -47,7 +47,7 @@ def binary(function: Callable[[Any, Any], Tensor], own_name: str = "") -> Functi
 
 
 def _activation(function: Callable[[Any], Tensor]) -> Function:
-    """Return TensorFlow's activation function, whose argument is ``features``."""
+    """Return a public function (features, name=None) that computes ``function(features)``."""
 
     def apply(features: Any, name: str | None = None) -> Tensor:
         return function(features)
@@ -56,7 +56,10 @@ def _activation(function: Callable[[Any], Tensor]) -> Function:
 
 
 def reduction(function: Callable[[Any, Axis, bool], Tensor], own_name: str = "") -> Function:
-    """Return TensorFlow's reduction over axes. ``own_name`` is its name, if not that of ``function``."""
+    """Return a public function with TensorFlow's arguments of reductions that computes ``function(x, axis, keepdims)``.
+
+    Its name is ``own_name``, by default that of ``function``.
+    """
 
     def apply(
         input_tensor: Any,
@@ -71,8 +74,8 @@ def reduction(function: Callable[[Any, Axis, bool], Tensor], own_name: str = "")
     return _named(apply, function, own_name)
 
 
-def along(function: Callable[[Any, int], Tensor]) -> Function:
-    """Return TensorFlow's function of logits along an axis, by default the last axis."""
+def along_axis(function: Callable[[Any, int], Tensor]) -> Function:
+    """Return a public function (logits, axis) that computes ``function`` along an axis, by default the last axis."""
 
     def apply(logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
         return function(logits, _first_not_none(axis, dim, -1))
@@ -81,7 +84,7 @@ def along(function: Callable[[Any, int], Tensor]) -> Function:
 
 
 def _named(apply: Function, function: Callable[..., Tensor], own_name: str = "") -> Function:
-    """Make ``apply`` public, with the docstring of ``function``, and its name unless ``own_name`` is another one."""
+    """Make ``apply`` public, with the docstring of ``function``. Its name is ``own_name`` or that of ``function``."""
     apply.__name__ = apply.__qualname__ = own_name or function.__name__
     apply.__doc__ = function.__doc__
     return operation(apply)
@@ -93,7 +96,7 @@ def _first_not_none(*values: Any) -> Any:
 
 
 def _operator(name: str, formula: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
-    """Return a function of two operands that have one dtype. ``formula`` is its result in its docstring."""
+    """Return a function of two operands that converts a number to the other's dtype. Its docstring has ``formula``."""
 
     def apply(x: Any, y: Any) -> Tensor:
         return function(x if isinstance(x, Tensor) else _in_dtype_of(x, y), y)
@@ -141,7 +144,7 @@ relu, relu6, elu, selu = (
     _activation(f) for f in (elementwise.relu, elementwise.relu6, activations.elu, elementwise.selu)
 )
 softplus, softsign, swish = (_activation(f) for f in (activations.softplus, activations.softsign, activations.swish))
-softmax, log_softmax = along(activations.softmax), along(activations.log_softmax)
+softmax, log_softmax = along_axis(activations.softmax), along_axis(activations.log_softmax)
 
 reduce_sum, reduce_mean = reduction(functions.reduce_sum), reduction(functions.reduce_mean)
 reduce_max, reduce_min = reduction(functions.reduce_max), reduction(functions.reduce_min)

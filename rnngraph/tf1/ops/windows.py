@@ -86,7 +86,7 @@ def _windows(what: str, x: Any, options: _WindowOptions) -> list[Window]:
         ]
 
 
-def _one_per_axis(value: Any, count: int) -> Numbers:
+def _one_per_inner_axis(value: Any, count: int) -> Numbers:
     """Return ``count`` numbers, one for each inner axis. A single number is repeated."""
     numbers = [value] * count if not isinstance(value, list | tuple) else list(value)
     if len(numbers) == 1:
@@ -96,13 +96,13 @@ def _one_per_axis(value: Any, count: int) -> Numbers:
     return numbers
 
 
-def _one_per_inner_axis(value: Any, count: int, what: str) -> Numbers:
-    """Return one number for each inner axis, from a single number, one for each inner axis, or one for each axis."""
+def _without_outer_axes(value: Any, count: int, what: str) -> Numbers:
+    """Return one number for each inner axis, from one for all axes, one for each inner axis, or one for each axis."""
     if isinstance(value, list | tuple) and len(value) == count + 2:
         if value[0] != 1 or value[-1] != 1:
             raise ShapeError(f"{what} must be 1 along the batch and the channels, not {shown(value)}")
         value = value[1:-1]
-    return _one_per_axis(value, count)
+    return _one_per_inner_axis(value, count)
 
 
 # Convolutions ----------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def conv1d(
 ) -> Tensor:
     """Convolve [batch, time, width] over time. Creates the variables ``conv1d/kernel`` and ``conv1d/bias``."""
     _refuse("tf.layers.conv1d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
-    sizes, steps, rates = (_one_per_axis(item, 1) for item in (kernel_size, strides, dilation_rate))
+    sizes, steps, rates = (_one_per_inner_axis(item, 1) for item in (kernel_size, strides, dilation_rate))
     starts, penalties = starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
     options = _LayerOptions(filters, activation, use_bias, starts, penalties, name, reuse)
     return _layer(inputs, _WindowOptions(sizes, steps, rates, padding, data_format), options)
@@ -220,7 +220,7 @@ def conv2d(
     Creates the variables ``conv2d/kernel`` and ``conv2d/bias``.
     """
     _refuse("tf.layers.conv2d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
-    sizes, steps, rates = (_one_per_axis(item, 2) for item in (kernel_size, strides, dilation_rate))
+    sizes, steps, rates = (_one_per_inner_axis(item, 2) for item in (kernel_size, strides, dilation_rate))
     starts, penalties = starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
     options = _LayerOptions(filters, activation, use_bias, starts, penalties, name, reuse)
     return _layer(inputs, _WindowOptions(sizes, steps, rates, padding, data_format), options)
@@ -246,8 +246,8 @@ def nn_conv1d(
 ) -> Tensor:
     """Convolve [batch, time, width] with ``filters`` [size, width, filters]."""
     x = value if input is None else input
-    what, rate = "tf.nn.conv1d", _one_per_inner_axis(1 if dilations is None else dilations, 1, "dilations")
-    weights, steps = _kernel(what, filters, 1), _one_per_inner_axis(stride, 1, "strides")
+    what, rate = "tf.nn.conv1d", _without_outer_axes(1 if dilations is None else dilations, 1, "dilations")
+    weights, steps = _kernel(what, filters, 1), _without_outer_axes(stride, 1, "strides")
     options = _WindowOptions(weights.type.shape[:1], steps, rate, padding, data_format or "NWC")
     return _with_kernel(what, x, weights, options)
 
@@ -265,10 +265,10 @@ def nn_conv2d(
     filters: Any = None,
 ) -> Tensor:
     """Convolve [batch, height, width, channels] with a kernel [height, width, channels, filters]."""
-    what, rate = "tf.nn.conv2d", _one_per_inner_axis(1 if dilations is None else dilations, 2, "dilations")
+    what, rate = "tf.nn.conv2d", _without_outer_axes(1 if dilations is None else dilations, 2, "dilations")
     weights, steps = (
         _kernel(what, filter if filters is None else filters, 2),
-        _one_per_inner_axis(strides, 2, "strides"),
+        _without_outer_axes(strides, 2, "strides"),
     )
     options = _WindowOptions(weights.type.shape[:2], steps, rate, padding, data_format)
     return _with_kernel(what, input, weights, options)
@@ -294,8 +294,8 @@ def nn_convolution(
     rates = dilation_rate if dilations is None else dilations
     options = _WindowOptions(
         _kernel(what, kernel, count).type.shape[:count],
-        _one_per_axis(1 if strides is None else strides, count),
-        _one_per_axis(1 if rates is None else rates, count),
+        _one_per_inner_axis(1 if strides is None else strides, count),
+        _one_per_inner_axis(1 if rates is None else rates, count),
         padding,
         data_format or _LAST[count][1],
     )
@@ -339,7 +339,7 @@ def _pool_layer(name: str, count: int, is_max: bool) -> Callable[..., Tensor]:
         data_format: str = "channels_last",
         name: str | None = None,
     ) -> Tensor:
-        sizes, steps = _one_per_axis(pool_size, count), _one_per_axis(strides, count)
+        sizes, steps = _one_per_inner_axis(pool_size, count), _one_per_inner_axis(strides, count)
         return _pooled(what, is_max, inputs, sizes, steps, padding, data_format)
 
     pooling.__name__ = pooling.__qualname__ = name
@@ -365,8 +365,8 @@ def _nn_pool(name: str, is_max: bool) -> Callable[..., Tensor]:
         name: str | None = None,
         input: Any = None,
     ) -> Tensor:
-        x, sizes = as_tensor(value if input is None else input), _one_per_inner_axis(ksize, 2, "ksize")
-        return _pooled(what, is_max, x, sizes, _one_per_inner_axis(strides, 2, "strides"), padding, data_format)
+        x, sizes = as_tensor(value if input is None else input), _without_outer_axes(ksize, 2, "ksize")
+        return _pooled(what, is_max, x, sizes, _without_outer_axes(strides, 2, "strides"), padding, data_format)
 
     pooling.__name__ = pooling.__qualname__ = name
     pooling.__doc__ = f"Return the {'largest entry' if is_max else 'mean'} of every window of a Tensor {_AXES[2]}."

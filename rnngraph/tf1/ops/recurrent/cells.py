@@ -38,7 +38,7 @@ class _ScopeWithInitializers(Scope):
         return super().bias(name, shape, self._bias or initializer)
 
 
-class SignedCell(TfCell):
+class CellWithSignature(TfCell):
     """Base of cells whose constructor's signature comes from the table in ``signatures``."""
 
     keywords: ClassVar[Sequence[str]] = ()
@@ -58,7 +58,7 @@ class SignedCell(TfCell):
         """Store the arguments that rnngraph's class lacks."""
 
 
-class TensorFlowCell(SignedCell):
+class TensorFlowCell(CellWithSignature):
     """Cell with the arguments ``reuse``, ``name``, ``dtype`` and initializers in addition to those of rnngraph's class.
 
     A program's subclass may override ``call(inputs, state)``, and call the inherited method.
@@ -140,15 +140,15 @@ class GRUCell(TensorFlowCell, cells.GRUCell):
     """``rg.GRUCell`` with TensorFlow's arguments."""
 
 
-class MultiRNNCell(SignedCell, wrappers.MultiRNNCell):
+class MultiRNNCell(CellWithSignature, wrappers.MultiRNNCell):
     """``rg.MultiRNNCell``, which can also be called step by step."""
 
 
-class HighwayWrapper(SignedCell, wrappers.HighwayWrapper):
+class HighwayWrapper(CellWithSignature, wrappers.HighwayWrapper):
     """``rg.HighwayWrapper``, which can also be called step by step."""
 
 
-class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
+class DropoutWrapper(CellWithSignature, wrappers.DropoutWrapper):
     """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` have no effect."""
 
     def take(self, arguments: dict[str, Any]) -> None:
@@ -156,7 +156,7 @@ class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
         refuse(self, "mark what is not to be dropped with rg.memory in the cell's state()", **{name: arguments[name]})
 
 
-class ResidualWrapper(SignedCell, wrappers.ResidualWrapper):
+class ResidualWrapper(CellWithSignature, wrappers.ResidualWrapper):
     """``rg.ResidualWrapper`` with TensorFlow's arguments.
 
     ``residual_fn`` is a function of (input, output), by default the sum.

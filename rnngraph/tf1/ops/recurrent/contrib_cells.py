@@ -10,7 +10,7 @@ from ....declare.functions.basic import stop_gradient
 from ....declare.tensor import Tensor
 from ....support.errors import ArgumentError
 from ...cells.variables import checked_reuse, reusing
-from .cells import GRUCell, LSTMCell, SignedCell, TensorFlowCell
+from .cells import CellWithSignature, GRUCell, LSTMCell, TensorFlowCell
 
 
 class LayerNormBasicLSTMCell(TensorFlowCell, lstm_variants.LayerNormBasicLSTMCell):
@@ -72,7 +72,7 @@ class GRUBlockCellV2(GRUCell):
         arguments["num_units"] = sizes[0]
 
 
-class _ProjectionWrapper(SignedCell):
+class _ProjectionWrapper(CellWithSignature):
     """Base of projection wrappers, which may share the variables of another cell."""
 
     _reuse: Any

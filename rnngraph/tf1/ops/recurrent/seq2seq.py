@@ -16,7 +16,7 @@ from ...core.graph import get_default_graph
 from ...core.scopes import layer_scope
 from ...core.tensors import as_tensorflow
 from ..regularizers import penalize_all
-from .cells import SignedCell
+from .cells import CellWithSignature
 from .signatures import constructor
 
 _OWN = "write a subclass of rg.Wrapper that attends as you want"
@@ -67,7 +67,7 @@ class LuongAttention(_Mechanism, attention.LuongAttention):
     """``rg.LuongAttention`` with TensorFlow's arguments."""
 
 
-class AttentionWrapper(SignedCell, attention.AttentionWrapper):
+class AttentionWrapper(CellWithSignature, attention.AttentionWrapper):
     """``rg.AttentionWrapper`` with TensorFlow's arguments.
 
     ``name`` replaces ``attention_wrapper`` in variable names. ``dtype`` has no effect: states have the dtype of inputs.

@@ -76,7 +76,7 @@ LAYER = ("name", "dtype")
 """Keywords of TensorFlow's layer class, which cells with ``**kwargs`` accept."""
 
 
-class Signed(Protocol):
+class HasSignature(Protocol):
     """Interface of classes whose constructor the function ``constructor`` builds."""
 
     def adapt(self, arguments: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., N
     own: Any = next(base for base in cls.__mro__ if ".declare." in base.__module__ and "__init__" in vars(base))
     names = inspect.signature(own.__init__).parameters.keys() - {"self"}
 
-    def __init__(self: Signed, *arguments: Any, **keywords: Any) -> None:
+    def __init__(self: HasSignature, *arguments: Any, **keywords: Any) -> None:
         bound = signature.bind(self, *arguments, **keywords)
         bound.apply_defaults()
         values = {name: value for name, value in bound.arguments.items() if name != "self"}
