@@ -54,7 +54,7 @@ class InputSpec:
         low, high = (self.min_ndim, self.max_ndim) if self.ndim is None else (self.ndim, self.ndim)
         if (low is not None and x.rank < low) or (high is not None and x.rank > high):
             rank = low if low == high else f"{low or 0} or more" if high is None else f"{low or 0} to {high}"
-            raise ShapeError(f"{type(cell).__name__}.input_spec expects inputs of rank {rank}, not {x!r}")
+            raise ShapeError(f"{type(cell).__name__}.input_spec expects inputs of rank {rank}, not {x!r}; reshape them")
 
 
 class RNNCell(TfCell, metaclass=_AnyCell):

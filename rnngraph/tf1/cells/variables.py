@@ -122,7 +122,7 @@ def _resolved_scope(base: str, scope: Any) -> tuple[Where | None, str, Any, bool
     elif scope is None or (isinstance(scope, str) and scope):
         prefix, reuse = present.under(base if scope is None else scope), present.reuse
     else:
-        raise DtypeError(f'a scope must be a string such as "decoder", not {shown(scope)}', where)
+        raise DtypeError(f'scope must be a string such as "decoder", or a tf.VariableScope, not {shown(scope)}', where)
     return where, prefix, reuse, bool(prefix) and not reuse and present.regularizer is None
 
 
@@ -200,7 +200,7 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
                 present.enter(renamed)
             variables = CellVariables(present.name, present.reuse, first, renamed)
         else:
-            raise DtypeError(f"scope must be a string or a tf.VariableScope, not {shown(scope)}")
+            raise DtypeError(f'scope must be a string such as "decoder", or a tf.VariableScope, not {shown(scope)}')
         if first:
             graph.cells[cell] = variables
         note_copies(graph, [cell], variables.prefix)

@@ -105,7 +105,7 @@ def map_fn(
         kinds = [None] * len(leaves) if dtype is None else dtypes
         values = [as_value(leaf, kind, f"{what}: the result of fn") for leaf, kind in zip(leaves, kinds, strict=True)]
     if length == 0:
-        raise ArgumentError(f"{what} needs elems with at least one entry")
+        raise ArgumentError(f"{what}: elems has no entries; pass Tensors with at least one entry")
     loop.emits = [value.node for value in values]
     return pack(result, loop.declared(length)[1])
 

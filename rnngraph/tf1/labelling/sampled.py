@@ -118,7 +118,9 @@ def _logits(
     table, bias = _single_tensor(what, weights), _single_tensor(what, biases)
     inputs, labels = as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
-        raise ShapeError(f"{what} needs labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
+        raise ShapeError(
+            f"{what} needs labels [batch, num_true] and inputs [batch, width], not {labels!r} and {inputs!r}"
+        )
     count = labels.type.shape[1]
     if isinstance(count, int) and count != sampling.true:
         raise ShapeError(f"{what}: num_true={sampling.true}, but labels are {labels!r}; pass num_true={count}")

@@ -247,14 +247,18 @@ def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, i
             f"a sparse matrix needs indices [n, 2], values [n] and a dense_shape of two ints: {error}"
         ) from None
     if rows < 0 or columns < 0:
-        raise InvalidArgumentError(f"the dense_shape of a sparse matrix can't be negative, but is {rows} by {columns}")
+        raise InvalidArgumentError(
+            f"the dense_shape of a sparse matrix can't be negative, but is {rows} by {columns}; feed sizes of 0 or more"
+        )
     if values.ndim != 1 or len(values) != len(places):
         raise InvalidArgumentError(
             f"a sparse matrix needs as many values as indices, not values of shape {values.shape} and indices of shape "
             f"{places.shape}"
         )
     if len(places) and (places.min() < 0 or (places >= [rows, columns]).any()):
-        raise InvalidArgumentError(f"indices of a sparse matrix are outside of its dense_shape, {rows} by {columns}")
+        raise InvalidArgumentError(
+            f"indices of a sparse matrix are outside of its dense_shape, {rows} by {columns}; feed a larger dense_shape"
+        )
     return places, values, (rows, columns)
 
 

@@ -26,7 +26,7 @@ def _path(name: Any) -> Path:
     if isinstance(text, str):
         text = text.removeprefix("file://")
         if "://" in text:
-            raise ArgumentError(f"{shown(text)} is on another machine; copy it here first")
+            raise ArgumentError(f"{shown(text)} is not a local path; copy the file to this machine first")
     return Path(as_path(text))
 
 

@@ -51,7 +51,9 @@ def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
         else:
             str(msg)
     except Exception:
-        raise DtypeError(f"the arguments {shown(args)} do not match the format of the message {shown(msg)}") from None
+        raise DtypeError(
+            f"the arguments {shown(args)} do not match the format of the message {shown(msg)}; pass one for each %"
+        ) from None
     return str(msg)
 
 

@@ -51,7 +51,10 @@ class HParams:
     def add_hparam(self, name: str, value: Any) -> None:
         """Add a setting. Raise ``ArgumentError`` if it exists already."""
         if not isinstance(name, str) or not name.isidentifier() or hasattr(type(self), name) or name in self._values:
-            raise ArgumentError(f"{shown(name)} can't be a new setting: it exists already, or is not a valid name")
+            raise ArgumentError(
+                f"{shown(name)} can't be a new setting: it exists already, or is not a valid name; change a setting "
+                "with set_hparam, or use another name"
+            )
         if value is None:
             raise DtypeError(f"the setting {name} can't be None; pass a value, which determines the setting's type")
         self._values[name] = list(value) if isinstance(value, tuple) else value
@@ -61,7 +64,8 @@ class HParams:
         """Change a setting. Raise ``DtypeError`` if the value can't be converted to the setting's type."""
         before = getattr(self, name)
         if isinstance(before, list) != isinstance(value, list | tuple):
-            raise DtypeError(f"the setting {name} is {shown(before)}, so it can't be set to {shown(value)}")
+            wanted = "a list" if isinstance(before, list) else "one value"
+            raise DtypeError(f"the setting {name} is {shown(before)}, so {shown(value)} does not fit; pass {wanted}")
         if isinstance(value, list | tuple):
             like = before[0] if before else None
             self._values[name] = [item if like is None else _converted(name, item, like) for item in value]
@@ -92,7 +96,10 @@ class HParams:
         before = getattr(self, name)
         if index is not None:
             if not isinstance(before, list) or int(index) >= len(before):
-                raise ArgumentError(f"the setting {name} is {shown(before)}, which has no entry {index}")
+                raise ArgumentError(
+                    f"the setting {name} is {shown(before)}, which has no entry {index}; write an index of the list, "
+                    "or the whole list"
+                )
             before[int(index)] = _converted(name, text, before[int(index)])
         elif text.startswith("["):
             self.set_hparam(name, [item.strip().strip("\"'") for item in text[1:-1].split(",") if item.strip()])

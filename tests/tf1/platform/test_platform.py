@@ -148,7 +148,7 @@ def test_mistakes_with_files(tmp_path: Path) -> None:
         (lambda: tf.gfile.Open(str(path), "rb").write(b""), "opened with mode 'rb'"),
         (lambda: tf.gfile.ListDirectory(str(path)), "x: "),
         (lambda: tf.gfile.Copy(str(path), str(tmp_path / "y")), "overwrite"),
-        (lambda: tf.gfile.Exists("gs://bucket/x"), "another machine"),
+        (lambda: tf.gfile.Exists("gs://bucket/x"), "to this machine"),
         (lambda: tf.gfile.Remove(3), "3 is not a path"),
     ):
         with pytest.raises(rg.RnnGraphError, match=message):
