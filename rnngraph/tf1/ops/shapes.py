@@ -52,8 +52,8 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     if limit is None:
         start, limit = 0, start
     if any(isinstance(item, float | np.floating) for item in (start, limit, delta)):
-        bounds = [number(item, "a limit of tf.range") for item in (start, limit, delta)]
-        return _float_range(*bounds, dtype)
+        begin, stop, spacing = (number(item, "a limit of tf.range") for item in (start, limit, delta))
+        return _float_range(begin, stop, spacing, dtype)
     step = sizes_in([delta])[0]
     first, end = sizes_in([start, limit])
     if not isinstance(step, int) or not step:
