@@ -56,10 +56,7 @@ def _activation(function: Callable[[Any], Tensor]) -> Function:
 
 
 def reduction(function: Callable[[Any, Axis, bool], Tensor], own_name: str = "") -> Function:
-    """Return a public function with TensorFlow's arguments of reductions that computes ``function(x, axis, keepdims)``.
-
-    Its name is ``own_name``, by default that of ``function``.
-    """
+    """Return a public reduction that computes ``function(x, axis, keepdims)``. Its name may be ``own_name``."""
 
     def apply(
         input_tensor: Any,
