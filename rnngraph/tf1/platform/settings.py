@@ -65,7 +65,7 @@ class HParams:
         before = getattr(self, name)
         if isinstance(before, list) != isinstance(value, list | tuple):
             wanted = "a list" if isinstance(before, list) else "one value"
-            raise DtypeError(f"the setting {name} is {shown(before)}, so {shown(value)} does not fit; pass {wanted}")
+            raise DtypeError(f"the setting {name} is {shown(before)}, so it can't be {shown(value)}; pass {wanted}")
         if isinstance(value, list | tuple):
             like = before[0] if before else None
             self._values[name] = [item if like is None else _converted(name, item, like) for item in value]
