@@ -30,6 +30,7 @@ class PackStage:
         parameters: Names of the parameters that the stage reads.
         slot: Slot with the address of the memory for the results.
         bytes: Size of that memory.
+        scratch_bytes: Size of the memory for intermediate values.
         key: Digest. Stages with equal digests, also of different entries, pack the same values. Empty for the first
             stage, which combines all small parts.
     """
@@ -37,6 +38,7 @@ class PackStage:
     parameters: tuple[str, ...]
     slot: int
     bytes: int
+    scratch_bytes: int
     key: str
 
 
@@ -48,15 +50,18 @@ class Packing:
         begin: Slot for the index of the first stage to run.
         end: Slot for the index of the stage after the last one to run.
         scratch: Slot with the address of the memory for intermediate values.
-        scratch_bytes: Size of that memory.
         stages: The stages. The first one writes its results to the memory of ``Interface.panels``.
     """
 
     begin: int
     end: int
     scratch: int
-    scratch_bytes: int
     stages: tuple[PackStage, ...]
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Size of the memory for intermediate values with which every stage can run."""
+        return max(stage.scratch_bytes for stage in self.stages)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ from .worker_pool import MIN_CYCLES, POOL
 
 MAX_SIZES = 1024
 """Maximum number of sets of run-time sizes for which an entry caches shapes and byte counts."""
+MAX_SCRATCH = 2
+"""Maximum memory for intermediate values of packing, as a multiple of the bytes that the current stage needs."""
 PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's temporaries"
 
 
@@ -177,10 +179,13 @@ class NativeEntry:
         for number in missing:  # in the order in which steps read them
             count = max(1, stages[number].bytes)
             parts[number], memory = memory[:count], memory[padded(count) :]
-        scratch = aligned_bytes(packing.scratch_bytes, PACKED)
-        block.numbers[packing.scratch] = address(scratch)
+        scratch = aligned_bytes(0)
         for number in sorted(missing, key=sizes.__getitem__, reverse=True):
             stage, part = stages[number], parts[number]
+            if not stage.scratch_bytes <= scratch.size <= MAX_SCRATCH * stage.scratch_bytes:
+                del scratch  # before more is allocated
+                scratch = aligned_bytes(stage.scratch_bytes, PACKED)
+                block.numbers[packing.scratch] = address(scratch)
             with borrowed({name: stored[name] for name in stage.parameters}) as arrays:
                 block.set_arrays(arrays, arrays)
                 block.numbers[stage.slot] = address(part)

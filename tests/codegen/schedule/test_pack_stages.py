@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 import numpy as np
 import pytest
 from systems import runs
@@ -9,6 +11,9 @@ from systems import runs
 import rnngraph as rg
 from rnngraph.codegen.schedule.emit import pack_stages
 from rnngraph.codegen.schedule.plan import planner
+from rnngraph.runtime.native import aligned_memory
+from rnngraph.runtime.native import entry as native_entry
+from rnngraph.runtime.native.argument_block import ArgumentBlock
 from rnngraph.runtime.native.object_file import from_bytes, to_bytes
 from rnngraph.runtime.packed_parts import PackedParts
 
@@ -96,6 +101,32 @@ def test_stages_are_stored_in_files_of_compiled_code() -> None:
     assert again.interface.packing == code.interface.packing
     assert again.interface.unpacked == code.interface.unpacked
     assert again.binary == code.binary
+
+
+@pytest.mark.usefixtures("in_many_stages")
+def test_memory_for_intermediate_values_is_that_of_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large stage leaves no memory behind for smaller ones, which run while more results are in memory."""
+    memories, ratios = list[ref[np.ndarray]](), list[float]()
+    allocate, set_stages = aligned_memory.aligned_bytes, ArgumentBlock.set_stages
+
+    def allocated(count: int, purpose: str = "") -> np.ndarray:
+        array = allocate(count, purpose)
+        memories.append(ref(array))
+        return array
+
+    def checked(block: ArgumentBlock, begin: int, end: int) -> None:
+        need = block._interface.packing.stages[begin].scratch_bytes
+        if need:
+            ratios.append(sum(array.nbytes for memory in memories if (array := memory()) is not None) / need)
+        set_stages(block, begin, end)
+
+    monkeypatch.setattr(native_entry, "aligned_bytes", allocated)
+    monkeypatch.setattr(ArgumentBlock, "set_stages", checked)
+    x = rg.placeholder("x", (1, 64))
+    y = rg.dense(rg.relu(rg.dense(rg.relu(rg.dense(x, 1024)), 256)), 64)
+    rg.compile(y, weights=rg.Narrow("int4", force=True), cache=False).inference(x=np.zeros((1, 64)))
+    assert len(ratios) >= 3
+    assert all(1 <= ratio <= native_entry.MAX_SCRATCH for ratio in ratios)
 
 
 def test_small_nets_pack_at_once() -> None:

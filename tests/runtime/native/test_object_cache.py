@@ -325,7 +325,7 @@ CODE = ObjectCode(
         parts=2,
         team=8,
         cycles=size("T") * 5000 + 7,
-        packing=Packing(6, 7, 8, 640, (PackStage(("w",), 6, 192, ""), PackStage((), 5, 64, "key"))),
+        packing=Packing(6, 7, 8, (PackStage(("w",), 6, 192, 640, ""), PackStage((), 5, 64, 0, "key"))),
     ),
     bytes(range(256)) * 3,
 )

@@ -59,18 +59,17 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
     stages = ["panels", *(f"packed{number}" for number in range(len(parts) - 1))]
     slots = (*plan.main.slots, SCRATCH, BEGIN, END, *stages[1:])
     position = {slot: number for number, slot in enumerate(slots)}
-    places, scratch_bytes = dict(plan.main.places) | dict(plan.pack.places), 0
+    places = dict(plan.main.places) | dict(plan.pack.places)
     packed = list[PackStage]()
     for slot, part in zip(stages, parts, strict=True):
         results, result_bytes = _offsets(part.results)
-        scratch, count = _offsets(part.scratch)
+        scratch, scratch_bytes = _offsets(part.scratch)
         places |= {buffer: (slot, offset) for buffer, offset in results.items()}
         places |= {buffer: (SCRATCH, offset) for buffer, offset in scratch.items()}
-        scratch_bytes = max(scratch_bytes, count)
-        packed.append(PackStage(part.parameters, position[slot], result_bytes, part.key))
+        packed.append(PackStage(part.parameters, position[slot], result_bytes, scratch_bytes, part.key))
     body = tuple(_if_in_range(number, part.statements) for number, part in enumerate(parts))
     pack = replace(plan.pack.function, body=body, sizes=(BEGIN, END))
-    packing = Packing(position[BEGIN], position[END], position[SCRATCH], scratch_bytes, tuple(packed))
+    packing = Packing(position[BEGIN], position[END], position[SCRATCH], tuple(packed))
 
     def entry(old: Entry, function: Function) -> Entry:
         return replace(
