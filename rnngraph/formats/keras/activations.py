@@ -50,7 +50,7 @@ _NAMES: Mapping[str, str] = {
         )
     },
 }
-"""rnngraph's names by Keras' names. ``hard_sigmoid`` differs between versions of Keras."""
+"""{Keras' name: rnngraph's name} of activations. ``hard_sigmoid`` is left out: it differs between versions of Keras."""
 
 
 def name_of(version: int, name: str) -> str | None:
@@ -73,14 +73,15 @@ def problem_of(version: int, layer: Layer) -> str | None:
 
 
 def cell_activation(b: Declaration, layer: Layer, key: str, default: str) -> str:
-    """Return rnngraph's name of a cell's activation."""
+    """Return rnngraph's name of the activation in a cell's option ``key``, which is ``default`` if missing."""
     return name_of(b.version, layer.config.text(key, default)) or "linear"
 
 
 def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Value], Value]]:
-    """Return (value of a layer's argument ``activation``, function that declares the activation after the layer).
+    """Return (argument ``activation`` for a layer's call, function to apply to the layer's output).
 
-    One of them has no effect: an activation that rnngraph has by name is the argument; the function declares others.
+    If rnngraph has the activation by name, that is the argument, and the function is the identity. For a layer such as
+    ``LeakyReLU`` as activation, the argument is None, and the function declares the layer.
     """
     option = layer.config.get("activation", None)
     if isinstance(option, Mapping):
@@ -105,7 +106,7 @@ def _activation(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def number(record: Record, key: str, default: float) -> float:
-    """Return a numeric option as a float; the default if the option is None or missing."""
+    """Return a numeric option as a float; ``default`` if the option is None or missing."""
     value = record.get(key, default)
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int | float):

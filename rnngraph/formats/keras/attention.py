@@ -25,11 +25,11 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .plain import keep_prob
 
 MASK_PENALTY = 1e9
-"""Number that Keras subtracts from the scores of masked steps, so that the softmax of these scores is 0."""
+"""Number that Keras subtracts from the scores of masked steps, so that their softmax is 0."""
 
 
 def _query_value_key(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
-    """Return (query, value, key) from the layer's list of inputs. Without a key, the value is the key."""
+    """Return (query, value, key) from a layer's inputs [query, value, key]. Without a key, the value is the key."""
     tensors = inputs.several
     if len(tensors) not in (2, 3) or any(x.rank != 3 for x in tensors):
         raise Unreadable("its inputs must be sequences [query, value] or [query, value, key]")
@@ -59,16 +59,17 @@ def _additive_attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Si
 
 
 def _weighted_values(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> list[Signal]:
-    """Declare the weighted sum of the value's steps.
+    """Declare attention from its scores. Return the weighted sums of the value's steps, and the weights if asked for.
 
     Args:
+        inputs: Query, value and key.
         scores: [batch, query's steps, value's steps].
     """
     query, value, _ = _query_value_key(inputs)
-    counts = None if value.mask is None else b.script.call(expand_dims, value.mask, 1)
+    unmasked = None if value.mask is None else b.script.call(expand_dims, value.mask, 1)
     if inputs.keywords.get("use_causal_mask", layer.config.get("causal", False)):
-        counts = _both(b, counts, _causal(b, query, value))
-    weigh = partial(_weights, b, counts=counts)
+        unmasked = _both(b, unmasked, _causal(b, query, value))
+    weigh = partial(_weights, b, unmasked=unmasked)
     y, weights = attend(ScriptBackend(b.script), scores, value.value, weigh, _keep(b, layer))
     if query.mask is not None:
         y = b.script.call(where, b.script.call(expand_dims, query.mask, -1), y, 0)
@@ -76,21 +77,22 @@ def _weighted_values(b: Declaration, layer: Layer, inputs: Inputs, scores: Value
     return [*results, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else results
 
 
-def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool = False) -> Value:
+def _weights(b: Declaration, scores: Value, unmasked: Value | None, zeroes: bool = False) -> Value:
     """Declare the softmax of scores over the unmasked steps.
 
     Args:
         b: The declaration.
         scores: [..., query's steps, value's steps].
-        counts: Mask that broadcasts with the scores, True for unmasked steps; None for no mask.
-        zeroes: Weights of a query for which all of the value's steps are masked: True for 0, False for equal weights.
+        unmasked: Mask that broadcasts with the scores, True for unmasked steps; None for no mask.
+        zeroes: True for weights of 0 if all of the value's steps are masked; False for the softmax of the scores minus
+            ``MASK_PENALTY``, which float32 rounds to nearly equal weights.
     """
-    if counts is None:
+    if unmasked is None:
         return b.script.call(softmax, scores)
     if zeroes:
-        return b.script.call(masked_softmax, scores, counts)
+        return b.script.call(masked_softmax, scores, unmasked)
     far = b.script.operation("-", scores, MASK_PENALTY)
-    return b.script.call(softmax, b.script.call(where, counts, scores, far))
+    return b.script.call(softmax, b.script.call(where, unmasked, scores, far))
 
 
 def _keep(b: Declaration, layer: Layer) -> float:
@@ -106,7 +108,7 @@ def _causal(b: Declaration, query: Signal, value: Signal) -> Value:
 
 
 def _both(b: Declaration, one: Value | None, other: Value | None) -> Value | None:
-    """Declare the conjunction of two masks. A mask of None masks nothing."""
+    """Declare the conjunction of two masks, where None masks nothing."""
     if one is None or other is None:
         return other if one is None else one
     return b.script.call(logical_and, one, other)
@@ -137,7 +139,7 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     # Keras computes the softmax itself in these cases, and calls its backend's attention function in all others.
     is_explicit = returns_scores or number(layer.config, "dropout", 0.0) > 0
     zeroes = is_explicit and (b.version, b.minor) >= (3, 14)
-    weigh = partial(_weights, b, counts=_counting(b, inputs, query, value, key), zeroes=zeroes)
+    weigh = partial(_weights, b, unmasked=_score_mask(b, inputs, query, value, key), zeroes=zeroes)
     mixed, weights = attend(backend, product_scores(backend, scaled, k), v, weigh, _keep(b, layer))
     flat = join_heads(backend, mixed)
     kernel = b.array(layer, "output/kernel", count, wide, None)
@@ -148,7 +150,14 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
 
 
 def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, size: int) -> Value:
-    """Declare a projection of x to heads: [batch, heads, steps, size]."""
+    """Declare the projection of x to the heads' queries, keys or values [batch, heads, steps, size].
+
+    Args:
+        name: ``query``, ``key`` or ``value``, the prefix of the arrays' names.
+        x: [batch, steps, width].
+        count: Number of heads.
+        size: Width of a head.
+    """
     kernel = b.array(layer, f"{name}/kernel", x.width, count, size).reshape(x.width, count * size)
     bias = b.array(layer, f"{name}/bias", count, size).reshape(-1) if layer.config.flag("use_bias", True) else None
     y = _affine(b, layer, name, x.value, kernel, bias)
@@ -160,8 +169,11 @@ def _affine(b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarra
     return declare_affine(b.script, x, matrix, None if bias is None else b.parameter(layer, f"{name}/bias", bias))
 
 
-def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key: Signal) -> Value | None:
-    """Declare the mask [batch, 1, query's steps or 1, value's steps] of scores; None if no score is masked."""
+def _score_mask(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key: Signal) -> Value | None:
+    """Declare the mask of attention scores, True for unmasked ones; None if no score is masked.
+
+    Its shape broadcasts to [batch, 1, query's steps, value's steps].
+    """
     total: Value | None = None
     for name, x, axis in (("query_mask", query, 2), ("value_mask", value, 1), ("key_mask", key, 1)):
         explicit = inputs.keywords.get(name) if b.version < 3 or x is not query else None

@@ -34,11 +34,11 @@ from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, along_axis, axis_of, one_axis, operands, option, plain, promoted
 
 MAX_COPIES = 1 << 12
-"""Maximum number of repetitions, or of selected entries, of an operation. It keeps a small file's arrays small."""
+"""Maximum number of repetitions, or of selected entries, of an operation, so that a small file makes no large array."""
 
 
 def _of_list(function: Function) -> Operation:
-    """Return the operation that calls a function of (list of tensors, axis). The default axis is 0."""
+    """Return the operation that calls a function such as ``stack``: of a list of tensors, and an axis, by default 0."""
 
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         tensors = inputs.arguments[0] if inputs.arguments else None
@@ -82,7 +82,10 @@ def _move(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
-    """Declare the split of an axis: into a number of equal parts, at Keras' start indices, or by TensorFlow's sizes."""
+    """Declare the split of an axis into a number of equal parts, or by a list.
+
+    Keras' list has the indices at which parts begin, TensorFlow's has the parts' sizes.
+    """
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2, 0), x.tensor.rank)
     parts = option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
@@ -117,7 +120,7 @@ def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _repeat(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare ``repeat``: repeat each entry along an axis, or of the flattened tensor."""
+    """Declare ``repeat``: repeat each entry along an axis or, without one, each entry of the flattened tensor."""
     (x,) = operands(b, inputs, 1)
     count, axis = option(layer, inputs, "repeats", 1), axis_of(option(layer, inputs, "axis", 2))
     if type(count) is not int or not 0 < count <= MAX_COPIES:
@@ -146,7 +149,7 @@ def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare ``roll``: shift entries cyclically along an axis, or in the flattened tensor."""
+    """Declare ``roll``: shift entries cyclically along an axis or, without one, in the flattened tensor."""
     (x,) = operands(b, inputs, 1)
     axis, shift = axis_of(option(layer, inputs, "axis", 2)), option(layer, inputs, "shift", 1)
     if type(shift) is not int:
@@ -155,7 +158,7 @@ def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare ``take``: select entries of an axis by constant indices or a tensor of indices."""
+    """Declare ``take``: select entries along an axis, by constant indices or a tensor of indices."""
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2), x.tensor.rank)
     chosen = inputs.keyword("indices", 1)
@@ -169,7 +172,7 @@ def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _take_along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare ``take_along_axis``: select entries of an axis, by a separate index for each entry of the result."""
+    """Declare ``take_along_axis``: select entries along an axis, with an index for each entry of the result."""
     x, chosen = operands(b, inputs, 2)
     if not isinstance(x, Value) or not isinstance(chosen, Value):
         raise Unreadable("both of its operands must be tensors")
@@ -190,7 +193,7 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _triangle(function: Function) -> Operation:
-    """Return the operation for ``tril`` or ``triu``, which set a matrix to 0 above or below a diagonal."""
+    """Return the operation for ``tril`` or ``triu``, which set entries above or below a diagonal to 0."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         offset = option(layer, inputs, "k", 1, 0)
@@ -236,7 +239,7 @@ def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:
-    """Declare indexing by numbers, slices, ``None`` and ``...``, the argument ``slice_spec``."""
+    """Declare indexing by the argument ``slice_spec``: numbers, slices, ``None`` and ``...``."""
     (x,) = operands(b, inputs, 1)
     spec = inputs.keyword("slice_spec", 1)
     index = [_index(item) for item in (spec if isinstance(spec, list | tuple) else [spec])]
@@ -244,7 +247,7 @@ def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:
 
 
 def _index(item: Any) -> Any:
-    """Convert an entry of an index from the file's form. Raises ``Unreadable`` for tensors and other entries."""
+    """Convert an entry of ``slice_spec`` to a number, slice, ``None`` or ``...``. Raises ``Unreadable`` for others."""
     if isinstance(item, Mapping) and item.get("class_name") == "__ellipsis__":
         return ...
     if isinstance(item, Mapping) and {"start", "stop", "step"} <= item.keys():

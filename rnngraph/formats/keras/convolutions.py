@@ -25,7 +25,7 @@ from .plain import sizes
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return the reason why a layer's options are not supported; None if they are."""
+    """Return the reason why the layout of a layer's channels is not supported; None if it is."""
     if layer.config.get("data_format", None) == "channels_first" and not layer.kind.startswith("Global"):
         return "data_format='channels_first' is not supported"
     return None
@@ -39,7 +39,7 @@ def _padding_of(layer: Layer) -> str:
 
 
 def _option(layer: Layer, key: str, default: Sequence[int]) -> Sequence[int]:
-    """Return an option as one int for each axis."""
+    """Return an option as one int for each axis; ``default`` if the option is None or missing."""
     return default if layer.config.get(key, None) is None else sizes(layer, key, len(default))
 
 
@@ -49,7 +49,7 @@ def _check_rank(x: Signal, axes: int) -> None:
 
 
 def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[int]) -> list[Window]:
-    """Return the window along each axis.
+    """Return the window of a convolution or pool along each axis between batch and channels.
 
     Args:
         layer: The layer.
@@ -68,8 +68,8 @@ def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[i
 
 
 def _groups(layer: Layer, x: Signal) -> int:
-    groups = layer.config.count("groups", 1)
-    if x.width % groups or groups > MAX_PRODUCTS:
+    groups = layer.config.count("groups", 1, maximum=MAX_PRODUCTS)
+    if x.width % groups:
         raise layer.config.error(f"{layer} has {groups} groups, which do not divide its input's {x.width} channels")
     return groups
 
@@ -85,7 +85,10 @@ def _convolution(axes: int) -> Handler:
 
 
 def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str, axes: int) -> np.ndarray:
-    """Return a depthwise kernel [*sizes, width, multiplier] as a grouped kernel [*sizes, 1, width * multiplier]."""
+    """Return a depthwise kernel in the layout of a grouped convolution, [*sizes, 1, width * multiplier].
+
+    The file's layout is [*sizes, width, multiplier].
+    """
     many, size = layer.config.count("depth_multiplier", 1, maximum=1 << 16), sizes(layer, "kernel_size", axes)
     return b.array(layer, name, *size, x.width, many).reshape(*size, 1, -1)
 
@@ -129,6 +132,7 @@ def _of_layer(
 
     Args:
         kernel: [*sizes, width / groups, filters].
+        groups: Number of groups of channels.
         windows: Window along each axis; by default those of the layer's options.
         part: Suffix of the scope's name, for a layer with several convolutions.
     """
@@ -141,7 +145,7 @@ def _of_layer(
 def _layer(
     b: Declaration, layer: Layer, filters: int, groups: int, part: str = ""
 ) -> tuple[Convolve[Value], Callable[[Value], Value]]:
-    """Return (function that declares a 1-D convolution with bias, function that declares the activation)."""
+    """Return (function that declares a 1-D convolution with the layer's bias, function that applies its activation)."""
     bias = b.array(layer, "bias", filters) if layer.config.flag("use_bias", True) else None
     name, after = activation(b, layer)
     backend = ScriptBackend(b.script)
@@ -190,7 +194,7 @@ def _pool(axes: int, is_max: bool) -> Handler:
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the handler of adaptive pools, whose option ``output_size`` is the number of windows along each axis."""
+    """Return the handler of adaptive pools. Their option ``output_size`` is the number of windows along each axis."""
 
     def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, backend = inputs.one, ScriptBackend(b.script)

@@ -49,8 +49,8 @@ class Owner:
     Attributes:
         layer: The layer.
         names: Suffixes of the parameters' names in the order of the layer's arrays; None for the order of declaration.
-        prefix: Scope of the parameters, with a trailing slash.
-        specs: The declared parameters, if the function of the layer declared them without a common scope.
+        prefix: Scope of a cell's parameters, with a trailing slash; ``""`` if ``specs`` lists the parameters.
+        specs: The declared parameters, if a function of Tensors declared them without a common scope.
     """
 
     layer: Layer
@@ -71,10 +71,11 @@ class CustomObjects:
         self._owners: list[Owner] = []
 
     def cell(self, b: Declaration, layer: Layer, at: str) -> Value:
-        """Declare a cell.
+        """Declare the cell that the builder of a class returns.
 
         Args:
-            at: Scope of the cell relative to the driver's scope.
+            layer: The cell in the file.
+            at: Scope of the driver's cell, in which the cell's parameters get a scope of their own.
         """
         value, names = self._built(b, layer)
         if not isinstance(value.result, Cell):
@@ -83,7 +84,7 @@ class CustomObjects:
         return value
 
     def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> Any:
-        """Declare a call of a layer."""
+        """Declare a call of a layer, by the cell or function that the builder of its class returns."""
         function, names = self._built(b, layer)
         if isinstance(function.result, Cell):
             return self._recurrent(b, layer, inputs.one, function, names)
@@ -110,7 +111,7 @@ class CustomObjects:
     def _recurrent(
         self, b: Declaration, layer: Layer, x: Signal, cell: Value, names: Sequence[str] | None
     ) -> list[Signal]:
-        """Drive the cell of a recurrent layer over a sequence."""
+        """Declare a recurrent layer whose builder returned a cell: drive the cell over the sequence x."""
         flags = {name: layer.config.flag(name, False) for name in ("return_state", "go_backwards")}
         is_back, scope = flags["go_backwards"], b.driver_scope(layer)
         options: dict[str, object] = {"mask": x.mask} if x.mask is not None else {}
@@ -126,7 +127,7 @@ class CustomObjects:
         return [Signal(y, x.mask if sequences else None), *states]
 
     def _built(self, b: Declaration, layer: Layer) -> tuple[Value, Sequence[str] | None]:
-        """Call a layer's builder. Return (result as a value of the script, names of its parameters or None)."""
+        """Call a layer's builder. Return (the cell or function, names of its parameters or None)."""
         builder = self.builders[layer.kind]
         config = {key: item for key, item in layer.config.entries.items() if _is_plain(item)}
         try:
@@ -152,7 +153,10 @@ class CustomObjects:
         return b.script.add(step), names
 
     def own_arrays(self, script: Script, arrays: Mapping[Layer, Mapping[str, np.ndarray]]) -> None:
-        """Record the arrays of all layers as parameters of the script."""
+        """Record the file's arrays of all layers that builders declared as parameters of the script.
+
+        Raises ``StructureError`` if the shapes of a layer's arrays and parameters differ.
+        """
         known = parameters_in(script)
         for owner in self._owners:
             names = [
@@ -174,7 +178,7 @@ class CustomObjects:
 
 
 def _ending(owner: Owner, names: Sequence[str], end: str) -> str:
-    """Return the only name whose last components are ``end``. Raises ``StructureError`` if there is not just one."""
+    """Return the one parameter name that ends with ``end``. Raises ``StructureError`` for none or several."""
     matches = [name for name in names if name == end or name.endswith(f"/{end}")]
     if len(matches) != 1:
         raise StructureError(
@@ -185,7 +189,7 @@ def _ending(owner: Owner, names: Sequence[str], end: str) -> str:
 
 
 def _named(layer: Layer) -> str:
-    """Return the name of a layer's builder in errors."""
+    """Return the text by which errors name a layer's builder."""
     return f"the builder of {layer} in custom_objects"
 
 
@@ -208,7 +212,7 @@ def _is_plain(item: Any) -> bool:
 
 
 def state_parts(state: Value) -> Iterator[Value]:
-    """Yield the leaves of a state, in order."""
+    """Yield the parts of a cell's state, which may be nested in tuples and dicts, in order."""
     if isinstance(state.result, dict):
         for key, part in state.result.items():
             yield from state_parts(Value(part, state.step, (*state.path, key)))

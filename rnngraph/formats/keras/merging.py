@@ -25,7 +25,7 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 
 
 def _align_ranks(b: Declaration, inputs: Inputs) -> list[Value]:
-    """Return the tensors with equal ranks: axes of size 1 are inserted after the batch axis."""
+    """Return the inputs with the rank of the largest one: axes of size 1 are inserted after the batch axis."""
     values, rank = [], max(x.rank for x in inputs.several)
     for x in inputs.several:
         value = x.value
@@ -50,7 +50,10 @@ def _summed(sign: str) -> Handler:
 
 
 def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare a product. In Keras 3 masked entries count as 1; where all inputs are masked, the product is 0."""
+    """Declare the product of the inputs.
+
+    In Keras 3, masked entries count as 1; where all inputs are masked, the product is 0.
+    """
     values, signals = _align_ranks(b, _at_least_one(layer, inputs)), inputs.several
     masks = [_broadcast_mask(b, x) if b.version >= 3 else None for x in signals]
     total: Value | None = None
@@ -71,7 +74,7 @@ def _broadcast_mask(b: Declaration, x: Signal) -> Value | None:
 
 def _extreme(function: Function) -> Handler:
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-        """Declare a maximum or minimum. In Keras 3 a masked entry is replaced by the other operand's entry."""
+        """Declare the maximum or minimum. Keras 3 replaces a masked entry by the other operand's entry."""
         signals = _at_least_one(layer, inputs).several
         total: Value | None = None
         counts: Value | None = None
@@ -91,14 +94,17 @@ def _extreme(function: Function) -> Handler:
 
 
 def _at_least_one(layer: Layer, inputs: Inputs) -> Inputs:
-    """Return ``inputs``. Raises ``FileError`` if the first argument has no tensor."""
+    """Return ``inputs`` unchanged. Raises ``FileError`` if there is no tensor among them."""
     if not inputs.several:
         raise layer.config.error(f"{layer} has no inputs")
     return inputs
 
 
 def _mask(b: Declaration, signals: list[Signal]) -> Value | None:
-    """Declare the merged mask: in Keras 2 the conjunction, in Keras 3 the disjunction if all tensors have masks."""
+    """Declare the mask of merged tensors; None without one.
+
+    In Keras 2 it is the conjunction of all masks. In Keras 3 it is their disjunction, if all tensors have masks.
+    """
     masks = [x.mask for x in signals if x.mask is not None]
     if not masks or (b.version >= 3 and len(masks) < len(signals)):
         return None
@@ -117,7 +123,10 @@ def _concatenate(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | None:
-    """Declare the mask of a concatenation: concatenated along time, combined along the last axis."""
+    """Declare the mask of a concatenation; None if no part has a mask.
+
+    Along time, the masks are concatenated, too. Along the last axis, they are merged as in ``_mask``.
+    """
     if all(x.mask is None for x in signals):
         return None
     if axis == 1 and all(x.rank > 2 for x in signals):  # concatenation along time
@@ -136,7 +145,7 @@ def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | 
 
 
 def all_true(b: Declaration, like: Value) -> Value:
-    """Declare a tensor of True in the shape of the float tensor ``like``."""
+    """Declare a bool tensor that is True everywhere, in the shape of the float tensor ``like``."""
     return b.script.call(ones_like, like, "bool")
 
 

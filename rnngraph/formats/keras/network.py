@@ -18,10 +18,10 @@ from .recurrent import is_stack
 
 @dataclass(frozen=True)
 class _Missing:
-    """Placeholder for outputs of a layer that could not be declared.
+    """Stand-in for the outputs of a layer that could not be declared.
 
     Attributes:
-        problem: The reason; ``""`` if the list of problems contains it already.
+        problem: The reason; ``""`` if ``Networks.problems`` contains it already.
     """
 
     problem: str = ""
@@ -32,11 +32,14 @@ Outputs = list[Signal] | _Missing
 
 
 class Networks:
-    """Declares networks, and lists layers that cannot be read.
+    """Declares networks, and lists the layers that are not supported.
 
     Args:
-        known: Layers whose problems are listed already.
+        known: Unsupported layers whose problems the caller lists.
         keeps_shape: Classes whose output has the shape of their input.
+
+    Attributes:
+        problems: Texts about further unsupported layers.
     """
 
     def __init__(self, known: Container[Layer], keeps_shape: Container[str]) -> None:
@@ -44,13 +47,13 @@ class Networks:
         self._known, self._keeps_shape = known, keeps_shape
 
     def run(self, b: Declaration, network: Network, inputs: list[Signal]) -> list[Signal] | None:
-        """Return a network's outputs for its inputs, in Keras' order; None if they cannot be declared."""
+        """Declare a network on its inputs. Return the outputs in Keras' order; None if they cannot be declared."""
         if network.is_sequential:
             return self._sequence(b, network, inputs)
         return _Run(self, b, network, inputs).outputs()
 
     def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """Declare a nested network."""
+        """Declare a call of a nested network, and return its outputs."""
         assert layer.network is not None
         outputs = self.run(b, layer.network, inputs.several)
         if outputs is None:
@@ -58,10 +61,10 @@ class Networks:
         return outputs
 
     def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Outputs:
-        """Return a layer's outputs, or a placeholder if they cannot be declared.
+        """Declare a call of a layer. Return its outputs, or ``_Missing`` if they cannot be declared.
 
-        The problem of a layer is listed at once. The problem of an operation stays in the placeholder, and is listed
-        if an output of the net needs the operation.
+        The problem of a layer is listed at once. The problem of an operation stays in ``_Missing``, and is listed only
+        if an output of the net needs the operation. If the output has the input's shape, the input replaces it.
         """
         problem = ""
         if layer not in self._known:
@@ -76,7 +79,7 @@ class Networks:
         return several if layer.kind in self._keeps_shape and len(several) == 1 else missing
 
     def listed(self, missing: _Missing) -> _Missing:
-        """Add the problem of a placeholder to the list, and return a placeholder without it."""
+        """Add the problem of missing outputs to ``problems``. Return the missing outputs without their problem."""
         if missing.problem:
             self.problems.append(missing.problem)
         return _Missing()
@@ -93,9 +96,10 @@ class Networks:
         return inputs
 
     def time_distributed(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """Declare ``TimeDistributed``.
+        """Declare ``TimeDistributed``, which applies its inner layer to each step.
 
-        A layer that computes along the last axis only is applied directly; another layer reads [batch * time, ...].
+        A layer that computes along the last axis only is called on the whole sequence. Another layer is called on
+        [batch * time, ...].
         """
         x, inner = inputs.one, layer.inner.get("layer", [])
         if len(inner) != 1:
@@ -117,17 +121,21 @@ class Networks:
         return [Signal(one.value, mask) for one in outputs]
 
     def _nested_outputs(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
-        """Return the outputs of the layer in a wrapper. If it cannot be read, list its problem and raise."""
+        """Declare a call of the layer in a wrapper, and return its outputs. Raises ``Unreadable`` if unsupported."""
         outputs = self.called(b, inner, Inputs((x,)))
         if isinstance(outputs, _Missing):
             raise Unreadable("")
         return outputs
 
     def _merged_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
-        """Return a wrapper's mask for an inner layer that reads [batch * time, ...]; None if that layer ignores it."""
+        """Reshape the mask of ``TimeDistributed`` for an inner layer that reads [batch * time, ...].
+
+        Return None if the inner layer ignores masks. Raises ``Unreadable`` if it needs a mask of its own
+        steps, which the wrapper's mask [batch, time] is not.
+        """
         if mask.tensor.rank > 2 or inner.network is not None:  # The layers of a network check masks themselves.
             return _merge_batch_time(b, mask)
-        if inner.kind in _LOOKS_AT_MASKS:
+        if inner.kind in _READS_MASKS:
             raise Unreadable(
                 "its inner layer reads masks, but the wrapper's mask [batch, time] masks whole steps of the wrapper; "
                 "remove the mask before the wrapper"
@@ -147,9 +155,10 @@ _BY_STEP = (
     "GaussianNoise",
     "Embedding",
 )
-"""Layers that compute along the last axis only."""
+"""Layers that compute each entry, or each vector along the last axis, on its own."""
 _LAST_AXIS = ("LayerNormalization", "BatchNormalization", "UnitNormalization", "Softmax")
-_LOOKS_AT_MASKS = (
+"""Layers that do so if their option ``axis`` is the last axis."""
+_READS_MASKS = (
     "LSTM",
     "GRU",
     "SimpleRNN",
@@ -162,7 +171,7 @@ _LOOKS_AT_MASKS = (
 
 
 def is_by_step(layer: Layer) -> bool:
-    """True if calling a layer on all steps at once has the same results as calling it on every step."""
+    """True if one call of a layer on a whole sequence has the same results as a call for each step."""
     return layer.kind in _BY_STEP or (layer.kind in _LAST_AXIS and layer.config.get("axis", -1) in (-1, [-1]))
 
 
@@ -205,7 +214,7 @@ class _Run:
         return self._network.layers[0].config.error(what) if self._network.layers else Unreadable(what)
 
     def _order(self) -> Iterator[tuple[Layer, int]]:
-        """Yield (layer, index of its call) in topological order. Independent calls keep the file's order."""
+        """Yield (layer, index of its call) in topological order. Raises ``FileError`` for a cycle."""
         calls = [
             (layer, number)
             for layer in self._network.layers
@@ -231,10 +240,11 @@ class _Run:
             raise self._error("calls of layers depend on one another in a circle, or on missing layers")
 
     def _in_execution_order(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
-        """Return calls in Keras' execution order, which matters because some layers remove masks of tensors.
+        """Sort calls into Keras' execution order, which matters because some layers remove masks of tensors.
 
-        Calls with the largest distance from an output come first. Every call of a layer counts with the largest of the
-        layer's distances. At equal distance, calls that lead to later outputs come first.
+        Calls with the largest distance from an output come first. Calls are visited backward from the last output; a
+        call's distance is at least that of the same layer's calls visited before. Ties keep the order in which calls
+        are reached. Calls that no output needs come last.
         """
         far: dict[tuple[str, int], int] = {}
         farthest = Counter[str]()
@@ -250,7 +260,7 @@ class _Run:
         return [(known[place], place[1]) for place in ordered]
 
     def _from_outputs(self, known: Mapping[tuple[str, int], Layer]) -> list[tuple[str, int]]:
-        """Return calls in topological order, by a depth-first search from each output."""
+        """Return the calls that outputs need in topological order, by a depth-first search from each output."""
         order: dict[tuple[str, int], None] = {}
         for output in references(self._network.outputs):
             pending = [(output.layer, output.call)]
@@ -267,7 +277,7 @@ class _Run:
         return [*order]
 
     def _call(self, layer: Layer, call: Call) -> Outputs:
-        """Return the outputs of a layer's call; a placeholder if an input is missing or the layer is unsupported."""
+        """Declare a call. Return its outputs, or ``_Missing`` if an input is missing or the layer is unsupported."""
         read = [self._tensor(reference) for reference in _read(call)]
         for one in read:
             if isinstance(one, _Missing):
@@ -281,7 +291,7 @@ class _Run:
         return self._networks.called(self._b, layer, inputs)
 
     def _tensor(self, reference: Reference) -> Signal | _Missing:
-        """Return the tensor to which a reference leads, with its current mask, or the placeholder for it."""
+        """Return the tensor to which a reference leads, with its current mask; ``_Missing`` if it was not declared."""
         outputs = self._outputs.get((reference.layer, reference.call))
         if outputs is None:
             raise self._error(f"layer {reference.layer!r} has no call {reference.call}")
@@ -289,7 +299,7 @@ class _Run:
             return outputs
         if reference.tensor >= len(outputs):
             raise self._error(f"layer {reference.layer!r} has {len(outputs)} outputs; there is no {reference.tensor}")
-        return self._b.as_left(outputs[reference.tensor])
+        return self._b.with_current_mask(outputs[reference.tensor])
 
 
 def _read(call: Call) -> Iterator[Reference]:
@@ -301,7 +311,10 @@ def _read(call: Call) -> Iterator[Reference]:
 
 
 def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[Layer]]:
-    """Return {top layer: layers of its stack} for stacks of recurrent layers, including those in nested networks."""
+    """Return {top layer: layers of its stack, bottom first} for recurrent layers that one driver can run.
+
+    Stacks in nested networks are included. Layers that are not in a stack have no entry.
+    """
     groups: dict[Layer, list[Layer]] = {}
     below_of = {above: below for below, above in _stackable_pairs(network) if uses[below] == uses[above] == 1}
     for layer in network.layers:
@@ -316,7 +329,7 @@ def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[L
 
 
 def _stackable_pairs(network: Network) -> Iterator[tuple[Layer, Layer]]:
-    """Yield (layer, the only layer that reads it) for pairs that can be adjacent layers of one stack."""
+    """Yield (layer, the only layer that reads it) for recurrent layers that can be adjacent in one stack."""
     if network.is_sequential:
         for below, above in zip(network.layers, network.layers[1:], strict=False):
             if is_stack(below, above):
@@ -338,7 +351,7 @@ def _stackable_pairs(network: Network) -> Iterator[tuple[Layer, Layer]]:
 
 
 def uses_of(net: Layer) -> Counter[Layer]:
-    """Return the number of calls of each layer, where a nested layer is called with each call of its network."""
+    """Return the number of calls of each layer. Layers of a nested network are called with each call of the network."""
     counts = Counter[Layer]()
 
     def count(layer: Layer, times: int) -> None:
@@ -355,6 +368,6 @@ def uses_of(net: Layer) -> Counter[Layer]:
 
 
 def handlers_of(networks: Networks) -> dict[str, Handler]:
-    """Return the handlers of nested networks and of ``TimeDistributed``, by class."""
+    """Return {class: function that declares it} for nested networks and ``TimeDistributed``."""
     handlers: dict[str, Handler] = dict.fromkeys(("Sequential", "Functional", "Model"), networks.layer)
     return handlers | {"TimeDistributed": networks.time_distributed}

@@ -15,7 +15,7 @@ from .core.variables import own_variables
 
 
 def _axes(layer: Layer, rank: int, default: object = -1) -> list[int]:
-    """Return the option ``axis`` as nonnegative axes."""
+    """Return the option ``axis``, an int or a list, as sorted nonnegative axes."""
     option = layer.config.get("axis", default)
     axes = [option] if isinstance(option, int) else option
     if not isinstance(axes, list) or not all(isinstance(axis, int) and -rank <= axis < rank for axis in axes):
@@ -51,7 +51,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 def _by_moving_averages(
     b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], axis: int, epsilon: float
 ) -> Signal:
-    """Declare normalization by the moving averages, in training as well as in inference, as for a frozen layer."""
+    """Declare batch normalization by the moving averages in both graphs, as for a frozen layer."""
     own = {name: b.parameter(layer, name, arrays[name], trainable=not name.startswith("moving")) for name in arrays}
     statistics = own.pop("moving_mean"), own.pop("moving_variance")
     options = {} if axis == x.rank - 1 else {"axis": axis}
@@ -72,7 +72,7 @@ def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 
 
 def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare group normalization, over all steps and the units of each group."""
+    """Declare group normalization: statistics are over all steps and the units of a group."""
     x, groups = inputs.one, layer.config.get("groups", 32)
     if x.rank != 3 or _axes(layer, x.rank) != [2]:
         raise Unreadable("its input must be [batch, time, units], and its axis the last one")
@@ -101,7 +101,7 @@ def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare (x - mean) / deviation, with statistics that are not trained."""
+    """Declare (x - mean) / deviation or, with ``invert``, x * deviation + mean. The statistics are not trained."""
     x, of = inputs.one, b.script.operation
     mean, variance = _moments(b, layer)
     axis = layer.config.get("axis", -1)

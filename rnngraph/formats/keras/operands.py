@@ -16,7 +16,7 @@ Operation = Callable[[Declaration, Layer, Inputs], Value | list[Value]]
 
 
 def plain(b: Declaration, item: Any) -> Any:
-    """Convert an operand to a tensor of the script or a Python number. Nested lists become a constant."""
+    """Convert an argument in the file to a tensor of the script or a Python number. A list becomes a constant."""
     if isinstance(item, Signal):
         return item.value
     if isinstance(item, list):
@@ -27,17 +27,23 @@ def plain(b: Declaration, item: Any) -> Any:
 
 
 def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
-    """Return ``count`` operands. Raises ``Unreadable`` unless one is a tensor."""
+    """Return the first ``count`` arguments of a call as tensors and numbers.
+
+    Raises ``Unreadable`` if the call has fewer arguments, or if none of them is a tensor.
+    """
     if len(inputs.arguments) < count or not any(isinstance(item, Signal) for item in inputs.arguments[:count]):
         raise Unreadable(f"it has {len(inputs.arguments)} operands; it must have {count}, one of them a tensor")
     return [plain(b, item) for item in inputs.arguments[:count]]
 
 
 def promoted(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
-    """Convert operands to their common dtype, as Keras 3 does. Python numbers count as int32 or float32.
+    """Cast tensors to the widest dtype among the operands, as Keras 3 does.
+
+    Python numbers stay numbers, but count as int32 or float32.
 
     Args:
-        least: Narrowest dtype of the result.
+        items: Tensors and numbers.
+        least: Narrowest dtype to cast to.
     """
     widest = max([least, *(item.tensor.dtype for item in items if isinstance(item, Value))], key=_WIDENING.index)
     for item in items:
@@ -63,7 +69,7 @@ def along_axis(function: Function, default: int | None) -> Operation:
     """Return the operation that calls a function of (tensor, axis).
 
     Args:
-        default: Keras' default of ``axis``.
+        default: Keras' default of ``axis``. With None, the function is called without an axis.
     """
 
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -74,10 +80,16 @@ def along_axis(function: Function, default: int | None) -> Operation:
 
 
 def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = None) -> Any:
-    """Return an option of an operation: from the call by name or position, or from the configuration.
+    """Return an option of an operation: from the configuration if it has the option, otherwise from the call.
+
+    Functions of TensorFlow, which Keras 2 stores as ``…OpLambda``, have options in the call only.
 
     Args:
+        layer: The operation.
+        inputs: Arguments of the call.
+        key: Name of the option.
         place: Position of the option among the call's arguments.
+        default: Value if neither has the option.
     """
     if key in layer.config and not layer.kind.endswith("OpLambda"):
         return layer.config.get(key)
@@ -85,7 +97,7 @@ def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = No
 
 
 def axis_of(value: Any) -> Any:
-    """Return the option ``axis``: an int, a tuple of ints, or None. Raises ``Unreadable`` for other values."""
+    """Return a valid option ``axis``: an int, a tuple of ints, or None. Raises ``Unreadable`` for other values."""
     if isinstance(value, list | tuple):
         value = tuple(value)
         if all(isinstance(item, int) for item in value):
@@ -96,7 +108,12 @@ def axis_of(value: Any) -> Any:
 
 
 def one_axis(value: Any, rank: int | None = None) -> int:
-    """Return the option ``axis`` as an int. If ``rank`` is passed, a negative axis becomes nonnegative."""
+    """Return an option ``axis`` that is one axis as an int. Raises ``Unreadable`` for other values.
+
+    Args:
+        value: The option, an int or a list of one int.
+        rank: Rank of the operand, by which a negative axis becomes nonnegative; None to keep it.
+    """
     axis = axis_of(value)
     if isinstance(axis, tuple) and len(axis) == 1:
         axis = axis[0]

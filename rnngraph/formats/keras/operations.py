@@ -44,19 +44,19 @@ def _binary(function: Function) -> Operation:
 
 
 def _of_truths(function: Function, count: int) -> Operation:
-    """Return the operation that converts ``count`` operands to bools, and calls a function."""
+    """Return the operation that calls a function of bools. Its ``count`` operands are converted to bool."""
     return lambda b, _, inputs: b.script.call(
         function, *(as_truths(b, x) if isinstance(x, Value) else x for x in operands(b, inputs, count))
     )
 
 
 def _of_floats(function: Function) -> Operation:
-    """Return the operation that converts its operand to floats, and calls a function."""
+    """Return the operation that calls a function of floats. Its operand is converted to a float dtype."""
     return lambda b, _, inputs: b.script.call(function, as_floats(b, *operands(b, inputs, 1)))
 
 
 def _comparison(function: Function) -> Operation:
-    """Return the operation for a comparison. Bool operands are compared as ints."""
+    """Return the operation that calls a comparison of two operands. Bools are compared as ints."""
     return lambda b, _, inputs: b.script.call(function, *promoted(b, operands(b, inputs, 2), "int32"))
 
 
@@ -96,14 +96,14 @@ def _fill_operation(function: Function) -> Operation:
 
 
 def _with_number(function: Function, key: str, usual: float) -> Operation:
-    """Return the operation for an activation with the numeric option ``key``, of which ``usual`` is the default."""
+    """Return the operation for an activation with a numeric option ``key``, whose default is ``usual``."""
     return lambda b, layer, inputs: b.script.call(
         function, *operands(b, inputs, 1), float(option(layer, inputs, key, 1, usual))
     )
 
 
 def _gelu(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare GELU: by erf or, by default, by the tanh approximation."""
+    """Declare GELU by its tanh approximation or, with ``approximate=False``, by erf."""
     options = {"approximate": True} if option(layer, inputs, "approximate", 1, True) else {}
     return b.script.call(act.gelu, *operands(b, inputs, 1), **options)
 
@@ -253,7 +253,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def declared(operation: Operation) -> Handler:
-    """Adapt an operation to a layer handler, which wraps its results in ``Signal``s."""
+    """Return the layer handler for an operation: it wraps the operation's results in ``Signal``."""
 
     def declare(b: Declaration, layer: Layer, inputs: Inputs) -> Signal | list[Signal]:
         results = operation(b, layer, inputs)

@@ -120,7 +120,10 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _shared_axes(layer: Layer, rank: int) -> list[int] | None:
-    """Return the axes of size 1 in the option ``noise_shape``, whose entries share a mask; None without the option."""
+    """Return the axes along which all entries share a dropout mask; None if the layer has no ``noise_shape``.
+
+    They are the axes of size 1 in ``noise_shape``.
+    """
     shape = layer.config.get("noise_shape", None)
     if shape is None:
         return None
@@ -151,7 +154,7 @@ def _shared_dropout(b: Declaration, x: Value, rate: float, axes: Sequence[int]) 
 
 
 def _noise(b: Declaration, x: Value, noisy: Value) -> Signal:
-    """Declare a value that is ``noisy`` in the training graph, and x in the inference graph."""
+    """Return a tensor that is ``noisy`` in the training graph, and x in the inference graph."""
     return Signal(b.script.call(by_graph, training=noisy, inference=x))
 
 
@@ -175,10 +178,12 @@ def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def sizes(layer: Layer, key: str, count: int | None, minimum: int = 1, maximum: int = 1 << 24) -> list[int]:
-    """Return an option as a list of ``count`` ints within bounds. A single int is repeated ``count`` times.
+    """Return an option as a list of ``count`` ints. A single int is repeated ``count`` times.
 
     Args:
-        count: Length of the list; None for any length.
+        key: Name of the option.
+        count: Length of the list; None for any length, and a single int once.
+        minimum, maximum: Inclusive bounds of the ints.
     """
     value = layer.config.get(key)
     numbers = [value] * (count or 1) if isinstance(value, int) else value
@@ -224,7 +229,7 @@ def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: object) -> object:
-    """Return a scale or offset: a number, or a non-trainable parameter [width] for a list."""
+    """Return the factor or summand of ``Rescaling``: a number, or a non-trainable parameter for a list of numbers."""
     factor = layer.config.get(key, default)
     if not isinstance(factor, list):
         return number(layer.config, key, default)
@@ -262,7 +267,7 @@ LAYERS: Mapping[str, Handler] = {
 
 
 def input_shape(layer: Layer) -> tuple[list[object], str]:
-    """Return (sizes without the batch, dtype) of an input."""
+    """Return (sizes after the batch axis, dtype) of an input layer. Raises ``Unreadable`` if unsupported."""
     config = layer.config
     shape = config.get("batch_shape", None) or config.get("batch_input_shape", None)
     kind = dtype_of(config.get("dtype", "float32"))

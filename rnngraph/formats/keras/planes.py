@@ -14,19 +14,19 @@ from .plain import sizes
 
 
 def _axis_options(layer: Layer, axes: int) -> dict[str, object]:
-    """Return the options ``axis`` and ``keepdims`` of a reduction over the axes between batch and channels."""
+    """Return the arguments ``axis`` and ``keepdims`` of a reduction over all axes but batch and channels."""
     first = 2 if layer.config.get("data_format", None) == "channels_first" else 1
     keepdims = {"keepdims": True} if layer.config.get("keepdims", False) else {}
     return {"axis": first if axes == 1 else tuple(range(first, first + axes)), **keepdims}
 
 
 def _global(function: Function, axes: int) -> Handler:
-    """Return the handler of a global pool: a reduction over all axes between batch and channels."""
+    """Return the handler of a global pool: a reduction over all axes but batch and channels."""
     return lambda b, layer, inputs: Signal(b.script.call(function, inputs.one.value, **_axis_options(layer, axes)))
 
 
 def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare the mean over unmasked steps."""
+    """Declare a 1-D global average pool: the mean over the unmasked steps."""
     x, over, of = inputs.one, _axis_options(layer, 1), b.script.operation
     if x.mask is None:
         return Signal(b.script.call(reduce_mean, x.value, **over))
@@ -42,7 +42,7 @@ def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _sides(layer: Layer, key: str, axes: int) -> list[tuple[int, int]]:
-    """Return (before, after) for each axis."""
+    """Return the number of entries to pad or crop (before, after) along each axis, from the option ``key``."""
     option = layer.config.get(key)
     if axes == 1:
         before, after = sizes(layer, key, 2, minimum=0)
@@ -72,7 +72,7 @@ def _cropping(axes: int) -> Handler:
 
 
 def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare 1-D upsampling: repeat each step."""
+    """Declare 1-D upsampling, which repeats each step ``size`` times."""
     (count,) = sizes(layer, "size", 1)
     return Signal(b.script.call(repeat, inputs.one.value, count, 1) if count > 1 else inputs.one.value)
 

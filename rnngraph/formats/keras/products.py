@@ -25,7 +25,7 @@ def _terms(equation: object, ranks: list[int]) -> tuple[list[str], str]:
 
 
 def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare ``EinsumDense`` as x [lead, inner] @ kernel [inner, units], where each may stand for several axes."""
+    """Declare ``EinsumDense`` as x [lead, inner] @ kernel [inner, units]. Each name stands for any number of axes."""
     x = inputs.one
     kernel = b.array(layer, "kernel", *(None,) * b.arrays(layer)["kernel"].ndim)
     (first, second), output = _terms(layer.config.text("equation"), [x.rank, kernel.ndim])
@@ -77,7 +77,7 @@ def _tensordot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare ``numpy.dot`` of vectors and matrices."""
+    """Declare ``numpy.dot``. Raises ``Unreadable`` if the second operand has rank above 2, or rank 2 after a vector."""
     one, other = operands(b, inputs, 2)
     ranks = [item.tensor.rank if isinstance(item, Value) else np.ndim(item) for item in (one, other)]
     if 0 in ranks:

@@ -60,11 +60,14 @@ KEEPS_MASK = frozenset(
         "Normalization",
     }
 )
-"""Classes that pass the input's mask on. Other outputs have no mask, unless the class computes one."""
+"""Classes whose output has the input's mask. The output of another class has a mask only if its handler sets one."""
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
 """Classes in ``KEEPS_MASK`` that did not pass masks on in Keras 2."""
 KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
-"""Classes whose output has the input's shape. If unsupported, their input stands in for the output in later checks."""
+"""Classes whose output has the input's shape.
+
+If such a layer cannot be declared, its input replaces its output, so that later layers are checked too.
+"""
 REMEDY = (
     "Replace them by layers that docs/keras.md lists, and save the model again; declare classes of your own by "
     'custom_objects={"Class": builder}; or declare the net, and convert the arrays of recurrent layers with '
@@ -99,24 +102,25 @@ def read_keras(
 ) -> Net:
     """Read a ``.keras`` file, or a legacy ``.h5`` file of ``model.save``, of Keras 3, Keras 2 or ``tf.keras``.
 
-    Inputs and outputs have Keras' names and layout, [batch, time, features], with symbolic sizes ``B`` and, unless the
-    file declares it, ``T``. Dropout is in the training graph only. Calls of stateful layers start from zeros, and
-    streams keep the state.
+    Inputs and outputs have Keras' names and layout, such as [batch, time, features]. The batch has the symbolic size
+    ``B``; an axis whose size the file leaves open has ``T``, ``T_1`` and so on. Dropout is in the training graph only.
+    Calls of stateful layers start from zeros, and streams keep the state.
 
     Args:
         source: A path, or the file's bytes.
         max_entries: Maximum entries of an array, with symbolic sizes counted as 1, and maximum iterations of a loop.
             The limit protects from small files that declare large arrays. Four times the entries of the largest input
             or weight are always allowed.
-        open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
+        open: ``{input: {axis: name}}``, axes to read with a symbolic size of this name, even if the file has a number.
         fixed: ``{input: {axis: size}}``, symbolic axes to read with this size.
         custom_objects: ``{class: builder}`` for your own classes. ``builder(config)`` returns an ``rg.Cell`` for a cell
             or a recurrent layer, or a function of Tensors for another layer. The file's arrays become the parameters of
-            the result, in the order of declaration; for another order, return ``(cell, names)``.
+            the result, in the order of declaration. For another order, return ``(result, names)`` with the parameters'
+            names in the order of the file's arrays.
 
     Raises:
-        NotReadableError: Layers cannot be read; the error lists all of them.
-        FileError: The file is damaged.
+        NotReadableError: Layers are not supported; the error lists all of them.
+        FileError: The file is missing or damaged.
         MissingExtraError: h5py is not installed.
     """
     with entries_up_to(max_entries) as limit:
@@ -134,7 +138,7 @@ def read_keras(
 
 
 def _request(net: Layer, open: Any, fixed: Any) -> AxisRequest:
-    """Return the request in ``open`` and ``fixed``, checked against the net's inputs."""
+    """Return the axes to read as symbolic or with a fixed size, checked against the shapes of the net's inputs."""
     if not (open or fixed) or net.network is None:
         return AxisRequest.of(None, None, {})
     shapes = {input_name(name): [None, *_input_shape(layer)[0]] for name, layer in _input_layers(net.network)}
@@ -142,7 +146,7 @@ def _request(net: Layer, open: Any, fixed: Any) -> AxisRequest:
 
 
 def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str, Builder]) -> Script:
-    """Return the script of a net. Raises ``NotReadableError``, which lists all unsupported layers."""
+    """Return a script that declares the file's net. Raises ``NotReadableError``, which lists all unsupported layers."""
     seen = list(_problems(net, file.version))
     problems, known = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in seen], {*dict(seen)}
     layers = [layer for layer in all_layers(net) if layer.network is None]
@@ -154,7 +158,7 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
         networks.problems += error.problems
     except FileError:
         if not problems:
-            raise  # Otherwise an unsupported layer may have caused the error, and the problems are raised below.
+            raise  # With problems, an unsupported layer may have caused the error; the problems are raised below.
     if script is None or problems:
         raise not_readable(file.name, [*problems, *networks.problems], remedy=REMEDY)
     return script
@@ -163,7 +167,7 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
 def _declare_script(
     file: Opened, net: Layer, networks: Networks, request: AxisRequest, builders: Mapping[str, Builder]
 ) -> Script | None:
-    """Return the net's script; None if ``networks`` lists problems."""
+    """Declare the file's net, and return the script; None if a layer is not supported, as ``networks`` then lists."""
     assert net.network is not None
     uses = uses_of(net)
     script, arrays = Script("A net that rnngraph read from a file of Keras."), arrays_of(file, net)
@@ -185,7 +189,10 @@ def _declare_script(
 
 
 def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
-    """Yield (layer, reason) for layers that are known to be unreadable before they are declared."""
+    """Yield (layer, reason) for layers whose class or options are not supported, before anything is declared.
+
+    The reason is ``""`` if naming the layer's class says enough.
+    """
     if net.network is None:
         yield net, "the model of a file must be a Sequential or a Functional one"
         return
@@ -218,7 +225,10 @@ def _dtype_problem(layer: Layer) -> str | None:
 
 
 def _inputs(b: Declaration, net: Layer, request: AxisRequest) -> Iterator[Signal]:
-    """Declare the placeholders: rows are B, other symbolic sizes T, T_1 and so on."""
+    """Declare a placeholder for each input. The batch size is ``B``, and other open sizes are ``T``, ``T_1`` …
+
+    Sizes that ``request`` names or fixes have that name or number instead.
+    """
     assert net.network is not None
     names = {*request.names.values(), "B"}
     for name, layer in _input_layers(net.network):
@@ -236,7 +246,7 @@ def _inputs(b: Declaration, net: Layer, request: AxisRequest) -> Iterator[Signal
 
 
 def _input_shape(layer: Layer) -> tuple[list[Any], str]:
-    """Return (sizes after the batch axis, dtype) of an input."""
+    """Return (sizes after the batch axis, dtype) of an input layer. Raises ``NotReadableError`` if unsupported."""
     try:
         return plain.input_shape(layer)
     except Unreadable as reason:
@@ -264,7 +274,10 @@ def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
 
 
 def _output_names(network: Network, count: int) -> list[str]:
-    """Return the names of the outputs: keys of a dict, or names of layers, with an index if a layer has several."""
+    """Return the names of the outputs: the keys of a dict, or the names of their layers.
+
+    Further outputs of the same layer have an index, as in ``dense``, ``dense_1``.
+    """
     if isinstance(network.outputs, dict) and len(list(references(network.outputs))) == len(network.outputs):
         return sorted(network.outputs)
     sequential = [network.layers[-1].name] * count

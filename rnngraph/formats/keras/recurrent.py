@@ -19,13 +19,14 @@ from .custom import state_parts
 from .plain import keep_prob
 
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
+"""Classes of cells, which layers of class ``RNN`` contain."""
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "RNN")
-_SAME = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dropout", "reset_after", "dtype")
+_EQUAL_OPTIONS = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dropout", "reset_after", "dtype")
 """Options in which all layers of a stack must agree."""
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return the reason why a recurrent layer is not supported; None if it is."""
+    """Return the reason why an ``RNN`` or ``Bidirectional`` layer is not supported; None for all other layers."""
     if layer.kind == "RNN" and not (layer.inner.get("cell") or layer.inner.get("cells")):
         return "the file does not describe its cell"
     if layer.kind == "Bidirectional":
@@ -49,7 +50,7 @@ def _goes_back(layer: Layer) -> bool:
 
 
 def cells_of(layer: Layer) -> list[Layer]:
-    """Return a recurrent layer's cells, the lowest first. A layer without separate cells is its own cell."""
+    """Return the cells of a recurrent layer, the lowest first. An ``LSTM`` or similar layer is its own cell."""
     inner = layer.inner.get("cell", []) + layer.inner.get("cells", [])
     if not inner:
         return [layer]
@@ -64,9 +65,10 @@ def _is_lstm(layer: Layer) -> bool:
 
 
 def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) -> Value:
-    """Declare a cell, and record its arrays.
+    """Declare a cell, and record the file's arrays as its parameters.
 
     Args:
+        layer: The cell, or the layer that is its own cell.
         width: Width of the cell's input.
         at: Scope of the cell.
         drops_state: True to apply recurrent dropout to the state, except in a GRU; False to ignore recurrent dropout.
@@ -94,10 +96,10 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
 
 
 def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) -> Value:
-    """Wrap a cell in dropout with Keras' masks, which are the same at all steps.
+    """Wrap a cell in the layer's input dropout and recurrent dropout, with one mask for all steps as in Keras.
 
-    Dropout of h before the recurrent products equals dropout of the state, if no other operation reads h. In a GRU
-    others do, so that its recurrent dropout is ignored.
+    Recurrent dropout of h before the products equals dropout of the state if no other operation reads h. In a GRU other
+    operations read h, so its recurrent dropout is ignored.
     """
     rates = {"input_keep_prob": b.drops(number(layer.config, "dropout", 0.0))}
     recurrent = b.drops(number(layer.config, "recurrent_dropout", 0.0))
@@ -108,7 +110,7 @@ def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) 
 
 
 def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at: str) -> Value:
-    """Declare stacked cells. Further calls of the layer share the cells."""
+    """Declare the cells of a layer, stacked to one cell. Further calls of the layer get the same cell."""
     if layer in b.kept:
         kept_cell: Value = b.kept[layer]
         return kept_cell
@@ -122,11 +124,11 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
     return whole
 
 
-# States: Keras' list has h, c of the lowest cell first -------------------------------------------------------
+# States: Keras lists them cell by cell from the lowest, h before c ------------------------------------------
 
 
 def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
-    """Yield the parts of a driver's state in Keras' order: cell by cell, h before c."""
+    """Yield the parts of a driver's state in Keras' order: cell by cell from the lowest, h before c."""
     for cell, part in zip(cells, [state] if len(cells) == 1 else list(state), strict=True):
         if cell.is_custom:
             yield from state_parts(part)
@@ -154,9 +156,10 @@ def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> State:
 
 
 def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[Signal], Value | None]:
-    """Return (the sequence, the initial states, the mask to pass on).
+    """Return (sequence, initial states, mask of the outputs or None) of a recurrent layer's call.
 
-    Keras 2 passes states in a list with the sequence. In Keras 3, a call with states uses only an explicit mask.
+    The sequence has the mask that the layer must apply. States follow the sequence in one list, or are the argument
+    ``initial_state``. With that argument, Keras 3 applies only a mask that the call passes by ``mask=``.
     """
     if not inputs.several:
         raise Unreadable("it is called without an input; give it a sequence")
@@ -177,7 +180,7 @@ def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[
 
 
 def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
-    """Return a driver's options for the mask of x.
+    """Return the keyword arguments by which a driver applies the mask of x; none without a mask.
 
     Args:
         zeroes: True if outputs of masked steps are 0; False if they repeat the last output.
@@ -263,9 +266,16 @@ def _both_ways(
     initial: list[list[State] | None],
     options: dict[str, Any],
 ) -> tuple[list[Value], list[Value]]:
-    """Return (outputs, final states of the top layer) of a bidirectional layer or stack.
+    """Declare a bidirectional layer or a stack of them. Return (outputs, final states of the top layer).
 
-    A layer's outputs are one sequence for each direction. A stack's output is one sequence, which concatenates both.
+    A single layer has one output for each direction. A stack has one output, which concatenates both directions.
+
+    Args:
+        layer: The layer, or the top layer of the stack.
+        x: The input.
+        columns: (Layers that run forward, layers that run backward), bottom first.
+        initial: Initial states by direction; None for zeros.
+        options: Keyword arguments of the driver.
     """
     count, width = len(columns[0]), x.width
     at = b.scope(b.group(layer)[0])
@@ -280,7 +290,7 @@ def _both_ways(
 
 
 def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
-    """Merge the outputs of both directions by the option ``merge_mode``. None keeps them separate."""
+    """Merge the outputs of both directions by the option ``merge_mode``. With None, return both."""
     mode = layer.config.get("merge_mode", "concat")
     if len(both) == 1 or mode is None:
         return both
@@ -301,7 +311,7 @@ def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
 
 
 def is_stack(below: Layer, above: Layer) -> bool:
-    """True if a layer and its reader can be adjacent layers of one stack."""
+    """True if a recurrent layer and the layer that reads its output can be adjacent in one stack of cells."""
     if below.kind != above.kind or below.kind not in ("LSTM", "GRU", "SimpleRNN", "Bidirectional"):
         return False
     if below.kind == "Bidirectional":
@@ -315,14 +325,14 @@ def is_stack(below: Layer, above: Layer) -> bool:
 
 
 def _are_equal(below: Layer, above: Layer, kinds: tuple[str, ...]) -> bool:
-    """True if two layers are of the same class in ``kinds``, agree in all options of ``_SAME``, and can be stacked."""
+    """True if two layers have the same class, one of ``kinds``, agree in ``_EQUAL_OPTIONS``, and can be stacked."""
     if below.kind != above.kind or below.kind not in kinds or not _flag(below, "return_sequences"):
         return False
     if _flag(below, "return_state") or any(_flag(one, "time_major") for one in (below, above)):
         return False
     if any(_flag(one, "zero_output_for_mask") and kinds == (one.kind,) for one in (below, above)):
         return False
-    return all(below.config.get(key, None) == above.config.get(key, None) for key in _SAME)
+    return all(below.config.get(key, None) == above.config.get(key, None) for key in _EQUAL_OPTIONS)
 
 
 LAYERS: Mapping[str, Handler] = {**dict.fromkeys(RECURRENT, _recurrent), "Bidirectional": _bidirectional}

@@ -26,23 +26,23 @@ from .operands import Operation, along_axis, as_floats, as_truths, axis_of, one_
 
 
 def _floats(b: Declaration, inputs: Inputs) -> Value:
-    """Convert the operand to floats. Ints and bools become float32, as in ``keras.ops.mean``."""
+    """Return the first operand as floats. Ints and bools become float32, as in ``keras.ops.mean``."""
     return as_floats(b, *operands(b, inputs, 1))
 
 
 def _numbers(b: Declaration, inputs: Inputs) -> Value:
-    """Return the operand. Bools become int32."""
+    """Return the first operand. Bools become int32."""
     (x,) = operands(b, inputs, 1)
     return b.script.call(cast, x, "int32") if x.tensor.dtype == "bool" else x
 
 
 def _truths(b: Declaration, inputs: Inputs) -> Value:
-    """Convert the operand to bool. Only 0 is False."""
+    """Return the first operand as bools. Only 0 is False."""
     return as_truths(b, *operands(b, inputs, 1))
 
 
 def _axis_options(layer: Layer, inputs: Inputs) -> dict[str, Any]:
-    """Return the options ``axis`` and ``keepdims`` of a reduction."""
+    """Return the arguments ``axis`` and ``keepdims`` of a reduction. Raises ``Unreadable`` for other options."""
     if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
         raise Unreadable("its arguments dtype, initial and where are not supported")
     keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
@@ -50,7 +50,12 @@ def _axis_options(layer: Layer, inputs: Inputs) -> dict[str, Any]:
 
 
 def _reduction(function: Function, operand: Callable[[Declaration, Inputs], Value]) -> Operation:
-    """Return the operation for a reduction. ``operand`` converts the tensor first."""
+    """Return the operation for a reduction by ``function``.
+
+    Args:
+        function: Function of (tensor, axis, keepdims).
+        operand: Function that returns the call's tensor, converted to a dtype that ``function`` takes.
+    """
     return lambda b, layer, inputs: b.script.call(function, operand(b, inputs), **_axis_options(layer, inputs))
 
 
@@ -145,7 +150,7 @@ def _median(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _quantile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare a quantile. Several quantiles are stacked along a new first axis."""
+    """Declare the quantile ``q`` along an axis. A list of quantiles is stacked along a new first axis."""
     share, over = inputs.keyword("q", 1), _axis_options(layer, inputs)
     method = option(layer, inputs, "method", 3, "linear")
     over |= {} if method == "linear" else {"method": method}

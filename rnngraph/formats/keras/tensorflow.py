@@ -12,8 +12,20 @@ from .core.declaration import Declaration, Handler, Inputs, Unreadable
 from .operands import Operation, operands, option, plain
 from .operations import OPERATIONS, declared
 
-_PLACES = ("x", "input_tensor", "input", "a", "features", "logits", "values", "value", "tensor", "t", "condition")
-"""TensorFlow's argument names for the first operand of a function."""
+_FIRST_OPERAND = (
+    "x",
+    "input_tensor",
+    "input",
+    "a",
+    "features",
+    "logits",
+    "values",
+    "value",
+    "tensor",
+    "t",
+    "condition",
+)
+"""Names of the first operand in TensorFlow's functions."""
 _RENAMED = {
     "shape": "newshape",
     "perm": "axes",
@@ -21,6 +33,7 @@ _RENAMED = {
     "clip_value_max": "x_max",
     "multiples": "repeats",
 }
+"""{argument's name in TensorFlow: its name in ``keras.ops``}."""
 _FUNCTIONS: Mapping[str, str] = {
     "__operators__.add": "Add",
     "__operators__.getitem": "GetItem",
@@ -113,7 +126,7 @@ _FUNCTIONS: Mapping[str, str] = {
         }.items()
     },
 }
-"""Equivalent ``keras.ops`` functions, by the names of TensorFlow's functions."""
+"""{name of a TensorFlow function: equivalent operation of ``keras.ops``}."""
 
 
 def _clip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -142,7 +155,7 @@ def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> object:
     keywords.pop("name", None)
     arguments = list(inputs.arguments)
     if not arguments:
-        arguments += [keywords.pop(key) for key in _PLACES if key in keywords][:1]
+        arguments += [keywords.pop(key) for key in _FIRST_OPERAND if key in keywords][:1]
     arguments += [keywords.pop(key) for key in ("y", "b") if key in keywords]
     if name == "where" and "x" in keywords:
         arguments.insert(1, keywords.pop("x"))

@@ -32,10 +32,10 @@ class Opened:
         description: The net, an object with ``class_name`` and ``config``.
         version: Keras' major version, 2 or 3.
         minor: Minor version.
-        weights: File with arrays.
+        weights: HDF5 file that contains the arrays.
         by_path: True if arrays are stored by layers' positions in the net, as in ``.keras`` files; False if they are
             stored by layers' names below ``root``.
-        root: Group of the layers.
+        root: Group that contains the layers' groups in a ``.h5`` file; ``""`` for the root group.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Opened:
 
 
 def opened(source: str | os.PathLike[str] | bytes) -> Opened:
-    """Open a Keras file, from a path or bytes."""
+    """Open a Keras file, from a path or bytes. Raises ``FileError`` if it is missing, damaged or of another format."""
     name, data = bytes_of_file(source, WHAT)
     return _legacy(name, data) if data[: len(SIGNATURE)] == SIGNATURE else _zipped(name, data)
 
@@ -67,7 +67,14 @@ def _zipped(name: str, data: bytes) -> Opened:
 
 
 def _member(name: str, archive: zipfile.ZipFile, member: str, max_bytes: int) -> bytes:
-    """Return the bytes of a member. Raises ``FileError`` beyond ``max_bytes``, or if the stated size is wrong."""
+    """Return the bytes of a file in the zip. Raises ``FileError`` beyond ``max_bytes``, or if the stated size is wrong.
+
+    Args:
+        name: The zip's name in errors.
+        archive: The zip.
+        member: Name of the file in the zip.
+        max_bytes: Maximum bytes after decompression.
+    """
     try:
         info = archive.getinfo(member)
     except KeyError:

@@ -1,7 +1,7 @@
 """Parses the networks, layers, calls and nested layers of a Keras file.
 
-Keras 3 writes calls as ``{"args": […], "kwargs": {…}}`` with tensors as objects, Keras 2 as
-``[[layer, call, tensor, kwargs], …]``.
+Keras 3 writes a call as ``{"args": […], "kwargs": {…}}`` with tensors as objects; Keras 2 writes
+``[[layer, call, tensor, kwargs], …]``. A nest is a value in lists, tuples and dicts of any depth.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Call:
-    """Arguments of a layer's call: nests with ``Reference``, numbers and strings."""
+    """Arguments of a layer's call: nests of ``Reference``, numbers and strings."""
 
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any]
@@ -44,13 +44,14 @@ class Layer:
     Attributes:
         kind: Name of the class.
         name: Name of the layer.
-        path: Names of the enclosing networks, outermost first, and the layer's name, separated by ``/``.
+        path: Names of the enclosing networks except the outermost one, then the layer's name, separated by ``/``. A
+            layer inside a wrapper has the wrapper's path.
         config: Options of the layer.
         is_operation: True for a function of ``keras.ops``.
         is_foreign: True if the class is not one of Keras.
         is_custom: True if ``custom_objects`` has the class.
-        calls: Calls of the layer.
-        inner: Nested layers, by the option that contains them.
+        calls: Calls of the layer in its functional network; empty in a Sequential.
+        inner: Layers and cells inside a wrapper or recurrent layer, by the option that contains them.
         network: Layers and calls of a nested network; None for other layers.
     """
 
@@ -72,12 +73,12 @@ class Layer:
 
     @property
     def key(self) -> str:
-        """Key of the layer's handler: the class name, with a prefix for operations, whose names may equal a class's."""
+        """Key of the layer's handler: the class name, or ``ops.`` and the name of a ``keras.ops`` function."""
         return f"ops.{self.kind}" if self.is_operation else self.kind
 
     @property
     def parts(self) -> list[Layer]:
-        """Nested layers."""
+        """Layers directly inside this one: those of its network, then those in its options."""
         within = self.network.layers if self.network else []
         return [*within, *(layer for layers in self.inner.values() for layer in layers)]
 
@@ -104,7 +105,7 @@ class Network:
 
 
 def network_of(description: Record) -> Layer:
-    """Return the file's net as a layer."""
+    """Parse a file's description of a net. Return the net as a layer whose ``network`` contains the others."""
     whole = _Reader().layer(description, "", 0)
     if whole.network is None and whole.kind in NETWORKS:
         raise description.error("its net has no layers")
@@ -119,19 +120,18 @@ def all_layers(layer: Layer) -> Iterator[Layer]:
 
 
 class _Reader:
-    """Parser that limits the number of layers and their nesting, because a small file can describe many layers."""
+    """Parser of layers with a maximum count and depth, because a small file can describe many layers."""
 
     def __init__(self) -> None:
         self._count = 0
 
-    def layer(self, described: Record, path: str, depth: int, is_network: bool = True) -> Layer:
+    def layer(self, described: Record, path: str, depth: int) -> Layer:
         """Parse a layer.
 
         Args:
             described: The file's description of the layer.
-            path: Names of the enclosing layers.
+            path: ``Layer.path`` of the enclosing network; ``""`` for none.
             depth: Number of enclosing layers.
-            is_network: True if a Sequential or Functional description becomes a network.
         """
         self._count += 1
         if self._count > MAX_LAYERS or depth > MAX_DEPTH:
@@ -165,7 +165,7 @@ class _Reader:
         return layer
 
     def _within(self, outer: Layer, described: Record, depth: int) -> Layer:
-        """Parse a wrapped layer, and give it the wrapper's name."""
+        """Parse a layer inside a wrapper, and give it the wrapper's path."""
         inner = self.layer(described, "", depth + 1)
         inner.path = outer.path
         return inner
@@ -197,7 +197,7 @@ class _Reader:
 
 
 def _config_of(described: Record) -> Record:
-    """Return the options. In early versions, the options of a Sequential are a list of layers."""
+    """Return the options of a described layer. Early versions wrote those of a Sequential as a list of layers."""
     config = described.get("config")
     if isinstance(config, list) and described.text("class_name") == "Sequential":
         config = {"name": "sequential", "layers": config}
@@ -212,7 +212,10 @@ def _backwards(described: Record) -> Record:
 
 
 def _is_operation(config: Record, module: Any) -> bool:
-    """True for a function of ``keras.ops``, which may have the name of a layer class."""
+    """True if a description is of a ``keras.ops`` function, whose name may equal that of a layer class.
+
+    If the file does not name the module, the options decide.
+    """
     if isinstance(module, str):
         return ".ops." in f"{module}." or ".activations." in f"{module}."
     is_layer = any(key in config for key in ("trainable", "layers", "batch_shape", "batch_input_shape", "rate"))
@@ -220,10 +223,10 @@ def _is_operation(config: Record, module: Any) -> bool:
 
 
 class _Numbering:
-    """Converts Keras' indices of calls to indices from 0.
+    """Converts the file's indices of calls to indices from 0.
 
-    Keras 2 counts the call of a nested network on its own inputs, so calls in the outer network count from 1. Calls
-    that Keras 3 wrote count from 0.
+    Call 0 of a nested network is the one on its own inputs, so its calls in the outer network have indices from 1.
+    Keras 3 uses these indices for inputs and outputs of the outer network only; in arguments of calls it counts from 0.
     """
 
     def __init__(self, config: Record, by_name: Mapping[str, Layer], is_old: bool) -> None:
@@ -259,7 +262,7 @@ class _Numbering:
         return layer
 
     def _counts_from_one(self, network: Network) -> bool:
-        """True if the network has a call on its own inputs, with index 0."""
+        """True if the calls of a nested network have indices from 1, because call 0 is the one on its own inputs."""
         if not network.is_sequential:
             return True
         return self._is_old and bool(network.layers) and network.layers[0].kind == "InputLayer"
@@ -269,7 +272,7 @@ class _Numbering:
 
 
 class _OldCall(Call):
-    """A call that Keras 2 wrote."""
+    """Call in a file of Keras 2."""
 
 
 def _call(record: Record, node: Any) -> Call:
@@ -296,7 +299,10 @@ def _call(record: Record, node: Any) -> Call:
 
 
 def revived(record: Record, value: Any) -> Any:
-    """Convert Keras 3's JSON objects to Python: tensors to ``Reference``, arrays to lists, and slices and tuples."""
+    """Convert an argument in Keras 3's JSON to Python objects.
+
+    Tensors become ``Reference``, slices and tuples are restored, and arrays become nested lists.
+    """
     if isinstance(value, list):
         return [revived(record, item) for item in value]
     if not isinstance(value, Mapping):
@@ -365,7 +371,7 @@ def _ends(value: Any, by_name: Mapping[str, Layer]) -> Any:
 
 
 def mapped(nest: Any, function: Any) -> Any:
-    """Return a nest in which each ``Reference`` is replaced by ``function`` of it."""
+    """Return a nest with each ``Reference`` replaced by ``function(reference)``."""
     if isinstance(nest, Reference):
         return function(nest)
     if isinstance(nest, dict):
@@ -379,7 +385,7 @@ def references(nest: Any) -> Iterator[Reference]:
 
 
 def leaves_of(nest: Any, kind: type[Leaf]) -> Iterator[Leaf]:
-    """Yield a nest's items of type ``kind``. Mappings are traversed by sorted keys, as in Keras."""
+    """Yield a nest's items of type ``kind``. Dicts are traversed in the order of their sorted keys, as in Keras."""
     if isinstance(nest, kind):
         yield nest
     elif isinstance(nest, dict):

@@ -1,4 +1,7 @@
-"""State of a net's declaration: the script, arrays, names, and tensors with masks."""
+"""State of a net's declaration: the script, the layers' arrays and names, and tensors with masks.
+
+A nest is a value in lists, tuples and dicts of any depth.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ MAX_NAME = 120
 
 
 Unreadable = UnreadableError
-"""Error for an option without a counterpart. All such errors are listed together."""
+"""Error for a layer, option or call that is not supported. The reader collects these errors, and raises one for all."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Signal:
     Attributes:
         value: The tensor.
         mask: bool [batch, time], False for masked entries; None without a mask.
-        unzeroed: The value before a Masking layer zeroed masked entries, for readers that ignore masked entries.
+        unzeroed: The value before a Masking layer zeroed masked entries, for layers that skip masked entries anyway.
     """
 
     value: Value
@@ -80,11 +83,11 @@ class Inputs:
 
     @property
     def several(self) -> list[Signal]:
-        """Tensors of the first argument."""
+        """Tensors in the first positional argument."""
         return list(signals(self.arguments[:1]))
 
     def keyword(self, name: str, place: int, default: Any = None) -> Any:
-        """Return an argument by name or position."""
+        """Return the argument ``name``: the keyword if passed, else the positional argument ``place``, else default."""
         if name in self.keywords:
             return self.keywords[name]
         return self.arguments[place] if place < len(self.arguments) else default
@@ -109,11 +112,13 @@ _IDENTITY_IN_INFERENCE = frozenset(
 )
 """Classes that return their input unchanged in inference."""
 _FIRST = ("inputs", "sequences", "query")
+"""Names of the first argument of layers."""
 _OPERANDS = ("condition", "x", "x1", "x2", "xs")
+"""Names of tensor arguments of ``keras.ops`` functions, in their order."""
 
 
 def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
-    """Move the operands that a call passes by name to its positional arguments."""
+    """Return a call's arguments, with tensor arguments that it passes by name appended to the positional ones."""
     keywords = dict(inputs.keywords)
     if layer.is_operation:
         more = [keywords.pop(key) for key in _OPERANDS if key in keywords]
@@ -123,7 +128,7 @@ def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
 
 
 def _with_call_masks(inputs: Inputs) -> tuple[Any, ...]:
-    """Return the arguments. Masks that the call passes in ``mask=`` replace those of the tensors."""
+    """Return a call's positional arguments, with masks from its keyword ``mask`` in place of the tensors' own."""
     masks: Any = inputs.keywords.get("mask")
     first: Any
     first, *rest = inputs.arguments or (None,)
@@ -146,8 +151,8 @@ class FileLayers(NamedTuple):
         version: Keras' major version, 2 or 3.
         minor: Keras' minor version.
         arrays: Arrays of each layer.
-        uses: Number of calls of each layer. Parameters of layers with several calls are declared separately.
-        groups: Layers that are declared as one stack, by the top layer.
+        uses: Number of calls of each layer. Parameters of a layer with several calls are declared apart from the calls.
+        groups: {top layer: layers of its stack, bottom first}.
     """
 
     version: int
@@ -168,8 +173,8 @@ class Declaration:
         Args:
             script: The script.
             file: Layers of the file.
-            handlers: Functions that declare layers, by class.
-            keeps_mask: Classes that pass on the mask of their first input.
+            handlers: Functions that declare layers, by ``Layer.key``.
+            keeps_mask: Classes whose outputs have the mask of their first input.
         """
         self.script, self.version, self.minor = script, file.version, file.minor
         self._arrays, self._uses, self._groups = file.arrays, file.uses, file.groups
@@ -182,23 +187,24 @@ class Declaration:
         self._declared: dict[tuple[Layer, str], Value] = {}
         self._calls = 0
         self.custom_cell: Callable[[Declaration, Layer, str], Value] | None = None
-        """Function that declares a cell of a user's class, from the declaration, the layer and the cell's scope."""
+        """Function of (this declaration, layer, scope) that declares a cell of a user's class."""
         self.kept: dict[Layer, Any] = {}
         """Values that handlers keep to reuse them in further calls of a layer, such as shared cells."""
         self.is_training: bool | None = None
-        """Argument ``training`` of the current call, or of an enclosing one; None to follow the graph."""
-        self._left: dict[int, Value | None] = {}
-        """Masks that calls set on tensors or removed from them, by the tensor's key from ``_tensor``."""
-        self._same: dict[int, int] = {}
-        self._alive: list[Value] = []  # keeps the values in memory whose ids are keys of ``_left`` and ``_same``
+        """Argument ``training`` of the current call, or of an enclosing one; None if neither passes it."""
+        self._current_masks: dict[int, Value | None] = {}
+        """Masks that calls set on tensors, None for a removed one, by the tensor's key from ``_tensor``."""
+        self._inputs_of: dict[int, int] = {}
+        """Key of a layer's input, by the key of its output, for layers that return their input in inference."""
+        self._alive: list[Value] = []  # keeps the values in memory whose ids are keys of tensors
 
     # Calls ---------------------------------------------------------------------------------------
 
     def call(self, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """Call a layer on its inputs.
+        """Declare a call of a layer, and return its outputs.
 
         Raises:
-            Unreadable: The layer has no counterpart.
+            Unreadable: The layer or one of its options is not supported.
             FileError: The file's description of the layer is inconsistent.
         """
         self._calls += 1
@@ -209,7 +215,7 @@ class Declaration:
         if layer.network is not None:  # Keras stores the masks of a network's call in the argument tensors.
             for before, now in zip(signals(inputs.arguments), signals(arguments), strict=True):
                 if now is not before:
-                    self._leave(before, now.mask)
+                    self._set_mask(before, now.mask)
         inputs = Inputs(self._cast(layer, arguments), inputs.keywords)
         handler = self._handlers.get(layer.key)
         if handler is None:
@@ -233,7 +239,7 @@ class Declaration:
         if layer.key in self._keeps_mask and first is not None and first.mask is not None:
             outputs = [Signal(one.value, first.mask) for one in outputs]
         if self.version >= 3 and layer.kind in _IDENTITY_IN_INFERENCE and first is not None and len(outputs) == 1:
-            self._same[self._tensor(outputs[0])] = self._tensor(first)
+            self._inputs_of[self._tensor(outputs[0])] = self._tensor(first)
         return outputs
 
     def _cast(self, layer: Layer, nest: Any) -> Any:
@@ -250,33 +256,35 @@ class Declaration:
         return as_kind(nest)
 
     def take_masks(self, *tensors: Signal) -> None:
-        """Remove the masks of tensors, so that later calls that read the tensors are unmasked."""
+        """Remove the masks of tensors for all later calls that read the tensors."""
         for x in tensors:
             if x.mask is not None:
-                self._leave(x, None)
+                self._set_mask(x, None)
 
-    def _leave(self, x: Signal, mask: Value | None) -> None:
+    def _set_mask(self, x: Signal, mask: Value | None) -> None:
         """Set the mask with which later calls read a tensor."""
-        self._left[self._tensor(x)] = mask
+        self._current_masks[self._tensor(x)] = mask
 
-    def as_left(self, x: Signal) -> Signal:
-        """Return a tensor with the mask that earlier calls set on it, if any did."""
+    def with_current_mask(self, x: Signal) -> Signal:
+        """Return a tensor with the mask that earlier calls set on it or removed; unchanged if none did."""
         tensor = self._tensor(x)
-        return Signal(x.value, self._left[tensor]) if tensor in self._left else x
+        return Signal(x.value, self._current_masks[tensor]) if tensor in self._current_masks else x
 
     def _tensor(self, x: Signal) -> int:
-        """Return a tensor's key, which is equal for tensors that are one object in Keras' inference."""
+        """Return a tensor's key. The output of a layer that returns its input in inference has the input's key."""
         self._alive.append(x.value)
         number = id(x.value)
-        while self._same.get(number, number) != number:
-            number = self._same[number]
+        while self._inputs_of.get(number, number) != number:
+            number = self._inputs_of[number]
         return number
 
     def drops(self, rate: float) -> float:
-        """Return ``rate``, for effects such as dropout that act in training only; 0 if the call has training=False.
+        """Return the rate of an effect that acts in training only, such as dropout.
+
+        It is ``rate``, or 0 if the current call has training=False.
 
         Raises:
-            Unreadable: The call has training=True, which also applies to inference.
+            Unreadable: The call has training=True, which makes inference random too.
         """
         if rate and self.is_training:
             raise Unreadable("calls with training=True are not supported, because they are random in inference")
@@ -285,11 +293,11 @@ class Declaration:
     # Names and arrays ----------------------------------------------------------------------------
 
     def group(self, layer: Layer) -> list[Layer]:
-        """Return the layers of a stack, bottom first."""
+        """Return the layers of the stack whose top is ``layer``, bottom first; the layer alone if it has no stack."""
         return self._groups.get(layer, [layer])
 
     def waits(self, layer: Layer) -> bool:
-        """True if a layer is declared later, because it is part of a stack that is declared at its top layer."""
+        """True for a layer below the top of a stack. Its call is not declared, because the top declares the stack."""
         return layer in self._waiting
 
     def is_shared(self, layer: Layer) -> bool:
@@ -297,7 +305,7 @@ class Declaration:
         return self._uses.get(layer, 1) > 1
 
     def scope(self, layer: Layer) -> str:
-        """Return the scope of the layer's parameters."""
+        """Return the scope of the layer's parameters: the layer's path, or that with a number if it is taken."""
         if layer not in self._scopes:
             self._scopes[layer] = self._free(scope_name_of(layer.path, layer.kind), own=True)
         return self._scopes[layer]
@@ -324,7 +332,7 @@ class Declaration:
         return name
 
     def array(self, layer: Layer, name: str, *shape: int | None) -> np.ndarray:
-        """Return an array of the layer, checked against a shape in which None matches any size."""
+        """Return an array of the file. Raises ``FileError`` unless it has ``shape``, in which None is any size."""
         array = self._arrays.get(layer, {}).get(name)
         if array is None:
             raise layer.config.error(f"{layer} has no array {name!r}")
@@ -338,7 +346,7 @@ class Declaration:
         return self._arrays.get(layer, {})
 
     def parameter(self, layer: Layer, name: str, array: np.ndarray, trainable: bool = True) -> Value:
-        """Declare a separate parameter, once for all calls of the layer."""
+        """Declare a parameter apart from the layer's call. Further calls of the layer get the same parameter."""
         if (layer, name) not in self._declared:
             scope = f"{self.scope(layer)}/{name}"
             self.script.parameters[scope] = np.array(array, order="C")
@@ -350,19 +358,19 @@ class Declaration:
         return self._declared[layer, name]
 
     def activated(self, x: Value, name: str) -> Value:
-        """Declare an activation by rnngraph's name."""
+        """Declare an activation of x, by rnngraph's name."""
         return self.script.call(ACTIVATIONS[name], x)
 
 
 def scope_name_of(path: str, kind: str) -> str:
-    """Return a layer's path as a scope's name, or the class if the path is not usable."""
+    """Return the name of a layer's scope: its path, or its class if the path is empty, too long or not printable."""
     if path and path.isprintable() and len(path) <= MAX_NAME:
         return path
     return snake_case(kind)[:MAX_NAME] or "layer"
 
 
 def dtype_of(policy: Any) -> str:
-    """Return the dtype of a Keras dtype or policy such as ``mixed_float16``; ``""`` for other values."""
+    """Return rnngraph's dtype for a Keras dtype or policy: ``mixed_float16`` → ``float32``; ``""`` if unknown."""
     if isinstance(policy, Mapping):
         config = policy.get("config")
         policy = config.get("name") if isinstance(config, Mapping) else None
@@ -371,7 +379,7 @@ def dtype_of(policy: Any) -> str:
     return _DTYPES.get(policy.removeprefix("mixed_"), "")
 
 
-_DTYPES = {
+_DTYPES = {  # 16-bit floats are computed in float32, and small ints in int32
     "float16": "float32",
     "bfloat16": "float32",
     "float32": "float32",

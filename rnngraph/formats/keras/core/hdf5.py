@@ -1,4 +1,4 @@
-"""Reads untrusted HDF5 files with h5py: data of limited size, and only from the file itself."""
+"""Reads untrusted HDF5 files with h5py: the size of data is limited, and data in other files is refused."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Hdf5:
         return self._call_h5py(lambda: list(group))
 
     def text(self, path: str, attribute: str, default: Any = ...) -> str:
-        """Return a string attribute of a group. Raise ``FileError`` if it is missing without default, or no string."""
+        """Return a string attribute of a group. Raise ``FileError`` if it is no string, or missing without default."""
         value = self._attribute(path, attribute)
         if value is None and default is not ...:
             return default
@@ -79,7 +79,10 @@ class Hdf5:
         return str(value)
 
     def texts(self, path: str, attribute: str) -> list[str]:
-        """Return a list attribute of a group, which may be split into ``attribute0``, ``attribute1`` …"""
+        """Return a group's attribute that is a list of strings; an empty list if it is missing.
+
+        Keras splits a long list into the attributes ``attribute0``, ``attribute1`` …
+        """
         whole = self._attribute(path, attribute)
         if whole is not None:
             return self._listed(path, attribute, whole)

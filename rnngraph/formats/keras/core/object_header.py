@@ -16,7 +16,7 @@ MAX_BLOCKS = 1000
 
 
 def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
-    """Return the lengths of an attribute's strings; an empty list for other types.
+    """Return the lengths of an attribute's strings; an empty list if it has no strings of variable length.
 
     Args:
         data: The file.
@@ -35,7 +35,7 @@ def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
 
 
 def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (type, start, bytes) of a header's messages."""
+    """Yield (type, position in the file, size in bytes) of each message of an object header."""
     version, _, count, _, size = _unpacked("<BBHII", data, address)
     if version != 1:
         raise ValueError(f"an object header has version {version}; it must be 1")
@@ -53,7 +53,10 @@ def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _lengths(message: bytes, name: bytes) -> list[int] | None:
-    """Return the lengths of an attribute's strings; None if the message is not attribute ``name``."""
+    """Return the lengths of the strings in an attribute message; None if it is not the attribute ``name``.
+
+    The list is empty for an attribute that does not have strings of variable length.
+    """
     version, _, *sizes = _unpacked("<BBHHH", message, 0)
     if version not in (1, 2, 3):
         raise ValueError(f"an attribute has version {version}; it must be 1, 2 or 3")

@@ -24,9 +24,11 @@ OLD_LAYERS = "_layer_checkpoint_dependencies"
 
 @dataclass(frozen=True)
 class Variable:
-    """Array of a layer, by name.
+    """Array that a layer has in a file.
 
     Attributes:
+        name: Keras' name of the array.
+        is_trained: False for an array that training does not optimize, such as a moving average.
         within: Path of the layer's part that owns the array in ``.keras`` files, such as ``cell``; ``""`` for none.
     """
 
@@ -40,12 +42,12 @@ def _flag(layer: Layer, key: str, default: bool = True) -> bool:
 
 
 def _with_bias(*names: str) -> Callable[[Layer], list[Variable]]:
-    """Return the function that lists these variables of a layer, and ``bias`` if the layer has one."""
+    """Return a function from a layer to its variables: these names, and ``bias`` if the layer has one."""
     return lambda layer: [Variable(name) for name in (*names, *(["bias"] if _flag(layer, "use_bias") else []))]
 
 
 def _named(*names: str) -> Callable[[Layer], list[Variable]]:
-    """Return the function that lists these variables, for any options of the layer."""
+    """Return a function from a layer to its variables: these names, whatever the layer's options are."""
     return lambda _: [Variable(name) for name in names]
 
 
@@ -54,12 +56,12 @@ def _einsum_dense(layer: Layer) -> list[Variable]:
 
 
 def _in_cell(layer: Layer) -> list[Variable]:
-    """Return the variables of a recurrent layer's cell, which the layer owns in the file."""
+    """Return the variables of a recurrent layer, which the file has under the path of its ``cell``."""
     return [Variable(variable.name, within="cell") for variable in _CELL(layer)]
 
 
 def _normalization(layer: Layer) -> list[Variable]:
-    """Return gamma and beta, as far as the layer has them."""
+    """Return the variables ``gamma`` and ``beta`` of a normalization layer, each only if its options ask for it."""
     wanted = {"gamma": _flag(layer, "scale"), "beta": _flag(layer, "center")}
     return [Variable(name) for name, is_there in wanted.items() if is_there]
 
@@ -69,14 +71,14 @@ def _batch_normalization(layer: Layer) -> list[Variable]:
 
 
 def _moments(layer: Layer) -> list[Variable]:
-    """Return the arrays of a Normalization layer whose configuration does not contain the mean and variance."""
+    """Return the variables of a ``Normalization`` layer; none if its configuration contains mean and variance."""
     if layer.config.get("mean", None) is not None:
         return []
     return [Variable(name, False) for name in ("mean", "variance", "count")]
 
 
 def _scores(layer: Layer) -> list[Variable]:
-    """Return the variables of ``Attention`` or ``AdditiveAttention`` that scale the scores, as far as they exist."""
+    """Return the variables of ``Attention`` or ``AdditiveAttention`` that scale the scores, as its options ask."""
     wanted = {
         "scale": _flag(layer, "use_scale", layer.kind == "AdditiveAttention"),
         "concat_score_weight": layer.config.get("score_mode", "dot") == "concat",
@@ -122,7 +124,7 @@ _OWN: Mapping[str, Callable[[Layer], list[Variable]]] = {
     "CuDNNLSTM": _named("kernel", "recurrent_kernel", "bias"),
     "CuDNNGRU": _named("kernel", "recurrent_kernel", "bias"),
 }
-"""Functions that return a layer's own variables in Keras' order, by class."""
+"""{class: function from a layer to its own variables, in Keras' order}."""
 _PARTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "TimeDistributed": (("layer", "layer"),),
     "Bidirectional": (("layer", "forward_layer"), ("backward_layer", "backward_layer")),
@@ -133,7 +135,7 @@ _PARTS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 
 def own_variables(layer: Layer) -> list[Variable]:
-    """Return a layer's own variables, without those of nested layers."""
+    """Return the variables that a layer has itself, in Keras' order, without those of nested layers."""
     return _OWN[layer.kind](layer) if layer.kind in _OWN and not layer.is_operation else []
 
 
@@ -150,7 +152,7 @@ def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
 
 
 def _numbered_layers(place: str, layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
-    """Yield (location below ``place``, layer). Layers of a class are numbered: ``dense``, ``dense_1``, ``lstm`` …"""
+    """Yield (location of a layer's arrays, layer). Each class is numbered: ``place/dense``, ``place/dense_1`` …"""
     counts = Counter[str]()
     for layer in layers:
         base = snake_case(layer.kind)
@@ -165,7 +167,7 @@ def snake_case(kind: str) -> str:
 
 
 def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
-    """Return {layer: arrays by name}, for all layers of a net that have arrays."""
+    """Return {layer: its arrays by name} for a net's layers. Raises ``FileError`` if arrays are missing."""
     arrays: dict[Layer, Arrays] = {}
     if file.by_path:
         missing: list[Layer] = []
@@ -181,7 +183,10 @@ def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
 
 
 def _by_path(file: Opened, layer: Layer, path: str, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
-    """Add the arrays of a layer and of its nested layers, or add layers without arrays in the file to ``missing``."""
+    """Add the arrays of a layer and its nested layers to ``arrays_by_layer``.
+
+    Layers whose arrays the file does not have at their path are added to ``missing``.
+    """
     if layer.is_custom:
         arrays_by_layer[layer] = dict(_below(file, path))
         return
@@ -203,7 +208,10 @@ def _by_path(file: Opened, layer: Layer, path: str, arrays_by_layer: dict[Layer,
 
 
 def _below(file: Opened, path: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (location, array) below the path of a user's layer: own arrays first, then those of nested layers."""
+    """Yield (location relative to ``path``, array) for a layer of a user's class and for its nested layers.
+
+    A layer's own arrays come before those of its nested layers.
+    """
     numbers = sorted((name for name in file.weights.names(_joined(path, "vars"))), key=lambda name: (len(name), name))
     for name in numbers:
         yield name, file.weights.array(f"{_joined(path, 'vars')}/{name}")
@@ -217,7 +225,11 @@ def _joined(path: str, part: str) -> str:
 
 
 def _add_shared_arrays(file: Opened, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
-    """Add arrays of layers that several networks share. Keras writes them for the first network only."""
+    """Give layers without arrays those of the equal layer in another network.
+
+    Keras writes the arrays of a layer that several networks share for the first network only. Raises ``FileError``
+    unless exactly one layer with arrays has the same class and name, and it has the same options.
+    """
     for layer in missing:
         candidates = [other for other in arrays_by_layer if other.kind == layer.kind and other.name == layer.name]
         if len(candidates) != 1 or candidates[0].config.entries != layer.config.entries:
@@ -229,7 +241,7 @@ def _add_shared_arrays(file: Opened, arrays_by_layer: dict[Layer, Arrays], missi
 
 
 def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> None:
-    """Add the arrays of a layer of the outermost network to ``arrays_by_layer``, with those of nested layers."""
+    """Add the arrays of a layer of the outermost network and of its nested layers to ``arrays_by_layer``."""
     custom = [part for part in all_layers(layer) if part.is_custom]
     if custom:  # A user's class may have any arrays, so all arrays that the file lists for the layer belong to it.
         group = _joined(file.root, layer.name)
@@ -249,10 +261,11 @@ def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> N
 
 
 def _in_order(layer: Layer, is_trained: bool) -> Iterator[tuple[Layer, str, bool]]:
-    """Yield (layer, name, True if trainable) for the variables of a layer and nested layers.
+    """Yield (layer, variable's name, True if trainable) for a layer and its nested layers, in Keras' order.
 
     Args:
-        is_trained: True if the outer layers are trainable.
+        layer: The layer.
+        is_trained: True if all enclosing layers are trainable.
     """
     is_trained = is_trained and layer.config.get("trainable", True) is not False
     for variable in own_variables(layer):
