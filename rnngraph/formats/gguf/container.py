@@ -27,7 +27,7 @@ READ_AHEAD = 1 << 18
 """Minimum bytes of a read from the file, so that the header's many small values need few reads."""
 MAX_AXES = 4
 MAX_ITEMS = 1 << 62
-"""Maximum elements of a tensor. It alone limits tensors of unknown types, whose size in bytes is not known."""
+"""Maximum elements of a tensor. The file's size does not limit tensors of unknown types, so this does."""
 
 _NUMBERS: Mapping[int, np.dtype[Any]] = {
     number: np.dtype(text)
@@ -70,7 +70,7 @@ class Bytes:
     """Random access to the bytes of a file or of a ``bytes`` object.
 
     Attributes:
-        name: Name for errors.
+        name: The file's name in errors.
         size: Number of bytes.
     """
 
@@ -97,7 +97,15 @@ class Bytes:
     def array(
         self, first: int, count: int, dtype: np.dtype[Any], shape: tuple[int, ...], encoding: Encoding | None
     ) -> np.ndarray | StoredArray:
-        """Return the array in ``count`` bytes from the offset ``first``. Arrays of large files stay in the file."""
+        """Return the array in ``count`` bytes from the offset ``first``. Arrays of large files stay in the file.
+
+        Args:
+            first: Offset in bytes.
+            count: Number of bytes.
+            dtype: Dtype of the array.
+            shape: Shape of the array.
+            encoding: Form of the array in the file; None if its bytes are stored as they are.
+        """
         if self._file is not None and self.size >= MIN_STORED_BYTES:
             return StoredArray(self._file, first, dtype, shape, encoding)
         data = self.read(first, count)
@@ -138,7 +146,9 @@ class Container:
             self.tensors[tensor.name] = tensor
         alignment = self.metadata.get("general.alignment", ALIGNMENT)
         if not isinstance(alignment, int) or not 0 < alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
-            raise self.damaged(f"general.alignment is {shown(alignment)}, not a power of two")
+            raise self.damaged(
+                f"general.alignment is {shown(alignment)}; it must be a power of two up to {MAX_ALIGNMENT:,}"
+            )
         self._begin = -(-cursor.place // alignment) * alignment
         for tensor in self.tensors.values():
             if tensor.offset % alignment:
@@ -151,7 +161,7 @@ class Container:
     def array_of(
         self, tensor: Stored, count: int, dtype: np.dtype[Any], shape: tuple[int, ...], encoding: Encoding | None
     ) -> np.ndarray | StoredArray:
-        """Return an array in the first ``count`` bytes of a tensor, which stays in the file if that is large.
+        """Return an array that the first ``count`` bytes of a tensor contain. Arrays of large files stay in the file.
 
         Raise ``FileError`` if the bytes lie outside the file.
         """
@@ -177,7 +187,7 @@ class Container:
         raise NotReadableError(f"{self.name} has GGUF version {version}, which is not supported; write version 2 or 3")
 
     def _name(self, cursor: _Cursor, known: Mapping[str, Any], what: str) -> str:
-        """Read a name. Raise ``FileError`` if the name is invalid, or already in ``known``.
+        """Read the name of a metadata entry or tensor. Raise ``FileError`` if it is invalid, or already in ``known``.
 
         Args:
             what: Kind of the named entry for errors, such as ``"tensor"``.
@@ -205,7 +215,7 @@ class Container:
 
 
 class _Cursor:
-    """Read position in a file's header, which advances with every value."""
+    """Reader of a file's header, whose position advances with every value."""
 
     def __init__(self, source: Bytes) -> None:
         self._bytes, self.place = source, 0

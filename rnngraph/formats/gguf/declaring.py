@@ -1,7 +1,7 @@
 """``Model``: declares a GGUF file's tensors as parameters, products and norms in a script.
 
-A matrix keeps the file's layout [outputs, inputs] and the stored numbers. Products transpose the matrix at no cost,
-because weights are packed once.
+A matrix keeps the file's layout [outputs, inputs] and the stored numbers. Products transpose it without a cost at run
+time, because weights are packed once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .container import Container, Stored
 from .stored import BF16, BLOCK_BYTES, Q4_0, arrays_of, floats_of
 
 KINDS = {"int4": "*/int4/*", "int8_blocks": "*/int8_blocks/*", "bfloat16": "*/bfloat16"}
-"""{value of ``weights=``: pattern of the names of parameters that products then read in their stored form}."""
+"""{storage format, as in ``rg.compile(weights=…)``: pattern of the names of parameters that the file stores so}."""
 MAX_COUNT = 1 << 24
 """Maximum of a size in the metadata, far above real nets, so that a damaged file causes no huge allocation."""
 
@@ -47,7 +47,10 @@ class Model:
     # Metadata ------------------------------------------------------------------------------------
 
     def count(self, key: str, default: int | None = None, minimum: int = 1) -> int:
-        """Return a size from the architecture's metadata. Raise ``FileError`` if it is not an int within bounds."""
+        """Return a size from the architecture's metadata.
+
+        Raise ``FileError`` unless it is an int from ``minimum`` to ``MAX_COUNT``. A missing size is ``default``.
+        """
         value = self._fact(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_COUNT:
             raise self._container.damaged(
@@ -66,7 +69,7 @@ class Model:
         return float(f"{value:.7g}")
 
     def share(self, whole: int, part: int, what: str) -> int:
-        """Return whole / part. Raise ``FileError`` that names ``what`` if the division has a remainder."""
+        """Return whole / part. If the division has a remainder, raise ``FileError`` that names ``what``."""
         if whole % part:
             raise self._container.damaged(f"{what}: {part} does not divide {whole}")
         return whole // part
@@ -76,7 +79,10 @@ class Model:
         return bool(self._fact(key, False))
 
     def _fact(self, key: str, default: Any) -> Any:
-        """Return a value of the architecture's metadata. Raise ``FileError`` if it is missing without default."""
+        """Return a value of the architecture's metadata, or ``default`` if it is missing.
+
+        Raise ``FileError`` if it is missing, and the default is None.
+        """
         value = self._container.metadata.get(self._key(key), default)
         if value is None:
             raise self._container.damaged(f"{self._key(key)} is missing")
@@ -96,11 +102,11 @@ class Model:
         return self._tensor(name).shape
 
     def unused(self) -> list[str]:
-        """Return the names of tensors that the net does not read."""
+        """Return the names of the file's tensors that no declaration has read so far."""
         return [name for name in self._container.tensors if name not in self._used]
 
     def ignore(self, *names: str) -> None:
-        """Mark tensors as read, because llama.cpp ignores them as well."""
+        """Exclude tensors that llama.cpp ignores from the result of ``unused``."""
         self._used |= {*names}
 
     def floats(self, name: str, *shape: int) -> np.ndarray:
@@ -122,23 +128,26 @@ class Model:
         return self.script.operation("@", x, self.matrix(name, outputs, inputs))
 
     def matrix(self, name: str, outputs: int, inputs: int) -> Value:
-        """Declare a tensor as the transposed matrix [inputs, outputs]. The stored tensor may have more axes."""
+        """Declare a tensor that is stored as [outputs, inputs], and return it transposed: [inputs, outputs].
+
+        ``outputs`` may be several axes of the stored tensor.
+        """
         parts = self._declare_stored(name, outputs, inputs)
         self.kinds |= {kind for kind in KINDS if f"{name}/{kind}" in self._places}
         turned = {key: self.script.call(transpose, part, (1, 0)) for key, part in parts.items()}
         return self._declare_floats(name, turned, 0)
 
     def embedding(self, ids: Value, name: str, vocabulary: int, width: int) -> Value:
-        """Declare an embedding lookup: the rows of a table at ``ids``."""
+        """Declare an embedding lookup: the rows of a table [vocabulary, width] at ``ids``."""
         parts = self._declare_stored(name, vocabulary, width)
         return self._declare_floats(name, {key: self.script.call(gather, part, ids) for key, part in parts.items()}, -1)
 
     def _declare_floats(self, name: str, parts: dict[str, Value], axis: int) -> Value:
-        """Declare the conversion of a stored tensor's parameters to float32.
+        """Declare the float32 tensor that a stored tensor's parameters encode.
 
         Args:
             name: Name of the tensor.
-            parts: The tensor's parameters, from ``_declare_stored``.
+            parts: The tensor's parameters, from ``_declare_stored``, gathered or transposed.
             axis: Axis along which the blocks lie.
         """
         stored = self._container.tensors[name].type
@@ -148,10 +157,10 @@ class Model:
         return self.script.call(cast, parts[""], "float32", hint="w") if stored == BF16 else parts[""]
 
     def _declare_stored(self, name: str, rows: int, width: int) -> dict[str, Value]:
-        """Declare the parameters of a tensor as matrices [rows, ...], once for all calls.
+        """Declare the parameters that store a tensor, each a matrix of ``rows`` rows, once for all calls.
 
         Returns:
-            Values by the keys of ``stored.Arrays``.
+            The parameters by the keys of ``stored.Arrays``: ``""``, or ``numbers`` and ``scales``.
         """
         if name in self._matrices:
             return self._matrices[name]
@@ -175,7 +184,7 @@ class Model:
         return parts
 
     def _parameter(self, name: str, array: np.ndarray | StoredArray, dtype: str, hint: str = "w") -> Value:
-        """Declare a stored array as a parameter, which is trainable if it is float32 and has no scales of blocks."""
+        """Declare a stored array as a parameter. It is trainable if it is float32, and not the scales of blocks."""
         self.script.parameters[name] = array
         options: dict[str, object] = {"initializer": "zeros"}
         if dtype != "float32":

@@ -52,7 +52,7 @@ class Mamba:
         return m.product(y, f"{layer}.ssm_out.weight", self.width, self.inner)
 
     def convolved(self, layer: str, x: Value, width: int) -> Value:
-        """Declare swish of the causal depthwise convolution of x [batch, time, width]."""
+        """Declare swish(causal depthwise convolution of x [batch, time, width], with bias)."""
         name = f"{layer}.ssm_conv1d"
         kernel = self.m.floats(f"{name}.weight", width, self.steps).T.reshape(self.steps, 1, width)
         self.script.own(name, {"kernel": kernel, "bias": self.m.floats(f"{name}.bias", width)})
@@ -67,12 +67,14 @@ class Mamba:
         shape: tuple[int, ...],
         factors: tuple[int, ...],
     ) -> Value:
-        """Declare the driver of a layer's cell, with the layer's arrays A (decays) and D (factors of the input).
+        """Declare the driver of a layer's cell, and return its outputs.
+
+        The layer's arrays A (decays) and D (factors of the input) become parameters of the cell.
 
         Args:
             layer: Prefix of the layer's tensors.
             cell: The cell.
-            parts: The driver's inputs, by name.
+            parts: Inputs of the cell, by name.
             name: Last component of the scope of A and D.
             shape: Shape of A.
             factors: Shape of D.
@@ -86,7 +88,7 @@ class Mamba:
 
 
 class Mamba2(Mamba):
-    """Mamba-2, whose layers have one decay for each head."""
+    """Mamba-2. Unlike in Mamba, all channels of a head have the same decay."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)

@@ -33,7 +33,7 @@ FOREIGN = (
     ("ffn_gate_inp", "experts"),
     ("_exps.", "experts"),
 )
-"""Substrings of tensor names that show an unsupported layer."""
+"""(Substring of a tensor's name, what a layer with such a tensor has), for unsupported layers."""
 OF_TYPES = (
     "Read a file of F32, F16, BF16, Q8_0 or Q4_0 alone, such as llama.cpp writes from the original: "
     "llama-quantize --pure net-f16.gguf net.gguf Q4_0"
@@ -46,9 +46,9 @@ OF_LAYERS = "read_gguf reads nets whose layers are all recurrent; run others wit
 def read_gguf(source: str | os.PathLike[str] | bytes) -> Net:
     """Read a recurrent language model of architecture rwkv6, rwkv7, mamba or mamba2.
 
-    The net has an input ``ids`` [batch, time] of int64 and an output ``logits`` [batch, time, vocabulary], and streams.
-    ``net.vocabulary`` has the tokens, and ``net.metadata`` the numbers and strings of the file's metadata, such as
-    ``tokenizer.ggml.eos_token_id``.
+    The net has an input ``ids`` [batch, time] of int64 and an output ``logits`` [batch, time, vocabulary]. It can run
+    as a stream. ``net.vocabulary`` has the tokens, and ``net.metadata`` the numbers and strings of the file's metadata,
+    such as ``tokenizer.ggml.eos_token_id``.
 
     Weights of F32, BF16, Q8_0 and Q4_0 stay as they are stored, and ``net.program()`` multiplies by them with
     ``weights="bfloat16"``, ``"int8_blocks"`` and ``"int4"``. Weights of F16 become float32.
@@ -58,7 +58,7 @@ def read_gguf(source: str | os.PathLike[str] | bytes) -> Net:
 
     Raises:
         NotReadableError: The architecture, layers or tensor types are not supported; the error lists them all.
-        FileError: The file is damaged.
+        FileError: The file is missing or damaged.
         MissingExtraError: The package ``gguf`` is missing.
     """
     type_name(0)
@@ -93,7 +93,7 @@ def _net(container: Container) -> Net:
 
 
 def _check_layers(container: Container, architecture: str) -> None:
-    """Raise ``NotReadableError`` for an architecture or layers that are not supported."""
+    """Raise ``NotReadableError`` if the architecture is not supported, or tensor names show unsupported layers."""
     problems = [] if architecture in ARCHITECTURES else [f"architecture {architecture!r} is not supported"]
     for tensor in container.tensors:
         layer, _, rest = tensor.removeprefix("blk.").partition(".")

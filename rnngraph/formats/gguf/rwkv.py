@@ -15,10 +15,11 @@ LARGEST_DECAY = -0.606531
 MIXTURES_7 = "rwkvag"
 """Letters of RWKV-7's mixtures (inputs of r, w, k, v, a and g), in the order of the file's fused tensor."""
 MIXTURES_6 = "wkvrg"
+"""Letters of RWKV-6's mixtures, in the order of the file's fused tensor."""
 
 
 class Rwkv:
-    """Base of both versions. A layer has two residual branches, each with a layer norm first."""
+    """Base of both versions. A layer has two residual branches, and each branch starts with a layer norm."""
 
     def __init__(self, model: Model) -> None:
         self.m, self.script = model, model.script
@@ -67,7 +68,7 @@ class Rwkv:
         return self.m.product(inner, f"{second}.weight", self.width, rank)
 
     def mixtures(self, layer: str, order: str, x: Value, change: Value) -> dict[str, Value]:
-        """Declare the mixtures x + change · share, for each share in the file's fused tensor.
+        """Declare the mixtures x + change · share for all shares in the file's fused tensor, and return them by letter.
 
         Args:
             layer: Prefix of the layer's tensors.
@@ -130,7 +131,7 @@ class Rwkv7(Rwkv):
         return self.square(m.multiply(y, gate), f"{name}_output")
 
     def _with_first_values(self, name: str, mixed: Value, v: Value) -> Value:
-        """Interpolate between v and the first layer's values by a gate."""
+        """Declare v + gate · (the first layer's values - v). In the first layer, store v, and return it unchanged."""
         if self._first_values is None:
             self._first_values = v
             return v
@@ -170,7 +171,10 @@ class Rwkv6(Rwkv):
         return self.square(m.multiply(self.normalized(layer, y), gate), f"{name}_output")
 
     def _input_mixtures(self, layer: str, x: Value) -> dict[str, Value]:
-        """Declare the mixtures. Their shares are low-rank products of a first mixture, and so depend on the input."""
+        """Declare RWKV-6's mixtures x + change · share, and return them by letter.
+
+        A share is the sum of a constant and a low-rank product of a first mixture, so it depends on the input.
+        """
         m, script, name = self.m, self.script, f"{layer}.time_mix"
         change = self.change(x)
         begin = m.add(x, m.multiply(change, self.vector(f"{name}_lerp_x")))

@@ -1,4 +1,4 @@
-"""Forms in which each tensor type stores the arrays of parameters."""
+"""Decodes tensors of GGUF's types: floats of 32 and 16 bits, and blocks of 8-bit or 4-bit numbers with a scale."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def type_name(number: int) -> str:
 
 
 def objection(tensor: Stored) -> str:
-    """Return the reason why a tensor is not supported; an empty string for a supported one."""
+    """Return the reason why a tensor's type or shape is not supported; an empty string if they are."""
     if tensor.type not in PARTS:
         return f"{tensor.name} has type {type_name(tensor.type)}"
     if tensor.type in BLOCK_BYTES and tensor.shape[-1] % BLOCK:
@@ -56,7 +56,7 @@ def bytes_in(tensor: Stored) -> int:
 
 
 def arrays_of(container: Container, tensor: Stored, rows: int) -> Arrays:
-    """Return the arrays [rows, ...] of a supported tensor. Arrays of large files stay in the file."""
+    """Return the arrays of a supported tensor, each [rows, ...]. Arrays of large files stay in the file."""
     count, arrays = bytes_in(tensor), Arrays()
     for key, (dtype, encoding) in PARTS[tensor.type].items():
         items = count // dtype.itemsize if encoding is None else count // encoding.block_bytes * encoding.block_items
@@ -65,7 +65,7 @@ def arrays_of(container: Container, tensor: Stored, rows: int) -> Arrays:
 
 
 def floats_of(container: Container, tensor: Stored) -> np.ndarray:
-    """Return a copy of a tensor as float32. For small tensors only."""
+    """Return a supported tensor as float32, in its shape. It is read whole, so this is for small tensors only."""
     rows = math.prod(tensor.shape[:-1])
     arrays = {key: as_array(array) for key, array in arrays_of(container, tensor, rows).items()}
     if tensor.type not in BLOCK_BYTES:
@@ -79,14 +79,26 @@ def floats_of(container: Container, tensor: Stored) -> np.ndarray:
 
 
 class Part(NamedTuple):
-    """One of a tensor's arrays: its dtype, and its form in the file, or None for the bytes of the array itself."""
+    """One of the arrays that store a tensor.
+
+    Attributes:
+        dtype: Dtype of the decoded array.
+        encoding: Form of the array in the file; None if its bytes are stored as they are.
+    """
 
     dtype: np.dtype[np.generic]
     encoding: Encoding | None
 
 
 def _blocks(kind: int, dtype: type) -> Mapping[str, Part]:
-    """Return the parts of a type with blocks. A block is a float16 scale, then the numbers' bytes."""
+    """Return the arrays of a type with blocks: ``numbers`` and ``scales``.
+
+    A block in the file is a float16 scale, followed by the numbers' bytes.
+
+    Args:
+        kind: GGUF's type number.
+        dtype: Dtype of the numbers; uint8 for two 4-bit numbers in a byte.
+    """
     name, size = str(kind), BLOCK_BYTES[kind]
 
     def numbers(data: np.ndarray) -> np.ndarray:
@@ -108,4 +120,4 @@ PARTS: Mapping[int, Mapping[str, Part]] = {
     Q8_0: _blocks(Q8_0, np.int8),
     Q4_0: _blocks(Q4_0, np.uint8),
 }
-"""Parts of the arrays of each type, by GGUF's type number."""
+"""{GGUF's type number: arrays that store a tensor of the type, by their keys in ``Arrays``}."""

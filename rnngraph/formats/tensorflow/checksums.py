@@ -18,6 +18,7 @@ FOLDED_TERMS = (484, 100, 0)
 PIECE = 1 << 17
 """64-bit words that are folded at a time: 1 MiB, which fits into an L2 cache."""
 MAX_STRIPES, MIN_STRIPE_BYTES = 4096, 64
+"""Maximum number of parts of an array whose checksums are computed in parallel, and minimum bytes of a part."""
 MIN_STRIPED_BYTES = 1024
 """Below this many bytes, a loop over bytes is faster than stripes."""
 MIN_FOLDED_BYTES = 16 * FOLDED_DEGREE
@@ -46,7 +47,10 @@ def crc32c(data: bytes | np.ndarray) -> int:
 
 
 def _fold(array: np.ndarray, state: int) -> np.ndarray:
-    """Return fewer bytes, whose checksum from state 0 equals that of ``array`` from ``state``."""
+    """Shorten data without changing its CRC.
+
+    Return fewer bytes, which take the CRC register from 0 to where ``array`` takes it from ``state``.
+    """
     count = array.size // 8
     words, degree = array[: 8 * count].view(np.uint64), FOLDED_DEGREE
     buffer = np.empty(degree + PIECE, np.uint64)
@@ -66,7 +70,10 @@ def _fold(array: np.ndarray, state: int) -> np.ndarray:
 
 
 def _striped(array: np.ndarray, state: int) -> int:
-    """Return the CRC register after the bytes of ``array``. Stripes are computed in parallel and then combined."""
+    """Return the CRC register after the bytes of ``array``, which was ``state`` before.
+
+    Stripes of the array are computed in parallel, and then combined.
+    """
     stripes = MAX_STRIPES
     while stripes > 1 and array.size < stripes * MIN_STRIPE_BYTES:
         stripes //= 2
@@ -81,7 +88,7 @@ def _striped(array: np.ndarray, state: int) -> int:
 
 
 def _bytewise(data: bytes) -> int:
-    """Return the checksum of a few bytes, computed byte by byte."""
+    """Return the checksum of short data, computed byte by byte."""
     table, state = _numbers(), 0xFFFFFFFF
     for byte in data:
         state = table[(state ^ byte) & 0xFF] ^ state >> 8
@@ -95,7 +102,7 @@ def _numbers() -> tuple[int, ...]:
 
 
 def _rounds(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the state after each row of bytes."""
+    """Return CRC registers after the bytes of one row each, from these states."""
     table = _table()
     for column in rows.T:
         states = table[(states ^ column) & 0xFF] ^ (states >> np.uint32(8))
@@ -104,7 +111,7 @@ def _rounds(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 @cache
 def _table() -> np.ndarray:
-    """Return the table of the CRC: the change of a state for each value of a byte."""
+    """Return the CRC's lookup table: by the value of a byte, the change of the register."""
     states = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         states = np.where(states & 1, (states >> np.uint32(1)) ^ np.uint32(POLYNOMIAL), states >> np.uint32(1))
@@ -113,7 +120,7 @@ def _table() -> np.ndarray:
 
 @cache
 def _shift(length: int) -> tuple[int, ...]:
-    """Return the matrix over GF(2) by which ``length`` zero bytes change a state, as 32 columns of 32 bits."""
+    """Return the matrix over GF(2) that takes the register past ``length`` zero bytes, as 32 columns of 32 bits."""
     if length == 0:
         return tuple(1 << bit for bit in range(32))
     if length % 2:

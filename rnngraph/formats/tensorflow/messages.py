@@ -25,7 +25,7 @@ class TensorShape(Message):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The shape."""
+        """Sizes of the axes; -1 for an unknown size."""
         return tuple(dim.size for dim in self.dim)
 
 
@@ -91,7 +91,7 @@ class ObjectGraph(Message):
 
     @property
     def full_names(self) -> dict[str, str]:
-        """{key under which a variable is stored: its name}."""
+        """{key under which a variable is stored: its name}, for variables whose name the file contains."""
         listed = (item for node in self.nodes for item in node.attributes)
         return {item.checkpoint_key: item.full_name for item in listed if item.checkpoint_key and item.full_name}
 

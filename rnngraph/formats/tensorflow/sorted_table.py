@@ -19,7 +19,7 @@ PLAIN, SNAPPY = 0, 1
 
 
 class Handle(NamedTuple):
-    """Offset of a block in bytes, and its size without compression byte and checksum."""
+    """Offset of a block in the file, and its size without compression byte and checksum, in bytes."""
 
     offset: int
     size: int
@@ -40,7 +40,7 @@ def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _handle(data: bytes, position: int) -> tuple[Handle, int]:
-    """Read a handle. Return (handle, position after it)."""
+    """Read a handle at ``position``. Return (handle, position after it)."""
     offset, position = read_varint(data, position)
     size, position = read_varint(data, position)
     return Handle(offset, size), position
@@ -62,7 +62,7 @@ def _block(data: bytes, handle: Handle) -> bytes:
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the keys and values of a block, with the prefixes that keys share restored."""
+    """Yield the keys and values of an uncompressed block. Keys are whole again, with their shared prefixes."""
     if len(block) < 4:
         raise ValueError("a block is truncated")
     restarts = int.from_bytes(block[-4:], "little")

@@ -48,7 +48,7 @@ _VALUES = {
 def array_of_tensor(
     tensor: TensorProto, dtype: int, shape: tuple[int, ...], label: str, default: int | None = None
 ) -> np.ndarray:
-    """Return the array of a ``TensorProto``. If its list of numbers is too short, the last number is repeated.
+    """Return the array that a ``TensorProto`` contains. If its list of numbers is too short, the last one is repeated.
 
     Args:
         tensor: The message.
@@ -58,7 +58,7 @@ def array_of_tensor(
         default: Number for an empty list; None if an empty list is an error.
 
     Raises:
-        ValueError: The message does not have such an array, or the dtype is not supported.
+        ValueError: The message has too many numbers or bytes for the shape, or none, or the dtype is not supported.
     """
     if tensor.tensor_content:
         return array_of_bytes(tensor.tensor_content, dtype, shape, label)
@@ -72,13 +72,13 @@ def array_of_tensor(
         raise ValueError(f"{label} has {numbers.size} numbers; its shape is {list(shape)}")
     reserve(8 * count, f"the array {label}")
     whole = np.concatenate([numbers, np.repeat(numbers[-1:], count - numbers.size)])
-    if _VALUES[dtype] == "half_val":  # The field has the bits of 16-bit floats as ints.
+    if _VALUES[dtype] == "half_val":  # The field has the bits of 16-bit floats, as ints.
         return array_of_bytes(whole.astype("<u2").tobytes(), dtype, shape, label)
     return whole.astype(DTYPES[dtype]).reshape(shape)
 
 
 def array_of_bytes(data: bytes | memoryview, dtype: int, shape: tuple[int, ...], label: str) -> np.ndarray:
-    """Return an array from its bytes, in native byte order; bfloat16 as float32.
+    """Return the array that bytes contain, in native byte order; bfloat16 becomes float32.
 
     Raises:
         ValueError: The bytes do not fit the shape, or the dtype is not supported.

@@ -43,10 +43,11 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         path: The path passed to the saver (``model.ckpt``), the index file, or a checkpoint of version 1.
 
     Returns:
-        {name: array}, without strings. Variables of TensorFlow 2 have their names if the checkpoint contains them,
-        otherwise, or if another variable has the name, their keys in it. bfloat16 becomes float32.
+        {name: array}, without variables of strings. A variable of TensorFlow 2 has its name if the checkpoint contains
+        the name, and no earlier variable has it; otherwise it has its key in the checkpoint. bfloat16 becomes float32.
 
     Raises:
+        NotReadableError: The numbers are big-endian.
         FileError: A file is missing or damaged.
     """
     text = str(as_path(path)).removesuffix(".index")
@@ -115,7 +116,12 @@ class _Shards:
         return data[entry.offset : entry.offset + entry.size].tobytes()
 
     def array(self, entry: Entry, label: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return the array of an entry, by default in the entry's shape.
+        """Read the array of an index entry from its data file.
+
+        Args:
+            entry: The entry.
+            label: Name of the variable in errors.
+            shape: Shape of the array; None for the entry's shape.
 
         Raises:
             ValueError: The bytes do not fit the shape, or do not have the stored checksum.
@@ -126,7 +132,7 @@ class _Shards:
         return array_of_bytes(data, entry.dtype, entry.shape if shape is None else shape, label)
 
     def texts(self, entry: Entry, label: str) -> bytes:
-        """Return the concatenated strings of a tensor. Raises ``ValueError`` as ``array`` does."""
+        """Read the strings of an index entry, concatenated. Raises ``ValueError`` if a checksum does not match."""
         reserve(2 * entry.size, f"the texts of {label}")
         return _check_strings(self.bytes_of(entry, label), entry, label)
 
@@ -149,7 +155,14 @@ class _Shards:
 
 
 def _join_slices(label: str, whole: Entry, pieces: Iterable[tuple[Extents, Entry]], files: _Shards) -> np.ndarray:
-    """Return a variable that is stored in slices."""
+    """Assemble a variable that is stored in slices. Raises ``ValueError`` if slices are missing.
+
+    Args:
+        label: Name of the variable.
+        whole: Entry of the whole variable.
+        pieces: (Extents, entry) of each slice.
+        files: The data files.
+    """
     slices = _Slices(label, whole.shape)
     for extents, entry in pieces:
         shape, place = slice_of(extents, whole.shape)
@@ -182,7 +195,7 @@ class _Slices:
 
 
 def slice_key(key: bytes) -> tuple[str, Extents]:
-    """Return (name of the variable, extents) of the slice that a key identifies.
+    """Decode the key of a slice in the index: (name of the variable, extents of the slice).
 
     (tensorflow/core/lib/strings/ordered_code)
     """
@@ -204,7 +217,7 @@ def slice_of(extents: Extents, shape: Sequence[int]) -> tuple[tuple[int, ...], t
 
 
 class _Ordered:
-    """Reader of numbers and strings in TensorFlow's encoding that preserves their order."""
+    """Reader of numbers and strings in TensorFlow's encoding, in which bytes sort like the values."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
@@ -255,7 +268,7 @@ class _Ordered:
 
 
 def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
-    """Return the variables in a table of version 1, which stores them as slices."""
+    """Return {name: array} of the variables in a table of version 1, which stores all of them in slices."""
     meta = decode(TensorSlices, table.get(b"", b"")).meta
     shapes = {item.name: (item.type, item.shape.sizes if item.shape else ()) for item in (meta.tensor if meta else ())}
     slices_of: dict[str, _Slices] = {}
@@ -284,6 +297,7 @@ def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
 
 
 def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, Extents, TensorProto]]:
+    """Yield (name of the variable, extents, numbers) of each slice in a table of version 1."""
     for key, value in table.items():
         saved = decode(TensorSlices, value).data if key else None
         if saved is not None:
@@ -298,7 +312,7 @@ def _check(stored: int, computed: int, label: str) -> None:
 
 
 def _check_strings(data: bytes, entry: Entry, label: str) -> bytes:
-    """Return the concatenated strings of a tensor. Raises ``ValueError`` if a checksum does not match.
+    """Return the strings of a tensor, concatenated. Raises ``ValueError`` if a checksum does not match.
 
     The data has the lengths of the strings, a checksum of the lengths (as 32-bit or 64-bit numbers), and the strings.
     The tensor's checksum continues the checksum of the lengths (``WriteStringTensor`` of tensor_bundle.cc).

@@ -13,11 +13,12 @@ from ...support.errors import DtypeError
 from .checksums import masked_crc
 from .messages import Dim, Entry, Header, TensorShape, Version
 from .sorted_table import MAGIC, PLAIN
-from .tensors import DTYPES
+from .tensors import BFLOAT16, DTYPES
 
-NUMBERS = {np.dtype(kind): number for number, kind in DTYPES.items() if number not in (14,)}
+NUMBERS = {np.dtype(kind): number for number, kind in DTYPES.items() if number != BFLOAT16}
+"""TensorFlow's ``DataType`` by NumPy dtype. NumPy has no bfloat16."""
 BLOCK, RESTART = 1 << 18, 16
-"""Minimum bytes of a block of the index, and interval of the entries whose key is written in full."""
+"""Bytes of keys and values after which a block ends, and interval between entries whose key is written in full."""
 
 
 def write_variables(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -65,7 +66,7 @@ def _shape(array: np.ndarray) -> TensorShape:
 
 
 def table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a sorted table of entries, which must be sorted by key."""
+    """Return the bytes of a table in LevelDB's format, from (key, value) entries that are sorted by key."""
     output, index = bytearray(), []
     pending: list[tuple[bytes, bytes]] = []
     size = 0
@@ -82,7 +83,7 @@ def table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def _append_block(output: bytearray, block: bytes) -> bytes:
-    """Append a block with its compression byte and checksum, and return its handle."""
+    """Append a block with its compression byte and checksum, and return its encoded offset and size."""
     handle = varint(len(output)) + varint(len(block))
     closed = block + bytes([PLAIN])
     output += closed + masked_crc(closed).to_bytes(4, "little")
@@ -90,7 +91,7 @@ def _append_block(output: bytearray, block: bytes) -> bytes:
 
 
 def _block(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a block. All keys except every 16th omit the prefix that they share with the previous key."""
+    """Return the bytes of a block. All keys except every 16th omit the prefix that they share with the previous key."""
     output, restarts, before = bytearray(), [0], b""
     for number, (key, value) in enumerate(entries):
         shared = 0
