@@ -23,7 +23,7 @@ def _lstm_cell(t: Translation, node: Node) -> list[str | None]:
 
 @translates("BlockLSTM")
 def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
-    """Translate a fused LSTM layer to the outputs of all steps [time, batch, units].
+    """Translate a fused LSTM layer to a Loop node. Its outputs ``GATES`` are [time, batch, units].
 
     The input ``seq_len_max``, the length of the longest row, is ignored, because other nodes of the graph set the
     outputs after a row's end to 0.
@@ -46,7 +46,7 @@ def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
 
 
 def _lstm(t: Translation, node: Node, x: str, c: str, h: str, weights: Sequence[str]) -> dict[str, str]:
-    """Translate one step of an LSTM. Return {output in ``GATES``: name of its value}."""
+    """Translate one step of an LSTM. Return {output in ``GATES``: name of its ONNX value}."""
     kernel, wci, wcf, wco, bias = weights
     dtype = node.dtype("T") or "float32"
     both = t.emit("Concat", [x, h], axis=-1)

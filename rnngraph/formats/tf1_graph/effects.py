@@ -1,7 +1,7 @@
-"""Finds changes of state that a graph would make before its outputs, and that no output reads as a value.
+"""Finds ops that change variables or tensor arrays before outputs read them, but whose own results nothing reads.
 
-A control dependency runs an op whose result nothing reads, such as ``Assign``. A net keeps no state between calls, so
-an op that changes what outputs read is an error.
+Such an op, for instance ``Assign``, runs by a control dependency. It is an error, because a net keeps no state between
+calls.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .translation import PASSING, TABLE, Translation
 
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 CHANGES = ("Assign", "Scatter", "ResourceScatter", "ResourceStridedSliceAssign", "StridedSliceAssign", "CountUpTo")
-"""Starts of the names of ops that change the variable which is their first operand."""
+"""Beginnings of the names of ops that change their first operand, a variable."""
 UPDATES = ("Apply", "SparseApply", "ResourceApply", "ResourceSparseApply")
-"""Starts of the names of ops that change several of the variables which are their operands."""
+"""Beginnings of the names of ops that may change any of their operands that is a variable."""
 PURE = (
     "ScatterNd",
     "ScatterNdNonAliasingAdd",
@@ -31,7 +31,7 @@ PURE = (
     "SaveSlices",
     "VariableShape",
 )
-"""Ops that take variables or have such a name, but change nothing that a node reads."""
+"""Ops whose names begin like those above, or that take variables, but that change nothing that a node reads."""
 ARRAY_WRITES = ("TensorArrayWriteV3", "TensorArrayScatterV3", "TensorArraySplitV3", "TensorArrayGradV3")
 REMEDY = (
     "a net has no variables that change in inference: pass the variable's value as a placeholder and fetch its next "
@@ -43,12 +43,12 @@ _SWITCHES, _MERGES = ("Switch", "RefSwitch"), ("Merge", "RefMerge")
 
 
 def is_change(node: Node) -> bool:
-    """True if the name of an op says that it changes a variable."""
+    """True if a node changes a variable, by the name of its op."""
     return node.op.startswith((*CHANGES, *UPDATES)) and node.op not in PURE
 
 
 def unread_changes(t: Translation, outputs: Iterable[Ref]) -> list[str]:
-    """Return a problem for each op that changes what outputs read, and that outputs reach by control dependencies only.
+    """Return an error text for each node that changes what outputs read, but runs by a control dependency only.
 
     Args:
         t: The translated graph. Its constants decide which branches run.
@@ -67,10 +67,13 @@ def unread_changes(t: Translation, outputs: Iterable[Ref]) -> list[str]:
 
 
 def _reached(t: Translation, outputs: Iterable[Ref], skipped: _Skipped, controls: bool) -> dict[Node, Node | None]:
-    """Return {node that runs before outputs: node whose control dependency runs it, or None}.
+    """Return {node on which outputs depend: node whose control dependency runs it, or None}.
 
     Args:
-        controls: Also follow control dependencies.
+        t: The translated graph.
+        outputs: Outputs of nodes.
+        skipped: Branches that are not followed.
+        controls: Also follow control dependencies. Without them, all values are None.
     """
     reached = dict[Node, Node | None]()
     pending: list[tuple[str, Node | None]] = [(name, None) for name, _ in outputs]
@@ -95,15 +98,19 @@ def _changed(t: Translation, node: Node) -> Iterator[str]:
         yield from (name for ref in operands for name in _owners(t, ref, (*VARIABLES, "Const"), any_type=True))
     elif node.op in ARRAY_WRITES:
         yield from (name for ref in node.inputs[:1] for name in _owners(t, ref, ("TensorArrayV3",)))
-    elif node.op not in TABLE and node.op not in PURE:  # It may change what it has a reference to.
+    elif node.op not in TABLE and node.op not in PURE:  # An unknown op may change any variable that it takes.
         yield from (name for ref in node.inputs for name in _owners(t, ref, VARIABLES))
 
 
 def _owners(t: Translation, start: Ref, ops: tuple[str, ...], any_type: bool = False) -> Iterator[str]:
-    """Yield the names of nodes with one of these ops to which an operand is a reference.
+    """Yield the names of the variables or tensor arrays to which an operand refers.
 
     Args:
-        any_type: Also follow nodes that pass values on, as variables of frozen graphs are constants.
+        t: The translated graph.
+        start: The operand.
+        ops: Ops that create a variable or tensor array.
+        any_type: Also follow operands that are values rather than references, as variables of frozen graphs are
+            constants.
     """
     pending, seen = [start[0]], set[str]()
     while pending:
@@ -144,11 +151,11 @@ class _Skipped:
                 changed += readers.get(node.name, [])
 
     def covers(self, ref: Ref) -> bool:
-        """True if an output of a node has no value, because its branch is not taken."""
+        """True if an output of a node is never computed, because its branch is not taken."""
         return ref in self._ends or ref[0] in self.nodes
 
     def _closes(self, node: Node) -> bool:
-        """Note the output of a Switch that its condition does not take. False for other nodes and conditions."""
+        """Record the output of a Switch that its constant condition does not take. Return True if there is one."""
         if node.op not in _SWITCHES or node.name in self._t.fixed:
             return False
         if self._t.source.nodes[node.inputs[1][0]].op == "LoopCond":
@@ -169,12 +176,12 @@ class _Skipped:
 
 
 def _constant(t: Translation, ref: Ref, negated: bool = False) -> np.ndarray | None:
-    """Return the array of a condition that inputs do not change; None for other conditions."""
+    """Return the value of a constant condition; None if the condition is computed from inputs or variables."""
     known = t.arrays.get(t.names.get(ref, ""))
     while known is None:
         try:
             node = t.source.nodes[t.resolved(ref)[0]]
-        except UnreadableError:  # A circle of nodes, which has no value.
+        except UnreadableError:  # A cycle of nodes, which has no value.
             return None
         if node.name in t.fixed:
             known = t.fixed[node.name]

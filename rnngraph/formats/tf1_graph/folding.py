@@ -1,4 +1,4 @@
-"""Folds constants during translation, such as permutations of axes, sizes, and conditions of switches."""
+"""Computes ONNX nodes with constant inputs during translation, such as permutations, sizes and conditions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def folded(op: str, arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray | None:
-    """Return the result of a node with constant inputs; None for other ops, or if arrays are too large."""
+    """Return the result of an ONNX op on constant arrays; None if the op is not folded, or arrays are too large."""
     if sum(array.size for array in arrays) > MAX_ENTRIES:
         return None
     if is_constant_foldable(op):

@@ -1,4 +1,8 @@
-"""Translates while-loop frames to Loop nodes, tensor arrays to sequences, and conditions to selections."""
+"""Translates while loops to Loop nodes, tensor arrays to sequences, and ``tf.cond`` to selections by Where nodes.
+
+A tensor array that a loop writes becomes a scan output of the Loop node, which stacks the values of all steps. A tensor
+array that a loop only reads becomes the value from which it was filled.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,9 @@ from .source import Node, Ref
 from .translation import PASSING, Translation, translates
 
 MAX_CHAIN = 100
-"""Maximum length of a chain of nodes in a loop's condition, because the search for them recurses."""
-MAX_DEPTH = 10_000
-"""Maximum number of nodes in the search for a branch's condition, so that a damaged graph ends the search."""
+"""Maximum length of a chain of nodes in a loop's condition, because the search through it recurses."""
+MAX_SEARCHED = 10_000
+"""Maximum number of nodes that a search visits, so that it ends in a damaged graph."""
 
 
 @translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch", "StopGradient")))
@@ -28,7 +32,7 @@ def _passing(t: Translation, node: Node) -> list[str | None]:
 
 
 def _propagate(t: Translation, node: Node) -> None:
-    """Record that the outputs of an Enter, Identity or similar node are the tensor array or random numbers it reads."""
+    """If an Enter, Identity or similar node reads a tensor array or random numbers, record them for its outputs."""
     for ref in node.inputs[:1]:
         if ref in t.drawn:
             t.drawn[node.name, 0] = t.drawn[node.name, 1] = t.drawn[ref]
@@ -90,14 +94,14 @@ def _enter_of(t: Translation, merge: Node) -> Ref:
 
 
 def _next_of(t: Translation, merge: Node) -> Ref:
-    """Return the NextIteration node's output that gives a state its value after a step."""
+    """Return the NextIteration node's output that gives a state its value for the next step."""
     return next(ref for ref in merge.inputs if t.source.nodes[ref[0]].op.endswith("NextIteration"))
 
 
 def _is_flow(t: Translation, enter: Ref) -> bool:
-    """True if an Enter passes an empty tensor array into a loop."""
+    """True if an Enter node passes a newly created tensor array into a loop, so that the loop writes it."""
     source = t.source.nodes[enter[0]].inputs[0]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_SEARCHED):
         node = t.source.nodes[source[0]]
         if node.op not in PASSING and not node.op.endswith("Enter"):
             return node.op == "TensorArrayV3"
@@ -114,17 +118,19 @@ def _exit(t: Translation, node: Node) -> list[str | None]:
         return []
     final = f"{merge.name}/final"
     if final not in t.homes and final not in t.graph.makers:
-        _close(t, frame)
+        _write_loop(t, frame)
     if (merge.name, 0) not in t.names:
         t.sequences[node.name, 0] = final
         return []
     if frame.ends_early and _is_counter(t, merge):
-        raise UnreadableError("it counts the steps of a loop whose number of steps depends on the data")
+        raise UnreadableError(
+            "it counts the steps of a loop whose number of steps depends on the data, which is not supported"
+        )
     return [final]
 
 
-def _close(t: Translation, frame: Frame) -> None:
-    """Write the Loop node of a frame. The frame's nodes must have been translated."""
+def _write_loop(t: Translation, frame: Frame) -> None:
+    """Write the Loop node of a while loop, after all nodes of the loop have been translated."""
     carried = [merge for merge in frame.merges if (merge.name, 0) in t.names]
     written = [merge for merge in frame.merges if (merge.name, 0) not in t.names and (merge.name, 0) not in t.sequences]
     following = {merge.name: t.name(_next_of(t, merge)) for merge in carried}
@@ -154,7 +160,7 @@ def _close(t: Translation, frame: Frame) -> None:
 
 
 def _ends_early(t: Translation, condition: Ref, depth: int = 0) -> bool:
-    """True if a loop may end before a number of steps that is known without the data."""
+    """True if a loop's number of steps may depend on the data: its condition does more than compare step counters."""
     node = t.source.nodes[t.resolved(condition)[0]]
     if node.op == "LogicalAnd" and depth < MAX_CHAIN:
         return any(_ends_early(t, ref, depth + 1) for ref in node.inputs)
@@ -163,14 +169,20 @@ def _ends_early(t: Translation, condition: Ref, depth: int = 0) -> bool:
 
 
 def _bounded(t: Translation, frame: Frame, condition: Ref, following: dict[str, str], written: list[Node]) -> list[str]:
-    """Make a loop run ``max_steps`` steps. Return the values that its steps write to tensor arrays.
+    """Make a loop run ``max_steps`` steps, although its condition may end it before.
 
-    In steps after the end that the condition decides, states keep their values, and zeros are written. Counters count
-    on, so that they remain indices of steps.
+    In steps after the end, states keep their values, and zeros are written. Counters count on, so that they remain
+    indices of steps.
 
     Args:
-        following: Name of each state's next value, by the state's name, which is updated.
-        written: Merge nodes of the tensor arrays.
+        t: The translation.
+        frame: The loop.
+        condition: The loop's condition.
+        following: Name of each state's next value, by the state's name. Updated in place.
+        written: Merge nodes of the tensor arrays that the loop writes.
+
+    Returns:
+        Names of the values that a step writes to these tensor arrays.
     """
     holds = t.name(condition)
     for merge in frame.merges:
@@ -180,7 +192,7 @@ def _bounded(t: Translation, frame: Frame, condition: Ref, following: dict[str, 
 
 
 def _zeroed(t: Translation, holds: str, merge: Node) -> str:
-    """Write what a step stores in a tensor array: its entry, or zeros after the loop's end. Return the name."""
+    """Return the name of the value that a step writes to a tensor array: its entry, or zeros after the loop's end."""
     entry = _entry_written(t, merge)
     dtype = t.source.nodes[t.resolved(_next_of(t, merge))[0]].dtype("T")
     if dtype is None:
@@ -191,7 +203,9 @@ def _zeroed(t: Translation, holds: str, merge: Node) -> str:
 def _condition_after_step(
     condition: str, nodes: list[OnnxNode], following: dict[str, str]
 ) -> tuple[str, list[OnnxNode]]:
-    """Rewrite a loop condition, which TensorFlow tests before a step, to test the next states after the step.
+    """Rewrite a loop's condition in terms of the next states.
+
+    TensorFlow tests the condition before a step, and ONNX after it.
 
     Args:
         condition: Name of the condition in the loop.
@@ -204,8 +218,8 @@ def _condition_after_step(
     makers = {name: node for node in nodes for name in node.outputs}
     renamed, more = dict(following), list[OnnxNode]()
 
-    def moves(name: str, depth: int = 0) -> bool:
-        """True if a value depends on states, and so must be rewritten."""
+    def rewrites(name: str, depth: int = 0) -> bool:
+        """Rewrite a value, and all values that it reads, if it depends on states. Return True if it does."""
         if name in renamed:
             return True
         node = makers.get(name)
@@ -216,14 +230,14 @@ def _condition_after_step(
                 f"the condition of its loop depends on another loop, or on a chain of more than {MAX_CHAIN} nodes; "
                 "compute it from states of the loop by few operations"
             )
-        if not [item for item in node.inputs if moves(item, depth + 1)]:
+        if not [item for item in node.inputs if rewrites(item, depth + 1)]:
             return False
         outputs = tuple(f"{item}/next~" for item in node.outputs)
         renamed.update(zip(node.outputs, outputs, strict=True))
         more.append(replace(node, inputs=tuple(renamed.get(item, item) for item in node.inputs), outputs=outputs))
         return True
 
-    moves(condition)
+    rewrites(condition)
     return renamed.get(condition, condition), more
 
 
@@ -262,7 +276,7 @@ def _gathered(t: Translation, node: Node) -> str:
 def _size(t: Translation, node: Node) -> str | list[str | None]:
     flow = node.inputs[1]
     if flow not in t.sequences:
-        return []  # An array without contents has no translation.
+        return []  # A tensor array that was not filled yet has no ONNX value.
     shape = t.emit("Shape", [_entries(t, flow)])
     first = t.emit("Gather", [shape, t.constant(0, "int64")], axis=0)
     return t.cast(first, "int32")
@@ -279,7 +293,10 @@ def _closed(t: Translation, node: Node) -> list[str | None]:
 
 
 def _entries(t: Translation, flow: Ref) -> str:
-    """Return the name of a tensor array's sequence. Raises ``UnreadableError`` if the same loop writes the array."""
+    """Return the name of the value that contains a tensor array's entries along axis 0.
+
+    Raises ``UnreadableError`` if the loop that reads the array also writes it.
+    """
     sequence = t.sequences.get(flow) or t.sequences.get(t.resolved(flow))
     if sequence is None:
         raise UnreadableError("it reads a tensor array that the same loop writes, which is not supported")
@@ -287,7 +304,7 @@ def _entries(t: Translation, flow: Ref) -> str:
 
 
 def _counts_up(t: Translation, ref: Ref) -> bool:
-    """True if indices are 0, 1, 2 and so on: a constant, or a Range from 0 in steps of 1."""
+    """True if indices are surely 0, 1, 2 and so on: such a constant, or a Range from 0 in steps of 1."""
     node = t.source.nodes[t.resolved(ref)[0]]
     if node.op == "Const":
         array = t.arrays.get(t.name((node.name, 0)))
@@ -299,7 +316,10 @@ def _counts_up(t: Translation, ref: Ref) -> bool:
 
 
 def _entry_written(t: Translation, merge: Node) -> str:
-    """Return the name of the value that each step writes to a tensor array, at the index of the step."""
+    """Return the name of the value that each step writes to a tensor array, at the index of the step.
+
+    Raises ``UnreadableError`` if a step writes otherwise.
+    """
     source = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if source.op != "TensorArrayWriteV3" or t.resolved(source.inputs[3]) != (merge.name, 0):
         raise UnreadableError(f"{source} must write one entry of the tensor array in each step, and do nothing else")
@@ -325,7 +345,7 @@ def _is_counter(t: Translation, merge: Node) -> bool:
 
 
 def _choice(t: Translation, node: Node) -> list[str | None]:
-    """Translate a Merge of ``tf.cond``, which selects between the values of both branches."""
+    """Translate a Merge node of ``tf.cond``, which selects between the values of both branches."""
     if len(node.inputs) != 2:
         raise UnreadableError(f"it selects among {len(node.inputs)} values; it must select between 2")
     condition = next((ref for item in node.inputs for ref in _conditions(t, item[0])), None)
@@ -341,9 +361,9 @@ def _choice(t: Translation, node: Node) -> list[str | None]:
 
 
 def _conditions(t: Translation, start: str) -> Iterator[Ref]:
-    """Yield the conditions of the switches on a branch, without those of nested ``tf.cond``."""
+    """Yield the conditions of Switch nodes on which a node in a branch depends, except those of nested ``tf.cond``."""
     pending, seen = [(start, 0)], set[tuple[str, int]]()
-    while pending and len(seen) < MAX_DEPTH:
+    while pending and len(seen) < MAX_SEARCHED:
         name, depth = pending.pop()
         if (name, depth) in seen:
             continue

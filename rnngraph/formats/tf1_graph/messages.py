@@ -20,7 +20,7 @@ class ListValue(Message):
 
 @dataclass(eq=False)
 class AttrValue(Message):
-    """``AttrValue``, of which one field is set."""
+    """``AttrValue``: one field is set, the one of the attribute's type."""
 
     list: ListValue | None = message(1, lambda: ListValue)
     s: bytes | None = raw(2, optional=True)

@@ -74,7 +74,7 @@ def _split(t: Translation, node: Node) -> list[str | None]:
 
 @translates("Slice")
 def _slice(t: Translation, node: Node) -> str:
-    first, sizes = t.ints(node, 1, "where it begins"), t.ints(node, 2, "its sizes")
+    first, sizes = t.ints(node, 1, "its begin"), t.ints(node, 2, "its sizes")
     ends = [END if size == -1 else begin + size for begin, size in zip(first, sizes, strict=True)]
     places = [t.constant(entries, "int64") for entries in (first, ends, range(len(first)))]
     return t.emit("Slice", [t.input(node, 0), *places], [node.name])
@@ -82,7 +82,10 @@ def _slice(t: Translation, node: Node) -> str:
 
 @translates("StridedSlice")
 def _strided_slice(t: Translation, node: Node) -> str:
-    """Translate StridedSlice: an index of slices, ints, ``None`` and an ellipsis, which bit masks encode."""
+    """Translate StridedSlice, which is indexing by slices, ints, ``None`` and an ellipsis.
+
+    Bit masks of the node say which entries of the index are ints, ``None``, the ellipsis, or slices without a bound.
+    """
     steps = t.ints(node, 3, "its steps")
     masks = {key: node.whole(f"{key}_mask") for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
 
@@ -124,13 +127,13 @@ def _strided_slice(t: Translation, node: Node) -> str:
 
 
 class _Bounds:
-    """Bounds of slices along several axes, from an input that is a vector with one bound for each axis."""
+    """First or last bounds of the slices in an index: an input of a node, with an entry for each entry of the index."""
 
     def __init__(self, t: Translation, node: Node, number: int) -> None:
         self._t, self._name = t, t.input(node, number)
 
     def at(self, place: int) -> str:
-        """Return the name of the bound of one axis, as an int64 vector [1]."""
+        """Return the name of the bound at one place of the index, as an int64 vector [1]."""
         known = self._t.arrays.get(self._name)
         if known is not None:
             return self._t.constant(known.reshape(-1)[place : place + 1], "int64")
@@ -138,7 +141,7 @@ class _Bounds:
 
 
 def _next(t: Translation, begin: str) -> str:
-    """Return the name of index + 1, the end of a slice of one entry. For a constant -1, the end is ``END``."""
+    """Return the name of ``begin`` + 1, the end of a slice of one entry. For a constant -1, the end is ``END``."""
     known = t.arrays.get(begin)
     if known is not None:
         return t.constant([END if int(known[0]) == -1 else int(known[0]) + 1], "int64")
@@ -146,7 +149,7 @@ def _next(t: Translation, begin: str) -> str:
 
 
 def _joined(t: Translation, names: Sequence[str]) -> str:
-    """Return the name of the concatenation of several int vectors."""
+    """Concatenate int vectors, and return the name of the result."""
     if all(name in t.arrays for name in names):
         return t.constant(np.concatenate([t.arrays[name] for name in names]), "int64")
     return names[0] if len(names) == 1 else t.emit("Concat", names, axis=0)
@@ -161,7 +164,7 @@ def _gather(t: Translation, node: Node) -> str:
 
 
 def _indices(t: Translation, node: Node) -> str:
-    """Return the name of a gather's indices. TensorFlow's must not be negative, whereas ONNX's may."""
+    """Return the name of a gather's indices. Raises ``UnreadableError`` for constants below 0, which ONNX allows."""
     name = t.input(node, 1)
     known = t.arrays.get(name)
     if known is not None and (known < 0).any():
@@ -176,7 +179,7 @@ def _gather_nd(t: Translation, node: Node) -> str:
 
 @translates("OneHot")
 def _one_hot(t: Translation, node: Node) -> str:
-    values = [t.known(node, place, "what it puts in") for place in (3, 2)]
+    values = [t.known(node, place, "its on or off value") for place in (3, 2)]
     both = t.constant(np.stack([array.reshape(()) for array in values]))
     depth = t.constant([int(t.known(node, 1, "its depth"))], "int64")
     return t.emit("OneHot", [t.input(node, 0), depth, both], [node.name], DOMAIN, axis=node.whole("axis", -1))

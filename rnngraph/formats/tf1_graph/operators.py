@@ -1,4 +1,4 @@
-"""Reads ops that ONNX lacks, or whose translation depends on the shapes of their operands."""
+"""Reads nodes of the domain ``tensorflow``: ops that ONNX lacks, or whose translation depends on operands' shapes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _elements(call: Call) -> Outputs:
 
 @reads("AddZeros", domain=DOMAIN)
 def _add_zeros(call: Call) -> Outputs:
-    """Return the first operand, unless zeros of another shape broadcast it."""
+    """Read a sum whose second operand is zeros: the first operand, broadcast if the shapes differ."""
     x, zeros = call.input(0), call.input(1)
     return x if shape_of(x) == shape_of(zeros) else call.of("Add", [x, zeros])
 

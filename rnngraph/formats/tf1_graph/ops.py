@@ -63,7 +63,7 @@ SAME: Mapping[str, str] = {
     "AddN": "Sum",
     "BiasAddV1": "Add",
 }
-"""Equivalent ONNX ops with the same inputs, by TensorFlow op."""
+"""{TensorFlow op: equivalent ONNX op with the same inputs}."""
 OWN = (
     "DivNoNan",
     "FloorDiv",
@@ -94,7 +94,10 @@ def _same(t: Translation, node: Node) -> str | list[str | None]:
 
 
 def _of_draws(t: Translation, node: Node, op: str) -> str | list[str | None]:
-    """Translate a node with random operands. The result must be random itself, or independent of these operands."""
+    """Translate a node with random operands to a constant, to random numbers, or to zeros.
+
+    Raises ``UnreadableError`` for other results.
+    """
     operands = [t.drawn.get(ref) or t.name(ref) for ref in node.inputs]
     arrays = [t.arrays.get(item) if isinstance(item, str) else None for item in operands]
     result = without_draws(op, operands, arrays)
@@ -110,7 +113,7 @@ def _of_draws(t: Translation, node: Node, op: str) -> str | list[str | None]:
 
 
 def _of_zeros(t: Translation, node: Node, op: str, inputs: list[str]) -> str:
-    """Translate a sum or product with an operand that is noise times 0."""
+    """Translate a sum or product of which one operand is zeros, from random numbers times 0."""
     zeros, other = inputs if inputs[0] in t.zeros else inputs[::-1]
     number = t.arrays.get(other)
     if number is not None and number.ndim == 0 and (op == "Mul" or number == 0):
@@ -131,10 +134,13 @@ def _extreme(t: Translation, node: Node) -> str:
 
 
 def _longest_row(t: Translation, node: Node) -> str | None:
-    """Return the number of steps for ``tf.nn.dynamic_rnn``'s loop bound min(steps, max(1, longest row)); else None.
+    """Simplify ``tf.nn.dynamic_rnn``'s loop bound min(steps, max(1, longest row)) to steps.
 
     Rows that have ended copy their states and output zeros, so steps after the end of the longest row change nothing.
     Without lengths, the longest row has all steps.
+
+    Returns:
+        Name of the number of steps; None if the node is not such a bound.
     """
     for steps, other in (node.inputs, node.inputs[::-1]):
         bound = t.source.nodes[t.resolved(other)[0]]
@@ -350,13 +356,14 @@ def _top_k(t: Translation, node: Node) -> list[str]:
 
 
 def _channels_first(t: Translation, node: Node, number: int = 0) -> str:
-    """Return the name of a 4-D input, transposed to ONNX's layout [batch, channels, height, width]."""
+    """Transpose a 4-D input to ONNX's layout [batch, channels, height, width], and return the name of the result."""
     if node.text("data_format", "NHWC") != "NHWC":
         raise UnreadableError('its channels are not the last axis; declare it with data_format="NHWC"')
     return t.emit("Transpose", [t.input(node, number)], perm=[0, 3, 1, 2])
 
 
 def _window(node: Node) -> dict[str, Any]:
+    """Return a convolution's or pool's padding and strides as ONNX attributes."""
     padding = node.text("padding")
     if padding not in ("SAME", "VALID"):
         raise UnreadableError(f"its padding {padding!r} is not supported")

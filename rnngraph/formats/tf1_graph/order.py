@@ -1,4 +1,4 @@
-"""Finds the nodes that outputs need, and sorts them so that a while loop's frame precedes its exits."""
+"""Finds the nodes that outputs need, and sorts them so that the nodes of a while loop precede its Exit nodes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from .source import Node
 
 @dataclass(eq=False)
 class Frame:
-    """While loop.
+    """While loop, which TensorFlow 1 calls a frame.
 
     Attributes:
-        merges: Merge nodes of the loop, one for each state.
+        name: The frame's name.
+        enters: Enter nodes, which pass values into the loop.
+        merges: Merge nodes, one for each state.
+        condition: LoopCond node; None if there is none.
         parent: Enclosing loop; None for an outermost loop, or before it is determined.
-        ends_early: True if the data decide how many steps count.
+        is_placed: True once ``parent`` is determined.
+        ends_early: True if the number of steps depends on the data.
     """
 
     name: str
@@ -33,20 +37,20 @@ class Frame:
 
 
 def is_state(node: Node, nodes: Mapping[str, Node]) -> bool:
-    """True if a Merge node is a state of a while loop."""
+    """True if a node is a Merge node of a while loop's state, rather than one of ``tf.cond``."""
     return node.op in ("Merge", "RefMerge") and any(nodes[name].op.endswith("NextIteration") for name, _ in node.inputs)
 
 
 def needed(
     file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves: Iterable[str], controls: bool = False
 ) -> list[Node]:
-    """Return the nodes on which outputs depend, including the nodes of outputs.
+    """Return the nodes on which outputs depend, including the nodes of the outputs themselves.
 
     Args:
         file: The file's name in errors.
         nodes: All nodes, by name.
-        outputs: Names of nodes.
-        leaves: Nodes whose inputs are not followed.
+        outputs: Names of the outputs' nodes.
+        leaves: Names of nodes whose inputs are not followed.
         controls: Also follow control dependencies.
     """
     needed_nodes: dict[str, Node] = {}
@@ -96,16 +100,19 @@ def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]
 
 
 def in_order(file: str, needed_nodes: list[Node], frames: Mapping[str, Frame], leaves: Iterable[str]) -> list[Node]:
-    """Sort nodes topologically, except within loops.
+    """Sort nodes topologically, without the cycles of loops.
 
-    A node of a loop follows only the initial values of the loop's states. An Exit node follows the nodes that compute
-    the next states and the loop's condition.
+    A Merge node of a loop follows the loop's Enter nodes, not the nodes that compute its next value. An Exit node
+    follows the nodes that compute all next states and the loop's condition.
 
     Args:
         file: The file's name in errors.
         needed_nodes: Nodes to sort.
-        frames: Loop of each node that is known to be in one, by name.
+        frames: Loop of each Enter, Merge and Exit node, by name.
         leaves: Names of nodes whose inputs are not followed.
+
+    Raises:
+        FileError: A node depends on itself in another way.
     """
     by_name, ends = {node.name: node for node in needed_nodes}, set(leaves)
 

@@ -13,10 +13,13 @@ from ..operators.errors import UnreadableError
 
 @dataclass(frozen=True)
 class Drawn:
-    """Random numbers in [low, high), which have no value in the model.
+    """Random numbers in [low, high), of which the ONNX model contains only the shape.
 
     Attributes:
-        shape: Name of the value that holds their shape.
+        shape: Name of the ONNX value of their shape.
+        dtype: Their dtype.
+        low: Minimum.
+        high: Exclusive maximum.
     """
 
     shape: str
@@ -31,9 +34,10 @@ DRAWS = "it draws random numbers; fix its keep_prob to 1.0, its stddev to 0.0, o
 def without_draws(
     op: str, operands: Sequence[str | Drawn], arrays: Sequence[np.ndarray | None]
 ) -> Drawn | float | bool | tuple[Drawn, int]:
-    """Return the result of a node for all random numbers that its operands stand for.
+    """Evaluate a node whose operands include random numbers, of which only the bounds are known.
 
-    ``floor(1 + u)`` is 1 (dropout by ``keep_prob``), and ``u >= 0`` is True (dropout by ``rate``).
+    For example, with u in [0, 1), ``floor(1 + u)`` is 1 (dropout by ``keep_prob``), and ``u >= 0`` is True (dropout by
+    ``rate``).
 
     Args:
         op: Op of the node.
@@ -41,10 +45,11 @@ def without_draws(
         arrays: The operands' arrays; None for operands that are not constant.
 
     Returns:
-        A constant; random numbers; or (random numbers, index of the other operand) if the product with it is 0.
+        A constant result; the random numbers that the result is; or, for a product with zeros, (random numbers, index
+        of the operand that is zero).
 
     Raises:
-        UnreadableError: The result depends on the random numbers.
+        UnreadableError: The result is neither constant nor random numbers with known bounds.
     """
     places = [place for place, item in enumerate(operands) if isinstance(item, Drawn)]
     drawn = operands[places[0]]

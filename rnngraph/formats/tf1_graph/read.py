@@ -58,16 +58,16 @@ def read_tf1_graph(
             a signature, all tensors that no other node reads.
         fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and sizes of symbolic axes, ``{"x": {0: 1}}``.
         open: Names of axes, ``{"x": {0: "B", 1: "T"}}``; axes with the same name have the same size.
-        max_steps: Number of steps to run of loops whose end depends on the data, such as those of ``dynamic_decode``.
-            In the steps after the end, states keep their values, and ``TensorArray``s get zeros.
+        max_steps: Number of steps for which loops run whose end depends on the data, as in ``dynamic_decode``. In steps
+            after the end, states keep their values, and ``TensorArray``s get zeros.
 
     Returns:
         Net whose inputs have the names in the signature or, without one, the placeholders' names.
 
     Raises:
-        NotReadableError: Nodes have no counterpart, or change variables; the error lists all of them.
+        NotReadableError: Nodes are not supported, or change variables; the error lists all of them.
         FileError: The file is missing or damaged.
-        NameLookupError: A name in ``outputs`` or ``fixed`` does not exist.
+        NameLookupError: A name in ``outputs``, ``fixed`` or ``open`` does not exist.
     """
     if max_steps is not None:
         max_steps = whole_number(max_steps, "max_steps", 1)
@@ -91,9 +91,10 @@ def read_tf1_graph(
 def _translate(
     graph: Source, needed_nodes: list[Node], values: Mapping[str, np.ndarray], max_steps: int | None
 ) -> tuple[Translation, list[str]]:
-    """Translate nodes. Return (translation, problems of nodes that an output needs and that are not supported).
+    """Translate nodes to ONNX. Return (translation, a text about each unsupported node).
 
-    Branches that are not taken may contain unsupported nodes.
+    An unsupported node has no name in ``Translation.names``, and neither has a node that reads it. The texts are an
+    error only if an output has no name: branches that are not taken may contain unsupported nodes.
     """
     frames = frames_of(graph.name, needed_nodes, graph.nodes)
     t = Translation(graph, frames, values, max_steps)
@@ -120,7 +121,10 @@ def _hint(node: Node) -> str:
 
 
 def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
-    """Return {name of an output: name of the tensor in the graph}. Raises an error for names that do not exist."""
+    """Return {name of a net's output: name of its tensor in the graph}, from the argument ``outputs``.
+
+    Raises ``NameLookupError`` for names that do not exist.
+    """
     if outputs is None:
         if graph.outputs:
             return dict(graph.outputs)
@@ -149,7 +153,7 @@ def _may_be_output(node: Node) -> bool:
 
 
 def _split_fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Split ``fixed`` into (values by placeholder, fixed sizes of axes by input)."""
+    """Split ``fixed`` into (values of placeholders by node, sizes of axes by input of the net)."""
     if not isinstance(fixed, Mapping | None):
         raise DtypeError(f"fixed must be a mapping from names of placeholders to values, not {shown(fixed)}")
     values, axes = dict[str, np.ndarray](), dict[str, Any]()
@@ -176,7 +180,7 @@ def _placeholder(graph: Source, name: Any) -> Node:
 
 
 def _requested_axes(graph: Source, open: Any, model: Model) -> Any:
-    """Return ``open`` by the names of the model's inputs, without placeholders that no output needs."""
+    """Return the argument ``open`` by names of the model's inputs, without placeholders that no output needs."""
     if not isinstance(open, Mapping):
         return open
     names, nodes = _names_of(graph), {name: _placeholder(graph, name).name for name in open}
@@ -185,12 +189,15 @@ def _requested_axes(graph: Source, open: Any, model: Model) -> Any:
 
 
 def _names_of(graph: Source) -> dict[str, str]:
-    """Return {placeholder: its name in the signature}."""
+    """Return {name of a placeholder: its name in the signature}."""
     return {ref_of(tensor)[0]: name for name, tensor in graph.inputs.items()}
 
 
 def _model(t: Translation, needed_nodes: Sequence[Node], wanted: Mapping[str, str]) -> Model:
-    """Return the translated graph as a model of ONNX."""
+    """Return the translated graph as an ONNX model with inputs, and with outputs named as in ``wanted``.
+
+    Raises ``ArgumentError`` if an output's name belongs to another tensor.
+    """
     names = _names_of(t.source)
     for node in needed_nodes:
         if node.op in PLACEHOLDERS[:2] and node.name not in t.fixed:
@@ -212,7 +219,7 @@ def _model(t: Translation, needed_nodes: Sequence[Node], wanted: Mapping[str, st
 
 
 def _kind(node: Node) -> Kind:
-    """Return the type of a placeholder, in which unknown sizes are None."""
+    """Return a placeholder's dtype and shape. Unknown sizes are None, and so is a shape of unknown rank."""
     value = node.attributes.get("shape")
     shape = value.shape if value else None
     if shape is None or shape.unknown_rank:

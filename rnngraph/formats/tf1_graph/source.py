@@ -38,7 +38,7 @@ class Node:
     """Node of a graph.
 
     Attributes:
-        inputs: Operands: outputs of other nodes.
+        inputs: Outputs of other nodes that the node reads, in order.
         controls: Names of nodes on which the node depends without reading a value (control dependencies).
     """
 
@@ -57,7 +57,7 @@ class Node:
         return None if attribute is None or attribute.type is None else DTYPES.get(attribute.type % 100)
 
     def type_text(self, key: str) -> str:
-        """Return TensorFlow's number of the type that a type attribute names, as text for errors."""
+        """Return text for errors about a type attribute, such as ``DataType 7``; ``no type`` if it is missing."""
         attribute = self.attributes.get(key)
         return "no type" if attribute is None or attribute.type is None else f"DataType {attribute.type}"
 
@@ -100,7 +100,7 @@ class Source:
 
 
 def source_of(source: str | os.PathLike[str] | bytes) -> Source:
-    """Open a frozen graph, a ``.meta`` file in the folder of its checkpoint, or a SavedModel. Raises ``FileError``."""
+    """Open a frozen graph, a SavedModel, or a ``.meta`` file next to its checkpoint. Raises ``FileError``."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if path.is_dir():
@@ -132,7 +132,7 @@ def _saved_model(folder: Path) -> Source:
 
 
 def _of_meta(name: str, meta: messages.MetaGraph, checkpoint: Path) -> Source:
-    """Return the source of a MetaGraph, with its checkpoint's variables and its serving or first signature."""
+    """Return the graph of a MetaGraph, with its checkpoint's variables and its serving or else first signature."""
     if meta.graph_def is None:
         raise FileError(f"{name} contains no graph; save it again")
     source = Source(name, _nodes(name, meta.graph_def))
@@ -166,13 +166,13 @@ def _nodes(name: str, graph: messages.GraphDef) -> dict[str, Node]:
 
 
 def ref_of(text: str) -> Ref:
-    """Parse the name of an output, such as ``while/Exit_1:0``."""
+    """Parse the name of an output: ``while/Exit:1`` → ``("while/Exit", 1)``. Without an index it is output 0."""
     name, colon, place = text.rpartition(":")
     return (name, int(place)) if colon and place.isdigit() and len(place) < 6 else (text, 0)
 
 
 def array_of(name: str, node: Node) -> np.ndarray:
-    """Return the array of a Const node. Raises ``FileError`` if it is damaged, or not numeric."""
+    """Return the array of a Const node, float16 as float32. Raises ``FileError`` if it is damaged, or not numeric."""
     value = node.attributes.get("value")
     proto = value.tensor if value else None
     if proto is None or proto.dtype not in DTYPES:

@@ -19,7 +19,10 @@ from .source import Node, Ref, Source, array_of
 
 Translate = Callable[["Translation", Node], Any]
 TABLE: dict[str, Translate] = {}
-"""Functions that translate a node, by op. A function returns the name of the node's value, or of each output."""
+"""{op: function that translates a node}. It returns the ONNX name of the node's output, or a list for several.
+
+None in the list stands for an output without a value, such as a tensor array.
+"""
 DOMAIN = "tensorflow"
 """ONNX domain of ops that only TensorFlow has, which ``operators`` reads."""
 
@@ -35,7 +38,14 @@ def translates(*ops: str) -> Callable[[Translate], Translate]:
 
 
 class Translation:
-    """ONNX graphs under construction: the main graph, and one for each loop."""
+    """ONNX graphs under construction: the main graph, and one for each loop.
+
+    Args:
+        source: The graph of TensorFlow.
+        frames: Loop of each Enter, Merge and Exit node, by name.
+        fixed: Values of placeholders, by name.
+        max_steps: Number of steps for which loops run whose end depends on the data; None to refuse such loops.
+    """
 
     def __init__(
         self, source: Source, frames: Mapping[str, Frame], fixed: Mapping[str, np.ndarray], max_steps: int | None
@@ -43,28 +53,29 @@ class Translation:
         self.source, self.frames, self.fixed, self.max_steps = source, frames, fixed, max_steps
         self.graph = Graph()
         self.lists: dict[Frame | None, list[OnnxNode]] = {None: self.graph.nodes}
+        """Nodes of each loop, and with the key None those of the main graph."""
         self.arrays: dict[str, np.ndarray] = {}
-        """Constant arrays, by the values' names."""
+        """Constant arrays, by the names of their ONNX values."""
         self.names: dict[Ref, str] = {}
-        """Names of values, by output of a TensorFlow node."""
+        """Name of the ONNX value of each output of a TensorFlow node."""
         self.homes: dict[str, Frame] = {}
-        """Innermost loop that computes a value, by the value's name."""
+        """Innermost loop that computes an ONNX value, by the value's name."""
         self.sequences: dict[Ref, str] = {}
-        """Name of the value whose entries a tensor array contains, by the output that represents the array."""
+        """Name of the ONNX value whose entries a tensor array contains, by the output that represents the array."""
         self.drawn: dict[Ref, Drawn] = {}
         """Random numbers, which have no value, by the output that represents them."""
         self.zeros: set[str] = set()
-        """Values that are random numbers times 0."""
+        """Names of ONNX values that are random numbers times 0."""
         loops = {id(frame): frame for frame in frames.values()}.values()
         self._carried = {name for frame in loops for merge in frame.merges for name, _ in merge.inputs}
-        """Names of the nodes that initialize or update states."""
+        """Names of the nodes that initialize or update states of loops."""
         self._node: Node | None = None
         self._name_count = 0
 
     # Inputs -------------------------------------------------------------------------------------------
 
     def resolved(self, ref: Ref) -> Ref:
-        """Trace an output back through nodes that pass a value on, such as Identity, Enter and Switch."""
+        """Trace an output back through Identity, Switch and similar nodes to the output whose value they pass on."""
         for _ in range(len(self.source.nodes) + 1):
             node = self.source.nodes[ref[0]]
             hands_on = node.op in PASSING or (node.op == "Enter" and node.name not in self._carried)
@@ -89,9 +100,11 @@ class Translation:
         return self.name(node.inputs[number])
 
     def known(self, node: Node, number: int, what: str) -> np.ndarray:
-        """Return the array of an input that must be constant.
+        """Return the array of a node's input. Raises ``UnreadableError`` if the input is not constant.
 
         Args:
+            node: The node.
+            number: Index of the input.
             what: Name of the input in errors.
         """
         array = self.arrays.get(self.input(node, number))
@@ -100,7 +113,7 @@ class Translation:
         return array
 
     def ints(self, node: Node, number: int, what: str) -> list[int]:
-        """Return a constant input as a list of ints. ``what`` is the input's name in errors."""
+        """Return the entries of a node's constant input as ints. ``what`` is the input's name in errors."""
         return [int(entry) for entry in self.known(node, number, what).reshape(-1)]
 
     # Writing ------------------------------------------------------------------------------------------
@@ -110,7 +123,7 @@ class Translation:
         return self.keep(np.asarray(array, dtype), self._new("constant"))
 
     def keep(self, array: np.ndarray, name: str) -> str:
-        """Add a constant array to the model under this name, and return the name."""
+        """Add a constant array to the model under ``name``, and return ``name``."""
         array = np.array(array, order="C")
         proto = onnx.Tensor(
             np.array(array.shape, np.int64),
@@ -127,8 +140,15 @@ class Translation:
     ) -> str:
         """Write an ONNX node, and return the name of its first output.
 
-        If all inputs are constant, and ``folding`` has the op, nothing is written. The result is the name of a new
-        constant then, not a name in ``outputs``.
+        If all inputs are constant, and ``folding`` has the op, the result is computed. Then no node is written, and the
+        name of a new constant is returned instead of a name in ``outputs``.
+
+        Args:
+            op: ONNX op.
+            inputs: Names of ONNX values.
+            outputs: Names of the results; None for one result with a new name.
+            domain: ONNX domain of the op.
+            attributes: Attributes of the node. Those that are None are left out.
         """
         if not domain and all(name in self.arrays for name in inputs):
             array = folded(op, [self.arrays[name] for name in inputs], attributes)
@@ -166,7 +186,7 @@ class Translation:
         return self.emit("Cast", [name], to=number_of_dtype(dtype))
 
     def int64(self, name: str) -> str:
-        """Return the name of ints cast to int64, the dtype of ONNX's sizes and indices."""
+        """Cast ints to int64, the dtype of ONNX's sizes and indices. Return the name of the result."""
         known = self.arrays.get(name)
         if known is not None and known.dtype == np.int64:
             return name
@@ -208,4 +228,4 @@ PASSING = (
     "IdentityN",
     "TensorArrayIdentity",
 )
-"""Ops whose output is their first input, unchanged."""
+"""Ops whose outputs are their inputs, unchanged. Both outputs of a Switch are its first input."""
