@@ -21,36 +21,36 @@ from .steps import Step, Value, leaves_in, unwrap, values_read, wanted_steps, wi
 MAX_ENTRIES = 1 << 28
 """Maximum entries of an array for one row and step (1 GB of float32), and maximum iterations of a loop."""
 FOLDED_SHARE = 4
-"""Divisor of the limit for arrays that NumPy computes while reading, because such folding makes copies."""
+"""Divisor of the limit for constant arrays that are computed while reading, because computing them makes copies."""
 GROWTH = 4
 """An array is always allowed if it has at most this many times the entries of the largest input or parameter."""
 
-_present: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
+_current: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
 
 
 @contextmanager
 def entries_up_to(count: object) -> Iterator[int]:
-    """Set the maximum entries of an array within a ``with`` block. Yield the validated number as an int."""
-    token = _present.set(whole_number(count, "max_entries", 1))
+    """Context manager that sets the maximum entries of an array, and yields the validated number as an int."""
+    token = _current.set(whole_number(count, "max_entries", 1))
     try:
-        yield _present.get()
+        yield _current.get()
     finally:
-        _present.reset(token)
+        _current.reset(token)
 
 
 def max_folded() -> int:
-    """Return the maximum number of entries of a folded constant."""
-    return _present.get() // FOLDED_SHARE
+    """Return the maximum number of entries of a constant array that is computed while reading."""
+    return _current.get() // FOLDED_SHARE
 
 
 def check_sizes(name: str, script: Script, max_entries: int) -> None:
-    """Raise ``NotReadableError`` if a file declares more than its reader allows.
+    """Raise ``NotReadableError`` if a net needs an array or a loop that is larger than allowed.
 
     Args:
         name: The file's name in errors.
         script: Declaration of the file's net.
-        max_entries: Maximum entries of an array, where symbolic sizes count as 1. Also the maximum iterations of a
-            nest of loops.
+        max_entries: Maximum entries of an array, where symbolic sizes count as 1. Also the maximum iterations of
+            nested loops together.
     """
     wanted = wanted_steps(script.steps, script.outputs)
     steps = [step for step in script.steps if step in wanted]
@@ -80,17 +80,17 @@ def _at_one(dim: Dim) -> int:
 
 
 def _iterations(steps: Iterable[Step]) -> int:
-    """Return the iterations of the longest nest of loops: the product of the loops' lengths."""
+    """Return the iterations of the most repeated loop body: the product of the lengths of its nested loops."""
     return max((_length(step) * _iterations(inner) for step in steps if (inner := _loop(step))), default=1)
 
 
 def _loop(step: Step) -> list[Step]:
-    """Return the body of a driver's loop, which consists of its cells' steps; an empty list for other steps."""
+    """Return the steps of the script that a driver repeats: the bodies of its cells. Empty for other steps."""
     return [inner for value in values_read(step) for inner in value.step.inner]
 
 
 def _length(step: Step) -> int:
-    """Return a driver's number of iterations: the size of axis 0 for a time-major input, of axis 1 otherwise."""
+    """Return a driver's number of iterations: the size of its input along time. A symbolic size counts as 1."""
     axis = 0 if unwrap(step.keywords.get("time_major", False)) is True else 1
     operands = (leaf.result for leaf in leaves_in([*step.operands, *step.keywords.values()]) if isinstance(leaf, Value))
     inputs = next((operand for operand in operands if isinstance(operand, Tensor)), None)

@@ -1,4 +1,4 @@
-"""Arrays of a recurrent layer by gate: the intermediate form of conversions between formats.
+"""Arrays of a recurrent layer by gate: the form through which all conversions between formats go.
 
 Gates have the letters of TensorFlow 1.x. An LSTM has i, j (the candidate), f and o. A GRU has r, u (the update) and c
 (the candidate). A plain RNN has h.
@@ -33,19 +33,22 @@ ONNX_ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
 """Default activations of ONNX's recurrent nodes, by operator."""
 
 PEEPHOLES = {"i": "w_i_diag", "f": "w_f_diag", "o": "w_o_diag"}
+"""Names of an ``LSTMCell``'s peephole weights, by gate."""
 
 
 @dataclass
 class Layer:
-    """Arrays of one layer.
+    """Arrays of one recurrent layer.
+
+    ``hidden`` is the width of the output h: the number of units or, with a projection, the projected width.
 
     Attributes:
         inputs: Kernels [inputs, units] by gate.
         recurrent: Kernels [hidden, units] by gate.
         input_bias: [units] by gate.
         recurrent_bias: [units] by gate. The bias of a cell with one bias is ``input_bias + recurrent_bias``.
-        peepholes: [units] by gate.
-        projection: [units, hidden].
+        peepholes: [units] by gate; empty without peepholes.
+        projection: [units, hidden]; None without a projection.
     """
 
     inputs: Arrays
@@ -61,7 +64,7 @@ class Layer:
 
 
 def kind_of(cell: object) -> str:
-    """Return ``"rnn"``, ``"lstm"`` or ``"gru"``. Raises ``DtypeError`` for other cells."""
+    """Return the kind of a cell: ``"rnn"``, ``"lstm"`` or ``"gru"``. Raises ``DtypeError`` for other objects."""
     kinds = {BasicRNNCell: "rnn", BasicLSTMCell: "lstm", LSTMCell: "lstm", GRUCell: "gru"}
     kind = kinds.get(type(cell))
     if kind is None:
@@ -76,7 +79,7 @@ def kind_of(cell: object) -> str:
 
 
 def gates_of(array: np.ndarray, order: str, axis: int) -> Arrays:
-    """Split an array along an axis into one part for each gate."""
+    """Split an array of concatenated gates: {letter of ``order``: equal part along ``axis``}."""
     return dict(zip(order, np.split(array, len(order), axis), strict=True))
 
 
@@ -92,6 +95,7 @@ def zeros_like(parts: Arrays) -> Arrays:
 # rnngraph's cells ------------------------------------------------------------------------------------------
 
 
+# {kind of cell: the mapping that ``layout_of`` returns}
 LAYOUTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "rnn": {"kernel": ("WR", "h"), "bias": ("B", "h")},
     "lstm": {"kernel": ("WR", "ijfo"), "bias": ("B", "ijfo")},
@@ -122,7 +126,7 @@ def layout_of(cell: Cell) -> Mapping[str, tuple[str, str]]:
 
 
 def parameters_of(cell: Cell, layer: Layer) -> Arrays:
-    """Return a cell's parameters by name."""
+    """Convert a layer's arrays by gate to the parameters of a cell, by name: the inverse of ``layer_of``."""
     return {name: np.ascontiguousarray(array) for name, array in _parameters(cell, layer).items()}
 
 
@@ -135,13 +139,13 @@ def _parameters(cell: Cell, layer: Layer) -> Arrays:
 
 
 def arrays_in(layout: Mapping[str, tuple[str, str]], layer: Layer) -> Arrays:
-    """Return the arrays of all parameters in a layout, and the peepholes if the layer has any, by name."""
+    """Return {name of a parameter: array} for all parameters in a layout, and for the layer's peepholes."""
     arrays = {name: _array_of(layer, what, order) for name, (what, order) in layout.items()}
     return arrays | {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
 
 
 def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
-    """Return the array that a code of ``layout_of`` denotes, with the gates in the order of ``order``."""
+    """Return the array that the code ``what`` of ``layout_of`` denotes, with the gates in the given order."""
     kernels = [parts for letter, parts in (("W", layer.inputs), ("R", layer.recurrent)) if letter in what]
     if kernels:
         return joined({gate: np.concatenate([parts[gate] for parts in kernels]) for gate in order}, order, 1)
@@ -151,7 +155,7 @@ def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
 
 
 def layer_of(cell: Cell, parameters: Mapping[str, object]) -> Layer:
-    """Convert a cell's parameters, by name, to arrays by gate."""
+    """Convert the parameters of a cell, by name, to a layer's arrays by gate: the inverse of ``parameters_of``."""
     kind = kind_of(cell)
     take = Taker(parameters, f"the parameters of {cell!r}")
     if isinstance(cell, GRUCell):
@@ -232,10 +236,11 @@ class Taker:
             )
 
     def __call__(self, name: str, shape: Sequence[int | None]) -> np.ndarray:
-        """Return an array as float32 or float64.
+        """Return the array ``name`` as float32 or float64. Raises an error if it is missing or has another shape.
 
         Args:
-            shape: None for any size.
+            name: Name of the array.
+            shape: Sizes that the array must have, with None for any size.
         """
         self._requested.add(name)
         if name not in self._arrays:
@@ -252,7 +257,15 @@ class Taker:
 
 
 def as_floats(what: str, value: object) -> np.ndarray:
-    """Convert an array of NumPy or torch, or nested lists, to float32. float64 stays."""
+    """Convert an array of NumPy or torch, or nested lists, to float32; float64 stays float64.
+
+    Args:
+        what: Name of the array in errors.
+        value: The array.
+
+    Raises:
+        DtypeError: The array is not of floats or ints.
+    """
     array = array_of(value, f"{what} is not an array")
     if array.dtype.kind not in "fiu":
         raise DtypeError(f"{what} has dtype {array.dtype}; give floats")

@@ -38,11 +38,13 @@ def declare_dense(
     activation: str | None = None,
     base: str = "dense",
 ) -> Value:
-    """Declare a dense layer.
+    """Declare a dense layer, and return its output.
 
     Args:
         kernel: [width, units].
-        base: Prefix of the scope's name.
+        bias: [units]; None for no bias.
+        activation: rnngraph's name of the activation; None for none.
+        base: Name of the layer's scope, to which a number is added if it is taken.
     """
     scope = script.scope(base)
     script.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
@@ -59,7 +61,12 @@ def declare_affine(script: Script, x: Value, kernel: Value, bias: Value | None) 
 
 
 def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str, trainable: bool = True) -> Value:
-    """Declare a parameter outside of layers."""
+    """Declare a parameter that belongs to no layer.
+
+    Args:
+        base: Name of the parameter, to which a number is added if it is taken.
+        hint: Preferred name of the variable in the script.
+    """
     name = script.scope(base)
     script.parameters[name] = np.ascontiguousarray(array)
     options: dict[str, object] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
@@ -76,10 +83,10 @@ def declare_batch_normalization(
     epsilon: float = 1e-3,
     momentum: float = 0.99,
 ) -> Value:
-    """Declare batch normalization.
+    """Declare batch normalization, and return its output.
 
     Args:
-        arrays: The statistics, and optionally ``gamma`` and ``beta``.
+        arrays: ``moving_mean``, ``moving_variance``, and optionally ``gamma`` and ``beta``.
     """
     script.own(scope, arrays)
     options: dict[str, object] = {} if axis in (-1, x.tensor.rank - 1) else {"axis": axis}
@@ -94,10 +101,12 @@ def declare_batch_normalization(
 
 @dataclass(frozen=True)
 class CellKind:
-    """Description of a cell.
+    """Description of a cell before it is declared. Equal descriptions compare equal.
 
     Attributes:
-        keywords: Arguments of the constructor as (name, value) pairs, so that descriptions can be compared.
+        function: Class of the cell.
+        units: Number of units, the first argument of the class.
+        keywords: Further arguments of the class, as (name, value) pairs.
     """
 
     function: Function
@@ -143,7 +152,7 @@ def lstm_cell(
 
 
 def _unusual(activations: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
-    """Return the (option, activation) pairs that differ from the cell's defaults."""
+    """Return those (option, activation) pairs whose activation is not the cell's default."""
     usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}
     return tuple((name, item) for name, item in activations.items() if item != usual[name])
 
@@ -166,6 +175,7 @@ def own_cell_weights(script: Script, place: str, cell: Value, weights: Layer | M
 
     Args:
         place: The cell's scope in the driver, from ``places_in``.
+        weights: Arrays by gate, or by name of the cell's parameter.
     """
     bare = unshared(cell)
     arrays = parameters_of(bare, weights) if isinstance(weights, Layer) else weights
@@ -173,7 +183,13 @@ def own_cell_weights(script: Script, place: str, cell: Value, weights: Layer | M
 
 
 def places_in(scope: str, layers: int, directions: int = 1) -> list[list[str]]:
-    """Return the scopes of a driver's cells, by direction and layer."""
+    """Return the scopes of a driver's cells: ``result[direction][layer]``.
+
+    Args:
+        scope: The driver's scope.
+        layers: Number of stacked cells in each direction.
+        directions: 1, or 2 for forward and backward.
+    """
     if directions == 1:
         return [[f"{scope}/multi_rnn_cell/cell_{layer}" if layers > 1 else scope for layer in range(layers)]]
     inner = [f"{scope}/cell_{layer}/bidirectional_rnn" if layers > 1 else scope for layer in range(layers)]
@@ -189,7 +205,7 @@ class Driven:
 
     Attributes:
         outputs: One sequence for each direction. A bidirectional stack has one sequence, which concatenates both.
-        states: Final states by direction and layer.
+        states: Final states, as ``states[direction][layer]``.
     """
 
     outputs: list[Value]
@@ -197,7 +213,7 @@ class Driven:
 
 
 def stacked(script: Script, cells: Sequence[Value]) -> Value:
-    """Return stacked cells as one cell."""
+    """Stack cells, bottom first, to one cell. A single cell is returned unchanged."""
     return cells[0] if len(cells) == 1 else script.call(MultiRNNCell, list(cells), hint="cell")
 
 
@@ -211,16 +227,16 @@ def drive(
     stack: Callable[[Sequence[Value]], Value] | None = None,
     **options: object,
 ) -> Driven:
-    """Declare the driver of a recurrent layer, or of a stack of layers.
+    """Declare the driver of a recurrent layer, or of a stack of layers. Return its outputs and final states.
 
     Args:
         script: The script.
+        columns: Cells, as ``columns[direction][layer]``. Two directions are forward, then backward.
         x: The input.
         scope: Scope of the driver.
-        columns: Cells by direction, then by layer. Two directions are forward, then backward.
-        initial: Initial states by direction, then by layer. None stands for zeros.
-        is_reverse: True if a single direction starts at the end.
-        stack: Function that stacks cells; by default ``stacked``.
+        initial: Initial states, as ``initial[direction][layer]``. None for a direction stands for zeros.
+        is_reverse: True if a single direction runs backward in time.
+        stack: Function that stacks the cells of a single direction; None for ``stacked``.
         options: Options of the driver, such as ``time_major`` and ``sequence_length``.
     """
     is_stack = len(columns[0]) > 1
@@ -251,10 +267,11 @@ def declare_stack(
     layers: Sequence[Layer],
     initial: Sequence[State] | None = None,
 ) -> Value:
-    """Declare stacked cells with their arrays, and return the outputs.
+    """Declare the driver of stacked cells with their arrays, and return the outputs.
 
     Args:
-        initial: One state per cell.
+        layers: Arrays of each cell.
+        initial: Initial state of each cell; None for zeros.
     """
     scope = script.scope("rnn")
     for place, cell, layer in zip(places_in(scope, len(cells))[0], cells, layers, strict=True):

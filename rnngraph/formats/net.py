@@ -87,8 +87,8 @@ class Net(Uncalled):
         inputs: {name: Tensor}, with the file's names and in its order.
         outputs: {name: Tensor}, with the file's names and in its order.
         parameters: {name: array}, read-only, with the names of ``program().parameters``.
-        sizes: {input: {axis: size}}. A size is a number, or the name of a symbolic size. ``print(net)`` shows why
-            axes are fixed.
+        sizes: {input: {axis: size}}. A size is a number, the name of a symbolic size, or None for an unnamed symbolic
+            size. ``print(net)`` shows why axes are fixed.
         vocabulary: Tokens by id, if the file has them; None otherwise.
         metadata: Further numbers and strings of the file, by the file's keys.
     """
@@ -114,7 +114,10 @@ class Net(Uncalled):
         return "\n".join([repr(self), *self.size_notes()])
 
     def size_notes(self) -> list[str]:
-        """Return a line for each input: the symbolic axes, and the reasons why the other axes are fixed."""
+        """Return lines of text about sizes: which axes of each input are symbolic, and why the others are fixed.
+
+        Further lines name values that symbolic sizes must not have, their limits, and the net's quantization.
+        """
         notes = []
         for name, axes in self.sizes.items():
             parts = [_axis_text(axis, dim, self._script.closed_at.get((name, axis))) for axis, dim in axes.items()]
@@ -184,7 +187,7 @@ def _option_text(kind: str | Mapping[str, str]) -> str:
 
 
 def _axis_text(axis: int, dim: int | str | None, where: str | None) -> str:
-    """Return the text of an axis for ``size_notes``: open with its name, or fixed with the reason."""
+    """Return text about an axis for ``size_notes``: ``axis 1 is open (T)``, or ``axis 1 is 8, by the file``."""
     if not isinstance(dim, int):
         return f"axis {axis} is open ({dim})" if dim else f"axis {axis} is open"
     return f"axis {axis} is {dim}, by {where}" if where else f"axis {axis} is {dim}"

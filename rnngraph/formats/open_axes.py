@@ -34,12 +34,13 @@ MAX_SIZE = 1 << 31
 
 @dataclass(frozen=True)
 class AxisRequest:
-    """Request for symbolic and fixed axes. Its keys ``INPUT_AXIS`` stand for one axis of an input, as in ``x_3``.
+    """Request for symbolic and fixed axes. The key of axis 3 of the input x is ``x_3``.
 
     Attributes:
-        names: The requested name of each axis that must stay symbolic.
-        numbers: The requested size of each axis that is fixed.
-        equal: The first axis with the same requested name, for each further axis with that name.
+        names: Requested name of each axis that must be symbolic, by key. Of axes with one name, only the first.
+        numbers: Requested size of each axis that must be fixed, by key.
+        equal: For each further axis with the same name, by key: a symbolic size that is named by the key of the first
+            axis with that name.
     """
 
     names: Mapping[str, str]
@@ -48,9 +49,13 @@ class AxisRequest:
 
     @classmethod
     def of(cls, open: Any, fixed: Any, inputs: Mapping[str, Sequence[Any]]) -> AxisRequest:
-        """Return the request in the arguments ``open`` and ``fixed``. Raises an error if an entry is not valid.
+        """Return the request that a reader's arguments ``open`` and ``fixed`` make.
+
+        Raises an error for an unknown input or axis, an invalid name or size, and an axis in both arguments.
 
         Args:
+            open: ``{input: {axis: name}}``, or None.
+            fixed: ``{input: {axis: size}}``, or None.
             inputs: The inputs' shapes, by name.
         """
         names = {
@@ -88,26 +93,34 @@ class AxisRequest:
         return shape
 
     def closed(self, known: Mapping[str, Dim]) -> list[str]:
-        """Return the keys of axes that were requested as symbolic, but whose size in ``known`` is not symbolic."""
+        """Return the keys of axes that were requested as symbolic, but whose size in ``known`` is a number."""
         return [name for name in self.names if name in known and not isinstance(known[name], Size)]
 
     @staticmethod
     def axis_of(name: str) -> tuple[str, int]:
-        """Return (input, axis) of a key ``INPUT_AXIS``."""
+        """Split the key of an axis: ``x_3`` → ``("x", 3)``."""
         own, _, axis = name.rpartition("_")
         return own, int(axis)
 
 
 def _axis_name(name: str, axis: int) -> str:
-    """Return the key ``INPUT_AXIS`` of an axis."""
+    """Return the key of an axis: ``x_3`` for axis 3 of x."""
     return f"{name}_{axis}"
 
 
 def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Script]) -> Script:
-    """Return ``read(request)``.
+    """Read a file with requested axes. An error that the symbolic axes cause names these axes.
+
+    Args:
+        request: The request.
+        what: The file's name in errors.
+        read: Function that reads the file with a request.
+
+    Returns:
+        The result of ``read(request)``.
 
     Raises:
-        NotReadableError: Only the symbolic axes make ``read`` fail, or the script needs a number for one of them.
+        NotReadableError: ``read`` fails only with symbolic axes, or the script needs a number for one of them.
     """
     try:
         script = read(request)
@@ -136,7 +149,7 @@ def _check_open(what: str, script: Script, request: AxisRequest) -> None:
 
 
 def _place(step: Step) -> str:
-    """Return text that names the function of a step, and its layer if it has one."""
+    """Return text for an error that names the function of a step, and its layer if it has one."""
     operation = f"the operation {step.key}" if isinstance(step.key, str) else "an index"
     name = getattr(step.key, "__name__", operation)
     layer = step.keywords.get("name") or step.keywords.get("scope")
@@ -144,7 +157,7 @@ def _place(step: Step) -> str:
 
 
 def _closed_axes(tensors: Sequence[Tensor], axes: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-    """Return the sizes of input axes that the computation of tensors determines, for those among ``axes``."""
+    """Return {(input, axis): number} for those of ``axes`` whose size the computation of ``tensors`` fixes."""
     graph = lower([(str(place), tensor.node) for place, tensor in enumerate(tensors)], {}).graph
     shapes = {str(node["label"]): node.shape for node in graph.inputs if node.op == "input"}
     sizes = {(name, axis): shapes[name][axis] for name, axis in axes if name in shapes}
@@ -154,7 +167,7 @@ def _closed_axes(tensors: Sequence[Tensor], axes: Sequence[tuple[str, int]]) -> 
 def requested_axes(
     what: str, requested: object, inputs: Mapping[str, Sequence[object]]
 ) -> list[tuple[str, int, object]]:
-    """Validate an argument of a reader, and return its (input, nonnegative axis, name or size) triples.
+    """Validate a reader's argument ``open`` or ``fixed``. Return (input, nonnegative axis, name or size) triples.
 
     Args:
         what: Name of the argument, ``open`` or ``fixed``.
@@ -196,7 +209,9 @@ def _checked_number(name: str, axis: int, number: Any) -> int:
     except TypeError:
         size = 0
     if isinstance(number, bool) or not 1 <= size < MAX_SIZE:
-        raise DtypeError(f"fixed= has {shown(number)} for axis {axis} of {name}; give a size of 1 or more")
+        raise DtypeError(
+            f"fixed= has {shown(number)} for axis {axis} of {name}; give a size from 1 to {MAX_SIZE - 1:,}"
+        )
     return size
 
 
@@ -204,7 +219,11 @@ def not_open(what: str, name: str, axis: int, dim: Dim, where: Where | str | Non
     """Return the error for an axis that cannot be symbolic.
 
     Args:
-        where: Line that fixes the axis, or a string that describes the place; None if unknown.
+        what: The file's name.
+        name: Name of the input.
+        axis: The axis.
+        dim: Size that the axis must have.
+        where: Line that fixes the axis, or text that describes the place; None if unknown.
     """
     by = f"{where}: " if where else ""
     text = f"{by}axis {axis} of {name} can't be open; it must be {dim_text(dim)} here"

@@ -1,7 +1,7 @@
-"""Generates ``rg.Cell`` subclasses for loops in a file.
+"""Converts a loop in a file to a cell, whose class the net's script will contain.
 
-A ``StepScript`` records the loop's body while a driver traces the cell. Outer values that the body reads become
-arguments of the class.
+A driver traces the cell, which runs the loop's body once. A ``StepScript`` records the body as the class's method
+``step``. Values from outside of the loop that the body reads become arguments of the class.
 """
 
 from __future__ import annotations
@@ -19,14 +19,19 @@ from .script import Script
 from .steps import Step, Value, named_value, values_read, wanted_steps
 
 RESERVED = (*ARGUMENTS, "rg")
-"""Names that variables in the method ``step`` must not have."""
+"""Names that no variable in the method ``step`` may have."""
 
 StepValues = tuple[Value, dict[str, Value]]
 """Results of a step: the output, and the new state by name."""
 
 
 class StepScript(Script):
-    """Script of a cell's method ``step``."""
+    """Record of a cell's method ``step`` as a script.
+
+    Attributes:
+        x: The step's input.
+        state: The step's states, by name.
+    """
 
     def __init__(self, outer: Script, x: Tensor, state: Mapping[str, Tensor]) -> None:
         super().__init__(outer.title)
@@ -36,7 +41,7 @@ class StepScript(Script):
         self.state = {name: named_value(tensor, f"state[{name!r}]") for name, tensor in state.items()}
 
     def captured(self, result: StepValues) -> list[Value]:
-        """Return the values of the enclosing script that the step reads, each once."""
+        """Return the values of the enclosing script on which the step's results depend directly, each once."""
         output, state = result
         read = [value for step in self.needed(result) for value in values_read(step)]
         places = {(value.step, value.path): value for value in (*read, output, *state.values())}
@@ -44,13 +49,13 @@ class StepScript(Script):
         return [value for place, value in places.items() if place[0] not in known]
 
     def needed(self, result: StepValues) -> list[Step]:
-        """Return the script's steps on which the result depends, in order."""
+        """Return the recorded expressions on which the step's results depend, in order."""
         output, state = result
         wanted = wanted_steps(self._steps, {"output": output, **state})
         return [step for step in self._steps if step in wanted]
 
     def class_text(self, name: str, about: str, result: StepValues, captured: Mapping[str, Value]) -> str:
-        """Return the source of the class.
+        """Return the source of the cell's class.
 
         Args:
             name: Name of the class.
@@ -69,7 +74,7 @@ class StepScript(Script):
 
 
 class ReadCell(Cell):
-    """Cell whose step is declared by a function of a reader."""
+    """Cell whose step a reader's function declares, as the body of a loop in a file."""
 
     def __init__(
         self,
@@ -88,7 +93,7 @@ class ReadCell(Cell):
         """
         self.outer, self.widths, self._output_width, self._declare = outer, dict(widths), output_width, declare
         self.traced: tuple[StepScript, StepValues] | None = None
-        """Script of the step and the results, after a driver traced the cell."""
+        """(Record of the step, its results), once a driver has traced the cell; None before."""
 
     def state(self) -> Any:
         return dict(self.widths)
@@ -105,7 +110,7 @@ class ReadCell(Cell):
 
 
 def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: Callable[[Value], Value]) -> Value:
-    """Declare a cell and its driver, and return the driver's result.
+    """Declare a cell for a loop, and its driver. Return the driver's result.
 
     Args:
         script: The enclosing script.

@@ -1,4 +1,7 @@
-"""Copies readers' functions and classes into a script, with public names of ``rg``."""
+"""Copies functions and classes of the readers into a script, so that the script needs only the public API.
+
+In the copies, names of other modules of rnngraph become attributes of ``rg``.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class OwnSource:
                 self._add(item)
 
     def text(self) -> list[str]:
-        """Return the lines for a script."""
+        """Return the lines of all definitions for a script; an empty list for none."""
         return [line for text in self._texts.values() for line in ("", text, "")] + ([""] if self._texts else [])
 
     def _add(self, item: Any) -> None:
@@ -47,7 +50,7 @@ class OwnSource:
 
 
 def _is_public(item: object) -> bool:
-    """True for an object of rnngraph that is defined outside of this package, so that ``rg`` has it."""
+    """True for an object of rnngraph that is not the readers' own. ``rg`` has all such objects that readers use."""
     return str(getattr(item, "__module__", "")).startswith(f"{_PACKAGE}.") and not is_own(item)
 
 

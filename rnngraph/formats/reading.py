@@ -28,7 +28,8 @@ def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[st
         what: The format, such as ``"an ONNX file"``.
 
     Raises:
-        FileError: The file can't be read, or is too long.
+        FileError: The file can't be read, or has more than ``MAX_BYTES``.
+        DtypeError: ``source`` is neither a path nor bytes.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return f"a file of {len(source)} bytes", bytes(source)
@@ -38,7 +39,13 @@ def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[st
 
 
 def json_of(name: str, data: bytes, what: str) -> dict[str, object]:
-    """Parse a JSON object. Raises ``FileError`` if the bytes are not valid JSON, or not an object."""
+    """Parse a file's JSON object. Raises ``FileError`` if the bytes are not valid JSON, or not an object.
+
+    Args:
+        name: The file's name in errors.
+        data: The file's bytes.
+        what: The format in errors, such as ``"a NAM file"``.
+    """
     try:
         record = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -92,7 +99,7 @@ class Record:
         return text
 
     def count(self, key: str, default: Any = ..., minimum: int = 1, maximum: int = 1 << 20) -> int:
-        """Return an entry that is an int within bounds."""
+        """Return an entry that must be an int from ``minimum`` to ``maximum``, inclusive."""
         count = self.get(key, default)
         if isinstance(count, bool) or not isinstance(count, int) or not minimum <= count <= maximum:
             raise self.error(f"{self._place(key)} is {shown(count)}, not a whole number of {minimum} to {maximum}")
@@ -105,7 +112,7 @@ class Record:
         return flag
 
     def array(self, key: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return an entry of nested lists as a float32 array, checked against ``shape`` unless that is None."""
+        """Return an entry of nested lists as a float32 array, which must have ``shape`` unless that is None."""
         return numbers(self, self._place(key), self.get(key), shape)
 
     def _place(self, key: str) -> str:
@@ -113,7 +120,17 @@ class Record:
 
 
 def numbers(record: Record, place: str, value: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Convert nested lists to a float32 array. Raises ``FileError`` if it is not finite, or its shape not ``shape``."""
+    """Convert an entry of a JSON file, nested lists of numbers, to a float32 array.
+
+    Args:
+        record: Object of the file, for errors.
+        place: Path of the entry in the file, for errors.
+        value: The entry.
+        shape: Shape that the array must have; None for any.
+
+    Raises:
+        FileError: The entry is not an array of numbers, is not finite, or has another shape.
+    """
     try:
         array = np.array(value, np.float64)
     except (ValueError, TypeError, OverflowError):
@@ -126,7 +143,7 @@ def numbers(record: Record, place: str, value: Any, shape: tuple[int, ...] | Non
 
 
 class Pieces:
-    """Reader that cuts consecutive arrays from one flat array of all weights."""
+    """Reader of a file's entry that lists all weights of a net in one flat array."""
 
     def __init__(self, record: Record, key: str) -> None:
         self._record, self._key = record, key
@@ -136,7 +153,7 @@ class Pieces:
         self._position = 0
 
     def take(self, *shape: int) -> np.ndarray:
-        """Return the next array, reshaped to ``shape``. Raises ``FileError`` if too few weights are left."""
+        """Return the next weights as an array of this shape. Raises ``FileError`` if too few weights are left."""
         first, self._position = self._position, self._position + math.prod(shape)
         if self._position > self._array.size:
             raise self._record.error(f"{self._key} has {self._array.size} numbers; more are needed")
@@ -149,7 +166,7 @@ class Pieces:
 
 
 def not_readable(name: str, problems: Iterable[str], where: Where | None = None, remedy: str = "") -> NotReadableError:
-    """Return the error that lists all distinct problems."""
+    """Return the error for a file that can't be read, which lists up to ``MAX_NAMED`` distinct problems."""
     listed = list(dict.fromkeys(problems))
     more = f"; and {len(listed) - MAX_NAMED} more" if len(listed) > MAX_NAMED else ""
     what = f"{name} can't be read: {'; '.join(listed[:MAX_NAMED])}{more}"

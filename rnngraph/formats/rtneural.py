@@ -84,13 +84,13 @@ def _rtneural(record: Record) -> Net:
 
 
 def _with_gain(script: Script, x: Value, record: Record, key: str) -> Value:
-    """Declare x times a gain in dB, if the file has one."""
+    """Declare x times the gain in dB that the file's entry ``key`` has. A missing gain or 0 dB leaves x unchanged."""
     gain = numbers(record, key, record.get(key, 0.0), ())
     return script.operation("*", x, float(10 ** (float(gain) / 20))) if gain else x
 
 
 def _arrays(layer: Record, *shapes: tuple[int, ...], minimum: int | None = None) -> list[np.ndarray]:
-    """Return the layer's arrays, checked against their shapes.
+    """Return the arrays of a layer. Raises ``FileError`` if their number or shapes are wrong.
 
     Args:
         layer: The layer.
@@ -150,7 +150,7 @@ def _conv1d(script: Script, x: Value, layer: Record) -> Value:
 
 
 def _last_of(layer: Record, key: str) -> int:
-    """Return an option that is a positive int, or the last entry if the option is a list."""
+    """Return an option that is a positive int, or a list that ends with one: ``[1, 3]`` → 3."""
     option = layer.get(key)
     last = option[-1] if isinstance(option, list) and option else option
     return Record(layer.name, {key: last}, layer.at).count(key)

@@ -40,7 +40,7 @@ _UNPACKED: Mapping[Function, Any] = {
     bidirectional_dynamic_rnn: (("outputs_fw", "outputs_bw"), ("state_fw", "state_bw")),
     stack_bidirectional_dynamic_rnn: ("outputs", "states_fw", "states_bw"),
 }
-"""Variable names of the results, by function, for functions with several results."""
+"""{function with several results: names of the variables that get them}."""
 
 _OPERATORS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.operator]] = {
     "+": (operator.add, ast.Add()),
@@ -66,11 +66,12 @@ class Script:
         outputs: Outputs by the file's names.
         parameters: The file's arrays, by the names of the program's parameters.
         replaced: Names of parameters that computed Tensors replace.
-        closed_at: The line that fixed the size of an input's axis, by (input, axis).
-        unequal: The line that assumes that a symbolic size differs from a number, by (size, number).
+        closed_at: Text that says what fixed the size of an input's axis, by (input, axis): a line, ``fixed=`` or
+            ``the file``.
+        unequal: Line or node that assumes that a symbolic size differs from a number, by (size, number).
         limits: (minimum, maximum or None, line that compares the size), by symbolic size. Calls check the limits.
-        has_formulas: True if numbers that a loop computes from its iteration's index were replaced by a formula.
-        narrow: Options of ``rg.compile`` with which the program of a quantized file computes in 8 bits.
+        has_formulas: True if a formula of the step's index replaced numbers that differ between the steps of a loop.
+        narrow: Options of ``rg.compile`` with which the program of a quantized file stays quantized.
     """
 
     def __init__(self, title: str) -> None:
@@ -95,7 +96,7 @@ class Script:
     # Declaring -----------------------------------------------------------------------------------
 
     def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x") -> Value:
-        """Declare a placeholder.
+        """Declare a placeholder as an input of the net.
 
         Args:
             name: The file's name of the input.
@@ -164,7 +165,7 @@ class Script:
         )
 
     def repeat(self, step: Step, operands: Sequence[Any], keywords: Mapping[str, Any]) -> Value:
-        """Declare the same operation as ``step`` with other operands, and return its result."""
+        """Declare the operation of ``step`` with other operands, and return its result."""
         assert step.make is not None
         with read_from(step.where):
             result = step.make(*map(unwrap, operands), **{key: unwrap(item) for key, item in keywords.items()})
@@ -185,17 +186,13 @@ class Script:
         return other
 
     def scope(self, base: str) -> str:
-        """Return a new name for a layer: ``base``, then ``base_1``, ``base_2`` …"""
+        """Return an unused name for a layer's scope: ``base``, then ``base_1``, ``base_2`` …"""
         count = self._scopes[base]
         self._scopes[base] += 1
         return f"{base}_{count}" if count else base
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Record arrays of the file as the parameters ``scope/name``.
-
-        Args:
-            arrays: Arrays by the part of the parameter's name after the scope.
-        """
+        """Record the file's arrays {name: array} as the parameters ``scope/name``."""
         self.parameters |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def drop_unused_inputs(self) -> None:
@@ -274,7 +271,7 @@ class Script:
 
 
 def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
-    """Return {parameter: its name in a program} for the parameters that Tensors need."""
+    """Return {parameter: its name in a program} for the parameters on which Tensors depend."""
     return settle(topological(tensor.node for tensor in tensors), {}).specs
 
 

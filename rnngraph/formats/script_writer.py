@@ -1,4 +1,4 @@
-"""Writes steps as statements of a script."""
+"""Writes the steps of a script, which are recorded expressions, as statements of Python."""
 
 from __future__ import annotations
 
@@ -59,9 +59,11 @@ class Writer:
             self._last[step] = len(self._steps)
 
     def text(self, title: str, has_parameters: bool, options: Mapping[str, object]) -> str:
-        """Return the source of the script.
+        """Return the source of a script that declares the net and compiles it as ``program``.
 
         Args:
+            title: Docstring of the script.
+            has_parameters: True if the script must load the file ``WEIGHTS``.
             options: Options of ``rg.compile``.
         """
         lines = self.statements()
@@ -103,7 +105,7 @@ class Writer:
         return not step.is_call or isinstance(step.result, Cell)
 
     def _extend(self, step: Step, last: int) -> None:
-        """Extend the lifetimes of all variables that an inlined step reads to the step with index ``last``."""
+        """Keep all variables that an inlined step reads until the step with index ``last``."""
         for value in values_read(step):
             self._last[value.step] = max(self._last[value.step], last)
             if value.step in self._inline:
@@ -127,7 +129,7 @@ class Writer:
         return literal(operand)
 
     def _reference(self, value: Value) -> ast.expr:
-        """Return an expression for a value: a variable, a part of a variable, or an inlined expression."""
+        """Return an expression for a value: its variable, a part of a variable, or an inlined expression."""
         for cut in range(len(value.path), -1, -1):
             place = value.step, value.path[:cut]
             name = self._variables.get(place)
@@ -138,7 +140,10 @@ class Writer:
         return part(self._inline[value.step], value.path)
 
     def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:
-        """Return the left side of an assignment: new names in the structure of ``hint``; ``_`` for unused results."""
+        """Return the left side of an assignment, and record its variables.
+
+        New names have the structure of ``hint``: ``("y", ("c", "h"))`` → ``y, (c, h)``. Unused results are ``_``.
+        """
         if not isinstance(hint, str):
             text = ", ".join(self._target(step, (*path, place), item) for place, item in enumerate(hint))
             return f"({text})" if path else text

@@ -1,4 +1,7 @@
-"""Finds the arrays of a recurrent layer in a ``state_dict`` of torch, and computes parametrized weights."""
+"""Finds the arrays of a recurrent layer in a ``state_dict`` of torch.
+
+Weights that torch computes from other arrays, by ``weight_norm`` or ``spectral_norm``, are computed here.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,18 @@ For example, ``weight_ih_l0_g`` is called ``parametrizations.weight_ih_l0.origin
 
 
 def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recurrent layer's arrays by name without module and layer, such as ``weight_ih`` and ``weight_hh``.
+    """Return the arrays of the recurrent layer in a ``state_dict``, by names such as ``weight_ih``.
 
-    Arrays of other modules are left out, and other arrays of the layer's module keep their names. If there is no
-    recurrent layer, ``arrays`` is returned unchanged.
+    The names of the module and of the layer are removed: ``encoder.weight_ih_l0`` → ``weight_ih``. Arrays of other
+    modules are left out; other arrays of the layer's module keep their names. Without a recurrent layer, a copy of
+    ``arrays`` is returned.
 
     Raises:
         StructureError: ``arrays`` contains several layers, or contains the ``state_dict`` under a key.
     """
     arrays_by_layer: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for key, value in arrays.items():
-        module, name, suffix, part = _read(str(key))
+        module, name, suffix, part = _split_key(str(key))
         if name:
             arrays_by_layer.setdefault((module, suffix), {}).setdefault(name, {})[part] = value
     if len(arrays_by_layer) > 1:
@@ -43,14 +47,15 @@ def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
         return dict(arrays)
     (((module, _), layer),) = arrays_by_layer.items()
     places = {key: str(key).rpartition(".") for key in arrays}
-    others = {name: arrays[key] for key, (of, _, name) in places.items() if of == module and not _read(name)[1]}
+    others = {name: arrays[key] for key, (of, _, name) in places.items() if of == module and not _split_key(name)[1]}
     return {name: _weight(name, parts) for name, parts in layer.items()} | others
 
 
-def _read(key: str) -> tuple[str, str, str, str]:
-    """Split a key into (module, array, suffix of layer and direction, suffix of a parametrized part).
+def _split_key(key: str) -> tuple[str, str, str, str]:
+    """Split a key of a ``state_dict`` into (module, array, layer and direction, part of a parametrized weight).
 
-    The array is ``""`` for keys that do not belong to a recurrent layer.
+    For example, ``rnn.weight_ih_l0_g`` → ``("rnn", "weight_ih", "_l0", "_g")``. The last three are ``""`` for keys that
+    do not belong to a recurrent layer.
     """
     module, is_parametrized, rest = key.rpartition("parametrizations.")
     if is_parametrized:
@@ -64,11 +69,14 @@ def _read(key: str) -> tuple[str, str, str, str]:
 
 
 def _has_layer(arrays: Mapping[object, object]) -> bool:
-    return any(_read(str(key))[1] for key in arrays)
+    return any(_split_key(str(key))[1] for key in arrays)
 
 
 def _weight(name: str, parts: Mapping[str, object]) -> object:
-    """Return a weight, computed from its parametrization if ``weight_norm`` or ``spectral_norm`` was applied."""
+    """Return a weight from its parts by suffix. With ``weight_norm`` or ``spectral_norm``, it is computed from them.
+
+    Raises ``StructureError`` for other parametrizations.
+    """
     if "" in parts:
         return parts[""]
     arrays = {part: as_floats(f"{name}{part} of torch's arrays", value) for part, value in parts.items()}

@@ -1,4 +1,7 @@
-"""``Step`` and ``Value``: a script's expressions, and their results."""
+"""``Step`` and ``Value``: the expressions of a script under construction, and their results.
+
+An operand of an expression may be nested: lists, tuples and dicts of values and literals.
+"""
 
 from __future__ import annotations
 
@@ -29,28 +32,29 @@ class Step:
     """Expression of a script, with the object that evaluating the expression returned."""
 
     result: Any
-    """Result of the call: a Tensor, a cell, or a nest of these."""
+    """Result of the expression: a Tensor, a cell, or nested tuples and dicts of these."""
     operands: Sequence[Any]
     keywords: Mapping[str, Any]
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
-    """Function of the operands' and keywords' expressions that returns the step's expression."""
+    """Function of (operands' syntax trees, keywords' syntax trees) that returns the step's syntax tree."""
     hint: Any = "x"
-    """Preferred name of the variable, or a nest of names in the structure of the result."""
+    """Preferred name of the result's variable, or nested tuples of names in the structure of the result."""
     is_call: bool = False
+    """True for a call; False for an operator, an index or a value without a step."""
     make: Function | None = None
     """Function that computes the result from operands and keywords; None if the step cannot be repeated."""
     key: Any = None
     """Key of the operation: steps with equal keys compute the same function."""
     fill: float | None = None
-    """Number that all elements of the result equal; None if the result is not known to be filled."""
+    """Number that all elements of the result equal; None if no such number is known."""
     defines: str = ""
-    """Source of a class that the script must define; ``""`` for none."""
+    """Source of a class that the script must define for this step; ``""`` for none."""
     inner: Sequence[Step] = ()
     """Steps in the body of the class ``defines``."""
     imports: Callable[[], tuple[str, str]] | None = None
     """Function that returns the module and name of a user's function that the script must import."""
     is_stand_in: bool = False
-    """True if the result is a stand-in of the shape that it will have once a loop is rolled up."""
+    """True if the result is a placeholder of the result's shape, until an unrolled loop is rolled up."""
     where: Where | None = None
     """The user's line that created the step."""
     leaves: Sequence[Any] | None = field(default=None, init=False)
@@ -71,27 +75,28 @@ class Value:
 
     @property
     def tensor(self) -> Tensor:
-        """The value as a Tensor. The value must stand for one Tensor."""
+        """The value's Tensor. The value must be a Tensor, not a cell or a tuple."""
         assert isinstance(self.result, Tensor), self.result
         return self.result
 
     def __iter__(self) -> Iterator[Value]:
-        """Yield the parts of a tuple or list, by field if it is a namedtuple."""
+        """Yield the items of a tuple, namedtuple or list as values."""
         names = getattr(self.result, "_fields", range(len(self.result)))
         for name, part in zip(names, self.result, strict=True):
             yield Value(part, self.step, (*self.path, name))
 
     @property
     def leaves(self) -> list[Value]:
-        """Parts of a tuple, or a list of the value itself."""
+        """Items of a tuple as values; for another result, a list of the value itself."""
         return list(self) if isinstance(self.result, tuple) else [self]
 
 
 def named_value(result: Any, expression: str) -> Value:
-    """Return a value without a step, such as an argument.
+    """Return a value that no step of the script computes, such as an argument of a method.
 
     Args:
-        expression: Source of the value.
+        result: The value's object.
+        expression: Source by which scripts refer to the value, such as ``state['h']``.
     """
     written = ast.parse(expression, mode="eval").body
     return Value(result, Step(result, (), {}, lambda *_: written))
@@ -138,7 +143,7 @@ def values_read(step: Step) -> Iterator[Value]:
 def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
     """Return the steps on which outputs depend, including those that compute the outputs."""
     wanted = {value.step for value in outputs.values()}
-    for step in reversed(steps):  # All readers of a step come before the step.
+    for step in reversed(steps):  # In reverse, the steps that read a result come before the step that computes it.
         if step in wanted:
             wanted |= {value.step for value in values_read(step)}
     return wanted

@@ -42,7 +42,9 @@ from .state_dict import layer_arrays
 
 @api
 def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
-    """Convert a layer of ``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``, or of their cells such as ``nn.LSTMCell``.
+    """Convert the arrays of a layer of ``nn.RNN``, ``nn.LSTM`` or ``nn.GRU`` to a cell's parameters.
+
+    Arrays of torch's cells, such as ``nn.LSTMCell``, are converted, too.
 
     Args:
         cell: The cell.
@@ -59,7 +61,7 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 
 
 def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
-    """Convert torch's arrays of one layer to arrays by gate, checked against the cell's sizes."""
+    """Convert torch's arrays of one recurrent layer to arrays by gate. Raises an error if they do not fit the cell."""
     order = ORDERS["torch"][_kind_that_resets_after(cell)]
     if hasattr(arrays, "state_dict"):
         raise StructureError(f"torch's arrays must be a mapping, not {type(arrays).__name__}; give its state_dict()")
@@ -114,7 +116,7 @@ def to_torch(cell: Cell, parameters: Mapping[str, Any], layer: int | None = None
 
 @api
 def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
-    """Convert a ``SimpleRNN``, ``LSTM`` or ``GRU`` layer of Keras.
+    """Convert the arrays of a ``SimpleRNN``, ``LSTM`` or ``GRU`` layer of Keras to a cell's parameters.
 
     Args:
         cell: The cell.
@@ -172,7 +174,7 @@ def to_keras(cell: Cell, parameters: Mapping[str, Any]) -> list[np.ndarray]:
 
 @api
 def from_onnx(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
-    """Convert one direction of an ONNX ``RNN``, ``LSTM`` or ``GRU`` node.
+    """Convert the arrays of one direction of an ONNX ``RNN``, ``LSTM`` or ``GRU`` node to a cell's parameters.
 
     Args:
         cell: The cell. A GRU with ``linear_before_reset=1`` is a cell with ``reset_after=True``.
@@ -226,7 +228,9 @@ def to_onnx(cell: Cell, parameters: Mapping[str, Any]) -> Arrays:
 
 @api
 def from_cudnn(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
-    """Convert a ``CuDNNLSTM`` or ``CuDNNGRU`` layer of Keras. Kernels are transposed gate by gate, as in cuDNN.
+    """Convert the arrays of a ``CuDNNLSTM`` or ``CuDNNGRU`` layer of Keras to a cell's parameters.
+
+    The kernels of each gate are transposed, because these layers store them in cuDNN's layout.
 
     Args:
         cell: The cell.
@@ -259,10 +263,11 @@ def _mapping(arrays: object, whose: str) -> Mapping[str, Any]:
 
 
 def _by_name(arrays: object, whose: str) -> Mapping[str, Any]:
-    """Return a layer's arrays by name without the layer's name. Raises ``StructureError`` for several layers.
+    """Return a Keras layer's arrays by names such as ``kernel``. Raises ``StructureError`` for several layers.
 
     Args:
-        arrays: A mapping from name to array, or [kernel, recurrent_kernel, bias].
+        arrays: A mapping from name to array, or [kernel, recurrent_kernel, bias]. Names may have a path, as in
+            ``lstm/lstm_cell/kernel:0``.
         whose: Name of the format in errors.
     """
     if isinstance(arrays, Mapping):
@@ -279,7 +284,7 @@ def _by_name(arrays: object, whose: str) -> Mapping[str, Any]:
 
 
 def _kind_that_resets_after(cell: Any) -> str:
-    """Return the kind of a cell. Raises ``ArgumentError`` for a GRU with ``reset_after=False``."""
+    """Return ``"rnn"``, ``"lstm"`` or ``"gru"``. Raises ``ArgumentError`` for a GRU with ``reset_after=False``."""
     if isinstance(cell, GRUCell) and not cell.reset_after:
         raise ArgumentError(
             f"{cell!r} multiplies by the reset gate before the product, but a GRU of this format multiplies after it; "
@@ -294,7 +299,7 @@ def _check_gates(size: int, order: str, name: str) -> None:
 
 
 def _split_biases(rows: Sequence[np.ndarray] | np.ndarray, order: str) -> tuple[Arrays, Arrays]:
-    """Split two biases by gate. Return (input biases, recurrent biases)."""
+    """Split [input bias, recurrent bias] by gate. Return (input biases, recurrent biases)."""
     return gates_of(rows[0], order, 0), gates_of(rows[1], order, 0)
 
 
@@ -321,7 +326,7 @@ def _no_peepholes(layer: Layer, whose: str) -> None:
 
 
 def _check_layer(cell: Any, layer: Layer) -> Layer:
-    """Return ``layer``. Raises ``ShapeError`` or ``ArgumentError`` if it does not fit the cell's options."""
+    """Return ``layer`` unchanged. Raises ``ShapeError`` or ``ArgumentError`` if a cell cannot have its arrays."""
     units = next(iter(layer.inputs.values())).shape[1]
     if units != cell.num_units:
         what = f"the arrays have {units} units, but {cell!r} has {cell.num_units}"

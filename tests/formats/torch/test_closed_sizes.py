@@ -187,7 +187,7 @@ def test_fixed_and_equal_axes() -> None:
         ({"open": {"inputs_0": {1: 5}}}, rg.DtypeError, "names a size by 5"),
         ({"open": {"inputs_0": 1}}, rg.DtypeError, "write {axis: name}"),
         ({"open": [1]}, rg.DtypeError, "must be a mapping"),
-        ({"fixed": {"inputs_0": {1: 0}}}, rg.DtypeError, "a size of 1 or more"),
+        ({"fixed": {"inputs_0": {1: 0}}}, rg.DtypeError, "a size from 1 to 2,147,483,647"),
         ({"fixed": {"inputs_0": {1: 5}}, "open": {"inputs_0": {1: "T"}}}, rg.ArgumentError, "both have axis 1"),
     ],
 )
