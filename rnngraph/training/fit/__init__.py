@@ -1,7 +1,7 @@
 """``Trainer.fit``: the loop over examples.
 
-``plan`` checks its arguments for the ``loop``, which starts at a ``position``. ``evaluation`` measures,
-``padding_check`` detects dependence on padding, ``class_weights`` weigh labels, ``callback_list`` checks callbacks,
-``history`` has measurements, and ``progress`` and ``progress_bars`` show progress. This package imports
+``plan`` checks the arguments, and ``loop`` runs the epochs, from a ``position`` on. ``evaluation`` measures losses and
+metrics, which ``history`` records. ``padding_check`` checks that padding changes no result. ``class_weights`` and
+``callback_list`` check these two arguments. ``progress`` and ``progress_bars`` show progress. This package imports
 ``steps``, but not trainers.
 """

@@ -9,7 +9,7 @@ from ...support.errors import DtypeError, Where, shown
 
 
 def callback_list(callbacks: Any, where: Where | None) -> list[Callable[..., Any]]:
-    """Return callbacks as a list. Raise ``DtypeError`` for other objects."""
+    """Return the argument ``callbacks`` as a list. Raise ``DtypeError`` unless it is an iterable of callables."""
     if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | Mapping):
         raise DtypeError(f"callbacks={shown(callbacks)} must be a list of functions of (trainer, row)", where)
     items = [*callbacks]
@@ -20,7 +20,7 @@ def callback_list(callbacks: Any, where: Where | None) -> list[Callable[..., Any
 
 
 def _remedy(item: Any) -> str:
-    """Return the remedy for an object that is not callable, such as a callback of another framework."""
+    """Return what to write instead of a callback that is not callable, such as one of another framework."""
     from ...support.migration_hints import name_instead  # imported for errors only
 
     if instead := name_instead(type(item).__name__):

@@ -1,4 +1,4 @@
-"""Class weights of ``fit``, as a weight for each class of the loss."""
+"""Converts the argument ``class_weights`` of ``fit`` to a weight for each class of the loss."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ OTHER_LOSSES = (
 
 
 BALANCED = "balanced"
-"""Weights inverse to the frequency of each class."""
+"""Value of ``class_weights`` that asks for weights inverse to the frequency of each class."""
 
 
 def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: Where | None) -> tuple[float, ...]:
-    """Return a weight for each class of the graph's loss; empty for None.
+    """Return the weight of each class in the graph's loss, in order of labels; an empty tuple for None.
 
     Args:
         graph: Graph with the loss.
@@ -70,16 +70,19 @@ def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: 
 
 
 def _balanced(counts: np.ndarray) -> tuple[float, ...]:
-    """Return scikit-learn's balanced weights: number of labels / (number of classes × count of the class).
+    """Return scikit-learn's balanced weight of each class: labels / (classes × labels of the class).
 
-    Classes that do not occur are not counted, and have the weight 1.
+    Classes without labels are not counted in ``classes``, and have the weight 1.
+
+    Args:
+        counts: Number of labels of each class.
     """
     occurring = np.count_nonzero(counts)
     return tuple(np.where(counts > 0, counts.sum() / (max(occurring, 1) * np.maximum(counts, 1)), 1.0).tolist())
 
 
 def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | None) -> np.ndarray:
-    """Return the number of labels of each class in the examples, without padding and labels that are no class."""
+    """Count the labels of each class in the examples, without padding and without labels that are no class."""
     if not isinstance(source, Batches):
         raise ArgumentError(
             'class_weights="balanced" counts labels before the first step, but the examples come in batches; give '
@@ -101,9 +104,9 @@ def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | No
 
 
 def _placeholder(labels: Node) -> str | None:
-    """Return the name of the placeholder that is fed labels; None if labels are computed.
+    """Return the name of the placeholder by which labels are fed; None if labels are computed otherwise.
 
-    Labels after a row's end are a constant, selected in place of fed values.
+    Reshapes, casts, and constants that replace labels after a row's end are skipped.
     """
     while labels.op in ("reshape", "broadcast", "cast") or _is_cut(labels):
         labels = labels.operands[1 if labels.op == "select" else 0]
@@ -111,7 +114,7 @@ def _placeholder(labels: Node) -> str | None:
 
 
 def _is_cut(node: Node) -> bool:
-    """True for a node that selects a constant beyond a row's end."""
+    """True for a node that replaces values by a constant, as after a row's end."""
     return node.op == "select" and node.operands[2].op == "constant"
 
 

@@ -24,7 +24,7 @@ RESERVED_COLUMNS = ("epoch", "loss", "learning_rate", "seconds")
 
 
 def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
-    """Return metrics as a mapping, which is empty for None."""
+    """Return the argument ``metrics``, or an empty mapping for None. Raise ``DtypeError`` if it is no mapping."""
     if metrics is not None and not isinstance(metrics, Mapping):
         raise DtypeError(
             f"metrics must be a mapping from names to Tensors or functions, not {shown(metrics)}; "
@@ -35,7 +35,11 @@ def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
 
 
 class Evaluation:
-    """Loss and metrics over all examples, weighted by the rows of each batch."""
+    """Measures the loss and metrics of a program over all examples of a source, without dropout.
+
+    Attributes:
+        names: ``"loss"``, then the names of the metrics.
+    """
 
     def __init__(
         self,
@@ -71,7 +75,13 @@ class Evaluation:
             self._padding.append(PaddingCheck(self._measured, self._measured.inference, named, where))
 
     def _check_measured(self, measured: Program, metrics: Mapping[str, Tensor], where: Where | None) -> None:
-        """Check that metrics read only parameters of the program and inputs of its training graph."""
+        """Raise an error if metrics read parameters that the program lacks, or inputs that its training graph lacks.
+
+        Args:
+            measured: Program with the metrics as outputs.
+            metrics: Metrics that are Tensors, by name.
+            where: The user's call.
+        """
         names = ", ".join(metrics)
         if new := [name for name in measured.parameters if name not in self._program.parameters]:
             raise GraphError(
@@ -88,7 +98,7 @@ class Evaluation:
             )
 
     def run(self) -> dict[str, float]:
-        """Return the loss and every metric by name."""
+        """Measure all examples. Return {name: mean over batches, weighted by their rows} of the loss and metrics."""
         sums: dict[str, float] = {}
         count = 0
         for batch in self._source.restarted().epoch(0):
@@ -108,8 +118,8 @@ class Evaluation:
 
 
 def _number(name: str, value: Any) -> float:
-    """Return a metric's value for a batch as a number. Values of rows are averaged."""
-    array = as_array(f"what metric {shown(name)} gives", value, None)
+    """Return a metric's value for a batch as a number. An array, such as a value for each row, is averaged."""
+    array = as_array(f"the result of metric {shown(name)}", value, None)
     if array.dtype.kind not in "fiub" or not array.size:
         raise ShapeError(f"metric {shown(name)} returns {shown(value)}; return a number, or an array of numbers")
     return float(array.mean(dtype=np.float64))

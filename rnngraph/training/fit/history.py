@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 MODES = ("min", "max")
 VALIDATION = "validation_"
+"""Prefix of the columns that are measured on validation examples."""
 NOT_DRAWN = ("epoch", "learning_rate", "seconds", "rows_per_second", "steps")
+"""Columns that have no curve in plots."""
 ROWS_SHOWN = 12
+"""Maximum epochs that a printed history shows. Of more epochs it shows the first and last ones."""
 COLOURS = ("#0072B2", "#D55E00")
 """Colours of curves of training and validation, in all panels."""
 
@@ -44,9 +47,10 @@ def default_monitor(columns: Collection[str]) -> str:
 
 @api
 class History(Telling, Mapping[str, np.ndarray]):
-    """Mapping from column (``"epoch"``, ``"loss"``, ``"validation_loss"``, a metric, …) to float64 [epochs].
+    """Measurements of a fit: a mapping from the name of a column to a float64 array [epochs].
 
-    ``stopped`` is the reason why the fit ended, ``""`` until then.
+    Columns are ``"epoch"``, ``"loss"``, ``"validation_loss"``, metrics and others. ``stopped`` is the reason why the
+    fit ended, ``""`` until then.
     """
 
     _instead = OF_HISTORIES
@@ -57,7 +61,7 @@ class History(Telling, Mapping[str, np.ndarray]):
         self.stopped = ""
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add an epoch. NaN fills values that were not measured.
+        """Add the measurements of an epoch. A column without a value in an epoch has NaN there.
 
         Args:
             row: Values by column.
@@ -90,10 +94,10 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     @api
     def row(self, epoch: int) -> dict[str, float]:
-        """Return one epoch's values by column, for callbacks.
+        """Return one epoch's values by column.
 
         Args:
-            epoch: Value of the column ``"epoch"``; or a negative number, counted from the end: -1 for the last.
+            epoch: Value in the column ``"epoch"``; or a negative number, counted from the end: -1 for the last epoch.
 
         Raises:
             ArgumentError: There is no such epoch.
@@ -110,14 +114,14 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     @api
     def best(self, column: str = "validation_loss", mode: str = "min") -> int:
-        """Return the epoch with the best value: the first one of equal values, never NaN.
+        """Return the number of the epoch with the best value in a column. Of equal values, the first is the best.
 
         Args:
-            column: Column to compare.
+            column: Name of the column. NaN is never the best.
             mode: ``min`` or ``max``.
 
         Returns:
-            The value of the column ``"epoch"``, for ``row(best)``.
+            The value in the column ``"epoch"``, which ``row`` takes.
 
         Raises:
             ArgumentError: The column has only NaN.
@@ -132,12 +136,12 @@ class History(Telling, Mapping[str, np.ndarray]):
         return self._epochs()[int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))]
 
     def _epochs(self) -> list[int]:
-        """Return the epoch number of each row; the position of the row, from 1, where no epoch number is recorded."""
+        """Return the epoch number of each row. A row without one has its position, counted from 1."""
         named = self._columns.get("epoch", [math.nan] * self._rows)
         return [place if math.isnan(value) else int(value) for place, value in enumerate(named, 1)]
 
     def _best_epoch(self) -> int | None:
-        """Return the epoch with the smallest loss, of validation if there is any. None if no loss is finite."""
+        """Return the epoch with the smallest validation loss or, without validation, loss. None if none is finite."""
         monitor = default_monitor(self)
         return self.best(monitor) if np.isfinite(self._columns.get(monitor, ())).any() else None
 
@@ -149,7 +153,10 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     @api
     def to_text(self) -> str:
-        """Return JSON for ``from_text``, exact. NaN and infinities, which JSON lacks, are strings."""
+        """Return the history as JSON, from which ``from_text`` restores it exactly.
+
+        NaN and infinities, which JSON lacks, are strings.
+        """
         columns = {
             name: [value if math.isfinite(value) else str(value) for value in column]
             for name, column in self._columns.items()
@@ -264,7 +271,10 @@ class History(Telling, Mapping[str, np.ndarray]):
         return headed("History", note, *parts)
 
     def _panels(self) -> dict[str, list[str]]:
-        """Return the columns of each panel by the measured quantity, the loss first."""
+        """Return {measured quantity: its columns} for the panels of a plot, the loss first.
+
+        For example, ``accuracy`` has the columns ``accuracy`` and ``validation_accuracy``.
+        """
         panels: dict[str, list[str]] = {}
         for name in self._columns:
             measure = name.removeprefix(VALIDATION)

@@ -28,8 +28,10 @@ from .position import Position
 from .progress import FitProgress
 
 MAX_EXAMPLES_SHOWN = 8
+"""Maximum positions of examples that an error lists."""
 
 EpochHook = Callable[[dict[str, float]], Any]
+"""Function of an epoch's row of the history. It returns True to stop the fit."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class EarlyStopping:
     """Rule for ending a fit early, and for the parameters that remain.
 
     Attributes:
-        monitor: Column of the history.
-        mode: ``"min"`` or ``"max"``.
-        patience: Epochs without improvement after which the fit ends; None: it runs all epochs.
-        keep_best: Restore the parameters of the best epoch.
+        monitor: Column of the history that is compared.
+        mode: ``"min"`` or ``"max"``, the best value of the column.
+        patience: Epochs without improvement after which the fit ends; None to run all epochs.
+        keep_best: Restore the parameters of the best epoch at the end.
     """
 
     monitor: str
@@ -51,9 +53,11 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Checkpoints of a fit, after each epoch.
+    """When a fit saves checkpoints.
 
-    ``save`` writes one (None: no file). ``every`` is the number of updates between further ones (None: none).
+    Attributes:
+        save: Function that writes a checkpoint, called after each epoch; None for no checkpoints.
+        every: Number of updates between further checkpoints within an epoch; None for none.
     """
 
     save: Callable[[], None] | None
@@ -64,7 +68,19 @@ class Checkpoints:
 class Plan:
     """Validated arguments of a call of ``fit``.
 
-    ``callbacks`` are called after each epoch with its row of the history. ``padding`` checks batches.
+    Attributes:
+        source: Batches to train on.
+        epochs: Number of epochs.
+        evaluation: Measurement after each epoch; None for none.
+        validates: True if ``evaluation`` measures validation examples, False if it measures ``source``.
+        stopping: Rule for early stopping.
+        callbacks: Functions that are called after each epoch.
+        checkpoints: When checkpoints are saved.
+        warm_up: Number of steps of time at the start of each batch that only compute states.
+        label_weights: Weight of each class in the loss; empty for none.
+        progress: True to show progress.
+        padding: Check of each batch.
+        where: The user's call.
     """
 
     source: BatchSource
@@ -85,7 +101,7 @@ class Fit:
     """One fit, from its position to its end.
 
     An exception, such as a Ctrl-C, may end it at any time. Parameters, position and related state change together, so
-    that another call continues without a difference.
+    that another fit from the position has the same result as an uninterrupted one.
     """
 
     def __init__(self, stepper: Stepper, plan: Plan, position: Position, ranks: Ranks) -> None:
@@ -159,9 +175,9 @@ class Fit:
         self.stepper.flush()  # needs no check, because the average of finite gradients is finite
 
     def _next(self, batches: Iterator[Batch]) -> tuple[Batch, slice, dict[str, np.ndarray]] | None:
-        """Return the next batch, the rows that this process reads, and their arrays; None at the end.
+        """Return (next batch, rows of it that this process trains on, feeds of these rows); None at the end.
 
-        If reading fails or batches differ, all processes raise.
+        If reading fails in a process, or if processes read different batches, all processes raise an error.
         """
 
         def read() -> tuple[Any, Any]:
@@ -177,7 +193,14 @@ class Fit:
         return self.ranks.together_alike(read, problem, self.plan.where)
 
     def _batch(self, batch: Batch, own: slice, feeds: Mapping[str, np.ndarray], progress: FitProgress) -> None:
-        """Train on the remaining windows of a batch. ``own`` are the rows in ``feeds``."""
+        """Train on those windows of a batch that the position has not passed.
+
+        Args:
+            batch: The batch.
+            own: Rows of the batch that this process trains on.
+            feeds: Feeds of these rows.
+            progress: Shows the steps.
+        """
         plan, position, stepper = self.plan, self.position, self.stepper
         examples, rows = batch
         cuts = examples.window is not None or plan.warm_up > 0
@@ -201,7 +224,15 @@ class Fit:
             stepper.reset()
 
     def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, own: slice, weight: int, carry: bool) -> float:
-        """Train on one window, and return the loss. Raise ``NonFiniteError`` if it is not finite."""
+        """Train on one window, and return the loss. Raise ``NonFiniteError`` if the step was skipped.
+
+        Args:
+            feeds: This process's feeds of the window.
+            rows: Positions of the batch's examples.
+            own: Rows of the batch that this process trains on.
+            weight: Weight of the loss in the epoch's mean.
+            carry: True to start from the final states of the previous window.
+        """
         training, position = self.state.program.training, self.position
         give_way()
         with self.ranks.raise_together():
@@ -225,10 +256,16 @@ class Fit:
     def _not_finite(
         self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray, first: int
     ) -> NonFiniteError:
-        """Return the error for a loss that is not finite.
+        """Return the error for a step whose loss or gradients are not finite. It names the first such value.
 
-        ``arrays`` holds this process's rows of the batch, of which the first is row ``first``. The batch is checked
-        again from the declared initial states, so a NaN that carried states caused may not be found.
+        The batch is checked again from declared states, so a value that is not finite due to carried states may not be
+        found.
+
+        Args:
+            loss: Loss of the step.
+            arrays: Feeds of this process's rows, with the counters of masks.
+            rows: Positions of the batch's examples.
+            first: Row of the batch that is the first one of ``arrays``.
         """
         training, position = self.state.program.training, self.position
         counters = ("seed", "first_row", "first_step")
@@ -267,11 +304,11 @@ class Fit:
         return row | {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
 
     def _end_epoch(self, row: Mapping[str, float]) -> None:
-        """Count the epoch, and record its measurements."""
+        """Record the epoch's row of the history, and move the position to the next epoch."""
         position, state = self.position, self.state
         with state.interrupt:
             position.history.append(row)
-            self._reduce(row)
+            self._reduce_learning_rate(row)
             position.stopping = self._update_best(row)
             position.epoch += 1
             position.batch, position.loss, position.weight, position.seconds = 0, 0.0, 0.0, 0.0
@@ -279,15 +316,18 @@ class Fit:
             state.epochs = position.epoch
         self._began = time.perf_counter()
 
-    def _reduce(self, row: Mapping[str, float]) -> None:
-        """Pass the epoch's measurement to the learning rate schedule, which may depend on the measurement."""
+    def _reduce_learning_rate(self, row: Mapping[str, float]) -> None:
+        """Let a schedule with ``ReduceOnPlateau`` reduce the learning rate, by the epoch's row of the history."""
         rate = self.state.optimizer.learning_rate
         plateau = plateau_of(rate)
         if plateau is not None and isinstance(rate, Schedule):
             self.state.learning_rate = rate.measured(row[plateau.monitor or default_monitor(row)])
 
     def _call_back(self) -> None:
-        """Call the callbacks for the last epoch. After an interruption, the next fit repeats the interrupted call."""
+        """Call those callbacks that have not been called for the last epoch.
+
+        After an interruption, the next fit repeats the interrupted callback.
+        """
         position, interrupt = self.position, self.state.interrupt
         if position.calling is None:
             return
@@ -308,7 +348,10 @@ class Fit:
             take_changes(self.state, self.ranks, optimizer)
 
     def _update_best(self, row: Mapping[str, float]) -> bool:
-        """Store the best parameters so far. Return True after ``patience`` epochs without improvement."""
+        """Compare an epoch with the best one so far. Return True after ``patience`` epochs without improvement.
+
+        If the epoch is the best, its value and, with ``keep_best``, its parameters are stored.
+        """
         stopping, position = self.plan.stopping, self.position
         if not stopping.keep_best and stopping.patience is None:
             return False
@@ -328,7 +371,10 @@ class Fit:
 
 
 def _stops_fit(callback: EpochHook, row: dict[str, float], where: Where | None) -> bool:
-    """Return True if a callback stops the fit."""
+    """Call a callback with an epoch's row of the history. Return True if it stops the fit.
+
+    Raise ``DtypeError`` unless the callback returns a bool or None.
+    """
     answer = callback(row)
     if answer is None or isinstance(answer, bool | np.bool_):
         return bool(answer)
@@ -340,7 +386,7 @@ def _stops_fit(callback: EpochHook, row: dict[str, float], where: Where | None) 
 
 
 def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:
-    """Return the positions of the examples that led to a finding: one row, or the whole batch."""
+    """Return text with the positions of the examples behind a non-finite value: of one row, or of the whole batch."""
     if finding is not None and finding.row is not None:
         return f"example {rows[finding.row]}, row {finding.row} of that batch"
     shown = ", ".join(map(str, rows[:MAX_EXAMPLES_SHOWN]))

@@ -1,7 +1,7 @@
-"""Check that padding does not change a loss or metrics, on the first padded batch.
+"""Checks that padding does not change a loss or metrics, on the first padded batch.
 
-If the compiler cannot prove it, the loss and metrics are computed for the batch's shortest row, with and without
-padding. Parameters are changed at random first, because padding may have no effect for special values such as 0.
+If the graph does not prove it, the loss and metrics of the batch's shortest row are computed with and without padding.
+Parameters are changed at random first, because padding may have no effect with special values such as 0.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from ...support.errors import GraphError, RnnGraphError, Where
 TOLERANCE = 3e-5
 """Maximum relative difference that counts as rounding. Sums over more steps may be added in another order."""
 NOISE = 0.3
-"""Standard deviation of the relative change of parameters. Unchanged biases of 0 would hide padding of 0."""
+"""Standard deviation of the relative change of parameters. With biases of 0, padding with 0 may have no effect."""
 MAX_LINES = 3
 
 
 class PaddingCheck:
-    """Check of a graph's outputs against padding, once for each clock (inputs that share one time size).
+    """Checks once for each size of time that padding along it does not change a graph's outputs.
+
+    Inputs that share a size of time are padded together; the name of such a size is called a clock.
 
     Args:
         program: Program of the graph.
         graph: Graph without dropout.
-        names: Scalar outputs of the graph, with their descriptions for messages.
+        names: {output of the graph to check: its description in errors}.
         where: The user's call.
     """
 
@@ -45,7 +47,7 @@ class PaddingCheck:
         self._trial: InferenceGraph | None = None
 
     def check(self, batch: Batch) -> None:
-        """Raise ``GraphError`` if padding changes an output in this batch, unless an earlier batch settled it."""
+        """Raise ``GraphError`` if padding in this batch changes an output. Each clock is checked only once."""
         for clock in batch.examples.real_steps(batch.rows[:1]).keys() - self._settled:
             row = padded_row(batch, clock)
             if row is None:
@@ -58,19 +60,19 @@ class PaddingCheck:
             self._trial = None  # frees the changed parameters
 
     def _clocks(self, sequences: Mapping[str, TimeAxes]) -> set[str]:
-        """Return the names that the graph has for the time size of these inputs."""
+        """Return the clocks of these inputs, by the names that this graph has for them."""
         types = self._graph.input_types()
         return {clock_of(types[name].shape[axes.time]).name for name, axes in sequences.items() if name in types}
 
     def _breaks(self, name: str, sequences: Mapping[str, TimeAxes]) -> list[Node]:
-        """Return the nodes at which the proof of independence from padding fails."""
+        """Return the nodes because of which the graph does not prove that padding leaves an output unchanged."""
         graph = self._graph.compiled.graph
         return [node for clock in self._clocks(sequences) for node in unproven(graph, (name,), clock, self._counts)]
 
     def _differing(self, name: str, row: PaddedRow) -> tuple[float, float] | None:
-        """Return an output for a row without and with padding; None if they are equal up to rounding.
+        """Return (output for a row without padding, with padding); None if they are equal up to rounding.
 
-        Return None also if values are not finite, or change as a mean over all steps does.
+        Return None also if the values are not finite, or if they change as a mean over all steps does.
         """
         for graph in (self._perturbed(), self._graph):
             values = [self._value(graph, name, feeds) for feeds in (row.alone(), row.feeds, row.padded_further())]
@@ -91,7 +93,7 @@ class PaddingCheck:
         return known[0], known[1]
 
     def _value(self, graph: InferenceGraph, name: str, feeds: Feeds) -> float | None:
-        """Return an output; None if it cannot be computed, such as beyond a limit of steps."""
+        """Return the mean of an output for these feeds; None if it cannot be computed, as beyond a limit of steps."""
         takes = graph.input_names()
         fed = {key: array for key, array in feeds.items() if key in takes}
         try:
@@ -100,7 +102,7 @@ class PaddingCheck:
             return None
 
     def _perturbed(self) -> InferenceGraph:
-        """Return the inference graph, compiled once without quantization, with randomly changed parameters."""
+        """Return the graph with randomly changed parameters, compiled without quantization, and built on first use."""
         if self._trial is None:
             parts = self._program.parts
             generator = np.random.default_rng(0)
@@ -125,7 +127,7 @@ class PaddingCheck:
 
 
 def _changed(array: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return an array with random relative changes; zeros become random values."""
+    """Return a float array with random relative changes, where zeros become random values. Others stay unchanged."""
     if array.dtype.kind != "f":
         return array
     noise = generator.standard_normal(array.shape)
@@ -138,12 +140,12 @@ def _close(values: Sequence[float]) -> bool:
 
 
 def _is_mean(values: Sequence[float], sizes: Sequence[int], same: bool) -> bool:
-    """True if values depend on the padded length as 1 / steps does, like a mean over all steps.
+    """True if values are linear in 1 / (number of steps), like a mean over all steps, which padding may change.
 
     Args:
-        values: Values for several lengths of padding.
-        sizes: Number of steps of each mean.
-        same: True if padding with other values has the same result.
+        values: Values of an output for several padded lengths.
+        sizes: Number of steps of each padded length.
+        same: True if padding with other numbers has the same result.
     """
     if min(sizes) < 1:
         return False

@@ -1,4 +1,4 @@
-"""Arguments of ``Trainer.fit``: checks, and the position to start or resume."""
+"""Checks the arguments of ``Trainer.fit``, and finds the position at which the fit starts or resumes."""
 
 from __future__ import annotations
 
@@ -43,11 +43,16 @@ def fit(
     where: Where | None,
     **options: Any,
 ) -> History:
-    """Check the arguments of ``Trainer.fit`` in all processes, and run the fit.
+    """Check the arguments of ``Trainer.fit`` in all processes, run the fit, and return its history.
 
     Args:
-        save: Writes a checkpoint to a path.
-        hook: Converts a user's callback to a function of an epoch's row.
+        stepper: The trainer's steps.
+        session: State from which an interrupted fit resumes.
+        save: Function that writes a checkpoint to a path.
+        hook: Function that converts a user's callback to a function of an epoch's row.
+        ranks: The processes that train together.
+        where: The user's call.
+        options: The arguments, by name.
     """
 
     def make() -> tuple[tuple[Plan, Position], Any]:
@@ -71,7 +76,12 @@ def _planned(
     where: Where | None,
     options: Mapping[str, Any],
 ) -> tuple[Plan, Position]:
-    """Return the checked arguments of a fit, and the position at which it starts."""
+    """Check the arguments of a fit. Return (arguments, position at which the fit starts or resumes).
+
+    Args:
+        writes: True if this process writes checkpoints.
+        options: The arguments, by name.
+    """
     state, program = stepper.state, stepper.state.program
     source, measured = _sources(program, state.seed, where, options)
     warm_up = whole_number(options["warm_up"], "warm_up", 0)
@@ -133,7 +143,7 @@ def _early_stopping(monitor: str, validates: bool, options: Mapping[str, Any]) -
 def _checkpoint(
     state: TrainState, options: Mapping[str, Any], writes: bool, where: Where | None
 ) -> tuple[Any, int | None]:
-    """Return (checkpoint file, number of updates between saves), each None if not given.
+    """Return (path of the checkpoint file or None, number of updates between saves or None).
 
     Errors that saving would raise, for example for an unknown directory, are raised here, before training starts.
     """
@@ -168,7 +178,7 @@ def evaluate(
     lengths: Any,
     batch_size: Any,
 ) -> Any:
-    """Return the loss and metrics of a program over examples. ``Trainer.evaluate`` describes the arguments."""
+    """Return the means of a program's loss and metrics over examples, by name, as ``Trainer.evaluate`` documents."""
     inputs = _inputs(program)
     layout = without_training(layout_of(inputs), inputs)
     source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), examples, batch_size)
@@ -179,7 +189,7 @@ def evaluate(
 def _sources(
     program: Program, seed: int, where: Where | None, options: Mapping[str, Any]
 ) -> tuple[BatchSource, BatchSource]:
-    """Return the batches to train on, and the batches to measure."""
+    """Return (batches to train on, batches on which metrics are measured), which are the same without validation."""
     inputs, data, validation = _inputs(program), options["examples"], options["validation"]
     batch_size, per_epoch = whole_number(options["batch_size"], "batch_size", 1), options["steps_per_epoch"]
     layout = layout_of(inputs)
@@ -236,7 +246,14 @@ def _validation_source(reader: Reader, validation: Any, batch_size: Any, where: 
 
 
 def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, where: Where | None) -> None:
-    """Check that padded validation arrays come with lengths, if the examples do."""
+    """Raise ``ArgumentError`` if validation arrays come without lengths, although the examples have them.
+
+    Args:
+        name: Name of the placeholder of lengths.
+        validation: Validation examples, by input.
+        layout: Axes of the inputs.
+        where: The user's call.
+    """
     sequences = [value for key, value in validation.items() if layout.time_axis.get(key) is not None]
     if name not in validation and not any(isinstance(value, list | tuple) for value in sequences):
         raise ArgumentError(
@@ -254,7 +271,7 @@ def _lengths_placeholder(lengths: Any) -> Any:
 def _check_single_pass(
     source: BatchSource, epochs: int, measured: BatchSource, metrics: bool, where: Where | None
 ) -> None:
-    """Raise ``ArgumentError`` if the fit would read an iterator twice that cannot restart."""
+    """Raise ``ArgumentError`` if the fit would read an iterator of batches twice, although it cannot restart."""
     remedy = "give an iterable that can begin again, such as a list of batches or an object whose __iter__ makes one"
     if isinstance(source, Iterated) and not source.cursor.restarts:
         if source.steps_per_epoch is None and epochs > 1:
@@ -273,7 +290,10 @@ def _check_single_pass(
 
 
 def _monitored_column(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:
-    """Return the history column to monitor; None: the default. Raise ``NameLookupError`` if it is not measured."""
+    """Return the history column to monitor: ``column``, or the default for None.
+
+    Raise ``NameLookupError`` if it is not among the measured columns ``names``.
+    """
     name = default_monitor(names) if column is None else column
     if not isinstance(name, str) or name not in names:
         raise NameLookupError(f"{what}={shown(column)} is not measured; there are {', '.join(names)}", where)
@@ -283,7 +303,17 @@ def _monitored_column(what: str, column: Any, names: Sequence[str], where: Where
 def _position(
     stepper: Stepper, known: Position | None, data: dict[str, Any], resume: bool, where: Where | None
 ) -> Position:
-    """Return the position of an interrupted fit to resume, or a new one. Raise ``ArgumentError`` for other data."""
+    """Return the position of an interrupted fit to resume, or that of a new fit.
+
+    Raise ``ArgumentError`` if the fit to resume had other ``data``.
+
+    Args:
+        stepper: The trainer's steps.
+        known: Position of the last fit; None for none.
+        data: Options and counts of examples of this call.
+        resume: False to begin a new fit in any case.
+        where: The user's call.
+    """
     if known is None or known.done or not known.begun or not resume:
         stepper.reset()
         return Position(stepper.state.epochs, stepper.state.epochs, data)
@@ -309,7 +339,7 @@ def _columns(evaluation: Evaluation | None, validates: bool) -> list[str]:
 
 
 def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
-    """Raise ``FileError`` before the first epoch if a file cannot be written."""
+    """Raise ``FileError`` if a file cannot be written because its path is a folder, or its folder does not exist."""
     as_path(path)
     if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path))):
         raise FileError(f"can't write {os.fspath(path)}: give the path of a file, in a directory that exists", where)
@@ -336,7 +366,7 @@ def _split_for_validation(
 
 
 def _as_examples(name: str, value: Any, where: Where | None) -> Any:
-    """Return an input's examples as a list or an array, whose first axis numbers them."""
+    """Convert an input's examples to a list, or to an array whose first axis counts the examples."""
     value = value if isinstance(value, list | tuple) else as_array(f"the value for {name}", value, where)
     if isinstance(value, np.ndarray) and not value.ndim:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""Position of a fit, and state that outlives an interrupted fit."""
+"""Position of a fit, and state from which another call resumes an interrupted fit."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class Position:
     """Position of a fit, as stored in a checkpoint.
 
     Args:
-        first: Epoch of the trainer at which the fit began.
-        epoch: Present epoch of the trainer.
-        data: Values that must be the same to resume.
-        batch: Next batch of this epoch.
-        window: Next window of that batch.
-        warmed: True once the batch's warm-up is done.
+        first: Epoch of the trainer at which the fit began, from 0.
+        epoch: Present epoch of the trainer, from 0.
+        data: Options and counts of examples that must be equal to resume the fit, by name.
+        batch: Index of the next batch of this epoch.
+        window: Index of the next window of that batch.
+        warmed: True once the warm-up of that batch is done.
         loss: Weighted sum of the losses of this epoch so far.
         weight: Sum of the weights of these losses.
         seconds: Seconds of this epoch so far.
-        waited: Epochs since the best epoch.
-        best_value: Best value so far.
-        calling: Index of the next callback of the last epoch; None: all were called.
+        waited: Number of epochs since the best epoch.
+        best_value: Value of the best epoch so far; None before the first.
+        calling: Index of the next callback to call for the last epoch; None if all have been called.
         stopping: True if no epoch follows.
         done: True once the fit has ended.
-        best: Best parameters.
+        best: Parameters of the best epoch so far; empty if they are not kept.
         history: Measurements so far.
     """
 
@@ -63,7 +63,7 @@ class Position:
         return self.epoch > self.first or self.batch > 0 or self.window > 0 or self.warmed
 
     def numbers(self) -> dict[str, Any]:
-        """Return all fields except arrays and history, for JSON."""
+        """Return {field: value} of all fields that JSON can store: those except ``best`` and ``history``."""
         return {name: value for name, value in vars(self).items() if name not in ("best", "history")}
 
 
@@ -72,9 +72,9 @@ class FitSession:
     """State from which another call of ``fit`` may continue.
 
     Args:
-        position: Position of the last fit.
-        cursor: Place of an interrupted fit in an iterable of batches.
-        running: Process and line of the call that has not returned.
+        position: Position of the last fit; None before the first.
+        cursor: Place of an interrupted fit in an iterable of batches; None for none.
+        running: (Process, line) of a call that has not returned; None for none.
     """
 
     position: Position | None = None
@@ -84,7 +84,10 @@ class FitSession:
 
     @contextmanager
     def alone(self, where: Where | None) -> Iterator[None]:
-        """Raise ``CallError`` if another call of ``fit`` is running, such as in a callback or another thread."""
+        """Context manager of a call of ``fit``, which only one call at a time can enter.
+
+        Raise ``CallError`` if another call is running, such as one in another thread or around a callback.
+        """
         process = os.getpid()  # a forked child has a copy of ``running``, but not the thread
         if self.running is not None and self.running[0] == process:
             raise CallError(
@@ -99,7 +102,7 @@ class FitSession:
             self.running = None
 
     def padding_check(self, program: Program, where: Where | None) -> PaddingCheck:
-        """Return the padding check of the program's loss. All fits share it, so that each clock is checked once."""
+        """Return the check that padding does not change the program's loss. All fits share it, to check only once."""
         if self._padding is None:
             self._padding = PaddingCheck(program, program.evaluation, {"loss": "the loss"}, where)
         self._padding.where = where

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 REDRAW_SECONDS = 0.2
-"""Seconds between draws, each of which takes milliseconds."""
+"""Minimum seconds between two redraws of the line, each of which takes milliseconds."""
 
 OMITTED_COLUMNS = ("epoch", "seconds", "learning_rate", "rows_per_second")
-"""Columns of the history that an epoch's line omits, or shows in another form."""
+"""Columns of the history that the line of an epoch omits, or shows in another form."""
 
 COMPILING = "compiling"
 
@@ -25,14 +25,14 @@ class FitProgress:
     """Context manager that shows the progress of a fit.
 
     A terminal or notebook has one line, which is redrawn. It shows the epoch, steps, the mean loss of the epoch so
-    far, rows a second, and the time left of the fit. During a compilation, it says so. Elsewhere there is a line for
-    each epoch. Speed and time left exclude steps in which something was compiled.
+    far, rows per second, and the time left until the fit ends. During a compilation, it says so. Everywhere, each epoch
+    ends with a printed line. Speed and time left exclude steps in which something was compiled.
 
     Args:
         epochs: Number of epochs of the fit.
-        shown: False: show nothing.
-        console: Destination; by default standard error, which keeps a script's output clean.
-        clock: Returns seconds.
+        shown: False to show nothing.
+        console: Destination; None for standard error, which keeps a script's output clean.
+        clock: Function that returns the time in seconds.
     """
 
     def __init__(
@@ -75,9 +75,12 @@ class FitProgress:
             self._bar = None
 
     def begin_epoch(self, epoch: int, steps: int | None, done: int = 0) -> None:
-        """Start an epoch, counted from 0.
+        """Start an epoch.
 
-        ``steps`` is its number of steps, if known, and ``done`` the number taken in an earlier run.
+        Args:
+            epoch: Number of the epoch, from 0.
+            steps: Number of steps of the epoch; None if unknown.
+            done: Number of steps that an earlier, interrupted run took.
         """
         self._epoch, self._steps_of_epoch = epoch, steps
         self._steps = done
@@ -88,9 +91,12 @@ class FitProgress:
         self._draw()
 
     def step(self, loss: float, rows: int, weight: float | None = None) -> None:
-        """Count a step of ``rows`` rows with a mean loss.
+        """Count a step, and redraw the line if it is due.
 
-        ``weight`` is the weight in the epoch's mean, by default the number of rows.
+        Args:
+            loss: Mean loss of the step.
+            rows: Number of rows of the step.
+            weight: Weight of the loss in the epoch's mean; None for the number of rows.
         """
         weight = rows if weight is None else weight
         self._steps += 1
@@ -111,7 +117,7 @@ class FitProgress:
             self._draw()
 
     def compiling(self, begins: bool) -> None:
-        """Record that a compilation begins or ends. Compilations may nest."""
+        """Record that a compilation begins (True) or ends (False). Compilations may nest."""
         self._nested += 1 if begins else -1
         if begins and self._nested == 1:
             self._compiling_since = self._clock()
@@ -121,7 +127,7 @@ class FitProgress:
             self._next_draw = self._clock()  # redraw at the next step
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
-        """Write the line of an epoch from its history row."""
+        """Print the line of an epoch from its row of the history."""
         if not self._shown:
             return
         seconds = self._clock() - self._epoch_begun
@@ -147,9 +153,9 @@ class FitProgress:
         self._bar.draw(f"{self._epoch + 1}/{self._epochs}", self._steps, self._steps_of_epoch, "  ".join(parts))
 
     def _seconds_left(self) -> float | None:
-        """Return the estimated remaining seconds; None before there are measurements, or if steps are not known.
+        """Return the estimated seconds until the fit ends; None before the first measurement, or if steps are unknown.
 
-        The estimate uses recent steps and the time between epochs.
+        The estimate is the remaining steps times the mean seconds per step, including the time between epochs.
         """
         if not self._steady_steps or self._steps_of_epoch is None:
             return None
@@ -157,7 +163,10 @@ class FitProgress:
         return (self._last_step - self._begun - self._unsteady) / self._steady_steps * steps
 
     def _speed(self) -> str:
-        """Return rows per second. Steps that included compilation are left out, if there are other steps."""
+        """Return text with the epoch's rows per second so far.
+
+        Steps in which something was compiled count only if there are no others.
+        """
         rows, seconds = self._steady_rows, self._steady_seconds
         if not rows:
             rows, seconds = self._rows, self._last_step - self._epoch_begun - self._compiled_of_epoch
@@ -166,6 +175,7 @@ class FitProgress:
 
 
 def _duration(seconds: float) -> str:
+    """Return text such as ``3.2 s``, ``2:05`` or ``1:00:09``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

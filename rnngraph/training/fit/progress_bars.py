@@ -1,4 +1,4 @@
-"""Line that shows a fit's progress, on a terminal or in a notebook's cell."""
+"""Progress lines of a fit: one for terminals, and one for cells of notebooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ class Bar(Protocol):
     """Interface of a progress line."""
 
     def draw(self, epoch: str, done: int, steps: int | None, status: str) -> None:
-        """Draw the line. ``epoch`` is text such as ``3/10``, and ``steps`` the epoch's number of steps, if known."""
+        """Draw the line, or redraw it.
+
+        Args:
+            epoch: Text such as ``3/10``.
+            done: Number of steps of the epoch so far.
+            steps: Number of steps of the epoch; None if unknown.
+            status: Text at the end of the line.
+        """
 
     def stop(self) -> None:
         """Remove the line, and restore the screen."""

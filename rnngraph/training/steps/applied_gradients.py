@@ -29,18 +29,22 @@ class AppliedGradients:
     numbers: Mapping[str, Node] = field(default_factory=dict)
 
     def declared(self) -> list[tuple[str, Node]]:
-        """Return the additional outputs of a step's graph, by label."""
+        """Return (label, node) of the outputs that a step's graph needs for the replacements."""
         places = [(name, node) for _, name, node in self._targets() if node is not None]
         met = ((MET + name, node) for name, node in self.met.items())
         numbers = ((NUMBER + name, node) for name, node in self.numbers.items())
         return [*((APPLIED + name, node) for name, node in self.applied.items()), *met, *numbers, *places]
 
     def wrt(self, trained: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the labels and outputs with respect to which gradients are computed."""
+        """Return the names of parameters and outputs with respect to which a step computes gradients."""
         return tuple(dict.fromkeys([*trained, *(name for _, name, _ in self._targets())]))
 
     def replacing(self, labels: Mapping[Node, str]) -> ReplaceGradients:
-        """Return the pass that replaces gradients. ``labels`` are those of placeholders in the lowered graph."""
+        """Return the pass that substitutes gradients for the placeholders, and replaces gradients in updates.
+
+        Args:
+            labels: Label of each placeholder in the lowered graph.
+        """
         return ReplaceGradients(tuple((labels[node], name) for node, name, _ in self._targets() if node in labels))
 
     def _targets(self) -> Iterator[tuple[Node, str, Node | None]]:

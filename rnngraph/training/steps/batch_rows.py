@@ -18,12 +18,12 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class BatchRows:
-    """Axes of rows of a program's feeds.
+    """Axes of a program's feeds along which a batch can be split into shards.
 
     Attributes:
         names: Names of sizes that count rows.
         likely: Probable values of sizes, as formulas of other sizes, by name.
-        axes: Axis of rows of each input; None for an input without rows, which every shard reads whole.
+        axes: Axis of rows of each input, by name; None for an input without rows, which every shard reads whole.
     """
 
     names: frozenset[str]
@@ -73,11 +73,12 @@ class BatchRows:
 
 
 def rows_of(array: np.ndarray, axis: int, first: int, stop: int) -> np.ndarray:
+    """Return a contiguous copy of the entries ``first`` to ``stop - 1`` along an axis."""
     return np.ascontiguousarray(array[(slice(None),) * axis + (slice(first, stop),)])
 
 
 def require_rows(program: Program, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
-    """Raise ``ShapeError`` if a fed array has a batch axis without rows."""
+    """Raise ``ShapeError`` if the batch axis of a fed array has size 0."""
     if all(array.size for array in arrays.values()):
         return
     axes = layout_of(example_inputs(program.inference, program.evaluation, program.training)).batch_axis

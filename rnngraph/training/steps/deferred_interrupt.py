@@ -22,7 +22,10 @@ class DeferredInterrupt:
         self._came: tuple[int, FrameType | None] | None = None
 
     def watch(self) -> None:
-        """Install the handler once for many contexts, because installing takes as long as a small step."""
+        """Install this object's SIGINT handler, once for many contexts, because that takes as long as a small step.
+
+        Outside of the main thread, or if the present handler cannot be called from Python, nothing is installed.
+        """
         before = signal.getsignal(signal.SIGINT)
         if before == self._note or not callable(before):  # not callable: ignored, or a handler that is not in Python
             return
@@ -68,7 +71,7 @@ class DeferredInterrupt:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Context manager that defers a Ctrl-C until ``due`` is called, or until the end."""
+        """Context manager that defers a Ctrl-C until ``due`` is called, or until the context ends."""
         before, self._deferring = self._deferring, True
         try:
             yield
@@ -86,7 +89,7 @@ class DeferredInterrupt:
             self._deferring = before
 
     def due(self) -> BaseException | None:
-        """Return the exception of a deferred Ctrl-C, which the caller raises; None without one."""
+        """Handle a deferred Ctrl-C. Return the exception that its handler raises, for the caller to raise, or None."""
         if self._came is None:
             return None
         came, self._came = self._came, None

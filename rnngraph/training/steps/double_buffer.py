@@ -11,7 +11,7 @@ from ...support.allocation import empty
 
 
 def _holders(arrays: dict[str, np.ndarray], name: str) -> int:
-    """Return the reference count of an array in a dictionary, as seen while a local variable refers to it, too."""
+    """Return the reference count of an array in a dictionary while one local variable refers to it, too."""
     array = arrays[name]
     return sys.getrefcount(array)
 
@@ -40,13 +40,16 @@ class DoubleBuffer:
         self._arrays: dict[str, np.ndarray] = {}
 
     def target(self, name: str, like: np.ndarray) -> np.ndarray:
-        """Return the array for the next value. It is new, in the shape of ``like``, if other code holds the old one."""
+        """Return the array to which the next value of ``name`` is written.
+
+        If there is none yet, or other code refers to it, the array is a new one in the shape and dtype of ``like``.
+        """
         if name not in self._arrays or _is_shared(self._arrays, name):
             self._arrays[name] = empty(like.shape, like.dtype, f"the new value of {name}")
         return self._arrays[name]
 
     def swap(self, present: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the arrays that were written. The ``present`` arrays are overwritten next."""
+        """Return the arrays to which the next values were written, and take the ``present`` ones to overwrite next."""
         written = {name: self._arrays[name] for name in present}
         self._arrays.update(present)
         return written

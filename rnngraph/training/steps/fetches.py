@@ -22,13 +22,13 @@ MAX_FETCHES = 64
 
 
 class Fetch:
-    """Validated ``fetch=`` of a step.
+    """Validated ``fetch=`` of a step: nested Tensors and paths of the program's outputs.
 
     Attributes:
         declared: Nodes of fetched Tensors, by output label of the step's graph.
-        outputs: Paths of fetched outputs of the program, by label.
-        structure: Nest of the results.
-        labels: Label of each leaf of ``structure``, in order.
+        outputs: Paths of fetched outputs of the program, by output label of the step's graph.
+        structure: The argument, with None in place of each Tensor or path.
+        labels: Output label of each leaf of ``structure``, in order.
     """
 
     def __init__(self, fetch: Mapping[str, Any]) -> None:
@@ -46,12 +46,12 @@ class Fetch:
         self._give = result_builder(self.structure, [partial(self._array, label) for label in self.labels])
 
     def labelled(self, graph: Graph) -> list[tuple[str, Node]]:
-        """Return the nodes of fetched values by label, from a lowered graph."""
+        """Return (output label, node) of each fetched value, from a lowered graph."""
         sources = {label: label for label in self.declared} | self.outputs
         return [(label, graph.output(name)) for label, name in sources.items()]
 
     def pack(self, results: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """Return a step's results in the requested structure."""
+        """Return the fetched results of a step in the structure of ``fetch=``."""
         self._results = results
         packed: dict[str, Any] = self._give()
         self._results = {}
@@ -71,7 +71,7 @@ class Fetches:
         self._known: BoundedCache[Any, Fetch] = BoundedCache(MAX_FETCHES)
 
     def of(self, fetch: Any) -> Fetch:
-        """Return a validated ``fetch=``. Raise unless it is a mapping of Tensors and paths of outputs."""
+        """Return a validated ``fetch=``. Raise an error unless it is a mapping of Tensors and paths of outputs."""
         if type(fetch) is dict and (recent := self._recent.get((*fetch, *map(id, fetch.values())))) is not None:
             return recent[1]
         where = user_line()

@@ -15,7 +15,13 @@ class PreparedTrainStep:
     """Runner of steps of one variant with feeds of one signature."""
 
     def __init__(self, updates: Updates, variant: StepVariant, runner: Runner) -> None:
-        """Wrap a ``runner``, which also receives the states if the variant carries them."""
+        """Wrap a runner of native calls.
+
+        Args:
+            updates: Commits the steps.
+            variant: The compiled step.
+            runner: Runner for feeds of one signature, and for states if the variant starts from fed ones.
+        """
         self._updates, self._variant, self._runner = updates, variant, runner
 
     @property
@@ -24,9 +30,16 @@ class PreparedTrainStep:
         return self._runner.is_current
 
     def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any, on_commit: OnCommit | None = None) -> Any:
-        """Return the loss of a step, with fetched results if any; None if only the slow path accepts the feeds.
+        """Run a step, and commit its results.
 
-        In that case nothing has changed. ``out`` is None, as steps write to no arrays of the caller.
+        Args:
+            feeds: The feeds.
+            seed: Seed of the masks; None to draw one.
+            out: None, as steps write to no arrays of the caller.
+            on_commit: Function to call when the results take effect; None for none.
+
+        Returns:
+            The loss, or (loss, fetched results). None if only the slow path accepts the feeds; nothing is changed then.
         """
         variant, updates = self._variant, self._updates
         if variant.state_inputs:

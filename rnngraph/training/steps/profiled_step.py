@@ -1,4 +1,4 @@
-"""Profiles of a trainer's steps, which change neither parameters nor optimizer nor generator."""
+"""Profiles of a trainer's steps, which change neither parameters nor the optimizer's state nor the generator."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ from .stepper import Stepper
 def profile_step(
     stepper: Stepper, arrays: dict[str, np.ndarray], seed: int | None, seconds: float, where: Where | None
 ) -> Profile:
-    """Return a profile of steps with these feeds.
+    """Run a trainer's step repeatedly with the same feeds, and return where its time goes.
 
     Args:
+        stepper: The trainer's steps.
         arrays: Converted feeds, to which the counters of masks are added.
+        seed: Seed of the masks; None for 0.
+        seconds: Time to spend on measurements.
+        where: The user's call.
 
     Raises:
         ArgumentError: The trainer has shards.

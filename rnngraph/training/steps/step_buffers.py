@@ -1,4 +1,4 @@
-"""Memory of native steps: argument blocks that are filled in once, because values alternate between few arrays."""
+"""Memory of native steps, with argument blocks that are kept because values alternate between few arrays."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ...runtime.native.entry import TEMPORARIES, NativeEntry
 from ...support.bounded_cache import BoundedCache
 
 MAX_BLOCKS = 8
+"""Maximum argument blocks that one entry keeps: one for each combination of arrays."""
 
 
 class StepTarget(Protocol):
@@ -55,8 +56,14 @@ class StepMemory:
     ) -> ArgumentBlock:
         """Return the argument block of a call, for the current parameters, inputs and targets.
 
-        The block has only their addresses. The caller keeps the parameters alive until the call ends, because others
-        may replace them.
+        The block has only their addresses. The caller keeps the parameters alive until the call ends, because other
+        code may replace them.
+
+        Args:
+            call: The call.
+            target: Owner of the arrays to which new values are written.
+            parameters: Current parameters.
+            own: Inputs besides parameters and feeds.
         """
         if self._arena.size < call.spec.sized.arena_bytes:
             self._blocks.clear()  # cleared first, as they hold the address of the old arena
@@ -76,7 +83,7 @@ class StepMemory:
     def _block_of(
         self, parameters: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]
     ) -> ArgumentBlock:
-        """Return an argument block in which only feeds and results are not set."""
+        """Return a new argument block with all addresses but those of feeds and of the results that callers get."""
         block, entry = self._entry.block(), self._entry
         block.set_parameters(parameters, self._panels)
         block.set_arena(self._arena)

@@ -30,9 +30,15 @@ MAX_MEMORIES = 8
 
 
 class NativeStep:
-    """Graph of a trainer, and source of argument blocks for its calls.
+    """Compiled graph of a trainer, which provides the argument blocks of its calls.
 
-    Each call packs the weights again. ``own`` returns inputs besides parameters and feeds.
+    Each call packs the weights again, because updates change them.
+
+    Args:
+        target: Owner of the arrays to which new values are written.
+        compiled: The compiled graph.
+        outputs: Outputs to compute.
+        own: Function that returns the inputs besides parameters and feeds.
     """
 
     is_shared = False
@@ -60,9 +66,12 @@ class NativeStep:
         """Return a runner of calls with inputs of these shapes.
 
         Args:
+            entry: The entry to call.
+            sized: The entry's instance for the inputs' shapes.
             names: Names of inputs, by the feed's key.
+            arrays: Inputs of the first call, by name.
             seeded, shares: As for ``CallSpec``.
-            draw: Function that returns a seed for calls that give none.
+            draw: Function that returns a seed for calls without one.
         """
         leaves = [name for name in entry.output_slots if not name.startswith((NEW, SUM, SLOT))]
         ranges = self.compiled.range_preconditions(self.outputs)
@@ -74,7 +83,13 @@ class NativeStep:
     def once(
         self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], commit: Commit | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the results of a single call with validated inputs."""
+        """Run a single call with validated inputs, and return its results by name.
+
+        Args:
+            arrays: Inputs by name.
+            sizes: Numbers of the symbolic sizes.
+            commit: Function of the results that is called when they take effect.
+        """
         entry = self.compiled.entry(self.outputs, sizes)
         runner = self.prepared(entry, entry.sized(sizes), {name: name for name in arrays}, arrays)
         results: dict[str, np.ndarray] | None = runner.run(arrays, commit=commit)
@@ -82,7 +97,7 @@ class NativeStep:
         return results
 
     def memory(self, entry: NativeEntry) -> StepMemory:
-        """Return the memory that all calls of an entry share."""
+        """Return the memory that all calls of an entry share. It is allocated on first use."""
         kept = self._memory.get(entry)
         if kept is None:
             kept = self._memory[entry] = StepMemory(entry)
@@ -104,7 +119,7 @@ class NativeStep:
 
 
 class StepVariant:
-    """Variant of a step: it starts from declared states, or from those of the previous step."""
+    """Compiled step of a trainer that starts from declared states, or from those of the previous step."""
 
     def __init__(
         self,
@@ -115,9 +130,15 @@ class StepVariant:
         fed: Collection[str],
         fetch: Fetch | None,
     ) -> None:
-        """Build a variant. It starts from declared states if ``states`` is ``SHOWN``, and from fed states if ``FED``.
+        """Build a variant.
 
-        ``fed`` are the names of callers' feeds, and ``fetch`` is returned besides the loss.
+        Args:
+            state: State of the trainer.
+            lowered: Lowered declaration of the step.
+            compiled: Compiled graph of the step.
+            states: ``SHOWN`` to start from declared states, ``FED`` to start from fed ones.
+            fed: Names of the inputs that callers feed.
+            fetch: Results besides the loss; None for none.
         """
         self.fetch = fetch
         graph = compiled.graph
@@ -141,7 +162,7 @@ class StepVariant:
         self._known = EntriesByShape()
 
     def check_carries(self, where: Where | None) -> None:
-        """Raise ``GraphError`` if ``carry=True`` has no states to carry, or states that cannot be carried."""
+        """Raise ``GraphError`` if the step has no states for ``carry=True``, or states that cannot be carried."""
         if self.backward:
             raise GraphError(
                 f"carry=True can't carry a backward recurrence (declared at {self.backward[0]}): its state comes from "
@@ -160,7 +181,7 @@ class StepVariant:
     def entry(
         self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[NativeEntry, ShapeInstance]:
-        """Return (entry, its instance for the feeds' shapes). Raise an error for invalid feeds."""
+        """Return (entry, its instance for the shapes of the feeds ``arrays``). Raise an error for invalid feeds."""
         compiled, outputs = self.native.compiled, self.native.outputs
 
         def sizes() -> Mapping[str, int]:
@@ -170,6 +191,7 @@ class StepVariant:
         return self._known.entry(None, arrays, compiled, outputs, sizes)
 
     def check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:
+        """Raise ``ShapeError`` if carried states have another number of rows than the feeds, whose sizes are given."""
         for name, kind in self.state_inputs.items():
             wanted = tuple(evaluate(dim, sizes) for dim in kind.shape)
             if states[name].shape != wanted:

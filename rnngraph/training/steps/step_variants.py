@@ -1,4 +1,4 @@
-"""Graphs of a trainer: one for each variant of a step, and the update from summed gradients."""
+"""Builds the graphs of a trainer: one for each variant of a step, and the update from accumulated gradients."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ from .train_state import TrainState
 def variant_of(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None = None
 ) -> StepVariant:
-    """Return a variant of a step.
+    """Build a step: loss, gradients, and the update or, with ``accumulate``, the sums of gradients.
 
     Args:
-        label_weights: Weight of each class in the loss.
-        fetch: Results besides the loss.
+        state: State of the trainer.
+        states: ``SHOWN`` to start from declared states, ``FED`` to start from fed ones.
+        label_weights: Weight of each class in the loss; empty for none.
+        fetch: Results besides the loss; None for none.
     """
     lowered, graph, wrt, then = _step(state, states, label_weights, fetch)
     then = (*then, AddGradients(state.where) if state.accumulate > 1 else _train_step(state))
@@ -45,7 +47,7 @@ def variant_of(
 def shard_of(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None, rows: BatchRows
 ) -> tuple[StepVariant, ShardGraph]:
-    """Return (variant of a step that computes the gradients of one shard, its sharded graph)."""
+    """Build the step that computes the gradients of one shard of a batch. Return (step, its sharded graph)."""
     lowered, graph, wrt, _ = _step(state, states, label_weights, fetch)
     sharded = shard(with_sizes(graph, rows.likely), rows.names)
     compiled = _compiled(state, sharded.graph, wrt, (GiveGradients(),))
@@ -56,7 +58,7 @@ def shard_of(
 def _step(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None
 ) -> tuple[Lowered, Graph, tuple[str, ...], tuple[Pass, ...]]:
-    """Return (lowering, graph without gradients, names to differentiate with respect to, later passes)."""
+    """Lower a step. Return (lowering, graph without gradients, names to differentiate by, later passes)."""
     beside = [] if fetch is None else [*fetch.declared.items()]
     applied = [] if state.applied is None else state.applied.declared()
     lowered = state.program.parts.source.with_states(states, [*beside, *applied])
@@ -73,14 +75,19 @@ def _step(
 
 
 def update_of(state: TrainState) -> NativeStep:
-    """Return the native step that updates parameters from summed gradients."""
+    """Build the native step that updates parameters from accumulated gradients."""
     graph = update_graph(_parameter_types(state, state.trained), _update_lines(state))
     compiled = _compiled(state, graph, (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
 def adding_of(state: TrainState, gradients: Callable[[], Mapping[str, np.ndarray]]) -> NativeStep:
-    """Return the native step that adds gradients ``gradient/<label>`` to the sums."""
+    """Build the native step that adds gradients to the accumulated sums.
+
+    Args:
+        state: State of the trainer.
+        gradients: Function that returns the gradients, as inputs ``gradient/<label>``.
+    """
     graph = gradients_graph(_parameter_types(state, state.trained))
     compiled = _compiled(state, graph, (), (AddGradients(state.where),))
     names = tuple(name for name, _ in compiled.graph.outputs)
@@ -105,9 +112,9 @@ def _parameter_types(state: TrainState, names: tuple[str, ...]) -> dict[str, Ten
 def _needed_to_train(
     lowered: Lowered, fetched: Sequence[tuple[str, Node]], parameters: Mapping[str, TensorType]
 ) -> Graph:
-    """Return the graph of loss, fetched values, states and updates.
+    """Return the part of a training graph that a step computes: loss, fetched values, states and declared updates.
 
-    The user's outputs are left out, because their names could equal those of other outputs.
+    The program's outputs are left out, because their names could equal those of other outputs.
 
     Args:
         lowered: Lowered training graph.
@@ -123,7 +130,13 @@ def _needed_to_train(
 
 
 def _checked_node(parameter: Node, value: object, what: str) -> Node:
-    """Return the node of an optimizer's result. Raise an error unless its type is that of ``parameter``."""
+    """Return the node of a result of an optimizer's update. Raise an error unless it has the parameter's type.
+
+    Args:
+        parameter: The parameter.
+        value: The result: the new parameter, or a new slot.
+        what: Name of the optimizer's method in errors.
+    """
     if not isinstance(value, Tensor):
         raise DtypeError(f"{what} returns {shown(value)} for {parameter['label']}; return a Tensor")
     if value.type != parameter.tensor:
@@ -132,7 +145,7 @@ def _checked_node(parameter: Node, value: object, what: str) -> Node:
 
 
 def _train_step(state: TrainState) -> TrainStep:
-    """Return the pass that adds the optimizer's update of parameters."""
+    """Return the pass that adds the optimizer's update of parameters to a graph with gradients."""
     optimizer = state.optimizer
 
     def update(

@@ -1,4 +1,4 @@
-"""Steps of a trainer with any feeds: gets or prepares the native calls that run them."""
+"""Runs the steps of a trainer: finds the prepared native call for the feeds of a step, or prepares one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_PREPARED = 512
 """Maximum signatures whose prepared steps a trainer keeps. A fit over sequences has many, each with little memory."""
 
 MAX_VARIANTS = 64
-"""Maximum variants of a step that a trainer keeps; each different ``fetch=`` is one."""
+"""Maximum variants of a step that a trainer keeps; each different ``fetch=`` needs one."""
 
 Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
 """Key of a compiled step: (True to carry states, True if feeds have states, label weights, fetched results)."""
@@ -38,11 +38,11 @@ class StepForm:
 
     Attributes:
         where: Line of the step, for errors.
-        seed: Seed of masks; None: the next of the program's generator.
+        seed: Seed of masks; None for the next of the program's generator.
         carry: Start from the final states of the last step.
-        label_weights: Weight of each class in the loss.
-        fetch: Results besides the loss; None: return the loss only.
-        on_commit: Function that is called when the step's results take effect.
+        label_weights: Weight of each class in the loss; empty for none.
+        fetch: Results besides the loss; None for none.
+        on_commit: Function that is called when the step's results take effect; None for none.
     """
 
     where: Where | None
@@ -54,7 +54,7 @@ class StepForm:
 
 
 class Stepper:
-    """Steps of one trainer, of which one runs at a time."""
+    """Runner of one trainer's steps. One step runs at a time."""
 
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, fork_lock(LockLevel.RUN)
@@ -66,18 +66,27 @@ class Stepper:
         self._forward: NativeStep | None = None
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, carry: bool, fetch: Fetch | None) -> Any:
-        """Run a step like an earlier one. Return None, and do nothing, if it needs the slow path."""
+        """Run a step by the prepared call of an earlier step with feeds of the same signature.
+
+        Returns:
+            The loss, or (loss, fetched results) with ``fetch``. None if no prepared call accepts the feeds; nothing has
+            changed then.
+        """
         states = self.state.carried if carry else None
         return self._calls((carry, states is not None, (), fetch)).run(feeds, named, seed)
 
     def step(
         self, arrays: dict[str, np.ndarray], how: StepForm, feeds: Any = (), named: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run a step on the slow path, which gets or prepares native calls for its signature.
+        """Run a step on the slow path, which finds or prepares the native call for the feeds' signature.
 
         Args:
             arrays: Converted feeds, to which the counters of masks are added.
-            feeds, named: The unconverted feeds, by which later steps are recognized.
+            how: Options of the step.
+            feeds, named: The unconverted feeds. ``attempt`` then runs later steps with feeds of their signature.
+
+        Returns:
+            The loss, or (loss, fetched results) with ``how.fetch``.
         """
         state, program, where = self.state, self.state.program, how.where
         with self.lock:
@@ -111,18 +120,33 @@ class Stepper:
             return loss
 
     def own_rows(self, count: int) -> slice:
-        """Return which rows of a batch this process reads in a fit: all of them."""
+        """Return the slice of a batch's ``count`` rows that this process reads in a fit: all of them."""
         return slice(count)
 
     def step_of_fit(self, arrays: dict[str, np.ndarray], own: slice, count: int, how: StepForm) -> float:
-        """Run a step of a fit, and return the loss. ``arrays`` are the rows ``own`` of a batch of ``count``."""
+        """Run a step of a fit, and return the loss.
+
+        Args:
+            arrays: Converted feeds of this process's rows.
+            own: This process's rows of the batch.
+            count: Number of rows of the batch.
+            how: Options of the step.
+        """
         loss: float = self.step(arrays, how)
         return loss
 
     def warm_up(
         self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
     ) -> None:
-        """Run forward from the declared states, and keep the final states for the next step."""
+        """Run forward from the declared states without an update, and keep the final states for the next step.
+
+        Args:
+            feeds: Feeds of this process's rows.
+            own: This process's rows of the batch.
+            count: Number of rows of the batch.
+            where: The user's call.
+            committed: Function that is called when the states are kept.
+        """
         state, training = self.state, self.state.program.training
         arrays = training.gather(feeds, {}, where)
         with self.lock:
@@ -143,12 +167,18 @@ class Stepper:
             self._updates.flush()
 
     def reset(self) -> None:
-        """Drop carried states."""
+        """Drop carried states, so that the next step starts from declared ones."""
         with self.lock:
             self.state.carried = None
 
     def variant(self, states: str, label_weights: tuple[float, ...] = (), fetch: Fetch | None = None) -> StepVariant:
-        """Return a variant of a step, built on first use. ``states`` are ``SHOWN`` or ``FED``."""
+        """Return the compiled step for these options, which is built on first use.
+
+        Args:
+            states: ``SHOWN`` to start from declared states, ``FED`` to start from fed ones.
+            label_weights: Weight of each class in the loss; empty for none.
+            fetch: Results besides the loss; None for none.
+        """
         key = states, label_weights, fetch
         known = self._variants.get(key)
         if known is None:

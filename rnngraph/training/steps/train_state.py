@@ -45,27 +45,28 @@ class TrainState:
         updated: Names of parameters that every step changes by ``rg.with_update``.
         skip_non_finite: Skip updates that are not finite.
         seed: Seed of the order of examples.
-        where: Line of the trainer.
+        where: Line that created the trainer.
         updates: Number of updates made.
         skipped: Number of steps and updates that were not finite, and were skipped.
-        pending: Steps whose gradients wait for an update.
-        epochs: Epochs of all fits.
-        gradient_norm: Norm of the last step's gradients; NaN before the first step.
+        pending: Number of steps whose gradients wait for an update.
+        epochs: Number of epochs that fits have completed.
+        gradient_norm: Norm of the gradients of the last step, or of the last update from accumulated gradients. It is
+            the norm before ``clip_norm``; NaN before the first step.
         slots: The optimizer's state of each parameter.
-        sums: Sums of gradients that wait for an update.
-        carried: States at the end of the last step; None: steps start as declared.
-        drawn: Seed drawn for a step that did not complete.
-        applied: Replacements of gradients in updates; None: none.
-        shards: Number of parts of a batch whose gradients are computed separately; None: not split.
+        sums: Sums of gradients that wait for an update; empty if there are none.
+        carried: States at the end of the last step; None if the next step starts from declared states.
+        drawn: Seed drawn for a step that did not complete; None if there is none.
+        applied: Replacements of gradients in updates; None if gradients are applied as they are.
+        shards: Number of parts of a batch whose gradients are computed separately; None if batches are not split.
         recompute: Number of steps that are recomputed together instead of stored, ``"auto"``, or None for none.
-        prune: Schedule of pruning.
+        prune: Schedule of pruning; None for no pruning.
         pruned: Names of pruned parameters.
-        remaining_blocks: Masks of the blocks that are not zero, by pruned parameter.
+        remaining_blocks: Masks of the blocks that are not zero, by name of the pruned parameter.
         interrupt: Defers a Ctrl-C while this state changes.
     """
 
     def __init__(self, program: Program, options: TrainerOptions, where: Where | None) -> None:
-        """Make the state of a trainer with validated options."""
+        """Create the state of a trainer before its first step. The options must be validated."""
         optimizer, trained = options.optimizer, tuple(options.only)
         self.program, self.optimizer, self.trained = program, optimizer, trained
         self.updated = tuple(updates_of(program.parts.lowered.graph))
@@ -104,7 +105,10 @@ class TrainState:
         self.optimizer = replace(self.optimizer, learning_rate=rate)
 
     def seed_of_step(self, seed: int | None) -> int:
-        """Return the seed of a step's masks. A drawn seed is reused after a step that did not complete."""
+        """Return the seed of a step's dropout masks: ``seed`` or, if that is None, the next of the program's generator.
+
+        If the step does not complete, the next step gets the drawn seed again.
+        """
         if seed is not None:
             return seed
         with self.interrupt:
@@ -115,22 +119,22 @@ class TrainState:
     # Inputs and outputs of a step ----------------------------------------------------------------
 
     def inputs(self) -> dict[str, np.ndarray]:
-        """Return a step's inputs other than feeds and states."""
+        """Return a step's inputs besides parameters, feeds and states: sums, or those of an update."""
         return self.present_sums() if self.accumulate > 1 else self.update_inputs()
 
     def update_inputs(self) -> dict[str, np.ndarray]:
-        """Return an update's inputs other than gradients: slots, which are overwritten, and numbers."""
+        """Return an update's inputs besides gradients: slots, which it overwrites, and the optimizer's numbers."""
         copy_shared(self.slots)
         return {**self.slots, **self._numbers()}
 
     def flush_inputs(self) -> dict[str, np.ndarray]:
-        """Return the inputs of an update from summed gradients."""
+        """Return all inputs of an update from accumulated gradients, besides parameters."""
         share = self._number_arrays.setdefault(SHARE, np.zeros(()))
         share[...] = 1 / self.pending
         return {**self.present_sums(), **self.update_inputs()}
 
     def present_sums(self) -> dict[str, np.ndarray]:
-        """Return the sums of gradients; zeros if there are none."""
+        """Return the accumulated sums of gradients, which are zeros if no step waits for an update."""
         if not self.sums:
             parameters = self.program.parameters
             self.sums = {
@@ -140,7 +144,7 @@ class TrainState:
         return self.sums
 
     def _numbers(self) -> dict[str, np.ndarray]:
-        """Return the optimizer's numbers for the next update, in arrays that are reused."""
+        """Return the optimizer's numbers for the next update, such as the learning rate, in arrays that are reused."""
         arrays = self._number_arrays
         before = [label.removeprefix(NUMBER) for label in arrays if label != SHARE]
         for name, value in numbers_of(self.optimizer, self.updates, before).items():
@@ -151,7 +155,7 @@ class TrainState:
         return arrays
 
     def target(self, name: str) -> np.ndarray:
-        """Return the array to which a new parameter or sum is written."""
+        """Return the array to which a step writes its output ``name``, a new parameter or sum."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
             return self._new_parameters.target(label, self.program.parameters[label])
@@ -160,32 +164,35 @@ class TrainState:
     # Commits of a step -------------------------------------------------------------------------
 
     def count(self, loss: float, results: Mapping[str, np.ndarray]) -> bool:
-        """Record a step's gradient norm. Return True if loss and norm allow a commit; else count it as skipped."""
+        """Record a step's gradient norm. Return True if its results are committed; otherwise count a skipped step."""
         self.gradient_norm = float(results[NORM])
         return self.accepts(loss, self.gradient_norm)
 
     def accepts(self, *numbers: float) -> bool:
-        """Return True if a step with these numbers is committed; else count it as skipped.
+        """Return True if a step with this loss and norm is committed; otherwise count a skipped step.
 
-        With ``skip_non_finite``, steps with NaN or infinity are not committed.
+        With ``skip_non_finite``, a step with NaN or infinity is not committed.
         """
         counts = not self.skip_non_finite or all(map(math.isfinite, numbers))
         self.skipped += not counts
         return counts
 
     def take_parameters(self) -> None:
-        """Swap the new parameters with the current ones. Slots were overwritten."""
+        """Make the new parameters current, and count an update. The step has overwritten the slots already."""
         self._take(self.trained if self.accumulate > 1 else self.trained + self.updated)
         self.updates += 1
 
     def take_sums(self) -> None:
-        """Swap the new sums of gradients with the current ones."""
+        """Make the new sums of gradients current, and count a step that waits for an update.
+
+        New values of parameters that ``rg.with_update`` changes become current, too.
+        """
         self._take(self.updated)
         self.sums = self._new_sums.swap(self.present_sums())
         self.pending += 1
 
     def _take(self, names: tuple[str, ...]) -> None:
-        """Swap parameters with their new values, which are pruned first."""
+        """Make the new values of parameters current. Once pruning has begun, they are pruned first."""
         parameters = self.program.parameters
         new = self._new_parameters.swap({name: parameters[name] for name in names})
         if self.prune is not None and self.updates >= self.prune.begin:
@@ -193,7 +200,7 @@ class TrainState:
         parameters.replace(new)
 
     def _prune(self, new: Mapping[str, np.ndarray], prune: Prune) -> None:
-        """Set the weights of pruned blocks to zero in new parameters."""
+        """Select the blocks to prune in new parameters, and set their weights to 0."""
         for name, array in new.items():
             left = self.remaining_blocks[name] = prune.remaining_blocks(
                 array, self.remaining_blocks.get(name), self.updates

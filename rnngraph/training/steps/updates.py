@@ -11,7 +11,7 @@ from .step_variants import update_of
 from .train_state import TrainState
 
 OnCommit = Callable[[float, bool], None]
-"""Function of the loss of a step, and True if the step counts. It is called as part of the commit."""
+"""Function of (loss of a step, True if the step was not skipped), which is called as part of the step's commit."""
 
 
 class Updates:
@@ -24,7 +24,14 @@ class Updates:
     def commit(
         self, variant: StepVariant, seed: int | None, on_commit: OnCommit | None, results: Mapping[str, np.ndarray]
     ) -> None:
-        """Commit a step's results. ``seed`` is the seed of its masks; None: a drawn one."""
+        """Let a step's results take effect: parameters, or sums of gradients, and carried states.
+
+        Args:
+            variant: The step.
+            seed: Seed of the step's masks; None if it was drawn.
+            on_commit: Function to call then; None for none.
+            results: Results of the step by name.
+        """
         state = self.state
         skipped, loss = state.skipped, float(results["loss"])
         self._take(loss, results, variant)
@@ -34,7 +41,7 @@ class Updates:
             on_commit(loss, state.skipped == skipped)
 
     def _take(self, loss: float, results: Mapping[str, np.ndarray], variant: StepVariant) -> None:
-        """Count a step, and apply its results unless they are skipped."""
+        """Apply a step's results, and update after every ``accumulate`` steps. Non-finite results may be skipped."""
         state = self.state
         if not state.count(loss, results):
             return
