@@ -206,7 +206,10 @@ def _gru_layer(cell: GRUCell, take: Taker) -> Layer:
 
 
 class Taker:
-    """Checks a caller's arrays. A converter requests each array by name and shape; an array left over is an error."""
+    """Checked access to a caller's arrays.
+
+    A converter requests each array by name and shape. Afterwards, ``check_all`` refuses arrays that were not requested.
+    """
 
     def __init__(self, arrays: object, what: str) -> None:
         """Wrap a caller's arrays.

@@ -60,7 +60,7 @@ class Owner:
 
 
 class CustomObjects:
-    """Declares layers and cells by functions of the caller.
+    """Declaration of users' layers and cells by functions of the caller.
 
     Args:
         builders: Functions from a configuration to a cell or a function of Tensors, by name of the class.

@@ -32,7 +32,7 @@ Outputs = list[Signal] | _Missing
 
 
 class Networks:
-    """Declares networks, and lists the layers that are not supported.
+    """Declaration of networks, which lists the layers that are not supported.
 
     Args:
         known: Unsupported layers whose problems the caller lists.

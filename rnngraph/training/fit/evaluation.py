@@ -35,7 +35,7 @@ def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
 
 
 class Evaluation:
-    """Measures the loss and metrics of a program over all examples of a source, without dropout.
+    """Measurement of a program's loss and metrics over all examples of a source, without dropout.
 
     Attributes:
         names: ``"loss"``, then the names of the metrics.

@@ -40,7 +40,7 @@ class EarlyStopping:
 
     Attributes:
         monitor: Column of the history that is compared.
-        mode: ``"min"`` or ``"max"``, the best value of the column.
+        mode: ``"min"`` if the smallest value of the column is the best, ``"max"`` if the largest is.
         patience: Epochs without improvement after which the fit ends; None to run all epochs.
         keep_best: Restore the parameters of the best epoch at the end.
     """
@@ -53,7 +53,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """When a fit saves checkpoints.
+    """Rule for saving checkpoints during a fit.
 
     Attributes:
         save: Function that writes a checkpoint, called after each epoch; None for no checkpoints.
@@ -75,7 +75,7 @@ class Plan:
         validates: True if ``evaluation`` measures validation examples, False if it measures ``source``.
         stopping: Rule for early stopping.
         callbacks: Functions that are called after each epoch.
-        checkpoints: When checkpoints are saved.
+        checkpoints: Rule for saving checkpoints.
         warm_up: Number of steps of time at the start of each batch that only compute states.
         label_weights: Weight of each class in the loss; empty for none.
         progress: True to show progress.
@@ -231,7 +231,7 @@ class Fit:
             rows: Positions of the batch's examples.
             own: Rows of the batch that this process trains on.
             weight: Weight of the loss in the epoch's mean.
-            carry: True to start from the final states of the previous window.
+            carry: True to start from the final states of the previous window or of the warm-up.
         """
         training, position = self.state.program.training, self.position
         give_way()

@@ -29,9 +29,9 @@ MAX_LINES = 3
 
 
 class PaddingCheck:
-    """Checks once for each size of time that padding along it does not change a graph's outputs.
+    """Check that padding along time does not change a graph's outputs.
 
-    Inputs that share a size of time are padded together; the name of such a size is called a clock.
+    Inputs that share a size of time are padded together. Such a size is called a clock, and is checked once.
 
     Args:
         program: Program of the graph.

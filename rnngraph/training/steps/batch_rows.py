@@ -73,7 +73,7 @@ class BatchRows:
 
 
 def rows_of(array: np.ndarray, axis: int, first: int, stop: int) -> np.ndarray:
-    """Return a contiguous copy of the entries ``first`` to ``stop - 1`` along an axis."""
+    """Return the entries ``first`` to ``stop - 1`` along an axis, as a contiguous array."""
     return np.ascontiguousarray(array[(slice(None),) * axis + (slice(first, stop),)])
 
 
