@@ -12,7 +12,9 @@ Infrastructure of all readers:
 - ``rolling`` converts unrolled steps to drivers: calls such as ``rg.dynamic_rnn``, which run a cell over time.
   ``operators`` defines foreign operations once, for all front ends.
 
-Each format has a file or a folder: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML), ``gguf`` (of
-llama.cpp), ``keras``, ``tensorflow`` (checkpoints), ``onnx`` (also written), ``tf1_graph`` (graphs of TensorFlow 1.x,
-through ONNX's reader) and ``torch``.
+Each format has a file or a folder:
+
+- ``nam`` for Neural Amp Modeler, ``rtneural`` for RTNeural, AIDA-X and GuitarML, ``gguf`` for llama.cpp's files;
+- ``keras``, ``torch`` and ``onnx``, which also writes files;
+- ``tensorflow`` for checkpoints, and ``tf1_graph`` for graphs of TensorFlow 1.x, which ONNX's reader reads in the end.
 """

@@ -161,7 +161,7 @@ def _unusual(activations: Mapping[str, object]) -> tuple[tuple[str, object], ...
 
 
 def scope_of(cell: Cell) -> str:
-    """Return the scope of a cell's parameters."""
+    """Return the name of the scope that a cell gives its parameters: its own scope's name, else its class's name."""
     return cell.scope_name or snake_case(type(cell).__name__)
 
 

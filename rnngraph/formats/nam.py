@@ -1,8 +1,8 @@
 """Reads ``.nam`` files of Neural Amp Modeler, architecture ``LSTM``.
 
-A file is JSON: ``config`` has sizes, and ``weights`` is a flat list of all weights. Each layer has the kernel
-[4 hidden, inputs + hidden] with gates i, f, g, o, the bias [4 hidden], and the initial h and c [hidden]. The head's
-kernel [outputs, hidden] and bias follow.
+A file is JSON: ``config`` has sizes, and ``weights`` is a flat list of all weights. First come the layers: each has the
+kernel [4 hidden, inputs + hidden], the bias [4 hidden], and the initial h and c [hidden]. Gates are in the order i, f,
+g, o. The head's kernel [outputs, hidden] and bias [outputs] follow.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ Function: TypeAlias = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Index:
-    """``Step.key`` of steps that index a value."""
+    """Value of ``Step.key`` for steps that index a value."""
 
     index: tuple[Any, ...]
 

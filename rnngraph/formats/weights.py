@@ -121,8 +121,8 @@ def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     Args:
         cell: The cell.
         arrays: The layer's ``get_weights()``, or these arrays by name: ``kernel`` [inputs, gates * units],
-            ``recurrent_kernel`` [units, gates * units], and ``bias`` [gates * units], if the layer has one. The bias of
-            a GRU with ``reset_after`` is [2, gates * units].
+            ``recurrent_kernel`` [units, gates * units], and ``bias``, which may be missing. A bias is [gates * units],
+            or [2, gates * units] for a GRU with ``reset_after``.
 
     Returns:
         {name of a parameter under the cell: array}.
@@ -178,8 +178,8 @@ def from_onnx(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 
     Args:
         cell: The cell. A GRU with ``linear_before_reset=1`` is a cell with ``reset_after=True``.
-        arrays: ``W`` [gates * units, inputs], ``R`` [gates * units, units], and, if the node has them, ``B`` [2 *
-            gates * units] and the peepholes ``P`` [3 * units]. Each may have a leading axis of directions of size 1.
+        arrays: ``W`` [gates * units, inputs] and ``R`` [gates * units, units]. The bias ``B`` [2 * gates * units] and
+            the peepholes ``P`` [3 * units] may be missing. Each may have a leading axis of directions of size 1.
 
     Returns:
         {name of a parameter under the cell: array}.

@@ -15,7 +15,7 @@ from .declaring import Model
 
 
 class Mamba:
-    """Mamba: residual layers, each with an RMS norm first."""
+    """Language model of Mamba layers. Each layer is a residual branch that starts with an RMS norm."""
 
     def __init__(self, model: Model) -> None:
         self.m, self.script = model, model.script
@@ -88,7 +88,7 @@ class Mamba:
 
 
 class Mamba2(Mamba):
-    """Mamba-2. Unlike in Mamba, all channels of a head have the same decay."""
+    """Language model of Mamba-2 layers. Unlike in Mamba, all channels of a head have the same decay."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)

@@ -19,7 +19,10 @@ MIXTURES_6 = "wkvrg"
 
 
 class Rwkv:
-    """Base of both versions. A layer has two residual branches, and each branch starts with a layer norm."""
+    """Language model of RWKV layers: the parts that both versions share.
+
+    A layer has two residual branches, ``time_mix`` and ``channel_mix``. Each starts with a layer norm.
+    """
 
     def __init__(self, model: Model) -> None:
         self.m, self.script = model, model.script
@@ -104,7 +107,7 @@ class Rwkv:
 
 
 class Rwkv7(Rwkv):
-    """RWKV-7. Layers after the first interpolate their values with the first layer's values."""
+    """Language model of RWKV-7 layers. Those after the first interpolate their values with the first layer's values."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
@@ -154,7 +157,7 @@ _PRODUCTS = (("r", "receptance"), ("k", "key"), ("v", "value"))
 
 
 class Rwkv6(Rwkv):
-    """RWKV-6, whose mixtures depend on the input."""
+    """Language model of RWKV-6 layers, whose mixtures depend on the input."""
 
     def time_mix(self, layer: str, x: Value) -> Value:
         m, script, name = self.m, self.script, f"{layer}.time_mix"

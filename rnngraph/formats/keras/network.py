@@ -182,7 +182,7 @@ def _merge_batch_time(b: Declaration, x: Value) -> Value:
 
 
 def _split_batch_time(b: Declaration, x: Value, shape: tuple[Dim, ...]) -> Value:
-    """Declare the inverse of ``_merge_batch_time`` for this shape."""
+    """Declare the reshape of [batch * time, …] to [batch, time, …], with the first two sizes of ``shape``."""
     return ScriptBackend(b.script).reshape(x, (*shape[:2], *x.tensor.type.shape[1:]))
 
 
@@ -237,7 +237,7 @@ class _Run:
                 if not waits[reader]:
                     ready.append(reader)
         if done < len(calls):
-            raise self._error("calls of layers depend on one another in a circle, or on missing layers")
+            raise self._error("calls of layers depend on one another in a cycle, or on missing calls")
 
     def _in_execution_order(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
         """Sort calls into Keras' execution order, which matters because some layers remove masks of tensors.
@@ -294,11 +294,13 @@ class _Run:
         """Return the tensor to which a reference leads, with its current mask; ``_Missing`` if it was not declared."""
         outputs = self._outputs.get((reference.layer, reference.call))
         if outputs is None:
-            raise self._error(f"layer {reference.layer!r} has no call {reference.call}")
+            raise self._error(f"a call reads call {reference.call} of layer {reference.layer!r}, which does not exist")
         if isinstance(outputs, _Missing):
             return outputs
         if reference.tensor >= len(outputs):
-            raise self._error(f"layer {reference.layer!r} has {len(outputs)} outputs; there is no {reference.tensor}")
+            raise self._error(
+                f"a call reads output {reference.tensor} of layer {reference.layer!r}, which has {len(outputs)} outputs"
+            )
         return self._b.with_current_mask(outputs[reference.tensor])
 
 

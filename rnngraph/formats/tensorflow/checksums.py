@@ -26,7 +26,7 @@ _DELTA = 0xA282EAD8
 
 
 def masked_crc(data: bytes | np.ndarray) -> int:
-    """Return the masked checksum of data, which files store because a CRC of data that contains CRCs is weak."""
+    """Return the masked checksum of data. Files store it, because a plain CRC of data that contains CRCs is weak."""
     return mask(crc32c(data))
 
 
@@ -102,7 +102,7 @@ def _numbers() -> tuple[int, ...]:
 
 
 def _rounds(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return CRC registers after the bytes of one row each, from these states."""
+    """Update each CRC register in ``states`` by the bytes of its row. Return the registers."""
     table = _table()
     for column in rows.T:
         states = table[(states ^ column) & 0xFF] ^ (states >> np.uint32(8))
@@ -111,7 +111,7 @@ def _rounds(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 @cache
 def _table() -> np.ndarray:
-    """Return the CRC's lookup table: by the value of a byte, the change of the register."""
+    """Return the CRC's lookup table: entry b is the change of the register by the byte b."""
     states = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         states = np.where(states & 1, (states >> np.uint32(1)) ^ np.uint32(POLYNOMIAL), states >> np.uint32(1))

@@ -87,7 +87,7 @@ MAX_UNCOMPRESSED = 1 << 30
 
 
 def _uncompressed(data: bytes) -> bytes:
-    """Decompress Snappy's literals and copies of earlier bytes (Snappy, ``format_description.txt``)."""
+    """Return the bytes of a block that Snappy compressed (Snappy, ``format_description.txt``)."""
     size, position = read_varint(data, 0)
     if size > MAX_UNCOMPRESSED:
         raise ValueError(f"a block has {size} bytes; at most {MAX_UNCOMPRESSED} are read")

@@ -25,8 +25,8 @@ def _lstm_cell(t: Translation, node: Node) -> list[str | None]:
 def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
     """Translate a fused LSTM layer to a Loop node. Its outputs ``GATES`` are [time, batch, units].
 
-    The input ``seq_len_max``, the length of the longest row, is ignored, because other nodes of the graph set the
-    outputs after a row's end to 0.
+    The input ``seq_len_max``, the length of the longest row, is ignored: other nodes of the graph set the outputs after
+    a row's end to 0.
     """
     _, x, c, h, *weights = (t.input(node, place) for place in range(9))
     frame = Frame(node.name, parent=t.home([x, c, h, *weights]), is_placed=True)

@@ -28,7 +28,7 @@ DOMAIN = "tensorflow"
 
 
 def translates(*ops: str) -> Callable[[Translate], Translate]:
-    """Register a function as the translation of ops."""
+    """Return a decorator that registers a function as the translation of these ops."""
 
     def register(function: Translate) -> Translate:
         TABLE.update(dict.fromkeys(ops, function))

@@ -136,7 +136,7 @@ class FitProgress:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _take_compiled(self) -> float:
-        """Return the seconds spent compiling since the last call."""
+        """Return the seconds spent compiling since the previous call of this method."""
         seconds, self._compiled = self._compiled, 0.0
         return seconds
 

@@ -13,7 +13,7 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True, eq=False)
 class AppliedGradients:
-    """Replacements of gradients in updates.
+    """Declared values that updates apply in place of gradients.
 
     Args:
         applied: Declared node that replaces the gradient in a parameter's update, by the parameter's name.
@@ -48,7 +48,10 @@ class AppliedGradients:
         return ReplaceGradients(tuple((labels[node], name) for node, name, _ in self._targets() if node in labels))
 
     def _targets(self) -> Iterator[tuple[Node, str, Node | None]]:
-        """Yield (placeholder, label or output whose gradient is fed there, node of the output)."""
+        """Yield (placeholder, name of the parameter or output whose gradient replaces it, node of the output).
+
+        The node is None for a parameter.
+        """
         for number, (placeholder, target) in enumerate(self.stand_ins.items()):
             if isinstance(target, str):
                 yield placeholder, target, None

@@ -32,7 +32,7 @@ class BatchRows:
 
     @staticmethod
     def of(program: Program, where: Where | None) -> BatchRows:
-        """Return a program's axes of rows. Raise ``GraphError`` if batches cannot be split."""
+        """Find the axes along which a program's batches can be split. Raise ``GraphError`` if there are none."""
         inputs = example_inputs(program.inference, program.evaluation, program.training)
         layout, likely = layout_of(inputs), likely_names(inputs.training.optimized)
         dims = {layout.types[name].shape[axis] for name, axis in layout.batch_axis.items() if axis is not None}

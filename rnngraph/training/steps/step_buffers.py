@@ -23,7 +23,7 @@ MAX_BLOCKS = 8
 
 
 class StepTarget(Protocol):
-    """Interface of the owner of the values that native steps replace.
+    """Interface of an object that owns the values which native steps replace, such as a trainer's state.
 
     ``program`` has the parameters that steps read. ``interrupt`` is a context that defers a Ctrl-C.
     """

@@ -85,7 +85,7 @@ class Layer:
 
 @dataclass(eq=False)
 class Network:
-    """Layers and their calls.
+    """Sequential or functional network: its layers with their calls.
 
     Attributes:
         layers: The layers. In a Sequential, each layer reads the output of the layer before it.
@@ -244,7 +244,7 @@ class _Numbering:
         return Call(arguments, {key: mapped(item, self._of_call) for key, item in call.keywords.items()})
 
     def end(self, reference: Reference) -> Reference:
-        """Convert an input or output of the network."""
+        """Convert the reference to an input or output of the network."""
         network = self._layer(reference).network
         if network is None or not self._counts_from_one(network):
             return reference

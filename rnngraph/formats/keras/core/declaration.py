@@ -145,7 +145,7 @@ Handler = Callable[["Declaration", Layer, Inputs], Any]
 
 
 class FileLayers(NamedTuple):
-    """Layers of a file.
+    """Version of Keras that wrote a file, and the arrays, calls and stacks of the file's layers.
 
     Attributes:
         version: Keras' major version, 2 or 3.
@@ -319,7 +319,7 @@ class Declaration:
         return self._free(scope, own=False)
 
     def _free(self, base: str, own: bool) -> str:
-        """Return a new scope, ``base`` or ``base_N``.
+        """Return an unused name for a scope: ``base``, or ``base_1``, ``base_2`` and so on.
 
         Args:
             own: True if the scope may be the path of a layer.
