@@ -114,7 +114,7 @@ def within_step(p: Scope, name: str) -> Iterator[None]:
     graph.steps.append(p)
     graph.variable_scope = _scope_of(graph, p, name, outer)
     try:
-        with graph.own_order():
+        with graph.hidden_control_dependencies():
             yield
     finally:
         if graph.within and isinstance(p._specs, CellVariables):

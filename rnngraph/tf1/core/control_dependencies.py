@@ -14,7 +14,7 @@ from ..table.missing import GUIDE
 from .branch import Branch
 
 
-class Order:
+class ControlDependencies:
     """Base class of ``Graph`` that records control dependencies.
 
     Attributes:
@@ -75,7 +75,7 @@ class Order:
         return tensor
 
     @contextmanager
-    def own_order(self) -> Iterator[None]:
+    def hidden_control_dependencies(self) -> Iterator[None]:
         """Hide open control dependencies while a step is traced, because the whole driver depends on them instead."""
         outer = self.collections["control_inputs"]
         self.collections["control_inputs"] = []

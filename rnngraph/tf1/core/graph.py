@@ -19,7 +19,7 @@ from ...program.program import Program, compile_beside
 from ...support.allocation import zeros
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown, user_line
-from .control_dependencies import Order
+from .control_dependencies import ControlDependencies
 from .errors import InvalidArgumentError
 from .rolling.cuts import Cut
 from .rolling.rolled import Rolled
@@ -27,7 +27,7 @@ from .rolling.rolled import Rolled
 TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", "variables", "local_variables"
 
 
-class Holder:
+class SessionInterface:
     """Base of sessions: the methods that graphs and Tensors call."""
 
     def leave(self) -> None:
@@ -105,7 +105,7 @@ class Computed:
         return session.compute([self.node], fed, seed)[0]
 
 
-class Graph(Order):
+class Graph(ControlDependencies):
     """``tf.Graph``: everything that was declared while it was current. Sessions hold the values.
 
     Attributes:
@@ -159,7 +159,7 @@ class Graph(Order):
         self.named: dict[str, Any] = {}
         self.variable_scope: Any = None
         self.name_scope = ""
-        self.holder: Holder | None = None
+        self.holder: SessionInterface | None = None
         self.plans: dict[Any, Any] = {}
         self.warned: set[str] = set()
         self.copies: dict[str, str] = {}
@@ -381,10 +381,10 @@ def get_default_graph() -> Graph:
     return CURRENT.graphs[-1]
 
 
-def present_session(session: Any = None) -> Holder:
+def present_session(session: Any = None) -> SessionInterface:
     """Return ``session``, or the session that was entered last. Raises ``ArgumentError`` if there is none."""
     current = (CURRENT.sessions[-1] if CURRENT.sessions else None) if session is None else session
-    if not isinstance(current, Holder):
+    if not isinstance(current, SessionInterface):
         raise ArgumentError("there is no default session; enter `with tf.Session():`, or pass session=")
     return current
 

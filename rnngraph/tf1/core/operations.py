@@ -16,8 +16,8 @@ from ...ir.graph import Node
 from ...support.api_guard import api
 from ...support.errors import DtypeError, shown, user_line
 from .graph import get_default_graph, present_session
-from .sizes import settled
-from .tensors import OPERANDS, as_tensorflow, floats_adopted, ints_adopted
+from .sizes import known_ints
+from .tensors import OPERANDS, as_tensorflow, convert_double_arrays, convert_python_ints
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -199,22 +199,22 @@ def operation(target: Target) -> Target:
 
     @wraps(target)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        arguments = tuple(settled(item) if place in fixed else item for place, item in enumerate(arguments))
-        keywords = {name: settled(item) if name in FIXED else item for name, item in keywords.items()}
+        arguments = tuple(known_ints(item) if place in fixed else item for place, item in enumerate(arguments))
+        keywords = {name: known_ints(item) if name in FIXED else item for name, item in keywords.items()}
         operands = {names[place]: arguments[place] for place in places if place < len(arguments)}
         operands |= {name: value for name, value in keywords.items() if name in OPERANDS}
-        if converted := ints_adopted(operands):
+        if converted := convert_python_ints(operands):
             arguments = tuple(converted.pop(name, item) for name, item in zip(names, arguments, strict=False))
             keywords |= converted
-        adopted = floats_adopted((*arguments, *keywords.values()))
+        values = convert_double_arrays((*arguments, *keywords.values()))
         graph = get_default_graph()
         branch = graph.branch_read()
-        read = adopted if branch is None else branch.reads(adopted)
+        read = values if branch is None else branch.reads(values)
         result = target(*read[: len(arguments)], **dict(zip(keywords, read[len(arguments) :], strict=True)))
         if branch is not None:
             branch.owns(result)
         if graph.collections["control_inputs"]:
-            result = graph.following(result, adopted)
+            result = graph.following(result, values)
         result = as_tensorflow(result)
         if not isinstance(result, Tensor):
             return result

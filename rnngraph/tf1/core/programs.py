@@ -61,8 +61,8 @@ class Run:
     """Compiled code for runs with the same fetches and the same fed Tensors.
 
     Attributes:
-        takes: Function from a run's feeds to their values by declared node.
-        give: Function from the list of the results' leaves to the structure of the fetches.
+        to_node_values: Function from a run's feeds to their values by declared node.
+        to_structure: Function from the list of the results' leaves to the structure of the fetches.
     """
 
     def __init__(self, graph: Graph, leaves: Sequence[Any], fed: Sequence[Node]) -> None:
@@ -84,8 +84,8 @@ class Run:
         self._places = self._direct_places()
         first = self.calls[0] if self._places is not None else None
         self._step: Any = first.phase.operation if first is not None and first.phase.fused else None
-        self.takes: Callable[[Mapping[Any, Any]], dict[Node, Any]] = dict
-        self.give: Callable[[list[Any]], Any] = list
+        self.to_node_values: Callable[[Mapping[Any, Any]], dict[Node, Any]] = dict
+        self.to_structure: Callable[[list[Any]], Any] = list
 
     def _add(self, item: Operation) -> None:
         """Append an operation to those of the run, after all operations that must run before it."""
@@ -122,14 +122,14 @@ class Run:
                 return None
         return positions
 
-    def shape(self, fetches: Any) -> None:
+    def set_structure(self, fetches: Any) -> None:
         """Make runs return results in the structure of ``fetches``."""
         if is_leaf(fetches):
-            self.give = lambda results: results[0]
+            self.to_structure = lambda results: results[0]
         elif type(fetches) is list and all(map(is_leaf, fetches)):
-            self.give = lambda results: results
+            self.to_structure = lambda results: results
         else:
-            self.give = packer(fetches)
+            self.to_structure = packer(fetches)
 
     def __call__(self, session: Any, values: Mapping[Node, Any], seed: int) -> list[Any]:
         if self._places is not None:
@@ -150,7 +150,7 @@ class Run:
             values_by_node[node] = session.value(variable).copy()
         return [self._result(leaf, values_by_node, values, results, session) for leaf in self.leaves]
 
-    def one(self, node: Node, results: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
+    def value_of(self, node: Node, results: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
         """Return the value of a node: the present value of a variable that is not fed, a computed value, or a feed."""
         if node in self.variables and node not in self.fed:
             return session.value(self.variables[node]).copy()
@@ -166,7 +166,7 @@ class Run:
     ) -> Any:
         """Return the fetched value of a leaf: an array, a NumPy scalar, or what an operation returned."""
         if isinstance(leaf, Tensor):
-            return _as_returned(self.one(leaf.node, computed, values, session))
+            return _as_returned(self.value_of(leaf.node, computed, values, session))
         if isinstance(leaf, ExtraVariable):
             return _as_returned(np.array(session.value(leaf)))
         return results.get(id(leaf))
@@ -213,7 +213,7 @@ class _Call:
         if operation is None or self.phase.fused:
             return
         acting = operation.separated() if isinstance(operation, Step) else operation
-        arrays = [self.run.one(node, computed, values, session) for node in self.run.needs[operation]]
+        arrays = [self.run.value_of(node, computed, values, session) for node in self.run.needs[operation]]
         results[id(operation)] = acting.execute(session, arrays)
 
 
@@ -236,7 +236,7 @@ class FetchProgram:
             node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
         }
         # By cut and node: name and dtype of the input to which the node is fed; None if the program has no such input.
-        self._takes: BoundedCache[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = BoundedCache(MAX_CUTS)
+        self._inputs_by_cut: BoundedCache[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = BoundedCache(MAX_CUTS)
         # Random inputs (name, dtype, function that draws), and placeholders for gradients. Computed on first use.
         self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = None
         self._stand_ins: list[Node] = []
@@ -246,9 +246,9 @@ class FetchProgram:
     def feeds(self, session: Any, cut: Any, values: Values, seed: int) -> dict[str, np.ndarray]:
         """Return the feeds of the program, from the values of a run."""
         arrays: dict[str, np.ndarray] = {}
-        takes = self._takes.get(cut)
+        takes = self._inputs_by_cut.get(cut)
         if takes is None:
-            takes = self._takes[cut] = {}
+            takes = self._inputs_by_cut[cut] = {}
         for node, value in values.items():
             label = takes[node] if node in takes else takes.setdefault(node, self.inputs.get(cut.fed_by(node)))
             if label is not None:
@@ -286,12 +286,12 @@ class FetchProgram:
             session: Session of the run.
             names: Names of variables to check instead of the program's own, in a hashable collection.
         """
-        of = self if names is None else names
-        if of in session.ready:
+        key = self if names is None else names
+        if key in session.ready:
             return
         read = self.variables if names is None else sorted(names)
         if session.initialized.issuperset(read):
-            session.ready.add(of)
+            session.ready.add(key)
             return
         missing = [name for name in read if name not in session.initialized]
         raise FailedPreconditionError(uninitialized(missing, self.graph), user_line())

@@ -17,7 +17,7 @@ from ...support.api_guard import api
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ArgumentError, DtypeError, StructureError, shown
 from .errors import FailedPreconditionError
-from .graph import CURRENT, Graph, Holder, entered, graph_of
+from .graph import CURRENT, Graph, SessionInterface, entered, graph_of
 from .operations import Operation
 from .programs import Run, uninitialized
 from .variable import ExtraVariable
@@ -44,7 +44,7 @@ class GPUOptions(types.SimpleNamespace):
         super().__init__(**options)
 
 
-class BaseSession(Holder):
+class BaseSession(SessionInterface):
     """Base of ``Session`` and ``InteractiveSession``.
 
     The variables of a graph hold the values of one session at a time. ``enter`` and ``leave`` exchange the values.
@@ -61,9 +61,9 @@ class BaseSession(Holder):
         self.runs = self.initializations = 0
         self.closed = False
         self._values: dict[str, np.ndarray] = {}
-        self._known: BoundedCache[Any, Run] = BoundedCache(MAX_RUNS)
+        self._runs: BoundedCache[Any, Run] = BoundedCache(MAX_RUNS)
         # By ids of the fetches and feeds. The objects are stored, too, so that no later object gets such an id.
-        self._recent: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MAX_RUNS)
+        self._runs_by_identity: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MAX_RUNS)
 
     @property
     def sess_str(self) -> str:
@@ -133,27 +133,29 @@ class BaseSession(Holder):
                 self.set_value(variable, variable.drawn(seed))
         for variable in variables:
             if variable.initial is not None:
-                with self._borrowing(variable.initial.node, seed):
+                with self._temporarily_initialized(variable.initial.node, seed):
                     array = self.compute([variable.initial.node], {}, self._seed())[0]
                 self.set_value(variable, array)
 
     @contextmanager
-    def _borrowing(self, node: Node, seed: int) -> Iterator[None]:
+    def _temporarily_initialized(self, node: Node, seed: int) -> Iterator[None]:
         """Give initial values, within the block only, to the variables that ``node`` reads and that have no value."""
         read = [item["slot"] for item in topological([node]) if item.op == "parameter"]
         needed = [self.graph.variables[slot] for slot in read if slot in self.graph.variables]
-        lent = [variable for variable in needed if variable.full not in self.initialized]
-        for variable in lent:
+        uninitialized_variables = [variable for variable in needed if variable.full not in self.initialized]
+        for variable in uninitialized_variables:
             if variable.initial is None:
                 self.set_value(variable, variable.drawn(seed))
-        for variable in sorted((item for item in lent if item.initial is not None), key=lambda item: item.serial):
-            with self._borrowing(variable.initial.node, seed):
+        for variable in sorted(
+            (item for item in uninitialized_variables if item.initial is not None), key=lambda item: item.serial
+        ):
+            with self._temporarily_initialized(variable.initial.node, seed):
                 self.set_value(variable, self.compute([variable.initial.node], {}, self._seed())[0])
         try:
             yield
         finally:
-            if lent:
-                self.initialized.difference_update(variable.full for variable in lent)
+            if uninitialized_variables:
+                self.initialized.difference_update(variable.full for variable in uninitialized_variables)
                 self.ready = set()
 
     # Runs ----------------------------------------------------------------------------------------
@@ -168,9 +170,9 @@ class BaseSession(Holder):
 
     def compute(self, nodes: Sequence[Node], values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
         """Return the values of declared nodes, computed in one native call if possible."""
-        run = self._known.get(key := ("nodes", tuple(nodes), tuple(values)))
+        run = self._runs.get(key := ("nodes", tuple(nodes), tuple(values)))
         if run is None:
-            run = self._known[key] = Run(self.graph, [Tensor(node) for node in nodes], tuple(values))
+            run = self._runs[key] = Run(self.graph, [Tensor(node) for node in nodes], tuple(values))
         return run(self, values, seed)
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
@@ -187,39 +189,39 @@ class BaseSession(Holder):
                 raise ArgumentError("the session is closed; create another")
             self.enter()
         fed = feed_dict or {}
-        recent = self._recent.get(key := _identity(fetches, fed))
-        known = recent[0] if recent is not None else None
-        if known is None or known.version != len(self.graph.owners):
-            known = self._cached_run(fetches, fed, key)
-        return known.give(known(self, known.takes(fed), self._seed()))
+        cached = self._runs_by_identity.get(key := _identity_key(fetches, fed))
+        run = cached[0] if cached is not None else None
+        if run is None or run.version != len(self.graph.owners):
+            run = self._cached_run(fetches, fed, key)
+        return run.to_structure(run(self, run.to_node_values(fed), self._seed()))
 
     def _cached_run(self, fetches: Any, fed: Mapping[Any, Any], identity: Any) -> Run:
         """Return the code for a set of fetches and feeds, compiled on first use."""
         try:
             key = fold(fetches, lambda leaf: leaf, _keyed), tuple(fed)
-            known = self._known.get(key)
+            run = self._runs.get(key)
         except TypeError:  # unhashable objects in the nest
-            key, known = None, None
-        if known is None or known.version != self.graph.version:
-            known = self._new_run(fetches, fed)
+            key, run = None, None
+        if run is None or run.version != self.graph.version:
+            run = self._new_run(fetches, fed)
             if key is not None:
-                self._known[key] = known
+                self._runs[key] = run
         if identity is not None:
             entries = fetches.values() if type(fetches) is dict else fetches if type(fetches) is list else (fetches,)
             if all(map(is_constant, entries)):
-                self._recent[identity] = known, (*entries, *fed)
-        return known
+                self._runs_by_identity[identity] = run, (*entries, *fed)
+        return run
 
     def _new_run(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
         """Compile a run of ``fetches`` with the keys of ``fed``."""
         leaves = [resolved(self.graph, leaf) for leaf in flatten(fetches)]
-        takes = self._taker(fed)
-        run = Run(self.graph, leaves, tuple(takes(fed)))
-        run.takes = takes
-        run.shape(fetches)
+        to_node_values = self._feed_converter(fed)
+        run = Run(self.graph, leaves, tuple(to_node_values(fed)))
+        run.to_node_values = to_node_values
+        run.set_structure(fetches)
         return run
 
-    def _taker(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
+    def _feed_converter(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
         """Return a function from a run's feeds, with the keys of ``fed``, to values by declared node."""
         if all(isinstance(key, Tensor) for key in fed):
             nodes = [key.node for key in fed]
@@ -277,8 +279,8 @@ class BaseSession(Holder):
         if self.graph.holder is self:
             self.graph.holder = None
         self.closed = True
-        self._known.clear()
-        self._recent.clear()
+        self._runs.clear()
+        self._runs_by_identity.clear()
         self._values = {}
         self.initialized, self.ready = set(), set()
 
@@ -329,7 +331,7 @@ def get_default_session() -> BaseSession | None:
     return CURRENT.sessions[-1] if CURRENT.sessions else None
 
 
-def _identity(fetches: Any, fed: Any) -> Any:
+def _identity_key(fetches: Any, fed: Any) -> Any:
     """Return a cache key of a run, made of the ids of its fetches and feeds. None if the feeds are not a plain dict."""
     if type(fed) is not dict:
         return None

@@ -148,7 +148,7 @@ def dimension(value: Any = None) -> Any:
     return Dimension(value) if isinstance(value, int | np.integer) else OpenDimension()
 
 
-def laid_out(array: np.ndarray, shape: tuple[int, ...], verifies: bool) -> np.ndarray:
+def filled_shape(array: np.ndarray, shape: tuple[int, ...], verifies: bool) -> np.ndarray:
     """Return an array reshaped to ``shape``. If it has too few entries, the last one is repeated.
 
     An empty shape accepts one entry or none.

@@ -48,7 +48,7 @@ def sizes_in(shape: Any) -> list[Any]:
         shape: List of ints, None, ``tf.Dimension``s and scalar Tensors, or a vector of sizes.
     """
     if isinstance(shape, Tensor):
-        return [as_dim(item) for item in _read(shape).reshape(-1)]
+        return [as_dim(item) for item in _elements_or_raise(shape).reshape(-1)]
     if isinstance(shape, int | np.integer) or not hasattr(shape, "__iter__") or getattr(shape, "ndim", 1) == 0:
         return [_size(shape)]
     entries = [_size(item) for item in shape]
@@ -60,7 +60,7 @@ def sizes_in(shape: Any) -> list[Any]:
 def _size(item: Any) -> Any:
     """Convert one size that a program passes to an int, None or a symbolic size. Raise ``ShapeError`` for others."""
     if isinstance(item, Tensor):
-        entries = _read(item)
+        entries = _elements_or_raise(item)
         if entries.size != 1:
             raise ShapeError(f"{item!r} must be one size, but has {entries.size}")
         return as_dim(entries.reshape(-1)[0])
@@ -152,8 +152,8 @@ def _is_computed(item: slice, dim: Dim) -> bool:
     return not any(isinstance(bound, int) and bound < 0 for bound in (start, stop))
 
 
-def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return an index in which slices' bounds that are Tensors, such as entries of ``tf.shape``, are sizes."""
+def with_sizes_as_bounds(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an index with sizes in place of slices' bounds that are Tensors, such as entries of ``tf.shape``."""
     bounds = [part for item in index if isinstance(item, slice) for part in (item.start, item.stop)]
     entries = [item for item in index if item is not None]
     if (
@@ -163,7 +163,7 @@ def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
         return index
     axes = iter(_axes_of(x, entries))
 
-    def settled(item: Any) -> Any:
+    def with_size_bounds(item: Any) -> Any:
         if item is None:
             return None
         axis = next(axes)
@@ -173,7 +173,7 @@ def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
         step = 1 if item.step is None else item.step
         return slice_between("a slice of a Tensor", start, stop, step, x.type.shape[axis])
 
-    return tuple(map(settled, index))
+    return tuple(map(with_size_bounds, index))
 
 
 def _axes_of(x: Tensor, entries: Sequence[Any]) -> list[int]:
@@ -206,7 +206,7 @@ def as_dim(item: Any) -> Dim:
 
 
 def anchored(value: Tensor, sizes: Any) -> Tensor:
-    """Return ``value`` with dependencies on the Tensors among ``sizes``, so that a run computes these Tensors."""
+    """Return ``value`` with dependencies on the Tensors among ``sizes``, from which a run computes symbolic sizes."""
     counts, sources = get_default_graph().counts, list[Tensor]()
     for item in sizes if isinstance(sizes, list | tuple) else [sizes]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
@@ -295,7 +295,7 @@ def floor_quotient(x: Any, y: Any) -> Tensor:
 
 
 def known_size(node: Node, counted: bool = False) -> Dim | None:
-    """Return the size that a scalar equals; None if the scalar is not computed from sizes and numbers alone.
+    """Return the int or symbolic size that a scalar equals; None if its value also depends on other Tensors.
 
     Args:
         node: The scalar.
@@ -308,13 +308,13 @@ def known_size(node: Node, counted: bool = False) -> Dim | None:
     return as_dim(entries.reshape(-1)[0]) if whole and entries is not None else None
 
 
-def settled(value: Any) -> Any:
+def known_ints(value: Any) -> Any:
     """Convert a Tensor of known ints, such as an axis ``tf.constant(1)``, to an int or a list of ints.
 
     Entries of lists are converted one by one. All other values are returned unchanged.
     """
     if isinstance(value, list | tuple):
-        return type(value)(map(settled, value)) if type(value) in (list, tuple) else value
+        return type(value)(map(known_ints, value)) if type(value) in (list, tuple) else value
     if not isinstance(value, Tensor) or value.type.dtype not in INTEGERS:
         return value
     entries = _elements(value.node)
@@ -322,8 +322,8 @@ def settled(value: Any) -> Any:
     return entries.astype(int).tolist() if whole and entries is not None else value
 
 
-def _read(tensor: Tensor) -> np.ndarray:
-    """Return the elements of a Tensor of sizes and numbers. Raise ``ShapeError`` for other Tensors."""
+def _elements_or_raise(tensor: Tensor) -> np.ndarray:
+    """Return the elements of a Tensor that is computed from sizes and numbers. Raise ``ShapeError`` for others."""
     entries = _elements(tensor.node, True)
     if entries is None:
         raise ShapeError(

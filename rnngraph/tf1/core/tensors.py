@@ -23,13 +23,13 @@ from .dtypes import DType
 from .elementwise import power, quotient
 from .graph import Graph, get_default_graph, present_session
 from .shapes import TensorShape
-from .sizes import anchored, apply_clamped_slices, apply_computed_slices, floor_quotient, slices_by_sizes
+from .sizes import anchored, apply_clamped_slices, apply_computed_slices, floor_quotient, with_sizes_as_bounds
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
 
 
-def adopted(value: Any, other: Tensor) -> Any:
+def convert_operand(value: Any, other: Tensor) -> Any:
     """Convert an array or list of numbers to a constant of another operand's dtype; return other values unchanged."""
     if not isinstance(value, list | tuple | np.ndarray) or holds_tensors(value):
         return value
@@ -44,7 +44,7 @@ def adopted(value: Any, other: Tensor) -> Any:
 
 
 def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
-    """Wrap an operator, so that control dependencies run before its result, and branches of ``tf.cond`` record it.
+    """Return an operator of ``Tensor`` that follows control dependencies, and that branches of ``tf.cond`` record.
 
     Args:
         method: The operator of ``Tensor``.
@@ -52,7 +52,7 @@ def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
     """
 
     def operate(self: TfTensor, *others: Any) -> Tensor:
-        operands = (self, *(adopted(other, self) if converts else other for other in others))
+        operands = (self, *(convert_operand(other, self) if converts else other for other in others))
         graph = get_default_graph()
         branch = graph.branch_read()
         result = handed_on(method, operands if branch is None else branch.reads(operands), {})
@@ -106,7 +106,7 @@ class TfTensor(Tensor, propagates=True):
         return TensorShape(self.shape)
 
     def set_shape(self, shape: Any) -> None:
-        """Refine symbolic sizes; a run checks them. Raises ``ShapeError`` if known sizes differ."""
+        """Replace symbolic sizes by the ints in ``shape``; a run checks them. Raise ``ShapeError`` if ints differ."""
         sizes = TensorShape(shape).as_list() if shape is not None else [None] * self.rank
         TensorShape(self.shape).assert_is_compatible_with(sizes)
         dims = tuple(dim if size is None else size for size, dim in zip(sizes, self.type.shape, strict=True))
@@ -123,7 +123,7 @@ class TfTensor(Tensor, propagates=True):
     __hash__ = Tensor.__hash__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Tensor:
-        return super().__array_ufunc__(ufunc, method, *(adopted(item, self) for item in inputs), **options)
+        return super().__array_ufunc__(ufunc, method, *(convert_operand(item, self) for item in inputs), **options)
 
     __add__, __radd__ = _operator(Tensor.__add__, True), _operator(Tensor.__radd__, True)
     __sub__, __rsub__ = _operator(Tensor.__sub__, True), _operator(Tensor.__rsub__, True)
@@ -145,22 +145,24 @@ class TfTensor(Tensor, propagates=True):
         index = index if isinstance(index, tuple) else (index,)
         bounds = [bound for item in index if isinstance(item, slice) for bound in (item.start, item.stop)]
         tensor, index = apply_clamped_slices(self, index)
-        cut, index = apply_computed_slices(tensor, slices_by_sizes(tensor, index))
+        cut, index = apply_computed_slices(tensor, with_sizes_as_bounds(tensor, index))
         return Tensor.__getitem__(cut, index) if cut is tensor else anchored(Tensor.__getitem__(cut, index), bounds)
 
 
 # Conversion -------------------------------------------------------------------------------------------
 
 
-def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
-    """Convert float64 arrays among arguments and entries of lists to the dtype of the first float Tensor among them.
+def convert_double_arrays(arguments: Iterable[Any]) -> list[Any]:
+    """Convert float64 arrays among values, and among entries of lists, to the dtype of their first float Tensor.
+
+    Without such a Tensor, all values are returned unchanged.
 
     Axes, shapes and ids are not arrays of floats. A converted array is therefore always an operand.
     """
     values = list(arguments)
     inner = [item for argument in values if isinstance(argument, list | tuple) for item in argument]
     everywhere = [*values, *inner]
-    if not any(map(_is_double, everywhere)):
+    if not any(map(_is_double_array, everywhere)):
         return values
     other = next((item for item in everywhere if isinstance(item, TfTensor) and item.dtype in FLOATS), None)
     if other is None:
@@ -169,12 +171,12 @@ def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
     def adopt(item: Any) -> Any:
         if type(item) in (list, tuple):
             return type(item)([adopt(entry) for entry in item])
-        return adopted(item, other) if _is_double(item) else item
+        return convert_operand(item, other) if _is_double_array(item) else item
 
     return [adopt(item) for item in values]
 
 
-def _is_double(item: Any) -> bool:
+def _is_double_array(item: Any) -> bool:
     return isinstance(item, np.ndarray) and item.dtype == np.float64
 
 
@@ -199,8 +201,11 @@ OPERANDS = frozenset(
 """Names of the arguments that TensorFlow's functions convert to Tensors. Ints elsewhere are axes, shapes or indices."""
 
 
-def ints_adopted(operands: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Python's ints among operands as int32 constants, if no other operand determines the dtype."""
+def convert_python_ints(operands: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the operands that are Python's ints, as int32 constants, by name.
+
+    The result is empty if another operand determines the dtype: a float, an array or a Tensor of numbers.
+    """
     if any(_has_dtype(value) for value in operands.values()):
         return {}
     return {name: _of_int32(name, value) for name, value in operands.items() if _holds_ints(value)}

@@ -71,7 +71,7 @@ class Variable(metaclass=_AnyVariable):
         if isinstance(value, Tensor) and dtype is not None and dtype_name(dtype) != value.type.dtype:
             raise DtypeError(f"tf.Variable: {value!r} is not {dtype_name(dtype)}; convert it with tf.cast")
         graph.unshared.add(full)
-        return _new_variable(full, *_initial(value, dtype), trainable is not False, collections)
+        return _new_variable(full, *_start_from_value(value, dtype), trainable is not False, collections)
 
 
 @api
@@ -121,15 +121,15 @@ def get_variable(
     if shape is None:
         if start is None or isinstance(start, str) or callable(start):
             raise ShapeError(f"tf.get_variable({name!r}) needs a shape; pass shape=, or an array as initializer=")
-        settled = _initial(start, dtype)
+        start_of_variable = _start_from_value(start, dtype)
     elif isinstance(start, Tensor):
-        settled = _initial(start, kind)
-        if settled[0].shape != check_shape(name, sizes_in(shape)):
+        start_of_variable = _start_from_value(start, kind)
+        if start_of_variable[0].shape != check_shape(name, sizes_in(shape)):
             raise ShapeError(f"tf.get_variable({name!r}): the initializer {start!r} does not have shape {shown(shape)}")
     else:
-        settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
+        start_of_variable = _start_from_initializer(start, check_shape(name, sizes_in(shape)), kind)
     is_taken = full in graph.by_name  # by a tf.Variable, which get_variable does not share
-    variable = _new_variable(own if is_taken else full, *settled, trainable is not False, collections)
+    variable = _new_variable(own if is_taken else full, *start_of_variable, trainable is not False, collections)
     if is_taken:
         graph.shared[full] = variable
     penalize(variable, scope.regularizer if regularizer is None else regularizer)
@@ -209,10 +209,11 @@ def penalize(variable: Tensor, penalty: Any, where: Where | None = None) -> None
         get_default_graph().collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
 
 
-Settled = tuple[TensorType, Initializer, Tensor | None]
+Start = tuple[TensorType, Initializer, Tensor | None]
+"""(type, initializer, Tensor of the initial value or None) of a new variable."""
 
 
-def _initial(value: Any, dtype: Any) -> Settled:
+def _start_from_value(value: Any, dtype: Any) -> Start:
     """Return (type, initializer, Tensor of the initial value or None) of a variable."""
     if isinstance(value, Tensor):
         shape = tuple(value.shape)
@@ -234,17 +235,19 @@ def _initial(value: Any, dtype: Any) -> Settled:
     return TensorType(dtype_of_value, array.shape), Constant(array), None
 
 
-def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
+def _start_from_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Start:
     """Return (type, initializer, Tensor of the initial value or None) of a variable with an initializer.
 
     A function with TensorFlow's arguments, such as ``dtype``, is called now, and its result is the initial value.
     """
     start = initializer_from(start)
     if callable(start) and (options := _tensorflow_arguments(start, kind)) is not None:
-        settled = _initial(start(shape, **options), kind)
-        if settled[0].shape != shape:
-            raise ShapeError(f"the initializer returns {settled[0]} for a variable of shape {shape}; return that shape")
-        return settled
+        start_of_variable = _start_from_value(start(shape, **options), kind)
+        if start_of_variable[0].shape != shape:
+            raise ShapeError(
+                f"the initializer returns {start_of_variable[0]} for a variable of shape {shape}; return that shape"
+            )
+        return start_of_variable
     return TensorType(kind, shape), initializer_of(start), None
 
 
@@ -255,7 +258,7 @@ def array_initializer(value: Any) -> Initializer:
         return initializer_of(start)
 
     def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-        _, initializer, computed = _initial(start(shape, **arguments), None)
+        _, initializer, computed = _start_from_value(start(shape, **arguments), None)
         if computed is not None:
             raise ArgumentError(f"an initializer returns {computed!r}, which needs a run; return a NumPy array")
         return initializer(shape, generator)
@@ -292,6 +295,10 @@ def added_variable(name: str, kind: TensorType, start: Initializer, initial: Ten
 def _new_variable(
     full: str, kind: TensorType, start: Initializer, initial: Tensor | None, trainable: bool, collections: Any
 ) -> GraphVariable:
+    """Create a variable, and record it in the graph and in ``collections``, a name, a list of names or None.
+
+    A variable whose ``collections`` lack ``GLOBAL_VARIABLES`` is not global. None: it is global.
+    """
     graph = get_default_graph()
     spec = ParameterSpec(kind, start, trainable and kind.dtype in FLOATS, user_line(), full)
     variable = GraphVariable.of(spec, full, initial)

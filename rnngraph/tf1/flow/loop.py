@@ -81,7 +81,7 @@ class Loop:
         # With a scope of the step in the graph, cells that the program calls become parts of the step.
         graph.steps.append(Scope(self.trace, "", "", Specs(), ""))
         try:
-            with graph.own_order(), tracing(self.what):
+            with graph.hidden_control_dependencies(), tracing(self.what):
                 yield
         finally:
             graph.within = outer

@@ -20,7 +20,7 @@ from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core import elementwise
 from ..core.dtypes import cast_to, dtype_name, refuse
 from ..core.operations import operation
-from ..core.shapes import laid_out
+from ..core.shapes import filled_shape
 from ..core.sizes import anchored, reshaped, sizes_in
 
 Function = Callable[..., Tensor]
@@ -189,7 +189,7 @@ def constant(
         result = make_constant(value, "int32")
     if shape is None:
         return result
-    return make_constant(laid_out(array, tuple(int(size) for size in shape), verify_shape), result.dtype)
+    return make_constant(filled_shape(array, tuple(int(size) for size in shape), verify_shape), result.dtype)
 
 
 def filled(value: Any, shape: Any, dtype: str) -> Tensor:

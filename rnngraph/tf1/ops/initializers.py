@@ -19,7 +19,7 @@ from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.errors import ArgumentError
 from ..core.dtypes import dtype_name
-from ..core.shapes import laid_out
+from ..core.shapes import filled_shape
 from ..core.tensors import gives_tensors
 from .random import fixed_sizes, initial_values, random_normal, random_uniform, truncated_normal
 
@@ -54,7 +54,7 @@ class ArrayInitializer:
     verifies: bool
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-        return laid_out(self.value, tuple(shape), self.verifies)
+        return filled_shape(self.value, tuple(shape), self.verifies)
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,12 @@ class Rolled:
         self._stages: list[Replaced] = []
         roots, preserved = list(roots), list(preserved)
         single: set[Node] = set()
-        while found := _Search([self(root) for root in roots], {self(node) for node in preserved}).replacements(single):
-            self._stages.append(Replaced(found))
+        while replacements := self._search(roots, preserved).replacements(single):
+            self._stages.append(Replaced(replacements))
+
+    def _search(self, roots: Sequence[Node], preserved: Sequence[Node]) -> _Search:
+        """Return a search among the nodes that replace those on which ``roots`` depend."""
+        return _Search([self(root) for root in roots], {self(node) for node in preserved})
 
     def __call__(self, root: Node) -> Node:
         """Return the node that computes a declared node's value."""
@@ -78,7 +82,7 @@ class _Search(Steps):
             if following.operands[0] in after or not equal(first, following):
                 break
             chain.append((following, self.values(following)))
-        return _joined(chain) if len(chain) > 1 else {}
+        return _one_driver(chain) if len(chain) > 1 else {}
 
     def _following(self, node: Node, values: dict[int, Node]) -> Node | None:
         """Return the step that starts from all final states of ``node``; None if the chain ends at ``node``.
@@ -105,7 +109,7 @@ class _Search(Steps):
 # Drivers of several steps --------------------------------------------------------------------------
 
 
-def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
+def _one_driver(chain: Sequence[Step]) -> dict[Node, Node]:
     """Build one driver for a chain. Return {result of a step: node that selects it from the driver's results}."""
     count, (first, _) = len(chain), chain[0]
     driver: Driver = first["driver"]
