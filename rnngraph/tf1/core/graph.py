@@ -76,7 +76,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Count:
-    """Value of a placeholder that only carries a symbolic size, its length.
+    """Value of a placeholder that exists only for its length, which is a symbolic size.
 
     The length is the value of the scalar ``node``, which a run computes beforehand.
     """
@@ -195,7 +195,10 @@ class Graph(ControlDependencies):
         return self.variables.get(read["slot"]) if read.op == "parameter" and read.shape == node.shape else None
 
     def own(self, *tensors: Tensor) -> None:
-        """Record Tensors whose declarations create variables; in a step of a loop, all but variables in ``within``."""
+        """Record Tensors whose declarations create variables, in ``owners``.
+
+        In a step of a loop, those that are no variables themselves are recorded in ``within``.
+        """
         for tensor in tensors:
             (self.owners if self.within is None or tensor.node.op == "parameter" else self.within).append(tensor)
 
@@ -351,7 +354,7 @@ def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
 
 
 class Current(threading.local):
-    """Graphs and sessions that a thread has entered. The first graph is its default."""
+    """Graphs and sessions that a thread has entered. The first graph is the thread's default graph."""
 
     def __init__(self) -> None:
         self.graphs: list[Graph] = [Graph()]

@@ -27,7 +27,7 @@ Values = Mapping[Node, Any]
 
 
 class FetchSet:
-    """Set of Tensors that are fetched together, for one set of Tensors that are fed although a run could compute them.
+    """Tensors that are fetched together in runs that feed the same Tensors in place of computing them.
 
     Attributes:
         nodes: Declared nodes, each once.

@@ -90,7 +90,7 @@ class VariableScope:
             return full
 
     def under(self, name: str) -> str:
-        """Return ``name`` with the prefix of the scope."""
+        """Return the full name of ``name`` under the scope, such as ``decoder/dense``."""
         return f"{self.original_name_scope}{name}"
 
 

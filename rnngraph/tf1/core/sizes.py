@@ -164,6 +164,7 @@ def with_sizes_as_bounds(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
     axes = iter(_axes_of(x, entries))
 
     def with_size_bounds(item: Any) -> Any:
+        """Return an entry of the index. If it is a slice with Tensors as bounds, sizes replace them."""
         if item is None:
             return None
         axis = next(axes)

@@ -188,7 +188,7 @@ Graph.variable_of = Variable.of
 
 
 def specs_of(variables: Iterable[Any]) -> list[ParameterSpec]:
-    """Return the parameters of variables."""
+    """Return the parameters of the ``Variable``s among variables. ``ExtraVariable``s have none."""
     return [item.spec for item in variables if isinstance(item, Variable)]
 
 

@@ -113,7 +113,7 @@ class Loop:
             reverse: True if the last step runs first.
             when: Boolean parameter of the step. The step is skipped if it is False. None: no step is skipped.
         """
-        self._check()
+        self._check_gradients()
         outputs = self.emits or [constant(0.0).node]
         step = TracedStep(LoopStep(self.what), self.trace, self.scope, self.sequences, self.carried, outputs)
         items = drive(step, Iteration(length, reverse, when, has_rows=False), Rows())
@@ -122,7 +122,8 @@ class Loop:
         count = len(self.carried)
         return items[:count], items[count:] if self.emits else []
 
-    def _check(self) -> None:
+    def _check_gradients(self) -> None:
+        """Raise ``GraphError`` if the step declares a gradient, which is a placeholder that only whole runs feed."""
         roots = [*self.emits, *(item.next for item in self.carried)]
         for node in topological(roots):
             if node.op == "input" and node.get("gradient") is not None and node["serial"] > self.scope.serial:

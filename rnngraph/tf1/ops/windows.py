@@ -114,7 +114,7 @@ def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], 
     if not all(isinstance(size, int) for size in sizes):
         raise ShapeError(f"{what} needs a kernel of fixed sizes, not {kernel!r}")
 
-    def run(rows: Tensor, across: int | None, window: Window) -> Tensor:
+    def convolved_axis(rows: Tensor, across: int | None, window: Window) -> Tensor:
         flat = kernel
         if across is not None:
             transposed = basic.transpose(kernel, kernel_order(across))
@@ -125,7 +125,7 @@ def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], 
         return convolutions.convolved(rows, flat, operator_windows, 1, scope)
 
     with _naming_errors(what), within(scope.layer):
-        return convolution_along(TensorBackend(), x, [int(str(size)) for size in sizes], windows, 1, run)
+        return convolution_along(TensorBackend(), x, [int(str(size)) for size in sizes], windows, 1, convolved_axis)
 
 
 @dataclass(frozen=True)

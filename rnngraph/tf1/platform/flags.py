@@ -56,7 +56,7 @@ __all__ = (
     "validator",
 )
 
-absl_flags.disclaim_key_flags()  # absl assigns a flag to the module that defines it: not this one, but its caller
+absl_flags.disclaim_key_flags()  # absl assigns a flag to the module that defines it: the program's, not this one
 
 _OLD_NAMES = {"flag_name": "name", "default_value": "default", "docstring": "help"}
 

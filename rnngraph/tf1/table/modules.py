@@ -56,7 +56,7 @@ def module_of(path: str) -> ModuleType:
 
 
 def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], tuple[str, ...]]:
-    """Return (``__getattr__``, ``__dir__``, ``__all__``) for ``package``, one of ``PACKAGES``, or ``tf`` itself."""
+    """Return (``__getattr__``, ``__dir__``, ``__all__``) of ``tf`` or one of ``PACKAGES``, which read the table."""
     path = package.removeprefix(PACKAGE).removeprefix(".")
     exported = tuple(public_names(path))
 

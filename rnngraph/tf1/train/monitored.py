@@ -192,7 +192,7 @@ class MonitoredSession:
         return step_fn(SessionRunContext(SessionRunArgs(None), self._session))
 
     def close(self) -> None:
-        """Call the hooks' ``end``, save a checkpoint if checkpoints have an interval, and close the session."""
+        """Call the hooks' ``end``, save a checkpoint if the session saves at intervals, and close the session."""
         supervisor = self._supervisor
         for hook in self._hooks:
             hook.end(self._session)

@@ -162,7 +162,7 @@ class GradientDescentOptimizer(Optimizer):
 
 
 class MomentumOptimizer(Optimizer):
-    """Momentum, or Nesterov's momentum, in TensorFlow's form."""
+    """Momentum: a = momentum · a + g; p = p − rate · a. ``use_nesterov`` selects Nesterov's momentum."""
 
     slot_names: Mapping[str, str] = {"accumulator": "momentum"}
 
@@ -186,7 +186,7 @@ class MomentumOptimizer(Optimizer):
 
 
 class AdamOptimizer(Optimizer):
-    """Adam. Epsilon is added to the root before the bias correction."""
+    """Adam (Kingma & Ba 2014). Epsilon is added to the root √v before the bias correction."""
 
     slot_names: Mapping[str, str] = {"mean": "m", "square": "v"}
 
@@ -222,7 +222,7 @@ class AdamOptimizer(Optimizer):
 
 
 class RMSPropOptimizer(Optimizer):
-    """RMSProp. The mean of squares begins with 1, and epsilon is under the root."""
+    """RMSProp with momentum. The mean of squares begins with 1, and epsilon is under the root."""
 
     slot_names: Mapping[str, str] = {"square": "rms", "mean": "mg"}
 
@@ -249,7 +249,7 @@ class RMSPropOptimizer(Optimizer):
 
 
 class AdagradOptimizer(Optimizer):
-    """Adagrad."""
+    """Adagrad (Duchi et al. 2011): s = s + g²; p = p − rate · g / √s."""
 
     slot_names: Mapping[str, str] = {"sum": "accumulator"}
 
@@ -272,7 +272,7 @@ class AdagradOptimizer(Optimizer):
 
 
 class AdadeltaOptimizer(Optimizer):
-    """Adadelta."""
+    """Adadelta (Zeiler 2012), with its step multiplied by the learning rate."""
 
     slot_names: Mapping[str, str] = {"square": "accum", "update": "accum_update"}
 
@@ -296,7 +296,7 @@ class AdadeltaOptimizer(Optimizer):
 
 
 class FtrlOptimizer(Optimizer):
-    """Follow the regularized leader."""
+    """Follow the regularized leader, with L1 and L2 penalties (McMahan et al. 2013)."""
 
     slot_names: Mapping[str, str] = {"sum": "accum", "linear": "linear"}
 

@@ -52,7 +52,7 @@ class CellWithSignature(TfCell):
         raise NotImplementedError  # __init_subclass__ replaces the constructor
 
     def adapt(self, arguments: dict[str, Any]) -> None:
-        """Convert ``arguments``, TensorFlow's by name, in place to those of rnngraph's class."""
+        """Convert ``arguments``, {name: value} as in TensorFlow, in place to arguments of rnngraph's class."""
 
     def take(self, arguments: dict[str, Any]) -> None:
         """Store the arguments that rnngraph's class lacks."""

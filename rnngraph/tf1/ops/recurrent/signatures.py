@@ -80,7 +80,7 @@ class HasSignature(Protocol):
     """Interface of classes whose constructor the function ``constructor`` builds."""
 
     def adapt(self, arguments: dict[str, Any]) -> None:
-        """Convert ``arguments``, TensorFlow's by name, in place to those of rnngraph's class."""
+        """Convert ``arguments``, {name: value} as in TensorFlow, in place to arguments of rnngraph's class."""
 
     def take(self, arguments: dict[str, Any]) -> None:
         """Store ``arguments``, which are those that the constructor of rnngraph's class lacks."""
