@@ -36,11 +36,20 @@ def _errors_converted(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise NotFoundError(f"{error.filename or path} does not exist") from None
+        raise NotFoundError(f"{_missing_path(error, path)} does not exist; create it, or correct the path") from None
     except UnicodeDecodeError as error:
         raise FileError(f"{path} is not UTF-8 text: {error.reason}; open it with mode 'rb'") from None
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}") from None
+
+
+def _missing_path(error: FileNotFoundError, path: Path) -> Path:
+    """Return the path that does not exist: one that the error names, or its directory if that is missing."""
+    for name in (error.filename, error.filename2):
+        missing = path if name is None else Path(os.fsdecode(name))
+        if not missing.exists():
+            return missing if missing.parent.exists() else missing.parent
+    return path
 
 
 class GFile:

@@ -143,6 +143,9 @@ def test_mistakes_with_files(tmp_path: Path) -> None:
     (tmp_path / "y").write_text("")
     for call, message in (
         (lambda: tf.gfile.Open(str(tmp_path / "no")), "does not exist"),
+        (lambda: tf.gfile.Open(str(tmp_path / "folder" / "no"), "w"), "/folder does not exist"),
+        (lambda: tf.gfile.MkDir(str(tmp_path / "folder" / "no")), "/folder does not exist"),
+        (lambda: tf.gfile.Rename(str(path), str(tmp_path / "folder" / "x")), "/folder does not exist"),
         (lambda: tf.gfile.Open(str(path), "q"), "must be 'r', 'w' or 'a'"),
         (lambda: tf.gfile.Open(str(path)).read(), "UTF-8"),
         (lambda: tf.gfile.Open(str(path), "rb").write(b""), "opened with mode 'rb'"),
