@@ -135,7 +135,9 @@ class Message(protobuf.Message):
 
     def ParseFromString(self, data: bytes) -> None:
         """Replace the content by that of a message in the wire format."""
-        self.__dict__.update(type(self).FromString(data).__dict__)
+        parsed = type(self).FromString(data)
+        self.__dict__.clear()
+        self.__dict__.update(parsed.__dict__)
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={shown(self.__dict__[name])}" for name in self.FIELDS if name in self.__dict__)

@@ -151,6 +151,13 @@ def test_old_names_and_merged_summaries() -> None:
     assert tf.train.SummaryWriter is tf.summary.FileWriter
 
 
+def test_parsing_replaces_all_fields() -> None:
+    event = tf.Event(step=3, file_version="x")
+    event.ParseFromString(tf.Event(wall_time=2.0).SerializeToString())
+    assert (event.wall_time, event.step, event.file_version) == (2.0, 0, "")
+    assert event.SerializeToString() == tf.Event(wall_time=2.0).SerializeToString()
+
+
 def test_mistakes(tmp_path: Path) -> None:
     writer = tf.summary.FileWriter(str(tmp_path))
     x = tf.placeholder(tf.float32, [None])
