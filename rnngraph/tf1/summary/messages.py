@@ -100,7 +100,15 @@ class Message(protobuf.Message):
         if name in self.FIELDS:
             value = _checked(f"{type(self).__qualname__}.{name}", self.FIELDS[name], value)
             self._set.add(name)
+            for other in self._alternatives(name):
+                self.__dict__.pop(other, None)
+                self._set.discard(other)
         self.__dict__[name] = value
+
+    def _alternatives(self, name: str) -> list[str]:
+        """Return the other fields of the field's oneof, which protobuf clears when the field is set."""
+        groups = [group for group in self.ONEOFS.values() if name in group]
+        return [field for group in groups for field in group if field != name]
 
     def HasField(self, name: str) -> bool:
         """True if a field was set."""

@@ -158,6 +158,14 @@ def test_parsing_replaces_all_fields() -> None:
     assert event.SerializeToString() == tf.Event(wall_time=2.0).SerializeToString()
 
 
+def test_setting_a_field_clears_the_others_of_its_oneof() -> None:
+    value = tf.Summary.Value(tag="a", simple_value=1.0)
+    value.image = tf.Summary.Image(height=2)
+    assert (value.WhichOneof("value"), value.HasField("simple_value"), value.simple_value) == ("image", False, 0.0)
+    read = tf.Summary.Value.FromString(value.SerializeToString())
+    assert (read.tag, read.WhichOneof("value"), read.image.height) == ("a", "image", 2)
+
+
 def test_mistakes(tmp_path: Path) -> None:
     writer = tf.summary.FileWriter(str(tmp_path))
     x = tf.placeholder(tf.float32, [None])
