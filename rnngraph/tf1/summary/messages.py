@@ -111,20 +111,22 @@ class Message(protobuf.Message):
         return [field for group in groups for field in group if field != name]
 
     def HasField(self, name: str) -> bool:
-        """True if a field was set."""
-        return name in self._set
+        """True if a field was set, or is a message with such a field."""
+        value = self.__dict__.get(name)
+        return name in self._set or (isinstance(value, Message) and any(value.written_fields()))
 
     def WhichOneof(self, name: str) -> str | None:
         """Return the field that is set in the oneof ``name``, such as "what" of ``Event``; None if none is set."""
         if name not in self.ONEOFS:
             raise ArgumentError(f"tf.{type(self).__qualname__} has no oneof {name}{did_you_mean(name, self.ONEOFS)}")
-        return next((field for field in self.ONEOFS[name] if field in self._set), None)
+        return next((field for field in self.ONEOFS[name] if self.HasField(field)), None)
 
     def written_fields(self) -> Iterator[tuple[Field, Any]]:
         """Yield (field, value) for fields that were set or are not empty."""
         for name, field in self.FIELDS.items():
             value = self.__dict__.get(name)
-            if value or (value is not None and name in self._set and not field.is_repeated):
+            is_filled = any(value.written_fields()) if isinstance(value, Message) else bool(value)
+            if is_filled or (value is not None and name in self._set and not field.is_repeated):
                 yield field, value
 
     def SerializeToString(self) -> bytes:

@@ -166,6 +166,14 @@ def test_setting_a_field_clears_the_others_of_its_oneof() -> None:
     assert (read.tag, read.WhichOneof("value"), read.image.height) == ("a", "image", 2)
 
 
+def test_reading_an_unset_message_does_not_set_it() -> None:
+    event, empty = tf.Event(wall_time=1.0), tf.Event(wall_time=1.0).SerializeToString()
+    assert (len(event.summary.value), event.HasField("summary"), event.SerializeToString()) == (0, False, empty)
+    event.summary.value.add(tag="a")
+    assert (event.WhichOneof("what"), event.HasField("summary")) == ("summary", True)
+    assert tf.Event.FromString(event.SerializeToString()).summary.value[0].tag == "a"
+
+
 def test_mistakes(tmp_path: Path) -> None:
     writer = tf.summary.FileWriter(str(tmp_path))
     x = tf.placeholder(tf.float32, [None])
