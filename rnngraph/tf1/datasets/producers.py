@@ -6,6 +6,7 @@ The arguments ``num_threads``, ``capacity``, ``shapes``, ``element_shape``, ``sh
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -180,7 +181,7 @@ class _Batched(Source):
     Args:
         tensors: Tensors to compute.
         options: Options of the batches.
-        keep: Scalar bool that is True for elements to keep; None keeps all.
+        keep: Scalar bool that is True for elements to keep, or a bool for each element of a group. None keeps all.
     """
 
     def __init__(self, tensors: Sequence[Tensor], options: _Batching, keep: Tensor | None) -> None:
@@ -199,10 +200,11 @@ class _Batched(Source):
             except OutOfRangeError:
                 return
             arrays = [np.array(value) for value in values]
-            if self.keep is not None and not arrays.pop():
-                continue
+            is_kept = np.True_ if self.keep is None else arrays.pop()
             if self.options.is_many:
-                yield from zip(*arrays, strict=True)
+                yield from itertools.compress(zip(*arrays, strict=True), np.broadcast_to(is_kept, len(arrays[0])))
+            elif not is_kept:
+                continue
             else:
                 yield arrays
 
@@ -240,7 +242,7 @@ def _batches(tensors: Any, options: _Batching, name: str, keep: Any = None) -> A
     names = sorted(tensors) if isinstance(tensors, dict) else None
     listed = [tensors[key] for key in names] if names is not None else tensors
     items = [as_tensor(item) for item in (listed if isinstance(listed, list | tuple) else [listed])]
-    source = _Batched(items, options, keep if isinstance(keep, Tensor) else None)
+    source = _Batched(items, options, None if keep is None else as_tensor(keep))
     size = None if options.allows_smaller else options.size
     known = [item.type.shape[1:] if options.is_many else item.type.shape for item in items]
     components = [
@@ -285,7 +287,10 @@ def maybe_batch(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> Any:
-    """Return batches of the elements for which ``keep_input`` is true."""
+    """Return batches of the elements for which ``keep_input`` is True.
+
+    With ``enqueue_many``, ``keep_input`` may be a vector with a bool for each element.
+    """
     options = _Batching(int(batch_size), enqueue_many, dynamic_pad, allow_smaller_final_batch)
     return _batches(tensors, options, name or "batch", keep_input)
 

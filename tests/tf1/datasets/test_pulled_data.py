@@ -49,6 +49,18 @@ def test_orders_that_are_drawn_have_every_element_once() -> None:
             assert results != sorted(results)
 
 
+def test_maybe_batch_keeps_elements_one_by_one() -> None:
+    groups = tf.train.range_input_producer(9, num_epochs=1, shuffle=False).dequeue_many(3)
+    even = tf.train.maybe_batch([groups], tf.equal(tf.floormod(groups, 2), 0), 2, enqueue_many=True)
+    single = tf.train.range_input_producer(4, num_epochs=1, shuffle=False).dequeue()
+    none, later = (tf.train.maybe_batch([single], keep, 2) for keep in (False, single > 1))
+    with tf.Session() as session:
+        assert np.concatenate(drained(session, even)).tolist() == [0, 2, 4, 6]
+        assert drained(session, none) == []
+    with tf.Session() as session:
+        assert np.concatenate(drained(session, later)).tolist() == [2, 3]
+
+
 def test_minus_one_in_counts_and_shapes() -> None:
     numbers = tf.data.Dataset.range(3)
     steps = tf.data.Dataset.from_generator(lambda: iter([[1.0], [2.0, 3.0]]), tf.float32, [None])
