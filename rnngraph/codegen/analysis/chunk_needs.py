@@ -16,7 +16,7 @@ Needs = Mapping[int, frozenset[Node]]
 
 
 def chunk_needs(kernels: Sequence[Kernel], nodes: Collection[Node]) -> tuple[Needs, ...]:
-    """Return, for each kernel, the values of other kernels that it reads within a chunk of time.
+    """Return, for each kernel, {index of another kernel: its values that the kernel reads within a chunk of time}.
 
     Values are read directly, or through views and inlined values.
 

@@ -20,7 +20,7 @@ Directions = Mapping[tuple[Node, Dim | None], bool]
 
 
 def settled_directions(graph: Graph) -> Directions:
-    """Return the loop directions of sums over time, of recomputed blocks, and of values computed from them.
+    """Return {(value, loop length): runs backward in time} for sums over time, recomputed blocks, and their dependents.
 
     Loop fusion chooses the directions of all other values. The result is empty for a graph without derivatives.
     """
@@ -43,7 +43,7 @@ def settled_directions(graph: Graph) -> Directions:
 
 
 def _bidirectional_directions(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
-    """Choose directions for values computed from bidirectional recurrences.
+    """Return {value: runs backward} for sums over time, and values that scans with blocks read, in bidirectional nets.
 
     A sum over time has the direction of the last recurrence on which it depends. If the last recurrences have both
     directions, or there is none, the sum runs forward. A value that only scans with blocks of steps read has the
@@ -70,7 +70,7 @@ def _bidirectional_directions(graph: Graph, scans: Collection[Node]) -> dict[Nod
 def _sum_directions(
     graph: Graph, scans: Sequence[Node], derivatives: Sequence[Node], dependencies: Mapping[Node, frozenset[Node]]
 ) -> dict[Node, bool]:
-    """Choose directions for sums over time in a graph whose recurrences have one direction.
+    """Return {sum over time: runs backward}, for a graph whose recurrences all run in one direction.
 
     A sum on which a recurrence or derivative depends has the direction of the recurrences, unless it depends on a
     derivative itself. All other sums have the direction of the derivatives.
@@ -85,7 +85,7 @@ def _sum_directions(
 
 
 def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
-    """Choose directions for recomputed blocks, and for values computed from them.
+    """Return {value: its loop runs backward} for recomputed blocks of steps and the values around them.
 
     Three kinds of values have the direction of the derivatives: those that depend on recomputed blocks or derivatives,
     those that are read only by such values, and those that are the same at every step. Values on which a scan that
@@ -109,7 +109,7 @@ def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, b
 
 
 def _broadcasts_of_steps(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that are the same at every step, so that any loop over time can compute them."""
+    """Return those of ``values`` that are equal at every step, so that any loop over time can compute them."""
     spread_values = set[Node]()
     for node in graph.nodes:
         computed = node in values and node.op not in ("scan", "get") and _has_steps(node, length)
@@ -121,7 +121,7 @@ def _broadcasts_of_steps(graph: Graph, values: Collection[Node], length: Dim) ->
 
 
 def _read_only_late(graph: Graph, values: Collection[Node], with_blocks: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that have a time axis, and whose readers are all in ``with_blocks`` or the result.
+    """Return those of ``values`` that have a time axis, and that only ``with_blocks`` and other returned values read.
 
     Scans, their results, and values without readers are left out.
     """

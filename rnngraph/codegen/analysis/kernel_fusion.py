@@ -70,7 +70,7 @@ def fuse(
     lazy_concats: frozenset[Node] = frozenset(),
     matrix_rank: int = 4,
 ) -> FusedKernels:
-    """Group ``nodes``, in topological order, into kernels.
+    """Group ``nodes``, in topological order, into kernels: sets of ops that one loop nest computes.
 
     Args:
         nodes: Ops of one fusion group.
@@ -89,7 +89,7 @@ def fuse(
 
 
 def fuse_body(body: Graph) -> FusedKernels:
-    """Group one step of a scan, whose inputs and constants are in memory."""
+    """Group the ops of a scan's body, whose inputs and constants are in memory, into kernels."""
     outputs = [value for _, value in body.outputs]
     inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
     available = set(inner_views)
@@ -101,7 +101,7 @@ def fuse_body(body: Graph) -> FusedKernels:
 
 
 def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
-    """True if a fused kernel can also compute ``reductions``.
+    """True if an elementwise kernel can also compute all of ``reductions`` in its loop nest.
 
     The kernel must have only elementwise ops, over the shape that all reductions read, and the results must be floats.
     All reductions over axes other than the last must be over the same such axes. If one is over the last axis, rows
@@ -221,7 +221,7 @@ class _Fuser:
         return node
 
     def levels(self) -> None:
-        """Assign each op to the lowest level at which its operands are available, and choose the inlined values."""
+        """Set each op's level to the lowest with all operands available. Choose the values that readers recompute."""
         for node in self.nodes:
             if is_view(node) and not stays_view(node) and node.operands[0] in self.inline:
                 self.copies.add(node)  # a value that is not in memory has no strides
@@ -258,7 +258,7 @@ class _Fuser:
         return node.op in MATRIX_PRODUCTS and operand in factors_of(node)
 
     def fold(self) -> None:
-        """Merge elementwise ops into a reduction that is their only reader, unless that stores more values."""
+        """Merge elementwise ops into the reduction that alone reads them, unless that stores more values in memory."""
         for node in self.nodes:
             if not folds_operand(node) or node.operands[0] not in self.members:
                 continue
@@ -286,7 +286,7 @@ class _Fuser:
         return node in self.members and node not in self.inline and not self._is_view(node)
 
     def sink(self) -> None:
-        """Move elementwise ops into the kernels that read them, unless that stores more values."""
+        """Raise elementwise ops to the level of their first reader, unless that stores more values in memory."""
         for node in reversed(self.nodes):
             if (
                 OPS[node.op].kind != "elementwise"
@@ -306,7 +306,7 @@ class _Fuser:
                 self.level[node] = latest
 
     def sink_together(self) -> None:
-        """Move groups of elementwise ops into the kernels that read them, if that does not store more values.
+        """Raise groups of elementwise ops to the level of their first reader, unless that stores more values in memory.
 
         An example is the update of a parameter: all its ops move to the kernels that wait for the gradients' norm.
         """
@@ -336,7 +336,7 @@ class _Fuser:
         )
 
     def fused(self) -> FusedKernels:
-        """Return the kernels of all levels."""
+        """Return the kernels of all levels in order, and the set of values that they store in memory."""
         stored = {node for node in self.nodes if self._stored(node)}
         for node in self.nodes:
             source = self._source(node) if self._is_view(node) else None
@@ -366,7 +366,7 @@ class _Fuser:
         return FusedKernels(tuple(kernels), frozenset(stored))
 
     def _is_passed_on(self, node: Node, kernel: Kernel) -> bool:
-        """True if only the kernel that computes a value reads it, so that it need not be stored."""
+        """True if ``kernel``, which computes ``node``, is its only reader, so that ``node`` need not be stored."""
         if node in self.live_out or node.op in REDUCTIONS:
             return False
         pending, members = [*self.users[node]], set(kernel.members)
@@ -423,7 +423,7 @@ class _Fuser:
         return {item for item in read if item in place or item not in self.members}
 
     def _with_inlined(self, nodes: Sequence[Node], place: Mapping[Node, int]) -> set[Node]:
-        """Return the nodes, and the values without a kernel that they read, directly or through each other.
+        """Return ``nodes``, and all values that they read, directly or indirectly, without reading a kernel's results.
 
         Views, inlined values and concatenations that are read piece by piece have no kernel.
         """

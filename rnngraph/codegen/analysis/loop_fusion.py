@@ -138,7 +138,7 @@ class LoopFusion:
         self._delay(self.graph.users())
 
     def _run_blocks_late(self, users: dict[Node, list[Node]]) -> None:
-        """Move scans that recompute blocks to the groups of their readers.
+        """Move scans that recompute blocks of steps to the fusion groups that read the recomputed values.
 
         A block's values are in memory until the next block runs. Scans whose blocks are read together therefore move to
         the highest level of their readers.
@@ -167,7 +167,7 @@ class LoopFusion:
         return {reader for reader in readers if self.kind.get(reader) == self.kind[scan]}
 
     def _read_along_by(self, scan: Node) -> list[Node]:
-        """Return the scans whose results a scan reads step by step, directly or through values of its loop."""
+        """Return the scans whose results ``scan`` reads step by step, directly or through values of its time loop."""
         scans, pending, visited = list[Node](), [*scan.operands], set[Node]()
         while pending:
             node = pending.pop()
@@ -179,7 +179,7 @@ class LoopFusion:
         return scans
 
     def _read_with(self, scan: Node, readers: dict[Node, set[Node]]) -> list[Node]:
-        """Return the scans whose blocks must be in memory at the same time as those of ``scan``.
+        """Return the scans whose recomputed blocks of steps must be in memory at the same time as those of ``scan``.
 
         Two scans belong together if they have a reader in common, or if one reads the other.
         """
@@ -192,7 +192,7 @@ class LoopFusion:
         return joined
 
     def _move_into_readers_loop(self, users: dict[Node, list[Node]]) -> None:
-        """Move values into the only loop that reads them, unless that stores more values.
+        """Move values into the loop over time that alone reads them, unless more values would be stored in memory.
 
         Concatenations that are read piece by piece move, and elementwise ops whose operands that loop needs anyway.
         """
@@ -218,7 +218,7 @@ class LoopFusion:
         return is_along and OPS[node.op].kind == "elementwise"
 
     def _reads_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]], outputs: set[Node]) -> bool:
-        """True if the loop of ``kind`` can compute ``node`` from values that other nodes in the loop need anyway.
+        """True if the time loop of ``kind`` can compute ``node`` from values that other nodes in the loop need anyway.
 
         Elementwise ops between these values and ``node`` move into the loop, too, if nothing else reads them.
         """
@@ -236,7 +236,7 @@ class LoopFusion:
         return True
 
     def _is_free_view(self, node: Node) -> bool:
-        """True for a view of a free node that needs no copy.
+        """True for a copy-free view of a leaf, of recomputed index arithmetic, or of another such view.
 
         A reshape that merges axes, or splits one of symbolic size, must read a parameter or a constant, because only
         these are contiguous. A view of index arithmetic is not free if an op needs it in memory, or if it reverses or
@@ -250,7 +250,7 @@ class LoopFusion:
         return stays_view(node) or in_memory or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
-        """Assign the kind ``PREPARED`` to nodes of parameters and constants alone, without symbolic sizes or scans."""
+        """Mark nodes that depend only on parameters and constants as ``PREPARED``, that is, computed before calls."""
         constant: set[Node] = set()  # free nodes that depend on no feed and no symbolic size
         for node in self.graph.nodes:
             if node.op in ("scan", "get") or any(symbols_of_node(node)):
@@ -263,7 +263,7 @@ class LoopFusion:
                 self.kind[node] = PREPARED
 
     def _delay(self, users: dict[Node, list[Node]]) -> None:
-        """Move values with a time axis to the level of their readers, for fewer groups and less memory."""
+        """Move values with a time axis to the level of their first readers, for fewer groups and less memory."""
         outputs = {node for _, node in self.graph.outputs}
         for node in reversed(self.graph.nodes):
             if node in self.free or self.kind[node] in (PLAIN, PREPARED) or node in outputs or not users[node]:
@@ -277,7 +277,7 @@ class LoopFusion:
             self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
-        """Assign a kind to each node that is not free.
+        """Set ``kind`` of each node of a group: the length and direction of its time loop, or ``PLAIN`` without a loop.
 
         ``settled_directions`` decides first. The direction of other values is that of the last scan on which they
         depend. If they depend on scans of both directions, or on none, scans that depend on them decide if these have
@@ -316,7 +316,7 @@ class LoopFusion:
             self.kind[node] = PLAIN if length is None else GroupKind(length, reverse)
 
     def _time(self, node: Node) -> Dim | None:
-        """Return the length of the loop that computes ``node`` step by step; None if no loop does."""
+        """Return the length of the time loop that computes ``node`` step by step; None if no loop does."""
         if node.op == "scan":
             return node["length"]
         if node.op == "get":
@@ -347,7 +347,7 @@ class LoopFusion:
         return source.shape[0] if kept_at(node, 0, 0) == 0 or node.shape[0] == 1 else None
 
     def _after(self, operand: Node, node: Node) -> int:
-        """Return the lowest level at which ``node`` can read an operand."""
+        """Return the lowest level, a position in the order of groups, at which ``node`` can read ``operand``."""
         if operand in self.free:
             return 0
         level = self.level[operand]
@@ -380,7 +380,7 @@ class LoopFusion:
         return is_along and (adds_up(node) or keeps(node, operand, 0, 0))
 
     def groups(self) -> list[FusionGroup]:
-        """Return the groups in the order in which they run, those of prepared values first.
+        """Return all fusion groups in order of execution. Groups that are computed before calls come first.
 
         Independent prepared values are in separate groups.
         """

@@ -22,7 +22,7 @@ def read_many_times(graph: Graph, users: Users) -> set[Node]:
 
 
 def transposed_weights(graph: Graph, users: Users) -> set[Node]:
-    """Return transposes of parameters that batched products read as right operands, such as weights of heads.
+    """Return transposes of parameters that batched products read as right operands, such as attention heads' weights.
 
     Their units are not adjacent in the parameter. A product would rearrange them in each call, or in each step of a
     loop, whereas copies are computed when parameters change.
@@ -39,7 +39,7 @@ def transposed_weights(graph: Graph, users: Users) -> set[Node]:
 
 
 def _multiplies_batches(node: Node, users: Users) -> bool:
-    """True if a batched product reads a value, or a view of the value, as its right operand. It may be in a loop."""
+    """True if a batched product, in a loop or not, reads ``node`` or a view of it as its right operand."""
     for user in users[node]:
         if is_batched_product(user) and user.operands[1] is node:
             return True

@@ -133,7 +133,7 @@ def starts_of(product: Node) -> tuple[Node, ...]:
 
 
 def contracted(operand: Node, user: Node) -> bool:
-    """True if ``user`` needs ``operand`` in memory.
+    """True if ``operand`` must be in memory before ``user`` reads it, because elements are reused or reordered.
 
     Each element of ``user`` depends on many elements of ``operand``, or reads them in another order. Initial values of
     a scan's carries do not count, because they are copied.
@@ -150,7 +150,7 @@ def contracted(operand: Node, user: Node) -> bool:
 
 
 def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
-    """True for a concatenation of columns that needs no memory, because its readers read the pieces.
+    """True for a concatenation of columns that needs no memory, because its readers can read its operands instead.
 
     The readers are sums of outer products, and reductions over other axes. In the right operand of an outer product,
     rows of all pieces but the last must fill whole cache lines.
@@ -170,7 +170,7 @@ def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
 
 
 def pieces_of(node: Node, materialized: Container[Node]) -> list[Node]:
-    """Return the pieces of a lazy concatenation, in order; for any other node, the node itself.
+    """Return the values that are read in place of a concatenation that is not in memory; else ``[node]``.
 
     Concatenations in ``materialized`` are in memory, so that they count as one piece.
     """

@@ -34,7 +34,7 @@ def nonzero_range(node: Node, axis: int) -> Range | None:
 
 
 def _of_concat(node: Node, axis: int) -> Range | None:
-    """Return the ``nonzero_range`` of a concatenation.
+    """Return the range of indices along ``axis`` outside of which a concatenation is zero; None if unknown.
 
     If all operands are zeros, it is (0, 0) along the concatenated axis, and None (unknown) along other axes.
     """

@@ -30,7 +30,7 @@ class Residency:
         self.indices, self.users = indices, users
 
     def run(self, group: FusionGroup, nodes: Sequence[Node], fused: FusedKernels, leaving: Collection[Node]) -> None:
-        """Update the record after a group has run.
+        """Add the values that a group leaves in memory to the record, and remove those whose memory it frees.
 
         Args:
             group: The group.

@@ -56,13 +56,13 @@ class Rowwise:
         return all(self._computes(node) and node not in self.overwriting for node in kernel.members)
 
     def copies(self, node: Node, is_in_memory: bool) -> bool:
-        """True if a copy of a value can be split by rows. Unless ``is_in_memory``, the copy computes the value."""
+        """True if workers can divide the rows of a copy. Unless ``is_in_memory``, the copy also computes the value."""
         if node.tensor.rank < 2 or not self._has_rows(node):
             return False
         return self._reads(node) if is_in_memory else self._computes(node)
 
     def inside(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise | None:
-        """Return the test for a scan's body; None unless all its kernels and inputs have independent rows."""
+        """Return a ``Rowwise`` for a scan's body; None unless all its kernels and inputs have independent rows."""
         scan, body = ScanParts.of(node), node["body"]
         whole = {inside for inside, outside in scan.invariants if self.shared(outside)}
         whole |= {
@@ -81,7 +81,7 @@ class Rowwise:
         return inside if every else None
 
     def among_others(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise:
-        """Return the test for the body of a scan in which only some kernels have independent rows.
+        """Return a ``Rowwise`` for kernels of a scan's body in which only some kernels have independent rows.
 
         Around each kernel whose rows depend on each other, and before the first step, workers meet at a barrier. Values
         of such kernels can therefore be read as a whole.
@@ -106,7 +106,7 @@ class Rowwise:
         return self._known[node]
 
     def _computes_from_known(self, node: Node) -> bool:
-        """True if ``_computes`` holds for a value whose operands are classified already."""
+        """True if each row of ``node`` is computed from one row of others; its operands are in ``_known`` already."""
         if node.op == "scan" or not self._has_rows(node):
             return False
         if is_view(node):
@@ -117,7 +117,7 @@ class Rowwise:
         )
 
     def _reads(self, node: Node) -> bool:
-        """True if workers that compute rows of a reader may read a value.
+        """True if a worker that computes some rows of a reader may read ``node`` without waiting for other workers.
 
         They need only the same rows of the value, or every worker may read all of it.
         """
@@ -135,7 +135,7 @@ class Rowwise:
         return self._has_rows(node)
 
     def _all_rows_are_readable(self, node: Node) -> bool:
-        """True if every worker may read all of a value."""
+        """True if every worker may read all rows of ``node``, because no kernel that is split by rows writes them."""
         pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()
@@ -162,7 +162,7 @@ def _row_axis(node: Node) -> int:
 
 
 def _is_cut_by_rows(node: Node) -> bool:
-    """True if the op's kernel can compute a subset of the rows."""
+    """True if the kernel of a node's op can compute a subset of the rows, so that workers can divide them."""
     rank = node.tensor.rank
     if OPS[node.op].kind == "reduction":
         return bool(node["axes"] == (node.operands[0].tensor.rank - 1,))
@@ -172,7 +172,7 @@ def _is_cut_by_rows(node: Node) -> bool:
 
 
 def row_by_row(scan: Node, mask: LengthMask) -> bool:
-    """True if a scan's rows are independent, so that ended rows can be skipped.
+    """True if each row of a scan depends on no other row, so that rows can be skipped after their sequences' ends.
 
     All carries and all results of a step must be matrices with the mask's rows.
     """

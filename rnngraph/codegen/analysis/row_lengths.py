@@ -57,7 +57,7 @@ def _without_ones(node: Node) -> Node:
 
 
 def _length_mask(node: Node, length: Dim) -> LengthMask | None:
-    """Return the mask that a comparison ``t < length`` computes; None for other nodes."""
+    """Return a node as a mask if it compares step numbers with one length per row, ``t < length``; else None."""
     if node.op != "less" or node.tensor.rank != 3 or node.shape[0] != length or node.shape[2] != 1:
         return None
     step, lengths = node.operands
@@ -114,7 +114,7 @@ class RowLengths:
         return node in self.scans or node in self.sums or node in self.unread
 
     def _drop_unfit_scans(self, mask: LengthMask, scans: dict[Node, set[Node]]) -> None:
-        """Drop scans that cannot skip steps, to a fixed point. Record the others, with their mask."""
+        """Drop scans that cannot skip rows after their ends, to a fixed point. Record the other scans with ``mask``."""
         while scans:
             single = _SingleMask(self, mask, scans)
             fit_scans = {scan: names for scan, names in scans.items() if single.holds(scan)}
@@ -159,7 +159,7 @@ class _SingleMask:
                 self.unread.add(node)
 
     def holds(self, scan: Node) -> bool:
-        """True if a scan keeps the carries of ended rows, and its results for them are 0 or never read."""
+        """True if a scan leaves carries of ended rows unchanged, and its results for these rows are 0 or never read."""
         body, carries, symbols = scan["body"], scan["carries"], self.bodies[scan]
         carries_and_next = zip(body.inputs[:carries], body.outputs, strict=False)
         if scan["reverse"] and (scan.get("keeps"), scan.get("blocks")) != (None, None):
@@ -177,7 +177,7 @@ class _SingleMask:
         return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.mask.length, self.mask.rows)
 
     def _symbol(self, node: Node) -> Symbol:
-        """Return the content of a value at ended rows; None if unknown."""
+        """Return what a value holds at ended rows: zeros, or a carry; None if unknown."""
         return None if self._reorders_axes(node) else symbol(node, self.values, self._masks)
 
     def _reorders_axes(self, node: Node) -> bool:
@@ -189,7 +189,7 @@ class _SingleMask:
         return self.mask.condition in implied(node, self._viewed)
 
     def _viewed(self, node: Node) -> Node:
-        """Return the source of a chain of reshapes and broadcasts that keep time and rows."""
+        """Return the source of a chain of reshapes and broadcasts that keep the time and row axes first."""
         while (
             node.op in ("reshape", "broadcast")
             and self._has_time_and_rows(node.operands[0])
@@ -199,7 +199,7 @@ class _SingleMask:
         return node
 
     def _body(self, scan: Node) -> dict[Node, Symbol]:
-        """Return the content of each value of a step, for ended rows."""
+        """Return {value of a scan's body: what it holds at ended rows}: zeros, a carry, or None if unknown."""
         body, parts, names = scan["body"], ScanParts.of(scan), self.scans[scan]
         values: dict[Node, Symbol] = {carry.inside: carry.inside for carry in parts.carries}
         for param, actual in parts.sequences:
@@ -228,7 +228,7 @@ class _SingleMask:
         return both_have_rows and ZERO in (self.values.get(first), self.values.get(last))
 
     def _ignores_ended_rows(self, node: Node, user: Node) -> bool:
-        """True if a reader does not depend on a value at ended rows. Readers with another mask count as dependent."""
+        """True if ``user`` does not depend on the elements of ``node`` at ended rows, by the same mask."""
         if user.op == "scan":
             initial, sequences, invariants = split_inputs(user, user.operands)
             return user in self.scans and node in sequences and node not in (*initial, *invariants)
@@ -263,7 +263,13 @@ def shares_leading_axes(node: Node, user: Node) -> bool:
 
 
 def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bool]) -> Symbol:
-    """Return the content of an op's result at ended rows. ``masks`` is True for conditions that imply the mask."""
+    """Return what ``node`` holds at ended rows: zeros, a carry, or None if unknown.
+
+    Args:
+        node: Node of the graph or of a scan's body.
+        values: What other nodes hold at ended rows.
+        masks: Function that is True for conditions that imply the mask.
+    """
     if node.op == "constant":
         return None if node["value"].any() else ZERO
     operand_symbols = [values.get(item) for item in node.operands]

@@ -39,7 +39,7 @@ class GroupMemory:
     histories: dict[tuple[Node, int], View] = field(default_factory=dict)
 
     def buffers(self, time: TimeChunk) -> tuple[set[Buffer], set[Buffer]]:
-        """Return the buffers that hold all time steps, and the buffers that hold one chunk."""
+        """Return the buffers of values with a time axis: a set of those for all steps, and of those for one chunk."""
         sequences, local = set[Buffer](), set[Buffer]()
         for view in self.histories.values():
             (local if view.local else sequences).add(view.buffer)
@@ -144,7 +144,7 @@ class Allocation:
         return isinstance(width, int) and width * ITEM_BYTES[node.dtype] % WAY_BYTES == 0
 
     def _concat_places(self, fused: FusedKernels) -> dict[Node, View]:
-        """Return memory for concatenations, and for the pieces that kernels write directly to it, without a copy.
+        """Return {value: memory} for concatenations, and for operands that kernels write into them without a copy.
 
         Concatenations along the last axis are left out, so that each row of a piece is a row of the concatenation.
         """
@@ -165,7 +165,7 @@ class Allocation:
         return places
 
     def _present_pieces(self, fused: FusedKernels) -> dict[Node, View]:
-        """Return the locations of operands of concatenated outputs that need no copy.
+        """Return {operand of a concatenated output: its memory}, for operands that are in place and need no copy.
 
         They are reorderings of values that kernels write directly to the output.
         """
@@ -197,7 +197,7 @@ class Allocation:
         leaving: Collection[Node],
         one_block: Mapping[tuple[Node, int], tuple[int, ...]],
     ) -> None:
-        """Allocate a history for each carry that ``full_histories`` returns.
+        """Allocate memory for all steps' values of each carry of ``scan`` whose values before steps are read later.
 
         Each step writes one entry of the history, which the next step reads. For a scan that recomputes blocks of
         steps, the history has the steps of one block.
@@ -257,7 +257,7 @@ class Allocation:
                     self.views[node] = view
 
     def multi_buffer(self, group: GroupMemory, slot: Dim, chunk: int, longest: int, depth: int) -> None:
-        """Give a chunk's values several buffers, which consecutive chunks use in rotation.
+        """Give each value that is stored for one chunk ``depth`` buffers, which consecutive chunks use in rotation.
 
         Args:
             group: Memory of the chunk's values.

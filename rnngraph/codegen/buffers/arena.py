@@ -121,7 +121,7 @@ class Arena:
 
 
 def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
-    """Return the first and last statement between which each buffer must keep its value.
+    """Return {buffer: (first, last)}, the numbers of the statements between which the buffer must keep its value.
 
     Between two barriers, some workers may be ahead of others. All statements between two barriers therefore count as
     one statement. So do all stages of a pipeline, and all statements that the first worker runs before other workers
@@ -162,7 +162,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
 
 
 def extents(arena: Arena) -> dict[Buffer, Extent]:
-    """Return the start and end of each temporary that has an offset and is not empty, as ``Extent``.
+    """Return {buffer: (start, end)} for placed temporaries that are not empty; two overlap only if they share memory.
 
     Temporaries of symbolic size must not overlap, or must be at the same offset. Raise ``VerifyError`` otherwise.
     """

@@ -23,7 +23,7 @@ share kernels.
 def may_overwrite(
     fused: FusedKernels, outputs: Sequence[Node], users: Mapping[Node, Sequence[Node]], old: Node, new: Node
 ) -> bool:
-    """True if a value of a body can be stored over one of the body's inputs.
+    """True if a loop body can store its value ``new`` in the memory of its input ``old``.
 
     Args:
         fused: Kernels of the body.

@@ -31,7 +31,7 @@ def side_by_side(block: Block, rows: list[Operand]) -> Operand:
 
 
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
-    """Transpose a square block of vectors. The number of vectors equals their lanes, a power of two.
+    """Return the transpose of a square matrix of vectors. The number of vectors equals their lanes, a power of two.
 
     Elements within pieces of 16 bytes are transposed first, and then whole pieces. Each shuffle is therefore one
     instruction that needs no index register.
@@ -44,14 +44,14 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
 
 
 def elements_of_pieces(block: Block, rows: list[Operand]) -> list[Operand]:
-    """Transpose the elements within pieces of vectors. A piece has as many elements as there are vectors."""
+    """Transpose each n x n square of elements in n vectors: result i has element i of each piece of n elements."""
     return within_pieces(rows, rows[0].lanes, partial(_shuffled, block))
 
 
 def within_pieces(
     vectors: list[Vector], lanes: int, shuffle: Callable[[Vector, Vector, Sequence[int]], Vector], width: int = 1
 ) -> list[Vector]:
-    """Transpose the elements within pieces of vectors. A piece has as many elements as there are vectors.
+    """Transpose each n x n square of elements in n vectors, by ``shuffle`` of two vectors at a time.
 
     Each of log2(vectors) steps interleaves pairs of vectors in groups of ``width`` elements. One result of a pair has
     the first halves of all pieces, and the other result the second halves.
@@ -70,7 +70,7 @@ def within_pieces(
 
 
 def whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
-    """Transpose whole 16-byte pieces between vectors.
+    """Transpose a matrix of 16-byte pieces: result i has piece i of each vector, in order.
 
     Each step splits the groups of ``width`` elements of pairs of vectors. One result of a pair has the first halves of
     all groups, and the other result the second halves.

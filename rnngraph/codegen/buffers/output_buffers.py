@@ -51,7 +51,7 @@ class OutputBuffers:
         return True
 
     def _write_pieces(self, node: Node, view: View) -> None:
-        """Choose to write operands of a concatenation directly to their parts of ``view``.
+        """Choose operands of the concatenation ``node`` that kernels write directly to their parts of ``view``.
 
         A loop over time may run several scans at once, and then each scan must have a separate buffer. Only the results
         of one scan are therefore written directly, and values outside of loops.
@@ -88,7 +88,7 @@ class OutputBuffers:
         return all(_reads_same_position(user, old) and self.sources.depends(user, new) for user in self.users[old])
 
     def _reuse_for_source(self, new: Node, view: View) -> None:
-        """Use the memory of the output ``new`` for one value from which ``new`` is computed elementwise, if possible.
+        """Store one value from which the output ``new`` is computed elementwise in the output's memory, if possible.
 
         The value must have a separate kernel, and ``new`` must be able to overwrite it.
         """
@@ -129,7 +129,7 @@ class _Sources:
         return source in self._unshared or any(source in shared for shared in self._shared_sources)
 
     def _collect_sources(self, node: Node) -> None:
-        """Collect the sources of a node, as cached sets and a set of all other sources."""
+        """Store all values on which ``node`` depends in ``_shared_sources``, as cached sets, and in ``_unshared``."""
         self._unshared, self._shared_sources = set(), []
         # members of cached sets are visited last, because the walk may reach the value whose cached set has them
         pending, deferred = [node], list[Node]()

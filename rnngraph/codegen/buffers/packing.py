@@ -56,7 +56,7 @@ class PanelLayout:
     dot_width: int
 
     def gates(self, views: tuple[PackedView, ...], lanes: int, blocks: int, dot_width: int) -> tuple[int, ...] | None:
-        """Return the index of each of ``views`` among the panel's gates; None if tiles cannot read this layout.
+        """Return the index of each weight of ``views`` within this packed layout; None if tiles cannot read the layout.
 
         A tile of ``blocks`` vectors reads whole groups, or a last group with fewer vectors.
         """
@@ -197,7 +197,7 @@ class Panels:
         return size_bytes
 
     def panel(self, form: PanelForm) -> tuple[Panel, tuple[int, ...]]:
-        """Return a panel that tiles of this form can read, and the indices of the views among its gates."""
+        """Return a panel (packed weights) that tiles of this form can read, and the index of each view in it."""
         packed = self._parameter_slices(form.views)
         for layout in self.reused_layouts:
             gates = layout.gates(packed, form.lanes, form.blocks, form.dot_width) if packed is not None else None
@@ -234,7 +234,7 @@ class Panels:
         return used
 
     def _panel(self, form: PanelForm) -> Panel:
-        """Return the panel of a form, which the first call allocates."""
+        """Return the packed weights of a form. The first call for the form allocates their memory."""
         if form not in self.panels:
             views, width, lanes, blocks, dot_width = form
             dtype, total = views[0].buffer.dtype, -(-width // lanes)
@@ -289,7 +289,7 @@ class Panels:
         return Function(name, (), (), tuple(block.statements), "packs parameters into panels")
 
     def pack(self, block: Block) -> None:
-        """Write code that fills the requested panels that are not filled yet."""
+        """Add statements to ``block`` that pack the weights of all requested panels that are not filled yet."""
         self.sparse.pack(block, self.origins.get)
         for form, panel in self.panels.items():
             if panel.buffer not in self.filled:
@@ -302,7 +302,7 @@ class Panels:
                 self.filled.add(panel.buffer)
 
     def _fill(self, block: Block, form: PanelForm, panel: Panel) -> None:
-        """Add a call that fills a panel. Panels with equal layouts share the function."""
+        """Add a call to ``block`` that packs weights into ``panel``. Panels with equal layouts share a function."""
         starts: dict[Buffer, Index] = {}
         for view in form.views:
             starts.setdefault(view.buffer, view.offset)
@@ -344,7 +344,7 @@ class _GroupRange(NamedTuple):
 
 
 def _pack(block: Block, form: PanelForm, panel: Panel, transposing: TransposingPackers) -> None:
-    """Write the packing of one panel."""
+    """Add loops to ``block`` that copy the weights of a form into ``panel``, in the order in which tiles read them."""
     width, lanes, blocks = form.width, form.lanes, form.blocks
     total = -(-width // lanes)
     first = 0
@@ -361,7 +361,7 @@ def _pack(block: Block, form: PanelForm, panel: Panel, transposing: TransposingP
 
 
 def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, transposing: TransposingPackers) -> None:
-    """Write the packing of consecutive groups of a panel: a loop over groups."""
+    """Add a loop to ``block`` that packs consecutive groups of units, each the vectors of one tile, into ``panel``."""
     views, lanes, count = form.views, form.lanes, groups.vectors
     group_name = block.fresh_index("group")
     group = size(group_name)
@@ -389,7 +389,7 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
     full = depth // dot_width
 
     def rows(at: Block, k: Index, present: int) -> None:
-        """Write the packing of the rows of k that share a lane, of which ``present`` exist."""
+        """Add a loop that packs ``dot_width`` rows from ``k`` on, interleaved; only ``present`` of them exist."""
         inner = at.nested()
         for item in slices:
             values: list[Operand] = []
@@ -411,7 +411,7 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
 
 
 def _store_lanes(block: Block, numbers: list[Operand], place: Place) -> None:
-    """Interleave and store the weights that share a lane: one vector for each step of k."""
+    """Interleave vectors of weights, one for each consecutive step of k, and store them at ``place``."""
     buffer, first = place
     if len(numbers) == FOUR_BITS:
         numbers = _two_in_a_byte(block, numbers)
@@ -423,7 +423,7 @@ def _store_lanes(block: Block, numbers: list[Operand], place: Place) -> None:
 
 
 def _two_in_a_byte(block: Block, numbers: list[Operand]) -> list[Operand]:
-    """Pack 4-bit numbers in pairs: the first half in the lower bits of bytes, the second in the upper ones."""
+    """Return vectors of bytes: numbers of the first half in the lower 4 bits, of the second half in the upper 4."""
     half = len(numbers) // 2
     joined: list[Operand] = []
     for low, high in zip(numbers[:half], numbers[half:], strict=True):

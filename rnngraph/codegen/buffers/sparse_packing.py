@@ -153,7 +153,7 @@ class SparsePanels:
         return self._panels[key]
 
     def pack(self, block: Block, origin: Callable[[Buffer], Where | None]) -> None:
-        """Add calls that fill panels not filled yet. Matrices with equal layouts share a function.
+        """Add calls to ``block`` that pack the nonzero blocks of all sparse weights that are not packed yet.
 
         Args:
             block: Block to which the calls are added.
@@ -182,7 +182,7 @@ class SparsePanels:
             block.add(Call(self._fillers[key].name, places, (), origin=where))
 
     def used_bytes(self, content: bytes, offset: Callable[[Buffer], int]) -> tuple[dict[str, int], set[Buffer]]:
-        """Return {name of a buffer: bytes at its start that kernels read}, and the lists of weights with dense tiles.
+        """Return {buffer's name: bytes at its start that kernels read}, and position lists of weights used as dense.
 
         Args:
             content: Memory that packing has filled.
@@ -210,7 +210,7 @@ class _Packing:
         self.block, self.view, self.panel, self.layout = block, view, panel, panel.layout
 
     def pack(self) -> None:
-        """Write the function: clear the header, count nonzero blocks, and pack them unless dense tiles are used."""
+        """Write the body of the function: clear the header, count nonzero blocks, and pack them if they are few."""
         block, layout = self.block, self.layout
         _loop(block, "place", 0, layout.list_begin, 1, lambda inner, place: self._set(inner, place, _number(0)))
         self._count()
@@ -220,7 +220,7 @@ class _Packing:
         block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(packing.statements)))
 
     def _count(self) -> None:
-        """Write code that counts the nonzero blocks of each height, and chooses the height, or dense tiles."""
+        """Write code that counts nonzero blocks of each height, and stores the best height, or the choice of dense."""
         block, layout = self.block, self.layout
         low, tall = layout.dot_width, layout.heights[0]
         end = layout.whole // tall * tall
@@ -269,7 +269,7 @@ class _Packing:
         _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
 
     def _segment(self, block: Block, part: int, segment: Index) -> None:
-        """Write the packing of one segment of k of one worker's columns."""
+        """Write loops that pack the nonzero blocks of one worker's columns within one range (segment) of k."""
         layout, begin = self.layout, segment * self.layout.sums
         end: Index = layout.depth
         if layout.segments > 1:
@@ -292,7 +292,7 @@ class _Packing:
             self._set(block, place + LAST, self._get(block, BLOCKS))
 
     def _block(self, block: Block, k: Index, column: Index, height: int) -> None:
-        """Write the store of a block after the blocks so far. The next block overwrites a zero block."""
+        """Write code that appends a block of weights and its position. A zero block is overwritten by the next."""
         layout, dot_width = self.layout, self.layout.dot_width
         steps = -(-height // dot_width)
         rows: list[Operand] = [self._row(block, k + row, column) for row in range(height)]
@@ -341,7 +341,7 @@ class _Packing:
     # Values ----------------------------------------------------------------------------------------
 
     def _row(self, block: Block, k: Index, column: Index) -> Operand:
-        """Load ``lanes`` columns of the row ``k``, with zeros after the last column."""
+        """Return ``lanes`` weights of row ``k`` from ``column`` on, as a vector that is zero after the last column."""
         view, layout = self.view, self.layout
         valid: Index | None = None
         if layout.width % layout.lanes:
@@ -350,7 +350,7 @@ class _Packing:
         return block.load("w", view.buffer, place, layout.lanes, valid, view.strides[1])
 
     def _any_nonzero(self, block: Block, rows: Sequence[Operand]) -> Operand:
-        """Return 1 if any number is nonzero or NaN, else 0."""
+        """Write code for an int32 that is 1 if any number in ``rows`` is nonzero or NaN, else 0. Return the int32."""
         any_nonzero: Operand | None = None
         for row in rows:
             dtype = "float32" if row.dtype == "bfloat16" else row.dtype

@@ -45,7 +45,7 @@ class TransposingPackers:
         self.functions: dict[tuple[str, int], Function] = {}
 
     def transpose(self, block: Block, move: Transposition) -> None:
-        """Add a call that transposes one slice."""
+        """Add a call to ``block`` that packs one slice of weights, given by ``move``, by transposing it."""
         assert move.depth >= move.lanes, "rows have fewer elements than a square block"
         key = (move.target[0].dtype, move.lanes)
         if key in self.functions:
@@ -57,7 +57,7 @@ class TransposingPackers:
 
 
 def _transposing(name: str, dtype: str, lanes: int, origin: Where | None) -> Function:
-    """Return a function that transposes rows in square blocks of ``lanes``.
+    """Return a loop IR function that transposes rows of weights in square blocks of ``lanes`` x ``lanes``.
 
     A block is transposed in two loops, which compile in a third of the time of straight code: first the elements within
     pieces of 16 bytes, and then whole pieces, in the memory of the target.

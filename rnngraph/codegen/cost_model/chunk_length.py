@@ -46,7 +46,7 @@ class TimeChunk:
 def chunk_length(
     target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, maximum: int | None = None
 ) -> int:
-    """Return the number of steps of a chunk; ``MAX_CHUNK`` if there are no temporaries.
+    """Return the number of time steps that a loop runs as one chunk; ``MAX_CHUNK`` if it has no temporaries.
 
     A chunk has enough rows to amortise the reloading of weights, and of large sums over time.
 

@@ -122,7 +122,7 @@ def may_pay(target: Target, scans: Sequence[Node]) -> bool:
 
 
 def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim) -> InterleavingPlan | None:
-    """Return the plan that interleaves the scans of a loop, or of several independent loops over one time axis.
+    """Return a plan that alternates steps of independent scans of one or several time loops; None if that does not pay.
 
     Return None if interleaving does not pay, or if a kernel would lag more than ``MAX_LAG`` chunks. If scans have
     different lags, a sequence of known length must have more than two chunks.
@@ -158,7 +158,7 @@ def _costs(target: Target, scans: Sequence[Node]) -> dict[Node, StepCost]:
 
 
 def step_cost(target: Target, scan: Node) -> StepCost:
-    """Estimate the cost of a scan's step from the ops of its body."""
+    """Return the estimated cost of a scan's step: its latency and busy time in cycles, and its bytes of weights."""
     body, ready = scan["body"], dict[Node, float]()
     busy, weight_bytes = 0.0, 0
     for node in body.nodes:
@@ -203,7 +203,7 @@ def _extent(dim: Dim) -> int:
 
 
 def _batches(target: Target, costs: Mapping[Node, StepCost]) -> list[list[Node]]:
-    """Return groups of consecutive scans to interleave: latency-bound scans whose weights fit together in L1."""
+    """Return lists of scans to interleave: consecutive, latency-bound ones whose weights fit together in L1."""
     batches: list[list[Node]] = []
     for scan in costs:
         wider = [costs[item] for item in (*(batches[-1] if batches else ()), scan)]
@@ -223,7 +223,7 @@ def _gain(costs: Sequence[StepCost]) -> float:
 
 
 def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping[Node, int]) -> list[Phase]:
-    """Return each kernel's earliest phase (lag, position) that is not before those of the kernels on which it depends.
+    """Return the earliest (lag in chunks, position in the loop) at which each kernel can run, by its dependencies.
 
     Scans of batch n have position 2 n + 1. Other kernels have even positions, between the batches.
     """

@@ -50,7 +50,7 @@ class PipelinePlan:
     gain: float
 
     def estimate(self, partition: Partition) -> Partition:
-        """Return the estimate for a kernel within the pipeline, from its estimate for one worker."""
+        """Return a kernel's estimated cost within the pipeline, from its cost for one worker (``partition``)."""
         return Partition(None, partition.serial_cycles / self.gain, partition.serial_cycles)
 
 
@@ -75,7 +75,7 @@ class StageCost:
 
 
 def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, workers: int) -> PipelinePlan | None:
-    """Return the pipeline of a loop's kernels; None if it does not pay.
+    """Return the division of a time loop's kernels into stages that run at the same time; None if it does not pay.
 
     It does not if one worker is nearly as fast (``PAYS``), or if kernels split between workers are faster. A single
     kernel, and a loop of a fixed length of at most ``MIN_STEPS`` steps, have no pipeline.
@@ -106,7 +106,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[int]:
-    """Return candidates for the grain, in steps. Chunk lengths are multiples of the grain.
+    """Return one or two numbers of steps to try as the grain, of which all chunk lengths are multiples.
 
     There is one candidate, or two if a doubled grain may save overhead.
 
@@ -127,14 +127,14 @@ def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[i
 
 
 def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, workers: int) -> float:
-    """Return the cycles per time step in chunks of ``steps`` steps, for sequences of typical length."""
+    """Return a pipeline's cycles per time step in chunks of ``steps`` steps, for sequences of typical length."""
     chunks = max(1, round(OPEN_ROWS / steps))
     tasks = [steps * cost + overhead for cost, overhead in zip(costs, overheads, strict=True)]
     return _makespan(tasks, chunks, workers) / (chunks * steps)
 
 
 def _merge_into_stages(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
-    """Merge neighbouring kernels into stages, as long as a stage costs at most three quarters of a worker's share.
+    """Return stages as (first kernel, end): neighbours merged up to three quarters of a worker's share of the cost.
 
     Return the index of each stage's first kernel, and of the kernel after its last one.
     """

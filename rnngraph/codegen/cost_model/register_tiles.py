@@ -94,7 +94,7 @@ def for_signed_bytes(target: Target) -> Target:
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Return the number of lanes per vector: as many as the narrowest float type of ``nodes`` allows.
+    """Return the lanes per vector for ops: as many as their narrowest float type allows, fewer for a small ``width``.
 
     Narrow types, and products of integers, count as 32 bits. Without any of these types, lanes have 64 bits. If
     ``width`` is an int, the number is halved until it is less than twice ``width``. Values without a row axis and with
@@ -172,7 +172,7 @@ def cycles_of_row(target: Target, product: ProductShape) -> float:
 
 @lru_cache(maxsize=4096)
 def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
-    """Return the tile of the lowest estimated cost, or of a similar cost and less code, and the lowest cost.
+    """Return the tile shape of about the lowest estimated cost for a product, and the lowest cost, in cycles.
 
     The cost is the number of cycles of a step of k for all rows and blocks.
     """
@@ -202,7 +202,7 @@ def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileSh
 
 
 def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:
-    """Return the steps of k per iteration of a tile, a multiple of the accumulators.
+    """Return how many steps of k each iteration of a tile's loop does, a multiple of ``accumulators``.
 
     On some processors, the loop counter takes issue slots of multiply-adds, and few iterations of a large tile are in
     flight at once. Two steps per iteration are then up to 4 % faster, if registers suffice.
@@ -259,7 +259,7 @@ def _narrowed(target: Target, product: ProductShape, tile: TileShape) -> TileSha
 
 
 def _cycles(target: Target, product: ProductShape, height: int, width: int) -> float:
-    """Return the cycles of a step of k for all rows and blocks, in tiles of ``height`` x ``width``."""
+    """Return the cycles of one step of k over all rows and units, in tiles of ``height`` rows x ``width`` vectors."""
     tiles, blocks = balanced(product.row_count, height), product.blocks
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
     vector_bytes = target.vector_bits // 8
@@ -274,7 +274,7 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
 
 
 def balanced(rows: int, maximum: int) -> list[tuple[int, int]]:
-    """Split ``rows`` into the fewest tiles of at most ``maximum`` rows, of nearly equal heights.
+    """Return (height, number) of tiles: the fewest of at most ``maximum`` rows, nearly equal, that cover ``rows``.
 
     Return [(rows of a tile, number of such tiles)], higher tiles first; an empty list without rows. For 10 rows and a
     maximum of 4, return [(4, 1), (3, 2)].

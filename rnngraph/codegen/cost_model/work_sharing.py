@@ -78,7 +78,7 @@ class Partition:
         return self.axis is None
 
     def per_step(self, steps: int) -> Partition:
-        """Return the estimate per time step, for ``steps`` steps between two barriers."""
+        """Return this partition with costs per time step, if there are ``steps`` steps between two barriers."""
         waits = self.axis is not None and not self.by_rows
         cycles = self.cycles + BARRIER_CYCLES * waits
         return Partition(self.axis, cycles / steps, self.serial_cycles / steps, self.by_rows, waits / steps)
@@ -96,7 +96,7 @@ class Work:
     shared: Dim = 0
 
     def with_kernel(self, partition: Partition, times: Dim = 1) -> Work:
-        """Return the total with the cost of a kernel that runs ``times`` times, barriers included."""
+        """Return this work plus that of a kernel that runs ``times`` times, barriers included."""
         serial, shared = round(partition.serial_cycles), round(partition.cycles)
         return Work(self.serial + times * serial, self.shared + times * shared)
 
@@ -126,14 +126,14 @@ class WorkSharing:
     in_scan: bool = False
 
     def copy(self, node: Node, is_in_memory: bool) -> Partition:
-        """Return the partition of a copy of a value, which is in memory or computed on the fly."""
+        """Return the division between workers of a copy of a value, which is in memory or computed on the fly."""
         rowwise = self.workers.rowwise
         return self._partition(
             Kernel("fused", node.shape, (node,)), rowwise is not None and rowwise.copies(node, is_in_memory)
         )
 
     def partition(self, kernel: Kernel) -> Partition:
-        """Return the fastest partition of a kernel: one worker if splitting saves less time than a barrier takes.
+        """Return the fastest division of a kernel between workers: one worker if splitting saves less than a barrier.
 
         Kernels with independent rows are always split by rows, without waiting. For a single worker, the result is
         ``SERIAL``, without an estimate.
@@ -142,7 +142,7 @@ class WorkSharing:
         return self._partition(kernel, rowwise is not None and rowwise.kernel(kernel))
 
     def _partition(self, kernel: Kernel, by_rows: bool) -> Partition:
-        """Return the partition by rows if ``by_rows``; else the fastest one, which may be a single worker."""
+        """Return the division of a kernel between workers: by rows if ``by_rows``, else the fastest, or one worker."""
         parts = self.workers.parts
         if parts == 1:
             return SERIAL
@@ -184,7 +184,7 @@ class WorkSharing:
         return cheapest(self.target, product)[0].rows
 
     def _columns(self, node: Node) -> Partition:
-        """Return the partition of a sum of outer products by columns."""
+        """Return the division of a sum of outer products by columns between workers; one worker if that is cheaper."""
         left, (rows, width) = node.operands[0], node.shape
         depth = 1
         for axis in range(left.tensor.rank - 1):
@@ -213,7 +213,7 @@ class WorkSharing:
         return lanes_for(self.target, kernel.members, shape[-1] if shape else 1)
 
     def _cycles(self, kernel: Kernel, shape: Shape, extents: Sequence[int]) -> float:
-        """Return the cycles of one part of a kernel, whose sizes are ``extents``."""
+        """Return the estimated cycles of a part of a kernel. ``extents`` are the part's sizes along ``shape``."""
         if 0 in extents:
             return 0.0
         lanes = self._lanes(kernel, shape)
@@ -242,7 +242,7 @@ def per_chunk_overhead(kernel: Kernel) -> float:
 
 
 def _shape(kernel: Kernel) -> Shape:
-    """Return the shape over which a kernel iterates."""
+    """Return the shape over which a kernel's loops iterate: the operand's for reductions, else the result's."""
     return (
         kernel.first.operands[0].shape
         if kernel.kind in ("reduce", "overlap_add")

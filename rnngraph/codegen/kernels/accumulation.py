@@ -24,7 +24,7 @@ from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, absolute
 
 
 def scatter_add(region: Region, block: Block, node: Node) -> None:
-    """Write the addition of each row of the updates to the row of the table that an index selects.
+    """Write code that adds each row of updates to the row of a table that an index selects.
 
     The table starts as zeros. In a region that runs in chunks of time, rows are added to the table's current value.
     """
@@ -60,7 +60,7 @@ def scatter_add(region: Region, block: Block, node: Node) -> None:
 
 
 def _add(region: Region, block: Block, node: Node, at: Coordinates) -> None:
-    """Write the addition of one row of the updates."""
+    """Write code that adds the row ``at`` of the updates of a ``scatter_add`` to its row of the table."""
     indices, updates = node.operands
     index = ValueEmitter(block, region.memory.views).value(indices, at)
     row, table = block.fresh_index("row"), region.memory.stores[node]
@@ -91,7 +91,7 @@ def _clear(region: Region, block: Block, node: Node) -> None:
 def _over_units(
     region: Region, block: Block, node: Node, shape: Shape, body: Callable[[Block, Strip, Coordinates], None]
 ) -> None:
-    """Write loops over all of ``shape``, which has no time axis, with ``body`` for each strip of the last axis."""
+    """Write loops over ``shape``, which has no time axis, with ``body`` for each vector of the last axis."""
     plain = Region(region.target, region.memory)
     lanes = lanes_for(region.target, [node], shape[-1] if shape else 1)
 
@@ -103,7 +103,7 @@ def _over_units(
 
 
 def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write the sum of all windows of the operand, starting from zeros.
+    """Write code that adds windows of the operand at overlapping positions to a result that starts as zeros.
 
     ``share`` is one worker's range of an axis before that of the windows; None if one worker computes all.
     """
@@ -130,7 +130,7 @@ def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | N
 
 
 def _add_window(region: Region, block: Block, node: Node, leading: Coordinates, trailing: Coordinates) -> None:
-    """Write the addition of one window.
+    """Write a loop that adds the elements of one window to their positions in the result.
 
     Args:
         region: Context of the kernel.

@@ -104,7 +104,7 @@ class ActiveRows:
         share: WorkerSlice | None,
         body: Callable[[Block, WorkerSlice, Index, Index], None],
     ) -> None:
-        """Write ``body`` for the rows of each part: the active rows, or those that have ended.
+        """Write ``body`` once for each part of the rows, with the range of its rows that are active, or have ended.
 
         Args:
             block: Block to which statements are added.
@@ -154,7 +154,7 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
 
 
 def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
-    """Write a counting sort of a part's rows by length, the longest first. It fills all tables for these rows.
+    """Write code that fills a mask's tables for one part of the rows, sorted by length, the longest first.
 
     ``cursor`` is scratch memory of the size of ``counts``. It has the next free position for each length.
     """

@@ -29,7 +29,7 @@ from .sparse_products import sparse_product
 
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
-    """Write the loop nest of one kernel, in slices for several workers, or for the first worker alone.
+    """Write a planned kernel's loop nest to ``block``: a slice for each worker, or all for the first worker.
 
     Nothing is written if the kernel's values have no elements.
     """
@@ -55,7 +55,7 @@ def origin_of(nodes: Sequence[Node]) -> Where | None:
 
 
 def _tiles(region: Region, block: Block, plan: KernelPlan, products: ProductPlan, share: WorkerSlice | None) -> None:
-    """Write a kernel with matrix products.
+    """Write the loop nest of a kernel with matrix products, as register tiles, for all of it or a worker's share.
 
     Converting narrow weights before tiles read them pays only for many rows. If the number of rows is symbolic, two
     versions are written, and each call runs one of them.
@@ -73,7 +73,7 @@ def _tiles(region: Region, block: Block, plan: KernelPlan, products: ProductPlan
 
 
 def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
-    """Write the loop nest of a kernel, or of the slice ``share`` of it."""
+    """Write the loop nest of a planned kernel of any kind, or of the worker's slice ``share`` of it."""
     kernel = plan.kernel
     match kernel.kind:
         case "fused" if plan.sparse is not None:
@@ -104,12 +104,12 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
 
 
 def copy_partition(region: Region, node: Node) -> Partition:
-    """Return the partition of a copy between workers."""
+    """Return the division between workers of a copy of a value, from memory or computed on the fly."""
     return region.sharing.copy(node, node in region.memory.views)
 
 
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View], partition: Partition) -> None:
-    """Write a copy of a value to ``views``, from memory or computed on the fly."""
+    """Write loops that copy a value, from memory or computed on the fly, to all of ``views``."""
     axis, parts = partition.axis, region.workers.parts
     with block.at(origin_of([node])):
         if axis is None:

@@ -56,7 +56,7 @@ class _Fold:
         return self.last in self.node["axes"]
 
     def accumulators(self, strips: Sequence[Strip]) -> list[Operand]:
-        """Return the initial accumulators: one vector for each strip.
+        """Return the reduction's initial accumulators for a row's vectors (``strips``): one for each, or a few for all.
 
         If the last axis is folded, there are a few vectors for all strips, and a scalar for single units.
         """
@@ -68,7 +68,7 @@ class _Fold:
         return [*vectors, *([self._neutral(1)] if len(full) < len(strips) else [])]
 
     def parts(self, strips: Sequence[Strip]) -> list[Strip]:
-        """Return the strips. A partial vector that this reduction adds unit by unit is replaced by single units."""
+        """Return the strips of a row. Single units replace a partial vector that this reduction can't mask."""
         parts = list[Strip]()
         for strip in strips:
             if isinstance(strip.valid, int) and self.is_over_units and not masks_remainder(self.node, strip.lanes):
@@ -84,7 +84,7 @@ class _Fold:
     def with_row(
         self, emitter: ValueEmitter, carried: Sequence[Operand], at: Coordinates, strips: Sequence[Strip]
     ) -> list[Operand]:
-        """Return the accumulators after one more row, which has the coordinates ``at`` and these strips."""
+        """Write code that reduces one more row, at ``at``, into the accumulators ``carried``. Return the new ones."""
         accumulators = [*carried]
         vectors = len(accumulators) - 1 if accumulators[-1].lanes == 1 and len(accumulators) > 1 else len(accumulators)
         for number, strip in enumerate(self.parts(strips)):
@@ -99,7 +99,7 @@ class _Fold:
         return accumulators
 
     def total(self, block: Block, carried: Sequence[Operand]) -> Operand:
-        """Return the combination of all accumulators: vectors in pairs, then across lanes, then single units."""
+        """Write code that combines accumulators to one scalar: vectors in pairs, then lanes, then single units."""
         units = [item for item in carried if item.lanes == 1]
         vector = self._one_vector(block, carried)
         if vector is None:
@@ -108,17 +108,17 @@ class _Fold:
         return self._combine(block, total, units[0]) if units else total
 
     def joined(self, block: Block, carried: list[Operand]) -> list[Operand]:
-        """Return a row's accumulators. If the last axis is folded, they are combined into one, to save registers."""
+        """Return a row's accumulators, combined into one if this reduces the last axis, to save registers."""
         vector = self._one_vector(block, carried) if self.is_over_units else None
         return carried if vector is None else [vector]
 
     def totals(self, block: Block, rows: Sequence[Sequence[Operand]]) -> Operand:
-        """Return the totals of several rows as one vector. Each row has one vector of partial sums."""
+        """Write code that reduces each row's vector of partial sums. Return one vector with a total for each row."""
         vectors = [vector for row in rows for vector in row]
         return block.let("across", vectors, self.node.dtype, len(rows), combine=combining_op(self.node))
 
     def _one_vector(self, block: Block, carried: Sequence[Operand]) -> Operand | None:
-        """Return the combination of the vectors among accumulators, in pairs; None if there is no vector."""
+        """Write code that combines the vectors among accumulators, in pairs. Return the vector; None without any."""
         vectors = [item for item in carried if item.lanes > 1]
         while len(vectors) > 1:
             half = len(vectors) // 2
@@ -173,7 +173,7 @@ class _Pass:
         return ROWS_TOGETHER if any(fold.is_over_units and not fold.rows for fold in self.folds) else 1
 
     def emit(self, block: Block) -> None:
-        """Write the kernel."""
+        """Write the loop nest that computes the kernel's elementwise values and its reductions."""
         members = set(self.values)
         everywhere = ValueEmitter(block, self.region.memory.views, computed=members.__contains__)
         origin: list[Coordinate] = [0] * len(self.shape)
@@ -194,7 +194,7 @@ class _Pass:
             over_axes(self.region, block, self.shape, self.outer, origin, place, self.share)
 
     def _strips(self, block: Block) -> Iterator[tuple[Block, list[Strip]]]:
-        """Yield the strips of a row in groups that are computed together.
+        """Yield (block for their code, strips): the vectors of a row in groups that are computed together.
 
         If a reduction folds the last axis, there is one group: all whole vectors, and then the remaining units. They
         are one partial vector if a reduction masks it, else scalars.
@@ -213,7 +213,7 @@ class _Pass:
             yield block, [*vectors, *(Strip(unit, 1) for unit in range(whole, width))]
 
     def _rows(self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip]) -> None:
-        """Write all rows at one position of the outer axes."""
+        """Write the computation and reduction of all rows at ``at``, a position of the axes that no reduction folds."""
         carrying = [fold for fold in self.folds if fold.rows]
         starts = [fold.accumulators(strips) for fold in carrying]
         flat = [item for items in starts for item in items]
@@ -231,7 +231,7 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> list[Operand]:
-        """Write loops over the rows along ``axes``.
+        """Write loops over ``axes`` that compute and reduce rows. Return the carried accumulators after the loops.
 
         Args:
             emitter: Emitter of values in the surrounding block.
@@ -275,7 +275,7 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> list[Operand]:
-        """Write ``several`` adjacent rows, whose reductions over units share instructions.
+        """Write the computation of ``self.several`` adjacent rows, whose reductions over units share instructions.
 
         Return the accumulators of ``carrying`` after the rows.
         """
@@ -303,7 +303,7 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> tuple[list[Operand], dict[_Fold, list[Operand]]]:
-        """Write one row. Return the accumulators of ``carrying``, and those of the other reductions."""
+        """Write one row's values. Return accumulators after it: of ``carrying``, flat, and of each other reduction."""
         places = [(*at[:-1], strip) for strip in strips]
         stored = [(node, place, emitter.value(node, place)) for place in places for node in self.stored]
         folded = dict[_Fold, list[Operand]]()

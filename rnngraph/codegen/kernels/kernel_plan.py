@@ -78,7 +78,7 @@ class KernelPlan:
 
 
 def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
-    """Return the plan of a kernel. The region has the memory of all values that the kernel reads or writes."""
+    """Return all decisions about a kernel's code: vector width, tiles, division between workers, memory."""
     # Workers that share rows may split a 1-D value between any two elements, so elements are computed one by one.
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
@@ -111,7 +111,7 @@ def _lanes(region: Region, kernel: Kernel) -> int:
 
 
 def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
-    """Return the values in memory that nodes read, directly or through inlined values."""
+    """Return the values in memory that ``members`` read, directly or through values that are recomputed inline."""
     visited, values = set(members), dict[Node, None]()
     pending = [item for node in members for item in node.operands]
     for node in pending:  # the loop appends to the list
@@ -126,7 +126,7 @@ def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
 
 
 def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSumPlan:
-    """Return the tiling of a sum of outer products. ``partition`` may split the columns between workers."""
+    """Return the register tiles, lanes and block size for a sum of outer products, divided by ``partition``."""
     left, right = (pieces_of(operand, region.memory.views) for operand in node.operands)
     rows, width = (int(str(dim)) for dim in node.shape)
     lanes = lanes_for(region.target, [node], width)

@@ -27,7 +27,7 @@ class WorkerSlice:
     axis: int
 
     def range(self, block: Block, extent: Index, grain: int = 1) -> tuple[Index, Index]:
-        """Return the first index of the part along an axis of size ``extent``, and the index after its last one.
+        """Return the first index and the end of a worker's slice of an axis of size ``extent``.
 
         Parts begin and end at multiples of ``grain``; the last part ends at ``extent``.
         """
@@ -40,7 +40,7 @@ class WorkerSlice:
 
 
 def each_slice(parts: int, block: Block, axis: int, body: Callable[[Block, WorkerSlice], None]) -> None:
-    """Write a loop over the parts of each worker: worker w of n runs the parts w, w + n and so on.
+    """Write ``body`` in a loop in which each worker runs its parts: worker w of n the parts w, w + n and so on.
 
     A single part is written without a loop.
     """
@@ -53,7 +53,7 @@ def each_slice(parts: int, block: Block, axis: int, body: Callable[[Block, Worke
 
 
 def single(parts: int, block: Block, body: Callable[[Block], None]) -> None:
-    """Write ``body`` for the first worker only, if there are several."""
+    """Write ``body``. If there are several workers, only the first one runs it."""
     if parts == 1:
         body(block)
         return
@@ -71,7 +71,7 @@ def loop(
     step: int = 1,
     comment: str = "",
 ) -> None:
-    """Write a ``for`` loop over a fresh variable.
+    """Write a ``for`` loop from ``start`` to ``stop``, whose statements ``body`` writes for the loop's variable.
 
     If the loop runs once, only its body is written. If it never runs, nothing is written.
     """
@@ -94,7 +94,7 @@ def fold(
     body: Callable[[Block, Index, Operand], Operand],
     start: Index = 0,
 ) -> Operand:
-    """Write a loop that carries one value. Return the final value."""
+    """Write a loop that passes one value from iteration to iteration, by ``body``. Return its final value."""
     return folds(block, [begin], stop, step, lambda inner, index, carried: [body(inner, index, carried[0])], start)[0]
 
 
@@ -106,7 +106,7 @@ def folds(
     body: Callable[[Block, Index, Sequence[Operand]], Sequence[Operand]],
     start: Index = 0,
 ) -> list[Operand]:
-    """Write a loop that carries values, or only its body if it runs once. Return the final values."""
+    """Write a loop that passes values from iteration to iteration, by ``body``. Return their final values."""
     trips = stop - start
     if isinstance(trips, int) and 0 < trips <= step:
         return list(body(block, start, begins))
@@ -121,7 +121,7 @@ def folds(
 def strips(
     block: Block, width: Dim | None, lanes: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, Strip]]:
-    """Yield (block, strip) for the strips of ``width``: a loop over full vectors, then one strip of remaining units.
+    """Write loops over ``width`` units by vectors. Yield (block for the body, vector): full ones, then the remainder.
 
     Args:
         block: Block to which the loops are added. The yielded blocks are the loops' bodies.
@@ -155,7 +155,7 @@ def strips(
 def strip_groups(
     block: Block, width: Dim | None, lanes: int, group_size: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, list[Strip]]]:
-    """Yield strips in groups of up to ``group_size``, which are computed together to hide the latency of ops.
+    """Write loops over units. Yield (block for the body, its vectors), up to ``group_size`` at a time to hide latency.
 
     With a ``share``, a symbolic width or less than two vectors, each group has one strip.
     """
@@ -178,7 +178,7 @@ def strip_groups(
 
 
 def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSlice) -> Iterator[tuple[Block, Strip]]:
-    """Yield the strips of a worker's slice, as ``strips`` does."""
+    """Write loops over a worker's slice of the units. Yield (block for the body, vector)."""
     assert isinstance(width, int)
     full = width // lanes
     low, high = share.range(block, full)
@@ -192,7 +192,7 @@ def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSli
 
 
 def add_remainder(block: Block, rest: Block, mask: Mask | None = None) -> None:
-    """Add the statements of ``rest``. If they do the work of one more iteration of the loop before them, extend it.
+    """Append ``rest`` to ``block``; as one more iteration of the block's last loop if it does the same work.
 
     ``mask`` is as for ``with_iteration``.
     """
@@ -233,7 +233,7 @@ def groups(
     share: WorkerSlice | None = None,
     parity: Index = 0,
 ) -> Iterator[tuple[Block, VectorGroup]]:
-    """Yield groups of ``blocks`` vectors that cover ``width``.
+    """Write loops over ``width`` units. Yield (block for the body, group of up to ``blocks`` vectors).
 
     Args:
         block: Block to which the loops are added. The yielded blocks are the loops' bodies.
@@ -281,7 +281,7 @@ def groups(
 
 
 def _open_groups(block: Block, width: Dim, lanes: int, blocks: int) -> Iterator[tuple[Block, VectorGroup]]:
-    """Yield groups that cover a symbolic width: full groups, then single vectors, then a masked vector."""
+    """Write loops over a symbolic width. Yield (block, vectors): full groups, single vectors, a masked vector."""
     begin: Index = 0
     for count in dict.fromkeys((blocks, 1)):
         end = block.let_index("whole", "floor", width, count * lanes) if count * lanes > 1 else width

@@ -43,7 +43,7 @@ class Tiles:
         self.epilogue = Epilogue(region, plan, share)
 
     def emit(self) -> None:
-        """Write all tiles.
+        """Write the kernel: loops over groups of units and over rows, with a register tile and its epilogue inside.
 
         The loop over groups of blocks contains the loops over rows, so that the weights of a group stay in cache. Only
         loops over the plan's ``outside`` axes contain the loop over groups.
@@ -65,7 +65,7 @@ class Tiles:
         over_axes(self.region, self.block, self.shape, outside, [0] * len(self.shape), each_group, self.share)
 
     def _rows(self, block: Block, outer: list[Coordinate], vectors: VectorGroup) -> None:
-        """Write the tiles over all rows for one group of vectors of units.
+        """Write the register tiles of all rows for one group of units (``vectors``).
 
         ``outer`` has the coordinates of the loops that contain the loop over groups.
         """
@@ -89,7 +89,7 @@ class Tiles:
         over_axes(self.region, block, self.shape, inside, outer, tiles, self.share)
 
     def _pack(self, block: Block, matrix: list[Coordinate], vectors: VectorGroup) -> None:
-        """Write the packing of computed right operands for a group. ``matrix`` has the leading coordinates."""
+        """Write code that packs a group's columns of right operands that are no parameters, at leading ``matrix``."""
         for contraction in self.plan.contractions:
             if contraction.widened:
                 self.right_operands.widen(block, contraction, vectors, self._panels[contraction])
@@ -99,7 +99,7 @@ class Tiles:
     def _pack_columns(
         self, block: Block, contraction: Contraction, matrix: list[Coordinate], vectors: VectorGroup
     ) -> None:
-        """Write the packing of one contraction's right operands, whose lanes may be strided."""
+        """Write code that copies a group's columns of right operands to scratch memory, in the order of tiles."""
         start, valid = vectors
         panel, base = self._panels[contraction]
         views, lanes = [self.memory.views[node.operands[1]] for node in contraction.products[0]], self.lanes
@@ -126,7 +126,7 @@ class Tiles:
 
     @cached_property
     def _panels(self) -> dict[Contraction, tuple[Buffer, Index]]:
-        """By contraction: scratch buffer for packed right operands, with the first index of this worker's part."""
+        """Map from products to their scratch memory for packed right operands: (buffer, first index of this worker)."""
         panels: dict[Contraction, tuple[Buffer, Index]] = {}
         for contraction in self.plan.contractions:
             if contraction.in_scratch:
@@ -138,7 +138,7 @@ class Tiles:
         return panels
 
     def _tile(self, block: Block, rows: TileRows, others: Sequence[Coordinate], vectors: VectorGroup) -> None:
-        """Write one tile and its epilogue. ``others`` are coordinates that all rows of the tile share."""
+        """Write one register tile and its epilogue. ``others`` are coordinates that all rows of the tile share."""
         start, valid = vectors
         strips = tuple(Strip(start + number * self.lanes, self.lanes, limit) for number, limit in enumerate(valid))
         emitter = ValueEmitter(
@@ -156,7 +156,7 @@ class Tiles:
         self.epilogue.emit(emitter, rows, strips, cells)
 
     def _join_parts(self, emitter: ValueEmitter, cells: list[list[Coordinates]], done: set[Node]) -> None:
-        """Write the computation of values whose products are all in ``done``, which frees registers of sums."""
+        """Write code for the values whose products are all in ``done``, which frees the registers of their sums."""
         sources: dict[Node, set[Node]] = {node: {node} for node in self.plan.products}
         for node in self.kernel.members:
             if node in sources or node.shape != self.shape:
@@ -176,7 +176,7 @@ class Tiles:
         vectors: VectorGroup,
         ahead: Index | None,
     ) -> None:
-        """Write the register tile of one contraction, joined with the previous tile where possible.
+        """Write the register tile of one contraction (products over one k), joined with the previous tile if possible.
 
         Args:
             emitter: Emitter of values in the tile's block.
@@ -239,7 +239,7 @@ class Tiles:
             block.add(tile)
 
     def _destination(self, cells: Sequence[Sequence[Coordinates]]) -> Destination | None:
-        """Return the memory of a tile's results, to be prefetched; None if L2 probably holds it.
+        """Return the memory of a tile's results, which the tile prefetches; None if L2 probably holds that memory.
 
         A tile stores all its results at once. If the stores miss L2, loads of the next tile's operands wait for them.
         Nothing is prefetched for tiles of one row, in loops over time, or if pitches of rows differ or are symbolic.
@@ -261,7 +261,7 @@ class Tiles:
         return Destination(tuple(lines), pitch) if isinstance(pitch, int) and not others else None
 
     def _conditions(self, contraction: Contraction, row: Sequence[Coordinate]) -> tuple[Condition, ...]:
-        """Return the condition for computing a tile's products: its left operands are not in padding with zeros.
+        """Return (coordinate, first, end) if a tile's left operand is zero outside of this range; else an empty tuple.
 
         The result is empty if the left operand has no known padding.
         """
@@ -286,7 +286,7 @@ class Tiles:
     def _prefetch_distances(
         self, block: Block, rows: TileRows, others: Sequence[Coordinate]
     ) -> dict[Contraction, Index]:
-        """Return, by contraction, the distance in elements from a tile's weights to those that the tile prefetches.
+        """Return {products: distance in elements from a tile's weights to the weights that it prefetches}.
 
         If ``_are_fetched``, each tile of several rows prefetches a share of the next group's weights. Otherwise, the
         result is empty.
@@ -333,7 +333,7 @@ class Tiles:
 
     @cached_property
     def _packed_ahead(self) -> dict[Contraction, Panel]:
-        """Panels of right operands that are packed before calls, by contraction."""
+        """Map from products to their weights that are packed before calls."""
         panels = {}
         for contraction in self.plan.contractions:
             views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
@@ -344,7 +344,7 @@ class Tiles:
         return panels
 
     def _rows_before(self, rows: TileRows, others: Sequence[Coordinate]) -> Index:
-        """Return the number of rows that precede those of a tile, over all axes."""
+        """Return the number of rows that are computed before those of a tile, over all axes but units."""
         if self.plan.merges:
             return rows.first
         axes = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
@@ -357,7 +357,7 @@ class Tiles:
         return before + rows.first
 
     def _continue_private_sums(self, products: Sequence[Node]) -> bool:
-        """True if only ``products`` read the sums that they continue, and k is large enough for fusing the loops."""
+        """True if only ``products`` read the sums to which they are added, and k is large enough to fuse the loops."""
         depth = products[0].operands[0].shape[-1]
         if isinstance(depth, int) and depth < MIN_FUSED_K:
             return False

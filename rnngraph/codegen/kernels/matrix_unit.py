@@ -37,12 +37,12 @@ class TileKernel:
         (self.depth,) = _known(self.node.operands[0].shape[-1:])
 
     def emit(self) -> None:
-        """Write the products of all matrices."""
+        """Write the kernel: loops over the leading axes, with one product of two matrices inside."""
         leading = range(len(self.shape) - 2)
         over_axes(self.region, self.block, self.shape, leading, [0] * len(self.shape), self._matrix, self.share)
 
     def _matrix(self, block: Block, at: list[Coordinate]) -> None:
-        """Write the product of the matrices at leading coordinates.
+        """Write the product of two matrices by the matrix unit, at the leading coordinates of ``at``.
 
         If possible, the unit stores the sums directly to the result. Otherwise, they are copied from scratch memory.
         """
@@ -64,7 +64,7 @@ class TileKernel:
             loop(block, "i", self.rows, lambda inner, row: self._row(inner, (*matrix, row), sums, views))
 
     def _factors(self, matrix: Coordinates) -> tuple[Factor, Factor]:
-        """Return the left factor and the transposed right factor of the product at leading coordinates."""
+        """Return the memory of the left and the transposed right factor of the product at leading coordinates."""
         left, right = self.node.operands[:2]
 
         def start(view: View) -> Place:
@@ -77,7 +77,7 @@ class TileKernel:
         )
 
     def _row(self, block: Block, row: Coordinates, sums: Place, views: list[View]) -> None:
-        """Write the code that moves one row of sums to the result's memory, and adds the value that they continue."""
+        """Write code that adds one row of sums to the value that the product continues, and stores it in ``views``."""
         buffer, first = sums
         for inner, strip in strips(block, self.columns, self.lanes):
             emitter = ValueEmitter(inner, self.memory.views, computed=lambda node: node is self.node)
@@ -151,7 +151,7 @@ class Factor:
 
 
 def pack(block: Block, factor: Factor, target: Place, by_words: bool) -> None:
-    """Write the rounding and packing of a factor into words, padded with zeros to whole tiles.
+    """Write code that rounds a float32 factor to bfloat16 and packs it into 32-bit words, padded to whole tiles.
 
     Args:
         block: Block to which statements are added.
@@ -185,7 +185,7 @@ def pack(block: Block, factor: Factor, target: Place, by_words: bool) -> None:
 
 
 def _rows(block: Block, factor: Factor, offset: Index, rows: int, depth: int) -> list[Operand]:
-    """Read a tile as 16 rows of 16 words. Only ``rows`` rows and ``depth`` values of a row exist; others are 0."""
+    """Write code that reads a tile of a factor as bfloat16. Return 16 vectors, its rows; missing values are 0."""
     vectors: list[Operand] = []
     for row in range(TILE_ROWS):
         if row >= rows:
@@ -200,7 +200,7 @@ def _rows(block: Block, factor: Factor, offset: Index, rows: int, depth: int) ->
 
 
 def _columns(block: Block, factor: Factor, offset: Index, rows: int, depth: int) -> list[Operand]:
-    """Read a tile whose rows are adjacent in memory, as 16 columns of 16 words: one word of each row.
+    """Write code that reads a tile of a factor as bfloat16. Return 16 vectors: columns, with a word of each row.
 
     Only ``rows`` rows and ``depth`` values of a row exist; others are 0.
     """

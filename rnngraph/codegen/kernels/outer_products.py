@@ -60,7 +60,7 @@ def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
 
 
 def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
-    """Write the sum over k of left[k]^T right[k]. In a loop over chunks, the sum is added to the current value."""
+    """Write code for the sum over k of left[k]^T right[k], added to the current value in a loop over chunks of time."""
     if region.time is None:
         clear(region, block, plan.kernel.first)
     add_outer_sum(region, block, plan)
@@ -69,13 +69,13 @@ def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
 def add_outer_sum(
     region: Region, block: Block, plan: KernelPlan, kernel: WriteKernel = _in_place, share: WorkerSlice | None = None
 ) -> None:
-    """Write the addition of the sum over k of left[k]^T right[k] to the result. ``share`` is a range of columns."""
+    """Write code that adds the sum over k of left[k]^T right[k] to the result, or to a worker's columns (``share``)."""
     if 0 not in plan.kernel.first.shape:
         _Sum(region, plan, kernel, share).emit(block)
 
 
 def clear(region: Region, block: Block, node: Node) -> None:
-    """Write stores of zeros to the result of a sum of outer products."""
+    """Write a loop that sets the result of a sum of outer products to zeros."""
     lanes = lanes_for(region.target, [node], node.shape[-1])
 
     def row(inner: Block, i: Index) -> None:
@@ -87,7 +87,7 @@ def clear(region: Region, block: Block, node: Node) -> None:
 
 
 def _in_chunk(region: Region, node: Node) -> View:
-    """Return the view of an operand, restricted to the current chunk of time."""
+    """Return the memory of an operand's current chunk of time, or of the whole operand if it has no time axis."""
     view = region.memory.views[node]
     if region.time is None or not region.is_time(node.shape, 0):
         return view
@@ -154,7 +154,7 @@ class _Sum:
         self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
 
     def _in_place(self) -> list[LeftOperand]:
-        """Return the pieces of the left operand if tiles can read all of them without packing; else an empty list."""
+        """Return the left operand's concatenated parts if tiles can read all of them unpacked; else an empty list."""
         pieces: list[LeftOperand] = []
         if self.region.active is not None or self.axis or self.inner != 1:
             return pieces
@@ -167,7 +167,7 @@ class _Sum:
         return pieces
 
     def _cut(self) -> None:
-        """Choose the axis along which k is divided into blocks."""
+        """Set ``axis`` to the axis along which k is divided into blocks, and ``inner`` to the steps of k after it."""
         inner = 1
         self.axis = len(self.leading) - 1
         while self.axis and isinstance(dim := self.leading[self.axis], int) and inner * dim <= self.max_depth:
@@ -178,12 +178,12 @@ class _Sum:
     # Blocks of k ---------------------------------------------------------------------------------
 
     def emit(self, block: Block) -> None:
-        """Write the addition of all blocks of k."""
+        """Write code that adds the outer products of all steps of k to the result."""
         if 0 not in self.leading:  # otherwise, the sum is empty
             self._outer(block, [])
 
     def _outer(self, block: Block, at: list[Index]) -> None:
-        """Write the loops over the axes before ``axis``, and over the blocks along ``axis``."""
+        """Write loops over axes before ``self.axis`` and over blocks of k along it, with the sum of a block inside."""
         axis = len(at)
         extent = self.leading[axis]
         if axis < self.axis:
@@ -209,7 +209,7 @@ class _Sum:
         loop(block, "block", extent, some, 0, steps)
 
     def _block(self, block: Block, ks: KBlock) -> None:
-        """Write the sum over one block of k."""
+        """Write code that packs one block of k of both operands, and adds its outer products to the result."""
 
         def pack(inner: Block) -> None:
             self._each_row(inner, ks, self._pack_left)
@@ -238,7 +238,7 @@ class _Sum:
                 offset += int(str(view.shape[-1]))
 
     def _arguments(self, left: LeftOperand, view: View, column: Index) -> TileArguments:
-        """Return the arguments of a function for the tiles of one left and one right piece."""
+        """Return buffers, indices and a key of the work on one left and one right part, by which calls share code."""
         shared = [self.right_panel, *(store.buffer for store in self.region.memory.stores[self.node])]
         if left.view is None:
             assert self.left_panel is not None
@@ -254,7 +254,7 @@ class _Sum:
         return TileArguments(buffers, indices, (left.rows, left.stride, *layouts, forms, aliases))
 
     def _each_row(self, block: Block, ks: KBlock, body: Body) -> Index:
-        """Write ``body`` for each step of k of a block, in order. Return the number of steps."""
+        """Write a loop with ``body`` for each step of k of a block, in order. Return the number of steps."""
         last = self.region.reverse
         if self.region.active is not None:
             return self._each_active(block, ks, body, self.region.active.table)
@@ -278,7 +278,7 @@ class _Sum:
         return ks.count * self.inner
 
     def _each_active(self, block: Block, ks: KBlock, body: Body, table: MaskTable) -> Index:
-        """Write ``body`` for each row of a block, in order. Return the number of active rows, which alone are counted.
+        """Write a loop with ``body`` for each row of a block of k, numbered by active rows. Return their number.
 
         A row that has ended has the index of the next active row, which overwrites it.
         """
@@ -306,7 +306,7 @@ class _Sum:
         return self.left_base + row * self.pitch
 
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
-        """Write the packing of one step of k of the left operand, in whole vectors.
+        """Write code that copies one step of k of the left operand to the packed operand, in whole vectors.
 
         A vector may extend beyond the tile's rows. The next step overwrites the excess; that of the last step lies
         after the tile.
@@ -321,7 +321,7 @@ class _Sum:
     def _pack_piece(
         self, block: Block, view: View, source: Index, number: Index, first: int, width: int, tiles: _Tiles
     ) -> None:
-        """Write the packing of one step of k of a piece, for tiles of one height.
+        """Write code that packs one step of k of one concatenated part (``view``), for tiles of one height.
 
         Args:
             block: Block to which statements are added.
@@ -365,7 +365,7 @@ class _Sum:
     # Tiles ---------------------------------------------------------------------------------------
 
     def _columns(self, block: Block, ks: KBlock, left: LeftOperand, view: View, column: Index) -> None:
-        """Write the tiles of one piece of the right operand: for each group of columns, its packing and its tiles."""
+        """Write code that packs each group of columns of ``view``, a part of the right operand, and runs its tiles."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         for inner, (start, valid) in groups(block, width, lanes, left.tile.blocks, LastVector.SEPARATE, self.share):
 
@@ -386,7 +386,7 @@ class _Sum:
             self._rows(inner, left, column + start, valid, depth)
 
     def _rows(self, block: Block, left: LeftOperand, start: Index, valid: Sequence[Valid], depth: Index) -> None:
-        """Write the tiles of one group of columns: a loop for each height of tiles."""
+        """Write the tiles over all rows for one group of columns: a loop for each height of tiles."""
         for tiles in _tiles(left.rows, left.tile.rows):
 
             def body(inner: Block, row: Index, height: int = tiles.height) -> None:

@@ -27,7 +27,7 @@ def elementwise(
     computed: Callable[[Node], bool],
     share: WorkerSlice | None = None,
 ) -> None:
-    """Write loops that compute and store ``nodes`` at all positions of ``shape``, row by row and strip by strip.
+    """Write loops that compute and store ``nodes`` at all positions of ``shape``, row by row and vector by vector.
 
     ``computed`` is True for values that the loops compute, and False for values that they read.
     """
@@ -49,7 +49,7 @@ def elementwise(
 
 
 def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write copies of a concatenation's operands to the result, except for operands that are part of it already."""
+    """Write loops that copy a concatenation's operands to the result, unless they are in place already."""
     memory, copies = region.memory, list[Block]()
     places = zip(*(parts_of(node, view) for view in memory.stores[node]), strict=True)
     for piece, parts in zip(node.operands, places, strict=True):
@@ -62,7 +62,7 @@ def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) 
 
 
 def write(region: Region, block: Block, node: Node, views: Sequence[View], share: WorkerSlice | None) -> None:
-    """Write loops that store a value to ``views``. The value is in memory, or computed on the fly."""
+    """Write loops that store ``node``, which is in memory or computed on the fly, to all of ``views``."""
     lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
     inside = replace(region, memory=replace(region.memory, stores={node: views}))
     elementwise(inside, block, node.shape, lanes, [node], lambda item: False, share)
@@ -77,7 +77,7 @@ def _dense(view: View, shape: Shape) -> View | None:
 
 
 def _copy_reshaped(region: Region, block: Block, node: Node, view: View) -> None:
-    """Write a copy of a reshape whose source is in memory.
+    """Write loops that copy the operand of a reshape, which is in memory, to ``view`` of the result.
 
     The loops run over a shape in which strides express both the source and the result.
     """
@@ -96,7 +96,7 @@ def _copy_reshaped(region: Region, block: Block, node: Node, view: View) -> None
 
 
 def copy(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write a copy for a movement op that strides cannot express, or for one step sliced from a sequence."""
+    """Write loops that copy a movement op's operand to its result, or one step that it slices from a sequence."""
     source = node.operands[0]
     time = region.time
     if time is not None and picks_step(node, time.length):

@@ -107,7 +107,7 @@ class ProductPlan:
         return any(item.widened for item in self.contractions)
 
     def without_widening(self) -> ProductPlan:
-        """Return the plan whose tiles convert weights themselves, for few rows."""
+        """Return this plan with tiles that convert narrow weights themselves, which is faster for few rows."""
         return replace(self, contractions=tuple(replace(item, widened=False) for item in self.contractions))
 
     @property
@@ -124,7 +124,7 @@ class ProductPlan:
 def plan_products(
     region: Region, kernel: Kernel, lanes: int, partition: Partition, has_ended_rows: bool = False
 ) -> ProductPlan:
-    """Return the register tiles of a kernel's products, for one part of its work.
+    """Return the register tiles of a kernel's matrix products, their grouping, and how operands are read.
 
     ``has_ended_rows`` is True if some steps or rows are not computed, because they have ended.
     """
@@ -206,7 +206,7 @@ def _merges_steps(region: Region, kernel: Kernel, axis: int | None, product: Pro
 
 
 def _outer_axes(shape: Shape, axis: int | None) -> tuple[int, ...]:
-    """Return the axes other than rows and units."""
+    """Return the axes other than ``axis`` (of the tiles' rows) and the last one (units)."""
     return tuple(other for other in range(len(shape) - 1) if other != axis)
 
 
@@ -244,7 +244,7 @@ def _is_open_beside_known(region: Region, kernel: Kernel, axis: int) -> bool:
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
-    """True if a right operand that the call computes or receives is packed before tiles read it.
+    """True if it pays to copy a right operand that is no parameter to packed memory before tiles read it.
 
     Packing pays for strided lanes, and for a matrix beyond L1 that several tiles of rows read.
     """
@@ -261,7 +261,7 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
 
 
 def _widens(region: Region, kernel: Kernel, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
-    """True if narrow weights that several tiles of rows multiply as floats are converted once, and not by each tile.
+    """True if narrow weights are converted to floats once, before several tiles of rows read them, not by each tile.
 
     If the number of time steps is symbolic, the result is True, and each call decides by the number of rows. For other
     symbolic numbers of rows, it is False.
@@ -305,7 +305,7 @@ def _sums_per_result(target: Target, product: Node) -> int:
 
 
 def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int:
-    """Return the number of sums per unit and row that are in registers at the same time.
+    """Return the number of sums for each unit and row that are in registers at the same time.
 
     Products that continue the sum of another product do not count. Of products of narrow operands, only those of the
     largest contraction count.
@@ -318,7 +318,7 @@ def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int
 
 
 def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int | None:
-    """Return the axis whose rows form tiles; None if there is a single row.
+    """Return the axis of a kernel's shape along which register tiles take rows; None if there is a single row.
 
     In a loop over time, the axis is the last one of a fixed size above 1, or else the last symbolic axis. Outside of
     loops, it is the later one of these two: its rows are adjacent, and tiles skip the padding of other axes. For
@@ -341,7 +341,7 @@ def _axes_of_several_rows(extents: Sequence[Dim]) -> list[int]:
 
 
 def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> tuple[Contraction, ...]:
-    """Group products of the same rows into contractions. Each continues only sums of earlier contractions."""
+    """Return groups of products that one loop over k computes, ordered so that sums are started before continued."""
     views, in_phase, members = region.memory.views, set(products), set(kernel.members)
     outside = {item for node in members for item in node.operands if item not in members}
     after: dict[Node, int] = dict.fromkeys(outside, 0)  # number of chained products that a value sums
@@ -370,7 +370,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
 
 
 def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...], list[Node]]) -> None:
-    """Merge independent products of the same rows if one reused panel has all their weights."""
+    """Merge groups of independent products of one left operand if one reused panel has all their weights."""
     views, panels, members = region.memory.views, region.memory.panels, set(kernel.members)
     started = {start for nodes in groups.values() for node in nodes for start in _members(starts_of(node), members)}
     for key, nodes in [*groups.items()]:
@@ -384,7 +384,7 @@ def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...],
 
 
 def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
-    """Return the ops of a kernel on which ``nodes`` depend, including ``nodes``."""
+    """Return those of ``members``, the ops of a kernel, on which ``nodes`` depend, including ``nodes`` in it."""
     sources: set[Node] = set()
     pending = [node for node in nodes if node in members]
     while pending:
@@ -425,7 +425,7 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
 def plan_sparse(
     region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
 ) -> SparseLayout | None:
-    """Return the division of a product's weights into sparse blocks; None if the weights are not packed before calls.
+    """Return the layout of a product's weights as nonzero blocks; None if the weights are not packed before calls.
 
     Args:
         region: Context of the kernel.

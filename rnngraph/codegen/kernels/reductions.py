@@ -28,7 +28,7 @@ HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1,
 
 
 def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates, before: Operand) -> Operand:
-    """Return ``before`` combined, by the reduction ``node``, with the value of ``source`` at the coordinates ``at``.
+    """Write code that reduces the value of ``source`` at ``at`` into the accumulator ``before``. Return the new one.
 
     A product that a ``fused`` sum reads is added by a multiply-add.
     """
@@ -58,7 +58,7 @@ def masks_remainder(node: Node, lanes: int) -> bool:
 
 
 def with_valid_lanes(emitter: ValueEmitter, node: Node, strip: Strip, before: Operand, value: Operand) -> Operand:
-    """Return ``value`` in the lanes of a strip that exist, else ``before``."""
+    """Write code that selects ``value`` in a strip's valid lanes and ``before`` in others. Return the result."""
     if strip.valid is None:
         return value
     block, lanes = emitter.block, strip.lanes
@@ -80,7 +80,7 @@ def neutral_of(node: Node) -> float | int:
 
 
 def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None = None) -> None:
-    """Write a reduction. A concatenation of columns is reduced piece by piece."""
+    """Write the loops of a reduction. Operands of a concatenation that is not in memory are reduced one by one."""
     pieces, stores = pieces_of(node.operands[0], region.memory.views), region.memory.stores[node]
     if len(pieces) == 1:
         _Reduction(region, block, node, pieces[0], stores, share).emit()
@@ -113,7 +113,7 @@ class _Reduction:
         self.units = _Units(node, source, self.op, self.neutral, lanes, self._read, self._with_value)
 
     def emit(self) -> None:
-        """Write the reduction at all positions of the kept axes."""
+        """Write loops over the axes that remain, with the reduction of one position, or of several rows, inside."""
         shape, kept, origin = self.source.shape, self.kept, [0] * (self.last + 1)
         is_several = kept and self.units_kept
         count = _side_by_side(self.region, self.source, kept[-1], self.lanes) if is_several else 1
@@ -129,7 +129,7 @@ class _Reduction:
     # Coordinates ---------------------------------------------------------------------------------
 
     def _result_at(self, at: list[Coordinate]) -> Coordinates:
-        """Return the coordinates in the result."""
+        """Return the coordinates in the result for the coordinates ``at`` in the operand."""
         axes = range(self.last + 1)
         if self.node["keepdims"]:
             return tuple(0 if axis in self.axes else at[axis] for axis in axes)
@@ -146,7 +146,7 @@ class _Reduction:
         return place
 
     def _reduce_at(self, inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
-        """Write the reduction for one position of the kept axes, or for several ``rows`` of the last kept axis."""
+        """Write the reduction to the result at ``at``, or at several ``rows`` of the last axis that remains."""
         if not self.units_kept:
             result = self._result_at(at)
             start = self._start(inner, result, 1)
@@ -163,7 +163,7 @@ class _Reduction:
                 self._store(nested, value, item)
 
     def _rows(self, inner: Block, at: list[Coordinate], together: int) -> None:
-        """Write the reduction of rows of the last kept axis, ``together`` at a time."""
+        """Write loops over the last axis that remains, which reduce ``together`` rows at a time, then single rows."""
         axis, share = self.kept[-1], self.share
         extent = self.region.extent(self.source.shape, axis)
         begin, end = share.range(inner, extent) if share and share.axis == axis else (0, extent)
@@ -182,7 +182,7 @@ class _Reduction:
     # Folding -------------------------------------------------------------------------------------
 
     def _start(self, inner: Block, at: Coordinates, lanes: int) -> Operand:
-        """Return the initial value: the result for earlier chunks of time, or the neutral element."""
+        """Return the accumulator's initial value: the result for earlier chunks of time, or the neutral element."""
         if not (self.region.is_time(self.source.shape, 0) and 0 in self.axes):
             return Literal(self.neutral, self.node.dtype, lanes)
         emitter = ValueEmitter(inner, {self.node: self.stores[0]})
@@ -196,7 +196,7 @@ class _Reduction:
         remaining: list[int],
         starts: Sequence[Operand],
     ) -> list[Operand]:
-        """Write the reduction along the ``remaining`` axes, in order. Return one value for each of ``starts``.
+        """Write loops that reduce along ``remaining`` axes, from the values ``starts``. Return one result for each.
 
         Args:
             inner: Block to which statements are added.
@@ -230,14 +230,14 @@ class _Reduction:
         return folds(inner, starts, extent, 1, iterate)
 
     def _with_value(self, emitter: ValueEmitter, at: Coordinates, before: Operand) -> Operand:
-        """Return ``before`` combined with the source at ``at``, unless that row has ended."""
+        """Write code that reduces the source at ``at`` into ``before``, unless the row has ended. Return the result."""
         if self.region.active is None or 0 not in self.axes:
             return with_value(emitter, self.node, self.source, at, before)
         value = self._read(emitter, at, before.lanes)
         return emitter.block.let(self.op, [before, value], self.node.dtype, before.lanes)
 
     def _read(self, emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
-        """Return the source's value at ``at``; for a row that has ended, the neutral element."""
+        """Write code for the source's value at ``at``, or the neutral element if the row has ended. Return it."""
         value, active = emitter.spread(emitter.value(self.source, at), lanes), self.region.active
         if active is None or 0 not in self.axes:
             return value
@@ -303,7 +303,7 @@ class _Units:
     with_value: Callable[[ValueEmitter, Coordinates, Operand], Operand]
 
     def all(self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int]) -> Operand:
-        """Return the reduction over ``axes`` and the last axis, as a scalar."""
+        """Write code that reduces the source over ``axes`` and the last axis. Return the result, a scalar."""
         block, count = emitter.block, self._count()
         vectors: list[Operand] = [Literal(self.neutral, self.node.dtype, self.lanes)] * count
         rest = [Literal(self.neutral, self.node.dtype, 1)] if self._remainder() != 0 and not self._is_masked() else []
@@ -320,7 +320,7 @@ class _Units:
         return accumulators[0] if len(accumulators) == 1 else self._fold(block, accumulators[0], accumulators[1])
 
     def _fold(self, block: Block, x: Operand, y: Operand) -> Operand:
-        """Combine two values."""
+        """Write the op that combines two values by the reduction. Return the result."""
         return block.let(self.op, [x, y], self.node.dtype, x.lanes)
 
     def _full(self) -> int:
@@ -348,7 +348,7 @@ class _Units:
     def _over(
         self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int], carried: Sequence[Operand]
     ) -> list[Operand]:
-        """Write loops over ``axes`` and the last axis. Return the accumulators after them."""
+        """Write loops that reduce ``axes`` and the last axis into accumulators. Return the accumulators after them."""
         if not axes:
             return self._row(emitter.within(emitter.block, tuple(at[:-1])), at, carried)
         axis, rest = axes[0], axes[1:]
@@ -359,7 +359,7 @@ class _Units:
         return folds(emitter.block, carried, self.source.shape[axis], 1, iterate)
 
     def _row(self, emitter: ValueEmitter, at: list[Coordinate], carried: Sequence[Operand]) -> list[Operand]:
-        """Write the reduction of one row. Return the accumulators after it: vectors, and a scalar for single units."""
+        """Write the reduction of a row (the last axis). Return accumulators: vectors, and a scalar for single units."""
         block, lanes, count, full = emitter.block, self.lanes, self._count(), self._full()
 
         def element(nested: Block, strip: Coordinate, before: Operand) -> Operand:
@@ -369,7 +369,7 @@ class _Units:
             return [element(nested, Strip(index + i * lanes, lanes), item) for i, item in enumerate(before)]
 
         def part(nested: Block, index: Index, before: Operand) -> Operand:
-            """Combine the units after the whole vectors, as a masked vector."""
+            """Write code that reduces a row's last units, after its whole vectors, as a masked vector."""
             inner, width = emitter.within(nested), self.source.shape[-1]
             value = inner.spread(self.read(inner, (*at[:-1], Strip(index, lanes, width - index)), lanes), lanes)
             units = nested.let("unit", (), "int64", lanes, index=index)

@@ -77,7 +77,7 @@ def over_axes(
     body: Callable[[Block, list[Coordinate]], None],
     share: WorkerSlice | None = None,
 ) -> None:
-    """Write loops over ``axes`` of ``shape``, the first outermost, with ``body`` at all coordinates.
+    """Write nested loops over ``axes`` of ``shape``, the first outermost, and ``body`` inside them.
 
     Args:
         region: Context of the kernel.

@@ -58,7 +58,7 @@ class RightOperands:
         vectors: VectorGroup,
         packed: tuple[Buffer, Index] | None,
     ) -> Columns:
-        """Return the memory of the right operand for a group of vectors of units.
+        """Return addresses, strides and limits of the weights that a tile reads for one group of units (``vectors``).
 
         Args:
             contraction: Products of the tile.
@@ -87,7 +87,7 @@ class RightOperands:
         return Columns(tuple(columns), right_stride, lane_stride, tuple(limits))
 
     def widen(self, block: Block, contraction: Contraction, vectors: VectorGroup, target: Place) -> None:
-        """Write the conversion of narrow weights of a panel to floats, which tiles read in place of the panel."""
+        """Write a loop that converts a group's narrow packed weights to floats at ``target``, which tiles then read."""
         columns, (buffer, base) = self.columns(contraction, (), vectors, None), target
         dtype, depth = contraction.products[0][0].dtype, int(str(contraction.lefts[0].shape[-1]))
         unroll = next(count for count in (8, 4, 2, 1) if depth % count == 0)
@@ -104,7 +104,7 @@ class RightOperands:
     def scales(
         self, products: Sequence[Node], rows: Sequence[Sequence[Coordinate]], vectors: VectorGroup
     ) -> BlockScales | None:
-        """Return the scales of weights in blocks; None for other weights."""
+        """Return the memory of the scales of weights that are quantized in blocks of k; None for other weights."""
         node = products[0]
         if node.op != "block_matmul":
             return None
@@ -128,7 +128,7 @@ class RightOperands:
         )
 
     def _in_panel(self, views: Sequence[View], dot_width: int, start: Index, blocks: int) -> Columns:
-        """Return the memory of columns in a panel that is packed before a call."""
+        """Return the memory of ``blocks`` vectors of units, from ``start`` on, in weights that are packed before calls."""
         assert isinstance(self.width, int), "weights of symbolic width can't be packed before calls"
         panel, gates = self.memory.panels.panel(PanelForm(tuple(views), self.width, self.lanes, self.group, dot_width))
         in_group = panel.group_blocks(start, self.lanes)

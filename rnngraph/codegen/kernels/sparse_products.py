@@ -28,7 +28,7 @@ MAX_ROWS = 4
 def sparse_product(
     region: Region, block: Block, plan: KernelPlan, layout: SparseLayout, share: WorkerSlice | None
 ) -> None:
-    """Write a kernel's product both by blocks and by tiles. At run time, the packed weights select one of the two."""
+    """Write a product twice: by nonzero blocks and by dense tiles. At run time, the packed weights select one."""
     memory = region.memory
     panel = memory.panels.sparse.panel(memory.views[plan.kernel.first.operands[1]], layout)
     is_dense = block.read_index("dense", panel.numbers, DENSE)
@@ -84,12 +84,12 @@ class _Blocks:
         return None if axis is None or (active is not None and active.cuts(self.shape, axis)) else axis
 
     def emit(self, block: Block) -> None:
-        """Write the products of all rows."""
+        """Write loops over all axes but units and rows, with the products of all rows inside."""
         axes = [axis for axis in range(len(self.shape) - 1) if axis != self.axis]
         over_axes(self.region, block, self.shape, axes, [0] * len(self.shape), self._tiles, self.share)
 
     def _tiles(self, block: Block, at: list[Coordinate]) -> None:
-        """Write loops over all rows along the row axis: several rows at a time, then single rows."""
+        """Write loops over the row axis that compute several rows at a time, then single rows."""
         axis, together = self.axis, self.together
         if axis is None:
             self._rows(block, [at])
@@ -112,7 +112,7 @@ class _Blocks:
             loop(block, "r", end, lambda inner, row: tile(inner, row, 1), whole)
 
     def _rows(self, block: Block, places: Sequence[Sequence[Coordinate]]) -> None:
-        """Write the products of several rows: initialise their sums, add all blocks, and store the results."""
+        """Write the sparse products of several rows: initialise their sums, add all blocks, and store the results."""
         rows = [sums for number, at in enumerate(places) for sums in self._sums(number, at)]
         for inner, strip in self._strips(block):
             for sums in rows:
@@ -123,7 +123,7 @@ class _Blocks:
                 self._end(inner, sums, strip)
 
     def _sums(self, number: int, at: Sequence[Coordinate]) -> Iterator[_Sums]:
-        """Yield the memory of a row's sums; ``number`` is its index among the rows computed at a time."""
+        """Yield, for each product, the memory of a row's sums. ``number`` is the row's index among those at a time."""
         layout, part = self.layout, 0 if self.share is None else self.share.part
         begin = (part * self.together + number) * (self.room * self.copies)
         accumulators = tuple(begin + layout.room * copy for copy in range(layout.accumulators))
@@ -132,11 +132,11 @@ class _Blocks:
             yield _Sums(node, tuple(at[:-1]), buffer, accumulators, total)
 
     def _strips(self, block: Block) -> Iterator[tuple[Block, Strip]]:
-        """Yield the strips of a row that this worker computes."""
+        """Write loops over this worker's units of a row. Yield (block for the body, vector of units)."""
         return strips(block, self.shape[-1], self.plan.lanes, self.units)
 
     def _begin(self, block: Block, sums: _Sums, strip: Strip) -> None:
-        """Write the initialisation of a strip of a row's sums."""
+        """Write code that sets one vector of a row's sums to their initial values."""
         node, (first, *others) = sums.node, sums.accumulators
         zero: Operand = Literal(0 if node.dtype == "int32" else 0.0, node.dtype, strip.lanes)
         value = zero
@@ -151,7 +151,7 @@ class _Blocks:
             block.add(Store(nothing, sums.buffer, sums.total + strip.start, strip.valid))
 
     def _end(self, block: Block, sums: _Sums, strip: Strip) -> None:
-        """Write the store of a strip of a row's results."""
+        """Write code that adds up one vector of a row's partial sums and stores it as the result."""
         node = sums.node
         first, *others = (
             block.load(label_of(node), sums.buffer, place_of_sum + strip.start, strip.lanes, strip.valid)
@@ -164,7 +164,7 @@ class _Blocks:
             ValueEmitter(block, self.memory.views).store(value, view, (*sums.at, strip))
 
     def _segment(self, block: Block, rows: Sequence[_Sums], segment: Index) -> None:
-        """Write the sums over one segment of k."""
+        """Write loops over the nonzero blocks of one range (segment) of k that add their products to all rows' sums."""
         layout, numbers, part = self.layout, self.panel.numbers, 0 if self.units is None else self.units.part
         for number, height in enumerate(layout.heights):
             begin, steps = layout.range_of(part, segment, number), -(-height // layout.dot_width)
@@ -182,7 +182,7 @@ class _Blocks:
                 _add_up(inner, sums, strip)
 
     def _block(self, block: Block, rows: Sequence[_Sums], entry: Index, row: Index, height: int) -> None:
-        """Write the addition of one block to the sums of its columns."""
+        """Write code that adds the products of one nonzero block of weights to the sums of its columns."""
         layout, panel = self.layout, self.panel
         numbers = layout.list_begin + 2 * entry
         k, column = (block.read_index(name, panel.numbers, numbers + item) for item, name in enumerate(("k", "column")))
@@ -226,7 +226,7 @@ class _Blocks:
 
 
 def _add_up(block: Block, sums: _Sums, strip: Strip) -> None:
-    """Write the addition of a partial sum to the total, and restart the partial sum."""
+    """Write code that adds one vector of partial sums to the totals, and sets the partial sums to zero."""
     assert sums.total is not None
     dtype, lanes, place_of_sum = sums.node.dtype, strip.lanes, sums.accumulators[0] + strip.start
     total = block.load("total", sums.buffer, sums.total + strip.start, lanes, strip.valid)

@@ -75,7 +75,7 @@ class TileLoops:
         self.rows_shared = share is not None and share.axis == plan.row_axis
 
     def emit(self, block: Block, at: list[Coordinate]) -> None:
-        """Write the loops. ``at`` has the coordinates of all other axes."""
+        """Write loops over the rows, with a register tile inside. ``at`` has the coordinates on all other axes."""
         axis, height = self.axis, self.height
         extent = self.region.extent(self.shape, axis)
         if self.plan.merges:
@@ -109,7 +109,7 @@ class TileLoops:
         self._row_loop(block, at, RowRange(whole, end, 1))
 
     def _active_rows(self, active: ActiveRows, block: Block, at: list[Coordinate]) -> None:
-        """Write the tiles over the active rows.
+        """Write loops over the rows that have not ended, with a register tile inside.
 
         If the last tile has more rows than are left, it computes the last row repeatedly, and stores it once.
         """
@@ -130,7 +130,7 @@ class TileLoops:
     def _known_rows(
         self, block: Block, count: int, share: WorkerSlice | None, tiles: Callable[[Block, RowRange], None]
     ) -> None:
-        """Write the tiles over a fixed number of rows, with heights as equal as possible.
+        """Write loops of tiles over ``count`` rows, a fixed number, with heights as equal as possible.
 
         The parts of workers differ by at most one row.
         """
@@ -161,7 +161,7 @@ class TileLoops:
         return any(view.buffer in written for item in outside if (view := self.memory.views.get(item)) is not None)
 
     def _overlapping(self, block: Block, at: list[Coordinate], begin: Index, end: Index) -> None:
-        """Write tiles of several heights over a symbolic number of rows, the highest first.
+        """Write loops of tiles over a symbolic number of rows, in several heights, the highest first.
 
         Tiles of one height follow each other as long as the remaining rows exceed the next smaller height. The last
         tile of a height may overlap the one before it, and then computes some rows again.
@@ -177,7 +177,7 @@ class TileLoops:
             begin = block.let_index("next", "min", begin + count, end)
 
     def _remainder_tiles(self, block: Block, at: list[Coordinate], begin: Index, end: Index) -> None:
-        """Write tiles of at most ``MAX_REMAINDER`` rows, then one remainder tile, in a version for each smaller height.
+        """Write a loop of tiles of at most ``MAX_REMAINDER`` rows, then one remainder tile for each possible height.
 
         Calls with few rows may run the remainder tile only.
         """
@@ -192,7 +192,7 @@ class TileLoops:
             block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
 
     def _row_loop(self, block: Block, at: list[Coordinate], rows: RowRange) -> None:
-        """Write a loop over tiles of one height."""
+        """Write a loop of tiles of one height over the rows from ``rows.begin`` to ``rows.end``."""
         begin, end, height, active, last = rows
         axis = self.axis
 
@@ -257,7 +257,7 @@ class Epilogue:
     def emit(
         self, emitter: ValueEmitter, rows: TileRows, strips: tuple[Strip, ...], cells: Sequence[Sequence[Coordinates]]
     ) -> None:
-        """Write the epilogue.
+        """Write code that applies the kernel's elementwise ops to a tile's sums, and stores the results.
 
         Args:
             emitter: Emitter of values, which has all sums in registers.
@@ -278,7 +278,7 @@ class Epilogue:
             block.add(When(rows.first + number, 0, rows.active, tuple(inner.statements)))
 
     def _store(self, emitter: ValueEmitter, row: Sequence[Coordinates]) -> None:
-        """Write a row's values. All are computed before any is stored, because a store may overwrite an operand."""
+        """Write code that computes all values of a row, and then stores them, because stores may overwrite operands."""
         stored = [node for node in self.kernel.members if node in self.memory.stores]
         for at in row:
             values = [(node, emitter.value(node, at)) for node in stored]
@@ -298,7 +298,7 @@ class Epilogue:
     def _loop(
         self, emitter: ValueEmitter, rows: TileRows, strips: tuple[Strip, ...], cells: Sequence[Sequence[Coordinates]]
     ) -> None:
-        """Write the stores of all sums, and the loop over rows that reads them."""
+        """Write code that stores a tile's sums to memory, and a loop over rows that reads them for elementwise ops."""
         block = emitter.block
 
         def places(row: Sequence[Coordinates], number: Index) -> Iterator[tuple[tuple[Node, Coordinates], Index]]:
@@ -325,7 +325,7 @@ class Epilogue:
 
     @cached_property
     def _sums_and_cost(self) -> tuple[set[Node], int]:
-        """Products that the epilogue reads, and the estimated number of its instructions per vector."""
+        """Set of products that the epilogue reads, and estimated number of its instructions for one vector."""
         products, cost = set(self.plan.products), 0
         read_products: set[Node] = set()
         pending = [node for node in self.kernel.members if node in self.memory.stores]

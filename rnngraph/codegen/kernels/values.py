@@ -104,7 +104,7 @@ class ValueEmitter:
         return replace(self, block=block, known=dict(self.known))
 
     def value(self, node: Node, at: Coordinates) -> Operand:
-        """Return the value of ``node`` at the coordinates ``at``, and write the statements that compute or load it."""
+        """Write code that computes or loads ``node`` at the coordinates ``at``. Return the result."""
         result, outer_origin = self._computed(node, at), self.block.origin
         pending = [] if result is not None else [(node, aligned(node.shape, at), outer_origin)]
         while pending:  # an explicit stack, because long chains of ops would exceed Python's recursion limit
@@ -147,7 +147,7 @@ class ValueEmitter:
         return self.in_registers.get(key) or self.known.get(key)
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
-        """Return the values, with coordinates, that must be computed before ``node``."""
+        """Return the operands of ``node``, with their coordinates, that must be computed before ``node`` at ``at``."""
         if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension"):
             return []
         if node.op == "gather":
@@ -160,7 +160,7 @@ class ValueEmitter:
     # Memory --------------------------------------------------------------------------------------
 
     def _load(self, node: Node, view: View, at: Coordinates) -> Value:
-        """Load the value of a node from a view. A value that does not vary along the strip is a scalar."""
+        """Write a load of a node from its memory: a vector, or a scalar if it does not vary along the vector's axis."""
         name = label_of(node)
         index, unit, stride = place(view, at)
         if unit is None or stride == 0:
@@ -169,7 +169,7 @@ class ValueEmitter:
         return self.block.load(name, view.buffer, index, unit.lanes, valid, stride)
 
     def store(self, value: Operand, view: View, at: Coordinates) -> None:
-        """Store a value to a view."""
+        """Write a store of a value to the memory ``view`` at the coordinates ``at``."""
         index, unit, stride = place(view, at)
         if unit is None:
             self.block.statements.append(Store(value, view.buffer, index, origin=self.block.origin))
@@ -183,7 +183,7 @@ class ValueEmitter:
     # Computation ---------------------------------------------------------------------------------
 
     def _compute(self, node: Node, at: Coordinates) -> Operand:
-        """Write the computation of a node whose operands are available."""
+        """Write code that computes a node at ``at``, whose operands are available. Return the result."""
         if node.op == "iota":
             return self._index(at[0])
         if node.op == "dimension":
@@ -196,7 +196,7 @@ class ValueEmitter:
         return self.apply(node, operands)
 
     def apply(self, node: Node, operands: Sequence[Operand]) -> Operand:
-        """Write one elementwise op. Scalars are broadcast only if combined with vectors."""
+        """Write one elementwise op on computed operands. Return its result. Scalars are broadcast beside vectors."""
         lanes = max((item.lanes for item in operands), default=1)
         spread = [self.spread(item, lanes) for item in operands]
         attributes = {key: value for key, value in node.attributes if key in ("site", "salt")}
@@ -205,7 +205,7 @@ class ValueEmitter:
         return self.block.let(node.op, spread, node.dtype, lanes, comment=node.name, **attributes)
 
     def spread(self, value: Operand, lanes: int) -> Operand:
-        """Broadcast a scalar to ``lanes`` lanes."""
+        """Return ``value`` as a vector of ``lanes`` lanes, broadcast if it is a scalar."""
         if value.lanes == lanes:
             return value
         if isinstance(value, Literal):
@@ -213,7 +213,7 @@ class ValueEmitter:
         return self.block.let("splat", [value], value.dtype, lanes)
 
     def _index(self, coordinate: Coordinate) -> Operand:
-        """Return a coordinate as an int64 value: the result of an ``iota``."""
+        """Write code for a coordinate as an int64 scalar or vector, the result of an ``iota``. Return the value."""
         if isinstance(coordinate, Strip) and coordinate.lanes > 1:
             if coordinate.spacing == 1:
                 return self.block.let("unit", (), "int64", coordinate.lanes, index=coordinate.start)
@@ -226,7 +226,7 @@ class ValueEmitter:
         return self.block.let("index", (), "int64", 1, index=index)
 
     def _gather(self, node: Node, at: Coordinates) -> Operand:
-        """Return the entry of a table at an index that is computed at run time."""
+        """Write code that loads a gather's entry from the table at an index known at run time. Return the entry."""
         table, indices = node.operands
         rank = indices.tensor.rank
         position = self.value(indices, at[:rank])
@@ -251,7 +251,7 @@ def _has_room(view: View, unit: Strip, at: Coordinates) -> bool:
 
 
 def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
-    """Return (index in a view's buffer, strip, stride of the strip's lanes) for coordinates.
+    """Return (index in a view's buffer, vector's strip or None, stride between lanes) for coordinates.
 
     If the coordinates have no strip of several lanes, the strip is None and the stride 0.
     """
@@ -283,7 +283,7 @@ def aligned(shape: Shape, at: Coordinates) -> Coordinates:
 
 
 def through(node: Node, at: Coordinates) -> Coordinates:
-    """Return the coordinates in the operand of an inlined movement op."""
+    """Return the coordinates in a movement op's operand of the element that is at ``at`` in its result."""
     source = node.operands[0].shape
     match node.op:
         case "broadcast":
@@ -310,7 +310,7 @@ def through(node: Node, at: Coordinates) -> Coordinates:
 
 
 def _of_split_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate:
-    """Return the coordinate on an axis of size ``extent`` that a reshape splits.
+    """Return the coordinate before a reshape on an axis of size ``extent`` that the reshape splits into ``parts``.
 
     ``parts`` has the sizes and coordinates of the axes after the split. The axes that form this axis are removed.
     """
