@@ -26,7 +26,7 @@ from .schedule.scheduler import scheduled
 
 
 def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
-    """Compile an optimised graph. All sizes are ints, except for lengths of scans.
+    """Compile an optimised graph with fixed sizes, except lengths of scans, to an object file with its interface.
 
     ``parts`` is the maximum number of workers, as for ``planned``.
     """
@@ -38,7 +38,7 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
 def compile_timed(
     graph: Graph, target: Target, name: str, parts: int = 1
 ) -> tuple[ObjectCode, ScheduledEntry, np.ndarray]:
-    """Compile a graph with timers. Return the code, its plan, and the memory of the counters.
+    """Compile a graph with timers of its parts. Return the code, its plan, and the array of counted times.
 
     The counters are an int64 array of shape [slot, worker, LINE]. The plan's ``ticks`` tells what each slot measures.
     The first of ``LINE`` values is the elapsed time, in units of the processor's counter. The second is the number of
@@ -83,7 +83,7 @@ def planned(
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
-    """Return the plan of a graph's code for ``parts`` workers.
+    """Return the loop IR of a graph and the plan behind it, for up to ``parts`` workers.
 
     The plan is for one worker if several are hardly faster, or if the target's pointers have less than 64 bits.
 
@@ -135,7 +135,7 @@ def _no_float64(graph: Graph, target: Target) -> None:
 
 
 def interface_of(plan: ScheduledEntry, packing: Packing | None = None) -> Interface:
-    """Return the calling interface of a plan's code: names of functions, and slots of the argument block.
+    """Return how to call a plan's compiled code: names of its functions, and the slot of each argument.
 
     ``packing`` describes the stages of packing; None if weights are packed in one call.
     """

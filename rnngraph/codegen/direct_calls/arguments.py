@@ -9,7 +9,7 @@ YES, NO = "i1 1", "i1 0"
 
 
 def matches_record() -> str:
-    """Return the LLVM text of a predicate that is true for an array with the shape and the dtype object of a record."""
+    """Return the LLVM text of a predicate that is true if an array has the shape and dtype in a plan's record."""
     f = ObjectBuilder()
     f.return_unless(f.has_type("%value", Api.ARRAY), NO)
     axes = f.value(f"sext i32 {f.field('%value', AXES, 'i32')} to i64", "axes")
@@ -23,7 +23,7 @@ def matches_record() -> str:
 
 
 def fits() -> str:
-    """Return the LLVM text of a predicate that is true for a valid value of a feed.
+    """Return the LLVM text of a predicate that is true if a call can take a Python object as the value of a feed.
 
     The value must be an array with the feed's shape and dtype. Unless the call copies the feed, the array must be
     contiguous and aligned. If the feed accepts numbers, the value may also be a Python float in the dtype's range.
@@ -49,7 +49,7 @@ def fits() -> str:
 
 
 def from_mapping() -> str:
-    """Return the LLVM text of a function that reads the feeds from a dict, with a new reference to each.
+    """Return the LLVM text of a function that stores the feeds in a dict by their index, with a new reference to each.
 
     The function returns true if all items of the dict are feeds. Feeds may be missing.
     """
@@ -82,7 +82,7 @@ def from_mapping() -> str:
 
 
 def from_keyword() -> str:
-    """Return the LLVM text of a function that reads a feed from a keyword argument, with a new reference to it.
+    """Return the LLVM text of a function that stores a keyword argument as the feed of that name, by its index.
 
     The function returns true if the keyword is the name of a feed that is still missing.
     """

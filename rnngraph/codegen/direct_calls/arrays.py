@@ -59,7 +59,7 @@ def feed() -> str:
 
 
 def within() -> str:
-    """Return the LLVM text of a predicate that is true if all values of a feed are within their bounds."""
+    """Return the LLVM text of a predicate that is true if all numbers in a feed are within the bounds in its record."""
     f = ObjectBuilder()
     checked, item = f.entry("%feed", Record.CHECKED), f.entry("%feed", Record.ITEM)
     f.return_if(f.icmp("eq", "i64", checked, FREE), YES)
@@ -156,7 +156,7 @@ def build() -> str:
 
 
 def release() -> str:
-    """Return the LLVM text of a function that releases the references in a list, and skips null pointers."""
+    """Return the LLVM text of a function that decrements the reference counts of objects in a list; null is skipped."""
     f = ObjectBuilder()
     with f.loop("%count") as number:
         value = f.entry("%objects", number, "ptr")

@@ -11,7 +11,7 @@ _MAX_ON_STACK = 2 * MAX_ITEMS
 
 
 def guarded() -> str:
-    """Return the LLVM text of a predicate that is true if each guarded word of a plan has its required value."""
+    """Return the LLVM text of a predicate that is true if all words in memory that a plan depends on are unchanged."""
     f = ObjectBuilder()
     guards = f.entry("%plan", Plan.GUARD_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.GUARDS)) as number:
@@ -23,7 +23,7 @@ def guarded() -> str:
 
 
 def all_fit() -> str:
-    """Return the LLVM text of a predicate that is true if all required feeds are present, and all feeds are valid."""
+    """Return the LLVM text of a predicate that is true if required feeds are present, and all feeds are valid."""
     f = ObjectBuilder()
     feeds, needed = f.entry("%plan", Plan.FEED_LIST, "ptr"), f.entry("%plan", Plan.NEEDED)
     with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
@@ -39,7 +39,7 @@ def all_fit() -> str:
 
 
 def fill() -> str:
-    """Return the LLVM text of a function that copies feeds, or writes their addresses into the argument block.
+    """Return the LLVM text of a function that copies all feeds, or writes their addresses into the argument block.
 
     The function returns false if a value of a feed is out of bounds.
     """
@@ -86,7 +86,7 @@ def copy_results() -> str:
 
 
 def draw_seed() -> str:
-    """Return the LLVM text of a function that draws a seed, if the plan has a generator and no seed is fed."""
+    """Return the LLVM text of a function that draws and stores a random seed, if the net needs one and none is fed."""
     f = ObjectBuilder()
     draw = f.entry("%plan", Plan.DRAW, "ptr")
     f.return_if(f.is_null(draw))
@@ -98,7 +98,7 @@ def draw_seed() -> str:
 
 
 def compute() -> str:
-    """Return the LLVM text of a function that runs the entry. During long calls, the function releases the GIL."""
+    """Return the LLVM text of a function that runs a net's compiled code (its entry), without the GIL in long calls."""
     f = ObjectBuilder()
     entry, releases = f.entry("%plan", Plan.ENTRY, "ptr"), f.entry("%plan", Plan.RELEASES)
     with f.when(f.icmp("eq", "i64", releases, 0)):
@@ -112,7 +112,7 @@ def compute() -> str:
 
 
 def attempt() -> str:
-    """Return the LLVM text of a function that runs a call by a plan, and returns the call's result.
+    """Return the LLVM text of a function that runs a whole call by a plan: arguments, results, and compiled code.
 
     If the call does not match the plan, the function returns null without an exception, and has no effects. If users'
     code raised an exception, it returns null with that exception. The structure of result arrays is made before the
@@ -175,7 +175,7 @@ def attempt() -> str:
 
 
 def call_python() -> str:
-    """Return the LLVM text of a function that calls a method's Python function with a trampoline's arguments."""
+    """Return the LLVM text of a function that calls a method's Python function, for calls that do not match a plan."""
     f = ObjectBuilder()
     stack = f.alloca(_MAX_ON_STACK)
     keys = f.either("i64", f.is_null("%names"), lambda: "0", lambda: f.call(Api.PyTuple_Size, "ptr %names", "i64"))
@@ -200,7 +200,7 @@ def call_python() -> str:
 
 
 def call_method() -> str:
-    """Return the LLVM text of a function that calls a method by the plan of its object, or else in Python.
+    """Return the LLVM text of a function that runs a method's call by its object's plan, or else in Python.
 
     The parameter ``trampoline`` points to the method's two words of the table.
     """
@@ -231,7 +231,7 @@ def call_method() -> str:
 
 
 def try_call() -> str:
-    """Return the LLVM text of a function of (plan, mapping of feeds, ``out``) that Python code calls.
+    """Return the LLVM text of a function that Python calls with (plan, feeds, ``out``) to run a call by the plan.
 
     The function returns None for a call that does not match the plan.
     """

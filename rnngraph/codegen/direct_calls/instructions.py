@@ -18,15 +18,15 @@ class ObjectBuilder(IRBuilder):
     """
 
     def api(self, word: Api, kind: str = "ptr") -> str:
-        """Write a load of a word of the table. Return the name of the loaded value."""
+        """Write a load of a word of the table of Python's objects and C functions. Return the name of the value."""
         return self.entry("@api", word, kind, word.name.lower())
 
     def call(self, function: Api, arguments: str = "", kind: str = "ptr") -> str:
-        """Write a call of a function of the table. Return the name of the result, which has type ``kind``."""
+        """Write a call of a function of Python's C API. Return the name of the result, which has type ``kind``."""
         return self.value(f"call {kind} {self.api(function)}({arguments})", function.name.lower())
 
     def act(self, function: Api, arguments: str = "") -> None:
-        """Write a call of a function of the table without a result."""
+        """Write a call of a function of Python's C API that has no result."""
         self.do(f"call void {self.api(function)}({arguments})")
 
     def incref(self, value: str) -> None:
@@ -50,5 +50,5 @@ class ObjectBuilder(IRBuilder):
         return self.icmp("eq", "ptr", self.field(value, TYPE), self.api(kind) if isinstance(kind, Api) else kind)
 
     def record(self, records: str, number: str) -> str:
-        """Write the computation of the address of a record in a list. Return the name of the address."""
+        """Write code for the address of record ``number`` in a list of feeds or results. Return the address's name."""
         return self.place(records, self.value(f"mul i64 {number}, {len(Record)}", "words"))

@@ -38,7 +38,7 @@ _PARTS = (
 
 
 def direct_calls_text(target: Target) -> str:
-    """Return the LLVM text of the module for direct calls.
+    """Return the LLVM text of the module through which CPython runs calls of nets as machine code.
 
     - ``direct_begin`` receives the table whose words ``Api`` names.
     - ``direct_trampoline_0`` and so on are methods with keywords (``METH_FASTCALL``).
@@ -61,7 +61,7 @@ def direct_calls_text(target: Target) -> str:
 
 
 def _begin() -> str:
-    """Return the LLVM text of the function that receives the table and copies it."""
+    """Return the LLVM text of the function that copies the table of Python's C functions to the module."""
     f = ObjectBuilder()
     f.do(f"call void @copy(ptr %table, ptr @api, i64 {8 * API_WORDS})")
     f.ret()
@@ -69,7 +69,7 @@ def _begin() -> str:
 
 
 def _trampoline(number: int) -> str:
-    """Return the LLVM text of a trampoline, a method in place of a Python function."""
+    """Return the LLVM text of trampoline ``number``, a native method that stands in for a Python method."""
     f = ObjectBuilder()
     words = f.place("@api", Api.TRAMPOLINE + 2 * number)
     operands = f"ptr %self, ptr %arguments, i64 %count, ptr %names, ptr {words}"

@@ -128,7 +128,7 @@ class RightOperands:
         )
 
     def _in_panel(self, views: Sequence[View], dot_width: int, start: Index, blocks: int) -> Columns:
-        """Return the memory of ``blocks`` vectors of units, from ``start`` on, in weights that are packed before calls."""
+        """Return the memory of ``blocks`` vectors of units from ``start`` on, in weights packed before calls."""
         assert isinstance(self.width, int), "weights of symbolic width can't be packed before calls"
         panel, gates = self.memory.panels.panel(PanelForm(tuple(views), self.width, self.lanes, self.group, dot_width))
         in_group = panel.group_blocks(start, self.lanes)

@@ -29,7 +29,7 @@ def wide_of_float(b: Instructions, x: Handle) -> Handle:
 
 
 def _to_f32(b: Instructions, arguments: Sequence[Handle]) -> Handle:
-    """Write the function that converts an ``i64`` to float32, rounding once.
+    """Write code that converts an ``i64`` to the nearest float32 by 32-bit instructions. Return the float32.
 
     The function rounds the 32 highest bits, the last of which is first set to 1 if any lower bit is 1.
     """
@@ -59,7 +59,7 @@ def _to_f64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
-    """Write the function that converts a float to an ``i64``, by a shift of the significand."""
+    """Write code that converts a float to an ``i64`` by shifting the significand. Values out of range saturate."""
     x = arguments[0]
     width, bias = _FRACTION[x.element], _BIAS[x.element]
     bits = b.bits(x)
@@ -93,7 +93,7 @@ _REBIAS = 127 - 15
 
 
 def float_of_half(b: Instructions, x: Handle) -> Handle:
-    """Write the conversion of float16 bits to float32."""
+    """Write code that converts float16 bits to float32. Return the float32."""
     word = b.convert("zext", x, "i32")
     sign = b.shl(b.and_(word, b.constant(0x8000, word)), 16)
     magnitude = b.shl(b.and_(word, b.constant(0x7FFF, word)), 13)
@@ -109,7 +109,7 @@ def float_of_half(b: Instructions, x: Handle) -> Handle:
 
 
 def half_of_float(b: Instructions, x: Handle) -> Handle:
-    """Write the rounding to float16 of ``ir.numbers.narrow``, as bits.
+    """Write code that rounds a float to float16, as ``ir.numbers.narrow`` does. Return the bits.
 
     Finite numbers saturate, and infinities remain. NaN becomes quiet, and loses its payload.
     """

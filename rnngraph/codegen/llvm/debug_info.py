@@ -21,7 +21,7 @@ MAX_COLUMN = 65535
 
 
 def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None, own: Origins = ()) -> StageText:
-    """Return a module's text with line metadata.
+    """Return a module's LLVM text with metadata of the script's line and layer for each instruction.
 
     Args:
         text: Text of the module.
@@ -46,7 +46,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
 
 
 def _with_origins_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
-    """Return the lines. In a function without origins, each line gets the origins of all calls of the function."""
+    """Return lines with their origins (script lines). Functions without any get the origins of all their calls."""
     lines = list(lines)
     known: set[str] = set()
     callers: dict[str, dict[str, None]] = {}
@@ -78,7 +78,7 @@ def _with_origins_of_callers(lines: Iterable[StageLine], own: Origins) -> list[S
 def _of_callers(
     function: str, callers: dict[str, dict[str, None]], of_calls: dict[str, Origins], known: set[str]
 ) -> Origins:
-    """Return the origins of all direct and indirect calls of a function."""
+    """Return the origins (script lines) of all direct and indirect calls of a function."""
     origins, pending, visited = dict.fromkeys(of_calls.get(function, ())), [function], set[str]()
     while pending:
         name = pending.pop()
@@ -111,14 +111,14 @@ class _Metadata:
         ]
 
     def function(self, name: str, origins: Origins) -> str:
-        """Add the node of a function, at the line of the function's first origin. Return the node's name."""
+        """Add metadata of a function, at its first script line. Return the node's name."""
         file, line = (origins[0].file, origins[0].line) if origins else (self.file, 0)
         number = self._subprogram(name, file, line)
         self.functions[number] = file, line
         return number
 
     def place(self, function: str, origins: Origins) -> str:
-        """Add the node of a location in a function. Return the node's name."""
+        """Add metadata of a location: the script line of ``origins`` in a function. Return the node's name."""
         if not origins:  # the code belongs to no line of a script
             return self._node(f"!DILocation(line: {self.functions[function][1]}, scope: {function})")
         first = origins[0]
@@ -145,7 +145,7 @@ class _Metadata:
         return [*named, *(f"!{number} = {node}" for number, node in enumerate(self.nodes))]
 
     def _subprogram(self, name: str, file: str, line: int) -> str:
-        """Add the node of a function, or of a layer that appears as one. Return the node's name."""
+        """Add metadata of a function, or of a layer that appears as one. Return the node's name."""
         where = self._file(file)
         return self._distinct(
             f"DISubprogram(name: {_quoted(name)}, scope: {where}, file: {where}, line: {line}, type: {self.type}, "

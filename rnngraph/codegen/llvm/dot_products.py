@@ -66,17 +66,17 @@ def block_product(target: Target, scales: BlockScales) -> DotInstructions:
 
 
 def _unprepared(b: Instructions, x: Handle) -> Parts:
-    """Return an operand that needs no preparation."""
+    """Return an operand as it is, for products whose operands need no preparation."""
     return (x,)
 
 
 def _multiply_add(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write a multiply-add of floats."""
+    """Write a multiply-add of floats. Return ``left * right + total``."""
     return b.fma(left[0], right[0], total)
 
 
 def _accumulate(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write a dot product of AVX-512 or AVX-VNNI: of pairs of bfloat16, or of four unsigned and four signed bytes."""
+    """Write a dot product of bfloat16 pairs, or of unsigned and signed bytes, by AVX-512 or VNNI. Return the total."""
     if total.lanes < MIN_LANES:
         return _in_a_vector(b, _accumulate, left, right, total)
     name, sides = f"llvm.x86.avx512.vpdpbusd.{32 * total.lanes}", [*left, *right]
@@ -87,12 +87,12 @@ def _accumulate(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
 
 
 def _weights_first(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write a dot product of AVX-512 or AVX-VNNI, of unsigned weights and signed activations."""
+    """Write a dot product of unsigned weights and signed activations by AVX-512 or VNNI. Return the new total."""
     return _accumulate(b, right, left, total)
 
 
 def bfloat16_words(b: Instructions, one: Handle, other: Handle, interleaved: bool) -> Handle:
-    """Write the rounding of two vectors to bfloat16. Return a vector of words, each with two bfloat16 values.
+    """Write code that rounds two vectors to bfloat16. Return a vector of words, each with two bfloat16 values.
 
     Args:
         b: Writer of instructions.
@@ -152,7 +152,7 @@ def _bytes(b: Instructions, x: Handle) -> Parts:
 
 
 def _magnitudes(b: Instructions, x: Handle) -> Parts:
-    """Return the magnitudes of weights as unsigned bytes, and the weights, whose signs are applied to activations."""
+    """Return the magnitudes of weights as unsigned bytes, and the signed weights. Their signs go to activations."""
     (weights,) = _bytes(b, x)
     return b.intrinsic("abs", weights, weights, Handle("false", "i1", 1)), weights
 

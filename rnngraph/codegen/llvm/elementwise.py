@@ -33,7 +33,7 @@ _OF_INTEGERS = {
 
 
 def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes: Mapping[str, Any]) -> Handle:
-    """Write an elementwise op on handles with equal numbers of lanes. ``element`` is the type of the result."""
+    """Write an elementwise op on operands with equal lanes. Return its result, with elements of type ``element``."""
     floating = bool(x) and x[0].element in FLOAT_ELEMENTS
     if op in _OF_INTEGERS and not floating:
         return _OF_INTEGERS[op](b, x[0], x[1])
@@ -100,7 +100,7 @@ def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) ->
 
 
 def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> Handle:
-    """Write a minimum or maximum, which is NaN if either operand is NaN, as in NumPy."""
+    """Write a minimum or maximum, and return it. It is NaN if either operand is NaN, as in NumPy."""
     if not floating:
         return b.select(b.compare("sgt" if op == "maximum" else "slt", x, y), x, y)
     exceeds = "gt" if op == "maximum" else "lt"
@@ -132,7 +132,7 @@ def _sign(b: Instructions, x: Handle, floating: bool) -> Handle:
 
 
 def _cast(b: Instructions, x: Handle, element: str) -> Handle:
-    """Write a conversion between element types, as ``ir.numbers.narrow`` defines it."""
+    """Write a conversion of ``x`` to another element type, as ``ir.numbers.narrow`` defines it. Return the result."""
     was, now = x.element, element
     if was == now:
         return x
@@ -174,7 +174,7 @@ def _saturate(b: Instructions, x: Handle, element: str) -> Handle:
 
 
 def _to_bfloat16(b: Instructions, x: Handle, is_rest: bool = False) -> Handle:
-    """Write the rounding to bfloat16 of ``ir.numbers.narrow``, which does not depend on the mode for denormal numbers.
+    """Write code that rounds a float to bfloat16, in any mode for denormal numbers. Return the bits.
 
     Finite numbers saturate, and infinities remain. A NaN keeps its upper bits, and becomes quiet.
 
@@ -205,7 +205,7 @@ def _rotate(b: Instructions, x: Handle, count: int) -> Handle:
 def _threefry(
     b: Instructions, key: tuple[Handle, Handle], x: tuple[Handle, Handle], rounds: int
 ) -> tuple[Handle, Handle]:
-    """Write ``rounds`` rounds of Threefry-2x32."""
+    """Write ``rounds`` rounds of the generator Threefry-2x32 for ``key`` and the counter ``x``. Return two words."""
     parity = b.xor(
         b.xor(key[0], key[1]),
         b.constant(random.PARITY - (1 << 32) if random.PARITY >> 31 else random.PARITY, key[0]),
@@ -228,7 +228,7 @@ def _words(b: Instructions, x: Handle) -> tuple[Handle, Handle]:
 
 
 def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
-    """Return the 64-bit key of random numbers for ``x``: seed, step, row, and the word of the random op."""
+    """Write code for the 64-bit key of random numbers from (seed, step, row, word of the op). Return the key."""
     seed, step, row, site_word = x
     step_word = b.convert("trunc", step, "i32")
     key = _threefry(b, _words(b, seed), (site_word, step_word), random.KEY_ROUNDS)

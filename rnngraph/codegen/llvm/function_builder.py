@@ -33,7 +33,7 @@ class FunctionBuilder:
         helpers: dict[str, str],
         statements: StatementOrigins | None = None,
     ) -> None:
-        """Start a function. ``statements`` has the origins of statements; it is None if lines need no origins."""
+        """Start an empty function. ``statements`` has the script lines of statements; None if lines need none."""
         self.lines: list[str] = []
         self.b = Instructions(
             self.lines,
@@ -106,7 +106,7 @@ class FunctionBuilder:
         iteration: Callable[[str, Sequence[Handle]], Sequence[Handle]],
         is_opaque: bool = False,
     ) -> list[Handle]:
-        """Write a loop that tests its condition once before the loop, and then after each iteration.
+        """Write a loop over an index that carries values by ``iteration``. Return the values after the loop.
 
         If the bounds are ints that make the loop run at least once, the test before the loop is left out.
 
@@ -159,7 +159,7 @@ class FunctionBuilder:
     # Index arithmetic ----------------------------------------------------------------------------
 
     def index(self, dim: Index) -> str:
-        """Return an index expression as an operand. Results that enclosing scopes have computed are reused."""
+        """Write code that computes an index expression, unless it is computed already. Return the operand's text."""
         if not isinstance(dim, Size):
             return self._number(dim)
         key = dim.terms
@@ -184,7 +184,7 @@ class FunctionBuilder:
         return self.combine("udiv", self.index(floor.dim), self._number(floor.by))
 
     def _number(self, number: int) -> str:
-        """Return a literal.
+        """Return an int as a literal of the index type.
 
         Raises:
             ArgumentError: The number exceeds the index type. LLVM would silently truncate it.
@@ -220,7 +220,7 @@ class FunctionBuilder:
         return self.pointers[buffer]
 
     def address(self, buffer: Buffer, index: Index) -> str:
-        """Return a pointer to an element.
+        """Write code for the address of the element ``index`` of a buffer. Return the pointer's name.
 
         The variable part of the offset is added first, then the constant part, which becomes part of an instruction's
         address.
@@ -280,7 +280,7 @@ class FunctionBuilder:
         return self.once(f"freeze ptr {pointer}", "i64", "at")
 
     def let_index(self, let: LetIndex) -> None:
-        """Write the computation of a size, and bind the result to the size's name."""
+        """Write code that computes a size of the loop IR, such as a minimum, and bind it to the size's name."""
         b, kind = self.b, self.index_kind
         if let.op == "read":
             assert let.source is not None

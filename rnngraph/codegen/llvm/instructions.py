@@ -117,7 +117,7 @@ class Instructions(IRBuilder):
         return Handle(self.value(text, name), element, lanes)
 
     def intrinsic(self, name: str, result: Handle | tuple[str, int], *arguments: Handle, overload: str = "") -> Handle:
-        """Write a call of ``llvm.<name>``. ``result`` has the type of the result."""
+        """Write a call of ``llvm.<name>``. Return its result, which has the type of ``result``."""
         element, lanes = (result.element, result.lanes) if isinstance(result, Handle) else result
         full = f"llvm.{name}.{overload or overload_suffix(element, lanes)}"
         kinds = ", ".join(item.type for item in arguments)
@@ -139,7 +139,7 @@ class Instructions(IRBuilder):
         arguments: Sequence[Handle],
         body: Callable[[Instructions, Sequence[Handle]], Handle],
     ) -> Handle:
-        """Write a call of an internal function, whose ``body`` is written once per module."""
+        """Write a call of an internal function, whose ``body`` is written once per module. Return the result."""
         kind = vector_type(*result)
         if name not in self.helpers:
             inner = Instructions(
@@ -162,7 +162,7 @@ class Instructions(IRBuilder):
     def repeat(
         self, start: Sequence[Handle], body: Callable[[Sequence[Handle]], tuple[Sequence[Handle], Handle]]
     ) -> list[Handle]:
-        """Write a loop that runs at least once. Return the final values.
+        """Write a loop that updates values by ``body`` while any lane of its mask is true. Return the final values.
 
         A loop ends the current basic block. It is allowed only in a ``helper``, because no other code refers to the
         blocks of a helper.
@@ -369,7 +369,7 @@ class Instructions(IRBuilder):
     # Lanes ---------------------------------------------------------------------------------------
 
     def splat(self, x: Handle, lanes: int) -> Handle:
-        """Broadcast a scalar to all lanes."""
+        """Return a scalar broadcast to a vector of ``lanes`` lanes."""
         if x.lanes == lanes:
             return x
         if not x.text.startswith("%"):  # a literal

@@ -22,7 +22,7 @@ _INSTRUCTION = re.compile(r"\s+[a-zA-Z]")
 
 
 def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int]) -> StageText:
-    """Return assembly text with a comment wherever the origin of instructions changes.
+    """Return assembly text with a comment at each instruction whose script line differs from that of the previous one.
 
     Args:
         assembly: Assembly text of the debug build.
@@ -60,7 +60,7 @@ def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int
 
 
 def _own_origins(debug_text: StageText) -> dict[str, Origins]:
-    """Return, by function, the origins of code that belongs to no single kernel, such as the function's return."""
+    """Return {function: its script lines as a whole}, for code that belongs to no single kernel."""
     origins_by_name: dict[str, Origins] = {}
     name = ""
     for line, origins in debug_text.lines:

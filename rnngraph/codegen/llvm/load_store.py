@@ -11,7 +11,7 @@ from .instructions import LLVM_TYPES, Handle, element_of, memory_element, overlo
 def read(
     builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: Valid, stride: Index, name: str
 ) -> Handle:
-    """Write the instructions that load a scalar or vector.
+    """Write instructions that load a scalar, or a vector with a stride and ``valid`` lanes. Return the value.
 
     Lanes of a vector from ``valid`` on become 0, and their memory is not accessed. A scalar is loaded in any case.
     """
@@ -33,7 +33,7 @@ def read(
 
 
 def load(builder: FunctionBuilder, statement: Load) -> None:
-    """Write a load of an element, of contiguous lanes, or of lanes with a stride. A nonzero byte is loaded as true."""
+    """Write a loop IR load of a scalar or (strided) vector, and bind its name. A nonzero byte is loaded as true."""
     b, value = builder.b, statement.value
     name = value.name.rpartition(".")[0] or value.name
     pointer = builder.address(statement.buffer, statement.index)
@@ -44,7 +44,7 @@ def load(builder: FunctionBuilder, statement: Load) -> None:
 
 
 def store(builder: FunctionBuilder, statement: Store) -> None:
-    """Write a store of an element, of contiguous lanes, or of lanes with a stride."""
+    """Write a loop IR store of a scalar, or of a vector, which may be strided or masked."""
     b, dtype = builder.b, statement.buffer.dtype
     value, pointer = builder.operand(statement.value), builder.address(statement.buffer, statement.index)
     if dtype == "bool":
@@ -68,7 +68,7 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
 
 
 def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, offset: int) -> str:
-    """Return the address at step ``k + offset`` of an operand that begins at ``place`` and advances by ``stride``."""
+    """Write code for the address of an operand of a product at step ``k + offset``. Return the pointer's name."""
     buffer, index = place
     kind = LLVM_TYPES[element_of(buffer.dtype)]
     constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
@@ -84,7 +84,7 @@ def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, 
 
 
 def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
-    """Return a mask that is true in the valid lanes."""
+    """Write code for a mask of ``lanes`` lanes, of which the first ``valid`` are true. Return the mask."""
     b = builder.b
     if not isinstance(valid, Size):
         return b.first_lanes(lanes if valid is None else valid, lanes)
@@ -99,7 +99,7 @@ def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
 
 
 def _lanes_at(builder: FunctionBuilder, kind: str, pointer: str, stride: Index, lanes: int) -> str:
-    """Return a vector of pointers that are ``stride`` elements apart."""
+    """Write code for a vector of pointers, ``stride`` elements apart, from ``pointer`` on. Return its name."""
     b = builder.b
     kind_of_index = builder.index_kind
     distance = b.splat(Handle(builder.index(stride), kind_of_index, 1), lanes)

@@ -62,7 +62,7 @@ def module_lines(
     with_origins: bool = True,
     is_linked: bool = False,
 ) -> StageText:
-    """Return the lines of a module.
+    """Return the LLVM text of a module with loop IR functions and entries, line by line with its script lines.
 
     Args:
         functions: Functions that the entries call.
@@ -154,7 +154,7 @@ class _FunctionWriter(FunctionBuilder):
     # Functions -----------------------------------------------------------------------------------
 
     def internal(self) -> list[StageLine]:
-        """Return the lines of a function that other functions of the module call."""
+        """Return the LLVM text of the function as one that only other functions of the module call."""
         function = self.function
         # If a function has a barrier, other workers access its memory, too.
         noalias = "" if has_barrier(function.body) else " noalias"
@@ -167,7 +167,7 @@ class _FunctionWriter(FunctionBuilder):
         return self._lines([*head, f"define internal void @{function.name}({', '.join(parameters)}) #0 {{"], True)
 
     def _lines(self, head: Sequence[str], is_internal: bool) -> list[StageLine]:
-        """Return the lines of the function: ``head``, the body that was written so far, and the return."""
+        """Return the LLVM text of the function: ``head``, the body that was written so far, and the return."""
         if self.statement_origins is None:  # no origins are needed
             return [StageLine("\n".join([*head, "entry:", *self.lines, "  ret void", "}", ""]))]
         every = self.statement_origins.all
@@ -179,7 +179,7 @@ class _FunctionWriter(FunctionBuilder):
         return [*begin, *body, StageLine("  ret void", self.own), StageLine("}", self.own), StageLine("")]
 
     def entry(self, entry: Entry, flags: str) -> list[StageLine]:
-        """Return the lines of a function that is called from outside. ``flags`` are its LLVM attributes."""
+        """Return the LLVM text of the function as an entry, called from outside. ``flags`` are LLVM attributes."""
         self._slots = {name: number for number, name in enumerate(entry.slots)}
         self._places = entry.places
         kind = self.index_kind
@@ -201,7 +201,7 @@ class _FunctionWriter(FunctionBuilder):
         )
 
     def base(self, buffer: Buffer) -> str:
-        """Return the pointer to a buffer's first element: a parameter of the function, or in the memory of a slot."""
+        """Return a pointer to a buffer's first element: a parameter of the function, or in an argument's memory."""
         if buffer in self.pointers:
             return self.pointers[buffer]
         slot, offset = self._places[buffer]
@@ -212,7 +212,7 @@ class _FunctionWriter(FunctionBuilder):
         return self.once(moved, "i64", _plain(buffer.name))
 
     def _slot(self, name: str, kind: str) -> str:
-        """Return a word of the argument block, loaded once per scope, so that few arguments occupy registers."""
+        """Write a load of an argument, unless the scope has one. Return its name."""
         place = self.once(f"getelementptr i64, ptr %arguments, i64 {self._slots[name]}", "i64", "slot")
         return self.once(f"load {kind}, ptr {place}", "i64" if kind == "ptr" else kind, _plain(name))
 
@@ -372,7 +372,7 @@ class _FunctionWriter(FunctionBuilder):
         self.lines.append(f"  store i64 {now.text}, ptr {clock}")
 
     def _let(self, let: Let) -> None:
-        """Write the computation of a value."""
+        """Write the LLVM code of a loop IR statement that computes a value, and bind the value's name."""
         b = self.b
         attributes = dict(let.attributes)
         element, lanes = element_of(let.value.dtype), let.value.lanes
@@ -399,7 +399,7 @@ class _FunctionWriter(FunctionBuilder):
 
 
 def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
-    """Reduce all lanes of each of 2^n vectors, in an order that depends only on the number of lanes.
+    """Write code that reduces each of 2^n vectors to one lane, by the op ``op``. Return a vector of the results.
 
     Each step combines the two halves of the lanes. Several vectors are first combined to one vector, which has some
     lanes of each row; then each step combines the halves of all rows at once.
@@ -413,7 +413,7 @@ def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
 
 
 def _halves_combined(b: Instructions, op: str, one: Handle, other: Handle, half: int, are_two: bool) -> Handle:
-    """Combine the lower and the upper half of each group of 2·half lanes, of one vector or of two (``are_two``)."""
+    """Write ``op`` on the lower and upper halves of each 2·half lanes of one vector, or two. Return the results."""
     if one.lanes == 2 and not are_two:
         low, high = b.halves(one)
     else:

@@ -33,7 +33,7 @@ Sums = list[list[Handle]]
 
 
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
-    """Emit a register tile's contraction: initial sums, the loop over k, and results."""
+    """Write the LLVM code of a register tile: initial sums, the loop over k, and names of the final sums."""
     if are_transposed(tile):
         together = read_together(tile)
         tile = replace(tile, unroll=-(-tile.unroll // together) * together)
@@ -50,7 +50,7 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
 
 
 def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """Write the sums of a tile of chained products, in a loop over the products.
+    """Write a loop over the products of a tile, each added to the sums of the previous one. Return the final sums.
 
     The loop carries the pointers of all products. Each iteration uses the first product's, and moves them to the end.
     """
@@ -73,7 +73,7 @@ def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
 
 
 def _where(builder: FunctionBuilder, inside: Sequence[Handle], starts: Sums, product: Callable[[], Sums]) -> Sums:
-    """Write the sums of a product that runs under a condition. If the condition is false, the sums remain ``starts``.
+    """Write a product that runs only under a condition. Return its sums, or ``starts`` if the condition is false.
 
     ``inside`` contains the condition; it is empty for a product that always runs.
     """
@@ -102,7 +102,7 @@ def _where(builder: FunctionBuilder, inside: Sequence[Handle], starts: Sums, pro
 
 
 def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Place]], list[tuple[int, int]]]:
-    """Group the operands of products that have a constant distance from each other, the same one in all products.
+    """Return common base addresses of the operands of chained products, and each operand's distance from its base.
 
     Returns:
         The base of each group, as a place for each product; and for each operand, the index of its group and the
@@ -127,7 +127,7 @@ def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Pl
 
 
 def _product(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """Write the sums of one product, added to ``starts``."""
+    """Write one product over all of k, added to the sums ``starts``. Return the new sums."""
     columns = len(tile.results[0])
     begin = [[*row, *[builder.b.constant(0.0, row[0])] * (columns * (tile.accumulators - 1))] for row in starts]
     depth, rest = tile.depth, 0
@@ -142,7 +142,7 @@ def _product(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
 
 
 def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
-    """Write the sum of a result's partial sums, in order."""
+    """Write the additions of a result's partial sums, in order. Return the total."""
     total, *others = accumulators
     for other in others:
         total = builder.b.add(total, other)
@@ -150,7 +150,7 @@ def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
 
 
 def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
-    """Write the sum over each block of k, and add it to the totals, in order of the blocks."""
+    """Write a loop that sums each block of k and adds it to totals, in order. Return the totals."""
     _hoist_addresses(builder, tile)
     zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
     # -0.0 is the exact neutral element of addition
@@ -175,7 +175,7 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
 
 
 def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales, starts: Sums) -> Sums:
-    """Write the sum of products of bytes over each block of k. Scale it, and add it to the totals, in order."""
+    """Write a loop that sums byte products over each block of k, scales the sum, and adds it to totals. Return them."""
     _hoist_addresses(builder, tile)
     for place in scales.places:
         builder.address(*place)
@@ -215,7 +215,7 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
 
 
 def _sum_over_k(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
-    """Write the sum over k from ``first`` to ``last``, as an unrolled loop or without a loop.
+    """Write the products of k from ``first`` to ``last``, added to ``sums``, as a loop if long. Return the new sums.
 
     ``rest`` is the number of narrow values that remain after the last step of ``dot_width`` values.
     """
@@ -247,7 +247,7 @@ def _hoist_addresses(builder: FunctionBuilder, tile: Contract) -> None:
 
 
 def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:
-    """Write a loop over k from ``start`` to ``stop``, with ``unroll`` steps per iteration."""
+    """Write a loop that adds the products of k from ``start`` to ``stop`` to ``sums``. Return the new sums."""
     _hoist_addresses(builder, tile)
 
     def iterate(k: Index, carried: Sums) -> Sums:
@@ -286,7 +286,7 @@ def _loop(
     starts: Sums,
     iterate: Callable[[Index, Sums], Sums],
 ) -> Sums:
-    """Write a loop that carries sums. Return the sums after the loop.
+    """Write a loop that updates a tile's sums by ``iterate``. Return the sums after the loop.
 
     ``iterate`` writes an iteration, and returns the next sums.
     """
@@ -307,7 +307,7 @@ def _loop(
 def _steps(
     builder: FunctionBuilder, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0
 ) -> Sums:
-    """Write the steps ``first + offset`` of k for all ``offsets``, in order. Return the new sums.
+    """Write products of the steps ``first + offset`` of k, added to sums in order of ``offsets``. Return the new sums.
 
     A step adds to the accumulator ``offset % accumulators``. If the last step has fewer than ``dot_width`` values,
     ``rest`` is their number; otherwise it is 0.
@@ -369,14 +369,14 @@ def _steps(
 
 
 def _dot_instructions(target: Target, tile: Contract) -> DotInstructions:
-    """Return the instructions that multiply a tile's operands."""
+    """Return the kind of instructions by which a tile's operands are multiplied, such as a byte dot product."""
     if tile.scales is not None:
         return block_product(target, tile.scales)
     return dot_product(target, tile.left[0][0].dtype) if tile.dot_width > 1 else MULTIPLY_ADD
 
 
 def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> Handle:
-    """Write a load of a column's weights at step ``k + offset``."""
+    """Write a load of one column's (vector's) weights at step ``k + offset`` of k. Return them, converted if narrow."""
     in_four_bits = tile.scales is not None and tile.scales.bits == 4
     second = offset % 2 if in_four_bits else 0
     place, lanes = tile.right[column], tile.results[0][0].lanes
@@ -387,7 +387,7 @@ def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offs
 
 
 def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:
-    """Write a load of all steps of k of a row as one vector, for a tile with few steps.
+    """Write a load of a row's values at all steps of k, for a tile with few steps. Return the vector.
 
     The vector is frozen, because LLVM would otherwise turn each broadcast of a lane into a load.
     """
@@ -396,7 +396,7 @@ def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: i
 
 
 def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:
-    """Write a load of ``count`` narrow values as a 32-bit word, padded with zeros. No other memory is read."""
+    """Write a load of ``count`` narrow values as a 32-bit word, padded with zeros. Return the word."""
     b = builder.b
     if count == dot_width:
         return b.emit(f"load i32, ptr {pointer}, align {ITEM_BYTES[dtype]}", "i32", 1, "a")

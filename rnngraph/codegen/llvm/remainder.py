@@ -29,7 +29,7 @@ def remainder_of_floats(b: Instructions, x: Handle, y: Handle) -> Handle:
 
 
 def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """Write the function that computes ``remainder_of_floats``."""
+    """Write code for the remainder of a division of floats ``x / y``. Return the remainder."""
     f = FORMATS[b.dtype_of(x)]
     x, y = b.frozen(x), b.frozen(y)
     magnitude, divisor = b.abs(x), b.abs(y)
@@ -86,7 +86,7 @@ def _bits_per_iteration(b: Instructions, f: Format) -> int:
 
 
 def _subtract_multiple(b: Instructions, rest: Handle, unit: Handle, f: Format) -> Handle:
-    """Return the remainder minus the nearest multiple of the divisor's significand."""
+    """Write code for ``rest`` minus the multiple of ``unit`` nearest to it, exactly. Return the difference."""
     q = b.round_even(b.div(rest, unit))
     if b.has_fma:
         return b.fma(b.neg(q), unit, rest)

@@ -34,7 +34,7 @@ def read_together(tile: Contract) -> int:
 def transposed_columns(
     builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int, count: int
 ) -> list[Handle]:
-    """Return a column's vectors for ``count`` steps of k, from ``k + offset`` on.
+    """Write loads and a transpose of weights with contiguous k. Return a column's vectors for ``count`` steps of k.
 
     Lanes without a row are 0, or copies of the last row.
     """
@@ -50,7 +50,7 @@ def transposed_columns(
 
 
 def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> list[str]:
-    """Return, for each lane, the address of the lane's row at step ``k + offset``."""
+    """Write code for the addresses of a column's rows, one a lane, at step ``k + offset``. Return their names."""
     (buffer, index), valid, stride = tile.right[column], tile.valid[column], tile.lane_stride
     lanes = tile.results[0][0].lanes
     if isinstance(stride, int) and not isinstance(valid, Size):
@@ -72,7 +72,7 @@ def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str,
 
 
 def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
-    """Return the minimum of a lane's index and the last row's index, computed once per scope."""
+    """Write code for the minimum of a lane's index and the index ``last``, once per scope. Return its size."""
     key = ("lane", lane, last)
     for scope in builder.known:
         if key in scope:

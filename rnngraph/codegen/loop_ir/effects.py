@@ -31,13 +31,13 @@ class CallEffects:
         self.functions.update((function.name, function) for function in functions)
 
     def of(self, statements: Sequence[Statement]) -> Effects:
-        """Return the effects of a sequence of statements."""
+        """Return the buffers that statements read, write, and read before they write them."""
         effects = Effects(set(), set(), set())
         self._add(statements, effects)
         return effects
 
     def of_call(self, call: Call) -> Effects:
-        """Return the effects of a call on its arguments."""
+        """Return the buffers that a call reads, writes, and reads before it writes them, in terms of its arguments."""
         cached = self._of_calls.get(id(call))
         if cached is not None:
             return cached[1]
@@ -50,7 +50,7 @@ class CallEffects:
         return effects
 
     def _add(self, statements: Sequence[Statement], effects_: Effects) -> None:
-        """Add the effects of statements to ``effects_``."""
+        """Add the buffers that statements read and write to ``effects_``."""
         for statement in statements:
             if isinstance(statement, Tick):  # no effect: each worker has separate counters
                 continue
@@ -66,7 +66,7 @@ class CallEffects:
 
 
 def running_bodies(statement: Statement) -> Sequence[Body]:
-    """Return the bodies of a statement; none for a loop that is known to have no iterations."""
+    """Return the inner blocks of a statement, such as a loop's body; none for a loop that never iterates."""
     if not statement.encloses:
         return ()
     bodies = statement.uses().bodies

@@ -21,7 +21,7 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
 
 
 def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
-    """Return the origins of all statements in the order of ``nested``.
+    """Return the script lines (origins) of all statements and inner statements, in depth-first order.
 
     The origins of a tile's columns come directly after the tile's own origin.
     """
@@ -50,11 +50,11 @@ class Function:
     other_origins: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
 
     def called_for(self, origin: Where | None) -> Function:
-        """Return the function with ``origin`` as a further origin of all its statements."""
+        """Return the function with ``origin``, a caller's script line, added to the origins of all its statements."""
         return self.with_origins((origin,) * len(origins_in(self.body)))
 
     def with_origins(self, origins: tuple[Where | None, ...]) -> Function:
-        """Return the function with a further origin for each statement. ``origins`` has the order of ``origins_in``."""
+        """Return the function with one more origin (script line) for each statement, in the order of ``origins_in``."""
         if origins in self.other_origins or origins == origins_in(self.body):
             return self
         return replace(self, other_origins=(*self.other_origins, origins))

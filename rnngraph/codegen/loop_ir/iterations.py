@@ -28,7 +28,7 @@ class Mask(NamedTuple):
 
 
 def with_iteration(loop: For, rest: Sequence[Statement], mask: Mask | None = None) -> For | None:
-    """Return the loop with one more iteration, if ``rest``, the statements after it, do that work; else None.
+    """Return ``loop`` with one more iteration if that does the work of ``rest``, the statements after it; else None.
 
     With a ``mask``, ``rest`` may load and store an incomplete vector where the loop accesses a whole one. The mask then
     applies to these loads and stores in every iteration of the result.
@@ -44,7 +44,7 @@ def with_iteration(loop: For, rest: Sequence[Statement], mask: Mask | None = Non
 
 
 def _with_valid(statements: Sequence[Statement], incomplete: Set[int], valid: Index) -> tuple[Statement, ...]:
-    """Return the statements, in which the loads and stores whose ``id`` is in ``incomplete`` have ``valid`` lanes."""
+    """Return statements with ``valid`` lanes in the loads and stores whose ``id`` is in ``incomplete``."""
 
     def inner(body: Sequence[Statement]) -> tuple[Statement, ...]:
         return _with_valid(body, incomplete, valid)
@@ -61,7 +61,7 @@ def _with_valid(statements: Sequence[Statement], incomplete: Set[int], valid: In
 
 
 def side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
-    """Return the statements of all parts. Corresponding loops over the same range are fused.
+    """Return the statements of all parts as one list. Loops at equal positions over equal ranges are fused.
 
     No loops are fused if any part reads a buffer that any part, or the part itself, writes.
     """
@@ -72,7 +72,7 @@ def side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
 
 
 def _side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
-    """Return the statements of independent parts. Corresponding loops over the same range are fused."""
+    """Return the statements of independent parts as one list. Loops at equal positions over equal ranges are fused."""
     if len({len(part) for part in parts}) != 1:
         return [*chain.from_iterable(parts)]
     statements: list[Statement] = []
@@ -106,7 +106,7 @@ class _Comparison:
         self.incomplete: set[int] = set()
 
     def are_equal(self, one: Any, other: Any) -> bool:
-        """True if two statements, or parts of statements, do the same work."""
+        """True if two statements, or parts of them, do the same work, by the names that are recorded as equal."""
         if isinstance(one, int | Size):
             return bool(substitute(one, self.sizes) == other)
         if type(one) is not type(other):
@@ -127,7 +127,7 @@ class _Comparison:
         return all(self.are_equal(part, parts[name]) for name, part in vars(one).items() if name not in _NO_WORK)
 
     def _define(self, one: Any, other: Any) -> None:
-        """Record the names of the values and the size that two statements of one class define."""
+        """Record as equal the names of values and of the size that two corresponding statements define."""
         pairs = zip(_defined(one), _defined(other), strict=False)
         self.values.update((value.name, same.name) for value, same in pairs)
         if isinstance(one, For | Fold):
@@ -141,7 +141,7 @@ _NO_WORK = (*NO_WORK, "var", "name")
 
 
 def _defined(statement: Any) -> Iterator[Value]:
-    """Return the values that a statement defines."""
+    """Return an iterator over the values that a statement defines."""
     match statement:
         case Load() | Let():
             return iter((statement.value,))

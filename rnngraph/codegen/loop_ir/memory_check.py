@@ -90,7 +90,7 @@ class _Memory:
         self.written = set[Buffer]()  # all buffers ever written
 
     def walk(self, statements: Sequence[Statement]) -> None:
-        """Check statements, and update the state."""
+        """Raise ``VerifyError`` if statements, in order, misuse memory. Update the record of valid buffers."""
         for statement in statements:
             uses = statement.uses()
             if isinstance(statement, Call):
@@ -112,7 +112,7 @@ class _Memory:
     def _use(
         self, statement: Statement, reads: Iterable[Buffer], uses: Iterable[Buffer], writes: Iterable[Buffer]
     ) -> None:
-        """Check that a statement reads only valid memory.
+        """Raise ``VerifyError`` if a statement reads buffers that are not valid. Record those that it uses and writes.
 
         If workers share the entry, also check that it uses no buffer that overlaps another one used since the barrier.
         """
@@ -130,7 +130,7 @@ class _Memory:
                 self.valid.add(buffer, self.extents[buffer])
 
     def _check_stages(self, pipeline: Pipeline, buffers: LoopBuffers) -> None:
-        """Check that stages of a pipeline wait for each other if they share memory."""
+        """Raise ``VerifyError`` if two stages of a pipeline share memory and do not wait for each other."""
         effects = [self.effects.of(stage.body) for stage in pipeline.stages]
         for later, (read, wrote, _) in enumerate(effects):
             for before, (read_before, wrote_before, _) in enumerate(effects[:later]):
@@ -146,7 +146,7 @@ class _Memory:
                     self._fail(pipeline, f"has stages {before} and {later} that {waits_text} {names}")
 
     def _fail(self, statement: Statement, what: str) -> None:
-        """Raise ``VerifyError`` for a statement."""
+        """Raise ``VerifyError`` that says ``what`` the entry does wrong at a statement."""
         comment = statement.comment if isinstance(statement, Call) else ""
         raise VerifyError(f"the entry {self.name} {what}, at {type(statement).__name__} {comment}".rstrip())
 
@@ -162,7 +162,7 @@ class _Intervals:
         return buffer in self.members
 
     def add(self, buffer: Buffer, extent: Extent) -> list[Buffer]:
-        """Add a buffer. Remove and return the buffers that it overlaps."""
+        """Add a buffer with its extent (start, end). Remove and return the buffers that it overlaps."""
         begin, end = extent
         first = bisect_left(self.ordered, begin, key=lambda item: item[0])
         if first and self.ordered[first - 1][1] > begin:

@@ -10,7 +10,7 @@ from .renaming import free
 
 
 def independent_parts(statements: Sequence[Statement], computed: Collection[str]) -> list[list[Statement]]:
-    """Divide statements into groups that share no computed buffer and no name, and keep their order.
+    """Return statements in groups that share no computed buffer and no name, each in the original order.
 
     Args:
         statements: Statements to divide.

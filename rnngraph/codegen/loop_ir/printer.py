@@ -88,7 +88,7 @@ def _lines(statements: Sequence[Statement], indent: str, origins: StatementOrigi
 
 
 def _statement_lines(statement: Statement, indent: str, origins: StatementOrigins) -> Iterator[str | StageLine]:
-    """Yield the lines of one statement. Lines of inner statements keep their origins."""
+    """Yield the text of one statement, line by line; lines of inner statements with their script lines."""
     match statement:
         case Load(value, buffer, index, valid, stride):
             yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"

@@ -75,7 +75,7 @@ class Contract(BaseStatement):
         return self.conditions or (None,) * len(self.factors)
 
     def then(self, other: Contract) -> Contract | None:
-        """Return one tile for this tile and ``other``.
+        """Return one tile that does the work of this tile and then of ``other``, which continues its sums.
 
         Return None unless ``other`` continues the sums in the same layout, and has the same origins.
         """

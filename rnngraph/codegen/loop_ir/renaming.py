@@ -33,9 +33,10 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
 
 
 def parameters(statements: Sequence[Statement]) -> Parameters:
-    """Return the parameters of a function, chosen so that as many functions as possible are equal.
+    """Return the parameters of a function of ``statements``: buffers with index offsets, and names of sizes.
 
-    Terms that all indices of a buffer share, and that no loop of the function changes, become an offset.
+    They are chosen so that as many functions as possible are equal. Terms that all indices of a buffer share, and
+    that no loop of the function changes, become an offset.
     """
     scoped = _scoped(statements, frozenset(), [])
     common: dict[Buffer, Collection[Term]] = {}
@@ -61,7 +62,7 @@ _Scoped = tuple[Uses, frozenset[str]]
 
 
 def _scoped(statements: Sequence[Statement], bound: frozenset[str], scoped: list[_Scoped]) -> list[_Scoped]:
-    """Append the uses of all statements, in depth-first order, with the names that enclosing scopes bind."""
+    """Append (uses, names bound by enclosing scopes) of each statement to ``scoped``, depth first. Return it."""
     for statement in statements:
         uses = statement.uses()
         scoped.append((uses, bound))
@@ -73,7 +74,7 @@ def _scoped(statements: Sequence[Statement], bound: frozenset[str], scoped: list
 
 
 def _free_names(scoped: Iterable[_Scoped], offsets: Mapping[Buffer, Collection[Term]]) -> tuple[str, ...]:
-    """Return the names that are free in the indices, in order of appearance. Terms of ``offsets`` do not count."""
+    """Return the size names that statements use but do not bind, in order, except in terms of ``offsets``."""
     names: dict[str, None] = {}
 
     def add(index: Index, offset: Collection[Term], bound: frozenset[str]) -> None:
@@ -97,7 +98,7 @@ def renamed(
     names: Mapping[str, Index],
     offsets: Mapping[Buffer, Index] | None = None,
 ) -> tuple[Statement, ...]:
-    """Return statements with other buffers, sizes and indices.
+    """Return copies of statements with buffers and size names replaced, and offsets subtracted from indices.
 
     Args:
         statements: The statements.
@@ -134,7 +135,7 @@ NO_WORK = ("comment", "origin", "columns")
 
 
 def work_of(function: Function) -> tuple[Any, ...]:
-    """Return a key that is equal for two functions if they differ only in comments, origins and names of values."""
+    """Return a hashable key, equal for functions that differ only in comments, script lines and names of values."""
     numbers: dict[str, int] = {}
     plain = {str, int, Size, Buffer, type(None)}
 

@@ -33,7 +33,7 @@ _INTRINSICS = {
 
 
 def tile_product_text(intrinsics: dict[str, str]) -> str:
-    """Return the LLVM text of a function that multiplies two matrices, and add its declarations to ``intrinsics``.
+    """Return the LLVM text of a function that multiplies packed matrices by AMX; add declarations to ``intrinsics``.
 
     The function computes two by two tiles of sums at a time. If the number of tiles along an axis is odd, the last
     tiles are computed twice.

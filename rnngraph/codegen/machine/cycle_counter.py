@@ -30,7 +30,7 @@ READINGS = 4096
 
 
 def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
-    """Return the LLVM instruction that reads the counter, its declaration, and metadata of the module.
+    """Return the LLVM instruction that reads a target's time counter, its declaration, and the module's metadata.
 
     Raises:
         GraphError: The processor has no instruction with which programs can read the time.

@@ -29,7 +29,7 @@ class Section(NamedTuple):
 
 
 def sections_of(binary: bytes) -> list[Section]:
-    """Return all sections, in order.
+    """Return all sections of an ELF object file, in order.
 
     Raises:
         ValueError: The bytes are not a 64-bit little-endian ELF object, or the object is damaged.

@@ -23,7 +23,7 @@ def _initialize() -> None:
 
 @lru_cache(maxsize=1)
 def _keep_places() -> None:
-    """Give instructions that LLVM adds, such as loads of constants, the line of the preceding instruction.
+    """Set LLVM's option that gives instructions it adds, such as loads of constants, the preceding one's line.
 
     This is for debug builds. The option is global to the process, and can be set only once.
     """
@@ -46,7 +46,7 @@ def _machine(target: Target) -> llvm.TargetMachine:
 
 
 def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRef:
-    """Parse and verify a module's text. Return the module, with functions inlined on request.
+    """Parse and verify a module's LLVM text. Return the module, with small functions inlined if ``inlines``.
 
     No other optimization runs, because vectors, tiles, fused ops and the form of loops are already explicit. LLVM's O2
     and O3 pipelines would double the compile time, and make the code no faster.
@@ -72,19 +72,19 @@ def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRe
 
 
 def assembly(text: str, target: Target) -> str:
-    """Return the assembly text of the module."""
+    """Return the assembly text for LLVM text, on a target."""
     with _LOCK:
         return str(_machine(target).emit_assembly(optimized(text, target)))
 
 
 def object_code(text: str, target: Target, inlines: bool = False) -> bytes:
-    """Compile the module to an object file. ``inlines`` is as for ``optimized``."""
+    """Compile LLVM text to the bytes of an object file. ``inlines`` is as for ``optimized``."""
     with _LOCK:
         return bytes(_machine(target).emit_object(optimized(text, target, inlines)))
 
 
 def linked_code(modules: Sequence[str], caller: str, names: Collection[str], target: Target) -> bytes:
-    """Compile modules of entries, and the module that calls them, to one object file.
+    """Compile modules of entries, and the module that calls them, to the bytes of one object file.
 
     Args:
         modules: LLVM text of the entries' modules.
@@ -129,7 +129,7 @@ _INTERNAL = re.compile(r'^(define internal [^\n]*?@"?([\w.]+)"?\([^\n]*) (#\d+[^
 
 
 def _inlining_single_calls(module: llvm.ModuleRef) -> str:
-    """Add ``alwaysinline`` to internal functions that have a single call. Return the module's text.
+    """Return a module's text with ``alwaysinline`` added to internal functions that have a single call.
 
     In a small net, a step takes no longer than a few calls that fill and read an argument block. A function is skipped
     if its caller is for another processor. No floating-point instruction changes. The attribute is added as text,

@@ -36,7 +36,7 @@ _facts: list[HostFacts] = []
 
 
 def host_facts() -> HostFacts:
-    """Return the facts about this machine: those that ``recall`` read, or else those that LLVM detects."""
+    """Return this machine's triple, processor and features, and LLVM's version, from a file or else from LLVM."""
     if not _facts:
         import llvmlite.binding as llvm  # slow to import, and not needed on a cache hit
 
@@ -57,7 +57,7 @@ def versions() -> tuple[str, str]:
 
 
 def identity() -> str:
-    """Return a digest of everything that determines the facts; empty if it cannot be computed without LLVM.
+    """Return a digest of all that determines ``host_facts``, to check a stored copy; empty if unknown without LLVM.
 
     The digest includes the processor features that NumPy detects. In an emulator, they differ from those that the
     system reports.

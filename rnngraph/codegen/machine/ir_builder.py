@@ -81,7 +81,7 @@ class IRBuilder:
         self.do(f"store {kind} {value}, ptr {self.place(pointer, index)}")
 
     def times(self, number: int | str, factor: int | str) -> int | str:
-        """Return a product. No instruction is written if both operands are numbers, or one is 0 or 1."""
+        """Write a multiplication, if needed, and return the product: the name of a value, or an int."""
         if isinstance(number, int) and isinstance(factor, int):
             return number * factor
         if 0 in (number, factor):
@@ -91,7 +91,7 @@ class IRBuilder:
         return self.value(f"mul i64 {number}, {factor}", "times")
 
     def plus(self, number: int | str, other: int | str) -> int | str:
-        """Return a sum. No instruction is written if both operands are numbers, or one is 0."""
+        """Write an addition, if needed, and return the sum: the name of a value, or an int."""
         if isinstance(number, int) and isinstance(other, int):
             return number + other
         if 0 in (number, other):
@@ -119,39 +119,39 @@ class IRBuilder:
         self.label, self.is_open = label, True
 
     def branch(self, label: str) -> None:
-        """End the block with a branch to ``label``."""
+        """Write a branch to ``label``, which ends the basic block."""
         self.do(f"br label %{label}")
         self.is_open = False
 
     def branch_either(self, condition: str, then: str, other: str) -> None:
-        """End the block with a conditional branch."""
+        """Write a branch to ``then`` if a condition is true, else to ``other``, which ends the basic block."""
         self.do(f"br i1 {condition}, label %{then}, label %{other}")
         self.is_open = False
 
     def branch_if(self, condition: str, label: str) -> None:
-        """Branch to ``label`` if a condition is true, else continue."""
+        """Write a branch to ``label`` if a condition is true; code after it runs otherwise."""
         (following,) = self.labels("next")
         self.branch_either(condition, label, following)
         self.start(following)
 
     def branch_unless(self, condition: str, label: str) -> None:
-        """Branch to ``label`` if a condition is false, else continue."""
+        """Write a branch to ``label`` if a condition is false; code after it runs otherwise."""
         (following,) = self.labels("next")
         self.branch_either(condition, following, label)
         self.start(following)
 
     def ret(self, value: str = "void") -> None:
-        """End the block by returning ``value``, which includes its type."""
+        """Write a return of ``value``, which includes its type; it ends the basic block."""
         self.do(f"ret {value}")
         self.is_open = False
 
     def return_if(self, condition: str, value: str = "void") -> None:
-        """Return ``value`` if a condition is true, else continue."""
+        """Write a return of ``value`` if a condition is true; code after it runs otherwise."""
         with self.when(condition):
             self.ret(value)
 
     def return_unless(self, condition: str, value: str = "void") -> None:
-        """Return ``value`` if a condition is false, else continue."""
+        """Write a return of ``value`` if a condition is false; code after it runs otherwise."""
         following, leave = self.labels("next", "leave")
         self.branch_either(condition, following, leave)
         self.start(leave)
@@ -164,7 +164,7 @@ class IRBuilder:
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
-        """Code written in this context runs only if a condition is true."""
+        """Context manager: code written within it runs only if a condition is true."""
         then, end = self.labels("then")[0], self.labels("end")[0]
         self.branch_either(condition, then, end)
         self.start(then)
@@ -174,7 +174,7 @@ class IRBuilder:
         self.start(end)
 
     def either(self, kind: str, condition: str, then: Callable[[], str], other: Callable[[], str]) -> str:
-        """Write both branches of a condition, each by a function that returns a value. Return the chosen value."""
+        """Write an if-else whose branches ``then`` and ``other`` write. Return the name of the chosen value."""
         labels = self.labels("then", "else", "end")
         self.branch_either(condition, labels[0], labels[1])
         entries: list[tuple[int | str, str]] = []
@@ -187,7 +187,7 @@ class IRBuilder:
 
     @contextmanager
     def loop(self, stop: int | str, name: str = "i") -> Iterator[str]:
-        """Code written in this context runs for each index 0, 1, … below ``stop``. The context is the index's name."""
+        """Context manager: code written within it loops over 0, 1, … below ``stop``. Yields the index's name."""
         head, body, end = (self.labels(f"{name}.{part}")[0] for part in ("head", "body", "end"))
         before, variable = self.labels(f"{name}.before")[0], f"%{self.labels(name)[0]}"
         self.branch(before)
@@ -208,7 +208,7 @@ class IRBuilder:
         self.start(end)
 
     def fold(self, first: Carried, stop: int | str, iterate: Callable[..., Sequence[int | str]]) -> list[str]:
-        """Write a loop with carried values, and return the names of their final values.
+        """Write a loop that runs ``stop`` times and updates values by ``iterate``. Return the final values' names.
 
         Args:
             first: LLVM types and initial values.
@@ -231,7 +231,7 @@ class IRBuilder:
         return carried
 
     def endless_loop(self, first: Carried, iterate: Callable[..., Sequence[int | str]]) -> None:
-        """Write an endless loop, which an iteration leaves by a return or a branch."""
+        """Write an endless loop that updates values by ``iterate``; an iteration leaves by a return or a branch."""
         (head,) = self.labels("turn")
         carried = self._carried(len(first))
         before = self._start_loop(head)

@@ -81,13 +81,13 @@ class _Bytes:
         self.data, self.position = data, position
 
     def number(self, form: str) -> int:
-        """Read a number, in a format of the module ``struct``."""
+        """Read a number at the position, in a format of the module ``struct``, and advance the position."""
         (value,) = struct.unpack_from(f"<{form}", self.data, self.position)
         self.position += struct.calcsize(f"<{form}")
         return int(value)
 
     def leb(self, signed: bool = False) -> int:
-        """Read a number of variable length, DWARF's LEB128."""
+        """Read an integer of variable length (DWARF's LEB128) at the position, and advance the position."""
         value = shift = 0
         while True:
             byte = self.number("B")
@@ -104,7 +104,7 @@ class _Bytes:
 
 
 def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
-    """Yield the rows of all line programs.
+    """Yield (address, file, line, column) rows of all line tables in a debug section.
 
     Args:
         data: Contents of the section with line programs.
@@ -151,7 +151,7 @@ class _LineProgram(NamedTuple):
 
 
 def _run(reader: _Bytes, end: int, program: _LineProgram, starts: Mapping[int, int]) -> Iterator[Row]:
-    """Yield the rows of the line program that ends at ``end``."""
+    """Run a DWARF line program up to position ``end``. Yield its rows of (address, file, line, column)."""
     shortest, base, span, special, files = program
     address, file, line, column = 0, 1, 1, 0
     while reader.position < end:

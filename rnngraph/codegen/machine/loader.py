@@ -27,7 +27,7 @@ class LoadedObject(NamedTuple):
 
 
 def load(binary: bytes) -> LoadedObject | None:
-    """Load an object into memory.
+    """Load an object file into executable memory. Return the memory and the addresses of its functions.
 
     Return None if this module cannot load the object, or if the system permits no executable memory.
     """
@@ -51,7 +51,7 @@ def load(binary: bytes) -> LoadedObject | None:
 
 
 def _linked(sections: Sequence[Section]) -> tuple[bytes, Mapping[int, int]] | None:
-    """Return the contents of all sections that lie in memory, and the offset of each section, by its index.
+    """Return the relocated bytes of all sections that belong in memory, and {index of a section: its offset}.
 
     Return None for objects that this module cannot load: with writable sections, symbols of other objects, or other
     kinds of relocations.

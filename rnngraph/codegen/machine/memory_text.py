@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def _copying(name: str, kind: str, size: int) -> str:
-    """Return the LLVM text of basic blocks that copy at least ``size`` bytes, ``size`` bytes at a time."""
+    """Return the LLVM text of basic blocks that copy ``%bytes`` bytes, at least ``size``, in pieces of ``size``."""
     return f"""\
 {name}:
   %{name}.last = sub i64 %bytes, {size}

@@ -46,7 +46,7 @@ def row_steps_text(target: Target) -> str:
 
 
 def _move() -> str:
-    """Return the LLVM text of a function that copies rows from tables to an entry's memory.
+    """Return the LLVM text of a function that copies streams' rows from tables to an entry's memory, or back.
 
     If its parameter ``back`` is true, it copies rows from the entry's memory to tables.
     """
@@ -76,7 +76,7 @@ def _move() -> str:
 
 
 def _run_rows() -> str:
-    """Return the LLVM text of ``run_rows``, which gathers each chunk's rows, runs the entry, and scatters results."""
+    """Return the LLVM text of ``run_rows``, which gathers streams' rows, runs a step on them, and scatters results."""
     f = IRBuilder()
     total, chunk = f.entry("%plan", COUNT), f.entry("%plan", CHUNK)
     job = f.entry(f.place("%plan", JOBS), "%worker", "ptr")

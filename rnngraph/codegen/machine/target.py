@@ -158,7 +158,7 @@ class Target:
 
 
 def _other_systems() -> list[Target]:
-    """Return the x86-64 targets for the object files of other operating systems."""
+    """Return the x86-64 targets for object files of Windows and macOS."""
     targets = []
     for system, triple in (("windows", _WINDOWS), ("macos", _MACOS)):
         for level, facts in _LEVELS.items():

@@ -21,7 +21,7 @@ from .plan.scan_plan import ScanPlan
 
 
 def plan_text(plan: ScheduledEntry) -> StageText:
-    """Return the text of every fusion group that has kernels or copies, in order of execution."""
+    """Return a plan as text for ``show``: each fusion group in order, with kernels, tiles, copies and workers."""
     return StageText(StageLine(line) if isinstance(line, str) else line for line in _lines(plan))
 
 
@@ -58,7 +58,7 @@ def _with_origins(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[Stage
 
 
 def _schedule_text(section: SectionPlan, group: GroupPlan) -> str:
-    """Return a description of when a group runs, over which steps of time, and in which pipeline stages."""
+    """Return a text that says when a group runs, over which steps of time, and in which pipeline stages."""
     if group.chunks is None:
         return "when parameters change" if group.prepared else "once"
     interleaving = section.interleaving
@@ -75,13 +75,13 @@ def _schedule_text(section: SectionPlan, group: GroupPlan) -> str:
 
 
 def _copy(copy: AnyCopyPlan, parts: int) -> Iterator[str]:
-    """Yield the lines of a copy."""
+    """Yield the text line that describes a planned copy."""
     workers = _workers(copy.partition, parts)
     yield f"  {copy.what}{': ' * bool(workers)}{workers}"
 
 
 def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
-    """Yield the lines of a scan, without those of its kernels."""
+    """Yield the text lines that describe a planned scan, without those of its kernels."""
     node = scan.node
     yield f"  scan {label_of(node)} over {dim_text(node['length'])} steps{_origin_comment(node)}"
     for param, state in zip(node["body"].inputs, scan.states, strict=False):
@@ -97,7 +97,7 @@ def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
 
 
 def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
-    """Yield the lines of a kernel."""
+    """Yield the text lines that describe a planned kernel: ops, tile, workers and memory."""
     kernel = plan.kernel
     first = kernel.first
     written = next((node for node in reversed(kernel.members) if node.name), first)
@@ -114,7 +114,7 @@ def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
 
 
 def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
-    """Yield the lines that describe a kernel's tile, if it has one."""
+    """Yield the text lines that describe a kernel's register tile or vectors, if it has any."""
     if plan.sparse is not None:
         heights = " or ".join(map(str, plan.sparse.heights))
         blocks = f"blocks of {heights} k x {plan.sparse.lanes} columns"
@@ -141,7 +141,7 @@ def _count_text(count: int, word: str) -> str:
 
 
 def _workers(partition: Partition, parts: int) -> str:
-    """Return a description of a division between workers; empty if the entry has one worker."""
+    """Return a text that describes the division of work between workers; empty if the entry has one worker."""
     if parts == 1:
         return ""
     if partition.axis is None:

@@ -20,7 +20,7 @@ LINE = "[64 x i8]"
 
 
 def barrier_text(target: Target) -> str:
-    """Return the LLVM text of the function that a worker calls when it reaches a barrier.
+    """Return the LLVM text of a function in which a worker waits until others have reached the same barrier.
 
     It waits until the first ``awaited`` workers have reached the same barrier.
     """

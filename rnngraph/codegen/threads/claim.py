@@ -21,7 +21,7 @@ NO_DEPENDENCY = -(1 << 40)
 
 
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
-    """Return the LLVM text of the table that ``claim`` reads.
+    """Return the LLVM text of a constant table of pipeline stages: due times, and leads over other stages.
 
     It has a row for each stage: the due time of its first chunk, then the lead that each stage must have over it.
     """
@@ -42,7 +42,7 @@ def claim_text(target: Target) -> str:
 
 
 def _can_claim() -> str:
-    """Return the LLVM text of a predicate: all dependencies of a stage's chunk are satisfied.
+    """Return the LLVM text of a predicate that is true if the stages on which a stage's chunk depends are far enough.
 
     Its parameter ``table`` is the stage's row of the table.
     """
@@ -73,7 +73,7 @@ def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
 
 
 def _claim(target: Target) -> str:
-    """Return the LLVM text of the function that claims a stage.
+    """Return the LLVM text of a function in which a worker claims the pipeline stage to run next.
 
     Of the stages that no worker runs and whose next chunk can run, it claims the one that is due first.
     """

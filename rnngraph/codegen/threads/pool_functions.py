@@ -39,7 +39,7 @@ class _Worker(NamedTuple):
 
 
 def _worker(f: IRBuilder, number: str) -> _Worker:
-    """Write the computation of the addresses of a worker's words."""
+    """Write code for the addresses of a worker's words in the pool's memory. Return their names."""
     offset = f.value(f"mul i64 {number}, {3 * 64}", "offset")
     slot = f.moved(f.moved("%pool", 64 * FIRST), offset)
     return _Worker(slot, f.moved(slot, 64), f.moved(slot, 72), f.moved(slot, 128))
@@ -87,7 +87,7 @@ def _serve(target: Target) -> str:
 
 
 def _share(target: Target) -> str:
-    """Return the LLVM text of the function with which a caller runs a job together with other workers.
+    """Return the LLVM text of a function with which a caller runs a job together with a pool's workers.
 
     It clears the counts of barriers, assigns the job to the workers, wakes those that sleep, runs the caller's share,
     and waits for the others.

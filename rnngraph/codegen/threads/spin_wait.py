@@ -23,13 +23,13 @@ def pause(target: Target) -> tuple[str, str]:
 
 
 def write_pause(f: IRBuilder, target: Target) -> None:
-    """Write the instruction of ``pause``, if the target has one."""
+    """Write the instruction that delays a spin loop, if the target has one."""
     if text := pause(target)[0]:
         f.do(text)
 
 
 def write_spin(f: IRBuilder, target: Target, spun: str) -> str:
-    """Write one iteration of a spin loop: a pause, and after every ``SPINS`` polls a call that yields the core.
+    """Write one iteration of a spin loop: a pause, and after each ``SPINS`` polls a call that yields the core.
 
     ``spun`` is the number of polls so far. Return the name of the number that includes this one.
     """

@@ -71,7 +71,7 @@ class EntryArguments:
 
 
 def arguments_of(graph: Graph, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]]) -> EntryArguments:
-    """Return the arguments of a graph's entry."""
+    """Return the arguments of a graph's compiled function: feeds, parameters, constants and memory of results."""
     arguments = _Arguments(graph)
     leaves = arguments.leaves(fusion.free)
     results, late = arguments.outputs(fusion, users, leaves)
@@ -88,7 +88,7 @@ class _Arguments:
         self.replaced: dict[str, Node] = {}
 
     def leaves(self, free: Collection[Node]) -> dict[Node, View]:
-        """Return the locations of feeds, parameters and constants, and of their views among the ``free`` nodes.
+        """Return {node: memory} for feeds, parameters, constants, and views of them that need no kernel (``free``).
 
         No kernel computes a free node.
         """
@@ -114,7 +114,7 @@ class _Arguments:
     def outputs(
         self, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]], views: Mapping[Node, View]
     ) -> tuple[dict[Node, list[View]], list[tuple[Node, View]]]:
-        """Return the memory of results that kernels write directly, and of those that are copied after all kernels."""
+        """Return {result: its memory} for results written directly, and (result, memory) of those copied at the end."""
         late: list[tuple[Node, View]] = []
         last: list[tuple[Node, View]] = []  # copied last, because they overwrite sources of other copies
         buffers = OutputBuffers(self.graph, fusion, users)
@@ -138,13 +138,13 @@ class _Arguments:
         return argument
 
     def _constant(self, node: Node, views: dict[Node, View]) -> None:
-        """Add the argument of a constant array. Scalars and other nodes have none."""
+        """Add an argument and a view for ``node`` if it is a constant array."""
         if node.op == "constant" and node.tensor.rank:
             argument = self._add(f"constant{len(self.items)}", "constant", node, node["value"])
             views[node] = View.contiguous(argument.buffer, node.shape)
 
     def _feed(self, node: Node) -> View:
-        """Add the argument of a feed, and return its view. A feed that an output overwrites is contiguous."""
+        """Add an argument for a feed. Return its memory, whose strides are known at run time only."""
         argument = self._add(str(node["label"]), "input", node)
         if "becomes" in dict(node.attributes):
             self.strides[argument.name] = ()

@@ -71,7 +71,7 @@ class GroupAnalysis:
     pipeline: PipelinePlan | None = None
 
     def in_pipeline(self, pipeline: PipelinePlan) -> GroupAnalysis:
-        """Return the group as a pipeline, in which each kernel runs on one worker at a time."""
+        """Return this group with a pipeline, in which each kernel runs on one worker at a time."""
         scans = {kernel: replace(scan, sharing=scan.sharing.as_serial()) for kernel, scan in self.scans.items()}
         return replace(self, partitions=dict.fromkeys(self.partitions, SERIAL), scans=scans, pipeline=pipeline)
 
@@ -112,7 +112,7 @@ class EntryAnalysis:
 
 
 def analyse(graph: Graph, target: Target, parts: int, max_chunk: int | None = None) -> EntryAnalysis:
-    """Analyse a graph whose sizes are known, except for lengths of scans.
+    """Return what runs together, on which workers and at which cost, for a graph with known sizes but scans' lengths.
 
     Args:
         graph: The graph.
@@ -124,7 +124,7 @@ def analyse(graph: Graph, target: Target, parts: int, max_chunk: int | None = No
 
 
 def _analysed(entry: EntryGraph, target: Target, parts: int, max_chunk: int | None) -> EntryAnalysis:
-    """Return the analysis of a graph whose readers, fusion groups and arguments are known."""
+    """Return the sections and the estimated work of a graph whose fusion groups and arguments are known."""
     analyst = _Analyst(entry, target, parts, max_chunk)
     sections = tuple(analyst.sections())
     has_static_lengths = not lengths_of(entry.graph)
@@ -150,7 +150,7 @@ class _Analyst:
         self.work = Work()
 
     def sections(self) -> Iterable[SectionAnalysis]:
-        """Yield the sections in order of execution."""
+        """Yield analysed fusion groups in order of execution: each alone, or several whose scans are interleaved."""
         if self.workers.parts > 1:
             groups = [[item] for item in enumerate(self.entry.fusion.groups())]
         else:
@@ -172,7 +172,7 @@ class _Analyst:
             self.synchronized.update(nodes)
 
     def _candidate_sections(self, groups: Sequence[Numbered]) -> Iterable[SectionAnalysis]:
-        """Yield one section with all groups if interleaving them pays; otherwise one section for each group.
+        """Analyse fusion groups. Yield one section with all if interleaving their scans pays, else one for each.
 
         The scans of a single group, such as those of stacked layers, may be interleaved, too.
         """
@@ -190,7 +190,7 @@ class _Analyst:
             self.residency.run(item.group, item.nodes, item.fused, item.leaving)
 
     def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
-        """Return the plan that interleaves the scans of groups on one worker.
+        """Return a plan that alternates steps of the groups' scans in a loop on one worker; None if that does not pay.
 
         Return None if that does not pay, if the groups have no loop over time, or if a scan is divided into blocks.
         """
@@ -217,7 +217,7 @@ class _Analyst:
         return [plan.gains.get(place, 1.0) for _, place in plan.phases[0]]
 
     def _group(self, item: GroupKernels, interleaving: InterleavingPlan | None) -> GroupAnalysis:
-        """Analyse a group: prepared, run once in a call, or a loop over time."""
+        """Return the division between workers of a group that is prepared, runs once in a call, or is a time loop."""
         if item.group.kind == PREPARED:
             return GroupAnalysis(item, dict.fromkeys(item.fused.kernels, SERIAL), {})
         if item.group.kind == PLAIN:
@@ -225,7 +225,7 @@ class _Analyst:
         return self._time_loop(item, interleaving)
 
     def _plain(self, item: GroupKernels) -> GroupAnalysis:
-        """Analyse a group that has no loop over time."""
+        """Return the division between workers of a group without a loop over time, and add its cost to ``work``."""
         sharing, partitions = WorkSharing(self.target, self.workers), dict[Kernel, Partition]()
         for kernel in item.fused.kernels:
             partition = partitions[kernel] = sharing.partition(kernel)
@@ -234,7 +234,7 @@ class _Analyst:
         return GroupAnalysis(item, partitions, {})
 
     def _time_loop(self, item: GroupKernels, interleaving: InterleavingPlan | None) -> GroupAnalysis:
-        """Analyse a group that is a loop over chunks of time."""
+        """Return chunk length, division between workers and pipeline of a time loop, and add its cost to ``work``."""
         kind, kernels = item.group.kind, item.fused.kernels
         assert kind.length is not None
         block = next((steps for kernel in kernels if (steps := kernel.first.get("blocks")) is not None), None)
@@ -260,7 +260,7 @@ class _Analyst:
     def _estimate_kernels(
         self, item: GroupKernels, time: TimeChunk, is_first_short: bool
     ) -> tuple[GroupAnalysis, list[StageCost]]:
-        """Return the group with the partitions of its kernels, and the cost of each kernel, in order."""
+        """Return a time loop with the division of its kernels between workers, and each kernel's cost, in order."""
         sharing, costs = WorkSharing(self.target, self.workers, time), list[StageCost]()
         partitions, scans = dict[Kernel, Partition](), dict[Kernel, ScanAnalysis]()
         for kernel in item.fused.kernels:
@@ -289,7 +289,7 @@ class _Analyst:
 
 
 def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
-    """Mark each scan whose blocks can run directly after the same blocks of the previous scan.
+    """Set ``follows`` of each scan whose blocks can run directly after the same blocks of the previous scan.
 
     The previous scan's results for a block are then still in the cache.
     """

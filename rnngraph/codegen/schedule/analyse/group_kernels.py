@@ -77,7 +77,7 @@ def scans_of(group: FusionGroup) -> list[Node]:
 
 
 def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[Node]) -> GroupKernels:
-    """Divide a fusion group into kernels. The values ``in_memory`` are stored before the group runs."""
+    """Return the kernels of a fusion group, before which the values ``in_memory`` are stored."""
     number, group = numbered
     users, fusion, arguments = entry.users, entry.fusion, entry.arguments
     inside, outputs = set(group.nodes), {node for _, node in entry.graph.outputs} | arguments.late_values
@@ -101,7 +101,7 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
 
 
 def _delay_block_recomputation(kernels: tuple[Kernel, ...], nodes: Sequence[Node]) -> tuple[Kernel, ...]:
-    """Reorder kernels so that each block of steps is recomputed directly before it is read."""
+    """Return kernels in an order in which each recomputed block of steps runs directly before its first reader."""
     if all(kernel.first.get("blocks") is None for kernel in kernels):
         return kernels
     needs, order = chunk_needs(kernels, nodes), list(range(len(kernels)))
@@ -116,7 +116,7 @@ def _delay_block_recomputation(kernels: tuple[Kernel, ...], nodes: Sequence[Node
 def _views_of_results(
     nodes: Sequence[Node], users: Mapping[Node, Sequence[Node]], arguments: EntryArguments
 ) -> set[Node]:
-    """Return views of results in the caller's memory that need no kernel, because strides can express them."""
+    """Return those of ``nodes`` that are views of results in the caller's memory, and need no kernel."""
     views = {node: places[0] for node, places in arguments.results.items()}
     for node in nodes:
         if is_view(node) and node not in views and node.operands[0] in views:
@@ -135,7 +135,7 @@ def _views_of_results(
 def _must_copy(
     node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
 ) -> bool:
-    """True if a movement op must copy its operand.
+    """True if a movement op, such as a transpose, must copy its operand instead of being a view of it.
 
     It must if strides cannot express it, or if it selects a step of a sequence that is computed in chunks. A transpose
     is also copied if it is a right operand that products or the steps of a scan read many times. Nothing is copied that
@@ -172,7 +172,7 @@ def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -
 
 
 def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
-    """Return lists of fusion groups with their indices.
+    """Return lists of (index, fusion group): independent time loops that may pay to interleave, or one group alone.
 
     A list has several groups if they are independent loops over the same time axis, and interleaving them may pay. An
     example is one loop in each direction.
@@ -194,7 +194,7 @@ def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
 
 
 def _align_opposite(fusion: LoopFusion, target: Target) -> None:
-    """Delay scans of one direction to the level of independent scans in the opposite direction.
+    """Delay scans to the level of independent scans that run in the opposite direction, so that they can share a loop.
 
     If both directions read the same computed values, the loop of one direction computes them, and would run before the
     other loop. If its scans are delayed, they move into a later loop, which can run together with the other one.

@@ -38,7 +38,7 @@ class ScanBlocks:
     inside: Mapping[Node, Node]
 
     def view(self, node: Node, view: View, starts: Sequence[Index]) -> View:
-        """Return a block's part of a value of the scan's body.
+        """Return the memory of one block's part of ``node``, a value of the scan's body at ``view``.
 
         ``starts`` has the block's first position along each axis.
         """
@@ -72,7 +72,7 @@ class ScanBlocks:
 
 
 def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: ScanBlocks) -> bool:
-    """True if a block of a scan can run directly after the same block of an earlier scan.
+    """True if each block (part of the rows or heads) of a scan can run directly after that block of an earlier scan.
 
     Both scans must have blocks of equal number and size. The scan must read outputs of the earlier scan, and only those
     of the same step and block.
@@ -97,7 +97,7 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
-    """Return the division of a scan into blocks: axes are divided until a block fits into a cache.
+    """Return the division of a scan along axes that its steps do not mix, so that a block fits a cache; None if none.
 
     Return None if no axis needs to be divided or can be, or if the largest carry has at most two axes. Scans with
     conditional steps, without carries, or with an inner scan are not divided either.
@@ -117,7 +117,7 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
 
 
 def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> tuple[list[UnmixedAxis], list[int]]:
-    """Return the axes to divide, and the size of a block along each, which is 1.
+    """Return axes to divide so that a block's products fit half of L2, and a block's size along each, which is 1.
 
     Axes are divided until the factors and results of a block's products fill at most half of L2. An axis is not divided
     if an invariant of the scan has it. Right factors that are the same for all blocks, such as weights, must fit in a
@@ -137,7 +137,7 @@ def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> t
 
 
 def _axes_of_state(target: Target, scan: Node, state: Node) -> tuple[list[UnmixedAxis], list[int]]:
-    """Return the axes to divide until a block's state fills at most half of L1, and the size of a block along each.
+    """Return axes to divide so that a block's state fills at most half of L1, and a block's size along each.
 
     Axes before the last are divided into single positions. Those of symbolic size are always divided. If the state
     still does not fit, a last axis of fixed size is divided into whole vectors.

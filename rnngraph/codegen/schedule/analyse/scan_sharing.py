@@ -46,7 +46,7 @@ class ScanSharing:
 
 
 def waits_between(one: Partition, other: Partition | None) -> bool:
-    """True if two consecutive parts of a step need a barrier between them.
+    """True if a step needs a barrier between two consecutive parts, which workers divide as ``one`` and ``other``.
 
     They need none if both are split by rows, or both run on one worker. After the last part, ``other`` is None, and the
     result is True.
@@ -57,7 +57,7 @@ def waits_between(one: Partition, other: Partition | None) -> bool:
 
 
 def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Return the division of a step's kernels between workers; one worker runs all of them if division does not pay.
+    """Return the division between workers of the kernels of a scan's step; one worker if division does not pay.
 
     If all kernels compute row by row, they are always divided, without barriers. Otherwise division must save more than
     a tenth of the time, barriers included. A barrier follows the last kernel, and separates consecutive kernels unless
@@ -82,7 +82,7 @@ def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[K
 
 
 def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a scan between workers along the axis with the most blocks.
+    """Return the division of a scan's blocks between workers, along the axis with the most blocks.
 
     If that axis has fewer blocks than workers, one worker runs all blocks.
     """

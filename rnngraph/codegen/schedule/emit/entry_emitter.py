@@ -41,7 +41,7 @@ def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntr
 
 
 def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
-    """Write a section, with or without interleaved scans."""
+    """Write the loop IR of one part of a plan: a fusion group, or several whose scans are interleaved."""
     for group in section.groups:
         for table in group.tables:
             write_table(writer, table)
@@ -71,7 +71,7 @@ def _write_kernels(writer: EntryWriter, group: GroupPlan) -> None:
 
 
 def _write_loop(writer: EntryWriter, group: GroupPlan) -> None:
-    """Write a loop over chunks of time."""
+    """Write a group's loop over chunks of time, sequential or as a pipeline."""
     loop = _time_loop(writer, group)
     kernels = [partial(loop.run, number) for number in range(len(group.kernels))]
     if loop.plan.pipeline is None:
@@ -83,7 +83,7 @@ def _write_loop(writer: EntryWriter, group: GroupPlan) -> None:
 
 
 def _time_loop(writer: EntryWriter, group: GroupPlan) -> TimeLoop:
-    """Return a group's loop over time, with writers of its scans and kernels."""
+    """Return a group's loop over time before it is written, with functions that write its scans and kernels."""
     scans = dict[int, ScanWriter]()
     for number, kernel in enumerate(group.kernels):
         if isinstance(kernel, ScanPlan):
@@ -93,7 +93,7 @@ def _time_loop(writer: EntryWriter, group: GroupPlan) -> TimeLoop:
 
 
 def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> None:
-    """Write a kernel; within a loop over time, for the current chunk.
+    """Write kernel ``number`` of a group; within a loop over time, for the current chunk.
 
     Scans that follow another scan block by block are written together with that scan.
     """
@@ -116,7 +116,7 @@ def _following(group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -
 
 
 def _begin(writer: EntryWriter, group: GroupPlan) -> None:
-    """Write the copies before a group's kernels."""
+    """Write copies that precede a group's kernels, such as initial values of scans."""
     before = before_loops(group.region)
     for copy in group.copies:
         if isinstance(copy, CopyPlan):
@@ -126,7 +126,7 @@ def _begin(writer: EntryWriter, group: GroupPlan) -> None:
 
 
 def _end(loop: TimeLoop) -> None:
-    """Write the statements that follow a loop over time."""
+    """Write the statements that follow a loop over time, such as copies of its scans' final states."""
     for scan in loop.scans.values():
         scan.end()
 
@@ -135,7 +135,7 @@ def _end(loop: TimeLoop) -> None:
 
 
 def _finish(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
-    """Place temporaries, verify the use of memory, and return the entry."""
+    """Assign offsets to temporaries, verify the use of memory, and return the complete loop IR of the entry."""
     arguments, arena, panels, ticks = plan.entry.arguments, plan.memory.arena, plan.memory.panels, writer.ticks
     statements = tuple(writer.block.statements)
     arena.place(statements)
@@ -169,7 +169,7 @@ def _finish(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
 
 
 def _timed_packing(plan: EntryPlan, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
-    """Yield the statements that pack parameters, with ticks that add their time to the slots of the parameters.
+    """Yield the statements that pack parameters, each followed by a timer that counts its time for its parameter.
 
     The time of a statement that reads several parameters is added to the slot of the first one. The time of a statement
     that reads no parameter counts for the next statement that does.

@@ -53,7 +53,7 @@ class EntryWriter:
         self._timed = outer
 
     def count(self, slot: int | None = None) -> None:
-        """Write a tick, which adds the time since the last tick to a slot.
+        """Write code of a timer that adds the time since the last such code to a slot of the profile.
 
         The default is the slot of the part being timed, or ``rest`` outside of such parts. Nothing is written if the
         entry has no timers, or while preparing.
@@ -63,7 +63,7 @@ class EntryWriter:
             self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))
 
     def synchronize(self, by_rows: bool = False, serial: bool = False) -> None:
-        """Add a barrier before a kernel, if needed: other workers may have used its values since the last barrier.
+        """Write a barrier before a kernel if other workers may have used its values since the last barrier.
 
         Args:
             by_rows: True if the kernel computes each row from that row alone.
@@ -91,12 +91,12 @@ class EntryWriter:
         serial: bool = False,
         origin: Where | None = None,
     ) -> None:
-        """Add a call of a kernel's function, after a barrier if it needs one."""
+        """Add a call of a function whose body ``emit`` writes, after a barrier if it needs one."""
         self.synchronize(by_rows, serial)
         self.emit(emit, comment, origin)
 
     def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> Call:
-        """Add a call of a kernel's function without a barrier, and return the call."""
+        """Add a call of a function whose body ``emit`` writes, without a barrier. Return the call."""
         block = Block(origin=origin or self.block.origin)
         emit(block)
         if self.is_preparing:  # before the kernel runs, fill the panels that it reads
@@ -143,7 +143,7 @@ class EntryWriter:
         return self._effects.of(statements)
 
     def _call(self, block: Block, comment: str, kind: str) -> Call:
-        """Add a call of a function, and return the call. Functions that do the same work are shared."""
+        """Make a function of a block's statements, or find an equal one. Add and return a call of the function."""
         needs = parameters(block.statements)
         param = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(needs.buffers)}
         symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(needs.sizes)}

@@ -122,7 +122,7 @@ class _InterleavedLoop:
         return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
 
     def _profile_slot(self, place: int) -> Timed:
-        """Return the profile slot of the scans that are interleaved at one position."""
+        """Return the description under which a profile counts the time of scans interleaved at one position."""
         scans = self._interleaved_scans(place)
         names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
         text = f"{len(scans)} scans beside each other: {names}  {scans[0].node.where}"
@@ -131,7 +131,7 @@ class _InterleavedLoop:
         return Timed(WORK, nodes, text, memory=memory, scan=scans[0].node)
 
     def _kernel_statements(self) -> Iterator[PlacedKernel]:
-        """Yield all kernels with the statements for their chunks."""
+        """Yield all kernels of all loops, with position, effects on memory, and statements for a chunk."""
         for item, phases in zip(self.loops, self.plan.phases, strict=True):
             for number, phase in enumerate(phases):
                 scan = item.scans[number] if phase[1] % 2 else None
@@ -154,7 +154,7 @@ class _InterleavedLoop:
         return step.statements
 
     def add(self) -> None:
-        """Add the first iterations and the loop to the entry."""
+        """Add the loop to the entry, after first iterations in which later layers have no chunk yet."""
         chunks, steps, last = self.loops[0].chunks, self.plan.steps, self.plan.last
         for iteration in range(last):
             begin = iteration * steps
@@ -175,7 +175,7 @@ class _InterleavedLoop:
         self.writer.block.add(For(self.iteration, last * steps, stop, steps, tuple(self._iteration()), comment))
 
     def _iteration(self, number: int | None = None) -> Iterator[Statement]:
-        """Yield the statements of an iteration of the loop, or of the iteration ``number``, which precedes the loop."""
+        """Yield the statements of an iteration of the loop, or of iteration ``number`` that precedes the loop."""
         placed = [item for item in self.placed if number is None or item.phase[0] <= number]
         for lagged, depth in dict.fromkeys((item.lagged, self._depth(item.loop)) for item in placed):
             yield from self._head(lagged, depth)
@@ -198,7 +198,7 @@ class _InterleavedLoop:
         return next(depth for other, depth in zip(self.loops, self.plan.depths, strict=True) if other is item)
 
     def _head(self, chunks: Chunks, depth: int) -> list[Statement]:
-        """Return the statements that compute the sizes of a current chunk.
+        """Return the statements that compute the current chunk's sizes: its index, steps and buffer.
 
         After the last chunk, the number of steps is 0 or negative.
         """
@@ -219,7 +219,7 @@ class _InterleavedLoop:
         return [When(size(item.lagged.steps), 1, MAX_CHUNK + 1, tuple(statements))]
 
     def _remaining_steps(self, item: PlacedKernel, first: Index) -> tuple[Statement, ...]:
-        """Return the statements of a scan's steps from ``first`` on, which are not interleaved."""
+        """Return the statements that run a scan's steps of a chunk from ``first`` on alone, not interleaved."""
         assert item.scan is not None
         run, done, timed = item.scan.run_from, size(item.loop.chunks.chunk), self.timed[item.phase[1]]
         if id(item) not in self._remaining:
@@ -235,7 +235,7 @@ class _InterleavedLoop:
         return _for_lagged_chunk(self._zeros[id(item)], item.loop.chunks, item.lagged)
 
     def _interleave(self, place: int, kernels: Sequence[PlacedKernel]) -> Iterator[Statement]:
-        """Yield the statements of interleaved scans: alternating steps while all have steps, then remaining ones."""
+        """Yield statements that alternate steps of several scans while all have steps, and then run the others."""
         lengths = [_steps(item) for item in kernels]
         common, timed = lengths[0], self.timed[place]
         # Chunks with equal indices have equal lengths in all loops, unless steps without active rows are skipped.
@@ -259,7 +259,7 @@ class _InterleavedLoop:
             yield When(length - common, 1, MAX_CHUNK + 1, self._remaining_steps(item, common))
 
     def _step(self, block: Block, s: Index, place: int, kernels: Sequence[PlacedKernel]) -> None:
-        """Add one step of each interleaved scan."""
+        """Add step ``s`` of each interleaved scan to ``block``, statements alternating or one scan after another."""
         step_statements = [
             _for_lagged_chunk(self._one_step(item.loop, item.scan, block, s), item.loop.chunks, item.lagged)
             for item in kernels

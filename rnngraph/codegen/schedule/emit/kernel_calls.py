@@ -25,7 +25,7 @@ from .ticks import COPY, TABLE, WORK, Timed
 
 
 def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
-    """Add a call of a function that runs a planned kernel."""
+    """Add a call of a function with the code of a planned kernel, after a barrier if needed."""
     kernel, partition = plan.kernel, plan.partition
     names = ", ".join(dict.fromkeys(label_of(node) for node in kernel.members if node in region.memory.stores))
     where = next((str(node.where) for node in kernel.members if node.where), "")
@@ -44,7 +44,7 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
 
 
 def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
-    """Add a call of a function that copies a value to another location."""
+    """Add a call of a function that makes a planned copy of a value to another location."""
     partition, node = plan.partition, plan.value
     if plan.parity is not None:
         writer.block.add(LetIndex(plan.parity.name, "parity", plan.parity.position))
@@ -57,7 +57,7 @@ def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
 
 
 def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) -> None:
-    """Add a call of a function that copies each row from or to the location of the row's own last step."""
+    """Add a call of a function that copies each row of a carry from or to its location at the row's own last step."""
     table, state, value, to = plan.table, plan.state, plan.value, plan.to
     block, rows, parts = Block(origin=value.where or plan.owner.where), table.mask.rows, writer.parts
 
@@ -89,7 +89,7 @@ def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) ->
 
 
 def write_table(writer: EntryWriter, plan: TablePlan) -> None:
-    """Write the computation of the number of steps that have active rows.
+    """Write code that computes, from rows' lengths, the number of steps until all rows have ended.
 
     If rows are skipped individually, also add a call of a function that sorts the rows by length.
     """
@@ -114,7 +114,7 @@ def write_table(writer: EntryWriter, plan: TablePlan) -> None:
 
 
 def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comment: str) -> None:
-    """Add the calls that compute a sum of outer products.
+    """Add calls of functions that clear, pack and compute a sum of outer products.
 
     The calls share scratch memory. Each part of the kernel packs the operands that it reads, so that no barriers are
     needed between the calls.

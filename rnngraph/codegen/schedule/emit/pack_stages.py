@@ -49,7 +49,7 @@ class Part:
 
 
 def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
-    """Return the entry with packing in stages, and the stages.
+    """Return the entry with its packing of weights split into stages, and these stages; None if there are none.
 
     If there is little to pack, or the entry is profiled, return the same entry and None.
     """
@@ -80,7 +80,7 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
 
 
 def parts_of(plan: ScheduledEntry) -> list[Part]:
-    """Return the parts of packing. The first combines all small parts."""
+    """Return independent parts of an entry's packing of weights. The first one combines all small parts."""
     names = plan.entry_plan.entry.arguments.parameters
     bytes_of = {item.name: item.bytes for item in plan.arguments if item.kind == "parameter"}
     main, panels, keys = {*plan.main.function.buffers}, plan.panel_places, _Keys(plan)
@@ -132,7 +132,7 @@ class _Keys:
         }
 
     def of(self, part: Part) -> str:
-        """Return the key of a part."""
+        """Return a digest of a part's work and parameters' names, equal in all entries that pack the same values."""
         buffers = free(part.statements)[0]
         numbered = {
             buffer: Buffer(self._arguments.get(buffer, f"{number}"), buffer.dtype)
@@ -143,7 +143,7 @@ class _Keys:
         return _digest(self._work(Function("", (), (), body)), named)
 
     def _work(self, function: Function) -> tuple[object, ...]:
-        """Return a value that is equal for functions that do the same work.
+        """Return a key that is equal for functions that do the same work.
 
         Functions that it calls are identified by their digests, not by their names.
         """

@@ -48,7 +48,7 @@ class ScanWriter:
     # In the entry --------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Write the statements after the last step."""
+        """Write the statements that find or copy the scan's final carries, after the last step."""
         for item in self.plan.final:
             if isinstance(item, Parity):
                 self.writer.block.add(LetIndex(item.name, "parity", item.position))
@@ -56,7 +56,7 @@ class ScanWriter:
                 call_row_copy(self.writer, self.layout.region, item)
 
     def run_from(self, first: Index, done: Index, timed: Timed) -> None:
-        """Write a function with the steps of the current chunk from ``first`` on.
+        """Add a call of a function that runs the scan's steps of the current chunk from ``first`` on.
 
         The steps before ``first`` are interleaved with those of other scans.
 
@@ -71,7 +71,7 @@ class ScanWriter:
             self.writer.function(block, self.plan.comment, "scan", serial=True)
 
     def fill_ended(self, timed: Timed) -> None:
-        """Write zeros to the results of ended rows, after interleaved steps."""
+        """Add a call of a function that sets results of rows that have ended to zeros, after interleaved steps."""
         block = Block(origin=self.node.where)
         if self.table is not None:
             self._zeros(block, self.table)
@@ -80,7 +80,7 @@ class ScanWriter:
                 self.writer.function(block, self.plan.comment, "scan", serial=True)
 
     def run(self, done: Index, following: Sequence[ScanWriter] = ()) -> None:
-        """Write a function with the loop over the steps of the current chunk.
+        """Add a call of a function that runs the scan's steps of the current chunk of time.
 
         Args:
             done: Number of steps of earlier chunks.
@@ -125,7 +125,7 @@ class ScanWriter:
     def _each_block(
         self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
     ) -> None:
-        """Write loops over the blocks of a scan. The loop along one axis may be divided between workers."""
+        """Write loops over blocks (parts of rows or heads), with ``body`` inside. Workers may divide one loop."""
         place = len(starts)
         if place == len(blocks.axes):
             body(block, starts)
@@ -144,7 +144,7 @@ class ScanWriter:
         each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, extent, width)))
 
     def _all_steps(self, block: Block, starts: list[Index], done: Index) -> None:
-        """Write the loop over all steps of the current chunk for one block.
+        """Write the loop over all steps of the current chunk for one block (part of the rows or heads).
 
         If a block has a single row, its loop stops at the row's last step.
         """
@@ -157,7 +157,7 @@ class ScanWriter:
         self.layout = layout
 
     def _steps_of_row(self, block: Block, row: Index) -> ActiveSteps:
-        """Return the steps of the current chunk at which a row is active."""
+        """Write code that computes how many steps of the current chunk a row takes part in. Return that number."""
         table, chunk = self.layout.table, self.layout.chunk
         assert table is not None
         assert chunk.time is not None
@@ -168,7 +168,7 @@ class ScanWriter:
         return ActiveSteps(table, runs)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
-        """Write zeros to the results of ended rows, if an op reads them."""
+        """Write loops that set the results of rows that have ended to zeros, if an op reads them."""
         layout, chunk = self.layout, self.layout.chunk
         time, memory, by_rows = chunk.time, chunk.memory, table.by_rows and layout.blocks is None
         assert time is not None
@@ -192,12 +192,12 @@ class ScanWriter:
             block.statements.extend(inner.statements)
 
     def _copy_zeros(self, region: Region, block: Block, index: int, places: Sequence[View]) -> None:
-        """Write zeros to one step of a result."""
+        """Write a loop that stores zeros at ``places``, one step of result ``index``."""
         zeros = zeros_like(self.layout.body.outputs[index][1])
         self._copy(region, block, zeros, places, self.plan.step.copies.zeros[index - len(self.layout.states)])
 
     def _copy(self, region: Region, block: Block, node: Node, places: Sequence[View], partition: Partition) -> None:
-        """Write a copy of a value within a step."""
+        """Write a loop that copies a value to ``places`` within a step."""
         if self.plan.sharing.estimate.by_rows and not partition.by_rows:
             raise VerifyError(f"one worker copies {label_of(node)}, in a scan without barriers between workers")
         copy_to(region, block, node, places, partition)
@@ -205,7 +205,7 @@ class ScanWriter:
     # Ticks ---------------------------------------------------------------------------------------
 
     def _step_ticks(self) -> StepTicks | None:
-        """Return the timers that divide a profiled scan's time between the kernels of a step.
+        """Return timers that divide a profiled scan's time between the kernels of a step; None if nothing is measured.
 
         Return None if the entry is not profiled, or if a step has a single kernel and worker. Steps in blocks, and
         steps that are interleaved with those of other scans, have none either.
@@ -224,7 +224,7 @@ class ScanWriter:
         return self._ticks
 
     def _profile_slot(self, following: Sequence[ScanWriter] = ()) -> Timed:
-        """Return the profile slot of the scan, or of its only kernel. With ``following``, the scans share a slot."""
+        """Return the description under which a profile counts the time of the scan and of those ``following`` it."""
         plan = self.plan
         if following:
             nodes = tuple(node for scan in (self, *following) for node in scan.layout.body.nodes)
@@ -237,7 +237,7 @@ class ScanWriter:
     # One step ------------------------------------------------------------------------------------
 
     def add_step(self, block: Block, s: Index, done: Index) -> None:
-        """Write step ``s`` of the current chunk. ``done`` is the number of steps of earlier chunks."""
+        """Write the code of step ``s`` of the current chunk. ``done`` is the number of steps of earlier chunks."""
         at = self._moment(block, s, done)
         self._begin_block(block, at)
         views = self.layout.inputs(at)
@@ -255,7 +255,7 @@ class ScanWriter:
         block.add(When(size(runs), 0, 1, tuple(other.statements)))
 
     def _moment(self, block: Block, s: Index, done: Index) -> Moment:
-        """Return a step, with its parity if a location or the direction in which weights are read depends on it."""
+        """Return the position of step ``s`` in chunk and sequence. Write code for its parity, if that is needed."""
         at = replace(self.layout.moment(s), block=self._block)
         if self.layout.alternates:
             position = at.absolute + 1 if self.node["reverse"] else at.absolute
@@ -267,7 +267,7 @@ class ScanWriter:
         return at
 
     def _begin_block(self, block: Block, at: Moment) -> None:
-        """Write what runs before the first step of each block of steps: load initial values, or save the carries."""
+        """Write code that runs before each block of steps: it loads initial values, or saves the carries."""
         layout, parts, chunk = self.layout, self.layout.parts, self.layout.chunk
         steps = parts.keeps if parts.blocks is None else parts.blocks
         if steps is None:
@@ -294,7 +294,7 @@ class ScanWriter:
         block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
     def _skipped_step(self, block: Block, views: Mapping[Node, View], at: Moment) -> None:
-        """Write what runs instead of a skipped step: copies of double-buffered carries, and zeros as results."""
+        """Write code that runs instead of a skipped step: it copies double-buffered carries, and stores zeros."""
         layout = self.layout
         region = Region(layout.chunk.target, layout.memory(views), None, self.plan.sharing.workers)
         carried = zip(layout.parts.carries, layout.states, self.plan.step.copies.carried, strict=True)
@@ -310,7 +310,7 @@ class ScanWriter:
             self._waits.add(block)
 
     def _step(self, block: Block, views: Mapping[Node, View], at: Moment, s: Index) -> None:
-        """Write a step that is not skipped."""
+        """Write the kernels and copies of a step that is not skipped, with barriers between them."""
         plan, layout = self.plan, self.layout
         memory, early, late = layout.step(views, at)
         region = step_region(layout, plan.sharing, memory, at.absolute, at.slot)

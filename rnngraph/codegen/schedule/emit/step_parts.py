@@ -54,7 +54,7 @@ class StepWaits:
     def step(
         self, block: Block, parts: Sequence[StepPart], overwritten: Node | None, ticks: SampledStep | None
     ) -> None:
-        """Write all parts of a step.
+        """Write the kernels and copies of a scan's step in order, with barriers and timers between them.
 
         Args:
             block: Block to which the statements are added.

@@ -21,7 +21,7 @@ from .entry_writer import EntryWriter
 
 
 def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[], None]]) -> None:
-    """Add a loop that runs all kernels for a chunk, in order, before those for the next chunk."""
+    """Add a loop over chunks of time that runs all kernels for a chunk, in order, before the next chunk."""
     if writer.unsynchronized:  # wait once before the loop, and not in every iteration
         writer.barrier()
     body = writer.block.nested()
@@ -38,7 +38,7 @@ def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[],
 def add_pipeline(
     writer: EntryWriter, loop: TimeLoopPlan, begin: Callable[[], None], kernels: Sequence[Callable[[], None]]
 ) -> None:
-    """Add two versions of a loop: a sequential one for one worker, and a pipeline for several.
+    """Add two versions of a loop over chunks of time: a sequential one for one worker, and a pipeline for several.
 
     Args:
         writer: Builder of the entry.
@@ -78,7 +78,7 @@ def _shared_pipeline(
     needs: Sequence[Mapping[int, int]],
     states: Buffer,
 ) -> tuple[Statement, ...]:
-    """Return the statements of a pipeline for several workers.
+    """Return statements that run a loop over chunks of time as a pipeline of stages on several workers.
 
     Chunks are shorter than ``plan.max_steps`` if the sequence is short, so that all workers have work.
     """

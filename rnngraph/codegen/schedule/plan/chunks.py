@@ -80,7 +80,7 @@ class Chunks:
         return f"{name}_{self.lag}" if self.lag else name
 
     def head(self, longest: Index) -> list[Statement]:
-        """Return the statements that compute the sizes of the current chunk: its first step and numbers of steps.
+        """Return the statements that compute the current chunk's first step in time, and its numbers of steps.
 
         ``longest`` is the maximum number of steps of a chunk.
         """
@@ -112,7 +112,7 @@ class Chunks:
 
 
 def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], depth: int) -> LoopBuffers:
-    """Return the buffers of a loop, classified by how they depend on the chunk.
+    """Return the buffers of a time loop in three sets: for all steps, for single chunks, and equal for all chunks.
 
     Args:
         memory: Memory of the group.
@@ -128,7 +128,7 @@ def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], d
 def stage_needs(
     stages: Sequence[tuple[int, int]], needs: Sequence[Needs], memory: Memory, buffers: LoopBuffers
 ) -> tuple[Mapping[int, int], ...]:
-    """Return, for each pipeline stage: {stage for which it waits: how many chunks ahead that stage must be}.
+    """Return, for each pipeline stage: {stage for which it waits: chunks by which that one must be ahead}.
 
     If that number is negative, such as -1, the other stage may be one chunk behind.
 

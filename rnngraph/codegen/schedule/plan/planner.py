@@ -47,7 +47,7 @@ Their weights are packed so that tiles of any width can read them, and all entri
 
 
 def plan_entry(analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout] = ()) -> EntryPlan:
-    """Return the plan of an entry. It reuses layouts of packed parameters of another plan, if possible."""
+    """Return the plan of an entry: memory, and how each kernel is computed, from the analysis of its groups."""
     return _Planner(analysis, reused_layouts).plan()
 
 
@@ -94,7 +94,7 @@ class _Planner:
         self.tables = RowTables(self.allocation, self.lengths, analysis.workers)
 
     def plan(self) -> EntryPlan:
-        """Return the plan of the entry."""
+        """Return the plan of the entry: all sections in order, the copies at its end, and the memory they share."""
         sections = [self._section(item) for item in self.analysis.sections]
         region = self._region()
         late = [
@@ -112,7 +112,7 @@ class _Planner:
         return Region(self.target, memory, workers=self.analysis.workers, has_static_lengths=has_static_lengths)
 
     def _section(self, section: SectionAnalysis) -> SectionPlan:
-        """Plan a section, with or without interleaved scans."""
+        """Return the plan of a section: a fusion group, or several whose scans are interleaved."""
         origin = origin_of(section.groups[0].kernels.group.nodes)
         if section.interleaving is not None:
             plan = SectionPlan(tuple(self._plan_interleaved(section)), origin, section.interleaving)
@@ -124,14 +124,14 @@ class _Planner:
         return plan
 
     def _group(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan a group without interleaved scans."""
+        """Return the plan of a group without interleaved scans: prepared, run once, or a loop over time."""
         kind = group.kernels.group.kind
         if kind.prepared:
             return self._plan_prepared(group)
         return self._plan_once(group) if kind.length is None else self._time_loop(group)
 
     def _plan_prepared(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan a group of values that depend on parameters alone. Their memory persists between calls."""
+        """Return the plan of a group that runs only when parameters change, and keeps its memory between calls."""
         item, panels = group.kernels, self.allocation.panels
         memory = self.allocation.allocate(item.fused, item.leaving, scratch=panels.prepared)
         self.allocation.add_views(item.nodes)
@@ -142,7 +142,7 @@ class _Planner:
         return GroupPlan(self._kernels(group, region), region, prepared=True)
 
     def _plan_once(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan a group that runs once in each call."""
+        """Return the plan of a group that runs once in each call, outside of loops over time."""
         item = group.kernels
         memory = self.allocation.allocate(item.fused, item.leaving)
         self.allocation.add_views(item.nodes)
@@ -151,20 +151,20 @@ class _Planner:
 
     @staticmethod
     def _kernels(group: GroupAnalysis, region: Region) -> tuple[KernelPlan, ...]:
-        """Plan the kernels of a group, except scans."""
+        """Return the plans of a group's kernels, without scans."""
         return tuple(plan_kernel(region, kernel, partition) for kernel, partition in group.partitions.items())
 
     # Loops over time -----------------------------------------------------------------------------
 
     def _time_loop(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan a group that is a loop over time."""
+        """Return the plan of a group that is a loop over time, sequential or as a pipeline."""
         pipeline, slots = group.pipeline, None
         if pipeline is not None:
             slots = _Slots(BUFFER_DEPTH, pipeline.max_steps, group.longest)
         return self._plan_loop(self._laid_out(group, slots))
 
     def _plan_interleaved(self, section: SectionAnalysis) -> Iterator[GroupPlan]:
-        """Yield the plans of groups with interleaved scans."""
+        """Yield the plans of time loops whose scans are interleaved, each of which has separate memory."""
         plan, loops = section.interleaving, list[_LaidOut]()
         assert plan is not None
         for group, depth in zip(section.groups, plan.depths, strict=True):
@@ -175,7 +175,7 @@ class _Planner:
             yield self._plan_loop(laid_out, phases)
 
     def _laid_out(self, group: GroupAnalysis, slots: _Slots | None) -> _LaidOut:
-        """Allocate memory for the values of a loop over time."""
+        """Allocate memory for the values of a loop over time. Return it with the loop's chunks, carries and region."""
         item, allocation = group.kernels, self.allocation
         number, kind, fused = item.number, item.group.kind, item.fused
         assert kind.length is not None
@@ -200,7 +200,7 @@ class _Planner:
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
 
     def _kept_for_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
-        """Return the carries whose history is stored only for the current block.
+        """Return {(scan, carry's index): axes of size 1 in a block} of carries with stored values for one block only.
 
         The next scan is the only reader of these carries, and runs directly after each block.
 
@@ -220,7 +220,7 @@ class _Planner:
         return axes_of_one
 
     def _plan_loop(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
-        """Plan a loop over time, and record the memory of the final carries of its scans."""
+        """Return the plan of a loop over time with allocated memory, and record where its scans' final carries are."""
         group, region, chunks, memory = laid_out.analysis, laid_out.region, laid_out.chunks, laid_out.memory
         item = group.kernels
         kernels = tuple(
@@ -245,7 +245,7 @@ class _Planner:
         return GroupPlan(kernels, region, copies, laid_out.tables, loop=loop)
 
     def _scan(self, laid_out: _LaidOut, kernel: Kernel) -> ScanPlan:
-        """Plan a scan of a loop over time."""
+        """Return the plan of a scan in a loop over time, and allocate memory for values of a step."""
         analysis, item, node = laid_out.analysis.scans[kernel], laid_out.analysis.kernels, kernel.first
         results: dict[int, list[Node]] = {}
         for user in self.entry.users[node]:
@@ -280,7 +280,7 @@ class _Planner:
 
     @staticmethod
     def _copies(kernels: Sequence[KernelPlan | ScanPlan], region: Region) -> Iterator[AnyCopyPlan]:
-        """Yield the copies before the first chunk: initial values of scans, and zeros for sums over time."""
+        """Yield the planned copies before a time loop: initial values of scans, and zeros for sums over time."""
         before, stores = before_loops(region), region.memory.stores
         for scan in kernels:
             if isinstance(scan, ScanPlan):
@@ -291,7 +291,7 @@ class _Planner:
 
 
 def _zero_fills(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
-    """Yield the copies of zeros to the memory in which chunks accumulate a sum over time."""
+    """Yield planned copies that set the memory of a sum over time to zeros, before chunks add to it."""
     zeros = make("broadcast", zero(node.dtype), where=node.where, shape=node.shape, name=node.name)
     for view in stores[node]:
         yield CopyPlan(f"zeros {label_of(node)}", copy_partition(before, zeros), zeros, view, node)

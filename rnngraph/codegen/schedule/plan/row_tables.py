@@ -51,7 +51,7 @@ class RowTables:
         self.tables: dict[LengthMask, TablePlan] = {}
 
     def of_group(self, number: int, kernels: Sequence[Kernel]) -> tuple[Active, tuple[TablePlan, ...]]:
-        """Return the tables that the kernels of a group use, and the plans of tables that no earlier group used."""
+        """Return {length mask: table of active rows} for a group's kernels, and the plans of tables that are new."""
         known, active = len(self.tables), dict[LengthMask, ActiveSteps]()
         for kernel in kernels:
             mask = self.mask_of(kernel)
@@ -84,13 +84,13 @@ class RowTables:
         return True
 
     def _table(self, mask: LengthMask) -> MaskTable:
-        """Return the table of a mask, and plan it if it is new."""
+        """Return the table of active rows of a length mask, and plan it if it is new."""
         if mask not in self.tables:
             self.tables[mask] = self._planned(mask)
         return self.tables[mask].table
 
     def _planned(self, mask: LengthMask) -> TablePlan:
-        """Return the plan of a mask's table.
+        """Return the plan of the table that lists, for each step, the rows that a length mask leaves active.
 
         Rows are skipped individually if there are several, and all scans of the mask run row by row. Otherwise, kernels
         compute all rows until the longest row ends.

@@ -121,7 +121,7 @@ class ScanLayout:
 
     @cached_property
     def row_axis(self) -> int | None:
-        """Index of the divided axis that has the mask's rows; None unless a block can stop at its row's last step.
+        """Index, among axes divided into blocks, of the batch rows; None unless a block can stop at its row's end.
 
         It can if a block has one row, and each carry either has one location for all steps, or is read only by steps.
         """
@@ -170,12 +170,12 @@ class ScanLayout:
         return Moment(local, self.time.start + local)
 
     def carried(self, at: Moment) -> dict[Node, View]:
-        """Return the memory of carries at the start of a step."""
+        """Return {carry's input in the body: its memory} at the start of a step."""
         pairs = zip(self.parts.carries, self.states, strict=True)
         return {carry.inside: state.before(at.slot, at.step_in(state.view)) for carry, state in pairs}
 
     def inputs(self, at: Moment) -> dict[Node, View]:
-        """Return the memory of all inputs and constant arrays of a step's body."""
+        """Return {input or constant array of a step's body: its memory} at one step."""
         outer, views = self.chunk.memory.views, self.carried(at)
         for binding in self.parts.sequences:
             views[binding.inside] = at.of(outer[binding.outside])
@@ -189,7 +189,7 @@ class ScanLayout:
         return {self.blocks.inside[node]: self.of_block(node, view, at) for node, view in views.items()}
 
     def step(self, inputs: Mapping[Node, View], at: Moment) -> StepMemory:
-        """Return the memory of a step that is not skipped, given the locations of its body's ``inputs``."""
+        """Return where a step reads and writes its values, and the copies that it makes, given its inputs' memory."""
         views, stores = dict(inputs), dict[Node, list[View]]()
         self._add_views(views)
         available, passed = set(views), list[tuple[Node, Places]]()
@@ -213,7 +213,7 @@ class ScanLayout:
         return replace(self.chunk.memory, views=views, stores=stores or {})
 
     def result_places(self, index: int, at: Moment) -> list[View]:
-        """Return the locations to which a step writes a result: one for a carry, none if nothing reads the result."""
+        """Return all locations to which a step writes result ``index``; none if nothing reads the result."""
         if index < len(self.states):
             state = self.states[index]
             places = [state.after(at.slot, at.step_in(state.view))]
@@ -228,7 +228,7 @@ class ScanLayout:
         return node if self.blocks is None else self.blocks.inside[node]
 
     def of_block(self, node: Node, view: View, at: Moment) -> View:
-        """Return the part of a value that one step of the current block computes: the whole value without blocks."""
+        """Return the memory of the current block's part of a value; of the whole value if there are no blocks."""
         return view if self.blocks is None else self.blocks.view(node, view, at.block)
 
     def _add_views(self, views: dict[Node, View]) -> None:

@@ -121,7 +121,7 @@ def carried_states(
     fused: FusedKernels,
     blocks: ScanBlocks | None,
 ) -> tuple[State, ...]:
-    """Return the memory of each carry.
+    """Return each carry's memory: for all steps, overwritten in place, or double-buffered.
 
     It is the carry's history, if that is stored. Otherwise, the carry is in place if a step may overwrite it, else
     double-buffered.
@@ -152,7 +152,7 @@ def carried_states(
 
 
 def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolute: Index, parity: Index) -> Region:
-    """Return the region of one step, given its position in the sequence.
+    """Return the context (memory, workers, active rows) for kernels of the step at position ``absolute``.
 
     If rows are skipped individually, and the scan is not divided into blocks, the region has only the active rows.
     ``parity`` selects the direction in which weights are read.
@@ -164,7 +164,7 @@ def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolu
 
 
 def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
-    """Return the plan of a step at a symbolic position, which is valid for all steps."""
+    """Return the plan of a scan's step, valid for all steps: its kernels, copies and memory."""
     block = () if layout.blocks is None else tuple(size(f"block{axis}") for axis in range(len(layout.blocks.axes)))
     at = replace(layout.moment(size("s0")), slot=size("slot0") if layout.alternates else 0, block=block)
     memory, early, late = layout.step(layout.inputs(at), at)
@@ -205,7 +205,7 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
 
 
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
-    """Yield the copies of initial values to carries.
+    """Yield planned copies of a scan's initial values to the memory of its carries.
 
     There are none for a scan that runs in blocks of steps, because each block copies its own initial values.
     """
@@ -234,7 +234,7 @@ def _carry_at(state: State, position: Index, name: str) -> tuple[View, Parity | 
 
 
 def _final_copies(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[RowwiseCopyPlan | Parity]:
-    """Yield the copies of final carries, and the parities that select the locations of final carries.
+    """Yield planned copies of a scan's final carries, and step parities that select a final carry's buffer.
 
     Without a mask that excludes ended rows, nothing is copied, and one parity applies to all carries. With a mask,
     carries that nothing reads after the scan are left out. In a forward scan that skips rows individually, a row's
@@ -262,7 +262,7 @@ def _last_position(layout: ScanLayout, table: MaskTable) -> Index:
 
 
 def final_views(plan: ScanPlan) -> dict[Node, View]:
-    """Return the locations of the carries after the last step, by the nodes that read them."""
+    """Return {node that reads a final carry: the carry's memory after the last step}.
     layout, views = plan.layout, dict[Node, View]()
     for index, state in enumerate(layout.states):
         for user in layout.results.get(index, ()):
