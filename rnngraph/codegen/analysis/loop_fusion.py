@@ -250,7 +250,7 @@ class LoopFusion:
         return stays_view(node) or in_memory or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
-        """Mark nodes that depend only on parameters and constants as ``PREPARED``, that is, computed before calls."""
+        """Mark nodes of parameters and constants alone, without scans or symbolic sizes, as computed before calls."""
         constant: set[Node] = set()  # free nodes that depend on no feed and no symbolic size
         for node in self.graph.nodes:
             if node.op in ("scan", "get") or any(symbols_of_node(node)):

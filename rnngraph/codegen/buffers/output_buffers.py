@@ -88,7 +88,7 @@ class OutputBuffers:
         return all(_reads_same_position(user, old) and self.sources.depends(user, new) for user in self.users[old])
 
     def _reuse_for_source(self, new: Node, view: View) -> None:
-        """Store one value from which the output ``new`` is computed elementwise in the output's memory, if possible.
+        """Choose the output's memory for one value from which ``new`` is computed elementwise, if that is possible.
 
         The value must have a separate kernel, and ``new`` must be able to overwrite it.
         """

@@ -262,7 +262,7 @@ def _last_position(layout: ScanLayout, table: MaskTable) -> Index:
 
 
 def final_views(plan: ScanPlan) -> dict[Node, View]:
-    """Return {node that reads a final carry: the carry's memory after the last step}.
+    """Return {node that reads a final carry: the carry's memory after the last step}."""
     layout, views = plan.layout, dict[Node, View]()
     for index, state in enumerate(layout.states):
         for user in layout.results.get(index, ()):
