@@ -106,7 +106,7 @@ class Rowwise:
         return self._known[node]
 
     def _computes_from_known(self, node: Node) -> bool:
-        """True if each row of ``node`` is computed from the same row of its operands, which are in ``_known`` already."""
+        """True if each row of ``node`` reads only the same row of its operands, which are in ``_known`` already."""
         if node.op == "scan" or not self._has_rows(node):
             return False
         if is_view(node):
