@@ -109,11 +109,15 @@ class Sizes:
                 self.selected_at.setdefault(name, Counter())[self.place()] += 1
 
     def steps(self, count: int) -> Dim:
-        """Return the symbolic size of an axis whose ``count`` entries were selected one by one; ``count`` if none."""
-        for dim, places in self.selected.items():
-            if len(places) == count == self.value(dim):
-                return dim
-        return count
+        """Return the symbolic size of an axis whose ``count`` entries were selected one by one; ``count`` if none.
+
+        The entries may have been selected from parts of the axis, such as ``x[:, 0]`` and all entries of ``x[:, 1:]``.
+        """
+        whole = [dim for dim, places in self.selected.items() if len(places) == self.value(dim)]
+        fitting = [dim for dim in self.selected if self.value(dim) == count]
+        of_all = [dim for dim in fitting if dim in whole]
+        of_parts = [dim for dim in fitting if any(isinstance(dim - part, int) for part in whole)]
+        return next(iter(of_all + of_parts), count)
 
     def changes_selected(self, values: Mapping[str, int]) -> bool:
         """True if these values of sizes change each size whose entries the module selected one by one.
