@@ -195,7 +195,7 @@ def _add_import(read: argparse.ArgumentParser) -> None:
 
 def _add_verify(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("script", type=Path, metavar="folder", help="what import wrote, a script, or a saved program")
-    verify.add_argument("file", type=Path, help=_FILE)
+    verify.add_argument("file", type=Path, help=f"{_FILE}, or a script that defines a torch module and an example")
     verify.add_argument(
         "--tolerance", type=float, default=1e-4, help="maximum difference, as a share of an output's scale (1e-4)"
     )
@@ -335,7 +335,8 @@ def _verify(options: argparse.Namespace) -> int:
     options.script = script_of(options.script)
     program, fixed = _program(options.script), by_input(options.fixed)
     batches, steps = options.batch or BATCHES, options.steps or LENGTHS
-    return 0 if verify_net(program, options.file, options.tolerance, fixed, batches, steps) else 1
+    variables = _execute(options.file, SCRIPT_NAME) if options.file.suffix == ".py" else None
+    return 0 if verify_net(program, options.file, options.tolerance, fixed, batches, steps, variables) else 1
 
 
 # Timing ------------------------------------------------------------------------------------------

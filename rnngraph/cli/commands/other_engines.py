@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...formats.expressions import input_name
+from ...formats.torch.read import arguments_of
 from .command_error import CommandError
 from .file_kinds import KERAS, ONNX
 
@@ -46,6 +47,41 @@ def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, A
     raise CommandError(f"{file}: files of {kind} have no engine in Python to compare with; verify ONNX or Keras files")
 
 
+def engine_of_script(script: Path, variables: Mapping[str, Any], names: Sequence[str]) -> Engine:
+    """Return the engine that calls the torch module of a script.
+
+    Args:
+        script: The script.
+        variables: The script's variables, with ``module`` and ``example``.
+        names: Names of the outputs to compare.
+
+    Raises:
+        CommandError: torch is not installed, or the script defines no module or no example.
+    """
+    torch = _installed("torch", script)
+    if not isinstance(module := variables.get("module"), torch.nn.Module):
+        raise CommandError(f"{script}: defines no torch module named module, with which the net could be compared")
+    if (example := variables.get("example")) is None:
+        raise CommandError(f"{script}: defines no example; write example = (x,), the arguments of rg.read_torch")
+    nested = import_module("...formats.torch.nested_arguments", __package__)
+    arguments, keywords = arguments_of(example)
+    inputs = nested.named_tensors(module.forward, arguments, keywords)
+
+    def run(feeds: Arrays) -> dict[str, np.ndarray]:
+        if unknown := [name for name in feeds if name not in inputs]:
+            raise CommandError(f"{script}: the net has the input {unknown[0]}, but its example does not; read it again")
+        tensors = {id(inputs[name]): torch.from_numpy(array) for name, array in feeds.items()}
+        with torch.no_grad():
+            called = nested.with_tensors((arguments, keywords), tensors)
+            result = _ran(script, lambda: module(*called[0], **called[1]))
+        results = dict(nested.named_results(result))
+        if lacking := [name for name in names if name not in results]:
+            raise CommandError(f"{script}: the module has no output {lacking[0]}, but {', '.join(results)}")
+        return {name: results[name].numpy() for name in names}
+
+    return run
+
+
 def _installed(module: str, file: Path) -> Any:
     """Import an engine's module. Raise ``CommandError`` if it cannot be imported."""
     try:
@@ -60,7 +96,7 @@ def _installed(module: str, file: Path) -> Any:
 def _onnxruntime(file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> Engine:
     runtime = _installed("onnxruntime", file)
     options = runtime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors for refused sizes are raised, too
     options.intra_op_num_threads = 1
     session = _loaded(file, lambda: runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"]))
     dtypes = {item.name: item.type for item in session.get_inputs()}

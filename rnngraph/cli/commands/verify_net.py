@@ -19,7 +19,7 @@ from ...program.program import Program
 from ...support.errors import ShapeError
 from .command_error import CommandError
 from .file_kinds import kind_of
-from .other_engines import SizesRefusedError, engine_of
+from .other_engines import SizesRefusedError, engine_of, engine_of_script
 
 BATCHES, LENGTHS = (1, 3), (1, 7, 25, 100, 576, 1600)
 """Default sizes to try: rows, and lengths for every other open size, which may be audio samples."""
@@ -36,23 +36,28 @@ def verify_net(
     fixed: Mapping[str, Any],
     batches: Sequence[int],
     steps: Sequence[int],
+    variables: Mapping[str, Any] | None = None,
 ) -> bool:
     """Print the maximum differences. Return True if all are within the tolerance.
 
     Args:
         program: The imported net.
-        file: The file that it was imported from.
+        file: The file that it was imported from, or a script with the torch module that was read.
         tolerance: Maximum difference, relative to the output's maximum magnitude or 1, whichever is larger.
         fixed: Values of inputs of an ONNX file.
         batches: Numbers of rows to try.
         steps: Lengths to try.
+        variables: Variables of ``file`` if it is a script; None for other files.
     """
     if not isinstance(program.structure, dict):
         raise CommandError(
             "the program's only output has no name; compile {name: output}, with the output's name in the file"
         )
     names = [path for path, _ in paths(program.structure)]
-    run = engine_of(kind_of(file), file, names, fixed)
+    if variables is None:
+        run = engine_of(kind_of(file), file, names, fixed)
+    else:
+        run = engine_of_script(file, variables, names)
     table = Table("batch", "steps", "output", "largest difference", "largest number")
     for column in table.columns[3:]:
         column.justify = "right"
@@ -68,7 +73,7 @@ def verify_net(
         for name, theirs in reference.items():
             difference, scale = _difference(ours[name], theirs)
             worst = max(worst, difference / max(scale, 1.0))
-            table.add_row(str(batch), str(length), name.replace("[", "\\["), f"{difference:.3g}", f"{scale:.3g}")
+            table.add_row(batch, length, name.replace("[", "\\["), f"{difference:.3g}", f"{scale:.3g}")
     if not count and refused is not None:
         raise refused
     if not count:
@@ -80,29 +85,42 @@ def verify_net(
     return worst <= tolerance
 
 
-def _calls(program: Program, batches: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[int, int, Arrays, Arrays]]:
-    """Yield (batch, steps, feeds, results) of calls that the net accepts, at most ``MAX_LENGTHS`` for each batch."""
+def _calls(program: Program, batches: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[str, str, Arrays, Arrays]]:
+    """Yield (batch, steps, feeds, results) of calls that the net accepts, at most ``MAX_LENGTHS`` for each batch.
+
+    Sizes that the net fixes replace those to try, and calls of equal sizes are made once.
+    """
     generator = np.random.default_rng(0)
+    seen = set()
     for batch in batches:
         accepted = 0
         for length in steps:
             if accepted == MAX_LENGTHS:
                 break
             try:
-                feeds = _random_feeds(program, batch, length, generator)
+                feeds, sizes = _random_feeds(program, batch, length, generator)
+                shapes = tuple(array.shape for array in feeds.values())
+                if shapes in seen:
+                    continue
+                seen.add(shapes)
                 results = program.inference(feeds)
-            except ShapeError:  # the net may need more steps, or have a fixed batch size
+            except ShapeError:  # the net may need more steps
                 continue
             accepted += 1
-            yield batch, length, feeds, dict(paths(dict(results)))
+            yield *sizes, feeds, dict(paths(dict(results)))
 
 
-def _random_feeds(program: Program, batch: int, steps: int, generator: np.random.Generator) -> Arrays:
-    """Return random feeds: integers within their valid ranges, sequence lengths of at least 1."""
+def _random_feeds(
+    program: Program, batch: int, steps: int, generator: np.random.Generator
+) -> tuple[Arrays, tuple[str, str]]:
+    """Return random feeds, and texts of their numbers of rows and steps, which are empty for nets without.
+
+    Integers are within their valid ranges, and sequence lengths are at least 1.
+    """
     compiled = program.inference.compiled
     graph = compiled.graph
     outputs = tuple(name for name, _ in graph.outputs)
-    rows, _ = rows_and_steps(graph)
+    rows, length = rows_and_steps(graph)
     named = rows.symbol if isinstance(rows, Size) else None
     sizes = compiled.likely(outputs, {name: batch if name == named else steps for name in graph.symbols})
     ranges = {item.label: item for item in compiled.range_preconditions(outputs)}
@@ -122,7 +140,8 @@ def _random_feeds(program: Program, batch: int, steps: int, generator: np.random
             feeds[name] = generator.random(shape) < 0.5
         else:
             feeds[name] = generator.standard_normal(shape).astype(kind.dtype)
-    return feeds
+    counted = ("" if dim is None else str(evaluate(dim, sizes)) for dim in (rows, length))
+    return feeds, (next(counted), next(counted))
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...support.errors import ArgumentError
+from ..expressions import input_name
 
 
 def named_arguments(
@@ -42,6 +43,23 @@ def leaves(name: str, item: object) -> Iterator[tuple[str, object]]:
         return
     for key, part in parts.items():
         yield from leaves(f"{name}_{key}" if name else str(key), part)
+
+
+def named_tensors(
+    forward: Callable[..., object], arguments: Sequence[object], keywords: Mapping[str, object]
+) -> dict[str, torch.Tensor]:
+    """Return the tensors of an example, by the names of the net's inputs."""
+    return {
+        input_name(leaf): item
+        for name, argument in named_arguments(forward, arguments, keywords)
+        for leaf, item in leaves(name, argument)
+        if isinstance(item, torch.Tensor)
+    }
+
+
+def with_tensors(item: Any, replacements: Mapping[int, Any]) -> Any:
+    """Return a nest of the same structure, in which tensors are replaced by their ``id``."""
+    return mapped_nest(item, lambda leaf: replacements.get(id(leaf), leaf))
 
 
 def named_results(result: object) -> Iterator[tuple[str, torch.Tensor]]:

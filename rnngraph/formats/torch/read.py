@@ -97,7 +97,7 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
         raise ArgumentError(f"{', '.join(training[:3])} of the module is in training mode; call module.eval() first")
     if example is None:
         raise ArgumentError("read_torch needs an example of the module's inputs; write rg.read_torch(module, (x,))")
-    arguments, keywords = _arguments(example)
+    arguments, keywords = arguments_of(example)
     reader = import_module(".runs", __package__).Reader(module, arguments, keywords, open=open, fixed=fixed)
     return Net(reader.script())
 
@@ -105,7 +105,7 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
 def _read_exported(program: Any, example: Any, open: Any, fixed: Any) -> Net:
     """Read a program of ``torch.export``, by default with the example that it contains."""
     exported = import_module(".exported", __package__).Exported(program)
-    arguments = program.example_inputs if example is None else _arguments(example)
+    arguments = program.example_inputs if example is None else arguments_of(example)
     if arguments is None:
         raise ArgumentError("the exported program has no example of its inputs; write rg.read_torch(program, (x,))")
     kind = import_module(".runs", __package__).Reader
@@ -123,7 +123,7 @@ def _is_exported(module: object) -> bool:
     return any(getattr(type(node.target), "__module__", "") == "torch._ops" for node in nodes)
 
 
-def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments_of(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and keyword arguments of ``forward`` for an example."""
     if isinstance(example, Mapping):
         return (), dict(example)

@@ -14,7 +14,7 @@ from ...declare.functions.sequences import ensure_size
 from ...ir.types import Dim, Size
 from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours, user_line, warn
 from ...support.garbage import collector_paused
-from ..expressions import identifier, input_name
+from ..expressions import identifier
 from ..open_axes import AxisRequest, free_name
 from ..reading import not_readable
 from ..rolling.equal_runs import entries_taken, takes_entries
@@ -42,7 +42,7 @@ from .functions import (
     windows,
     writing,
 )
-from .nested_arguments import leaves, mapped_nest, named_arguments, named_results
+from .nested_arguments import named_results, named_tensors, with_tensors
 from .opening import Settled, note_sizes, opened
 from .tracing.branches import Branches
 from .tracing.calls import (
@@ -131,11 +131,7 @@ class Reader:
         self.cuts: list[Cut] = []
         """Time axes that torch cuts to the longest row, in the last run."""
         self.branches = Branches()
-        self.tensors: dict[str, torch.Tensor] = {}
-        for name, argument in named_arguments(module.forward, arguments, keywords):
-            for leaf, item in leaves(name, argument):
-                if isinstance(item, torch.Tensor):
-                    self.tensors[input_name(leaf)] = item
+        self.tensors = named_tensors(module.forward, arguments, keywords)
         if not self.tensors:
             raise ArgumentError("the example has no tensor of torch; give one for each tensor argument of forward")
         for name, tensor in self.tensors.items():
@@ -282,11 +278,7 @@ class Reader:
         """
         inputs = {name: self._input(tracer, name, tensor) for name, tensor in self.tensors.items()}
         by_tensor = {id(tensor): inputs[name] for name, tensor in self.tensors.items()}
-
-        def traced(item: object) -> object:
-            return by_tensor.get(id(item), item)
-
-        arguments, keywords = mapped_nest(self.arguments, traced), mapped_nest(dict(self.keywords), traced)
+        arguments, keywords = with_tensors(self.arguments, by_tensor), with_tensors(dict(self.keywords), by_tensor)
         state = random.getstate()
         try:
             result = tracer.run(arguments, keywords)

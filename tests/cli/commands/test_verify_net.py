@@ -92,9 +92,11 @@ def test_other_numbers_fail(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_values_that_can_not_be_compared_are_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is 2 if nothing can be compared: a missing input, engine or format, or refused sizes."""
+    (folder / "sizes.txt").write_text("")
     for arguments, words in (
         (["file.onnx"], "also needs sr; give --fixed sr=NUMBER"),
-        (["net/net.py"], "the format is not supported"),
+        (["net/net.py"], "defines no torch module named module"),
+        (["sizes.txt"], "the format is not supported"),
         (["none.nam"], "none.nam: "),
     ):
         assert main(["verify", "net", *arguments]) == 2
@@ -107,6 +109,56 @@ def test_values_that_can_not_be_compared_are_no_difference(folder: Path, capsys:
     sys.modules.pop("onnxruntime", None)
     assert main(["verify", "net", "file.onnx", "--fixed", "sr=16000"]) == 2
     assert "is run by onnxruntime, which can't be imported here" in capsys.readouterr().err
+
+
+def test_a_fixed_length_is_tried_once(folder: Path) -> None:
+    (folder / "net" / "net.py").write_text(SCRIPT.replace("(None, None, 2)", "(None, 12, 2)"))
+    assert main(["verify", "net", "file.onnx", "--fixed", "sr=16000"]) == 0
+    assert (folder / "sizes").read_text() == "1 12 2\n3 12 2\n"
+
+
+MODULE = """
+import torch
+from torch import nn
+
+import rnngraph as rg
+
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x, state, unread, scale=1.0):
+        y, h = self.rnn(x, state[0])
+        return {"y": y * scale, "h": h[0]}
+
+
+torch.manual_seed(0)
+module = Tagger().eval()
+example = (torch.zeros(2, 5, 3), [torch.zeros(1, 2, 4)], torch.zeros(1), 2.0)
+program = rg.read_torch(module, example).program()
+"""
+
+
+def test_torch_modules_of_scripts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nested, unread and other arguments have the values of the script's example, except for what is fed."""
+    pytest.importorskip("torch")
+    (folder / "tagger.py").write_text(MODULE)
+    assert main(["verify", "tagger.py", "tagger.py", "--batch", "2", "--steps", "7"]) == 0
+    output = capsys.readouterr().out
+    assert output.count(" y ") == output.count(" h ") == 1
+    assert "within the tolerance of 0.0001" in output
+    for change, words in (
+        (("y * scale", "y * (scale + 0.1)"), "over the tolerance"),
+        (("example = ", "arguments = "), "defines no example"),
+        (('"h": h[0]', '"last": h[0]'), "the module has no output h, but y, last"),
+        (("x, state, unread", "z, state, unread"), "the net has the input x, but its example does not"),
+    ):
+        (folder / "other.py").write_text(MODULE.split("program = ")[0].replace(*change))
+        assert main(["verify", "tagger.py", "other.py", "--batch", "2", "--steps", "7"]) != 0
+        said = capsys.readouterr()
+        assert words in said.out + said.err
 
 
 def test_fixed_is_for_values_of_inputs_of_onnx(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -196,6 +197,23 @@ def test_requests_that_are_wrong(options: dict[str, Any], error: type[Exception]
         rg.read_torch(module(picture, nn.Linear(3, 3)), normal(2, 5, 3), **options)
 
 
+def first_then_rest(m: Any, x: Any) -> Any:
+    h = x[:, 0]
+    seen = [h]
+    for u in x[:, 1:].unbind(1):
+        h = 0.3 * u + 0.7 * h
+        seen.append(h)
+    x = torch.stack(seen, 1)
+    if x.shape[1] == 1:
+        x = x * 0
+    return m[0](x)
+
+
+def test_a_size_of_a_first_step_and_the_rest() -> None:
+    net = check_meaning(module(first_then_rest, nn.Linear(3, 4)), (normal(2, 5, 3),), (normal(1, 9, 3),))
+    assert f"T is not 1, as {inspect.getsourcefile(first_then_rest)}" in str(net)
+
+
 # Caches ----------------------------------------------------------------------------------------------
 
 
@@ -217,6 +235,43 @@ def test_cached_functions_receive_open_sizes() -> None:
         net = check_meaning(m, (normal(4, 4, 3),), (normal(1, 7, 3),))
         assert all(isinstance(net.sizes["inputs_0"][axis], str) for axis in (0, 1))
     assert sys.modules[__name__].parts is kept  # type: ignore[attr-defined]
+
+
+LAZY = """
+from functools import cache, lru_cache
+
+
+@lru_cache
+def parts(shape, heads):
+    return (*shape[:2], heads, shape[2] // heads)
+
+
+@cache
+def whole(shape):
+    return (*shape[:2], shape[2] * shape[3])
+"""
+
+
+def test_cached_functions_of_python_modules_that_are_imported_while_the_net_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lazily_cached.py").write_text(LAZY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def imports(m: Any, x: Any) -> Any:
+        import lazily_cached
+
+        y = m[0](x)
+        y = torch.relu(y.reshape(lazily_cached.parts(y.shape, 2)))
+        return y.reshape(lazily_cached.whole(y.shape))
+
+    net = check_meaning(module(imports, nn.Linear(3, 8)), (normal(4, 4, 3),), (normal(1, 7, 3),))
+    assert all(isinstance(net.sizes["inputs_0"][axis], str) for axis in (0, 1))
+    function = sys.modules.pop("lazily_cached").whole
+    assert function is not function.__wrapped__
+    function.cache_clear()
+    assert function((1, 2, 3, 4)) == function((1, 2, 3, 4)) == (1, 2, 12)
+    assert (function.cache_info().hits, function.cache_info().misses) == (1, 1)
 
 
 def test_einops() -> None:

@@ -6,6 +6,7 @@ Functions with a cache are replaced as well, because their caches contain sizes 
 from __future__ import annotations
 
 import dis
+import functools
 import gc
 import math
 import sys
@@ -150,7 +151,7 @@ _FIXED = frozenset({*sys.stdlib_module_names, "torch", "numpy", "rnngraph"})
 
 @contextmanager
 def without_caches() -> Iterator[None]:
-    """Within the block, bypass the caches of functions that ``functools`` caches, in all loaded Python modules.
+    """Within the block, bypass the caches of functions that ``functools`` caches, in all Python modules.
 
     A cached result may contain sizes and tensors of an earlier run. A lookup would compare symbolic sizes, which fixes
     them.
@@ -158,9 +159,13 @@ def without_caches() -> Iterator[None]:
     cached = [*_cached_functions()]
     for holder, name, function in cached:
         setattr(holder, name, _uncached(function))
+    block = [True]
+    earlier, functools.lru_cache = functools.lru_cache, partial(_with_bypass, block)  # for modules imported within
     try:
         yield
     finally:
+        functools.lru_cache = earlier
+        block.clear()
         for holder, name, function in cached:
             setattr(holder, name, function)
 
@@ -178,12 +183,27 @@ def _cached_functions() -> Iterator[tuple[object, str, Any]]:
                 yield from ((item, key, member) for key, member in members if isinstance(member, _CACHED))
 
 
-def _uncached(cached: Any) -> Callable[..., Any]:
-    """Return the function without its cache, but with ``cache_clear`` and the other methods of cached functions."""
+def _with_bypass(block: list[bool], *args: Any, **kwargs: Any) -> Any:
+    """Act like ``functools.lru_cache``, but bypass the cache while ``block`` is not empty."""
+    made = lru_cache(*args, **kwargs)
+
+    def bypassed(cached: Any) -> Any:
+        return cached if str(cached.__module__).split(".")[0] in _FIXED else _uncached(cached, block)
+
+    return bypassed(made) if isinstance(made, _CACHED) else lambda function: bypassed(made(function))
+
+
+def _uncached(cached: Any, block: list[bool] | None = None) -> Any:
+    """Return the function without its cache, but with ``cache_clear`` and the other methods of cached functions.
+
+    Args:
+        cached: The function.
+        block: List that is not empty while the cache is bypassed; None to bypass it always.
+    """
 
     @wraps(cached.__wrapped__)
     def uncached(*args: Any, **kwargs: Any) -> Any:
-        return cached.__wrapped__(*args, **kwargs)
+        return (cached if block == [] else cached.__wrapped__)(*args, **kwargs)
 
     for name in ("cache_clear", "cache_info", "cache_parameters"):
         setattr(uncached, name, getattr(cached, name))
