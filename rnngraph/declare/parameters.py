@@ -106,11 +106,14 @@ class ScopeName:
 
 
 def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
-    """Return a scope with the user's name, or else an unnamed scope of ``base``."""
+    """Return the scope of a cell or layer, called ``scope`` if that is a name, else ``base`` with a number if needed.
+
+    A ``ScopeName`` is returned unchanged.
+    """
     if isinstance(scope, ScopeName):
         return scope
     is_named = scope is not None and not (isinstance(scope, str) and not scope)  # as in TensorFlow, "" is no name
-    return ScopeName(scope if is_named else base, scope is not None, where, outer=driver_of_step() if is_named else "")
+    return ScopeName(scope if is_named else base, is_named, where, outer=driver_of_step() if is_named else "")
 
 
 def layer_of(spec: ParameterSpec, label: str) -> str:

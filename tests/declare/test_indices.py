@@ -81,6 +81,8 @@ def test_constants_are_checked_where_they_are_declared() -> None:
         rg.gather(x, [-1], negative=False)
     with pytest.raises(rg.ShapeError, match=r"gather: index -1 is out of bounds for axis 0 of 2 entries; give 0 to 1"):
         rg.embedding(rg.constant([-1]), rg.constant(X))
+    with pytest.raises(rg.ShapeError, match=r"axis 0 of 0 entries; index an axis that has entries"):
+        rg.gather(rg.placeholder("empty", (0, 4)), [0])
 
 
 def test_negative_constants_count_from_the_end() -> None:

@@ -121,6 +121,15 @@ def test_a_program_continues_with_the_parameters_of_another() -> None:
     assert_array_equal(other.inference(x=X)["y"], program.inference(x=X)["y"])
 
 
+def test_an_empty_name_is_no_name() -> None:
+    x = rg.placeholder("x", (None, 2, 4))
+    layers = rg.dense(rg.dense(x, 2, name=""), 2, name="")
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(2), layers, scope="")
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(2), outputs, scope="")
+    scopes = {name.partition("/")[0] for name in rg.compile(outputs).parameters}
+    assert scopes == {"dense", "dense_1", "rnn", "rnn_1"}
+
+
 @pytest.mark.parametrize(
     ("act", "error", "words"),
     [

@@ -40,13 +40,13 @@ REFUSED: list[tuple[Call, str]] = [
     (lambda: rg.parameter("w", (3, 3), np.float64), "write dtype='float64'"),
     (lambda: rg.parameter("w", (3,), True), "an initializer is a name, a number"),
     (lambda: rg.concat(1, [floats(2, 3)]), r"write rg.concat\(\[a, b\], 1\)"),
-    (lambda: rg.split(1, 2, floats(2, 4)), "Tensors stand first, and the axis last"),
-    (lambda: rg.argmax(1, floats(2, 4)), "Tensors stand first, and the axis last"),
-    (lambda: rg.expand_dims(0, floats(2, 4)), "Tensors stand first, and the axis last"),
+    (lambda: rg.split(1, 2, floats(2, 4)), "give the Tensors first, and the axis last"),
+    (lambda: rg.argmax(1, floats(2, 4)), "give the Tensors first, and the axis last"),
+    (lambda: rg.expand_dims(0, floats(2, 4)), "give the Tensors first, and the axis last"),
     (lambda: rg.reshape(floats(2, 3), 3, 2), r"as in reshape\(x, \(2, 3\)\)"),  # type: ignore[call-arg]
     (lambda: rg.transpose(floats(2, 3), 0, 1), r"as in transpose\(x, \(1, 0\)\)"),  # type: ignore[call-arg]
     (lambda: rg.tile(floats(2, 3), 1, 2), r"as in tile\(x, \(1, 2\)\)"),  # type: ignore[call-arg]
-    (lambda: rg.gather(floats(2, 3), 1, [0]), "Tensors stand first, and the axis last"),  # type: ignore[arg-type]
+    (lambda: rg.gather(floats(2, 3), 1, [0]), "give the Tensors first, and the axis last"),  # type: ignore[arg-type]
     (lambda: rg.layer_norm(floats(2, 3), 3), "gamma of layer_norm must be an array or a Tensor"),
     (lambda: rg.layer_norm(floats(2, 3), 1e-5), "epsilon is passed by name"),
     (lambda: rg.layer_norm(floats(2, 3), None, True), "beta of layer_norm must be an array or a Tensor"),

@@ -46,7 +46,7 @@ def relu6(x: Any) -> Tensor:
 
 @api
 def softmax(x: Any, axis: int = -1) -> Tensor:
-    """Return exp(x) / sum(exp(x)) along ``axis``, shifted by the maximum so that nothing overflows."""
+    """Return exp(x) / sum(exp(x)) along ``axis``. The maximum is subtracted from x first, so that nothing overflows."""
     x = as_tensor(x)
     raised = exp(x - reduce_max(x, axis, keepdims=True))
     return raised / reduce_sum(raised, axis, keepdims=True)
@@ -62,7 +62,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 
 @api
 def leaky_relu(x: Any, alpha: Any = 0.2) -> Tensor:
-    """Return x where it is positive, and alpha * x elsewhere.
+    """Return x where x is positive, and alpha * x elsewhere.
 
     Args:
         x: float Tensor.
@@ -75,7 +75,7 @@ def leaky_relu(x: Any, alpha: Any = 0.2) -> Tensor:
 
 @api
 def threshold(x: Any, threshold: float, value: float = 0.0) -> Tensor:
-    """Return x where it is above ``threshold``, and ``value`` elsewhere. NaN stays NaN."""
+    """Return x where x is above ``threshold``, and ``value`` elsewhere. NaN stays NaN."""
     x = as_tensor(x)
     return where(x <= threshold, value, x)
 
@@ -111,7 +111,7 @@ def hard_tanh(x: Any) -> Tensor:
 
 @api
 def hard_sigmoid(x: Any, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
-    """Return clip(alpha x + beta, 0, 1), as Keras 2, Theano and ONNX define it.
+    """Return clip(alpha * x + beta, 0, 1), the hard sigmoid of Keras 2, Theano and ONNX.
 
     For Keras 3 see ``hard_sigmoid_keras3``.
     """
@@ -120,7 +120,7 @@ def hard_sigmoid(x: Any, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
 
 @api
 def hard_sigmoid_keras3(x: Any) -> Tensor:
-    """Return clip(x / 6 + 0.5, 0, 1), as Keras 3, JAX and torch (``Hardsigmoid``) define it.
+    """Return clip(x / 6 + 0.5, 0, 1), the hard sigmoid of Keras 3, JAX and torch (``Hardsigmoid``).
 
     The gradient at -3 and 3 is 0.
     """
@@ -129,7 +129,7 @@ def hard_sigmoid_keras3(x: Any) -> Tensor:
 
 @api
 def hard_swish(x: Any) -> Tensor:
-    """Return x hard_sigmoid_keras3(x), also called hard SiLU (Howard et al. 2019)."""
+    """Return x * hard_sigmoid_keras3(x), also called hard SiLU (Howard et al. 2019)."""
     x = as_tensor(x)
     return x * hard_sigmoid_keras3(x)
 
@@ -158,14 +158,14 @@ def log_sigmoid(x: Any) -> Tensor:
 
 @api
 def mish(x: Any) -> Tensor:
-    """Return x tanh(softplus(x)) (Misra 2019)."""
+    """Return x * tanh(softplus(x)) (Misra 2019)."""
     x = as_tensor(x)
     return x * tanh(softplus(x))
 
 
 @api
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """Return x where it is positive, and alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
+    """Return x where x is positive, and alpha * (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     x = as_tensor(x)
     is_low = x <= 0
     negative = expm1(where(is_low, x, 0))
@@ -175,7 +175,7 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 
 @api
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
-    """Return x where it is positive, and alpha (exp(x / alpha) - 1) elsewhere (Barron 2017). ``alpha`` is not 0."""
+    """Return x where x is positive, and alpha * (exp(x / alpha) - 1) elsewhere (Barron 2017). ``alpha`` is not 0."""
     x = as_tensor(x)
     if not number(alpha, "alpha"):
         raise ArgumentError("alpha=0 of celu divides by 0; use rg.relu, its limit")
@@ -185,13 +185,13 @@ def celu(x: Any, alpha: float = 1.0) -> Tensor:
 
 @api
 def selu(x: Any, alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805) -> Tensor:
-    """Return the self-normalising ELU, scale elu(x, alpha) (Klambauer et al. 2017)."""
+    """Return the self-normalising ELU, scale * elu(x, alpha) (Klambauer et al. 2017)."""
     return elu(x, alpha) * scale
 
 
 @api
 def gelu(x: Any, approximate: bool = False) -> Tensor:
-    """Return x Phi(x), where Phi is the normal distribution function (Hendrycks & Gimpel 2016).
+    """Return x * Phi(x), where Phi is the normal distribution function (Hendrycks & Gimpel 2016).
 
     Args:
         x: float Tensor.
@@ -205,20 +205,20 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
 
 @api
 def swish(x: Any, beta: float = 1.0) -> Tensor:
-    """Return x sigmoid(beta x); with beta 1 it is also called SiLU."""
+    """Return x * sigmoid(beta * x); with beta 1 it is also called SiLU."""
     x = as_tensor(x)
     return x * sigmoid(x if not isinstance(beta, Tensor) and beta == 1.0 else x * beta)
 
 
 @api
 def masked_softmax(x: Any, mask: Any = None, axis: int = -1) -> Tensor:
-    """Return the softmax along ``axis`` of the entries whose mask is True.
+    """Return the softmax along ``axis`` over the entries whose mask is True, and 0 for all other entries.
 
-    All other entries are 0, even if none is True.
+    Where no entry is True, all are 0.
 
     Args:
         x: float Tensor.
-        mask: bool Tensor that broadcasts with x. None masks the entries that are -inf.
+        mask: bool Tensor that broadcasts with x. None: True except where x is -inf.
         axis: Axis of the softmax.
 
     Raises:
@@ -268,7 +268,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
 
 
 def activation_function(activation: str | Callable[[Any], Tensor] | None) -> Callable[[Any], Tensor]:
-    """Look up an activation by name. A function is returned as it is, and None is the identity."""
+    """Return the activation function for a name or a function; for None, the identity."""
     if activation is None:
         return identity
     if isinstance(activation, str):

@@ -48,7 +48,7 @@ cos = _unary("cos", "Return the cosine of angles in radians, elementwise.")
 atan = _unary("atan", "Return the arc tangent in radians, elementwise.")
 erf = _unary("erf", "Return the error function, elementwise.")
 sign = _unary("sign", "Return -1, 0 or 1 by the sign of x, elementwise. NaN stays NaN.")
-stop_gradient = _unary("stop_gradient", "Return x, with a gradient of 0.")
+stop_gradient = _unary("stop_gradient", "Return x, through which no gradient passes.")
 logical_not = _unary("not", "Return not x, elementwise, for bool tensors.", "logical_not")
 
 
@@ -105,23 +105,23 @@ def logical_xor(a: Any, b: Any) -> Tensor:
 
 @api
 def where(condition: Tensor, a: Any, b: Any) -> Tensor:
-    """Select a where ``condition`` is True, else b. NaN or infinity in the other operand has no effect."""
+    """Select a where ``condition`` is True, else b. NaN or infinity in the operand not selected has no effect."""
     if not isinstance(a, Tensor):
         a = like(a, b) if isinstance(b, Tensor) else constant(a)
     return build("select", condition, a, like(b, a))
 
 
 def known_by(x: Tensor, value: Tensor) -> Tensor:
-    """Return ``value``, which depends on sizes of x alone, as a tensor that formally reads x.
+    """Return ``value``, computed from sizes of x, as the result of an op that reads x.
 
-    The graph then has x as a feed, and so knows the sizes of x, even if nothing else reads x.
+    So x stays an input of the graph, and a call knows its sizes, even if nothing else reads x.
     """
     read = build("stop_gradient", x) if x.dtype in FLOATS else x
     return build("select", constant(False), cast(read, value.dtype), value)
 
 
 def filled_like(x: Tensor, value: float, dtype: str | None = None) -> Tensor:
-    """Return ``value`` in the shape of x."""
+    """Return a Tensor of the shape of x, filled with ``value``. ``dtype`` None is x's dtype."""
     return known_by(x, build("broadcast", constant(value, dtype or x.dtype), shape=x.type.shape))
 
 
@@ -136,7 +136,7 @@ def cast(x: Any, dtype: Any) -> Tensor:
 
 
 def axes_of(x: Tensor, axis: Axis) -> tuple[int, ...]:
-    """Return the axes as sorted, distinct, non-negative indices. None means all axes."""
+    """Return the axes of x that ``axis`` names, as sorted, distinct, non-negative indices. None names all axes."""
     if axis is None:
         return tuple(range(x.rank))
     axes = [axis] if isinstance(axis, int | np.integer) else entries(axis, f"axis of a tensor of rank {x.rank}")
@@ -146,7 +146,7 @@ def axes_of(x: Tensor, axis: Axis) -> tuple[int, ...]:
 def one_axis(rank: int, axis: int) -> int:
     """Return an axis as a non-negative index. Raise ``ShapeError`` if the tensor has no such axis."""
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
-        order = "; Tensors stand first, and the axis last" if isinstance(axis, Tensor | list | tuple) else ""
+        order = "; give the Tensors first, and the axis last" if isinstance(axis, Tensor | list | tuple) else ""
         remedy = order or f"; give an axis from {-rank} to {rank - 1}" * (rank > 0)
         raise ShapeError(f"axis {shown(axis)} does not exist in a tensor of rank {rank}{remedy}")
     return int(axis) % rank
@@ -166,18 +166,18 @@ def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def reduce_max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the maximum, as ``reduce_sum`` the sum: NaN if an entry is NaN; -inf or the lowest int without entries."""
+    """Return the maximum over ``axis``; NaN if an entry is NaN. Without entries it is -inf, or the lowest int."""
     return _reduction("reduce_max", x, axis, keepdims)
 
 
 @api
 def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the minimum, as ``reduce_sum`` the sum: NaN if an entry is NaN; inf or the largest int without entries."""
+    """Return the minimum over ``axis``; NaN if an entry is NaN. Without entries it is inf, or the largest int."""
     return _reduction("reduce_min", x, axis, keepdims)
 
 
 def dimension(size: Dim, dtype: str) -> Tensor:
-    """Return a size as a scalar Tensor, whose value is known at run time if the size is symbolic."""
+    """Return a size as a scalar Tensor. A symbolic size has its value only at run time."""
     if isinstance(size, int):
         return constant(size, dtype=dtype)
     return cast(build("dimension", size=size), dtype)
@@ -185,7 +185,7 @@ def dimension(size: Dim, dtype: str) -> Tensor:
 
 @api
 def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the mean of floats over ``axis``, with ``keepdims`` as for ``reduce_sum``."""
+    """Return the mean over ``axis`` of floats; NaN without entries. ``keepdims`` is as for ``reduce_sum``."""
     x = as_tensor(x)
     if x.dtype not in FLOATS:
         raise DtypeError(f"reduce_mean needs floats, not {x.dtype}; convert with rg.cast first")
@@ -206,7 +206,7 @@ def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
 
 @api
 def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
-    """Return the index (int64) of the minimum along ``axis``; otherwise like ``argmax``."""
+    """Return the index (int64) of the minimum along ``axis``. Ties, NaN and ``keepdims`` are as for ``argmax``."""
     return _index_of_extreme(reduce_min, x, axis, keepdims, "argmin")
 
 
@@ -225,12 +225,12 @@ def _index_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdim
 
 
 def places_along(x: Tensor, position: int) -> Tensor:
-    """Return the indices along an axis of x, shaped to broadcast with x."""
+    """Return the indices 0, 1, … of an axis of x (int64), in a shape that broadcasts with x."""
     return index_range(x.type.shape[position], x.rank - 1 - position)
 
 
 def index_range(size: Dim, trailing: int) -> Tensor:
-    """Return the indices 0, 1, … of an axis, followed by ``trailing`` axes of length 1."""
+    """Return the indices 0, 1, …, size - 1 (int64) as a Tensor [size, 1, …, 1] with ``trailing`` ones."""
     index = build("iota", size=size)
     return build("reshape", index, shape=(size, *(1,) * trailing)) if trailing else index
 
@@ -251,7 +251,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     """Cut x along ``axis`` into ``parts`` equal pieces, or into pieces of the sizes in the list ``parts``.
 
     Raises:
-        ShapeError: The sizes do not add up to the size of the axis, or a symbolic size is not divisible.
+        ShapeError: The pieces do not add up to the size of the axis, or a symbolic size is no multiple of ``parts``.
     """
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
@@ -278,7 +278,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
 
 @api
 def expand_dims(x: Any, axis: int) -> Tensor:
-    """Insert an axis of length 1 at the position ``axis``."""
+    """Insert an axis of length 1, which is axis ``axis`` of the result."""
     x = as_tensor(x)
     position = one_axis(x.rank + 1, axis)
     shape = x.type.shape
@@ -287,7 +287,7 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 
 @api
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """Remove the axes ``axis`` of length 1; None: all axes declared with 1. Each call checks symbolic sizes."""
+    """Remove the axes ``axis``, or None: all axes declared with size 1. Each call checks that symbolic sizes are 1."""
     x = as_tensor(x)
     axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else axes_of(x, axis)
     for position in axes:
@@ -322,7 +322,7 @@ def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
 
     Args:
         x: Tensor.
-        shape: Sizes. One may be -1, which is inferred. None keeps the size of that axis of x. A str is a named size.
+        shape: New sizes. One may be -1, which is inferred. None is x's size at that position. A str is a named size.
 
     Raises:
         ShapeError: The numbers of entries differ.
@@ -349,7 +349,7 @@ def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
 
     Args:
         x: Tensor.
-        shape: Sizes. None keeps the size of that axis of x. A str is a named size, which a placeholder must have.
+        shape: New sizes. None keeps the size of x's axis there. A str is a named size, which a placeholder must have.
     """
     x, wanted = as_tensor(x), entries(shape, "the shape")
     offset = len(wanted) - x.rank
@@ -377,10 +377,10 @@ def gather(table: Any, indices: Any, axis: int = 0, negative: bool = True) -> Te
 
     Args:
         table: Tensor.
-        indices: ints of any shape. A fed index, or one computed from ``positions``, must be valid, in ``0..n-1``: each
-            call checks it. Other computed indices are clamped to the axis.
+        indices: ints of any shape. Each call checks that fed indices are in ``0..n-1`` for an axis of ``n``, and so are
+            those that only sizes determine, such as ``positions(x)``. Other computed indices are clamped to the axis.
         axis: Axis of ``table``.
-        negative: Count negative constants from the end. ``axis_indices`` does so for other indices.
+        negative: Count negative constants from the end. For other negative indices, apply ``axis_indices`` first.
 
     Returns:
         Tensor in which the axes of ``indices`` replace ``axis``.
@@ -404,10 +404,10 @@ def gather(table: Any, indices: Any, axis: int = 0, negative: bool = True) -> Te
 def one_hot(
     indices: Any, depth: int, dtype: Any = "float32", axis: int = -1, on_value: Any = 1, off_value: Any = 0
 ) -> Tensor:
-    """Return ``on_value`` at each index along a new axis, and ``off_value`` elsewhere.
+    """Return vectors along a new axis, with ``on_value`` at each index and ``off_value`` elsewhere.
 
     Args:
-        indices: ints of any shape. An index outside 0..depth - 1 gets ``off_value`` alone.
+        indices: ints of any shape. For an index outside 0..depth - 1, all entries are ``off_value``.
         depth: Size of the new axis.
         dtype: Dtype of the result.
         axis: Position of the new axis in the result.
@@ -444,7 +444,7 @@ def matmul(a: Any, b: Any) -> Tensor:
     """Return the matrix product, as ``numpy.matmul`` does.
 
     Args:
-        a: Tensor [..., M, K] or [..., K].
-        b: Tensor [..., K, N], whose leading axes must equal those of a, be 1, or be missing; or a vector [K].
+        a: Tensor [..., M, K], or a vector [K].
+        b: Tensor [..., K, N], or a vector [K]. Leading axes of a and b broadcast.
     """
     return matrix_product(as_tensor(a), as_tensor(b))

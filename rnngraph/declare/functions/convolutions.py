@@ -24,9 +24,9 @@ from .layers import owned
 from .padding import WindowSizes, windows_over_time
 
 MIN_SIDE_BY_SIDE = 8
-"""Minimum number of groups for computing a convolution with one group per vector lane.
+"""Minimum number of groups for computing a convolution with one group in each vector lane.
 
-With fewer groups, one matrix product per group is faster.
+With fewer groups, one matrix product for each group is faster.
 """
 PADDINGS = ("causal", "same", "valid", "reflect")
 Padding = str | tuple[int, int]
@@ -58,13 +58,13 @@ def conv1d(
             ``same``: ceil(time / strides) outputs, with as many zeros before as after, the odd one after.
             ``reflect``: like ``same``, with the mirrored sequence in place of zeros. ``valid``: no padding.
             (before, after): numbers of zeros.
-        dilation: Steps between the entries of the kernel.
+        dilation: Distance in steps between neighbouring entries of the kernel.
         activation: Name, function, or None for no activation.
         use_bias: Add a bias.
         name: Scope of the parameters in place of ``conv1d``.
-        strides: Steps between outputs.
-        groups: Number of equal parts of the width that are convolved separately. As many as the width is wide: a
-            depthwise convolution.
+        strides: Distance in steps between the windows of neighbouring outputs.
+        groups: Number of equal parts of the width that are convolved separately. Equal to the width: a depthwise
+            convolution.
 
     Returns:
         Tensor [batch, steps, filters].
@@ -72,7 +72,7 @@ def conv1d(
     Raises:
         DtypeError: x is not a float Tensor.
         ShapeError: x is not [batch, time, width], or has too few steps for ``valid``.
-        ArgumentError: ``padding`` is unknown, or ``groups`` does not divide the widths.
+        ArgumentError: ``padding`` is unknown, or ``groups`` does not divide the width and ``filters``.
     """
     scope = scope_name(name, "conv1d", user_line())
     windows = Windows.checked("kernel_size", kernel_size, strides, dilation, padding, scope.where)
@@ -86,7 +86,7 @@ def max_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: s
     Args:
         x: float [batch, time, width].
         pool_size: Steps in a window.
-        strides: Steps between windows; default ``pool_size``.
+        strides: Distance in steps between neighbouring windows; default ``pool_size``.
         padding: ``valid``: whole windows only. ``same``: ceil(time / strides) outputs; windows at the ends are cut off.
 
     Returns:
@@ -144,7 +144,7 @@ class Windows(WindowSizes):
 
     @staticmethod
     def checked(what: str, size: Any, stride: Any, dilation: Any, padding: Any, where: Where | None) -> Windows:
-        """Return validated windows. ``what`` is the name of the size argument, for errors."""
+        """Validate the arguments of windows, and return the windows. ``what`` names the argument ``size`` in errors."""
         if isinstance(padding, str):
             one_of(padding, "padding", PADDINGS)
         else:
@@ -181,7 +181,7 @@ class Windows(WindowSizes):
 
 
 def _pair(padding: Any, where: Where | None) -> tuple[int, int]:
-    """Return a padding (before, after) after a check. Raise ``ArgumentError`` for anything else."""
+    """Validate a padding (before, after), and return it. Raise ``ArgumentError`` for anything else."""
     if not isinstance(padding, list | tuple) or len(padding) != 2:
         words = ", ".join(PADDINGS)
         raise ArgumentError(f"unknown padding={shown(padding)}; use one of {words}, or (before, after)", where)
@@ -198,7 +198,7 @@ def convolution(
     use_bias: bool,
     scope: ScopeName,
 ) -> Tensor:
-    """Convolve over windows of any kind, and create the parameters."""
+    """Return a ``conv1d`` layer of x with validated ``windows``, and create its parameters in ``scope``."""
     line = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"conv1d needs a float Tensor, not {x!r}", line)
@@ -233,9 +233,9 @@ def convolved(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: S
 
 
 def _side_by_side(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: ScopeName) -> Tensor:
-    """Convolve all groups in one loop, with entries of different groups in adjacent lanes.
+    """Convolve all groups in one loop, with entries of different groups in adjacent vector lanes.
 
-    Each filter of a group is a sum of products over the entries of its windows, as a depthwise convolution computes it.
+    As in a depthwise convolution, an output of a filter is a sum of elementwise products with the entries of a window.
     """
     size, wide, count = kernel.type.shape
     assert isinstance(size, int)
@@ -252,7 +252,7 @@ def _side_by_side(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scop
 
 
 def _groups_last(x: Tensor, groups: int, wide: int) -> Tensor:
-    """Transpose the width of x [batch, time, groups * wide] to [wide, groups]."""
+    """Reorder the width of x [batch, time, groups * wide] so that entries of different groups are adjacent."""
     if wide == 1:
         return x
     shape = x.type.shape
@@ -261,7 +261,7 @@ def _groups_last(x: Tensor, groups: int, wide: int) -> Tensor:
 
 
 class Window(Cell):
-    """Cell whose output concatenates the inputs of this and earlier steps, oldest first."""
+    """Cell whose output concatenates the inputs of ``taps`` steps, ``dilation`` steps apart, the present one last."""
 
     def __init__(self, width: int, taps: int, dilation: int) -> None:
         self.width, self.taps, self.dilation = width, taps, dilation

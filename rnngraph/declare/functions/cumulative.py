@@ -38,8 +38,10 @@ class _Fold:
     """Associative operation of a cumulative function.
 
     Attributes:
-        combine: Function of (accumulated value, next entry).
-        neutral: Returns the neutral element of a dtype.
+        name: Name of the cumulative function.
+        state: Name of the accumulated value in the state of a loop.
+        combine: Function from (accumulated value, next entry) to the new accumulated value.
+        neutral: Function from a dtype to the neutral element.
     """
 
     name: str
@@ -67,9 +69,9 @@ def _smaller(earlier: Tensor, later: Tensor) -> Tensor:
 
 
 def _log_of_sum(a: Tensor, b: Tensor) -> Tensor:
-    """Return log(exp(a) + exp(b)); for infinite operands the larger.
+    """Return log(exp(a) + exp(b)), elementwise; the larger operand if it is infinite.
 
-    The operands of minimum are swapped, so that two equal numbers each get half of the gradient.
+    The operands of ``minimum`` are in the order b, a, so that two equal numbers each get half of the gradient.
     """
     larger = maximum(a, b)
     difference = minimum(b, a) - larger
@@ -85,27 +87,27 @@ _LOG_SUM = _Fold("logcumsumexp", "log_sum", _log_of_sum, _lowest)
 
 @api
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """Return the sum of all entries up to each one along ``axis``.
+    """Return, for each entry, the sum of all entries up to it along ``axis``: [1, 2, 3] → [1, 3, 6].
 
-    Along a symbolic axis it is a loop, which a stream runs step by step unless reversed. Ints are then exact up to
-    2**53.
+    An axis of symbolic size becomes a loop, in which sums of ints are exact up to 2**53. Unless reversed, a stream runs
+    the loop step by step.
 
     Args:
         x: Tensor.
         axis: An int.
-        exclusive: Leave out the entry itself.
-        reverse: Sum from the end.
+        exclusive: Leave out the entry itself: [1, 2, 3] → [0, 1, 3].
+        reverse: Sum from the end: [1, 2, 3] → [6, 5, 3].
     """
     return _cumulative(_SUM, x, axis, exclusive, reverse)
 
 
 @api
 def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """Return the product of all entries up to each one along ``axis``.
+    """Return, for each entry, the product of all entries up to it along ``axis``: [1, 2, 3] → [1, 2, 6].
 
     Args:
-        x: Tensor; float if the axis is symbolic.
-        axis: An int.
+        x: Tensor; float if the axis has a symbolic size.
+        axis: An int. A symbolic size becomes a loop, as for ``cumsum``.
         exclusive: Leave out the entry itself.
         reverse: Multiply from the end.
 
@@ -117,18 +119,18 @@ def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = Fals
 
 @api
 def cummax(x: Any, axis: int = 0) -> Tensor:
-    """Return the maximum of all entries up to each one along ``axis``. After a NaN, it is NaN.
+    """Return, for each entry, the maximum of all entries up to it along ``axis``; NaN from the first NaN on.
 
-    Of equal entries the last gets the gradient, as in torch. A symbolic axis is a loop, as for ``cumsum``.
+    Of equal entries the last gets the gradient, as in torch. A symbolic size becomes a loop, as for ``cumsum``.
     """
     return _cumulative(_MAX, x, axis, False, False)
 
 
 @api
 def cummin(x: Any, axis: int = 0) -> Tensor:
-    """Return the minimum of all entries up to each one along ``axis``. After a NaN, it is NaN.
+    """Return, for each entry, the minimum of all entries up to it along ``axis``; NaN from the first NaN on.
 
-    Of equal entries the last gets the gradient, as in torch. A symbolic axis is a loop, as for ``cumsum``.
+    Of equal entries the last gets the gradient, as in torch. A symbolic size becomes a loop, as for ``cumsum``.
     """
     return _cumulative(_MIN, x, axis, False, False)
 
@@ -139,7 +141,7 @@ def logcumsumexp(x: Any, axis: int = 0) -> Tensor:
 
     Args:
         x: float Tensor.
-        axis: An int. A symbolic axis is a loop, as for ``cumsum``.
+        axis: An int. A symbolic size becomes a loop, as for ``cumsum``.
 
     Raises:
         DtypeError: x is not a float.
@@ -151,14 +153,14 @@ def logcumsumexp(x: Any, axis: int = 0) -> Tensor:
 
 
 def _cumulative(fold: _Fold, x: Any, axis: int, exclusive: bool, reverse: bool) -> Tensor:
-    """Fold along an axis: in rounds if its size is fixed, else by a loop over time."""
+    """Accumulate the entries of x along an axis by ``fold``: in rounds if the size is fixed, else by a loop."""
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
     exclusive, reverse = flag(exclusive, "exclusive"), flag(reverse, "reverse")
     if isinstance(x.type.shape[position], int):
         return _fold_fixed_axis(fold, x, position, exclusive, reverse)
     line, kind = user_line(), x.dtype
-    # float64 is exact for sums up to 2**53; products would lose digits where integers wrap
+    # float64 is exact for sums up to 2**53; products of ints are refused, because they grow beyond it
     if kind in INTEGERS and fold is not _PRODUCT:
         x = cast(x, "float64")
     steps, order, shape = _as_steps(fold.name, x, position, line)
@@ -169,7 +171,7 @@ def _cumulative(fold: _Fold, x: Any, axis: int, exclusive: bool, reverse: bool) 
 
 
 def product_over_steps(x: Tensor, position: int) -> Tensor:
-    """Return the product over a symbolic axis, without that axis."""
+    """Return the product of the entries along an axis of symbolic size, computed by a loop. The axis is removed."""
     line = user_line()
     steps, _, shape = _as_steps("reduce_prod", x, position, line)
     scope = ScopeName("reduce_prod", False, line)
@@ -178,7 +180,11 @@ def product_over_steps(x: Tensor, position: int) -> Tensor:
 
 
 def _as_steps(name: str, x: Tensor, position: int, line: Where | None) -> tuple[Tensor, tuple[int, ...], Any]:
-    """Return x as [time, rows, units], and the permutation and shape that undo the change."""
+    """Return x as [time, rows, units], where ``position`` is the axis of time.
+
+    Returns:
+        (x as [time, rows, units], the order of x's axes after the transpose, the shape after the transpose).
+    """
     if x.dtype not in FLOATS:
         raise DtypeError(f"{name} along an axis of symbolic size needs floats, not {x!r}; convert with rg.cast", line)
     order = (position, *(other for other in range(x.rank) if other != position))
@@ -189,13 +195,16 @@ def _as_steps(name: str, x: Tensor, position: int, line: Where | None) -> tuple[
 
 
 def _rows_and_units(rest: tuple[Dim, ...]) -> tuple[Dim, int]:
-    """Split axes into rows and units. Units are the axes after the first, if their sizes are fixed."""
+    """Return the sizes (rows, units) to which the axes ``rest`` are merged.
+
+    Units are all axes after the first if their sizes are fixed. Otherwise, there is one unit.
+    """
     units = product(rest[1:])
     return (rest[0] if rest else 1, units) if isinstance(units, int) else (product(rest), 1)
 
 
 class Running(Cell):
-    """Cell whose output is the fold over all inputs so far; with ``exclusive``, without the current input."""
+    """Cell whose output accumulates all inputs so far by ``fold``; with ``exclusive``, without the present input."""
 
     def __init__(self, width: int, fold: _Fold, dtype: str, exclusive: bool) -> None:
         self.width, self.fold, self.dtype, self.exclusive = width, fold, dtype, exclusive
@@ -214,7 +223,7 @@ class Running(Cell):
 
 
 def _fold_fixed_axis(fold: _Fold, x: Tensor, axis: int, exclusive: bool, reverse: bool) -> Tensor:
-    """Fold along an axis of fixed size, in log2(size) rounds (Hillis and Steele 1986)."""
+    """Accumulate entries along an axis of fixed size, in log2(size) rounds (Hillis and Steele 1986)."""
     size = x.type.shape[axis]
     assert isinstance(size, int)
     neutral = fold.neutral(x.dtype)
@@ -225,7 +234,7 @@ def _fold_fixed_axis(fold: _Fold, x: Tensor, axis: int, exclusive: bool, reverse
 
 
 def _shift(x: Tensor, axis: int, count: int, reverse: bool, neutral: float) -> Tensor:
-    """Shift x by ``count`` along a fixed axis, and fill with the neutral element."""
+    """Shift x by ``count`` towards the end of an axis, or towards its start if ``reverse``. Fill with ``neutral``."""
     before: tuple[Any, ...] = (slice(None),) * axis
     size = x.type.shape[axis]
     assert isinstance(size, int)

@@ -32,8 +32,8 @@ def maximum(a: Any, b: Any, ties: str = "second") -> Tensor:
     Args:
         a: Tensor or number.
         b: Tensor or number.
-        ties: Operand that gets the gradient of equal operands. ``second``: b. ``first``: a. ``both``: each operand gets
-            half of the gradient, as in torch and JAX. Where an operand is NaN, b gets the gradient; with ``both``, each
+        ties: Operand that gets the gradient where both are equal. ``second``: b. ``first``: a. ``both``: each gets half
+            of the gradient, as in torch and JAX. Where an operand is NaN, b gets the gradient; with ``both``, each
             operand gets the whole gradient.
     """
     return _extreme("maximum", a, b, ties)
@@ -52,7 +52,7 @@ def minimum(a: Any, b: Any, ties: str = "second") -> Tensor:
 
 
 def _extreme(op: str, a: Any, b: Any, ties: str) -> Tensor:
-    """Build ``maximum`` or ``minimum`` with the gradient of equal operands that ``ties`` selects."""
+    """Return the elementwise ``maximum`` or ``minimum``, as ``op`` says, with gradients as ``ties`` says."""
     one_of(ties, "ties", TIES)
     value = binary(op, a, b)
     if ties == "second" or value.dtype not in FLOATS:
@@ -70,7 +70,8 @@ def _extreme(op: str, a: Any, b: Any, ties: str) -> Tensor:
 def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
     """Clamp x to [low, high], as ``numpy.clip`` does. NaN stays NaN.
 
-    The gradient passes inside the interval and at its limits. It is 0 where an operand is NaN.
+    The gradient passes to x inside the interval and at its limits, and to a limit that replaces x. Where an operand is
+    NaN, there is no gradient.
 
     Args:
         x: Tensor.
@@ -88,7 +89,10 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
 
 
 def _limit(x: Tensor, limit: Any, is_inside: Tensor, is_outside: Tensor) -> Tensor:
-    """Return x where ``is_inside``, else the limit. At NaN operands both masks are False, and no gradient passes."""
+    """Return x where ``is_inside``, and the limit where ``is_outside``: the operand that gets the gradient of ``clip``.
+
+    Where an operand is NaN, both masks are False, and the result is a constant without a gradient.
+    """
     bound = like(limit, x)
     if isinstance(limit, Tensor):
         bound = build("select", is_outside, bound, like(0.0, x))

@@ -42,17 +42,17 @@ Readers of other formats assume axes of at least this size. Each call checks the
 
 @api
 def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> Tensor:
-    """Return indices of an axis, counted from its start.
+    """Return ``indices`` with negative ones converted to the positions that they select: -1 → n - 1.
 
-    Each call checks fed indices: they must be in ``-n..n-1`` for an axis of ``n``, or in ``0..n-1`` with
+    Here n is the size of the axis. Each call checks that fed indices are in ``-n..n-1``, or in ``0..n-1`` with
     ``negative=False``. Constants are checked at the declaration. Computed indices are not checked.
 
     Args:
         indices: ints of any shape.
-        x: The Tensor that is indexed, or the size of the axis.
+        x: The Tensor that is indexed, or the size n.
         axis: Axis of x.
-        negative: True: negative indices count from the end. False: they are errors, but computed ones are returned as
-            they are, and computed indices of ``n`` or more become ``n-1``.
+        negative: True: negative indices count from the end. False: negative fed and constant indices are errors.
+            Negative computed ones are then returned unchanged, and computed ones of n or more become n - 1.
 
     Raises:
         DtypeError: The indices are not ints.
@@ -62,7 +62,7 @@ def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> 
 
 
 def places_in(indices: Any, x: Any, axis: int, negative: bool, what: str) -> Tensor:
-    """Return ``axis_indices(indices, x, axis, negative)``. ``what`` is the name of the function, for errors."""
+    """Return ``axis_indices(indices, x, axis, negative)``. ``what`` names the calling function in errors."""
     index = as_tensor(indices)
     if index.dtype not in INTEGERS:
         raise DtypeError(f"indices must be ints, not {index!r}; convert with rg.cast")
@@ -85,15 +85,15 @@ def places_in(indices: Any, x: Any, axis: int, negative: bool, what: str) -> Ten
 
 @api
 def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None = None, step: int = 1) -> Tensor:
-    """Return ``x[start:stop:step]`` along an axis, with the bounds clamped to the axis at each call, as Python does.
+    """Return ``x[start:stop:step]`` along an axis. Each call clamps the bounds to the size of the axis, as Python does.
 
     ``x[...]`` rejects bounds outside a symbolic axis. ``clamped_slice(x, 1, stop=1000)`` has min(T, 1000) of T steps.
 
     Args:
         x: Tensor.
         axis: Axis. A symbolic axis must have fewer than 2**30 entries.
-        start: First entry; negative values count from the end. None: the end at which the slice starts.
-        stop: Entry after the last, likewise.
+        start: First entry; negative values count from the end. None: entry 0, or the last one if ``step`` is negative.
+        stop: Entry before which the slice ends; negative values count from the end. None: no bound.
         step: Distance between entries; negative values go backwards.
 
     Raises:
@@ -104,7 +104,7 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
     stride = whole_number(step, "step")
     if not 0 < abs(stride) <= MAX_DIVISOR:
         raise ShapeError(
-            f"a slice with step {stride}; the step must lie within -{MAX_DIVISOR}..{MAX_DIVISOR}, and not be 0"
+            f"a slice can't have step {stride}; the step must be in -{MAX_DIVISOR}..{MAX_DIVISOR}, and not be 0"
         )
     first, last = (
         None if bound is None else max(-CLAMPED, min(CLAMPED, whole_number(bound, name)))
@@ -127,12 +127,12 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
 
 
 def is_far(size: Dim, bound: int | None) -> bool:
-    """True if the bound of a slice must be clamped at run time, because the axis may be shorter."""
+    """True if the bound of a slice must be clamped at run time, because an axis of size ``size`` may be shorter."""
     return not isinstance(size, int) and bound is not None and abs(bound) > NEAR
 
 
 def _clamp_bound(size: Dim, bound: int) -> Dim:
-    """Return a bound as a position from 0 to ``size``."""
+    """Convert a bound of a slice, which may be negative, to a position clamped to 0..size."""
     return least(size, bound) if bound >= 0 else size - least(size, -bound)
 
 
@@ -153,11 +153,11 @@ def _first_of(size: Dim, begin: Dim, first: int, end: Dim, last: int) -> Dim:
 
 @api
 def gather_nd(x: Any, indices: Any, batch_dims: int = 0, negative: bool = True) -> Tensor:
-    """Look up entries of x by index vectors, as ``tf.gather_nd`` does.
+    """Return the entry of x at each index vector, as ``tf.gather_nd`` does.
 
     Args:
         x: Tensor.
-        indices: ints [..., n]; each vector indexes the first n axes after the batch axes.
+        indices: ints [..., n]. Each index vector [n] selects an entry along the first n axes after the batch axes.
         batch_dims: Number of leading axes that x and the indices share.
         negative: True: negative indices count from the end. False: they are errors. Fed indices are checked as by
             ``axis_indices``. Computed ones are not: outside of an axis, they select another entry of x.
@@ -190,7 +190,7 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0, negative: bool = True) 
 
 
 def _column(index: Tensor, number: int) -> Tensor:
-    """Return one entry of every index vector, as int64; a constant if ``index`` is one."""
+    """Return entry ``number`` of every index vector in ``index``, as int64; a constant if ``index`` is one."""
     if index.node.op == "constant":
         return constant(np.asarray(index.node["value"])[..., number], "int64")
     return cast(index[..., number], "int64")
@@ -198,9 +198,10 @@ def _column(index: Tensor, number: int) -> Tensor:
 
 @api
 def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> Tensor:
-    """Look up entries of an axis, with separate indices for each position along the other axes.
+    """Return entries at indices of an axis, with separate indices for each position along the other axes.
 
-    The values are those of ``numpy.take_along_axis``. Every index is compared with every entry of the axis.
+    The values are those of ``numpy.take_along_axis``. Every index is compared with every position on the axis, so the
+    cost grows with the size of the axis.
 
     Args:
         x: Tensor.
@@ -226,15 +227,16 @@ def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> T
 def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "set", negative: bool = True) -> Tensor:
     """Return x with values written along an axis, at separate indices for each position along the other axes.
 
-    The values are those of ``numpy.put_along_axis``. Every index is compared with every entry of the axis.
+    The values are those of ``numpy.put_along_axis``. Every index is compared with every position on the axis, so the
+    cost grows with the size of the axis.
 
     Args:
         x: Tensor.
         indices: As for ``take_along_axis``.
         values: Tensor of the shape of the indices, or a number.
         axis: Axis of x.
-        mode: ``set``: the last of several values for an entry wins. ``add``, ``multiply``, ``minimum``, ``maximum``:
-            combine the entry with all its values.
+        mode: ``set``: replace the entry; the last of several values for one entry wins. ``add``, ``multiply``,
+            ``minimum``, ``maximum``: combine the entry with all values for it.
         negative: True: negative indices count from the end. False: they are errors. Fed indices are checked as by
             ``axis_indices``. Computed ones are not: outside of the axis, they write nothing.
 
@@ -267,11 +269,12 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "se
 
 
 def sums_at(x: Tensor, place: int, index: Tensor, values: Tensor) -> Tensor:
-    """Return zeros in the shape of x with ``values`` added at ``index`` along an axis. NaN spreads to no other entry.
+    """Return a Tensor of the shape of x that is 0 except for ``values``, which are added at ``index`` along an axis.
 
     Args:
-        x: Tensor whose shape is that of the result.
-        index: int64; indices beyond the axis select no entry.
+        x: Tensor with the shape of the result.
+        place: The axis, not negative.
+        index: int64. Values at indices outside of the axis are dropped.
         values: Tensor that broadcasts with the index, or a scalar.
     """
     values = expand_dims(values, place + 1) if values.rank else values
@@ -279,7 +282,11 @@ def sums_at(x: Tensor, place: int, index: Tensor, values: Tensor) -> Tensor:
 
 
 def _resolve_along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[Tensor, int, Tensor]:
-    """Return x, the axis as a non-negative index, and non-negative indices."""
+    """Check the arguments of a function ``*_along_axis``.
+
+    Returns:
+        (x as a Tensor, the axis as a non-negative index, the indices as int64 counted from the start of the axis).
+    """
     x, index = as_tensor(x), as_tensor(indices)
     place = one_axis(x.rank, axis)
     if index.rank != x.rank:
@@ -288,5 +295,8 @@ def _resolve_along(x: Any, indices: Any, axis: int, negative: bool, name: str) -
 
 
 def _index_mask(x: Tensor, place: int, index: Tensor) -> Tensor:
-    """Return a mask [..., index, entry, ...] that is True where an index selects an entry."""
+    """Return a mask that is True where an index selects an entry of x along the axis ``place``.
+
+    The mask is [..., indices, entries, ...]: ``place`` is the axis of indices, and ``place + 1`` that of entries.
+    """
     return equal(expand_dims(index, place + 1), places_along(x, place))

@@ -28,7 +28,7 @@ def owned(
     initializer: str | Initializer,
     trainable: bool = True,
 ) -> Tensor:
-    """Return a parameter of a layer. The first layer of a scope creates it, and later layers of the scope share it."""
+    """Return the parameter ``name`` of a scope. The first layer of the scope creates it, and later ones share it."""
     kind = TensorType(dtype, shape)
     spec = scope.specs.get(name)
     if spec is None:
@@ -56,9 +56,9 @@ def dense(
     use_bias: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """Return activation(x kernel + bias) on the last axis.
+    """Return activation(x @ kernel + bias), a product over the last axis of x.
 
-    Parameters: ``dense/kernel`` [width, units] and ``dense/bias`` [units]; for the next layer ``dense_1/…``.
+    Parameters: ``dense/kernel`` [width, units] and ``dense/bias`` [units]. The next layer has ``dense_1/…``.
 
     Args:
         x: float [..., width].
@@ -86,7 +86,7 @@ def affine(
     names: tuple[str, ...],
     initializers: tuple[Any, ...] = (DEFAULT_INITIALIZER, "zeros"),
 ) -> Tensor:
-    """Build a dense layer. ``names`` names the kernel and, if there is a second name, the bias."""
+    """Return a dense layer of x. ``names`` has the name of the kernel, and of the bias if there is one."""
     where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"dense needs a float Tensor, not {x!r}; convert it with rg.constant or rg.cast", where)
@@ -112,22 +112,21 @@ def embedding(
     name: str | None = None,
     padding_id: int | None = None,
 ) -> Tensor:
-    """Look up rows of a table.
+    """Return the row of a table for each id.
 
     Args:
-        ids: int [...]. Each call checks that fed ids are rows of the table. Computed ids are clamped to it.
-        vocabulary: Number of rows of a table that this layer owns as ``embedding/table``, or a table [vocabulary,
-            width].
-        width: Width of an owned table. No effect for a table that is given.
-        name: Scope of the parameter in place of ``embedding``. No effect for a table that is given.
-        padding_id: Id whose row gets no gradient, so that it keeps its value.
+        ids: int [...]. Each call checks that fed ids are in 0..vocabulary - 1. Computed ids are clamped to that range.
+        vocabulary: Number of rows of a new table, the parameter ``embedding/table``. Or a table [vocabulary, width].
+        width: Width of a new table. No effect with a table as ``vocabulary``.
+        name: Scope of a new table in place of ``embedding``. No effect with a table as ``vocabulary``.
+        padding_id: Id whose row gets no gradient. None: all rows get gradients.
 
     Returns:
         Tensor [..., width].
 
     Raises:
         DtypeError: The ids are not ints.
-        ShapeError: ``width`` is missing for an owned table.
+        ShapeError: ``width`` is missing for a new table.
     """
     at = user_line()
     if not isinstance(ids, Tensor) or ids.dtype not in INTEGERS:
@@ -146,7 +145,7 @@ def embedding(
 
 
 def _without_gradient_at(rows: Tensor, ids: Tensor, padding_id: int | None) -> Tensor:
-    """Return looked-up rows without a training gradient at the rows of ``padding_id``."""
+    """Return the rows looked up for ``ids``. In the training graph, those of ``padding_id`` pass no gradient."""
     if padding_id is None:
         return rows
     is_padding = expand_dims(equal(ids, whole_number(padding_id, "padding_id", 0)), -1)

@@ -1,6 +1,6 @@
 """Losses and ``accuracy``.
 
-A loss is a scalar. ``reduction="none"`` returns one value per row or step, ``"elements"`` one per element.
+A loss is a scalar. ``reduction="none"`` returns one value for each row or step, ``"elements"`` one for each element.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from .matching import class_labels, compared, is_within, lengths_of_rows
 
 
 def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
-    """Reduce losses of rows or steps to the result of a loss function.
+    """Return the weighted mean or sum of the losses of rows or steps, or the weighted losses themselves.
 
     Args:
-        losses: [batch] or [batch, time].
-        weights: Broadcasts with ``losses``.
-        lengths: int [batch]. Steps beyond a row's length do not count.
-        reduction: ``mean`` divides by the sum of the weights of real steps. If that is 0, the mean is 0; it is NaN if
-            ``weights`` is a number and there are no lengths. ``sum`` adds up the weighted losses, and ``none`` returns
-            them.
+        losses: float [batch] or [batch, time].
+        weights: Number or Tensor that broadcasts with ``losses``.
+        lengths: int [batch]. Steps beyond a row's length do not count. None: all steps count.
+        reduction: ``mean``: the sum divided by the sum of the weights that count. If these add up to 0, the mean is 0;
+            but NaN if ``weights`` is a number and there are no lengths. ``sum``: the sum of the weighted losses.
+            ``none``: the weighted losses.
     """
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(
@@ -87,7 +87,7 @@ def _is_learned(value: Any) -> bool:
 
 
 def real_steps(losses: Tensor, lengths: Any) -> Tensor:
-    """Return a mask [batch, time] of the steps within each row's length."""
+    """Return a mask [batch, time] that is True for the steps within each row's length."""
     if losses.rank != 2:
         raise ShapeError(f"lengths= needs losses [batch, time], not {losses!r}")
     limit = expand_dims(lengths_of_rows(lengths, losses.type.shape[0], "lengths"), -1)
@@ -95,7 +95,7 @@ def real_steps(losses: Tensor, lengths: Any) -> Tensor:
 
 
 def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Return labels as int64, after a check that they fit the logits."""
+    """Return labels as int64, after a check of dtypes and that their shape is that of logits without the classes."""
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
         raise DtypeError(f"labels must be a Tensor of int32 or int64, not {labels!r}")
     if not isinstance(logits, Tensor) or logits.dtype not in FLOATS:
@@ -110,11 +110,13 @@ def sparse_softmax_cross_entropy(
     """Return the cross-entropy -log softmax(logits)[label].
 
     Args:
-        labels: int [...]. Each call checks that fed labels are classes; a computed label that is none has a loss of 0.
+        labels: int [...]. Each call checks that fed labels are in 0..classes - 1. A computed label out of that range
+            has a loss of 0.
         logits: float [..., classes].
-        weights: Broadcasts with the losses.
+        weights: Number or Tensor that broadcasts with the losses [...].
         lengths: int [batch], for losses [batch, time]. Steps beyond a row's length do not count.
-        reduction: ``mean`` (divided by the sum of the weights of real steps), ``sum``, or ``none``.
+        reduction: ``mean``: the weighted mean over the steps that count. ``sum``: their weighted sum. ``none``: the
+            weighted losses [...].
     """
     labels = _class_labels(labels, logits)
     if lengths is not None:  # values beyond a row's length need not be valid labels
@@ -160,8 +162,8 @@ def sigmoid_cross_entropy(
         weights: As for ``mean_squared_error``.
         lengths: As for ``mean_squared_error``.
         reduction: As for ``mean_squared_error``.
-        pos_weight: Weight of the loss where a label is 1, which broadcasts with the labels. It does not change the
-            divisor of the mean.
+        pos_weight: Weight of the loss where a label is 1: a number or a Tensor that broadcasts with the labels. It does
+            not change the divisor of the mean.
     """
     _check_order(labels, logits)
     labels, logits = compared(labels, logits)
@@ -172,14 +174,14 @@ def sigmoid_cross_entropy(
 def mean_squared_error(
     labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """Return (labels - predictions)^2, averaged over the last axis.
+    """Return (labels - predictions)^2, averaged over the last axis unless that is the batch.
 
     Args:
         labels: float Tensor of the shape of the predictions, or a number.
         predictions: float Tensor, or a number.
-        weights: As for ``sparse_softmax_cross_entropy``; with ``elements`` it broadcasts with the elements.
+        weights: As for ``sparse_softmax_cross_entropy``. With ``elements``, weights broadcast with the elements.
         lengths: As for ``sparse_softmax_cross_entropy``.
-        reduction: As for ``sparse_softmax_cross_entropy``, or ``elements``: one value for each element, without the
+        reduction: As for ``sparse_softmax_cross_entropy``, or ``elements``: the loss of each element, without an
             average over the last axis.
     """
     labels, predictions = compared(labels, predictions)
@@ -190,7 +192,7 @@ def mean_squared_error(
 def absolute_difference(
     labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
-    """Return |labels - predictions|, averaged over the last axis.
+    """Return |labels - predictions|, averaged over the last axis unless that is the batch.
 
     Args:
         labels: float Tensor of the shape of the predictions, or a number.
@@ -212,19 +214,21 @@ def huber_loss(
     lengths: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Return the Huber loss (1964), averaged over the last axis: quadratic up to ``delta``, and linear beyond.
+    """Return the Huber loss (1964) of the errors predictions - labels: quadratic up to ``delta``, and linear beyond.
+
+    As in ``mean_squared_error``, losses are averaged over the last axis unless that is the batch.
 
     Args:
         labels: float Tensor of the shape of the predictions, or a number.
         predictions: float Tensor, or a number.
         weights: As for ``mean_squared_error``.
-        delta: Error from which the loss is linear; positive.
+        delta: Absolute error from which the loss is linear; positive.
         lengths: As for ``mean_squared_error``.
         reduction: As for ``mean_squared_error``.
 
     Raises:
-        ArgumentError: ``delta`` is not positive. Or ``weights`` is a number other than 1, which the mean would cancel,
-            and ``delta`` is left at 1.
+        ArgumentError: ``delta`` is not positive. Or ``weights`` is a number other than 1, ``delta`` is 1, and
+            ``reduction`` is ``mean``: the number, which the mean would cancel, was probably meant as ``delta``.
     """
     check_positive("delta", delta)
     if isinstance(weights, int | float) and weights != 1 and delta == 1.0 and reduction == "mean":
@@ -238,12 +242,12 @@ def huber_loss(
 
 @api
 def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None) -> Tensor:
-    """Return the fraction of examples where ``argmax(logits)`` equals the label. It has no gradient.
+    """Return the fraction of labels that equal ``argmax(logits)``. It has no gradient.
 
     Args:
         labels: int [...]. A label that is not a class never matches.
         logits: float [..., classes].
-        weights: Broadcasts with the labels. The result is a weighted mean.
+        weights: Number or Tensor that broadcasts with the labels. The result is a weighted mean.
         lengths: int [batch]. Steps beyond a row's length do not count.
 
     Returns:
@@ -254,7 +258,10 @@ def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = 
 
 
 def _reduce_elements(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
-    """Average the losses of elements over the last axis, unless it is the batch. Reduce the result."""
+    """Average the losses of elements over the last axis, and apply ``reduce_loss``. Losses [batch] are not averaged.
+
+    With the reduction ``elements``, return the weighted losses themselves.
+    """
     if reduction == "elements":
         if lengths is not None:
             raise ArgumentError(
@@ -271,7 +278,7 @@ def _reduce_elements(losses: Tensor, weights: Any, lengths: Any, reduction: str)
 
 
 def softmax_cross_entropies(labels: Tensor, logits: Tensor, axis: int) -> Tensor:
-    """Return -sum(labels * log softmax(logits)) over an axis."""
+    """Return -sum(labels * log softmax(logits)) over ``axis``, without that axis."""
     return -reduce_sum(build("mul", labels, log_softmax(logits, axis), labels="classes"), axis=axis)
 
 
@@ -281,8 +288,11 @@ def binary_cross_entropies(
     """Return the binary cross-entropy of sigmoid(logits) for each element.
 
     Args:
+        labels: Probabilities of the positive class; number or Tensor that broadcasts with the logits.
+        logits: float Tensor.
         pos_weight: Weight of the term of label 1. With None, the loss of an infinite logit of the right sign is 0.
-        falling: softplus(-logits), for front ends whose slope at 0 differs. None computes it.
+        falling: softplus(-logits), from front ends whose softplus has another slope at 0. None: computed here. It has
+            no effect without ``pos_weight``.
     """
     if pos_weight is None:
         falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
@@ -294,7 +304,7 @@ def binary_cross_entropies(
 
 
 def huber_losses(errors: Tensor, delta: float) -> Tensor:
-    """Return the Huber loss of each error: quadratic up to ``delta``, and linear beyond."""
+    """Return the Huber loss of each element of ``errors``: quadratic up to ``delta``, and linear beyond."""
     size = abs(errors)
     inner = minimum(size, delta)
     return inner * inner * 0.5 + (size - inner) * delta

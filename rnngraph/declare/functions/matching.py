@@ -15,7 +15,7 @@ from ..tensor import UFUNCS, Tensor, as_tensor, build, constant, like, pair
 
 
 def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
-    """Return labels and predictions as Tensors of one shape, without broadcasting except for scalars.
+    """Convert labels and predictions to Tensors, and check that their shapes are equal. A scalar fits any shape.
 
     Raises:
         ShapeError: The shapes differ. For symbolic sizes, each call checks this.
@@ -30,7 +30,7 @@ def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 
 def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
-    """Raise ``ShapeError`` if declared sizes differ."""
+    """Raise ``ShapeError`` if ranks or fixed sizes of labels and predictions differ."""
     if not _may_be_equal(labels.type.shape, predictions.type.shape):
         raise ShapeError(
             f"labels {labels!r} and predictions {predictions!r} must have the same shape, because losses do not "
@@ -39,7 +39,7 @@ def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
 
 
 def class_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Check that labels [...] fit logits [..., classes]."""
+    """Return labels [...], after a check that their shape is that of logits [..., classes] without the classes."""
     want = logits.type.shape[:-1]
     if not _may_be_equal(labels.type.shape, want):
         raise ShapeError(
@@ -50,7 +50,7 @@ def class_labels(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 def lengths_of_rows(lengths: Any, rows: Dim, what: str) -> Tensor:
-    """Return lengths as int64 [rows]. ``what`` names them in errors."""
+    """Convert the lengths of ``rows`` rows to int64 [rows], and check their shape. ``what`` names them in errors."""
     lengths_ = as_tensor(lengths)
     if lengths_.dtype not in INTEGERS or lengths_.rank != 1:
         raise DtypeError(f"{what} must be ints of shape [batch], not {lengths_!r}")
@@ -58,18 +58,18 @@ def lengths_of_rows(lengths: Any, rows: Dim, what: str) -> Tensor:
 
 
 def is_within(steps: Dim, lengths: Tensor, **checks: Any) -> Tensor:
-    """Return bool [..., steps]: True for steps before the end of a row.
+    """Return a mask [..., steps] that is True where the number of a step is below the row's length.
 
     Args:
         steps: Number of steps.
-        lengths: int64 [..., 1].
+        lengths: Length of each row, int64 [..., 1].
         **checks: ``within="lengths"`` makes each call check fed lengths.
     """
     return build("less", build("iota", size=steps), lengths, **checks)
 
 
 def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
-    """Return x after a check that the first axis has ``rows`` entries. ``what`` names x in errors."""
+    """Return x, after a check that its first axis has ``rows`` entries. ``what`` names x in errors."""
     first, *rest = x.type.shape
     if _differ(first, rows):
         raise ShapeError(f"{what} {x!r} must have one entry for each of {rows} rows; check the batch size")
@@ -87,7 +87,10 @@ def _differ(a: Dim, b: Dim) -> bool:
 
 
 def _check_sizes(x: Tensor, other: Shape) -> Tensor:
-    """Return x with a check at each call that its sizes equal those of ``other``."""
+    """Return x, with a check at each call of axes where x or ``other``, but not both, has a declared size of 1.
+
+    Such axes would broadcast. For other axes, ops that combine both Tensors require equal sizes.
+    """
     shape = tuple(want if (have == 1) != (want == 1) else have for have, want in zip(x.type.shape, other, strict=True))
     return x if shape == x.type.shape else build("ensure_shape", x, shape=shape)
 
@@ -117,7 +120,9 @@ def checked_constants(index: Tensor, size: Dim, axis: int, negative: bool, what:
     outside = np.zeros(places.shape, bool) if lowest is None else places < lowest
     outside = outside | (places >= size) if isinstance(size, int) else outside
     if outside.any():
-        bounds = f"give {lowest} to {size - 1}" if isinstance(size, int) and size else "give 0 or more"
+        is_empty = isinstance(size, int) and not size
+        bounds = f"give {lowest} to {size - 1}" if isinstance(size, int) else "give 0 or more"
+        bounds = "index an axis that has entries" if is_empty else bounds
         entries_ = f"axis {axis} of {size} entries" if isinstance(size, int) else f"axis {axis}"
         raise ShapeError(f"{what}: index {places[outside].flat[0]} is out of bounds for {entries_}; {bounds}")
     if not (places < 0).any():
@@ -132,7 +137,7 @@ def checked_constants(index: Tensor, size: Dim, axis: int, negative: bool, what:
 
 
 def size_argument(entry: Any, what: str) -> Dim:
-    """Return a size that a user wrote in a shape, validated."""
+    """Validate one entry of a shape that a user wrote, and return it as a size. ``what`` names the function."""
     if isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
         return named_size(entry)
     if isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
@@ -182,7 +187,7 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _product_of_all_rows(a: Tensor, b: Tensor) -> Tensor:
-    """Return the products of rows [B, ..., 1, K] and matrices [..., K, N], each of which multiplies B rows at once."""
+    """Multiply rows [B, ..., 1, K] by matrices [..., K, N], with one product of all B rows for each matrix."""
     (count, *leading, _, depth), columns = a.type.shape, b.type.shape[-1]
     last = len(leading)
     rows = build(
@@ -194,7 +199,7 @@ def _product_of_all_rows(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _row_products(a: Tensor, b: Tensor) -> Tensor:
-    """Return the products of rows [..., K] and a vector [K]."""
+    """Return the dot products [...] of rows [..., K] and a vector [K]."""
     (have,), want = b.type.shape, a.type.shape[-1]
     if _differ(have, want):
         raise ShapeError(

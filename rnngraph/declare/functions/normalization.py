@@ -24,7 +24,7 @@ from .statistics import moments
 
 @api
 def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-12, axis: Axis = -1) -> Tensor:
-    """Return (x - mean) / sqrt(variance + epsilon) over ``axis``, times gamma, plus beta (Ba et al. 2016).
+    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, with moments over ``axis`` (Ba et al. 2016).
 
     Args:
         x: float Tensor.
@@ -48,13 +48,13 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-
 
 @api
 def normalize(x: Any, ord: float = 2, axis: Axis = -1, epsilon: float = 1e-12) -> Tensor:
-    """Divide x by the norm of its vectors along ``axis``.
+    """Divide x by the norms of its vectors along ``axis``, so that each vector has norm 1.
 
     Args:
         x: float Tensor.
         ord: As for ``vector_norm``.
         axis: As for ``vector_norm``.
-        epsilon: Minimum of the divisor; 0 or more.
+        epsilon: Minimum of the divisor; 0 or more. Shorter vectors are divided by ``epsilon``.
 
     Raises:
         ArgumentError: ``epsilon`` is negative or no number.
@@ -67,9 +67,9 @@ def normalize(x: Any, ord: float = 2, axis: Axis = -1, epsilon: float = 1e-12) -
 def standardize(
     x: Any, mean: Any, variance: Any, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-5
 ) -> Tensor:
-    """Return (x - mean) / sqrt(variance + epsilon) along ``axis``, times gamma, plus beta.
+    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, with one mean, … for each entry of ``axis``.
 
-    With moving averages as mean and variance, the result has the bits of ``batch_normalization`` at inference. Both
+    With moving averages as mean and variance, the result equals ``batch_normalization`` at inference bit for bit. Both
     compute x * factor + (beta - mean * factor), as torch, ONNX Runtime and Keras do.
 
     Args:
@@ -108,10 +108,10 @@ def scale_and_shift(
 
     Args:
         x: float Tensor.
-        mean: Broadcasts with x. None: 0.
-        variance: Broadcasts with x.
-        gamma: Broadcasts with x. None: 1.
-        beta: Broadcasts with x. None: 0.
+        mean: float Tensor that broadcasts with x. None: 0.
+        variance: float Tensor that broadcasts with x.
+        gamma: float Tensor that broadcasts with x. None: 1.
+        beta: float Tensor that broadcasts with x. None: 0.
         epsilon: Added to the variance.
     """
     factor = 1.0 / sqrt(variance + epsilon)
@@ -124,7 +124,7 @@ def scale_and_shift(
 
 @api
 def rms_norm(x: Any, gamma: Any = None, axis: Axis = -1, epsilon: float = 1e-6) -> Tensor:
-    """Return x / sqrt(mean(x * x) + epsilon) over ``axis``, times gamma (Zhang and Sennrich 2019).
+    """Return x / sqrt(mean(x * x) + epsilon) * gamma, with the mean over ``axis`` (Zhang and Sennrich 2019).
 
     Args:
         x: float Tensor.
@@ -147,13 +147,13 @@ def rms_norm(x: Any, gamma: Any = None, axis: Axis = -1, epsilon: float = 1e-6) 
 def group_norm(
     x: Any, groups: int, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-5
 ) -> Tensor:
-    """Normalize each row and group of channels, times gamma, plus beta (Wu and He 2018).
+    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, with moments over groups of channels.
 
-    Mean and variance are taken over the channels of a group and all axes but the first.
+    Each row has a mean and a variance for each group of channels, over all axes but the first (Wu and He 2018).
 
     Args:
         x: float [batch, …].
-        groups: Number of groups, which divides the channels. As many as channels: instance normalization.
+        groups: Number of groups, a divisor of the number of channels. Equal to that number: instance normalization.
         gamma: Array or Tensor [channels]. None: no factor.
         beta: Array or Tensor [channels]. None: no offset.
         axis: Axis of the channels.
@@ -191,9 +191,9 @@ def group_norm(
 
 
 def _check_arrays(function: str, **arrays: Any) -> None:
-    """Raise ``DtypeError`` for a number in place of an array.
+    """Raise ``DtypeError`` for a number in place of an array. The names of ``arrays`` are those in errors.
 
-    Other frameworks take a width, ``center`` or ``epsilon`` at this position.
+    Other frameworks take a width, ``center`` or ``epsilon`` at the position of these arguments.
     """
     for name, array in arrays.items():
         if isinstance(array, bool | int | float | np.generic):
@@ -214,15 +214,15 @@ def batch_normalization(
     scale: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """Return gamma (x - mean) / sqrt(variance + epsilon) + beta for each entry of ``axis`` (Ioffe and Szegedy 2015).
+    """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta for each entry of ``axis`` (Ioffe and Szegedy 2015).
 
     The training graph uses the mean and variance of the batch over all other axes, including padding. The inference
-    graph uses moving averages. Only steps of a ``Trainer`` update them, to ``average momentum + batch (1 - momentum)``.
-    The variance is the mean of squares, as in TensorFlow and Keras; torch's moving variance is n / (n - 1) times as
-    large.
+    graph uses moving averages. Only steps of a ``Trainer`` update them, to average * momentum + batch * (1 - momentum).
+    The variance divides by the number n of entries, as in TensorFlow and Keras; torch's moving variance divides by
+    n - 1.
 
     Parameters, each with the size of ``axis``: ``batch_normalization/gamma``, ``beta``, and the untrained
-    ``moving_mean`` and ``moving_variance``; for the next layer ``batch_normalization_1/…``.
+    ``moving_mean`` and ``moving_variance``. The next layer has ``batch_normalization_1/…``.
 
     Args:
         x: float [batch, …].
@@ -252,7 +252,16 @@ def normalized(
     scope: ScopeName,
     initializers: Mapping[str, str | Initializer],
 ) -> Tensor:
-    """Build batch normalization whose moving averages a ``Trainer`` updates."""
+    """Return batch normalization of x, whose moving averages a ``Trainer`` updates.
+
+    Args:
+        x: float [batch, …].
+        axis: Axis of the channels.
+        momentum: Share of the old moving average.
+        epsilon: Number added to the variance.
+        scope: Scope of the parameters.
+        initializers: Initializer of each parameter, by name. ``gamma`` and ``beta`` may be missing.
+    """
     return normalized_with(x, Normalization(axis, momentum, epsilon), scope, initializers)[0]
 
 
@@ -279,7 +288,10 @@ class Normalization(NamedTuple):
 def normalized_with(
     x: Tensor, options: Normalization, scope: ScopeName, initializers: Mapping[str, str | Initializer]
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Build batch normalization. Return it with (moving average, batch statistic) by name."""
+    """Return batch normalization of x, and its pairs (moving average, statistic of the batch) by name.
+
+    The names are ``moving_mean`` and ``moving_variance``. With ``training=False`` there are no pairs.
+    """
     where, momentum, epsilon = scope.where, options.momentum, options.epsilon
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"batch_normalization needs a float Tensor, not {x!r}", where)
@@ -303,7 +315,7 @@ def normalized_with(
 def _build_normalization(
     x: Tensor, options: Normalization, own: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Build batch normalization with the parameters ``own``. Return values as for ``normalized_with``."""
+    """Return the result of ``normalized_with``, computed with the parameters ``own``."""
     place, momentum, epsilon, training, subtracts_first = options
     reduced_axes = tuple(other for other in range(x.rank) if other != place)
 

@@ -38,7 +38,7 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
         x: float Tensor.
         ord: None: the root of the sum of squares. Otherwise as for ``vector_norm`` with one axis, and as for
             ``matrix_norm`` with two.
-        axis: An int, two of them, or None for all axes.
+        axis: One axis, a pair of axes, or None for all. With ``ord=None``, any number of axes.
         keepdims: Keep the axes with a length of 1.
 
     Raises:
@@ -71,8 +71,8 @@ def matrix_norm(x: Any, ord: float | str = "fro", axis: Sequence[int] = (-2, -1)
 
     Args:
         x: float Tensor of rank 2 or more.
-        ord: "fro": the root of the sum of squares. 1 and inf: the largest sum of absolute values in a column or row. -1
-            and -inf: the smallest.
+        ord: "fro": the root of the sum of squares. 1: the largest sum of absolute values in a column. inf: the largest
+            one in a row. -1 and -inf: the smallest ones.
         axis: Axes of rows and columns.
         keepdims: Keep the axes with a length of 1.
 
@@ -104,11 +104,11 @@ def matrix_norm(x: Any, ord: float | str = "fro", axis: Sequence[int] = (-2, -1)
 def vector_norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return sum(abs(x) ** ord) ** (1 / ord) over ``axis``, as ``numpy.linalg.vector_norm`` does.
 
-    Gradients at 0 are 0, as in torch. Squares of large numbers overflow, as in NumPy: from about 1e19 in float32.
+    Gradients at 0 are 0, as in torch. With ``ord`` 2, entries above about 1e19 in float32 overflow, as in NumPy.
 
     Args:
         x: float Tensor.
-        ord: A number. inf and -inf: the largest and smallest absolute value. 0: the number of entries that are not 0.
+        ord: A number. inf: the largest absolute value. -inf: the smallest one. 0: the number of entries that are not 0.
         axis: As for ``reduce_sum``.
         keepdims: As for ``reduce_sum``.
 
@@ -131,7 +131,7 @@ def vector_norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = Fals
 
 
 def _of_powers(magnitudes: Tensor, order: float, axis: Axis, keepdims: bool) -> Tensor:
-    """Return (sum of magnitudes ** order) ** (1 / order).
+    """Return (sum of magnitudes ** order) ** (1 / order) over ``axis``, for an order that is finite and not 0.
 
     Zeros and infinities, where the slope is undefined, get no gradient.
     """

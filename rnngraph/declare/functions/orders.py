@@ -46,7 +46,9 @@ METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 @api
 def sort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
-    """Sort the entries along ``axis``. NaN counts as the largest number. All pairs of entries are compared.
+    """Sort the entries along ``axis``. NaN counts as the largest number.
+
+    All pairs of entries are compared, so the cost grows with the square of the axis' size.
 
     Args:
         x: Tensor.
@@ -82,7 +84,7 @@ def argsort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
 def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """Return the k largest entries along ``axis`` in descending order, and their indices.
 
-    NaN counts as the largest number. Of equal entries the first comes first.
+    NaN counts as the largest number. Equal entries keep their order.
 
     Args:
         x: Tensor of numbers.
@@ -91,11 +93,11 @@ def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor,
         largest: False: the k smallest entries in ascending order.
 
     Returns:
-        (values, int64 indices).
+        (values, int64 indices), both of size k along ``axis``.
 
     Raises:
-        ShapeError: ``k`` is larger than the axis, which each call checks for a symbolic one. Or the axis is symbolic,
-            ``largest`` is True, and ``k`` exceeds 128.
+        ShapeError: ``k`` is larger than the axis, which each call checks for a symbolic size. Or the size is symbolic,
+            ``largest`` is True, and ``k`` exceeds 128. Or x is a scalar or bool.
     """
     x = as_tensor(x)
     if not x.rank or x.dtype == "bool":
@@ -112,7 +114,7 @@ def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor,
 
 
 def _largest(x: Tensor, size: Dim, count: int) -> tuple[Tensor, Tensor]:
-    """Return the largest entries along the last axis, and their indices."""
+    """Return the ``count`` largest entries along the last axis of size ``size``, and their indices."""
     if isinstance(size, int) and (count > MAX_ROUNDS or 4 * count > size):
         ranks = _ranks(x, descending=True)
         hits = equal(expand_dims(ranks, -2), build("reshape", build("iota", size=count), shape=(count, 1)))
@@ -127,7 +129,7 @@ def _in_rounds(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     is_float = x.dtype in FLOATS
     lowest = -np.inf if is_float else int(np.iinfo(x.dtype).min)
     place = build("iota", size=x.type.shape[-1])
-    if not isinstance(x.type.shape[-1], int):  # the slice makes each call check that there are k entries
+    if not isinstance(x.type.shape[-1], int):  # by this slice, each call checks that there are ``count`` entries
         last = reduce_max(x[..., count - 1 : count], -1, True)
         place = where(logical_or(equal(last, last), not_equal(last, last)), place, 0)
     values, indices = [], []
@@ -147,16 +149,18 @@ def _in_rounds(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 @api
 def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the median over ``axis``; NaN if an entry is NaN.
+    """Return the median over ``axis`` of floats; NaN if an entry is NaN.
 
-    For an even number of entries it is the mean of the middle two.
+    The median of an even number of entries is the mean of the middle two. Sizes along ``axis`` must be fixed.
     """
     return _quantile(x, 0.5, axis, keepdims, "midpoint", False)
 
 
 @api
 def quantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Tensor:
-    """Return the entry of the sorted ``axis`` at position ``q * (n - 1)``; NaN if an entry is NaN.
+    """Return the quantile ``q`` over ``axis``: the entry at position q * (n - 1) of the n sorted entries.
+
+    The result is NaN if an entry is NaN.
 
     Args:
         x: float Tensor.
@@ -175,15 +179,15 @@ def quantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method
 
 @api
 def nanquantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Tensor:
-    """Return the quantile of the entries that are not NaN; NaN if all are.
+    """Return the quantile ``q`` over ``axis`` of the entries that are not NaN; NaN if all are NaN.
 
-    ``q`` and ``method`` are as for ``quantile``.
+    The arguments are those of ``quantile``.
     """
     return _quantile(x, q, axis, keepdims, method, True)
 
 
-def _quantile(x: Any, q: float, axis: Axis, keepdims: bool, method: str, leaves_nan: bool) -> Tensor:
-    """Return the quantile over several axes. With ``leaves_nan``, entries that are NaN are ignored."""
+def _quantile(x: Any, q: float, axis: Axis, keepdims: bool, method: str, ignores_nan: bool) -> Tensor:
+    """Return the quantile ``q`` over several axes. With ``ignores_nan``, entries that are NaN do not count."""
     x = floats(x, "a quantile")
     if not 0 <= number(q, "q") <= 1:
         raise ArgumentError(f"q={shown(q)} must be a number from 0 to 1")
@@ -194,7 +198,7 @@ def _quantile(x: Any, q: float, axis: Axis, keepdims: bool, method: str, leaves_
     others = tuple(place for place in range(x.rank) if place not in axes)
     flat, size = transpose(x, (*others, *axes)), math.prod(_fixed(x, place) for place in axes)
     flat = build("reshape", flat, shape=(*(x.type.shape[place] for place in others), size))
-    result = _interpolate(flat, size, q, method, leaves_nan)
+    result = _interpolate(flat, size, q, method, ignores_nan)
     return build("reshape", result, shape=kept_shape if flag(keepdims, "keepdims") else result.type.shape)
 
 
@@ -208,10 +212,10 @@ def _fixed(x: Tensor, place: int) -> int:
     return size
 
 
-def _interpolate(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> Tensor:
-    """Compute the quantile along the last axis."""
+def _interpolate(x: Tensor, size: int, q: float, method: str, ignores_nan: bool) -> Tensor:
+    """Return the quantile ``q`` along the last axis of size ``size``."""
     is_nan = not_equal(x, x)
-    if leaves_nan:
+    if ignores_nan:
         count = reduce_sum(cast(logical_not(is_nan), "float64"), -1, True)
         place = maximum(count - 1, 0) * q
     else:  # if an entry is NaN, take the last entry of the order, which is NaN
@@ -240,7 +244,7 @@ def _interpolate(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) 
 
 
 def _axis_last(x: Tensor, axis: int) -> tuple[Tensor, tuple[int, ...] | None]:
-    """Move an axis to the end. Return the inverse permutation, too; None if nothing moved."""
+    """Move an axis to the end. Return (x, the order of axes that undoes the move, or None if nothing moved)."""
     place = one_axis(x.rank, axis)
     if place == x.rank - 1:
         return x, None
@@ -249,12 +253,12 @@ def _axis_last(x: Tensor, axis: int) -> tuple[Tensor, tuple[int, ...] | None]:
 
 
 def _axis_back(x: Tensor, order: tuple[int, ...] | None) -> Tensor:
-    """Undo ``_axis_last``."""
+    """Transpose x by ``order``, which ``_axis_last`` returned, so that its last axis is at its old place."""
     return x if order is None else transpose(x, order)
 
 
 def _ranks(x: Tensor, descending: bool) -> Tensor:
-    """Return the rank (int64) of each entry along the last axis, by comparing all pairs."""
+    """Return the position (int64) that each entry along the last axis has in the sorted order: [7, 5] → [1, 0]."""
     place = build("iota", size=x.type.shape[-1])
     own, other = expand_dims(x, -1), expand_dims(x, -2)
     first, second = (own, other) if descending else (other, own)
@@ -265,15 +269,21 @@ def _ranks(x: Tensor, descending: bool) -> Tensor:
 
 
 def _less(a: Tensor, b: Tensor) -> Tensor:
-    """Return a < b, where NaN counts as the largest number."""
+    """Return a < b, elementwise, as bool. NaN counts as the largest number."""
     return logical_and(equal(a, a), logical_not(a >= b)) if a.dtype in FLOATS else a < b
 
 
 def _rank_mask(ranks: Tensor, x: Tensor) -> Tensor:
-    """Return a mask [..., rank, entry] that is True where an entry has a rank."""
+    """Return a mask [..., rank, entry] that is True where an entry of x has that rank.
+
+    ``ranks`` [..., entry] are the ranks of the entries.
+    """
     return equal(expand_dims(ranks, -2), expand_dims(build("iota", size=x.type.shape[-1]), -1))
 
 
 def _entries_at_ranks(hits: Tensor, x: Tensor) -> Tensor:
-    """Select [..., rank] from the entries [..., entry]."""
+    """Return the entries x [..., entry] in the order of their ranks, as [..., rank].
+
+    ``hits`` is a mask [..., rank, entry] that is True where an entry has that rank.
+    """
     return selected(hits, expand_dims(x, -2) if x.rank > 1 else x, -1)

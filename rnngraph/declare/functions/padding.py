@@ -26,8 +26,8 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
         x: Tensor.
         paddings: (before, after) for each axis, or one pair or one number for all axes. A mapping from axes to pairs or
             numbers leaves other axes unpadded.
-        mode: ``constant``: fill with ``value``. ``reflect``: mirror the entries next to the first or last one.
-            ``edge``: repeat the first or last entry. ``wrap``: continue with the entries of the other end.
+        mode: ``constant``: fill with ``value``. ``reflect``: mirror the entries, without a copy of the first or last
+            one. ``edge``: repeat the first or last entry. ``wrap``: continue with the entries of the other end.
         value: Constant of the mode ``constant``.
 
     Raises:
@@ -66,7 +66,7 @@ def pad_to_multiple(x: Any, multiple: int, axis: int = 1, value: float = 0) -> T
 
 
 def _pairs(x: Tensor, paddings: Any, line: Where | None) -> list[tuple[int, int]]:
-    """Return ``paddings`` as (before, after) for each axis."""
+    """Convert the argument ``paddings`` of ``pad`` to a pair (before, after) for each axis of x."""
     if isinstance(paddings, Mapping):
         pairs = [(0, 0)] * x.rank
         for axis, padding in paddings.items():
@@ -76,7 +76,7 @@ def _pairs(x: Tensor, paddings: Any, line: Where | None) -> list[tuple[int, int]
 
 
 def _broadcast_counts(counts: Any, shape: tuple[int, ...], line: Where | None) -> Any:
-    """Return counts as nested lists, broadcast to ``shape``."""
+    """Broadcast counts of ``paddings`` to ``shape``, and return them as nested lists of ints."""
     wrong = ArgumentError(f"paddings={shown(counts)} must be ints of 0 or more, (before, after) for each axis", line)
     try:
         numbers = np.asarray(counts)
@@ -89,7 +89,10 @@ def _broadcast_counts(counts: Any, shape: tuple[int, ...], line: Where | None) -
 
 
 def padded(x: Tensor, axis: int, before: Dim, after: Dim, mode: str, value: Any, where: Where | None) -> Tensor:
-    """Pad one axis of x. For symbolic sizes, each call checks that the axis is long enough for the mode."""
+    """Pad one axis of x by ``before`` and ``after`` entries. The mode and the value are those of ``pad``.
+
+    For symbolic sizes, each call checks that the axis is long enough for the mode.
+    """
     size = x.type.shape[axis]
     for count in (before, after):
         if isinstance(size, int) and isinstance(count, int) and mode != "constant" and count:
@@ -102,7 +105,7 @@ def padded(x: Tensor, axis: int, before: Dim, after: Dim, mode: str, value: Any,
                 )
 
     def piece(count: Dim, start: Dim) -> list[Tensor]:
-        """Return one side's padding, which consists of ``count`` entries from ``start``."""
+        """Return the padding of one side, computed from x's entries from ``start`` on; empty if ``count`` is 0."""
         if count == 0:
             return []
         shape = (*x.type.shape[:axis], count, *x.type.shape[axis + 1 :])
@@ -128,12 +131,14 @@ def slice_axis(x: Tensor, axis: int, start: Dim, stop: Dim, where: Where | None)
 
 
 def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
-    """Return the padding before and after a sequence for ceil(steps / stride) windows.
+    """Return the padding (before, after) with which a sequence has ceil(steps / stride) windows.
 
     If the sum of both is odd, the padding after is larger by one step, as in TensorFlow.
 
     Args:
-        span: Number of steps from the first to the last entry of a window.
+        steps: Number of steps of the sequence.
+        span: Distance in steps from the first to the last entry of a window.
+        stride: Distance in steps between neighbouring windows.
     """
     if not span:
         return 0, 0
@@ -153,9 +158,9 @@ class WindowSizes:
     """Windows over time.
 
     Attributes:
-        size: Entries of a window.
-        stride: Steps between windows.
-        dilation: Steps between the entries of a window.
+        size: Number of entries in a window.
+        stride: Distance in steps between neighbouring windows.
+        dilation: Distance in steps between neighbouring entries of a window.
         padding: ``valid``, ``same``, ``reflect``, ``causal`` or (before, after).
     """
 
@@ -169,8 +174,11 @@ def windows_over_time(what: str, x: Tensor, sizes: WindowSizes, fill: float, whe
     """Return the windows of x [batch, time, width] as [batch, windows, size, width].
 
     Args:
-        what: Name of the caller, for errors.
+        what: Name of the calling function, for errors.
+        x: float Tensor.
+        sizes: Sizes of the windows.
         fill: Value of the padding.
+        where: Line of the declaration.
     """
     size, stride, padding = sizes.size, sizes.stride, sizes.padding
     steps, span = x.type.shape[1], sizes.dilation * (size - 1)
@@ -191,7 +199,7 @@ def windows_over_time(what: str, x: Tensor, sizes: WindowSizes, fill: float, whe
     if room:  # add enough padding that one formula gives the number of windows for all sizes
         count = ceil_divide(steps, stride)
         x = slice_axis(padded(x, 1, 0, room, "constant", fill, where), 1, 0, count * stride, where)
-    if size == 1:  # the steps themselves, which a stream runs one at a time
+    if size == 1:  # windows are single steps, which a stream can run one at a time
         shape = x.type.shape
         if stride > 1:
             x = build("slice", x, start=(0, 0, 0), stop=shape, step=(1, stride, 1), where=where)

@@ -20,7 +20,7 @@ KeepProb = float | Tensor
 
 @api
 def by_graph(*, training: Any, inference: Any) -> Tensor:
-    """Select a value by graph. Each graph contains only its own value.
+    """Return one value in the training graph, and another in the inference graph. Neither graph has the other's value.
 
     Args:
         training: Value in the training graph.
@@ -33,7 +33,7 @@ def by_graph(*, training: Any, inference: Any) -> Tensor:
 
 
 def _broadcast_number(value: Any, kind: Tensor) -> Tensor:
-    """Convert ``value`` to a Tensor. A number is broadcast to the shape of ``kind``."""
+    """Convert ``value`` to a Tensor. A number gets the dtype and the shape of ``kind``."""
     filled = like(value, kind)
     is_number = not isinstance(value, Tensor) and filled.rank == 0
     return build("broadcast", filled, shape=kind.type.shape) if is_number and kind.rank else filled
@@ -46,7 +46,7 @@ def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
     Kept units are divided by ``keep_prob``. Inside a cell's ``step``, a new mask is drawn at every step.
 
     Args:
-        x: float [rows, units], or [rows, steps, …] with independent masks for all steps.
+        x: float [rows, units], or [rows, steps, …]. Each step has a mask of its own.
         keep_prob: Probability of keeping a unit: a float in (0, 1], or a scalar float placeholder.
         seed: Int that changes the masks.
     """
@@ -61,16 +61,16 @@ def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
 
 @api
 def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Draw uniform random numbers in [low, high), which are multiples of (high - low) / 2**24.
+    """Draw uniform random numbers in [low, high), in steps of (high - low) / 2**24.
 
-    Like masks of ``rg.dropout``, they depend on the seed, the step and the row.
+    Like masks of ``rg.dropout``, they depend on the seed of the call, the step and the row.
 
     Only the training graph may use them: see ``rg.by_graph``.
 
     Args:
         like: float Tensor with the shape and dtype of the result.
         low: Lower bound, included.
-        high: Upper bound, excluded.
+        high: Upper bound, excluded unless rounding reaches it, as in NumPy.
     """
     low, high = number(low, "low"), number(high, "high")
     return _unit(like, "random_uniform", "random_uniform") * (high - low) + low
@@ -93,17 +93,23 @@ def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tenso
 
 
 def normal_of(radius: Tensor, angle: Tensor) -> Tensor:
-    """Return standard normal numbers from two uniform ones in [0, 1), by the Box-Muller transform (1958)."""
+    """Convert pairs of uniform numbers in [0, 1) to standard normal numbers, by the Box-Muller transform (1958)."""
     return sqrt(-2.0 * log1p(-radius)) * cos(angle * (2.0 * math.pi))
 
 
 def gumbel_of(unit: Tensor) -> Tensor:
-    """Return numbers of the standard Gumbel distribution from uniform ones in [0, 1)."""
+    """Convert uniform numbers in [0, 1) to numbers of the standard Gumbel distribution. 0 becomes -inf."""
     return -log(-log(unit))
 
 
 def _unit(like: Tensor, what: str, base: str) -> Tensor:
-    """Draw random numbers from the uniform distribution on [0, 1)."""
+    """Draw uniform random numbers in [0, 1), in the shape and dtype of ``like``.
+
+    Args:
+        like: float Tensor.
+        what: Name of the function, for errors.
+        base: Name of the scope, by which separate draws get separate numbers.
+    """
     where = user_line()
     _check_random(like, what, where)
     return build("noise", like, scope=ScopeName(base, False, where), salt=0, what=what, where=where)
@@ -120,7 +126,16 @@ def _check_random(x: Any, what: str, where: Where | None) -> None:
 
 
 def drop(x: Tensor, keep_prob: KeepProb, salt: int, where: Where | None, **attributes: Any) -> Tensor:
-    """Build a dropout node. ``attributes`` are the site, or the scope that names the site, and ``variational``."""
+    """Apply dropout to x in the training graph, by masks that depend on ``salt`` and on the name of the draw.
+
+    Args:
+        x: float Tensor.
+        keep_prob: Probability of keeping a unit.
+        salt: As returned by ``salt_of``.
+        where: Line of the declaration.
+        **attributes: ``site`` is the name of the draw, or ``scope`` the scope that will name it. ``variational=True``
+            draws one mask for all steps.
+    """
     return build("dropout", x, keep_tensor(keep_prob, x.dtype), salt=salt, where=where, **attributes)
 
 
@@ -129,19 +144,22 @@ def keep_tensor(keep_prob: KeepProb, dtype: str) -> Tensor:
 
 
 def salt_of(seed: Any) -> int:
-    """Return the int for a user's ``seed`` that is hashed with the name of a random site; None is 0."""
+    """Return the int by which a user's ``seed`` changes random numbers; 0 for None."""
     if seed is None:
         return 0
     return seed_number(seed)
 
 
 def is_certain(keep_prob: KeepProb) -> bool:
-    """True if every unit is kept, so that no mask is needed."""
+    """True if ``keep_prob`` is the number 1, so that dropout needs no mask."""
     return not isinstance(keep_prob, Tensor) and keep_prob == 1.0
 
 
 def check_keep_prob(value: Any, what: str, doubtful: float = 0.3) -> None:
-    """Check a keep probability. Values below ``doubtful`` look like a dropout rate and raise a warning."""
+    """Raise an error unless ``value`` is in (0, 1] or a scalar float Tensor. ``what`` names it in errors.
+
+    A number below ``doubtful`` is probably a dropout rate, and causes a warning.
+    """
     where = user_line()
     if isinstance(value, Tensor):
         if value.rank != 0 or value.dtype not in FLOATS:

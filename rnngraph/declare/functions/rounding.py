@@ -23,7 +23,7 @@ STORED = {8: "int8", 4: "uint8"}
 
 @api
 def round(x: Any, decimals: int = 0) -> Tensor:  # shadows the built-in, for the name of numpy.round
-    """Round to the nearest integer, elementwise, in x's dtype. Halves go to the even one.
+    """Round to the nearest integer, elementwise, in x's dtype. Halves are rounded to the even integer.
 
     Args:
         x: Tensor.
@@ -67,9 +67,9 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
     and scales of such blocks unchanged. GGUF's types Q8_0 and Q4_0 have the same blocks.
 
     Args:
-        numbers: int8 Tensor. With ``bits=4``, uint8 Tensor whose ``axis`` has half the size: the lower four bits of a
-            block's bytes hold the first half of the block, and the upper four bits the second, each plus 8.
-        scales: float Tensor of the same shape except for ``axis``, which has an entry for each block.
+        numbers: int8 Tensor. With ``bits=4``, uint8 Tensor whose ``axis`` has half the size of the result's. The lower
+            four bits of a block's bytes hold the first half of the block, the upper four bits the second, each plus 8.
+        scales: float Tensor of the shape of ``numbers`` except for ``axis``, which has an entry for each block.
         axis: Axis of the blocks.
         bits: 8 or 4.
 
@@ -79,7 +79,7 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
     Raises:
         ArgumentError: ``bits`` is neither 8 nor 4.
         DtypeError: The numbers do not have the dtype of ``bits``.
-        ShapeError: The shapes do not fit, or a block has no whole number of entries.
+        ShapeError: The shapes do not fit, a size of ``axis`` is symbolic, or the blocks do not divide it evenly.
     """
     stored, scales = as_tensor(numbers), as_tensor(scales)
     if bits not in STORED:
@@ -109,9 +109,9 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
 
 @api
 def reduce_precision(x: Any, dtype: str = "bfloat16") -> Tensor:
-    """Round to the nearest number of a narrower dtype, elementwise, ties to even. The result is float32.
+    """Round x to the nearest number of a narrower dtype, elementwise, ties to even. The result is float32.
 
-    Finite numbers beyond the dtype's range saturate. Gradients pass as if the function did not round.
+    Finite numbers that would round to infinity saturate. Gradients pass as if the function did not round.
 
     Args:
         x: float32 Tensor.

@@ -41,11 +41,11 @@ def reverse_sequence(x: Tensor, lengths: Any, axis: int = 1) -> Tensor:
 
 @api
 def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
-    """Return the output at each row's last step.
+    """Return the output of each row at its last step, number ``lengths`` - 1.
 
     Args:
-        outputs: [batch, time, width].
-        lengths: int [batch], at least 1.
+        outputs: float [batch, time, width].
+        lengths: int [batch], each in 0..time. The output of a row of length 0 is 0.
 
     Returns:
         Tensor [batch, width].
@@ -60,17 +60,17 @@ def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
 
 @api
 def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1, reason: str = "") -> Tensor:
-    """Fill the padding of ``x``, and check at each call that the longest row has all steps.
+    """Set the steps of x beyond each row's length to ``padding``, and check that the time axis is not too long.
 
-    A function that depends on the number of steps, such as a mean over time, then has an unambiguous result. A call
-    raises ``ShapeError`` if the time axis is longer than the longest row.
+    A call raises ``ShapeError`` if the time axis is longer than the longest row. Functions that depend on the number of
+    steps, such as a mean over time, then do not depend on how a batch was padded.
 
     Args:
         x: [batch, time, …], or [time, batch, …] with ``axis=0``.
         lengths: int [batch], each in 0..time. It must be a placeholder, because computed lengths cannot be checked.
-        padding: Value of steps beyond a row's length.
+        padding: Value of the steps beyond a row's length.
         axis: Time axis, 0 or 1.
-        reason: Text to add to the error message.
+        reason: Reason for the check, which is added to the error message.
     """
     if not isinstance(x, Tensor) or x.rank < 2:
         raise ShapeError(f"ensure_longest needs a Tensor [batch, time, …], not {shown(x)}")
@@ -90,10 +90,10 @@ def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1,
 
 @api
 def ensure_size(x: Tensor, axis: int, at_least: int = 0, at_most: int | None = None) -> Tensor:
-    """Return ``x``, and check the size of an axis at each call.
+    """Return ``x``, and check at each call that the size of an axis is from ``at_least`` to ``at_most``.
 
-    A call raises ``ShapeError`` if the axis is shorter or longer. Streams are not checked, because their length is not
-    known before they end.
+    A call raises ``ShapeError`` for another size, and so does the declaration if the size is fixed. Streams are not
+    checked, because their length is not known before they end.
 
     Args:
         x: A Tensor.
@@ -109,12 +109,16 @@ def ensure_size(x: Tensor, axis: int, at_least: int = 0, at_most: int | None = N
     if not isinstance(size, int):
         return build("ensure_shape", x, shape=x.type.shape, limits=(size, low, high))
     if not low <= size <= high:
-        raise ShapeError(f"axis {axis} of {x!r} must have {low} to {high} entries")
+        bounds = f"at least {low}" if at_most is None else f"{low} to {high}"
+        raise ShapeError(f"axis {axis} of {x!r} must have {bounds} entries")
     return x
 
 
 def time_axis(x: Tensor, axis: int, what: str) -> int:
-    """Return a time axis, which must be 0 or 1, as a non-negative index. ``what`` names the function in errors."""
+    """Return a time axis as a non-negative index, after a check that it is axis 0 or 1 of x.
+
+    ``what`` names the calling function in errors.
+    """
     place = one_axis(x.rank, axis)
     if place > 1:
         raise ShapeError(
@@ -124,7 +128,7 @@ def time_axis(x: Tensor, axis: int, what: str) -> int:
 
 
 def source_of(x: Tensor) -> Node:
-    """Return the first node before ``x`` that is no cast, reshape or check of a shape."""
+    """Return the node from which x comes by casts, reshapes and checks of shapes alone; without any, x's own node."""
     node = x.node
     while node.op in ("reshape", "cast", "ensure_shape"):
         node = node.operands[0]
@@ -133,9 +137,10 @@ def source_of(x: Tensor) -> Node:
 
 @api
 def positions(x: Tensor, axis: int = 0) -> Tensor:
-    """Return the indices 0, 1, 2, … along ``axis`` of ``x`` as int64 [size]. The size may be symbolic.
+    """Return the indices 0, 1, 2, … along ``axis`` of ``x`` as int64 [size of the axis].
 
-    In a stream, indices along time continue from step to step. They are part of the stream's state.
+    In a stream, indices along time continue from step to step: the number of the next one is part of the stream's
+    state.
     """
     if not isinstance(x, Tensor):
         raise DtypeError(f"positions needs a Tensor, not {shown(x)}")

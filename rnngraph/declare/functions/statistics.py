@@ -112,15 +112,15 @@ def reduce_var(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
         axis: As for ``reduce_sum``.
         keepdims: As for ``reduce_sum``.
         correction: The sum of squared deviations is divided by n - correction. 0: as in NumPy and TensorFlow. 1:
-            unbiased, as in torch. The result is NaN if the divisor is not positive.
+            unbiased, as in torch. If the divisor is not positive, the result is NaN or infinite, as in NumPy.
     """
     return _variance(x, axis, keepdims, correction, "reduce_var", lambda variance: variance)
 
 
 def moments(x: Tensor, axis: Axis) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (mean, x - mean, mean square of x - mean) over ``axis``, which stays with a size of 1.
+    """Return (mean, x - mean, variance) over ``axis``, which keeps a size of 1.
 
-    Normalizations compute them in the dtype of x; ``reduce_var`` computes in float64.
+    They are computed in the dtype of x, as normalizations need them; ``reduce_var`` computes in float64.
     """
     mean = reduce_mean(x, axis, keepdims=True)
     centred = x - mean
@@ -134,9 +134,9 @@ def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
     The gradient is 0 where all entries are equal.
 
     Args:
-        x: Tensor of any shape.
-        axis: Axis or axes; None for all.
-        keepdims: Keep reduced axes with size 1.
+        x: float Tensor.
+        axis: As for ``reduce_sum``.
+        keepdims: As for ``reduce_sum``.
         correction: As for ``reduce_var``.
     """
     return _variance(x, axis, keepdims, correction, "reduce_std", root)
@@ -145,7 +145,7 @@ def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
 def _variance(
     x: Any, axis: Axis, keepdims: bool, correction: float, name: str, finish: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Return ``finish(variance)``, computed in float64. ``name`` is the function's name in errors."""
+    """Return ``finish`` of the variance over ``axis``, computed in float64. ``name`` names the function in errors."""
     x = floats(x, name)
     less = number(correction, "correction")
     wide = cast(x, "float64")
@@ -161,7 +161,7 @@ def _variance(
 
 @api
 def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the number (int64) of entries over ``axis`` that are not 0 or False. NaN counts as nonzero."""
+    """Return the number (int64) of entries over ``axis`` that are neither 0 nor False. NaN counts as nonzero."""
     x = as_tensor(x)
     hits = x if x.dtype == "bool" else not_equal(x, 0)
     return reduce_sum(cast(hits, "int64"), axis, keepdims)
@@ -198,7 +198,7 @@ def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _reduce_bools(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Tensor], name: str) -> Tensor:
-    """Return the maximum or the minimum of bools, whichever ``extreme`` computes, with False as 0 and True as 1."""
+    """Reduce a bool Tensor to bools: ``extreme`` is ``reduce_max`` for "any", and ``reduce_min`` for "all"."""
     if isinstance(x, bool):
         raise DtypeError(
             f"{name} needs a bool Tensor, not {x}; == and != compare Tensors as objects: write rg.equal or rg.not_equal"
@@ -210,7 +210,7 @@ def _reduce_bools(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Ten
 
 
 def selected(hit: Tensor, x: Tensor, axis: int, keepdims: bool = False) -> Tensor:
-    """Return the entry of x along ``axis`` at which a mask is True, with the sign of a zero; 0 if there is none.
+    """Return the entry of x along ``axis`` where a mask is True; 0 if it is True nowhere. -0 stays -0.
 
     Args:
         hit: bool, True for at most one entry along the axis.

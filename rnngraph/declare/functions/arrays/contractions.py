@@ -17,19 +17,19 @@ from .matrices import diagonal
 
 @api
 def einsum(equation: str, *tensors: Any) -> Tensor:
-    """Sum products of entries over the letters that the result lacks, as ``numpy.einsum`` does.
+    """Multiply tensors, and sum over the axes whose letters the result lacks, as ``numpy.einsum`` does.
 
     Tensors are multiplied from left to right.
 
     Args:
         equation: Such as ``"btd,de->bte"``. Without ``->`` the result has the letters that occur once, in alphabetical
-            order. ``...`` stands for leading axes, which broadcast. A letter that occurs twice in one operand selects
-            its diagonal.
+            order. ``...`` stands for axes without letters, which broadcast. A letter that occurs twice in one operand
+            selects its diagonal.
         *tensors: One Tensor for each term of the equation.
 
     Raises:
         ArgumentError: The equation does not fit the operands.
-        ShapeError: A letter has two sizes.
+        ShapeError: A letter has two sizes, neither of which is 1.
     """
     items = [as_tensor(item) for item in tensors]
     if not isinstance(equation, str):
@@ -52,7 +52,7 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
 
 
 def _check_sizes(equation: str, terms: Sequence[str], items: Sequence[Tensor]) -> None:
-    """Raise ``ShapeError`` for a letter with two known sizes. A size of 1 is left to the products, which broadcast."""
+    """Raise ``ShapeError`` for a letter with two fixed sizes. A size of 1 is valid, because products broadcast."""
     sizes: dict[str, Dim] = {}
     for term, item in zip(terms, items, strict=True):
         for letter, dim in zip(term, item.type.shape, strict=True):
@@ -81,12 +81,20 @@ def _sum_private_letters(x: Tensor, term: str, others: str) -> tuple[Tensor, str
 
 
 def _ordered(x: Tensor, term: str, order: str) -> Tensor:
-    """Transpose x from the axes ``term`` to the axes ``order``."""
+    """Transpose x, whose axes have the letters ``term``, to the order of the letters ``order``."""
     return x if term == order else transpose(x, [term.index(letter) for letter in order])
 
 
 def _contract(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[Tensor, str]:
-    """Multiply two operands, and sum over letters that occur in no later term. Return the result and its letters."""
+    """Multiply a by b, and sum over letters that are not in ``later``. Return the result and its letters.
+
+    Args:
+        a: First operand.
+        of_a: Letters of its axes.
+        b: Second operand.
+        of_b: Letters of its axes.
+        later: Letters of the operands that follow, and of the result.
+    """
     a, of_a = _sum_private_letters(a, of_a, of_b + later)
     b, of_b = _sum_private_letters(b, of_b, of_a + later)
     both = "".join(letter for letter in of_a if letter in of_b and letter in later)
@@ -120,12 +128,12 @@ def _lay_out(x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
 
 @api
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
-    """Sum products over axes, as ``numpy.tensordot`` does.
+    """Multiply a by b, and sum over pairs of their axes, as ``numpy.tensordot`` does.
 
     Args:
         a: Tensor.
         b: Tensor.
-        axes: Number of axes: the last ones of a and the first ones of b. Or two lists, of axes of a and of b.
+        axes: Number of axes: the last ones of a and the first ones of b. Or two lists: axes of a, and axes of b.
 
     Raises:
         ArgumentError: ``axes`` is larger than the rank of an operand, or neither a number nor two lists.
@@ -150,7 +158,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
 
 
 def _both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
-    """Return the axes of a and the axes of b, as non-negative indices."""
+    """Split the argument ``axes`` of ``tensordot`` into axes of a and axes of b, as non-negative indices."""
     pair = entries(axes, "axes")
     if len(pair) != 2:
         raise ArgumentError(f"tensordot: axes must be a number or two lists of axes, not {shown(axes)}")
@@ -163,9 +171,10 @@ def _both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
 
 
 def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str] | None:
-    """Return the terms and the result of an equation, with ``...`` replaced by letters.
+    """Return the letters of each operand and those of the result, with ``...`` replaced by unused letters.
 
-    None: the terms do not fit the operands' ranks.
+    For example, ``"...d,de->...e"`` with ranks 3 and 2 gives (["abd", "de"], "abe"). Return None for an equation that
+    is malformed or does not fit the ranks.
     """
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")

@@ -52,7 +52,7 @@ def _triangle(x: Any, k: int, name: str, is_lower: bool) -> Tensor:
 
 
 def _matrices(x: Any, name: str) -> Tensor:
-    """Return x as a Tensor of rank 2 or more."""
+    """Convert x to a Tensor, and raise ``ShapeError`` if it has fewer than two axes. ``name`` names the function."""
     x = as_tensor(x)
     if x.rank < 2:
         raise ShapeError(f"{name} needs matrices [..., rows, columns], not {x!r}")
@@ -94,7 +94,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 
 def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:
-    """Return the first row of a diagonal, and one more than its last row."""
+    """Return the range of rows that a diagonal crosses: its first row, and the row after its last."""
     start = max(0, -offset)
     if isinstance(rows, int) and isinstance(columns, int):
         return min(start, rows), max(min(rows, columns - offset), min(start, rows))
@@ -125,7 +125,7 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 
 def _matrix_axes_last(x: Any, axis1: int, axis2: int, name: str) -> Tensor:
-    """Move the axes of rows and columns to the end."""
+    """Move the axes of rows (``axis1``) and columns (``axis2``) to the end. ``name`` names the function in errors."""
     x = _matrices(x, name)
     order = moved_order(x.rank, (axis1, axis2), (-2, -1))
     return x if order == tuple(range(x.rank)) else build("transpose", x, order=order)
@@ -159,7 +159,7 @@ def diag_embed(x: Any, offset: int = 0) -> Tensor:
 def outer(a: Any, b: Any) -> Tensor:
     """Return the products of all entries of a with all entries of b, as ``numpy.outer`` does.
 
-    The result is [size of a, size of b].
+    The result has one row for each entry of a, and one column for each entry of b.
     """
     a, b = pair(a, b)
     sizes = (product(a.type.shape), product(b.type.shape))
@@ -167,7 +167,7 @@ def outer(a: Any, b: Any) -> Tensor:
 
 
 MAX_SOLVED = 512
-"""Maximum rows of a triangular matrix in ``triangular_solve``, which unrolls the loop over rows."""
+"""Maximum size n of matrices [n, n] in ``triangular_solve``, whose substitution is unrolled."""
 
 
 @api
@@ -178,12 +178,12 @@ def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
     triangle of ``a`` is read. Gradients reach the triangle and ``b``. A zero on the diagonal gives infinities or NaN.
 
     Args:
-        a: Floats [..., n, n], n an int.
+        a: Floats [..., n, n], n an int up to 512.
         b: Floats [..., n, columns], or vectors [..., n] with one axis less than ``a``.
         lower: True for a lower triangle, False for an upper one.
 
     Raises:
-        ShapeError: ``a`` is not square, or ``b`` has another number of rows.
+        ShapeError: ``a`` is not square or too large, or ``b`` has another number of rows.
     """
     a, b = _matrices(floats(a, "triangular_solve"), "triangular_solve"), floats(b, "triangular_solve")
     rows, columns = a.type.shape[-2:]

@@ -16,7 +16,7 @@ from ..padding import slice_axis
 
 @api
 def flip(x: Any, axis: Axis = None) -> Tensor:
-    """Reverse the entries along ``axis``: an int, several, or None for all axes, as ``numpy.flip`` does."""
+    """Reverse the order of entries along ``axis``: an int, several, or None for all axes, as ``numpy.flip`` does."""
     x = as_tensor(x)
     for place in axes_of(x, axis):
         x = build("reverse", x, axis=place)
@@ -125,7 +125,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def swapped_order(rank: int, axis1: int, axis2: int) -> tuple[int, ...]:
-    """Return the permutation that exchanges two axes."""
+    """Return the order of axes for ``transpose`` that exchanges two axes."""
     first, second = one_axis(rank, axis1), one_axis(rank, axis2)
     order = list(range(rank))
     order[first], order[second] = second, first
@@ -133,7 +133,10 @@ def swapped_order(rank: int, axis1: int, axis2: int) -> tuple[int, ...]:
 
 
 def moved_order(rank: int, source: int | Sequence[int], destination: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the permutation that moves axes from ``source`` to ``destination``. Other axes keep their order."""
+    """Return the order of axes for ``transpose`` that moves axes from ``source`` to ``destination``.
+
+    The other axes keep their order.
+    """
     axes, places = (
         [one_axis(rank, axis) for axis in ([argument] if isinstance(argument, int) else entries(argument, name))]
         for argument, name in ((source, "source"), (destination, "destination"))

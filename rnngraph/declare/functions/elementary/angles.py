@@ -74,7 +74,7 @@ def sinc(x: Any) -> Tensor:
 
 
 def _sinc_near_0(x: Tensor) -> Tensor:
-    """Evaluate the Taylor polynomial of sinc for |x| up to 0.5, whose derivative has no cancellation."""
+    """Evaluate sinc for |x| < 0.5 by its Taylor polynomial, so that its derivative has no cancellation."""
     square = x * x
     last, *others = reversed(_SINC[x.dtype])
     value: Any = last

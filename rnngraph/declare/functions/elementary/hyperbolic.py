@@ -33,12 +33,12 @@ def cosh(x: Any) -> Tensor:
 
 
 def _is_near(x: Tensor) -> Tensor:
-    """Return True where exp(x) neither overflows nor underflows."""
+    """Return True where neither exp(x) nor exp(-x) overflows."""
     return abs(x) < _MAX_EXPONENT[x.dtype]
 
 
 def _near(x: Tensor) -> Tensor:
-    """Clamp x to the range of ``_is_near``, for a finite gradient where this branch is not selected."""
+    """Clamp x to the range of ``_is_near``, so that a branch of ``where`` is finite also where it is not selected."""
     limit = _MAX_EXPONENT[x.dtype]
     return minimum(limit, maximum(-limit, x))
 

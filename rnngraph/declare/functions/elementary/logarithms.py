@@ -36,7 +36,7 @@ def log10(x: Any) -> Tensor:
 
 
 def _log_to(x: Any, base: int) -> Tensor:
-    """Return log(x) / log(base), rounded to an integer if it is within one ulp of it."""
+    """Return log(x) / log(base). A quotient within one ulp of an integer is rounded to the integer."""
     x = as_tensor(x)
     quotient = log(x) * (1 / math.log(base))
     whole = round(quotient)
@@ -60,10 +60,10 @@ def logaddexp2(a: Any, b: Any) -> Tensor:
 
 
 def _gap(a: Tensor, b: Tensor) -> Tensor:
-    """Return -|a - b|, and 0 where both are equal and infinite.
+    """Return -|a - b|, elementwise, and 0 where a and b are the same infinity.
 
-    Maximum and minimum pass the gradient of equal operands to the second one. Here a gets half of it, and b loses as
-    much, which makes the gradient of ``maximum(a, b) + f(_gap(a, b))`` correct.
+    Where a equals b, its gradients are 1 for a and -1 for b, while ``maximum(a, b)`` passes its gradient to b. So in
+    ``maximum(a, b) + f(_gap(a, b))``, a and b each get half if the slope of f at 0 is 1/2.
     """
     is_same = logical_and(equal(a, b), equal(abs(a), INFINITY))
     gap = where(is_same, 0.0, a) - where(is_same, 0.0, b)
@@ -80,7 +80,7 @@ def xlogy(x: Any, y: Any) -> Tensor:
 
 @api
 def entr(x: Any) -> Tensor:
-    """Return -x * log(x), elementwise, the terms of an entropy: 0 at 0, and -inf below 0."""
+    """Return -x * log(x), elementwise, the terms of an entropy; 0 for 0, and -inf for negative x."""
     x = as_tensor(x)
     inside = where(x <= 0, 1.0, x)
     return where(x < 0, -INFINITY, where(x <= 0, 0.0, -x * log(inside)))

@@ -21,7 +21,7 @@ class _Tail:
     """Approximation for one dtype.
 
     Attributes:
-        largest: Bound from which erfc(x) is 0.
+        largest: Bound from which erfc(x) rounds to 0.
         middle: The constant k of the module's formula.
         coefficients: Coefficients of the polynomial c, lowest degree first.
     """
@@ -96,9 +96,9 @@ def ndtr(x: Any) -> Tensor:
 
 
 def _tail(x: Tensor, scale: float) -> Tensor:
-    """Return erfc(scale x), or any finite value where scale x is below ``_START``. scale² is 1 or 0.5.
+    """Return erfc(scale x) where scale x is at least ``_START``, and finite values elsewhere. scale² is 1 or 0.5.
 
-    The exponent -x² is split into the exact square of a number with few bits and a small remainder.
+    In exp(-x²), x² is split into the square of a number with few bits, which is exact, and a small remainder.
     """
     tail = _TAILS[x.dtype]
     x = minimum(tail.largest / scale, maximum(_START / scale, x))

@@ -23,7 +23,7 @@ def isnan(x: Any) -> Tensor:
 
 @api
 def isinf(x: Any) -> Tensor:
-    """Return True where x is infinite, of either sign, elementwise."""
+    """Return True where x is positive or negative infinity, elementwise."""
     x = as_tensor(x)
     return equal(abs(x), INFINITY) if x.dtype in FLOATS else not_equal(x, x)
 
@@ -51,7 +51,7 @@ def isfinite(x: Any) -> Tensor:
 
 @api
 def copysign(a: Any, b: Any) -> Tensor:
-    """Return the magnitude of a with the sign of b, elementwise. The signs of -0 and NaN count, too.
+    """Return the magnitude of a with the sign of b, elementwise. A b of -0 or NaN has a sign, too.
 
     The gradient of a is 1 or -1, and 0 where a is 0. b gets no gradient.
     """

@@ -24,12 +24,12 @@ def power(x: Any, exponent: Any) -> Tensor:
     Also written ``x ** exponent``.
 
     Integers wrap. At a base of 0, the gradient of the base is 0 for exponents above 1, and infinite for exponents
-    between 0 and 1. The gradient of the exponent is then 0 if the exponent is not negative.
+    between 0 and 1. The gradient of the exponent at a base of 0 is 0 for exponents of 0 or more.
 
     Args:
         x: Number or Tensor.
         exponent: Number or Tensor. The numbers 1 to 8, -1 and 0.5 are computed by products, a reciprocal and a square
-            root. With an integer x, a negative exponent in a Tensor truncates the result.
+            root. With an integer x, results for negative exponents in a Tensor are truncated towards 0.
 
     Raises:
         DtypeError: x is an integer, and the exponent a negative number.
@@ -67,7 +67,7 @@ def exp2(x: Any) -> Tensor:
 
 @api
 def reciprocal(x: Any) -> Tensor:
-    """Return 1 / x, elementwise. For integers it is truncated towards 0, and 0 where x is 0."""
+    """Return 1 / x, elementwise. For an integer x the result is truncated towards 0, and 0 where x is 0."""
     x = as_tensor(x)
     return build("div", constant(1, x.dtype), x)
 
@@ -83,9 +83,8 @@ def rsqrt(x: Any) -> Tensor:
 def hypot(a: Any, b: Any) -> Tensor:
     """Return sqrt(a * a + b * b), elementwise, without overflow or underflow of the squares.
 
-    The error is at most 3 ulp.
-
-    It is infinite where either is, even if the other is NaN. The gradient at (0, 0) is 0.
+    The error is at most 3 ulp. The result is infinite where an operand is, even if the other is NaN. The gradient at
+    (0, 0) is 0.
     """
     a, b = pair(a, b)
     first, second = abs(a), abs(b)

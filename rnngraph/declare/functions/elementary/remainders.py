@@ -14,8 +14,8 @@ from ..rounding import floor
 def remainder(a: Any, b: Any) -> Tensor:
     """Return the remainder of a / b, exactly, with the sign of b, elementwise. Also written ``a % b``.
 
-    Values are those of ``numpy.remainder``: NaN for a float divided by 0, and 0 for an integer. The gradient of a is 1,
-    and that of b is -floor(a / b).
+    Values are those of ``numpy.remainder``: NaN for a float divided by 0, and 0 for an integer divided by 0. The
+    gradient of a is 1, and that of b is -floor(a / b).
     """
     a, b = pair(a, b)
     rest = build("fmod", a, b)
@@ -60,8 +60,8 @@ UFUNCS.update(remainder=remainder, floor_divide=floor_divide)
 def fmod(a: Any, b: Any) -> Tensor:
     """Return the remainder of a / b, exactly, with the sign of a, elementwise, as ``numpy.fmod``, C and ONNX define it.
 
-    It is NaN for a float divided by 0 and for an infinite a, and 0 for an integer divided by 0. The gradient of a is 1,
-    and that of b is -trunc(a / b).
+    The result is NaN for a float divided by 0 and for an infinite a, and 0 for an integer divided by 0. The gradient of
+    a is 1, and that of b is -trunc(a / b).
     """
     return binary("fmod", a, b)
 
@@ -77,7 +77,7 @@ def trunc(x: Any) -> Tensor:
 def trunc_divide(a: Any, b: Any) -> Tensor:
     """Return a / b rounded towards 0, elementwise, as ONNX and C divide integers; 0 for an integer divided by 0.
 
-    Integers are exact. For floats it is ``trunc(a / b)``, whose quotient is rounded first.
+    Results for integers are exact. The result for floats is ``trunc(a / b)`` of the rounded quotient a / b.
     """
     a, b = pair(a, b)
     return trunc(build("div", a, b))
