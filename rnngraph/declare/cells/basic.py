@@ -37,7 +37,7 @@ class LSTMStateTuple(NamedTuple):
 
 
 class BasicRNNCell(Cell):
-    """Elman network (1990): h' = activation([x; h] K + b), which is also the output.
+    """Elman network (1990): h' = activation([x; h] kernel + bias), which is also the output.
 
     Parameters: ``kernel`` [inputs + units, units] and ``bias`` [units]. State: h [batch, units].
 
@@ -61,7 +61,13 @@ class BasicRNNCell(Cell):
 
 
 class LSTMLike(Cell):
-    """Base class of cells with an LSTM's state: memory c and output h, as two tensors or as one."""
+    """Base class of cells with an LSTM's state: memory c and output h, as two Tensors or as one.
+
+    Attributes:
+        num_units: Width of c.
+        state_is_tuple: False: the state is one Tensor, c before h.
+        hidden: Width of h.
+    """
 
     num_units: int
     state_is_tuple: bool
@@ -95,9 +101,9 @@ class LSTMLike(Cell):
 class BasicLSTMCell(LSTMLike):
     """LSTM without peepholes, clipping and projection (Zaremba et al. 2014).
 
-        c' = c s(f + forget_bias) + s(i) a(j);  h' = a(c') s(o)
+        [i, j, f, o] = [x; h] kernel + bias;  c' = c s(f + forget_bias) + s(i) a(j);  h' = a(c') s(o)
 
-    Parameters: ``kernel`` [inputs + units, 4 units] with columns i, j, f, o, and ``bias`` [4 units].
+    The output is h'. Parameters: ``kernel`` [inputs + units, 4 units] with columns i, j, f, o, and ``bias`` [4 units].
 
     Args:
         num_units: Width of c and h.
@@ -139,14 +145,14 @@ class LSTMCell(LSTMLike):
     """LSTM with peepholes, clipping and projection as options (Sak et al. 2014).
 
     Parameters: ``kernel`` [inputs + hidden, 4 units] with columns i, j, f, o, and ``bias`` [4 units], where hidden is
-    ``num_proj`` or ``num_units``. State: LSTMStateTuple(c [units], h [hidden]).
+    ``num_proj``, or ``num_units`` without a projection. State: LSTMStateTuple(c [units], h [hidden]). The output is h'.
 
     Args:
         num_units: Width of c.
         use_peepholes: Gates i and f read the old c, and o the new one, through ``w_i_diag``, ``w_f_diag`` and
             ``w_o_diag`` [units].
         cell_clip: Clamp c' to ±cell_clip, before the output gate reads it.
-        num_proj: Width of h' after the projection ``projection/kernel`` [units, num_proj].
+        num_proj: Width of h' after the projection ``projection/kernel`` [units, num_proj]. None: no projection.
         proj_clip: Clamp the projected h' to ±proj_clip.
         forget_bias: Added to f before its sigmoid.
         state_is_tuple: True: the state is LSTMStateTuple(c, h). False: it is one tensor [batch, units + hidden], with
@@ -208,7 +214,10 @@ class LSTMCell(LSTMLike):
 
 
 def checked_forget_bias(value: Any) -> float:
-    """Check a forget_bias. Large ints are errors: torch has the input's width at this position."""
+    """Return ``forget_bias`` as a float. Raise ``ArgumentError`` for an int above 5.
+
+    An int is then probably the width of the input, which cells of torch take at this position.
+    """
     if isinstance(value, int | np.integer) and value > MAX_INT_BIAS:
         raise ArgumentError(
             f"forget_bias={value} looks like a width, which a cell infers from its input; give units only, or write "
@@ -218,7 +227,7 @@ def checked_forget_bias(value: Any) -> float:
 
 
 def limit(value: float | None, what: str) -> float | None:
-    """Check a limit of clamping: a positive number, or None for no limit."""
+    """Return the limit of a clamp as a float, or None for no limit. Raise ``ArgumentError`` unless it is positive."""
     if value is None:
         return None
     if not number(value, what) > 0:
@@ -227,7 +236,7 @@ def limit(value: float | None, what: str) -> float | None:
 
 
 def checked_proj_clip(value: float | None, num_proj: int | None) -> float | None:
-    """Return proj_clip as a float, or None. It requires a projection; TensorFlow has num_proj at another position."""
+    """Return ``proj_clip`` as a float, or None for no limit. Raise ``ArgumentError`` for one without ``num_proj``."""
     bound = limit(value, "proj_clip")
     if bound is not None and num_proj is None:
         raise ArgumentError(f"proj_clip={shown(value)} needs a projection; give num_proj, too")
@@ -237,10 +246,10 @@ def checked_proj_clip(value: float | None, num_proj: int | None) -> float | None
 class GRUCell(Cell):
     """Gated recurrent unit (Cho et al. 2014).
 
-        r, u = s(...);  h' = u h + (1 - u) c
+        [r, u] = s([x; h] G + b_G);  h' = u h + (1 - u) c
 
     With ``reset_after=False``, c = a([x; r h] K + b). With ``reset_after=True``, as in cuDNN and torch,
-    c = a(x W + b + r (h R + b_R)).
+    c = a(x W + b + r (h R + b_R)). The output is h'.
 
     Parameters: ``gates/kernel`` [inputs + units, 2 units] with columns r, u, and ``gates/bias`` [2 units], initially 1.
     The candidate's parameters are ``candidate/kernel`` and ``candidate/bias``. With ``reset_after=True``, they are
@@ -249,7 +258,7 @@ class GRUCell(Cell):
     Args:
         num_units: Width of the state.
         activation: The function a.
-        reset_after: Apply the reset gate after the product.
+        reset_after: Multiply by the reset gate r after the product with R, rather than before.
         recurrent_activation: The function s of the gates.
     """
 

@@ -16,18 +16,17 @@ from .lstm_variants import kernel_initializer
 
 
 class UGRNNCell(Cell):
-    """Update gate RNN (Collins et al. 2017): g = s(g + forget_bias); s' = g s + (1 - g) a(c).
+    """Update gate RNN (Collins et al. 2017): h' = g h + (1 - g) a(c), which is also the output.
 
-    The output is s'.
-
-    Parameters: ``kernel`` [inputs + units, 2 units] with columns g, c, and ``bias`` [2 units]. State: [batch, units].
+    Here [g, c] = [x; h] kernel + bias, and g then becomes s(g + forget_bias). Parameters: ``kernel`` [inputs + units,
+    2 units] and ``bias`` [2 units]. State: one Tensor [batch, units].
 
     Args:
         num_units: Width of the state.
         initializer: Initializer of the kernel.
         forget_bias: Added to the gate before its sigmoid.
         activation: The function a.
-        recurrent_activation: Activation of the gate.
+        recurrent_activation: The function s of the gate.
     """
 
     def __init__(
@@ -61,15 +60,15 @@ class IntersectionRNNCell(Cell):
 
         s' = gh s + (1 - gh) tanh(h);  output = gy x + (1 - gy) y_activation(y)
 
-    The gates gh and gy are s(column + forget_bias). Parameters: ``kernel`` [2 units, 4 units] with columns gh, h, gy,
-    y, and ``bias`` [4 units]. State: [batch, units].
+    Here [gh, h, gy, y] = [x; s] kernel + bias. ``forget_bias`` is added to both gates, gh and gy, before their
+    activation. Parameters: ``kernel`` [2 units, 4 units] and ``bias`` [4 units]. State: one Tensor s [batch, units].
 
     Args:
         num_units: Width of the state, and of the input unless it is projected.
         num_in_proj: ``num_units``, to project inputs of another width by ``in_projection/kernel`` [inputs, units] and
             ``in_projection/bias``. None: the input must be ``num_units`` wide.
         initializer: Initializer of the kernels.
-        forget_bias: Added to the gates before their sigmoid.
+        forget_bias: Added to the gates before their activation.
         y_activation: Activation of y.
         recurrent_activation: Activation of the gates.
 
@@ -113,7 +112,7 @@ class IntersectionRNNCell(Cell):
         return gy * x + (1 - gy) * self.y_activation(y), {"s": s}
 
     def _projected(self, p: Scope, x: Tensor) -> Tensor:
-        """Project an input whose width is not ``num_units``."""
+        """Project an input to ``num_units``. Raise ``ShapeError`` if the cell has no projection."""
         n = self.num_units
         if self.num_in_proj is None:
             raise ShapeError(f"{self!r} needs inputs of width {n}, not {x.width}; write num_in_proj={n}", self.where)
@@ -124,8 +123,8 @@ class IntersectionRNNCell(Cell):
 class IndRNNCell(Cell):
     """Independently recurrent units (Li et al. 2018): h' = a(x W + u h + b), which is also the output.
 
-    Parameters: ``kernel_w`` [inputs, units], ``kernel_u`` [1, units], uniform in [-1, 1), and ``bias`` [units].
-    State: [batch, units].
+    Parameters: W is ``kernel_w`` [inputs, units]; u is ``kernel_u`` [1, units], initially uniform in [-1, 1); and b is
+    ``bias`` [units]. State: h [batch, units].
 
     Args:
         num_units: Width of the state.
@@ -147,12 +146,13 @@ class IndRNNCell(Cell):
 
 
 class SRUCell(Cell):
-    """Simple recurrent unit, whose products all read only the input (Lei et al. 2018).
+    """Simple recurrent unit, whose matrix product reads only the input (Lei et al. 2018).
 
-        f, r = s([f; r] + bias);  c' = f c + (1 - f) x~;  output = r a(c') + (1 - r) x_t
+        c' = f c + (1 - f) x~;  output = r a(c') + (1 - r) x_t
 
-    As in TensorFlow, the highway carries x_t, a projection of the input, so that any input width is valid. Parameters:
-    ``kernel`` [inputs, 4 units] with columns x~, f, r, x_t, and ``bias`` [2 units]. State: c [batch, units].
+    Here [x~, f, r, x_t] = x kernel, and then [f, r] become s([f, r] + bias). As in TensorFlow, the highway carries x_t,
+    a projection of the input, so that any input width is valid. Parameters: ``kernel`` [inputs, 4 units] and ``bias``
+    [2 units]. State: c [batch, units].
 
     Args:
         num_units: Width of the state.
@@ -180,7 +180,7 @@ class SRUCell(Cell):
 
 
 class _InputGated(Cell):
-    """Base class of MinimalRNNCell and CFNCell. They have the same arguments, and their output is the state."""
+    """Base class of MinimalRNNCell and CFNCell, which have the same arguments. The output of both is the state."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class MinimalRNNCell(_InputGated):
         z = a(x W);  u = s([z; h] G + b);  h' = u h + (1 - u) z, which is also the output
 
     Parameters: ``kernel`` [inputs + 2 units, units] with W above G, and ``bias`` [units], initially 1.
-    State: [batch, units].
+    State: h [batch, units].
 
     Args:
         units: Width of the state.
@@ -233,11 +233,11 @@ class MinimalRNNCell(_InputGated):
 class CFNCell(_InputGated):
     """Chaos-free network (Laurent and von Brecht 2017).
 
-        theta, eta = s(h U + x V + b);  h' = theta a(h) + (1 - eta) a(x W), which is also the output
+        [theta, eta] = s(h U + x V + b);  h' = theta a(h) + (1 - eta) a(x W), which is also the output
 
     1 - eta is the paper's input gate, which a bias of 1 makes small at first, as in TensorFlow. Parameters: ``kernel``
-    [inputs, 3 units] with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; ``bias`` [2 units], initially
-    1. State: [batch, units].
+    [inputs, 3 units] with columns V, W; U is ``recurrent_kernel`` [units, 2 units]; b is ``bias`` [2 units], initially
+    1. State: h [batch, units].
 
     Args:
         units: Width of the state.

@@ -53,14 +53,14 @@ class MatrixCell(PartsCell):
 
 
 class GatedLinearAttentionCell(MatrixCell):
-    """Gated linear attention (Yang et al. 2023): a decay for each key.
+    """Gated linear attention (Yang et al. 2023): a decay for each entry of the key.
 
         S' = exp(g) S + k v;  output = q S'
 
-    Products of the input are q, k [head_dim] and v [value_dim] of each head, and g = log_sigmoid(x down up + bias) /
-    temperature. Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim)] with columns q, k, v; ``gate/down``
-    [inputs, gate_rank]; ``gate/up`` [gate_rank, heads head_dim]; and ``gate/bias``. State: S [batch, heads, head_dim,
-    value_dim].
+    Here k v is an outer product. In each head, q, k [head_dim] and v [value_dim] are projections of the input, and g
+    [head_dim] is log_sigmoid(x down up + bias) / temperature. Parameters: ``kernel`` [inputs, heads (2 head_dim +
+    value_dim)] with columns q, k, v; ``gate/down`` [inputs, gate_rank]; ``gate/up`` [gate_rank, heads head_dim]; and
+    ``gate/bias`` [heads head_dim]. State: S [batch, heads, head_dim, value_dim].
 
     The input is one Tensor, or a dict of q, k, g [batch, heads, head_dim] and v [batch, heads, value_dim]. For a dict,
     the cell has no parameters.
@@ -68,7 +68,7 @@ class GatedLinearAttentionCell(MatrixCell):
     Args:
         num_heads: Number of heads.
         head_dim: Width of a query and a key.
-        value_dim: Width of a value. None: ``head_dim``. The output has num_heads value_dim units.
+        value_dim: Width of a value. None: ``head_dim``. The output has num_heads * value_dim units.
         gate_rank: Rank of the projection to the decays.
         temperature: Divisor of the decays' logarithms, the paper's τ; positive.
     """
@@ -103,17 +103,17 @@ class DeltaNetCell(MatrixCell):
 
         S' = S + beta k (v - k S);  output = q S'
 
-    For each head, the input is projected to v [value_dim], to q and k [head_dim] of length 1, and to beta = sigmoid(x
-    K). Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim + 1)] with columns q, k, v, beta. State: S [batch,
-    heads, head_dim, value_dim].
+    Here k (v - k S) is an outer product. For each head, the input is projected to v [value_dim], to q and k [head_dim],
+    which are scaled to norm 1, and to the scalar beta = sigmoid(x K). Parameters: ``kernel`` [inputs, heads
+    (2 head_dim + value_dim + 1)] with columns q, k, v, beta. State: S [batch, heads, head_dim, value_dim].
 
     The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v [batch, heads, value_dim] and beta [batch,
-    heads]. For a dict, the cell has no parameters.
+    heads], as in the formula. For a dict, the cell has no parameters, and scales nothing.
 
     Args:
         num_heads: Number of heads.
         head_dim: Width of a query and a key.
-        value_dim: Width of a value. None: ``head_dim``. The output has num_heads value_dim units.
+        value_dim: Width of a value. None: ``head_dim``. The output has num_heads * value_dim units.
     """
 
     def parts(self) -> dict[str, tuple[int, ...]]:
@@ -132,19 +132,20 @@ class DeltaNetCell(MatrixCell):
 class GatedDeltaNetCell(MatrixCell):
     """Gated DeltaNet (Yang et al. 2025): a delta rule with one decay for each head.
 
-        S' = exp(g) S;  S' = S' + beta k (v - k S');  output = q S'
+        D = exp(g) S;  S' = D + beta k (v - k D);  output = q S'
 
-    For each head, the input is projected to v [value_dim], to q and k [head_dim] of length 1, to beta = sigmoid(x K)
-    and to g = -exp(A_log) softplus(x K + bias). Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim + 2)]
-    with columns q, k, v, beta, g; ``A_log`` and ``gate/bias`` [heads]. State: S [batch, heads, head_dim, value_dim].
+    Here k (v - k D) is an outer product. For each head, the input is projected to v [value_dim], to q and k [head_dim],
+    which are scaled to norm 1, and to the scalars beta = sigmoid(x K) and g = -exp(A_log) softplus(x K + bias).
+    Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim + 2)] with columns q, k, v, beta, g; ``A_log`` and
+    ``gate/bias`` [heads]. State: S [batch, heads, head_dim, value_dim].
 
     The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v [batch, heads, value_dim], beta and g [batch,
-    heads]. For a dict, the cell has no parameters.
+    heads], as in the formula. For a dict, the cell has no parameters, and scales nothing.
 
     Args:
         num_heads: Number of heads.
         head_dim: Width of a query and a key.
-        value_dim: Width of a value. None: ``head_dim``. The output has num_heads value_dim units.
+        value_dim: Width of a value. None: ``head_dim``. The output has num_heads * value_dim units.
     """
 
     def parts(self) -> dict[str, tuple[int, ...]]:
@@ -166,7 +167,14 @@ class GatedDeltaNetCell(MatrixCell):
 
 
 def corrected(S: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Tensor:
-    """Return S with its value at key k moved towards v by the factor beta (Widrow and Hoff 1960)."""
+    """Return S after the value at key k moved towards v by the factor beta (Widrow and Hoff 1960).
+
+    Args:
+        S: Matrices [batch, heads, keys, values]. The value at key k is the product k S.
+        k: Keys [batch, heads, keys].
+        v: Values [batch, heads, values].
+        beta: float [batch, heads].
+    """
     return S + column(k) * row(column(beta) * (v - read(S, k)))
 
 
@@ -178,23 +186,25 @@ GROUP_NORM_EPSILON = 64e-5
 class RWKV7Cell(MatrixCell):
     """Time mixing of RWKV-7 (Peng et al. 2025), as in the first layer.
 
-        S' = exp(w) S - (a κ) (κ S) + k v;  output = ((group_norm(r S') + (r ρ k) v) gate) K_o
+        S' = exp(w) S - (a κ) (κ S) + k v;  output = ((group_norm(r S') + sum(r bonus k) v) gate) output_kernel
 
-    Each of r, w, k, v, a and gate is a projection of x + (x_before - x) mix, with its own vector mix. In each head,
-    w = -exp(-1/2) sigmoid(·) and a = sigmoid(·). κ is k removal, scaled to length 1; then k = k (1 + (a - 1)
-    replacement). Low-rank projections: w with tanh, a, and gate with sigmoid.
+    Here (a κ) (κ S) and k v are outer products. Each of r, w, k, v, a and gate is a projection of
+    x + (x_before - x) mix, with its own vector mix. r, k and v are products with matrices. The low-rank projections are
+    w = -exp(-1/2) sigmoid(tanh(· down) up + bias), a = sigmoid(· down up + bias) and gate = sigmoid(· down) up.
+    κ is k removal, scaled to norm 1 in each head. After that, k is multiplied by 1 + (a - 1) replacement.
 
-    Parameters: ``mix/*`` [units], one per projection; ``r``, ``k``, ``v`` and ``output`` [units, units]; ``w/down``,
-    ``w/up``, ``w/bias``, ``a/*`` likewise, ``gate/down``, ``gate/up``; ``removal``, ``replacement`` and ``bonus``
-    [units]; ``group_norm/gamma`` and ``beta`` [units]; and ``in_projection/kernel`` [inputs, units] for an input of
-    another width. State: x [batch, units], the input before, and S [batch, heads, head_dim, head_dim].
+    Parameters: ``mix/*`` [units], one for each projection; ``r``, ``k``, ``v`` and ``output`` [units, units];
+    ``w/down``, ``w/up`` and ``w/bias``; ``a/down``, ``a/up`` and ``a/bias``; ``gate/down`` and ``gate/up``;
+    ``removal``, ``replacement`` and ``bonus`` [units]; ``group_norm/gamma`` and ``beta`` [units]; and
+    ``in_projection/kernel`` [inputs, units] for an input of another width. State: x [batch, units], the previous input,
+    and S [batch, heads, head_dim, head_dim].
 
-    The input is one Tensor, or a dict of r, w, k, v, κ (``kappa``) and a [batch, heads, head_dim]. The output is then r
-    S', and the cell has no parameters.
+    The input is one Tensor, or a dict of r, w, k, v, κ (``kappa``) and a [batch, heads, head_dim], as in the first
+    formula. For a dict, the output is r S', and the cell has no parameters.
 
     Args:
         num_heads: Number of heads.
-        head_dim: Width of a head. The output has num_heads head_dim units.
+        head_dim: Width of a head. The output has num_heads * head_dim units.
         decay_rank: Rank of the projection to w.
         rate_rank: Rank of the projection to a.
         gate_rank: Rank of the projection to the gate.
@@ -235,7 +245,7 @@ class RWKV7Cell(MatrixCell):
         return y @ p.kernel("output", (width, width)), {**new, "x": x}
 
     def _of_mixtures(self, p: Scope, mixed: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return r, w, k, v, kappa and a by heads, computed from the mixed inputs."""
+        """Return r, w, k, v, kappa and a [batch, heads, head_dim] by name, from the mixed inputs of the projections."""
         width = self.output_size
         r, k, v = (mixed[name] @ p.kernel(name, (width, width)) for name in "rkv")
         w = low_rank(p, "w", mixed["w"], self.decay_rank, width, tanh) + p.bias("w/bias", (width,))

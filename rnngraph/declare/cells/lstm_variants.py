@@ -16,13 +16,16 @@ from .basic import Activation, LSTMLike, checked_forget_bias, checked_proj_clip
 
 
 def normed(p: Scope, name: str, x: Tensor, gain: float, shift: float) -> Tensor:
-    """Apply layer norm with ``gamma`` and ``beta`` [units] under ``name`` and an epsilon of 1e-12 (Ba et al. 2016)."""
+    """Apply layer norm to x, with an epsilon of 1e-12 (Ba et al. 2016).
+
+    The parameters ``name/gamma`` and ``name/beta`` [units] have the initial values ``gain`` and ``shift``.
+    """
     gamma = p.parameter(f"{name}/gamma", (x.width,), gain)
     return layer_norm(x, gamma, p.parameter(f"{name}/beta", (x.width,), shift))
 
 
 def kernel_initializer(initializer: Any) -> Initializer:
-    """Return the initializer of kernels; None is Glorot uniform."""
+    """Convert a user's argument ``initializer`` to an initializer of kernels. None becomes Glorot uniform."""
     return initializer_of(DEFAULT_INITIALIZER if initializer is None else initializer)
 
 
@@ -31,9 +34,9 @@ class LayerNormBasicLSTMCell(LSTMLike):
 
         c' = N(c s(N(f) + forget_bias) + s(N(i)) d(a(N(j))));  h' = a(c') s(N(o))
 
-    The normalized c' is carried. Dropout acts only on the candidate, so it never erases memory. Parameters:
-    ``kernel`` [inputs + units, 4 units] with columns i, j, f, o; and ``gamma`` and ``beta`` [units] under ``input``,
-    ``transform``, ``forget``, ``output`` and ``state``. State: LSTMStateTuple(c, h).
+    Here N is layer norm and d is dropout. The state carries the normalized c'. Dropout acts only on the candidate, so
+    it never erases memory. Parameters: ``kernel`` [inputs + units, 4 units] with columns i, j, f, o; and ``gamma`` and
+    ``beta`` [units] under ``input``, ``transform``, ``forget``, ``output`` and ``state``. State: LSTMStateTuple(c, h).
 
     Args:
         num_units: Width of c and h.
@@ -42,7 +45,8 @@ class LayerNormBasicLSTMCell(LSTMLike):
         layer_norm: False: add a bias [4 units], initially Glorot uniform as in TensorFlow, in place of the norms.
         norm_gain: Initial value of ``gamma``.
         norm_shift: Initial value of ``beta``.
-        dropout_keep_prob: As for ``rg.DropoutWrapper``, in the training graph only, with a new mask at every step.
+        dropout_keep_prob: Probability of keeping a unit of the candidate: a float in (0, 1], or a scalar float
+            placeholder. Dropout applies in the training graph only, with a new mask at every step.
         dropout_prob_seed: Int that changes the masks.
         recurrent_activation: The function s of the gates.
     """
@@ -87,22 +91,23 @@ class LayerNormBasicLSTMCell(LSTMLike):
 
 
 class CoupledInputForgetGateLSTMCell(LSTMLike):
-    """LSTM whose input gate is 1 - the forget gate (Greff et al. 2015), with the options of LSTMCell.
+    """LSTM whose input gate is 1 - the forget gate (Greff et al. 2015), with optional peepholes, projection and norm.
 
         c' = s(f + forget_bias + w_f c) c + (1 - s(f + forget_bias + w_f c)) a(j);  h' = s(o + w_o c') a(c')
 
-    Parameters: ``W_0`` [inputs + hidden, 3 units] with columns j, f, o, and ``B`` [3 units]; with peepholes
-    ``W_F_diag`` and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj]. State: LSTMStateTuple(c [units], h
-    [num_proj or units]).
+    Parameters: ``W_0`` [inputs + hidden, 3 units] with columns j, f, o, and ``B`` [3 units], where hidden is
+    ``num_proj``, or ``num_units`` without a projection; with peepholes w_f ``W_F_diag`` and w_o ``W_O_diag`` [units];
+    with num_proj ``W_P_0`` [units, num_proj]. State: LSTMStateTuple(c [units], h [hidden]).
 
     Args:
         num_units: Width of c.
-        use_peepholes: Gates read the memory.
+        use_peepholes: Gate f reads the old c through w_f, and gate o the new one through w_o. False: without both.
         initializer: Initializer of the matrices and peepholes.
         num_proj: Width of h after a projection. None: no projection.
         proj_clip: Clamp the projected h to ±proj_clip.
         forget_bias: Added to f before its sigmoid.
-        state_is_tuple: False: the state is one tensor, c first.
+        state_is_tuple: True: the state is LSTMStateTuple(c, h). False: it is one Tensor [batch, units + hidden], with c
+            first.
         activation: The function a.
         layer_norm: Apply layer norm to j, f, o and c', under ``transform``, ``forget``, ``output`` and ``state``. ``B``
             exists but is not added, as in TensorFlow.
@@ -167,9 +172,10 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
 class NASCell(LSTMLike):
     """Cell found by neural architecture search (Zoph and Le 2017, figure 8, the base 8 net).
 
-    Parameters: ``recurrent_kernel`` [hidden, 8 units] and ``kernel`` [inputs, 8 units], with the eight leaves of the
-    tree in order; with use_bias ``bias`` [8 units]; with num_proj ``projection_weights`` [units, num_proj].
-    State: LSTMStateTuple(c [units], h [num_proj or units]).
+    Parameters: ``recurrent_kernel`` [hidden, 8 units] and ``kernel`` [inputs, 8 units], whose columns are the eight
+    leaves of the figure's tree in order; with use_bias ``bias`` [8 units]; with num_proj ``projection_weights`` [units,
+    num_proj]. State: LSTMStateTuple(c [units], h [hidden]), where hidden is ``num_proj``, or ``num_units`` without a
+    projection.
 
     Args:
         num_units: Width of c.

@@ -28,20 +28,20 @@ def mamba(
     dt_rank: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """Apply the block of Mamba over time (Gu and Dao 2023, figure 3).
+    """Apply a block of Mamba to a sequence (Gu and Dao 2023, figure 3).
 
         u, z = split(x in_proj);  u = swish(conv1d(u));  output = (S6(u) swish(z)) out_proj
 
-    The convolution is causal, by channels. There is no norm and no residual connection. Parameters:
+    The convolution is causal and depthwise. There is no norm and no residual connection. Parameters:
     ``mamba/in_proj/kernel``, ``mamba/conv1d/kernel`` and ``bias``, ``mamba/s6_cell/*`` of ``rg.S6Cell``, and
-    ``mamba/out_proj/kernel``; for the next block ``mamba_1/…``.
+    ``mamba/out_proj/kernel``. The next block has ``mamba_1/…``.
 
     Args:
         x: float [batch, time, width].
-        state_dim: Number of states of a channel.
+        state_dim: Number of states for each channel.
         conv_size: Number of steps that the convolution reads.
         expand: Number of channels, as a multiple of the width.
-        dt_rank: Rank of the projection to step sizes. None: ceil(width / 16).
+        dt_rank: Rank of the projection to the step sizes dt. None: ceil(width / 16).
         name: Scope of the parameters in place of ``mamba``.
 
     Returns:
@@ -66,19 +66,19 @@ def mamba2(
     num_groups: int = 1,
     name: str | None = None,
 ) -> Tensor:
-    """Apply the block of Mamba-2 over time (Dao and Gu 2024, figure 6).
+    """Apply a block of Mamba-2 to a sequence (Dao and Gu 2024, figure 6).
 
         z, u, dt = split(x in_proj);  u, B, C = split(swish(conv1d(u)))
         output = (rms_norm(SSD(u, softplus(dt + bias), B, C) swish(z)) gamma) out_proj
 
-    The convolution is causal, by channels, and each group has a norm of its own. There is no residual connection.
+    The convolution is causal and depthwise, and each group has a norm of its own. There is no residual connection.
     Parameters: ``mamba2/in_proj/kernel``, ``mamba2/conv1d/kernel`` and ``bias``, ``mamba2/dt/bias``,
-    ``mamba2/ssd_cell/*`` of ``rg.SSDCell``, ``mamba2/norm/gamma`` and ``mamba2/out_proj/kernel``; for the next block
+    ``mamba2/ssd_cell/*`` of ``rg.SSDCell``, ``mamba2/norm/gamma`` and ``mamba2/out_proj/kernel``. The next block has
     ``mamba2_1/…``.
 
     Args:
         x: float [batch, time, width].
-        head_dim: Width of a head. It must divide the number of channels, which is expand width.
+        head_dim: Width of a head. It must divide the number of channels, expand * width.
         state_dim: Number of states.
         conv_size: Number of steps that the convolution reads.
         expand: Number of channels, as a multiple of the width.
@@ -117,7 +117,7 @@ def mamba2(
 
 
 def _convolved(x: Tensor, size: int, scope: ScopeName) -> Tensor:
-    """Convolve each channel with the steps before it, and apply swish."""
+    """Return swish of a causal depthwise convolution of x over windows of ``size`` steps, plus a bias."""
     windows = Windows.checked("conv_size", size, 1, 1, "causal", scope.where)
     kernel = owned(scope, "conv1d/kernel", (windows.size, 1, x.width), x.dtype, DEFAULT_INITIALIZER)
     bias = owned(scope, "conv1d/bias", (x.width,), x.dtype, "zeros")

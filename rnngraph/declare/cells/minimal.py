@@ -15,7 +15,7 @@ from .parts import PartsCell, product
 
 
 class _Minimal(PartsCell):
-    """Base class of minimal cells, with ``num_units`` and the activation of the candidate."""
+    """Base class of ``MinGRUCell`` and ``MinLSTMCell``, whose state is one vector h."""
 
     def __init__(self, num_units: int, activation: Activation = None) -> None:
         self.num_units = units(num_units, "num_units")
@@ -33,11 +33,11 @@ class MinGRUCell(_Minimal):
     The output is h'. Parameters: ``kernel`` [inputs, 2 units] with columns z, c, and ``bias`` [2 units].
     State: h [batch, units].
 
-    The input is one Tensor, or a dict of z and c [batch, units]. For a dict, the cell has no parameters.
+    The input is one Tensor, or a dict of z and c of the formula [batch, units]. For a dict, the cell has no parameters.
 
     Args:
         num_units: Width of the state.
-        activation: Name, function, or None for no activation. The paper's form in logarithms has
+        activation: Name, function, or None for no activation. The paper's form that computes in logarithms has
             ``lambda c: rg.where(c < 0, rg.sigmoid(c), c + 0.5)``.
     """
 
@@ -56,12 +56,13 @@ class MinGRUCell(_Minimal):
 class MinLSTMCell(_Minimal):
     """Minimal LSTM (Feng et al. 2024), whose two gates are divided by their sum.
 
-        h' = (f h + i c) / (f + i),  f, i = sigmoid(x K + b),  c = activation(x K_c + b_c)
+        h' = (f h + i c) / (f + i),  f = sigmoid(x K_f + b_f),  i = sigmoid(x K_i + b_i),  c = activation(x K_c + b_c)
 
     The output is h'. Parameters: ``kernel`` [inputs, 3 units] with columns f, i, c, and ``bias`` [3 units].
     State: h [batch, units].
 
-    The input is one Tensor, or a dict of f, i and c [batch, units]. For a dict, the cell has no parameters.
+    The input is one Tensor, or a dict of f, i and c of the formula [batch, units]. For a dict, the cell has no
+    parameters.
 
     Args:
         num_units: Width of the state.

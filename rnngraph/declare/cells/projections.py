@@ -42,7 +42,7 @@ class _Projection(Wrapper):
 
 
 class InputProjectionWrapper(_Projection):
-    """Project the input: the cell reads activation(x kernel + bias), and the state is the cell's.
+    """Wrapper that projects the input x: the wrapped cell reads activation(x @ kernel + bias).
 
     Parameters: ``kernel`` [inputs, num_proj] and ``bias`` [num_proj] under ``input_projection_wrapper``, which is also
     the scope of the cell's parameters.
@@ -61,7 +61,7 @@ class InputProjectionWrapper(_Projection):
 
 
 class OutputProjectionWrapper(_Projection):
-    """Project the output: activation(y kernel + bias) of the cell's output y. The state is the cell's.
+    """Wrapper that projects the wrapped cell's output y: the output is activation(y @ kernel + bias).
 
     Parameters: ``kernel`` [cell's output, output_size] and ``bias`` [output_size] under ``output_projection_wrapper``,
     which is also the scope of the cell's parameters.

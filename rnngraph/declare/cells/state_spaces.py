@@ -42,17 +42,17 @@ from .parts import (
 )
 
 MIN_RADIUS, MAX_RADIUS = 0.9, 0.999
-"""Range from which the decays of an RG-LRU are drawn (De et al. 2024, section 2.4)."""
+"""Range from which the initial radii exp(-softplus(a)) of an RG-LRU are drawn (De et al. 2024, section 2.4)."""
 
 
 class LRUCell(Cell):
     """Linear recurrent unit: a complex diagonal state (Orvieto et al. 2023).
 
-        s' = Λ s + γ (x B);  output = real(s' C) + x D,  Λ = exp(-exp(ν) + i exp(θ))
+        s' = Λ s + γ (x B);  output = real(s' C) + x D;  Λ = exp(-ν + i θ)
 
     Parameters: ``nu_log``, ``theta_log`` and ``gamma_log`` [states], whose exponentials are ν, θ and γ; ``B_re`` and
     ``B_im`` [inputs, states]; ``C_re`` and ``C_im`` [states, units]; and ``D`` [units], or [inputs, units] if the
-    widths differ. State: real and imaginary part [batch, states].
+    widths differ. State: ``real`` and ``imag``, the parts of s [batch, states].
 
     Args:
         num_units: Width of the output.
@@ -100,7 +100,7 @@ class LRUCell(Cell):
         return y + past, {"real": new_real, "imag": new_imag}
 
     def _squares(self) -> Any:
-        """Return the squares of the initial |Λ|, evenly spaced, so that Λ is spread over the ring uniformly by area."""
+        """Return the squares of the initial |Λ|. They are evenly spaced, so that Λ is uniform by area on the ring."""
         low, high = self.r_min**2, self.r_max**2
         return low + (high - low) * (np.arange(self.state_dim) + 0.5) / self.state_dim
 
@@ -123,12 +123,12 @@ class RGLRUCell(PartsCell):
 
         h' = exp(g) h + sqrt(1 - exp(2 g)) (i x);  g = -decay_scale softplus(a) r;  r, i = sigmoid(x W + b)
 
-    The output is h'. Parameters: ``gates/kernel`` [units, 2 units] with columns r, i, or by heads [heads,
-    units / heads, 2 units / heads]; ``gates/bias`` likewise; ``a`` [units]; and ``in_projection/kernel`` [inputs,
-    units] for an input of another width. State: h [batch, units].
+    The output is h'. Parameters: ``a`` [units]; ``gates/kernel`` [units, 2 units] with columns r, i, and ``gates/bias``
+    [2 units]; with several heads, [heads, units / heads, 2 units / heads] and [heads, 2 units / heads]; and
+    ``in_projection/kernel`` [inputs, units] for an input of another width. State: h [batch, units].
 
-    The input is one Tensor, or a dict of g and the gated input x [batch, units]. For a dict, the cell has no
-    parameters.
+    The input is one Tensor, or a dict of g and x [batch, units], where x is the product i x of the formula. For a dict,
+    the cell has no parameters.
 
     Args:
         num_units: Width of the state.
@@ -168,23 +168,23 @@ class RGLRUCell(PartsCell):
 
 
 def _radii(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-    """Initialize ``a`` so that exp(-softplus(a)) is a radius in MIN_RADIUS..MAX_RADIUS, uniform by area."""
+    """Draw ``a`` so that exp(-softplus(a)) is a radius from MIN_RADIUS to MAX_RADIUS, uniform by area."""
     squares = generator.uniform(MIN_RADIUS**2, MAX_RADIUS**2, shape)
     return np.log(np.expm1(-0.5 * np.log(squares)))
 
 
 class S6Cell(PartsCell):
-    """Selective state space of Mamba (Gu and Dao 2023), with ``state_dim`` states of each channel.
+    """Selective state space of Mamba (Gu and Dao 2023), with ``state_dim`` states for each channel.
 
-        h' = exp(dt A) h + dt x B;  output = h' C + D x,  A = -exp(A_log)
+        h' = exp(dt A) h + dt x B;  output = h' C + D x;  A = -exp(A_log)
 
-    B and C are products of x, and dt = softplus(x down up + bias). Parameters: ``A_log`` [units, states]; ``D``
+    B and C are projections of x, and dt = softplus(x down up + bias). Parameters: ``A_log`` [units, states]; ``D``
     [units]; ``kernel`` [units, 2 states] with columns B, C; ``dt/down`` [units, dt_rank]; ``dt/up`` [dt_rank, units];
     ``dt/bias`` [units]; and ``in_projection/kernel`` [inputs, units] for an input of another width.
     State: h [batch, units, states].
 
-    The input is one Tensor, or a dict of x and dt [batch, units], B and C [batch, states]. For a dict, the
-    parameters are ``A_log`` and ``D`` alone.
+    The input is one Tensor, or a dict of x and dt [batch, units], B and C [batch, states], as in the formula. For a
+    dict, the parameters are ``A_log`` and ``D`` alone.
 
     Args:
         num_units: Number of channels, the width of the output.
@@ -224,18 +224,19 @@ class S6Cell(PartsCell):
 class SSDCell(PartsCell):
     """State space dual of Mamba-2 (Dao and Gu 2024): a matrix state and one decay for each head.
 
-        S' = exp(dt A) S + B (dt x);  output = C S' + D x,  A = -exp(A_log)
+        S' = exp(dt A) S + B (dt x);  output = C S' + D x;  A = -exp(A_log)
 
-    Here B and C [states] are shared by the heads of a group, and x [head_dim] and dt are products of the input.
+    Here B (dt x) is an outer product. x [head_dim], B and C [states] are projections of the input, and dt is softplus
+    of a projection plus ``dt/bias``. The heads of a group share B and C.
     Parameters: ``A_log`` and ``D`` [heads]; ``kernel`` [inputs, heads head_dim + heads + 2 groups states] with columns
     x, dt, B, C; and ``dt/bias`` [heads]. State: S [batch, heads, states, head_dim].
 
     The input is one Tensor, or a dict of x [batch, heads, head_dim], dt [batch, heads], B and C [batch, groups,
-    states]. For a dict, the parameters are ``A_log`` and ``D`` alone.
+    states], as in the formula. For a dict, the parameters are ``A_log`` and ``D`` alone.
 
     Args:
         num_heads: Number of heads.
-        head_dim: Width of a head. The output has num_heads head_dim units.
+        head_dim: Width of a head. The output has num_heads * head_dim units.
         state_dim: Number of states.
         num_groups: Number of groups of heads that share B and C.
     """

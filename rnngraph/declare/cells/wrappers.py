@@ -19,10 +19,11 @@ from ..tensor import Tensor
 from ..trace import of_inner_cells
 
 Sites = dict[str, Iterator[str]]
+"""Unused names of random draws, by "input", "state" or "output"."""
 
 
 class DropoutWrapper(Wrapper):
-    """Apply dropout to a cell's input, output and new state, in the training graph only.
+    """Wrapper that applies dropout to a cell's input, output and new state, in the training graph only.
 
     Kept units are divided by the keep probability, so that the inference graph needs no scaling. A new mask is drawn
     for each step, row and unit. Dropout never applies to memory, such as an LSTM's c. If the cell has several inputs or
@@ -57,7 +58,7 @@ class DropoutWrapper(Wrapper):
     def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         columns = flatten(resolve(stated(self.cell)))
         dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
-        sites = {  # named before the sites of the inner cell, so that outer sites have lower numbers
+        sites = {  # names of random draws; those of this wrapper come before those of the inner cell
             kind: iter([p.site(kind) for _ in range(count)])
             for kind, count in (("input", _count_floats(x)), ("state", dropped), ("output", 1))
             if not is_certain(self.keep[kind])
@@ -79,7 +80,7 @@ class DropoutWrapper(Wrapper):
         return drop(x, self.keep[kind], self.seed, self.where, **options)
 
     def _drop_state(self, sites: Sites, leaf: Tensor, parts: tuple[tuple[int, bool], ...]) -> Tensor:
-        """Apply dropout to the parts of a state that are not memory."""
+        """Apply dropout to the parts of a state that are not memory. ``parts`` has (width, is memory) of each part."""
         if all(is_memory for _, is_memory in parts):
             return leaf
         if len(parts) == 1:
@@ -98,7 +99,11 @@ def _count_floats(nest: Any) -> int:
 
 
 def _pairs(wrapper: Wrapper, x: Any, output: Any, verb: str) -> list[tuple[str, Tensor, Tensor]]:
-    """Return (path, input, output) of each leaf of a cell whose output has the structure of its input."""
+    """Return (path, input, output) of each input of a wrapper that combines every input with its output.
+
+    Raise an error unless ``output`` has the structure and the widths of ``x``. ``verb`` describes the combination in
+    errors: "adds" or "mixes".
+    """
     places = [path for path, _ in paths(x)]
     what = f"{type(wrapper).__name__} needs outputs in the structure of the inputs; the output of {wrapper.cell!r}"
     outputs = matched(x, output, what, wrapper.where)
@@ -111,7 +116,10 @@ def _pairs(wrapper: Wrapper, x: Any, output: Any, verb: str) -> list[tuple[str, 
 
 
 def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, combination: str) -> None:
-    """Raise ``ShapeError`` unless a cell's output is as wide as its input."""
+    """Raise ``ShapeError`` unless a cell's output has the rank and the width of its input.
+
+    ``combination`` is the start of the message, with ``{}`` for the input and for the output.
+    """
     if x.rank != output.rank:
         raise ShapeError(
             f"{type(wrapper).__name__} around {wrapper.cell!r} {combination.format(x.type, output.type)}; "
@@ -128,7 +136,7 @@ def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, combination: str) 
 
 
 class ResidualWrapper(Wrapper):
-    """Residual connection: output = x + cell(x), with an unchanged state (Wu et al. 2016).
+    """Residual connection: output = x + cell(x) (Wu et al. 2016). The state is the cell's.
 
     If the cell has several inputs, its outputs must have the same structure. Each input is added to its counterpart.
     """
@@ -139,14 +147,14 @@ class ResidualWrapper(Wrapper):
 
 
 class HighwayWrapper(Wrapper):
-    """Highway connection: output = carry * x + transform * cell(x), with an unchanged state (Srivastava et al. 2015).
+    """Highway connection: output = carry * x + transform * cell(x) (Srivastava et al. 2015). The state is the cell's.
 
-    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry. Kernels are [width, width]. With several
-    inputs and outputs of one structure, each pair has its own gates, under the name of its position.
+    carry = sigmoid(x @ ``carry_w`` + ``carry_b``), and transform = 1 - carry. Kernels are [width, width]. With several
+    inputs and outputs of one structure, each pair has gates of its own, whose names begin with the path of the input.
 
     Args:
         cell: Cell to wrap.
-        couple_carry_transform_gates: If False, transform = sigmoid(x ``transform_w`` + ``transform_b``).
+        couple_carry_transform_gates: False: transform = sigmoid(x @ ``transform_w`` + ``transform_b``).
         carry_bias_init: Initial value of ``carry_b``. ``transform_b`` starts as its negative. A positive value passes
             the input through at first.
     """
@@ -174,7 +182,7 @@ class HighwayWrapper(Wrapper):
 
 
 class ZoneoutWrapper(Wrapper):
-    """Zoneout: units of the state keep their old value at random (Krueger et al. 2017).
+    """Zoneout: in training, random units of the state keep their old value (Krueger et al. 2017).
 
     In the training graph, a unit takes its new value with probability ``state_keep_prob``, drawn for each step, row and
     unit. Memory, such as an LSTM's c, is included. The inference graph computes the expected value, old +
@@ -212,13 +220,22 @@ class ZoneoutWrapper(Wrapper):
         return map_leaves(lambda leaf: _part_of(leaf, after, leaves), output), pack(new, leaves)
 
     def _blend(self, before: Tensor, after: Tensor, keep: KeepProb, site: str) -> Tensor:
-        """Mix old and new state. Multiplying by ``keep`` undoes dropout's scaling of the change."""
+        """Return ``before`` with random units replaced by those of ``after``; their expected value at inference.
+
+        Multiplying by ``keep`` undoes dropout's scaling of the change, and gives the expected value without dropout.
+        """
         change = drop(after - before, keep, self.seed, self.where, site=site, variational=False)
         return before + change * keep_tensor(keep, change.dtype)
 
 
 def _part_of(output: Tensor, states: Sequence[Tensor], changed: Sequence[Tensor]) -> Tensor:
-    """Return the changed value of ``output`` if it is a state, or a part of a state; else ``output``."""
+    """Return ``output`` as it is after zoneout, if it is one of the new states or a part of one; else unchanged.
+
+    Args:
+        output: Output of the wrapped cell.
+        states: New states of the wrapped cell.
+        changed: The states after zoneout, in the order of ``states``.
+    """
     for state, now in reversed(list(zip(states, changed, strict=True))):
         node = unrounded(state.node)
         if node is output.node:
@@ -234,13 +251,13 @@ def _part_of(output: Tensor, states: Sequence[Tensor], changed: Sequence[Tensor]
 class MultiRNNCell(Cell):
     """Stack of cells: each cell's output is the input of the next.
 
-    Each position has its own parameters, even if one cell object is at several (``[cell] * 3``). ``rg.shared(cell)``
-    shares parameters.
+    Each position has its own parameters, even if one cell object occurs at several positions (``[cell] * 3``).
+    ``rg.shared(cell)`` shares parameters.
 
     Args:
         cells: Cells, one for each layer.
-        state_is_tuple: If True, the state is a tuple with one entry for each layer. If False, it is one Tensor [batch,
-            sum of widths], and LSTM cells in the stack need ``state_is_tuple=False``, too.
+        state_is_tuple: True: the state is a tuple with one entry for each layer. False: it is one Tensor [batch, sum of
+            widths], and LSTM cells in the stack need ``state_is_tuple=False``, too.
     """
 
     def __init__(self, cells: Sequence[Cell], state_is_tuple: bool = True) -> None:

@@ -22,16 +22,17 @@ class SLSTMCell(PartsCell):
         c' = f c + i tanh(z);  n' = f n + i;  h' = sigmoid(o) c' / n'
         m' = max(log f + m, log i);  f = exp(log f + m - m');  i = exp(log i - m')
 
-    In m', log f is log_sigmoid of the forget gate. At the first step, m' = log i. The output is h'. Parameters:
-    ``kernel`` [inputs, 4 units] with columns z, i, f, o, ``recurrent_kernel`` [heads, head_dim, 4 head_dim] likewise,
-    and ``bias`` [4 units]. State: c, n, m and h [batch, heads, head_dim].
+    Here z, log i, the logit of f and o are projections of x and h: log f is log_sigmoid of that logit. At the first
+    step, m' = log i. The output is h'. Parameters: ``kernel`` [inputs, 4 units] with columns z, i, f, o;
+    ``recurrent_kernel`` [heads, head_dim, 4 head_dim] likewise; and ``bias`` [4 units]. State: c, n, m and h [batch,
+    heads, head_dim].
 
-    The input is one Tensor, or a dict of z, i, f and o [batch, heads, head_dim]. For a dict, the only
-    parameter is ``recurrent_kernel``.
+    The input is one Tensor, or a dict of its projections z, i (log i), f (the logit) and o [batch, heads, head_dim].
+    For a dict, the only parameter is ``recurrent_kernel``.
 
     Args:
         num_heads: Number of heads.
-        head_dim: Width of a head. The output has num_heads head_dim units.
+        head_dim: Width of a head. The output has num_heads * head_dim units.
     """
 
     def __init__(self, num_heads: int, head_dim: int) -> None:
@@ -69,17 +70,18 @@ class MLSTMCell(MatrixCell):
         C' = f C + i k v;  n' = f n + i k;  output = sigmoid(o) (q C') / max(|q n'|, exp(-m'))
         m' = max(log f + m, log i);  f = exp(log f + m - m');  i = exp(log i - m')
 
-    Here log f is log_sigmoid of the forget gate, and k is divided by sqrt(head_dim). Parameters: ``kernel`` [inputs,
-    heads (2 head_dim + 2 value_dim + 2)] with columns q, k, v, o, i, f, where o is missing without an output gate, and
-    ``bias``. State: C [batch, heads, head_dim, value_dim], n [batch, heads, head_dim] and m [batch, heads].
+    Here k v is an outer product, and k is divided by sqrt(head_dim). q, k, v, o, log i and the logit of f are
+    projections of x: log f is log_sigmoid of that logit. Parameters: ``kernel`` [inputs, heads (2 head_dim +
+    2 value_dim + 2)] with columns q, k, v, o, i, f, where o is missing without an output gate, and ``bias``. State: C
+    [batch, heads, head_dim, value_dim], n [batch, heads, head_dim] and m [batch, heads].
 
-    The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v, o [batch, heads, value_dim], i and f [batch,
-    heads]. For a dict, the cell has no parameters.
+    The input is one Tensor, or a dict of the projections q, k [batch, heads, head_dim], v, o [batch, heads, value_dim],
+    i (log i) and f (the logit) [batch, heads]. For a dict, the cell has no parameters.
 
     Args:
         num_heads: Number of heads.
         head_dim: Width of a query and a key.
-        value_dim: Width of a value. None: ``head_dim``. The output has num_heads value_dim units.
+        value_dim: Width of a value. None: ``head_dim``. The output has num_heads * value_dim units.
         output_gate: Multiply the output by sigmoid(o). False: there is no o.
     """
 
