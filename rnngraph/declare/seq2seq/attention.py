@@ -39,8 +39,8 @@ FAR_BELOW = -1e30
 class Attention:
     """Base class of attention mechanisms, which score the entries of a memory against a query [batch, depth].
 
-    The product of the memory with ``memory_layer/kernel`` [width, num_units] is computed once per call. A subclass
-    defines ``score(p, query)``, which returns [batch, entries].
+    The keys, the product of the memory and ``memory_layer/kernel`` [width, num_units], are computed once for each call.
+    A subclass defines ``score(p, query)``, which returns scores [batch, entries].
 
     Args:
         num_units: Width of the keys.
@@ -71,7 +71,7 @@ class Attention:
         self.keys = transpose(keys, (0, 2, 1))
 
     def memory_scope(self, where: Where | None) -> ScopeName:
-        """Return the parameter scope of the memory's kernel."""
+        """Return the scope of the parameter ``kernel`` that maps the memory to keys."""
         return ScopeName("memory_layer", False, where)
 
     @property
@@ -107,15 +107,16 @@ class Attention:
 class BahdanauAttention(Attention):
     """Additive attention: score = v . tanh(memory W + query Q) (Bahdanau et al. 2015).
 
-    Parameters: ``memory_layer/kernel``, and under the wrapper's scope ``bahdanau_attention/query_layer/kernel`` [depth,
-    num_units] and ``bahdanau_attention/attention_v`` [num_units].
+    Parameters: W is ``memory_layer/kernel`` [width, num_units]. Under the wrapper's scope, Q is
+    ``bahdanau_attention/query_layer/kernel`` [depth, num_units], and v is ``bahdanau_attention/attention_v``
+    [num_units].
 
     Args:
         num_units: Width of the keys and of the projected query.
-        memory: float [batch, entries, depth].
+        memory: float [batch, entries, width].
         memory_sequence_length: Number of entries of each row, int [batch]. None: all entries.
-        normalize: Replace v by g v / |v| (Salimans and Kingma 2016), and add a bias ``attention_b`` [num_units] in the
-            tanh. The scalar g is ``attention_g``, initially sqrt(1 / num_units).
+        normalize: Replace v by g v / |v| (Salimans and Kingma 2016), and add a bias ``attention_b`` [num_units] inside
+            the tanh. The scalar g is ``attention_g``, initially sqrt(1 / num_units).
     """
 
     name = "bahdanau_attention"
@@ -141,12 +142,12 @@ class BahdanauAttention(Attention):
 class LuongAttention(Attention):
     """Multiplicative attention: score = query . memory W (Luong et al. 2015, the general form).
 
-    Parameters: ``memory_layer/kernel``, and with ``scale`` the scalar ``luong_attention/attention_g`` under the
-    wrapper's scope.
+    Parameters: W is ``memory_layer/kernel`` [width, num_units]. With ``scale``, there is the scalar
+    ``luong_attention/attention_g`` under the wrapper's scope.
 
     Args:
         num_units: Width of the keys, which is also the width of the query.
-        memory: float [batch, entries, depth].
+        memory: float [batch, entries, width].
         memory_sequence_length: Number of entries of each row, int [batch]. None: all entries.
         scale: Multiply the score by ``attention_g``, initially 1.
     """
@@ -188,18 +189,18 @@ class AttentionWrapperState(NamedTuple):
 class AttentionWrapper(Wrapper):
     """Cell that reads a memory at every step (Luong et al. 2015; TensorFlow's ``tf.contrib.seq2seq``).
 
-        y, cell_state' = cell([x; attention], cell_state);   context = softmax(score(y)) over the memory
+        y, cell_state' = cell([x; attention], cell_state);   context = sum of softmax(score(y)) * memory over entries
         attention' = [y; context] A with attention_layer_size, else the context
 
-    The state is AttentionWrapperState(cell_state, attention). Below ``attention_wrapper`` are the parameters of
-    the cell and of the attention. ``attention_layer/kernel`` is [cell's output + memory's width, attention_layer_size].
+    The state is AttentionWrapperState(cell_state, attention). Below ``attention_wrapper`` are the parameters of the
+    cell and of the attention. A is ``attention_layer/kernel`` [cell's output + memory's width, attention_layer_size].
     ``program.inference.taps(**feeds)["alignments"]`` [batch, time, entries] has the alignments of all steps.
 
     Args:
         cell: Cell to wrap.
         attention: Attention mechanism.
-        attention_layer_size: Width of the attention layer A. None: attention is the context.
-        output_attention: Output attention'. False: output y.
+        attention_layer_size: Width of attention'. None: attention' is the context.
+        output_attention: True: the output is attention'. False: it is y.
         initial_cell_state: Nest like the cell's state of Tensors [batch, width], such as an encoder's final state.
             None: the cell's own initial state. The initial attention is zero.
 
@@ -253,7 +254,7 @@ class AttentionWrapper(Wrapper):
         return attention if self.output_attention else output, {"cell_state": cell_state, "attention": attention}
 
     def _one(self, value: Any, what: str) -> Tensor:
-        """Check that a value, called ``what`` in errors, is one Tensor."""
+        """Return ``value``. Raise ``DtypeError`` if it is not one Tensor; ``what`` names it in the error."""
         if not isinstance(value, Tensor):
             raise DtypeError(f"AttentionWrapper around {self.cell!r} needs one Tensor as {what}, not {shown(value)}")
         return value

@@ -41,13 +41,14 @@ from ..trace import Trace
 @api
 @dataclass(frozen=True)
 class Beam:
-    """Beam search for ``rg.dynamic_decode``: keep the best hypotheses of each row.
+    """Beam search for ``rg.dynamic_decode``, which keeps the best hypotheses of each row.
 
     The score of a hypothesis is log P / ((5 + length) / 6) ** length_penalty. Once the hypothesis has ended,
-    coverage_penalty * sum(log(min(attention on an entry, 1))) over the memory's entries is added (Wu et al. 2016).
+    coverage_penalty * sum(log(min(a, 1))) is added, where a is the total attention of all steps on an entry of the
+    memory, and the sum is over the entries (Wu et al. 2016).
 
     Attributes:
-        width: Number of hypotheses of a row.
+        width: Number of hypotheses for each row.
         end: Id of the word that ends a hypothesis.
         length_penalty: Exponent of the length; 0 compares log P alone.
         coverage_penalty: Weight of the coverage; it needs a cell with attention.
@@ -69,10 +70,10 @@ class Hypotheses(NamedTuple):
     """State of the hypotheses of each row in a beam search.
 
     Attributes:
-        log_probs: float [batch, width].
-        finished: bool [batch, width].
-        lengths: int64 [batch, width], the end included.
-        coverage: float [batch, width, entries], attention so far; None without a coverage penalty.
+        log_probs: Logarithm of each hypothesis's probability, float [batch, width].
+        finished: True for hypotheses that have ended, bool [batch, width].
+        lengths: Number of words, int64 [batch, width], the end word included.
+        coverage: Total attention of all steps so far, float [batch, width, entries]. None: no coverage penalty.
     """
 
     log_probs: Tensor
@@ -82,12 +83,12 @@ class Hypotheses(NamedTuple):
 
 
 class Continuations(NamedTuple):
-    """Best continuations of hypotheses in one step, the best first.
+    """Best continuations of hypotheses by one word, the best first. All attributes are [batch, width].
 
     Attributes:
-        scores: Scores of the hypotheses.
-        words: Their last words.
-        parents: Index of the hypothesis of the previous step that each one continues.
+        scores: Scores of the continued hypotheses, float.
+        words: Their last words, int32.
+        parents: Index of the hypothesis of the previous step that each one continues, int32.
     """
 
     scores: Tensor
@@ -96,7 +97,10 @@ class Continuations(NamedTuple):
 
 
 def first_hypotheses(beam: Beam, batch: Dim, dtype: str, coverage: Tensor | None = None) -> Hypotheses:
-    """Return the hypotheses before the first step. Only the first of each row has a nonzero probability."""
+    """Return the hypotheses before the first step. Only the first of each row has a nonzero probability.
+
+    ``coverage`` is the initial total attention; None without a coverage penalty.
+    """
     first = np.arange(beam.width) == 0
     shape = (batch, beam.width)
     return Hypotheses(
@@ -114,9 +118,9 @@ def _spread(value: Tensor, shape: tuple[Dim, ...]) -> Tensor:
 def continued(
     beam: Beam, logits: Tensor, known: Hypotheses, attention: Tensor | None = None
 ) -> tuple[Continuations, Hypotheses]:
-    """Return the best continuations of each row's hypotheses by one word, and the new hypotheses.
+    """Return the best continuations of each row's hypotheses by one word, and the hypotheses after the step.
 
-    An ended hypothesis is continued by the end word alone, without a cost.
+    A hypothesis that has ended is continued by the end word alone, without a change of its probability.
 
     Args:
         beam: Options of the search.
@@ -158,7 +162,10 @@ def _length_penalty(beam: Beam, lengths: Tensor, dtype: str) -> Any:
 
 
 def _coverage_penalty(beam: Beam, covered: Tensor, finished: Tensor) -> Tensor:
-    """Return the penalty of hypotheses that have ended. Entries without attention lie beyond a row's length."""
+    """Return the coverage penalty that is added to each score, [batch, width]: 0 for hypotheses that have not ended.
+
+    Entries with a total attention of 0 do not count, because they lie beyond a row's length.
+    """
     logs = reduce_sum(log(minimum(where(equal(covered, 0.0), 1.0, covered), 1.0)), 2)
     return where(finished, logs * beam.coverage_penalty, 0.0)
 
@@ -195,7 +202,7 @@ def attention_within(step: list[Node], known: list[Node]) -> Tensor | None:
 
 
 class _Back(Cell):
-    """Step of a walk from the last words of hypotheses to their first words."""
+    """Cell of the driver that goes back from the last words of hypotheses to their first words."""
 
     adds_scope = False
 
@@ -204,7 +211,7 @@ class _Back(Cell):
 
 
 def backtraced(words: Tensor, parents: Tensor, longest: Tensor, end: Any) -> Tensor:
-    """Return the words of whole hypotheses, int32 [steps, batch, width], and ``end`` past the first end of each.
+    """Return the words of each hypothesis in order, int32 [steps, batch, width], with ``end`` after its first ``end``.
 
     Equivalent to TensorFlow's ``gather_tree``.
 

@@ -46,7 +46,7 @@ def ctc_loss(
     weights: Any = 1.0,
     reduction: str = "mean",
 ) -> Tensor:
-    """Return the negative log probability of the labels, summed over all alignments (Graves et al. 2006, eq. 8 and 14).
+    """Return the CTC loss -log P(labels), where P sums over all alignments (Graves et al. 2006, eq. 8 and 14).
 
     The loss of labels that do not fit in their row's steps is infinite, with a gradient of 0.
 
@@ -87,7 +87,7 @@ class _Alignments(Cell):
         return {"blanks": self.longest + 1, "labels": self.longest}
 
     def initial_state(self, p: Scope) -> dict[str, Tensor]:
-        """Return the state before the first step, which leads either to the first blank or to the first label."""
+        """Return the state before the first step. Only the blank before the labels has a nonzero probability."""
         blanks, labels = [0.0] + [NEVER] * self.longest, [NEVER] * self.longest
         return {"blanks": constant(blanks, self.dtype), "labels": constant(labels, self.dtype)}
 
@@ -100,16 +100,15 @@ class _Alignments(Cell):
 
 
 def matches(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Return two masks: the class of each label as a one-hot vector, and the labels that need a blank before them.
-
-    These are the first label of each row, and labels that are equal to the previous one.
+    """Return the two masks of labels that ``advanced`` reads.
 
     Args:
         labels: int64 [batch, longest].
         classes: Number of classes.
 
     Returns:
-        bool [batch, longest, classes] and bool [batch, longest].
+        bool [batch, longest, classes], the class of each label as a one-hot vector. And bool [batch, longest], True for
+        labels that an alignment cannot reach from the previous label: the first one, and one that repeats the previous.
     """
     hit = build("equal", expand_dims(labels, -1), build("iota", size=classes), within="labels")
     first = build("broadcast", constant(True), shape=(labels.type.shape[0], 1))
@@ -119,7 +118,7 @@ def matches(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
 def advanced(
     blanks: Tensor, labels: Tensor, scores: Tensor, hit: Tensor, repeats: Tensor, blank_index: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the forward variables after another step (Graves et al. 2006, eq. 6).
+    """Return (blanks, labels), the forward variables, after another step (Graves et al. 2006, eq. 6).
 
     Args:
         blanks: Log probabilities of the alignments that end in the blanks before, between and after the labels, [batch,
@@ -156,12 +155,12 @@ def log_likelihood(blanks: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
 
 
 def is_possible(total: Tensor) -> Tensor:
-    """Return True where labels fit into their row's steps."""
+    """Return True where labels fit into their row's steps, judged by their log likelihoods ``total``."""
     return build("less", constant(NEVER / 2, total.dtype), total)
 
 
 def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
-    """Return log(sum(exp)), shifted by the maximum."""
+    """Return the logarithm of the sum of numbers, elementwise, from Tensors of their logarithms."""
     largest = logarithms[0]
     for item in logarithms[1:]:
         largest = maximum(largest, item)

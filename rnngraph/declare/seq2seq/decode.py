@@ -50,7 +50,7 @@ def dynamic_decode(
     teacher_prob: float | Tensor = 1.0,
     beam: Beam | None = None,
 ) -> tuple[Any, Any, Tensor]:
-    """Run ``cell`` on its own outputs: each step reads ``next_input`` of the last output, and step 0 ``first_input``.
+    """Run ``cell`` on its own outputs: the first step reads ``first_input``, others ``next_input`` of the last output.
 
     The step that stops a row is its last: its output and state count, later outputs are 0, and the state is unchanged.
     The loop ends when all rows have stopped. The inference graph has neither ``teacher`` nor ``teacher_prob``.
@@ -66,20 +66,19 @@ def dynamic_decode(
         max_steps: Maximum number of steps, an int. None: the length of ``inputs``.
         inputs: [batch, max_steps, …], or a tuple or dict of such Tensors.
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own, or zeros.
-        stop: Function of the output that returns a bool for each row. The step that stops a row is its last; later
-            outputs are 0, and the state is unchanged. The loop ends when all rows have stopped.
+        stop: Function of the output that returns a bool for each row; True stops the row. None: no row stops early.
         teacher: Inputs [batch, max_steps, …] in the structure of ``first_input``. In the training graph, ``teacher[:,
             t]`` replaces the value of ``next_input`` with probability ``teacher_prob`` for each row and step (scheduled
             sampling, Bengio et al. 2015).
         teacher_prob: A float in [0, 1], or a scalar float placeholder.
         beam: Beam search for the best words, which excludes ``inputs``, ``stop`` and ``teacher``. The cell's output is
             a score for each word, and ``next_input`` is a function of (words, None), where words are int64 [batch *
-            width]. Repeat the rows of a memory with attention by ``rg.repeat(memory, width, axis=0)``. The result is an
-            ``rg.BeamSearch``: (words, scores, lengths).
+            width]. If the cell attends to a memory, repeat its rows by ``rg.repeat(memory, width, axis=0)``. The result
+            is an ``rg.BeamSearch``: (words, scores, lengths).
 
     Returns:
-        (outputs [batch, max_steps, …], final state, lengths). Outputs have the structure of the cell's output. lengths:
-        int64 [batch], the number of steps of each row, including the step that stopped the row.
+        (outputs [batch, max_steps, …] in the structure of the cell's output, final state, lengths). Lengths are int64
+        [batch], the number of steps of each row, including the step that stopped the row.
 
     Raises:
         ShapeError: Shapes of the arguments, or of results of the functions, do not fit.
@@ -100,7 +99,7 @@ class _Decode:
 
     Attributes:
         nest: Structure of a step's input.
-        first: Input of step 0: leaves of ``nest``, each with an axis of rows or one row.
+        first: Input of step 0: leaves of ``nest``, each [batch, …], or [1, …] for all rows.
         inputs: Sequences [time, batch, …], leaves of ``inputs_nest``; None without ``inputs``.
         teacher: Sequences like ``first``; None without ``teacher``.
         tensor_class: Class of the Tensors in a step.
@@ -253,7 +252,7 @@ class _Decode:
         return search.run(self.first[0], checked, lambda value: self._checked_inputs(value)[0], self.initial_state)
 
     def _functions(self, next_input: NextInput, stop: Stop | None) -> tuple[NextInput, Stop | None]:
-        """Return both functions, wrapped with checks of their signatures; None for no ``stop``.
+        """Return (next_input, stop), wrapped with checks of their signatures.
 
         Raise ``DtypeError`` for objects that are not callable.
         """
@@ -320,7 +319,7 @@ class _Decode:
         return pack(output, all_outputs), pack(structure, items[: len(states)]), lengths
 
     def _loop_state(self, live: Tensor, still: Tensor) -> list[_Carried]:
-        """Return three states: True for rows that run, the steps of each row so far, and True if any row runs."""
+        """Return three states of the loop: a mask of running rows, each row's steps so far, and if any row runs."""
         steps_taken = self._param("taken", TensorType("int64", (self.batch, 1)))
         runs = self._param("runs", TensorType("bool", ()))
         return [
@@ -349,7 +348,7 @@ class _Decode:
         return [self._step(*item, live) for item in zip(names, sequences, strict=True)]
 
     def _step(self, label: str, sequence: Tensor, live: Tensor | None) -> Tensor:
-        """Return one step of a sequence, with 0 for rows that have stopped."""
+        """Declare an input of the step that reads one step of ``sequence``; it is 0 for rows that have stopped."""
         param = self._param(label, sequence.type.with_shape((self.batch, *sequence.type.shape[2:])))
         self.sequences.append((param.node, sequence))
         if live is None or sequence.dtype not in FLOATS:
@@ -358,7 +357,7 @@ class _Decode:
         return build("select", runs, param, zero, where=self.where, guards=True)
 
     def _checked_inputs(self, value: Any) -> list[Tensor]:
-        """Return the leaves of a result of ``next_input``, after checks."""
+        """Validate a result of ``next_input``, and return its leaves, broadcast to the rows of the batch."""
         leaves = matched(self.nest, value, "the result of next_input", self.where)
         inputs = []
         for leaf, first in zip(leaves, self.first, strict=True):
@@ -379,7 +378,7 @@ class _Decode:
         return self._rows(build("reshape", value, shape=(rows, 1), where=self.where), "stop")
 
     def _rows(self, value: Tensor, what: str) -> Tensor:
-        """Return a value broadcast to the rows of the batch."""
+        """Broadcast a value [1, …] to the rows of the batch. ``what`` names its function in errors."""
         if value.type.shape[0] == 1 and self.batch != 1:
             return self._spread(value, (self.batch, *value.type.shape[1:]))
         self._fits(value.type.shape[0], self.batch, f"{what} returns {{}} rows, but the batch has {{}}")
@@ -410,7 +409,7 @@ def _per_row(live: Tensor, value: Tensor) -> Tensor:
 
 
 def _select_teacher(taught: list[Tensor], own: list[Tensor], probability: float | Tensor) -> list[Tensor]:
-    """Select the teacher's input with a probability, drawn for each row and step."""
+    """Return the teacher's inputs for rows that are drawn with ``probability``, and the decoder's own for others."""
     if not isinstance(probability, Tensor) and probability in (0.0, 1.0):
         return taught if probability else own
     first = next((item for item in own if item.dtype in FLOATS), None)
@@ -423,9 +422,10 @@ def _select_teacher(taught: list[Tensor], own: list[Tensor], probability: float 
 
 
 def _unified_batch(params: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
-    """Infer a symbolic batch from the sizes of values that the step reads; 1 if there are none.
+    """Infer the symbolic size ``batch`` from sizes of other values that the step reads; 1 if nothing determines it.
 
     Args:
+        params: Inputs of the step, with ``batch`` rows.
         step: Results of the step, computed from ``params``.
         initial: Initial states.
     """

@@ -1,4 +1,4 @@
-"""Samples of classes, in the training and the inference graph."""
+"""Random draws of classes from logits, for both the training and the inference graph."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from ..parameters import ScopeName
 from ..tensor import Tensor, build, constant, floats, like
 
 MAX_COMPARED = 64
-"""Up to this many classes, all pairs are compared. Above it, thresholds are found by bisection."""
+"""Maximum number of classes for which ``top_k`` and ``top_p`` compare all pairs. Above it, they use bisection."""
 ROUNDS = 32
-"""Halvings of an interval between logits, down to 2**-32 of it."""
+"""Number of steps of a bisection, each of which halves an interval between logits."""
 
 
 @api
@@ -43,10 +43,10 @@ def sample(
 ) -> Tensor:
     """Draw a class from softmax(logits / temperature), in the inference graph as well as in training.
 
-    The draw is a function of ``seed``, the place of the call in the declaration, the step number, and the argument
-    ``number=`` of calls, by default 0: one int, or one for each row. A stream's number is set when the stream is
-    opened. The draw depends on nothing else, such as the row of a batch. A whole call, chunks, steps, pools
-    and exported nets draw the same classes. Rows of one call with equal logits and numbers draw equal classes.
+    The random numbers depend on ``seed``, on the position of this draw in the declaration, on the step, and on
+    ``number=``, and on nothing else. ``number=`` is an argument of program calls: one int, or one for each row, by
+    default 0. A stream has the number with which it was opened. So a whole call, chunks, steps, pools and exported nets
+    draw the same classes. Rows of one call with equal logits and numbers draw equal classes.
 
     Args:
         logits: float [batch, classes] in a cell's step, [batch, time, …, classes] outside of cells, or [batch, classes]
@@ -60,8 +60,8 @@ def sample(
         seed: Int of 64 bits, negative or not, that changes all draws.
 
     Returns:
-        int64 without the last axis. The class is -1 where a logit is NaN. The call then raises an error after it ran,
-        even if only the next step of the net reads the class.
+        Classes, int64 [batch, …]. A class is -1 where a logit is NaN. The call then raises an error after it ran, even
+        if only the next step of the net reads the class.
 
     Raises:
         ArgumentError: ``temperature`` is negative, ``top_k`` exceeds the classes, or ``top_p`` is outside (0, 1].
@@ -102,7 +102,7 @@ def _checked(logits: Any) -> Tensor:
 
 
 def sampled_classes(top_k: Any, classes: Any) -> int | None:
-    """Return ``top_k``, validated; None if all classes can be drawn: without ``top_k``, or if it is ``classes``."""
+    """Validate ``top_k``, and return it; None if it excludes none of ``classes`` classes."""
     if top_k is None:
         return None
     count = whole_number(top_k, "top_k", 1)
@@ -112,7 +112,7 @@ def sampled_classes(top_k: Any, classes: Any) -> int | None:
 
 
 def sampled_share(top_p: Any) -> float | None:
-    """Return ``top_p``, validated; None if all classes can be drawn: without ``top_p``, or if it is 1."""
+    """Validate ``top_p``, and return it as a float; None if it excludes no class."""
     if top_p is None:
         return None
     share = number(top_p, "top_p")
@@ -122,7 +122,7 @@ def sampled_share(top_p: Any) -> float | None:
 
 
 def sampled_temperature(value: Any) -> float | None:
-    """Return the temperature, validated; None if it is 0, so that the largest logit is selected."""
+    """Validate a temperature, and return it as a float; None for 0, which selects the largest logit."""
     temperature = number(value, "temperature")
     if not temperature >= 0:
         raise ArgumentError(f"temperature={temperature:g} is negative; 0 takes the largest logit")
@@ -130,7 +130,10 @@ def sampled_temperature(value: Any) -> float | None:
 
 
 def _by_row(value: Tensor, logits: Tensor, what: str) -> Tensor:
-    """Return a scalar, or one value per row with the rank of the logits."""
+    """Reshape an option of ``sample``, a scalar or [batch], so that it broadcasts with the logits.
+
+    ``what`` is the name of the option. Values of ``top_k`` below 1 become 1.
+    """
     is_count = what == "top_k"
     if value.rank > 1 or value.dtype not in (("int64",) if is_count else FLOATS):
         kind = "an int64" if is_count else "a float"
@@ -146,7 +149,15 @@ def _restricted_logits(
     count: int | Tensor | None,
     share: float | Tensor | None,
 ) -> Tensor:
-    """Return logits / temperature, with -inf for classes that ``top_k`` and ``top_p`` exclude."""
+    """Return (logits - largest) / temperature, with -inf for classes that ``top_k`` and ``top_p`` exclude.
+
+    Args:
+        logits: float [batch, …, classes].
+        largest: Their maximum along the last axis, which keeps a size of 1.
+        temperature: A float, or a Tensor that broadcasts with the logits.
+        count: ``top_k``; None: no limit.
+        share: ``top_p``; None: no limit.
+    """
     if isinstance(temperature, Tensor):
         temperature = maximum(temperature, 1e-30)
     scaled = (
@@ -171,7 +182,10 @@ def _is_among(x: Tensor, count: int | Tensor) -> Tensor:
 
 
 def _is_probable(x: Tensor, share: float | Tensor) -> Tensor:
-    """Return a mask of the most probable entries of the last axis whose probabilities reach ``share``."""
+    """Return a mask of the most probable entries of the last axis whose probabilities add up to ``share`` or more.
+
+    ``x`` are logits whose maximum along the last axis is 0.
+    """
     weights = exp(x)  # x is shifted so that its maximum is 0
     wanted = share * reduce_sum(weights, -1, keepdims=True)
     if x.width <= MAX_COMPARED:
@@ -181,14 +195,14 @@ def _is_probable(x: Tensor, share: float | Tensor) -> Tensor:
 
 
 def _threshold(x: Tensor, holds: Any) -> Tensor:
-    """Return the largest threshold at which ``holds`` is true, [..., 1], by ``ROUNDS`` steps of bisection.
+    """Return the largest number [..., 1] for which ``holds`` is True, by ``ROUNDS`` steps of bisection.
 
     The interval is from the smallest finite entry of the last axis to its maximum. The result is at most the exact one.
 
     Args:
         x: Tensor whose maximum along the last axis is 0.
-        holds: Function from thresholds [..., 1] to bools, which is true below some value and false above it, such as
-            "at least k entries are as large".
+        holds: Function from numbers [..., 1] to bools that is True up to some number and False above it, such as "at
+            least k entries are as large".
     """
     finite = where(x > float("-inf"), x, 0.0)  # the maximum of x is 0
     low, high = reduce_min(finite, -1, keepdims=True), like(0.0, x)

@@ -29,9 +29,9 @@ class BeamSearch(NamedTuple):
     """Result of ``rg.dynamic_decode`` with a beam, the best hypothesis of each row first.
 
     Attributes:
-        words: Ids of the words, int32 [batch, width, max_steps]; past a hypothesis's end the end word.
+        words: Ids of the words, int32 [batch, width, max_steps]. Past a hypothesis's end, they are the end word.
         scores: Scores of the hypotheses, float [batch, width].
-        lengths: Number of words, int64 [batch, width], the end word included.
+        lengths: Number of words of each hypothesis, int64 [batch, width], the end word included.
     """
 
     words: Tensor
@@ -76,7 +76,14 @@ class Search:
     def run(
         self, first: Tensor, next_input: Callable[[Tensor, None], Tensor], check: Callable[[Any], Tensor], initial: Any
     ) -> BeamSearch:
-        """Declare the search. ``check`` validates the next input of all hypotheses."""
+        """Declare the loop of the search, and return its result.
+
+        Args:
+            first: First input of each row.
+            next_input: Function of (words, None) that returns the next input of all hypotheses.
+            check: Function that validates a result of ``next_input``, and returns it as a Tensor.
+            initial: Initial state of each row. None: the cell's own.
+        """
         trace = Trace(self.dtype, self.where, self.scope.layer)
         inner = InnerCell(trace, "", self.cell, self.scope.specs, "")
         structure = public(self.cell)
@@ -142,7 +149,7 @@ class Search:
         return words
 
     def _start(self, first: Tensor) -> Tensor:
-        """Return the first input of all hypotheses."""
+        """Return the first input of all hypotheses, [rows, width]. ``first`` has one for each row, or one for all."""
         if first.rank == 2 and first.type.shape[0] != 1:
             return repeat(first, self.beam.width, axis=0)
         return build("broadcast", first, shape=(self.rows, first.type.shape[-1]))
@@ -163,7 +170,12 @@ class Search:
         )
 
     def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
-        """Return the attention of a step, [batch, width, entries]; None without a coverage penalty."""
+        """Return the attention of a step, [batch, width, entries]; None without a coverage penalty.
+
+        Args:
+            step: Results of the step.
+            known: Inputs of the step.
+        """
         if self.beam.coverage_penalty == 0:
             return None
         attention = attention_within([item.node for item in step], [item.node for item in known])
@@ -189,7 +201,10 @@ class Search:
 
 
 def check_beam(beam: Any, where: Where | None, **others: Any) -> Beam:
-    """Return a validated beam. Raise ``ArgumentError`` for invalid options."""
+    """Return ``beam``, after a check of its type. Raise ``ArgumentError`` if one of ``others`` is not None.
+
+    ``others`` are the options of ``dynamic_decode`` that exclude a beam.
+    """
     if not isinstance(beam, Beam):
         raise DtypeError(f"beam must be an rg.Beam(width, end), not {shown(beam)}", where)
     for name, value in others.items():
