@@ -18,7 +18,7 @@ def snake_case(name: str) -> str:
 
 
 def call_text(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> str:
-    """Return a call as text. Inner cells are shown by their class alone, and lists of cells by their number."""
+    """Return a call as text, such as ``GRUCell(8)``. A cell is shown by its class, a list of cells by its length."""
     parts = [_argument_text(value) for value in arguments]
     parts += [f"{key}={_argument_text(value)}" for key, value in keywords.items()]
     return f"{name}({', '.join(parts)})"

@@ -20,7 +20,7 @@ from .tensor import Tensor, build, constant, declared
 
 
 def with_rows(value: Tensor, batch: Dim) -> Tensor:
-    """Repeat a value [1, …], one row for the whole batch, to [batch, …]; return other values unchanged."""
+    """Repeat a value [1, …], one row for the whole batch, to [batch, …]. Other values are returned unchanged."""
     if not value.rank or value.type.shape[0] != 1 or batch == 1:
         return value
     return build("broadcast", value, shape=(batch, *value.type.shape[1:]))
@@ -75,7 +75,7 @@ def check_outputs(cell: Any, output: Any, where: Where | None) -> list[Tensor]:
 
 
 def columns_of_output(leaf: Tensor) -> Columns:
-    """Return the specification of a state that holds an output of a driver."""
+    """Return the specification of a state that can hold ``leaf``, an output [batch, …] of a step."""
     axes = tuple(int(str(dim)) for dim in leaf.type.shape[1:])
     is_plain = leaf.dtype in FLOATS and len(axes) == 1
     return Columns(((math.prod(axes), True),), None if len(axes) == 1 else axes, None if is_plain else leaf.dtype)
@@ -85,7 +85,7 @@ def columns_of_output(leaf: Tensor) -> Columns:
 
 
 def stored(value: Tensor, columns: Columns) -> Tensor:
-    """Round a float32 value to the dtype of a narrow state. Values of other states are unchanged."""
+    """Return the value of a state as it is carried: rounded to the state's dtype if this is narrower than float32."""
     if not columns.is_narrow or _is_rounded(value, columns.dtype):
         return value
     return build("cast", build("cast", value, dtype=columns.dtype), dtype=value.dtype)
@@ -103,7 +103,10 @@ def _is_rounded(value: Tensor, dtype: str | None) -> bool:
 
 
 def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[Tensor]:
-    """Return the leaves of a state in the order of the cell's specification. ``what`` names the state in errors."""
+    """Return the leaves of a state in the order of the cell's specification, after a check of shapes and dtypes.
+
+    ``what`` names the state in errors.
+    """
     carried = named(cell)
     leaves = matched(carried, state, what, where)
     expected: list[tuple[str, Columns]] = paths(carried)
@@ -141,7 +144,10 @@ def _at(leaf: Tensor) -> str:
 
 
 def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
-    """Return ``cell.zero_state(batch_size, dtype)``. The class of a Tensor ``batch_size`` may define the zeros."""
+    """Return zeros in the structure of a cell's state, as ``Cell.zero_state`` documents.
+
+    If ``batch_size`` is a Tensor of a subclass that defines ``zero_state``, its function returns the zeros.
+    """
     leaves: list[Columns] = flatten(public(cell))
     if isinstance(batch_size, Tensor) and (own := batch_size._of_cells.get("zero_state")):
         return own(cell, batch_size, dtype)

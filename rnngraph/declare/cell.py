@@ -147,9 +147,9 @@ class Cell(Uncalled):
 
 
 def _reads_one_tensor(cell: Cell) -> bool:
-    """True for a ready cell that neither wraps other cells nor reads several parts."""
-    is_ready = type(cell).__module__.startswith(f"{__package__}.cells.")
-    return is_ready and not any(hasattr(cell, name) for name in ("cell", "cells", "parts"))
+    """True for a built-in cell whose input is one Tensor: one that neither wraps cells nor reads several parts."""
+    is_built_in = type(cell).__module__.startswith(f"{__package__}.cells.")
+    return is_built_in and not any(hasattr(cell, name) for name in ("cell", "cells", "parts"))
 
 
 def _starts_from_zeros(cell: Cell) -> bool:
@@ -168,7 +168,10 @@ def _starts_from_zeros(cell: Cell) -> bool:
 
 
 def _check_acyclic(cell: Cell, passed: set[int], outer: Cell) -> None:
-    """Add a cell to the path towards the innermost cell. Raise ``StructureError`` if the path contains the cell."""
+    """Add a cell to ``passed``, the ids of the cells around it. Raise ``StructureError`` if it is among them.
+
+    ``outer`` is the outermost cell, for the line of the error.
+    """
     if id(cell) in passed:
         raise StructureError(f"{cell!r} contains itself; nest another cell object instead", outer.where)
     passed.add(id(cell))
@@ -292,7 +295,7 @@ class Scope:
 
     @api
     def cell(self, name: str | None, cell: Cell) -> InnerCell:
-        """Return ``cell`` in the scope ``name``, callable as (x, state). None: the scope of this cell itself."""
+        """Return an inner cell, callable as (x, state). Its scope is ``name`` below this one; None: this scope."""
         within = checked_name(name, "a position for a cell") if name else ""
         position = self._position if name is None else joined(self._path, within)
         return InnerCell(self._trace, position, cell, self._specs, self._at, self._maps)
@@ -322,7 +325,7 @@ class Scope:
 
 
 class InnerCell:
-    """Cell at a position in a trace."""
+    """Cell at one position of a traced step, callable as (x, state)."""
 
     def __init__(
         self,
@@ -386,7 +389,7 @@ class InnerCell:
             self._trace.running.discard(key)
 
     def _enter(self, x: Any, state: Any) -> tuple[tuple[int, tuple[TensorType, ...]], Any]:
-        """Mark the cell as running. Return the mark, and the state in the structure that ``step`` receives."""
+        """Mark the cell as running. Return (the mark, the state in the structure that ``step`` receives)."""
         cell, running = self._cell, self._trace.running
         self._trace.places |= {line.place for line in (cell.where, self._trace.where) if line is not None}
         key = id(cell), types_of(x)
@@ -402,7 +405,7 @@ class InnerCell:
         return key, States(own_state) if isinstance(own_state, dict) else own_state
 
     def _leave(self, result: Any, x: Any, state: Any) -> tuple[Any, Any]:
-        """Check the result of a step. Return it with the new state in the structure of ``state``."""
+        """Check the result of a step. Return (output, new state), the state in the structure of ``state``."""
         cell, where = self._cell, self._trace.where
         if not isinstance(result, tuple) or len(result) != 2:
             raise DtypeError(f"{cell!r}.step must return (output, state), not {shown(result)}", where)

@@ -72,7 +72,7 @@ def described(
     settled: Callable[[Where | None], Where | None],
     parameters: Mapping[ParameterSpec, str],
 ) -> Described:
-    """Describe the declaration of ``outputs``.
+    """Return a description of everything on which ``outputs`` depend, cells in drivers included.
 
     Args:
         outputs: Paths and nodes of the outputs.
@@ -88,7 +88,7 @@ def described(
         nodes.append((name, {"kind": kind, "label": label, "where": where, **facts}))
 
     def add_cells(driver: Driver, parent: str) -> None:
-        """Add a driver's cells in pre-order. References from inner cells to outer ones are ignored."""
+        """Add nodes and edges for a driver's cells, in pre-order, without references of inner cells to outer ones."""
         layers = _layers(driver)
         pending: list[tuple[Cell, str, int]] = [(driver.cell, parent, 0)]
         enclosing: set[int] = set()
@@ -131,7 +131,7 @@ def described(
 
 
 def _layers(driver: Driver) -> dict[int, list[str]]:
-    """Return the layers of each cell by its id, in the order of its positions."""
+    """Return the layers of each cell in a driver, by the cell's id, in the order of the cell's positions."""
     layers: dict[int, list[str]] = {}
     for cell, layer in dict.fromkeys((id(cell), layer) for cell, layer in driver.source.layers):
         layers.setdefault(cell, []).append(layer)
@@ -150,7 +150,7 @@ def _at_layer(cell: Cell, layers: Mapping[int, list[str]]) -> Where | None:
 
 
 def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:
-    """Yield (name, line of text) for each node."""
+    """Yield (name of a node, line of text) for each node of a description."""
     inner: dict[str, list[tuple[int, str]]] = {}  # the cells inside each driver or cell, in order
     for source, target, edge in graph.edges(data=True):
         if edge["relation"] == "holds":

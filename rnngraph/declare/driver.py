@@ -27,7 +27,7 @@ MAX_INNER_STEPS = 1000
 
 @telling
 class MaskedState(NamedTuple):
-    """State of a stream of a masked driver whose output is not one of the cell's states.
+    """State that a stream carries for a driver with a mask, if masked steps repeat an output that is no state.
 
     Attributes:
         state: State of the cell.
@@ -39,7 +39,15 @@ class MaskedState(NamedTuple):
 
 
 class DriverOperands(NamedTuple):
-    """Operands of a driver's node, by role."""
+    """Operands of a driver's node, by role.
+
+    Attributes:
+        sequences: Inputs of the driver, [time, batch, …].
+        lengths: Number of steps of each row, int64 [batch]; None without lengths.
+        mask: bool [time, batch, 1]; None without a mask.
+        initial: Initial states.
+        captured: Nodes outside the step that the step reads.
+    """
 
     sequences: Sequence[Node]
     lengths: Node | None
@@ -58,7 +66,7 @@ class StepBody:
         output: First output of the step.
         next_states: Next values of ``states``.
         captured: Nodes outside the step that the step reads.
-        emits: Further outputs of the step, and additional results of any shape.
+        emits: Other outputs of the step, and then additional results of any shape.
         last: States whose values masked steps output. Empty: masked steps output 0.
         nest: Structure of the cell's outputs; None for a single output.
     """
@@ -74,7 +82,7 @@ class StepBody:
 
     @property
     def outputs(self) -> tuple[Node, ...]:
-        """Outputs of a step. They have a row axis if the driver has rows."""
+        """Outputs of the step without additional results. Their first axis is the batch if the driver has rows."""
         return (self.output, *self.emits)[: len(flatten(self.nest))]
 
     @property
@@ -121,12 +129,12 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StepNames:
-    """Parameters and random sites (places that draw random numbers) of a step. Lowering assigns their full names.
+    """Names of a step's parameters and of its draws of random numbers. Lowering assigns their full names.
 
     Attributes:
         parameters: Parameters and their paths.
-        sites: Names of the random sites of the cells.
-        scopes: Scopes of random functions that the step calls.
+        sites: Names of the draws by wrappers, such as a dropout wrapper.
+        scopes: Scopes of random functions that the step calls, such as ``rg.dropout``.
     """
 
     parameters: tuple[tuple[ParameterSpec, str], ...]
@@ -166,7 +174,7 @@ class Driver:
         iteration: Order and number of the steps.
         has_lengths: True if rows have lengths.
         has_mask: True if a mask skips steps of rows.
-        names: Parameters and random sites.
+        names: Names of the step's parameters and of its draws of random numbers.
         source: Lines and names in the script.
         inner: Drivers nested in the step.
         serial: Position in the order of declaration.
@@ -273,7 +281,7 @@ class TracedStep:
 
 
 def drive(step: TracedStep, iteration: Iteration, rows: Rows) -> list[Tensor]:
-    """Build the node of a traced driver.
+    """Build the node of a driver from its traced step, and return its results.
 
     Returns:
         Final values of ``step.carried``, then ``step.outputs`` of all steps.
@@ -320,7 +328,7 @@ def _check_nested(driver: Driver) -> None:
 
 
 def _results(driver: Driver, step: TracedStep, rows: Rows) -> list[Tensor]:
-    """Build the driver's node. Return its results: final states, then outputs of all steps."""
+    """Build the node of ``driver``. Return its results: final states, then outputs of all steps."""
     carried, body, length = step.carried, driver.body, driver.iteration.length
     with_rows = len(body.outputs) if driver.iteration.has_rows else 0
     joined = [

@@ -104,7 +104,7 @@ def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
 
 @dataclass(frozen=True)
 class Orthogonal:
-    """Initializer that draws as ``orthogonal``, and multiplies by ``gain``."""
+    """Initializer that multiplies the matrix of ``orthogonal`` by ``gain``."""
 
     gain: float = 1.0
 
@@ -114,7 +114,7 @@ class Orthogonal:
 
 @dataclass(frozen=True)
 class Lost:
-    """Stand-in for an initializer function that could not be saved."""
+    """Stand-in for a user's initializer function, which a saved program cannot contain. Calls raise ``GraphError``."""
 
     parameter: str
     function: str

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class StepVariables:
-    """Local variables of one step, with their values when it returns.
+    """Local variables of one run of a ``step``, which name its values in printed graphs.
 
     The names cannot be read from the source. A line such as ``i, j, f, o = split(gates, 4)`` names several values, and
     values of this package's cells have the line of the user who created the cell.
@@ -29,18 +29,18 @@ class StepVariables:
 
     def __init__(self) -> None:
         self._frame: FrameType | None = None
-        self._is_seen = False
+        self._is_searched = False
 
-    def see(self) -> None:
-        """Remember the frame of the innermost running step. It is called while the step builds a value."""
-        if self._is_seen:
+    def find_frame(self) -> None:
+        """Find the frame of the innermost running function ``step``, by a call while the step builds a value."""
+        if self._is_searched:
             return
-        self._is_seen, self._frame = True, sys._getframe(1)
+        self._is_searched, self._frame = True, sys._getframe(1)
         while self._frame is not None and self._frame.f_code.co_name != "step":
             self._frame = self._frame.f_back
 
     def names(self) -> dict[Node, str]:
-        """Return, for each value, the name of its first variable. Called after the step has returned."""
+        """Return the name of each value's first variable, by node, after the step has returned."""
         names: dict[Node, str] = {}
         for name, value in ({} if self._frame is None else self._frame.f_locals).items():
             node = value.node if hasattr(type(value), "node") else None  # AttributeErrors are slow
@@ -51,14 +51,14 @@ class StepVariables:
 
 @dataclass(frozen=True)
 class Declaring:
-    """Declaration context.
+    """Context in which nodes are declared.
 
     Attributes:
-        layer: The layer that is being declared.
+        layer: The layer that is being declared; "" for none.
         is_step: True while a driver traces a step.
         cell: Line that created the traced cell.
         driver: Line that created the driver; None if it is unknown, as for a driver that a command declares.
-        variables: Local variables of the step.
+        variables: Local variables of the step; None outside of steps.
     """
 
     layer: str = ""
@@ -87,21 +87,24 @@ def _declare(context: Declaring) -> Iterator[None]:
 
 
 def within(layer: str) -> AbstractContextManager[None]:
-    """Assign ``layer`` to nodes built in the block."""
+    """Return a context manager that assigns ``layer`` to all nodes built in its block."""
     return _declare(Declaring(layer))
 
 
 def within_step(
     layer: str, cell: Where | None, driver: Where | None, variables: StepVariables | None = None
 ) -> AbstractContextManager[None]:
-    """Assign a step's ``layer`` to nodes built in the block, and ``cell`` to nodes without a line of the user."""
+    """Return a context manager for the trace of a step: nodes built in its block get ``layer``.
+
+    Nodes without a line of their own in the user's code get ``cell``, the line that created the cell.
+    """
     return _declare(Declaring(layer, True, cell, driver, variables))
 
 
 def resumed_within(
     layer: str, cell: Where | None, driver: Where | None, steps: Generator[Any, Any, Result]
 ) -> Generator[Any, Any, Result]:
-    """Run a generator in the context of a layer, which is left whenever the generator is suspended."""
+    """Run the generator ``steps`` in the context of ``within_step``, which is left whenever it is suspended."""
     answer: Any = None
     while True:
         with within_step(layer, cell, driver):
@@ -120,19 +123,22 @@ def driver_of_step() -> str:
 
 
 def in_layer(where: Where | None) -> Where | None:
-    """Return ``own_line(where)`` with the current layer. Return ``where`` if there is no layer, or it has one."""
+    """Return the source line to record for a new node, with the layer that is being declared.
+
+    Return ``where`` unchanged if it is None, if it has a layer already, or if no layer is being declared.
+    """
     now = _declaring.get()
     if now.variables is not None:
-        now.variables.see()
+        now.variables.find_frame()
     layer, line = now.layer, own_line(where)
     return line.of(layer) if line is not None and where is not None and layer and not where.layer else where
 
 
 def own_line(where: Where | None) -> Where | None:
-    """Return the source line to record for a value that a step computes; None if unknown.
+    """Return the source line to record for a value of line ``where``; None if unknown.
 
-    If the step has no line in the user's code, the value gets the line that created the cell. The driver's line would
-    not identify the cell.
+    It is ``where``, except that a step of a built-in cell has no line in the user's code: its values have the driver's
+    line, which does not identify the cell. They get the line that created the cell.
     """
     now = _declaring.get()
     if where is None or now.cell is None or now.driver is None or where.place != now.driver.place:

@@ -101,23 +101,23 @@ def rebuild(nest: Any, values: Sequence[Any]) -> Any:
 
 
 def pack(structure: Any, leaves: Sequence[Any]) -> Any:
-    """Return ``leaves`` in the containers of ``structure``."""
+    """Arrange a list of leaves in the containers of ``structure``: the inverse of ``flatten``."""
     return packer(structure)(leaves)
 
 
 def height(nest: Any) -> int:
-    """Return the number of levels of containers."""
+    """Return the number of levels of containers in a nest; 0 for a leaf."""
     levels: int = fold(nest, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0))
     return levels
 
 
 def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    """Return a function that packs leaves into one structure."""
+    """Return the function ``leaves -> pack(structure, leaves)``, which is faster for several lists of leaves."""
     return _shallow_packer(structure, count()) if height(structure) <= SHALLOW else _deep_packer(structure)
 
 
 def _shallow_packer(nest: Any, numbers: Iterator[int]) -> Callable[[Sequence[Any]], Any]:
-    """Build a packer recursively. ``numbers`` yields the indices of the next leaves."""
+    """Return a packer for ``nest``, built by recursion. ``numbers`` yields the indices of the nest's leaves."""
     entries = children(nest)
     if entries is None:
         return itemgetter(next(numbers))
@@ -131,7 +131,10 @@ def _shallow_packer(nest: Any, numbers: Iterator[int]) -> Callable[[Sequence[Any
 
 
 def _deep_packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    """Build a packer that runs a post-order plan of (joiner, number of entries). A leaf is (None, 0)."""
+    """Return a packer that needs no recursion: a loop over a post-order plan of (joiner, number of entries).
+
+    A leaf is (None, 0) in the plan.
+    """
     plan: list[tuple[Callable[[Sequence[Any]], Any] | None, int]] = []
 
     def joined(item: Any, entries: list[Any]) -> None:
@@ -154,7 +157,7 @@ def _deep_packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
 
 
 def _joiner(nest: Any) -> Callable[[Sequence[Any]], Any]:
-    """Return a function that rebuilds one container from its entries."""
+    """Return a function that makes a container like ``nest`` from a list of entries."""
     kind = type(nest)
     if isinstance(nest, dict):
         keys = tuple(nest)
@@ -170,7 +173,7 @@ def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
 
 
 def matched(structure: Any, nest: Any, what: str, where: Where | None = None) -> list[Any]:
-    """Match a nest from a user with ``structure``.
+    """Return the entry of a user's nest for each leaf of ``structure``.
 
     Mappings and namedtuples are matched by key, in any order. Plain tuples and lists are matched by position, either
     nested like the structure, or as a flat list of all leaves. A namedtuple is matched by position if the structure has
@@ -199,12 +202,12 @@ def matched(structure: Any, nest: Any, what: str, where: Where | None = None) ->
 
 
 def arranged(structure: Any, nest: Any) -> Any:
-    """Return the leaves of ``structure`` in the containers of ``nest``. ``matched`` must accept the pair."""
+    """Return the leaves of ``structure`` in the containers of ``nest``, which must match as for ``matched``."""
     return _fitted(structure, nest, "a nest", None, lambda leaf, _: leaf)
 
 
 def _fitted(structure: Any, nest: Any, what: str, where: Where | None, at: Callable[[Any, Any], Any]) -> Any:
-    """Return ``nest`` with each entry that matches a leaf replaced by ``at(leaf, entry)``."""
+    """Return ``nest`` with each entry that matches a leaf of ``structure`` replaced by ``at(leaf, entry)``."""
     results: list[Any] = [None]
     containers: list[tuple[int, Any, range]] = []  # index in ``results`` of a container, and indices of its entries
     pending: list[tuple[Any, Any, str, int]] = [(structure, nest, what, 0)]
@@ -231,7 +234,10 @@ class _Leaf:
 
 
 def _pairs(structure: Any, nest: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
-    """Return (part of the structure, entry, name in errors) for each entry of ``nest``, or a single leaf."""
+    """Match one level of ``nest`` with ``structure``.
+
+    Return (part of the structure, entry, name in errors) for each entry, or the leaf that matches ``nest`` as a whole.
+    """
     entries, is_plain = children(nest), _is_plain(nest)
     names = None if entries is None or is_plain else [key for key, _ in entries]
     while (parts := children(structure)) is not None:

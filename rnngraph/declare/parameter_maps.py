@@ -25,7 +25,7 @@ class ParameterMap:
 
     @api
     def __call__(self, name: str, key: ParameterSpec | Node, tensor: Tensor) -> Tensor:
-        """Return the transformed Tensor, cached by ``key``: the parameter, or the result node of another map."""
+        """Return the transformed Tensor, cached by ``key``: the parameter, or the node that another map returned."""
         if key in self._known:
             return self._known[key]
         before = next(declared)

@@ -29,7 +29,7 @@ class UnreadArray(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ParameterSpec:
-    """One parameter, compared by identity.
+    """Declaration of one parameter. Equality is identity.
 
     Attributes:
         type: Dtype and shape.
@@ -52,9 +52,9 @@ class ParameterSpec:
     stored: np.ndarray | UnreadArray | None = None
 
     def begin_with(self, array: np.ndarray | UnreadArray) -> None:
-        """Set the initial value of programs to a read-only view of ``array``, or to an array in a file.
+        """Set the value that the parameter has in new programs: a read-only view of ``array``, or an array in a file.
 
-        The array has the parameter's shape. An array in a file has its dtype, too.
+        The array has the parameter's shape. An array in a file also has the parameter's dtype.
         """
         if isinstance(array, np.ndarray):
             array = np.asarray(array, array_dtype(self.type.dtype), order="C").view()
@@ -68,7 +68,7 @@ class Specs(dict[str, ParameterSpec]):
     def resolve(
         self, path: str, kind: TensorType, initializer: Any, trainable: bool, where: Where | None, within: str
     ) -> ParameterSpec:
-        """Return the parameter at a path. Only a new one is created from the other arguments."""
+        """Return the parameter at a path. If there is none, create it from the other arguments."""
         spec = self.get(path)
         if spec is None:
             is_trained = flag(trainable, "trainable")
@@ -81,7 +81,7 @@ class ScopeName:
     """A scope name that compilation makes unique: the first unnamed ``rnn`` stays, and the second becomes ``rnn_1``.
 
     Attributes:
-        base: Name, or the name that compilation numbers.
+        base: The user's name; or the name to which compilation adds a number if needed.
         explicit: True if the user chose the name.
         where: Line of the declaration.
         specs: Parameters in the scope by path, which later declarations in the scope share.
@@ -117,7 +117,7 @@ def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
 
 
 def layer_of(spec: ParameterSpec, label: str) -> str:
-    """Return the layer to which a parameter with the full name ``label`` belongs."""
+    """Return the layer to which a parameter belongs: its full name ``label`` without the name below its layer."""
     return label.removesuffix(f"/{spec.within}") if spec.within else label.rpartition("/")[0]
 
 
@@ -158,7 +158,7 @@ def parameter(
         Tensor of the parameter.
 
     Raises:
-        ArgumentError: The dtype is narrow, and the parameter trainable.
+        ArgumentError: The dtype only stores weights, and the parameter is trainable.
     """
     checked_name(name, "a parameter")
     kind = TensorType(check_dtype(dtype, (*DTYPES, *NARROW)), check_shape(name, shape))
@@ -172,14 +172,14 @@ def parameter(
 def with_update(x: Tensor, parameter: Tensor, value: Any) -> Tensor:
     """Return ``x``, and update a parameter in each step of a ``Trainer``.
 
-    A step reads the parameter's value from before the update. With ``accumulate``, every step makes the update. Steps
-    whose loss or gradients are not finite do not, nor do calls of graphs or of ``gradients``. Not supported inside a
-    cell's ``step``.
+    A step reads the parameter's value from before the update. With ``accumulate`` of a trainer, every step makes the
+    update. Steps whose loss or gradients are not finite make no update, nor do calls of graphs or of ``gradients``. Not
+    supported inside a cell's ``step``.
 
     Args:
         x: Tensor that the loss of the training graph depends on.
         parameter: Parameter that was declared with ``trainable=False``.
-        value: Its next value, of the same shape and dtype. No gradient passes through it.
+        value: Next value of the parameter, of its shape and dtype. No gradient passes through it.
 
     Returns:
         Tensor with the value of ``x``.

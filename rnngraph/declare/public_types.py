@@ -18,7 +18,7 @@ def public_dim(dim: Dim) -> int | str | None:
 
 
 def public_type(kind: Type) -> str:
-    """Return a type as text for users, with ``?`` for unnamed sizes."""
+    """Return a type as text for users, such as ``f32[?,T,3]``, with ``?`` for unnamed sizes."""
     if isinstance(kind, TupleType):
         return f"({', '.join(map(public_type, kind.items))})"
     dims = [public_dim(dim) for dim in kind.shape]
@@ -80,7 +80,10 @@ def position_of(index: int, dim: Dim, where: Where | None) -> Dim:
 
 
 def bounds_of(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int]:
-    """Return (start, stop, step) of a slice. A negative step counts the bounds from the end."""
+    """Return (start, stop, step) of a slice of an axis of size ``dim``.
+
+    With a negative step, start and stop are positions on the reversed axis.
+    """
     for part in (item.start, item.stop, item.step):
         if part is not None and not isinstance(part, int | np.integer):
             raise DtypeError(f"a slice needs ints, not {shown(part)}", where)

@@ -147,7 +147,7 @@ def resolve(specification: Any) -> Any:
 
 
 def named(specification: Any) -> Any:
-    """Return the resolved specification, with a name for every state even if there is only one.
+    """Return a nest of ``Columns`` that has a name for every state of a cell, even for a single one.
 
     States from users are matched with this nest. Its leaves are in the order of ``public`` and ``resolve``.
     """
@@ -199,7 +199,7 @@ def stated(cell: Any) -> Any:
 
 @cache
 def tuple_type(name: str, fields: tuple[str, ...]) -> Any:
-    """Return a namedtuple class for a state, which suggests names in errors. Equal arguments return one class."""
+    """Return a namedtuple class for a state, whose errors suggest similar names. It is cached by its arguments."""
     return telling(namedtuple(name, fields))
 
 
@@ -213,7 +213,10 @@ def public(cell: Any) -> Any:
 
 
 def _public_form(item: Any, values: list[Any]) -> Any:
-    """Return a converted entry in the form that drivers return."""
+    """Return the structure in which drivers return the state of ``item``, a cell or a container.
+
+    ``values`` are the structures of its entries. For a cell, that is the structure of the result of ``state()``.
+    """
     if not is_cell(item):
         return rebuild(item, values)
     (specification,) = values

@@ -44,12 +44,12 @@ def tap(name: str, tensor: Tensor) -> Tensor:
 
 
 def taps_of(outputs: Sequence[Node], every: Sequence[Node], kind: str) -> dict[Node, str]:
-    """Return the names of the taps on which ``outputs`` depend in one of the graphs, by node.
+    """Return the taps on which ``outputs`` depend in one of the two graphs, with their unique names.
 
     Args:
         outputs: Outputs of the graph.
-        every: All outputs and the loss. Names are unique among their taps.
-        kind: ``TRAINING`` or ``INFERENCE``.
+        every: All outputs and the loss. Names are unique among the taps on which these depend.
+        kind: Name of the graph, ``TRAINING`` or ``INFERENCE``.
     """
     taps = sorted((node for node in _read(every) if node.op == "tap"), key=lambda node: node["serial"])
     namer, mine = Namer(), _read(outputs, kind)
@@ -58,9 +58,9 @@ def taps_of(outputs: Sequence[Node], every: Sequence[Node], kind: str) -> dict[N
 
 
 def _read(outputs: Iterable[Node], kind: str = "") -> set[Node]:
-    """Return all nodes on which outputs depend, inner nodes of drivers included.
+    """Return all nodes on which ``outputs`` depend, nodes of drivers' steps included.
 
-    ``kind`` is the graph, ``training`` or ``inference``; "" follows the values of both.
+    ``kind`` is the name of the graph, ``training`` or ``inference``. "" stands for both graphs.
     """
     seen: set[Node] = set()
     pending = list(outputs)

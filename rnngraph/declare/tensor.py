@@ -226,7 +226,7 @@ def class_within(nest: Any) -> type[Tensor]:
 
 
 def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None, **attributes: Any) -> Tensor:
-    """Build a Tensor for an op. The class is the operands' ``result_class``."""
+    """Return a Tensor for the result of an op. Its class is the ``result_class`` of the operands."""
     where = in_layer(where or user_line())
     try:
         node = make(op, *(item.node for item in operands), where=where, name=name, unify=unify_declared, **attributes)
@@ -365,7 +365,7 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
 
 
 def _array_function_error(name: str) -> DtypeError:
-    """Return the error for a NumPy function that is called with a Tensor."""
+    """Return the error for a call of the NumPy function ``name`` with a Tensor."""
     from ..support.numpy_names import NUMPY  # imported late: needed for an error only
 
     hint = f"use rg.{NUMPY[name]}" if name in NUMPY else "write it with the functions of rnngraph"

@@ -18,9 +18,9 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def of_inner_cells(method: Method) -> Method:
-    """Mark a ``nested_initial_state`` that adds nothing to the initial states of inner cells.
+    """Mark a method ``nested_initial_state`` that only returns the initial states of inner cells.
 
-    A cell with such a method starts from zeros if its inner cells do.
+    A cell with a marked method starts from zeros if its inner cells do.
     """
     method.is_of_inner_cells = True  # type: ignore[attr-defined]
     return method
@@ -48,13 +48,18 @@ MAX_LEVELS = 4000
 
 @dataclass
 class Trace:
-    """Record of one driver's tracing of its cell. Names of all layers in the trace begin with ``layer``."""
+    """Record of the trace of one driver's cell."""
 
     dtype: str
+    """Dtype of the driver's inputs."""
     where: Where | None
+    """Line of the driver's declaration."""
     layer: str = ""
+    """Layer of the driver, with which the names of all layers in the trace begin."""
     parameters: dict[ParameterSpec, str] = field(default_factory=dict)
+    """Parameters of the cells, and their paths."""
     sites: list[str] = field(default_factory=list)
+    """Names of the draws of random numbers."""
     running: set[tuple[int, tuple[TensorType, ...]]] = field(default_factory=set)
     """Cells whose step is running, as (id, types of the inputs)."""
     places: set[tuple[str, int]] = field(default_factory=set)
@@ -64,18 +69,19 @@ class Trace:
     cells: list[tuple[Any, str]] = field(default_factory=list)
     """Cells at their positions, each with its layer."""
     unused: Namer = field(default_factory=Namer)
+    """Namer that makes the names in ``sites`` unique."""
 
     def site(self, path: str) -> str:
-        """Return a name for a dropout site that is unique in this driver."""
+        """Return a new name for a draw of random numbers: ``path``, or ``path_1`` and so on if it is in use."""
         self.sites.append(self.unused(path))
         return self.sites[-1]
 
 
 def driven(first: Generator[Any, Any, Any], begun: Callable[[Any], Generator[Any, Any, Any]]) -> Any:
-    """Run a generator that delegates to others, without recursion, and return its result.
+    """Run a generator and, for each request that it yields, another generator; return the result of the first.
 
-    ``begun`` starts a generator for each request that a generator yields; its result answers the request. This
-    trampoline avoids recursion, so that nesting may be deeper than Python's stack.
+    ``begun`` starts the generator for a request, whose result is sent back as the answer. It may yield requests in
+    turn. This trampoline avoids recursion, so that nesting may be deeper than Python's stack.
     """
     running, result = [first], None
     while running:
@@ -92,7 +98,7 @@ def driven(first: Generator[Any, Any, Any], begun: Callable[[Any], Generator[Any
 
 @contextmanager
 def tracing(cell: object) -> Iterator[None]:
-    """Convert a ``RecursionError`` in a cell's steps to an error that names the line where the stack overflowed."""
+    """Convert a ``RecursionError`` in the block to a ``StructureError`` at the line where the stack overflowed."""
     try:
         yield
     except RecursionError as error:

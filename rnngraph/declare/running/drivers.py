@@ -39,8 +39,8 @@ def dynamic_rnn(
             unchanged.
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. A leaf [width] or [1, width] applies to
             all rows, and None stands for zeros. Default: the cell's own initial state, or zeros.
-        dtype: Accepted as in TensorFlow. It must equal the dtype of the first float input. If several inputs are all
-            ints, it is the dtype of parameters and states.
+        dtype: Dtype of parameters and states. It must equal the dtype of the first float input, and is needed only if
+            there are several inputs, all of them ints.
         time_major: True if the first axis of ``inputs`` is time.
         scope: Replaces ``rnn`` in parameter names.
         mask: bool [batch, time], or [time, batch] with ``time_major``. A step where the mask is False is skipped: the
@@ -240,7 +240,10 @@ def _sequence_of(steps: Sequence[Any], where: Where | None) -> Any:
 def run_steps(
     cell: Cell, steps: Any, scope: ScopeName, reverse: bool, where: Where | None, time_major: bool = True
 ) -> tuple[Tensor, Any]:
-    """Run a cell over [time, batch, …], and return (outputs, final state). For functions defined by a recurrence."""
+    """Run a cell over ``steps``, and return (outputs, final state). Functions that are recurrences call it.
+
+    ``steps`` are [time, batch, …], or [batch, time, …] with ``time_major=False``. The outputs have the same layout.
+    """
     return Run(steps, None, None, False, None, time_major, scope, where).over(cell, None, reverse=reverse)
 
 
@@ -251,7 +254,7 @@ def _stack_steps(steps: Sequence[Tensor], where: Where | None) -> Tensor:
 
 
 def _mask_over(mask: Any, steps: int, where: Where | None) -> Any:
-    """Return the mask of a ``static_rnn`` as one Tensor [time, batch]."""
+    """Convert the argument ``mask`` of ``static_rnn`` to one Tensor [time, batch]. None stays None."""
     if not isinstance(mask, list | tuple):
         is_matrix = isinstance(mask, Tensor) and mask.rank == 2
         return build("transpose", mask, order=(1, 0), where=where) if is_matrix else mask
@@ -262,7 +265,7 @@ def _mask_over(mask: Any, steps: int, where: Where | None) -> Any:
 
 
 def _check_like(leaf: Any, like: Any, number: int, where: Where | None) -> None:
-    """Raise ``ShapeError`` or ``DtypeError`` if the input of a step differs in type from that of the first one."""
+    """Raise an error if ``leaf``, the input of step ``number``, differs in type from ``like``, that of step 0."""
     if not isinstance(leaf, Tensor) or leaf.rank < 1 or leaf.rank != like.rank:
         raise ShapeError(f"static_rnn needs Tensors [batch, …], all of one rank, as its inputs, not {leaf!r}", where)
     try:

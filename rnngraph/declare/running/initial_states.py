@@ -27,7 +27,7 @@ def state_names(cell: Cell) -> list[str]:
 
 
 def check_step(cell: Cell, new: Sequence[Tensor], kinds: Sequence[TensorType], where: Where | None) -> None:
-    """Raise ``ShapeError`` if a step changes the rank or dtype of a state."""
+    """Raise ``ShapeError`` if a state that a step returns differs in rank or dtype from the declared one."""
     for item, kind in zip(new, kinds, strict=True):
         if item.rank != kind.rank or item.dtype != kind.dtype:
             line = "" if item.node.where is None else f", made at {item.node.where}"

@@ -39,7 +39,7 @@ class Sequences:
 
 
 def sequences_of(cell: Any, inputs: Any, dtype: Any, time_major: bool, where: Where | None) -> Sequences:
-    """Check the inputs of a driver, and move time to the front."""
+    """Validate the inputs of a driver, and return them with time as their first axis."""
     leaves = _input_leaves(inputs, where)
     dims: list[tuple[Dim, Dim]] = []
     for path, leaf in leaves:
@@ -58,7 +58,7 @@ def sequences_of(cell: Any, inputs: Any, dtype: Any, time_major: bool, where: Wh
 
 
 def time_first(x: Tensor, where: Where | None) -> Tensor:
-    """Swap batch and time."""
+    """Swap the first two axes of x, batch and time."""
     return build("transpose", x, order=(1, 0, *range(2, x.rank)), where=where)
 
 
@@ -90,7 +90,7 @@ def _input_leaves(inputs: Any, where: Where | None) -> list[tuple[str, Tensor]]:
 
 
 def _common(leaves: list[tuple[str, Tensor]], dims: list[Dim], axis: int, where: Where | None) -> Dim:
-    """Return the number of steps (axis 0) or rows (axis 1) that all leaves have."""
+    """Return the number of steps (axis 0) or rows (axis 1) that all leaves have. ``dims`` has it for each leaf."""
     common = dims[0]
     for (path, leaf), dim in zip(leaves, dims, strict=True):
         try:

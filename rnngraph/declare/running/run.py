@@ -24,7 +24,7 @@ from .inputs import Sequences, sequences_of, time_first
 
 @dataclass(frozen=True)
 class Run:
-    """Arguments of a driver that apply to all of its cells."""
+    """Arguments of a driver that apply to all of its cells. ``over`` runs one of the cells."""
 
     inputs: Any
     sequence_length: Any
@@ -120,7 +120,10 @@ def _takes_one_tensor(cell: Cell) -> bool:
 def _last_output_states(
     outputs: list[Tensor], carried: list[Carry], fed: Sequences, where: Where | None
 ) -> list[Carry]:
-    """Return the states that hold the outputs of the last unmasked step. Add missing states to ``carried``."""
+    """Return the states that hold the outputs of the last unmasked step, which masked steps repeat.
+
+    States that do not exist yet are added to ``carried``.
+    """
     if len(outputs) == 1:
         node = outputs[0].node
         same = next((item for item in carried if item.next is node and _is_zero(item.initial)), None)
