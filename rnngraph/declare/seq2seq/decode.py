@@ -409,7 +409,7 @@ def _per_row(live: Tensor, value: Tensor) -> Tensor:
 
 
 def _select_teacher(taught: list[Tensor], own: list[Tensor], probability: float | Tensor) -> list[Tensor]:
-    """Return the teacher's inputs for rows that are drawn with ``probability``, and the decoder's own for others."""
+    """Return the teacher's inputs for rows drawn with ``probability``, and the decoder's own inputs for other rows."""
     if not isinstance(probability, Tensor) and probability in (0.0, 1.0):
         return taught if probability else own
     first = next((item for item in own if item.dtype in FLOATS), None)
