@@ -112,9 +112,9 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
 
 
 def known_by(x: Tensor, value: Tensor) -> Tensor:
-    """Return ``value``, computed from sizes of x, as the result of an op that reads x.
+    """Return ``value``, which was computed from sizes of x, as the result of an op that reads x.
 
-    So x stays an input of the graph, and a call knows its sizes, even if nothing else reads x.
+    The graph then keeps the inputs of x, so that a call knows its sizes, even if nothing else reads x.
     """
     read = build("stop_gradient", x) if x.dtype in FLOATS else x
     return build("select", constant(False), cast(read, value.dtype), value)
@@ -237,7 +237,7 @@ def index_range(size: Dim, trailing: int) -> Tensor:
 
 @api
 def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
-    """Join tensors along an existing ``axis``. Their other axes must be equal."""
+    """Join tensors along an existing ``axis``. Sizes along the other axes must be equal."""
     if isinstance(tensors, int):
         raise DtypeError(f"concat needs Tensors first; write rg.concat([a, b], {tensors})")
     items = [as_tensor(item) for item in entries(tensors, "tensors")]
@@ -287,7 +287,7 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 
 @api
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """Remove the axes ``axis``, or None: all axes declared with size 1. Each call checks that symbolic sizes are 1."""
+    """Remove the axes ``axis`` of size 1; None: all that are declared with 1. Each call checks symbolic sizes."""
     x = as_tensor(x)
     axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else axes_of(x, axis)
     for position in axes:
@@ -325,7 +325,7 @@ def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
         shape: New sizes. One may be -1, which is inferred. None is x's size at that position. A str is a named size.
 
     Raises:
-        ShapeError: The numbers of entries differ.
+        ShapeError: x has another number of entries than the new shape, or the shape has more than one -1.
     """
     x = as_tensor(x)
     dims: list[Dim] = []
@@ -349,7 +349,7 @@ def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
 
     Args:
         x: Tensor.
-        shape: New sizes. None keeps the size of x's axis there. A str is a named size, which a placeholder must have.
+        shape: New sizes. None is the size of x's axis at that place. A str is a named size of a placeholder.
     """
     x, wanted = as_tensor(x), entries(shape, "the shape")
     offset = len(wanted) - x.rank
@@ -377,8 +377,8 @@ def gather(table: Any, indices: Any, axis: int = 0, negative: bool = True) -> Te
 
     Args:
         table: Tensor.
-        indices: ints of any shape. Each call checks that fed indices are in ``0..n-1`` for an axis of ``n``, and so are
-            those that only sizes determine, such as ``positions(x)``. Other computed indices are clamped to the axis.
+        indices: ints of any shape. Fed indices must be in ``0..n-1`` for an axis of ``n`` entries, as must indices that
+            only sizes determine, such as ``positions(x)``. Each call checks them. Other computed indices are clamped.
         axis: Axis of ``table``.
         negative: Count negative constants from the end. For other negative indices, apply ``axis_indices`` first.
 

@@ -67,7 +67,7 @@ def normalize(x: Any, ord: float = 2, axis: Axis = -1, epsilon: float = 1e-12) -
 def standardize(
     x: Any, mean: Any, variance: Any, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-5
 ) -> Tensor:
-    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, with one mean, … for each entry of ``axis``.
+    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, with statistics for each entry of ``axis``.
 
     With moving averages as mean and variance, the result equals ``batch_normalization`` at inference bit for bit. Both
     compute x * factor + (beta - mean * factor), as torch, ONNX Runtime and Keras do.

@@ -46,7 +46,7 @@ def root(x: Tensor) -> Tensor:
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return log(sum(exp(x))) over ``axis`` without overflow.
 
-    It is -inf if all entries are -inf or there are none, and inf if the maximum is inf.
+    The result is -inf if all entries are -inf or there are no entries, and inf if the maximum is inf.
 
     Args:
         x: float Tensor.
@@ -120,7 +120,7 @@ def reduce_var(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
 def moments(x: Tensor, axis: Axis) -> tuple[Tensor, Tensor, Tensor]:
     """Return (mean, x - mean, variance) over ``axis``, which keeps a size of 1.
 
-    They are computed in the dtype of x, as normalizations need them; ``reduce_var`` computes in float64.
+    All three are computed in the dtype of x, as normalizations need them; ``reduce_var`` computes in float64.
     """
     mean = reduce_mean(x, axis, keepdims=True)
     centred = x - mean
@@ -169,7 +169,7 @@ def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def reduce_any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return True if any entry over ``axis`` of a bool tensor is True; False if there are none.
+    """Return True if any entry over ``axis`` of a bool tensor is True; False without entries.
 
     Args:
         x: bool Tensor.
@@ -184,7 +184,7 @@ def reduce_any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return True if all entries over ``axis`` of a bool tensor are True; True if there are none.
+    """Return True if all entries over ``axis`` of a bool tensor are True; True without entries.
 
     Args:
         x: bool Tensor.

@@ -12,7 +12,7 @@ from ..basic import filled_like
 
 @api
 def full_like(x: Any, value: float, dtype: Any = None) -> Tensor:
-    """Return a Tensor of the shape of x filled with ``value``, in x's dtype or ``dtype``, as ``numpy.full_like``."""
+    """Return ``value`` repeated to the shape of x, in x's dtype or ``dtype``, as ``numpy.full_like`` does."""
     return filled_like(as_tensor(x), value, None if dtype is None else check_dtype(dtype))
 
 

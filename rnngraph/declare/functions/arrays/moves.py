@@ -29,8 +29,8 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Tensor:
 
     Args:
         x: Tensor.
-        shift: Number of positions; negative values shift towards the start. A symbolic axis must have at least as many
-            entries, which each call checks.
+        shift: Number of positions; negative values shift towards the start. Each call checks that an axis of symbolic
+            size has at least that many entries.
         axis: Axis. None: x is flattened for the shift.
     """
     x, offset = as_tensor(x), whole_number(shift, "shift")

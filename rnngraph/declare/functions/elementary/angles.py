@@ -63,7 +63,7 @@ def atan2(y: Any, x: Any) -> Tensor:
 
 @api
 def sinc(x: Any) -> Tensor:
-    """Return sin(pi x) / (pi x), elementwise, and 1 at 0. It is exactly 0 at other integers, and NaN at infinities."""
+    """Return sin(pi x) / (pi x), elementwise; 1 for 0, exactly 0 for other integers, and NaN for infinities."""
     x = as_tensor(x)
     is_small = abs(x) < 0.5
     inner, outer = where(is_small, x, 0.0), where(is_small, 1.0, x)

@@ -17,7 +17,7 @@ _SQUARED = {"float32": 2.0**14, "float64": 2.0**28}
 
 @api
 def sinh(x: Any) -> Tensor:
-    """Return the hyperbolic sine, elementwise. It is accurate near 0; the error is at most 4 ulp."""
+    """Return the hyperbolic sine, elementwise, accurate near 0. The error is at most 4 ulp."""
     x = floats(x, "sinh")
     near = _near(x)
     return where(_is_near(x), (expm1(near) - expm1(-near)) * 0.5, _half_exp(x) - _half_exp(-x))
@@ -51,7 +51,7 @@ def _half_exp(x: Tensor) -> Tensor:
 
 @api
 def asinh(x: Any) -> Tensor:
-    """Return the inverse hyperbolic sine, elementwise. It is accurate near 0; the error is at most 4 ulp."""
+    """Return the inverse hyperbolic sine, elementwise, accurate near 0. The error is at most 4 ulp."""
     x = floats(x, "asinh")
     magnitude = abs(x)
     is_large = magnitude > _SQUARED[x.dtype]

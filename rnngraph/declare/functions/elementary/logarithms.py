@@ -21,7 +21,7 @@ from .powers import exp2
 def log2(x: Any) -> Tensor:
     """Return the logarithm to base 2, elementwise.
 
-    It is exact for powers of 2; otherwise the error is at most 3 ulp.
+    The result is exact for powers of 2; otherwise the error is at most 3 ulp.
     """
     return _log_to(x, 2)
 
@@ -30,7 +30,7 @@ def log2(x: Any) -> Tensor:
 def log10(x: Any) -> Tensor:
     """Return the logarithm to base 10, elementwise.
 
-    It is an integer for powers of 10; otherwise the error is at most 3 ulp.
+    The result is an integer for powers of 10; otherwise the error is at most 3 ulp.
     """
     return _log_to(x, 10)
 
@@ -88,7 +88,7 @@ def entr(x: Any) -> Tensor:
 
 @api
 def logit(x: Any, epsilon: float | None = None) -> Tensor:
-    """Return log(x / (1 - x)), elementwise; NaN outside [0, 1]. It is accurate near 0.5.
+    """Return log(x / (1 - x)), elementwise, accurate near 0.5; NaN outside [0, 1].
 
     Args:
         x: float Tensor.

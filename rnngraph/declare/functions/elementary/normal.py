@@ -79,14 +79,14 @@ _START = 0.5
 
 @api
 def erfc(x: Any) -> Tensor:
-    """Return 1 - erf(x), elementwise, accurate where it is small. The error is at most 6 ulp."""
+    """Return 1 - erf(x), elementwise, accurate also for small results. The error is at most 6 ulp."""
     x = as_tensor(x)
     return where(x < _START, 1.0 - erf(x), _tail(x, 1.0))
 
 
 @api
 def ndtr(x: Any) -> Tensor:
-    """Return the standard normal distribution function, elementwise, accurate where it is small.
+    """Return the standard normal distribution function, elementwise, accurate also for small results.
 
     The error is at most 7 ulp.
     """
