@@ -229,7 +229,7 @@ def check_cell(cell: Any, what: str) -> Cell:
 
 
 class shared(Wrapper):  # noqa: N801  (written as a function: rg.shared(cell))
-    """Share one set of parameters among all uses of a cell. Their names come from its first position."""
+    """Wrapper that shares one set of parameters among all uses of a cell, named after its first position."""
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)

@@ -27,7 +27,7 @@ MAX_INNER_STEPS = 1000
 
 @telling
 class MaskedState(NamedTuple):
-    """State that a stream carries for a driver with a mask, if masked steps repeat an output that is no state.
+    """State that a stream carries for a driver whose masked steps repeat an output that is not a state of the cell.
 
     Attributes:
         state: State of the cell.
@@ -220,8 +220,8 @@ class Driver:
     def streamed(self, states: Any) -> Any:
         """Return the structure of the state that a stream carries.
 
-        It is ``states``, the structure of the cell's state. If masked steps repeat an output that is not one of these
-        states, it is a ``MaskedState`` of ``states`` and the output.
+        A stream carries ``states``, the structure of the cell's state. If masked steps repeat an output that is not one
+        of these states, a stream carries a ``MaskedState`` of ``states`` and the output.
         """
         body = self.body
         if not {*body.last}.intersection(body.states[len(flatten(states)) :]):

@@ -31,7 +31,7 @@ def ones(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """Initializer that broadcasts a number or an array to the shape."""
+    """Initializer that broadcasts a number or an array to the shape of the parameter."""
 
     value: Any
 

@@ -32,7 +32,7 @@ class StepVariables:
         self._is_searched = False
 
     def find_frame(self) -> None:
-        """Find the frame of the innermost running function ``step``, by a call while the step builds a value."""
+        """Store the frame of the innermost running function ``step``. Called while the step builds its first value."""
         if self._is_searched:
             return
         self._is_searched, self._frame = True, sys._getframe(1)
@@ -135,10 +135,10 @@ def in_layer(where: Where | None) -> Where | None:
 
 
 def own_line(where: Where | None) -> Where | None:
-    """Return the source line to record for a value of line ``where``; None if unknown.
+    """Return the source line to record for a value that was declared at line ``where``; None if unknown.
 
-    It is ``where``, except that a step of a built-in cell has no line in the user's code: its values have the driver's
-    line, which does not identify the cell. They get the line that created the cell.
+    A value of a built-in cell's step has no line in the user's code: ``where`` is then the line of the driver, which
+    does not identify the cell. Such a value gets the line that created the cell; other values keep ``where``.
     """
     now = _declaring.get()
     if where is None or now.cell is None or now.driver is None or where.place != now.driver.place:

@@ -136,7 +136,10 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
 
 
 def can_name_size(word: str) -> bool:
-    """True if a size can have this name. Printed sizes are parsed as Python expressions."""
+    """True if ``word`` can name a size: an ASCII identifier that is not a keyword of Python and has no leading "_".
+
+    Printed sizes are parsed as Python expressions.
+    """
     plain = word.isidentifier() and word.isascii() and len(word) <= MAX_CHARACTERS
     return plain and not keyword.iskeyword(word) and not word.startswith("_")
 

@@ -82,8 +82,8 @@ def state(shape: int | Sequence[int], dtype: Any = None) -> Columns:
         shape: Shape of one row, without the batch. An int is a width.
         dtype: ``float32``, ``float64``, ``int32``, ``int64``, ``bool`` or ``bfloat16``. By default, the dtype of the
             driver's inputs. A ``bfloat16`` state is float32 in ``step`` and for callers. Its new value is rounded after
-            each step, so that loops, streams and files store 16 bits.
-            Dropout never applies to states that are not floats.
+            each step, so that loops, streams and files store 16 bits. Dropout never applies to states that are not
+            floats.
     """
     return _leaf(shape, dtype, False)
 
@@ -101,7 +101,7 @@ def memory(width: int | Sequence[int], dtype: Any = None) -> Columns:
 
 @api
 def joined(*leaves: Any) -> Columns:
-    """Declare one state that concatenates several. Memory stays exempt from dropout."""
+    """Declare one state that concatenates several states along their width. Memory stays exempt from dropout."""
     columns = [columns_of(leaf) for leaf in leaves]
     for item in columns:
         if not item.is_plain:

@@ -31,7 +31,7 @@ def tap(name: str, tensor: Tensor) -> Tensor:
         tensor: Value to name.
 
     Returns:
-        A Tensor with the value of ``tensor``. Only values computed through it count as reading the tap.
+        Tensor with the value of ``tensor``. A graph has the tap only if it needs a value computed from this Tensor.
 
     Raises:
         DtypeError: ``tensor`` is not a Tensor.

@@ -36,7 +36,7 @@ class Tensor(Unoperated):
     Attributes:
         name (str): Name of the value.
         shape (tuple): Size of each axis: an int, None for an unnamed symbolic size, or a str for a named one.
-        dtype (str): ``float32``, ``float64``, ``int32``, ``int64`` or ``bool``.
+        dtype (str): ``float32``, ``float64``, ``int32``, ``int64``, ``bool``, or a dtype that only stores weights.
         rank (int): Number of axes.
         width (int): Size of the last axis.
     """
@@ -249,7 +249,7 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
 
 @api
 def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
-    """Create a constant.
+    """Return a constant Tensor.
 
     Args:
         value: Number, nested list, or array. A Tensor is returned unchanged.
