@@ -256,12 +256,12 @@ def _pairs(structure: Any, nest: Any, what: str, where: Where | None) -> list[tu
             raise StructureError(f"{what} {_misfit(list(inner), names, entries, nest)}", where)
         structure = parts[0][1]
     if names is not None:
-        raise StructureError(f"{what} is one array, not a nest {_names_text(names)}; give the array alone", where)
+        raise StructureError(f"{what} must be one array, not a nest {_names_text(names)}; give the array alone", where)
     if is_plain and not _is_array(nest):
         if len(nest) == 1:
             return [(structure, nest[0], what)]
         raise StructureError(
-            f"{what} is one array, not a {type(nest).__name__} of {len(nest)}; give one array, as rg.concat returns",
+            f"{what} must be one array, not a {type(nest).__name__} of {len(nest)}; join them, as with rg.concat",
             where,
         )
     return _Leaf(structure)

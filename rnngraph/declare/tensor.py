@@ -111,7 +111,7 @@ class Tensor(Unoperated):
         raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")
 
     def __len__(self) -> int:
-        raise DtypeError(f"a Tensor has no len while declaring; {self.name}.shape has its sizes, None for any size")
+        raise DtypeError(f"a Tensor has no len while declaring; use {self.name}.shape, where None is any size")
 
     def __float__(self) -> float:
         raise DtypeError("a Tensor has no value while declaring; compile it, and run the program")

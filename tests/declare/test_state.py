@@ -305,8 +305,8 @@ WRONG: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "other fields": (lambda a, b: rg.LSTMStateTuple(a, b), "has no entry 'c', 'h' and lacks 'early', 'late'"),
     "by position": (lambda a, b: (a, b, b), "takes 2 entries (early, late), not 3"),
     "no nest": (lambda a, b: a, "takes a nest (early, late), not Tensor"),
-    "a nest inside": (lambda a, b: {"early": {"h": a}, "late": b}, ".early is one array, not a nest (h,)"),
-    "several inside": (lambda a, b: {"early": (a, a), "late": b}, ".early is one array, not a tuple of 2"),
+    "a nest inside": (lambda a, b: {"early": {"h": a}, "late": b}, ".early must be one array, not a nest (h,)"),
+    "several inside": (lambda a, b: {"early": (a, a), "late": b}, ".early must be one array, not a tuple of 2"),
 }
 
 

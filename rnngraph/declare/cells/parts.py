@@ -49,7 +49,8 @@ class PartsCell(Cell):
             needs = ", ".join(f"{name} {[*shape]}" for name, shape in shapes.items())
             has = ", ".join(map(str, x)) if isinstance(x, Mapping) else f"{len(x)} Tensors"
             raise StructureError(
-                f"{self!r} reads one Tensor [batch, width], or {needs}; its input has {has}", self.where
+                f"{self!r} reads one Tensor [batch, width], or {needs}, but its input has {has}; give one of both",
+                self.where,
             )
         for name, shape in shapes.items():
             if items[name].type.shape[1:] != shape:

@@ -175,7 +175,8 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0, negative: bool = True) 
         raise DtypeError(f"gather_nd needs int indices [..., axes] with a fixed last size, not {index!r}")
     if not batch < index.rank or not 0 < depth <= x.rank - batch:
         raise ShapeError(
-            f"gather_nd of {x!r} by {index!r}: an index vector has more entries than x has axes; give at most as many"
+            f"gather_nd of {x!r} by {index!r} with batch_dims={batch}: the index vectors do not fit; after the batch "
+            f"axes, give vectors of 1 to {x.rank - batch} entries"
         )
     place: Tensor | None = None
     for axis in range(batch + depth):

@@ -169,7 +169,7 @@ def check_keep_prob(value: Any, what: str, doubtful: float = 0.3) -> None:
         raise DtypeError(f"{what} must be a float in (0, 1] or a scalar placeholder, not {value!r}", where)
     if not 0 < value <= 1:
         raise ArgumentError(
-            f"{what}={value} is outside (0, 1]; it is the probability to keep a unit, 1.0 keeps all", where
+            f"{what}={value} is outside (0, 1]; give the probability to keep a unit, where 1.0 keeps all", where
         )
     if value < doubtful:
         warn(

@@ -85,7 +85,8 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
     if bits not in STORED:
         raise ArgumentError(f"bits={shown(bits)} is not offered; use one of 8, 4")
     if stored.dtype != STORED[bits]:
-        raise DtypeError(f"dequantize with bits={bits} needs {STORED[bits]}, not {stored!r}; give bits={12 - bits}")
+        remedy = f"give bits={12 - bits}" if stored.dtype == STORED[12 - bits] else "give stored integers"
+        raise DtypeError(f"dequantize with bits={bits} needs {STORED[bits]}, not {stored!r}; {remedy}")
     place = one_axis(stored.rank, axis)
     before, after = stored.type.shape[:place], stored.type.shape[place + 1 :]
     size, blocks = (tensor.type.shape[place] if tensor.rank == stored.rank else None for tensor in (stored, scales))

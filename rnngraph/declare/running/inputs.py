@@ -113,7 +113,7 @@ def _dtype(cell: Any, leaves: list[Tensor], dtype: Any, where: Where | None) -> 
         raise DtypeError(f"{cell!r} needs float inputs, not {leaves[0].dtype}; {remedy}", where)
     wanted = floats[0] if dtype is None else check_dtype(dtype)
     if wanted not in FLOATS:
-        raise DtypeError(f"dtype={dtype} is not a float dtype; cells compute in float32 or float64", where)
+        raise DtypeError(f"dtype={dtype} is not a float dtype; give float32 or float64", where)
     if floats and wanted != floats[0]:
         raise DtypeError(f"dtype={dtype} but the inputs are {floats[0]}; convert them with rg.cast", where)
     return wanted

@@ -77,6 +77,7 @@ def test_mistakes_of_dequantize_are_named() -> None:
     for call, match in (
         (lambda: rg.dequantize(numbers, scales), r"axis -1 of .* does not divide into the blocks of"),
         (lambda: rg.dequantize(numbers, scales, 0, 4), r"bits=4 needs uint8, not .*; give bits=8"),
+        (lambda: rg.dequantize(scales, scales, 0), r"bits=8 needs int8, not .*; give stored integers"),
         (lambda: rg.dequantize(numbers, scales, 0, 5), r"bits=5 is not offered; use one of 8, 4"),
         (lambda: rg.tanh(numbers), "an operand is int8; it must be"),
         (lambda: numbers @ rg.transpose(numbers, (1, 0)), "matmul: int8 only stores numbers; widen them"),

@@ -436,7 +436,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"initial_state": (rg.constant(1.0),) * 2},
         rg.StructureError,
-        "initial_state is one array, not a tuple of 2",
+        "initial_state must be one array, not a tuple of 2",
     ),
     ({"initial_state": rg.placeholder("s", (None, 4))}, rg.ShapeError, "give initial_state a width of 3"),
     (

@@ -192,7 +192,7 @@ def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
     is_vector = b.rank == a.rank - 1
     right = expand_dims(b, -1) if is_vector else b
     if right.rank < 2 or right.type.shape[-2] != rows:
-        raise ShapeError(f"triangular_solve of {a!r} needs b [..., {rows}, columns], not {b!r}")
+        raise ShapeError(f"triangular_solve of {a!r} needs b [..., {rows}, columns] or [..., {rows}], not {b!r}")
     solved = _substituted(a, right, flag(lower, "lower"))
     return build("reshape", solved, shape=solved.type.shape[:-1]) if is_vector else solved
 
