@@ -25,6 +25,7 @@ def call_text(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> 
 
 
 def _argument_text(value: Any) -> str:
+    """Return an argument of a call as short text: the name of a class, function or Tensor, or the value."""
     if is_cell(value) and not isinstance(value, type):
         return type(value).__name__
     if isinstance(value, list | tuple) and any(map(is_cell, value)):

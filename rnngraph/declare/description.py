@@ -157,6 +157,7 @@ def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:
             inner.setdefault(source, []).append((edge["position"], target))
 
     def cells(driver: str) -> Iterator[tuple[str, str]]:
+        """Yield (name, line of text) for each cell in a driver, indented by its depth."""
         pending = [(child, 2) for _, child in sorted(inner.get(driver, ()), reverse=True)]
         seen: set[str] = set()  # a description from a file may be cyclic
         while pending:

@@ -126,6 +126,7 @@ def parameter_node(spec: ParameterSpec, label: str) -> Node:
 
 
 def check_shape(name: Any, shape: Sequence[int]) -> tuple[int, ...]:
+    """Validate the shape of the parameter ``name``, and return it as positive ints."""
     dims = entries(shape, f"the shape of parameter {name}")
     if len(dims) > MAX_AXES:
         raise ShapeError(f"parameter {name} has {len(dims)} axes, and a Tensor has {MAX_AXES} at most")

@@ -170,6 +170,7 @@ class HighwayWrapper(Wrapper):
         return pack(x, [self._blend(p, *item) for item in pairs]), state
 
     def _blend(self, p: Scope, place: str, x: Tensor, output: Tensor) -> Tensor:
+        """Return carry * x + transform * output. ``place`` is the path of x in the input, for the gates' names."""
         below = f"{place}/" if place else ""
         carry = self._gate(p, x, f"{below}carry", self.carry_bias_init)
         if self.couple_carry_transform_gates:

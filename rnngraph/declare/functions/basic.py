@@ -211,6 +211,7 @@ def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
 
 
 def _index_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdims: bool, name: str) -> Tensor:
+    """Return the index of the first entry along ``axis`` that equals the result of ``extreme``, or of the first NaN."""
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
     size, other_dims = x.type.shape[position], (*x.type.shape[:position], *x.type.shape[position + 1 :])
@@ -367,8 +368,7 @@ def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
     """Permute the axes of x to the order ``perm``, by default reversed."""
     x = as_tensor(x)
     axes = reversed(range(x.rank)) if perm is None else entries(perm, "perm")
-    order = tuple(one_axis(x.rank, axis) for axis in axes)
-    return build("transpose", x, order=order)
+    return build("transpose", x, order=tuple(one_axis(x.rank, axis) for axis in axes))
 
 
 @api

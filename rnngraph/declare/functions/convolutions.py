@@ -129,6 +129,7 @@ def average_pool1d(x: Tensor, pool_size: int, strides: int | None = None, paddin
 
 
 def _pools(scope: ScopeName, x: Any, size: Any, strides: Any, padding: Any) -> Windows:
+    """Validate the arguments of a pooling function named ``scope.base``, and return its windows."""
     what, line = scope.base, scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"{what} needs a float Tensor, not {shown(x)}", line)

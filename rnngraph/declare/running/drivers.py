@@ -170,6 +170,7 @@ def _cells(cells: Any, what: str, where: Where | None) -> list[Cell]:
 
 
 def _layer_states(states: Any, layers: int, where: Where | None) -> Sequence[Any]:
+    """Return one initial state for each layer, after a check of their number; None for all if ``states`` is None."""
     if states is None:
         return [None] * layers
     if not isinstance(states, list | tuple) or len(states) != layers:

@@ -172,6 +172,7 @@ def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
 
 
 def _check(labels: Tensor, logits: Tensor, blank_index: int) -> None:
+    """Raise an error if an argument of ``ctc_loss`` has a wrong dtype, rank or value."""
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS or labels.rank != 2:
         raise DtypeError(f"labels must be an int Tensor [batch, longest], not {labels!r}")
     if not isinstance(labels.shape[1], int):

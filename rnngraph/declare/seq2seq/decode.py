@@ -130,6 +130,7 @@ class _Decode:
         self.sequences: list[tuple[Node, Tensor]] = []  # per-step inputs of the body
 
     def _first(self, first_input: Any) -> list[Tensor]:
+        """Validate ``first_input``, and return its leaves. A vector [width] becomes [1, width]."""
         if isinstance(first_input, Tensor) and first_input.dtype not in FLOATS:
             raise DtypeError(f"first_input must be a float Tensor [batch, width], not {first_input!r}", self.where)
         leaves = flatten(first_input)
@@ -148,6 +149,7 @@ class _Decode:
         return leaves
 
     def _sequences(self, sequences: Any, what: str) -> list[Tensor]:
+        """Validate sequences [batch, max_steps, …], and return their leaves as [max_steps, batch, …]."""
         for leaf in flatten(sequences):
             if not isinstance(leaf, Tensor):
                 raise DtypeError(f"{what} must be a Tensor [batch, max_steps, features], not {leaf!r}", self.where)
@@ -157,6 +159,7 @@ class _Decode:
         return [time_first(leaf, self.where) for leaf in flatten(sequences)]
 
     def _teacher_sequences(self, teacher: Any) -> list[Tensor]:
+        """Validate ``teacher``, and return its leaves as [max_steps, batch, …], in the order of ``first``."""
         leaves = matched(self.nest, teacher, "teacher", self.where)
         sequences = self._sequences(teacher if isinstance(teacher, Tensor) else leaves, "teacher")
         for leaf, first in zip(sequences, self.first, strict=True):
@@ -169,6 +172,7 @@ class _Decode:
         return sequences
 
     def _length(self, max_steps: Any) -> Dim:
+        """Return the maximum number of steps, after a check that all sequences have it."""
         length: Dim
         if max_steps is None:
             if self.inputs is None:
@@ -252,10 +256,7 @@ class _Decode:
         return search.run(self.first[0], checked, lambda value: self._checked_inputs(value)[0], self.initial_state)
 
     def _functions(self, next_input: NextInput, stop: Stop | None) -> tuple[NextInput, Stop | None]:
-        """Return (next_input, stop), wrapped with checks of their signatures.
-
-        Raise ``DtypeError`` for objects that are not callable.
-        """
+        """Check that both arguments are functions, and return them wrapped with checks of their signatures."""
         for function, what in ((next_input, "next_input"), (stop, "stop")):
             if not callable(function) and not (function is None and what == "stop"):
                 raise DtypeError(f"{what} must be a function of Tensors, not {function!r}", self.where)
@@ -263,6 +264,7 @@ class _Decode:
         return checked, None if stop is None else taking(stop, "stop", "output", where=self.where)
 
     def run(self, next_input: NextInput, stop: Stop | None, teacher_prob: Any) -> tuple[Any, Any, Tensor]:
+        """Trace a step, build the loop, and return the result of ``dynamic_decode`` without a beam."""
         next_input, stop = self._functions(next_input, stop)
         probability = self._probability(teacher_prob)
         trace = Trace(self.dtype, self.where, self.scope.layer)
@@ -370,6 +372,7 @@ class _Decode:
         return inputs
 
     def _stopped(self, value: Any) -> Tensor:
+        """Validate a result of ``stop``, and return it as bools [batch, 1]."""
         if not isinstance(value, Tensor) or value.dtype != "bool":
             raise DtypeError(f"stop must return a bool for each row, such as rg.equal(…), not {value!r}", self.where)
         if value.rank not in (1, 2) or (value.rank == 2 and value.type.shape[1] != 1):
@@ -424,10 +427,7 @@ def _select_teacher(taught: list[Tensor], own: list[Tensor], probability: float 
 def _unified_batch(params: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
     """Infer the symbolic size ``batch`` from sizes of other values that the step reads; 1 if nothing determines it.
 
-    Args:
-        params: Inputs of the step, with ``batch`` rows.
-        step: Results of the step, computed from ``params``.
-        initial: Initial states.
+    ``step`` has the results of the step, computed from its inputs ``params``; ``initial`` has the initial states.
     """
     table = SizeTable()
 

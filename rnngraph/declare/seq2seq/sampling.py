@@ -93,6 +93,7 @@ def sample(
 
 
 def _checked(logits: Any) -> Tensor:
+    """Return logits, after a check that they are floats [..., classes] with a fixed number of classes."""
     if not isinstance(logits, Tensor):
         raise DtypeError(f"sample needs logits as a float Tensor [batch, …, classes], not {shown(logits)}")
     logits = floats(logits, "sample")

@@ -48,6 +48,7 @@ def power(x: Any, exponent: Any) -> Tensor:
 
 
 def _integer_power(x: Tensor, count: int) -> Tensor:
+    """Return x to the power of ``count``, at least 1, by repeated squaring."""
     if count == 1:
         return x
     half = _integer_power(x, count // 2)
