@@ -33,7 +33,7 @@ class PartsCell(Cell):
         raise NotImplementedError
 
     def _recurrence(self, p: Scope, state: Any, *args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        """Return (output, new state) of a step. Its arguments are the parts of the input, in the order of ``parts``."""
+        """Return (output, new state) of a step. ``args`` are the parts of the input, in the order of ``parts``."""
         raise NotImplementedError
 
     def step(self, p: Scope, x: Any, state: Any) -> tuple[Tensor, Any]:

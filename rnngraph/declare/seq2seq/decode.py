@@ -237,7 +237,7 @@ class _Decode:
         return batch
 
     def search(self, beam: Beam, next_input: NextInput) -> BeamSearch:
-        """Build a beam search."""
+        """Build a beam search, and return its result."""
         if not isinstance(self.nest, Tensor):
             raise DtypeError(
                 f"dynamic_decode with a beam needs one Tensor as first_input, not {self.nest!r}", self.where
@@ -381,7 +381,7 @@ class _Decode:
         return self._rows(build("reshape", value, shape=(rows, 1), where=self.where), "stop")
 
     def _rows(self, value: Tensor, what: str) -> Tensor:
-        """Broadcast a value [1, …] to the rows of the batch. ``what`` names its function in errors."""
+        """Broadcast a value [1, …] to the rows of the batch. ``what`` names the user's function in errors."""
         if value.type.shape[0] == 1 and self.batch != 1:
             return self._spread(value, (self.batch, *value.type.shape[1:]))
         self._fits(value.type.shape[0], self.batch, f"{what} returns {{}} rows, but the batch has {{}}")
