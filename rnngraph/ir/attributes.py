@@ -110,7 +110,7 @@ def axes(value: Any, node: Node) -> bool:
 
 
 def dim(value: Any, node: Node) -> bool:
-    """True for a valid size: a nonnegative number, or a formula with coefficients within the limits."""
+    """True if ``value`` is a valid size of a stored graph: a nonnegative int, or a formula within the limits."""
     if isinstance(value, Size):
         parts = [value, *(floor.dim for floor in floors_of(value))]
         numbers = (factor for part in parts for _, factor in part.terms)
@@ -124,7 +124,7 @@ def shape(value: Any, node: Node) -> bool:
 
 
 def kind(value: Any, node: Node) -> bool:
-    """True for a tensor type within the limits on rank and number of elements."""
+    """True if ``value`` is a tensor type within the limits on dtype, rank and number of elements."""
     if not isinstance(value, TensorType) or not shape(value.shape, node):
         return False
     if not _is_dtype_of(value.dtype, node):
@@ -136,7 +136,7 @@ def kind(value: Any, node: Node) -> bool:
 
 
 def _at_one(dim: Dim) -> int:
-    """Return an upper bound of a size, with every symbol taken as 1."""
+    """Return an upper bound of a size's value if every symbol in it is 1."""
     if not isinstance(dim, Size):
         return dim
     total = 0

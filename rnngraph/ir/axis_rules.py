@@ -27,23 +27,24 @@ from .types import FLOATS, Dim, Shape, product, quotient
 
 
 def _align(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an operand's axis under NumPy's broadcasting, which aligns shapes at their last axes."""
+    """Return what becomes of an operand's axis under NumPy's broadcasting, which aligns shapes at their last axes."""
     shape = node.operands[number].shape
     place = axis + node.tensor.rank - len(shape)
     return Spread(place) if shape[axis] == 1 != node.shape[place] else Kept(place)
 
 
 def _nothing(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an operand's axis about which nothing is known."""
+    """Return that an operand's axis may go anywhere, for ops about which nothing is known."""
     return MIXED
 
 
 def _first_alone(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an operand's axis for an op whose result has the axes of its first operand, ``number`` 0."""
+    """Return what becomes of an operand's axis in an op whose result has exactly the axes of its first operand."""
     return Kept(axis) if number == 0 else MIXED
 
 
 def _matmul(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in a matmul: kept, or summed if it is the contracted one."""
     if number == 2:
         return _align(node, number, axis)
     rank = node.operands[number].tensor.rank
@@ -54,6 +55,7 @@ def _matmul(node: Node, number: int, axis: int) -> Fate:
 
 
 def _block_matmul(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in a product of quantized blocks: kept, or summed."""
     is_right = number in (1, 3)
     contracted = 0 if is_right else node.operands[number].tensor.rank - 1
     if axis == contracted:
@@ -62,16 +64,19 @@ def _block_matmul(node: Node, number: int, axis: int) -> Fate:
 
 
 def _outer_sum(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in a sum of outer products: kept, or summed."""
     is_last = axis == node.operands[number].tensor.rank - 1
     return Kept(number) if is_last else Reduced("sum", axis)
 
 
 def _scatter_add(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in ``scatter_add``: kept, or summed."""
     indices = node.operands[0].tensor.rank
     return Reduced("sum", axis) if axis < indices else Kept(1 + axis - indices)
 
 
 def _overlap_add(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in ``overlap_add``: kept, or merged with overlaps."""
     windows: int = node["axis"]
     if axis in (windows, windows + 1):
         return Overlapped(windows)
@@ -79,25 +84,29 @@ def _overlap_add(node: Node, number: int, axis: int) -> Fate:
 
 
 def _reduce_sum(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in a sum: kept, or summed."""
     return Reduced("sum", axis) if axis in node["axes"] else Kept(_place_left(node, axis))
 
 
 def _reduce_extreme(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in a maximum or minimum: kept, or reduced."""
     return Reduced("extreme", axis) if axis in node["axes"] else Kept(_place_left(node, axis))
 
 
 def _place_left(node: Node, axis: int) -> int:
-    """Return the axis of a reduction's result to which an axis that is not reduced maps."""
+    """Return the index in a reduction's result of an operand's axis that is not reduced."""
     return axis if node["keepdims"] else axis - sum(other < axis for other in node["axes"])
 
 
 def _slice(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in a slice: kept, or shifted."""
     bounds = node["start"][axis], node["stop"][axis], node["step"][axis]
     is_whole = bounds == (0, node.operands[0].shape[axis], 1)
     return Kept(axis) if is_whole else Shifted(axis, bounds[0], bounds[2])
 
 
 def _windows(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in ``windows``: kept, or cut into overlapping windows."""
     own: int = node["axis"]
     if axis == own:
         return Shifted(axis, 0, node["step"], node["size"], node["apart"])
@@ -105,14 +114,17 @@ def _windows(node: Node, number: int, axis: int) -> Fate:
 
 
 def _reverse(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in ``reverse``: kept, or reversed."""
     return Shifted(axis, node.shape[axis] - 1, -1) if axis == node["axis"] else Kept(axis)
 
 
 def _transpose(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in a transpose: kept at its new index."""
     return Kept(node["order"].index(axis))
 
 
 def _concat(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in a concatenation: kept, or shifted to its part."""
     if axis != node["axis"] or len(node.operands) == 1:
         return Kept(axis)
     before: Dim = 0
@@ -122,18 +134,19 @@ def _concat(node: Node, number: int, axis: int) -> Fate:
 
 
 def _gather(node: Node, number: int, axis: int) -> Fate:
+    """Return what becomes of an operand's axis in ``gather``: kept, or indexed."""
     if number == 1:
         return Kept(axis)
     return Kept(axis - 1 + node.operands[1].tensor.rank) if axis else INDEXED
 
 
 def _reshape(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an axis of a reshape's operand. Elements stay in row-major order."""
+    """Return what becomes of an axis of a reshape's operand: kept, split or merged."""
     return regrouped(node.operands[0].shape, axis, node.shape)
 
 
 def _scan(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an axis of a scan's operand to the body's input, which lacks the time axis of a sequence."""
+    """Return which axis of the body's input an axis of a scan's operand becomes; a sequence loses its time axis."""
     carries, sequences = node["carries"], node["sequences"]
     is_stepped = carries <= number < carries + sequences or (number < carries and node.get("blocks") is not None)
     if not is_stepped:
@@ -142,7 +155,7 @@ def _scan(node: Node, number: int, axis: int) -> Fate:
 
 
 def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
-    """Return the map of an axis in a reshape from ``before`` to ``after``."""
+    """Return what becomes of an axis of shape ``before`` in a reshape to ``after``: kept, split or merged."""
     if 0 in before:  # without elements, any map is valid
         return next((Kept(place) for place, dim in enumerate(after) if dim == before[axis]), MIXED)
     ahead = product(before[:axis])

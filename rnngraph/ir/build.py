@@ -17,7 +17,7 @@ def number(value: float, like: Node) -> Node:
 
 
 def unbroadcast(adjoint: Node, to: Node) -> Node:
-    """Return the sum of ``adjoint`` over the axes along which ``to`` was broadcast, in the shape of ``to``."""
+    """Return a derivative ``adjoint`` summed over the axes along which ``to`` was broadcast, in the shape of ``to``."""
     extra = adjoint.tensor.rank - to.tensor.rank
     axes = tuple(range(extra)) + tuple(
         axis + extra for axis, dim in enumerate(to.shape) if dim == 1 and adjoint.shape[axis + extra] != 1
@@ -63,7 +63,7 @@ def sliced(node: Node, axis: int, first: Dim, last: Dim) -> Node:
 
 
 def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
-    """Return ``x[..., first:last]``; ``x`` itself if its last axis has size 1, which broadcasts."""
+    """Return a node for ``x[..., first:last]``; ``x`` itself if its last axis has size 1, which broadcasts."""
     if not x.tensor.rank or x.shape[-1] == 1:
         return x
     if first == 0 and last == x.shape[-1]:
@@ -85,7 +85,7 @@ def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
 
 
 def merged_transposes(node: Node, value: Node) -> Node | None:
-    """Merge the transpose ``node`` of ``value`` with ``value``, if that is a transpose, too.
+    """Return one node for ``node``, a transpose of ``value``, if that is a transpose, too; None if they can't merge.
 
     Return one transpose, or the value before both if they cancel. Return None if there is nothing to merge:
     ``value`` is no transpose, and ``node`` changes the order of its axes.
@@ -100,7 +100,7 @@ def merged_transposes(node: Node, value: Node) -> Node | None:
 
 
 def reduced_before_transpose(node: Node, inner: Node, order: Sequence[int]) -> Node:
-    """Return the reduction ``node`` of a transpose as a reduction of ``inner``, and transpose the result if needed.
+    """Return a reduction of a transpose of ``inner`` as a reduction of ``inner``, transposed afterwards if needed.
 
     ``inner`` is the operand of the old transpose, and ``order`` is its order of axes.
     """

@@ -18,7 +18,10 @@ from .types import DIFFERENTIABLE, FLOATS, Dim
 
 
 def adjoints(node: Node, g: Node) -> OperandAdjoints:
-    """Return the adjoint of each operand. New nodes get the source line of ``node``."""
+    """Return derivatives of the loss by each operand of ``node``, given ``g``, that by its value. None means no path.
+
+    New nodes get the source line of ``node``.
+    """
     rule = OPS[node.op].derivative
     assert rule is not None, f"{node.op} has no derivative"
     parts = rule(node, g)
@@ -54,7 +57,7 @@ def _binary(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Deri
 
 
 def _extreme_rule(op: str) -> Derivative:
-    """Return the derivative rule of maximum or minimum.
+    """Return the function that computes derivatives by the operands of the elementwise ``op``, maximum or minimum.
 
     The operand that is selected gets the adjoint. If both operands are equal, the second one gets it.
     """
@@ -139,7 +142,10 @@ def reduce_sum(node: Node, g: Node) -> OperandAdjoints:
 
 
 def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
-    """Divide the adjoint evenly between elements that equal the extreme, as TensorFlow does."""
+    """Return the derivative by the operand of a maximum or minimum: ``g``, divided evenly between equal extremes.
+
+    TensorFlow divides it in the same way.
+    """
     source, shape = node.operands[0], _keepdims_shape(node)
     value, kept = make("reshape", node, shape=shape), make("reshape", g, shape=shape)
     hit = _op("cast", _op("equal", source, value), dtype=source.dtype)
@@ -148,7 +154,7 @@ def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
 
 
 def slice(node: Node, g: Node) -> OperandAdjoints:
-    """Pad the adjoint with zeros, also between entries if the slice has a step."""
+    """Return the derivative by a slice's operand: ``g`` padded with zeros, also between entries if there is a step."""
     source = node.operands[0]
     bounds = zip(node["start"], node["stop"], node["step"], source.shape, strict=True)
     for axis, (start, stop, step, dim) in enumerate(bounds):
@@ -178,7 +184,7 @@ def _among_zeros(g: Node, axis: int, place: Dim, dim: Dim) -> Node:
 
 
 def _spread(g: Node, axis: int, step: int, size: Dim) -> Node:
-    """Insert ``step - 1`` zeros after every entry of an axis, and cut the axis to ``size`` entries."""
+    """Return ``g`` with ``step - 1`` zeros after every entry of an axis, cut to ``size`` entries."""
     head, tail = g.shape[: axis + 1], g.shape[axis + 1 :]
     entries = make("reshape", g, shape=(*head, 1, *tail))
     gaps = zeros((*head, step - 1, *tail), g)
@@ -246,7 +252,7 @@ fmod = _binary(lambda g, a, b, y: (g, _op("neg", _op("mul", g, _op("round", _op(
 
 
 def _power(g: Node, a: Node, b: Node, y: Node) -> tuple[Node, Node]:
-    """Return g·b·a^(b-1) and g·y·log(a), the adjoints of a power, without NaN at 0."""
+    """Return the derivatives g·b·a^(b-1) and g·y·log(a) of y = a^b, without NaN at a = 0 or b = 0."""
     zero = number(0.0, y)
     slope = _op("mul", b, _op("power", a, _op("sub", b, number(1.0, b))))
     slope = _op("select", _op("equal", b, zero), zero, slope)

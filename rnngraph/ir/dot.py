@@ -139,6 +139,7 @@ class _Picture:
                 self._draw(node, frame(node))
 
     def _place_scan(self, scan: Node, around: _Cluster, layer: str) -> None:
+        """Add the cluster of a scan's body to the cluster ``around``, with its carries and nodes."""
         loop = _Cluster(f"{self._names[scan]}: every step{', from the last' if scan['reverse'] else ''}", is_loop=True)
         around.inner.append(loop)
         outputs = iter(scan["body"].outputs)
@@ -174,6 +175,7 @@ class _Picture:
     # Output --------------------------------------------------------------------------------------
 
     def lines(self, name: str) -> Iterator[str]:
+        """Yield the lines of the drawing in the DOT language."""
         yield f"digraph {quoted(name)} {{"
         yield from _HEAD
         if len(self._homes) > MANY:
@@ -200,6 +202,7 @@ class _Picture:
         return quoted(self._names[node])
 
     def _cluster_lines(self, cluster: _Cluster, indent: str, number: str = "cluster") -> Iterator[str]:
+        """Yield the DOT lines of a cluster: its boxes, and its inner clusters."""
         for node in cluster.boxes:
             yield f"{indent}{self._name(node)} [label={quoted(self._label(node))}{self._fill(node)}];"
         for position, inner in enumerate(cluster.inner):
@@ -211,6 +214,7 @@ class _Picture:
             yield f"{indent}}}"
 
     def _label(self, node: Node) -> str:
+        """Return the text in a node's box: name, op, scalar operands and type."""
         name = self._names[node]
         if node in self._first:
             start = f", first {_number_text(first)}" if _is_number(first := self._source(self._first[node])) else ""

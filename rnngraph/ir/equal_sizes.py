@@ -36,7 +36,7 @@ class Equality:
 
 
 def equalities_of(graph: Graph) -> tuple[Equality, ...]:
-    """Return the distinct equalities of a graph, each with the first line that requires it."""
+    """Return the pairs of sizes that a graph requires to be equal at run time, each with the first source line."""
     equalities: dict[frozenset[Dim], Equality] = {}
     for node in graph.walk():
         if node.op == "ensure_shape":
@@ -49,7 +49,7 @@ def equalities_of(graph: Graph) -> tuple[Equality, ...]:
 def settled(
     equalities: Sequence[Equality], likely: Mapping[str, Dim], sizes: Mapping[str, int], lengths: Collection[str]
 ) -> dict[str, Dim]:
-    """Return the values that replace symbols in compiled code, so that every equality holds by construction.
+    """Return {symbol: its value in compiled code}, such that all required equalities of sizes hold by construction.
 
     Args:
         equalities: Equalities of the graph.
@@ -89,7 +89,7 @@ def settled(
 
 
 def multiples(equalities: Sequence[Equality], sizes: Mapping[str, int]) -> dict[str, Dim]:
-    """Return ``n * (T // n)`` by symbol, for each symbol T that equalities divide by n, or by factors of n.
+    """Return {T: n * (T // n)} for each symbol T that required equalities of sizes divide by n, or by factors of n.
 
     A divisor of which the value in ``sizes`` is no multiple is left out. A symbol without a value is a multiple of all
     divisors.
@@ -104,7 +104,7 @@ def multiples(equalities: Sequence[Equality], sizes: Mapping[str, int]) -> dict[
 
 
 def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collection[str]) -> dict[str, Dim]:
-    """Return likely values of symbols that satisfy the equalities.
+    """Return {symbol: likely size} such that sizes that must be equal become equal, by a guess from reshapes.
 
     If two products are equal, their factors are assumed equal, in the order in which reshapes merged the axes. A wrong
     guess is discarded by ``settled``.
@@ -134,7 +134,7 @@ def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collecti
 
 
 def _merged_sizes(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
-    """Return the sizes that reshapes merge, by the merged size."""
+    """Return {merged size: the sizes of the axes that some reshape of the graph merges into it}."""
     merged: dict[Dim, tuple[Dim, ...]] = {}
     for node in graph.walk():
         if node.op == "reshape":

@@ -59,7 +59,7 @@ def zero(dtype: str) -> Node:
 
 
 def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node) -> Iterator[Node]:
-    """Yield the conditions that ``condition`` implies, including itself: the operands of each ``and``.
+    """Yield the bool nodes that are true if ``condition`` is: itself, and operands of each ``and``.
 
     ``source`` is applied to each condition before it is examined.
     """
@@ -213,6 +213,7 @@ def symbols_of_node(node: Node) -> Iterator[str]:
 
 
 def _symbols_of_attribute(value: Any) -> Iterator[str]:
+    """Yield the symbols in an attribute's value, also in tuples and bodies."""
     if isinstance(value, Size):
         yield from sorted(symbols_of(value))
     elif isinstance(value, tuple):
@@ -226,7 +227,7 @@ Rule = Callable[[Node, tuple[Node, ...]], Node | None]
 
 
 def rewrite(graph: Graph, rule: Rule) -> Graph:
-    """Apply ``rule`` to every node, operands first.
+    """Return ``graph`` with every node replaced by what ``rule`` returns for it, operands first.
 
     Args:
         graph: Graph to rewrite.
@@ -289,7 +290,7 @@ def with_attributes(node: Node, **changes: Any) -> Node:
 
 
 def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:
-    """Return an attribute with symbols replaced, also in nested tuples."""
+    """Return an attribute's value with symbols replaced by ``sizes``, also in types, tuples and bodies."""
     if isinstance(value, Size):
         return substitute(value, sizes)
     if isinstance(value, TensorType):
@@ -302,7 +303,7 @@ def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:
 
 
 def with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
-    """Return ``graph`` with symbols replaced in types and attributes."""
+    """Return ``graph`` with symbols replaced by ``sizes`` in all types and attributes."""
     if not sizes:
         return graph
 

@@ -25,7 +25,7 @@ The index is None for a node outside of scans.
 
 
 def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
-    """Return the values of symbols, from pairs of a type and an array's shape.
+    """Return {symbol: its value}, found by matching each symbolic type with an array's shape.
 
     Symbols that the shapes do not determine are left out.
 
@@ -47,7 +47,7 @@ def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str,
 def interpret(
     graph: Graph, feeds: Arrays, wide: bool = False, seen: Seen | None = None, sizes: Mapping[str, int] | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the outputs of ``graph`` by name.
+    """Run ``graph`` in NumPy on the arrays ``feeds``. Return {name of an output: its array}.
 
     Args:
         graph: Graph to run.
@@ -84,6 +84,7 @@ def _run(
     seen: Seen | None,
     step: int | None,
 ) -> list[np.ndarray]:
+    """Return the values of a graph's or a step body's outputs, given the arrays of its inputs."""
     values: dict[Node, Any] = {  # the value of a scan is a list of arrays
         node: _float(array, wide) for node, array in zip(graph.inputs, inputs, strict=True)
     }
@@ -109,7 +110,10 @@ def _run(
 
 
 def _evaluate(node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool) -> np.ndarray:
-    """Return the value of an op. Raise ``ValueError`` for an op that a pass must replace."""
+    """Return the array that a node computes from its operands' arrays, with values of symbols in ``sizes``.
+
+    Raise ``ValueError`` for an op that a pass must replace.
+    """
     attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
     function = OPS[node.op].evaluate
     if function is None:
@@ -126,6 +130,7 @@ def _evaluate(node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, in
 def _scan(
     node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool, seen: Seen | None
 ) -> list[np.ndarray]:
+    """Run a scan step by step. Return the carries' final arrays, emitted sequences, and saved carries."""
     body: Graph = node["body"]
     carried, sequences, constants = split_inputs(node, operands)
     length, count = evaluate(node["length"], sizes), node["carries"]

@@ -110,7 +110,10 @@ def row(
     optional: tuple[str, ...] = (),
     **attributes: AttributeRule,
 ) -> None:
-    """Add a row to the table. ``column`` is the axis column, which is required."""
+    """Add an op to the table of ops: its type rule, axis rule, NumPy function, derivative and attributes.
+
+    ``column`` is the axis column, which is required.
+    """
     if not isinstance(column, AxisColumn):
         raise TypeError(
             f"the row of {name} does not say what the op does to the axes of its operands; "
@@ -238,12 +241,12 @@ def inverse_order(order: Sequence[int]) -> tuple[int, ...]:
 
 
 def permuted_bounds(part: Node, order: Sequence[int]) -> dict[str, Any]:
-    """Return the attributes ``start``, ``stop`` and ``step`` of the slice ``part``, with axes permuted by ``order``."""
+    """Return ``start``, ``stop`` and ``step`` of the slice ``part`` for its operand transposed by ``order``."""
     return {key: tuple(part[key][axis] for axis in order) for key in ("start", "stop", "step")}
 
 
 def merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
-    """Return for each axis of ``merged`` the axes of ``shape`` that it merges.
+    """Return, for each axis of ``merged``, the axes of ``shape`` that a reshape merges into it; None if it splits any.
 
     An added axis of size 1 merges no axes. Return None if an axis of ``shape`` is split, or if ``merged`` has no axes.
     """
@@ -280,6 +283,7 @@ class Namer:
     counts: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, wanted: str) -> str:
+        """Return ``wanted``, with a number appended if that name is in use."""
         name = wanted
         while name in self.used:
             self.counts[wanted] = self.counts.get(wanted, 0) + 1

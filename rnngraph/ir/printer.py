@@ -108,7 +108,7 @@ def braces(attributes: Sequence[str]) -> str:
 
 
 def right_side(node: Node, names: Mapping[Node, str], more: Sequence[str] = (), value: str = "") -> str:
-    """Return a node's text between ``=`` and the type.
+    """Return the printed form of a node between ``=`` and the type: op, operands and attributes.
 
     Args:
         node: Node to print.
@@ -145,6 +145,7 @@ def scan_outputs(scan: Node) -> Iterator[tuple[str, str, Node]]:
 
 
 def _lines(nodes: Iterable[Node], names: Mapping[Node, str], indent: str) -> Iterator[_Line]:
+    """Yield the printed lines of nodes, and of the bodies of scans among them."""
     for node in nodes:
         if is_literal(node):
             continue
@@ -154,6 +155,7 @@ def _lines(nodes: Iterable[Node], names: Mapping[Node, str], indent: str) -> Ite
 
 
 def _body_lines(scan: Node, names: Mapping[Node, str], indent: str) -> Iterator[_Line]:
+    """Yield the printed lines of a scan's body: inputs, nodes and outputs."""
     for word, node, operand in scan_inputs(scan):
         yield _Line(f"{indent}{word} {names[node]} = {operand_text(operand, names)} : {node.type}", node.where)
     params = set(scan["body"].inputs)
@@ -163,7 +165,7 @@ def _body_lines(scan: Node, names: Mapping[Node, str], indent: str) -> Iterator[
 
 
 def graph_text(name: str, nodes: Sequence[Node], outputs: Outputs, comments: Iterable[str] = ()) -> StageText:
-    """Return the printed form of a graph."""
+    """Return the printed form of a graph, with the source line of each line."""
     names = names_of(walk(nodes))
     lines = list(_lines(nodes, names, "  "))
     width = min(max((len(line.text) for line in lines), default=0), 96)
@@ -181,7 +183,7 @@ def graph_text(name: str, nodes: Sequence[Node], outputs: Outputs, comments: Ite
 
 
 def networkx_graph(name: str, nodes: Sequence[Node], outputs: Outputs) -> nx.MultiDiGraph[str]:
-    """Return a ``networkx.MultiDiGraph``. Nodes of a scan's body have the prefix ``name/``."""
+    """Return a graph as a ``networkx.MultiDiGraph``. Nodes of a scan's body have the prefix ``name/``."""
     import networkx as nx
 
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=name)
@@ -195,6 +197,7 @@ def networkx_graph(name: str, nodes: Sequence[Node], outputs: Outputs) -> nx.Mul
 
 
 def _add_nodes(nodes: Iterable[Node], names: Mapping[Node, str], prefix: str, into: nx.MultiDiGraph[str]) -> None:
+    """Add nodes, edges from operands, and bodies of scans to a networkx graph."""
     for node in nodes:
         if node not in names:
             continue  # a scalar constant is printed inline

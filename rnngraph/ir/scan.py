@@ -74,7 +74,7 @@ class ScanParts:
 
     @staticmethod
     def of(node: Node, operands: Sequence[Node] | None = None, body: Graph | None = None) -> ScanParts:
-        """Return the parts of a scan, optionally with other operands or another body of the same signature."""
+        """Return a scan's carries, sequences, invariants and options, optionally for other operands or a new body."""
         body = node["body"] if body is None else body
         initial, *outside = split_inputs(node, node.operands if operands is None else operands)
         carried, *inside = split_inputs(node, body.inputs)
@@ -116,7 +116,7 @@ class ScanParts:
         return replace(self, carries=carries, emits=[(name, new[value]) for name, value in self.emits])
 
     def build(self, where: Where | None, name: str, make: Callable[..., Node] = make) -> Node:
-        """Build the scan, whose body has only nodes that its outputs depend on.
+        """Return a scan node with these parts. Nodes on which no output of the body depends are left out.
 
         Args:
             where: Line of the user's script.
@@ -218,7 +218,7 @@ def ends_of_loop(scan: Node) -> set[Node]:
 
 
 def histories_read(scan: Node) -> dict[Node, tuple[Node, Node]]:
-    """Return the sequences of a scan that hold a carry of another scan, before or after each of the other's steps.
+    """Return {body's input: (other scan, its body's input)} for each sequence that holds a carry of another scan.
 
     Keys are the body's inputs for these sequences. Values are (other scan, input of its body for the carry).
     """

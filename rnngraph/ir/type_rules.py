@@ -173,7 +173,7 @@ def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], unify:
 
 
 def parted(shape: Shape, axes: Sequence[int]) -> tuple[Shape, Shape]:
-    """Split a shape into the sizes of reduced axes and the sizes of the other axes."""
+    """Return the sizes of a shape's ``axes``, and the sizes of its other axes."""
     return tuple(shape[axis] for axis in axes), tuple(dim for axis, dim in enumerate(shape) if axis not in axes)
 
 
@@ -217,7 +217,7 @@ def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: U
 
 
 def overlap_add(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
-    """Return the type of the array into which windows are summed."""
+    """Return the type of the array into which windows are summed at overlapping positions."""
     _needs(types, FLOATS)
     shape, axis = types[0].shape, attributes["axis"]
     if axis + 1 >= len(shape) or not isinstance(shape[axis + 1], int):
@@ -240,7 +240,10 @@ def concat(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Un
 
 
 def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
-    """Return the type after a reshape. Numbers of elements that differ by a fixed factor are never unified."""
+    """Return the type of an array after a reshape to ``attributes["shape"]``; the numbers of elements must be equal.
+
+    Numbers of elements that differ by a fixed factor are never unified.
+    """
     shape = attributes["shape"]
     have, want = product(types[0].shape), product(shape)
     if have != want:

@@ -16,7 +16,7 @@ DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
 
 
 def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: set[Node] | None = None) -> Graph:
-    """Raise an error unless a graph obeys the rules of the IR.
+    """Return ``graph``. Raise ``VerifyError`` unless it obeys the rules of the IR.
 
     Args:
         graph: Graph to check.
@@ -38,7 +38,7 @@ def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: s
 
 
 def verify_stored(graph: Graph) -> Graph:
-    """Raise an error unless a graph from an untrusted file obeys the rules of stored graphs.
+    """Return a graph from an untrusted file. Raise ``ValueError`` unless it obeys all rules of the IR and of files.
 
     These are the rules of all graphs, and further rules: Every attribute must be in the op's row and have a valid
     value. Types must be within the size limits, and labels of inputs must be unique.

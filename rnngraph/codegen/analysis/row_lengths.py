@@ -228,7 +228,10 @@ class _SingleMask:
         return both_have_rows and ZERO in (self.values.get(first), self.values.get(last))
 
     def _ignores_ended_rows(self, node: Node, user: Node) -> bool:
-        """True if ``user`` does not depend on the elements of ``node`` at ended rows, by the same mask."""
+        """True if ``user`` does not depend on the elements of ``node`` for rows that have ended.
+
+        Readers with another mask count as dependent.
+        """
         if user.op == "scan":
             initial, sequences, invariants = split_inputs(user, user.operands)
             return user in self.scans and node in sequences and node not in (*initial, *invariants)

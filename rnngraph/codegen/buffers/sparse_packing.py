@@ -155,6 +155,8 @@ class SparsePanels:
     def pack(self, block: Block, origin: Callable[[Buffer], Where | None]) -> None:
         """Add calls to ``block`` that pack the nonzero blocks of all sparse weights that are not packed yet.
 
+        Matrices with equal layouts share a function.
+
         Args:
             block: Block to which the calls are added.
             origin: Function that returns the declaration line of a parameter.

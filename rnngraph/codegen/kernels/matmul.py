@@ -89,7 +89,7 @@ class Tiles:
         over_axes(self.region, block, self.shape, inside, outer, tiles, self.share)
 
     def _pack(self, block: Block, matrix: list[Coordinate], vectors: VectorGroup) -> None:
-        """Write code that packs a group's columns of right operands that are no parameters, at leading ``matrix``."""
+        """Write code that packs a group's columns of right operands in scratch memory, or widens narrow ones."""
         for contraction in self.plan.contractions:
             if contraction.widened:
                 self.right_operands.widen(block, contraction, vectors, self._panels[contraction])
@@ -261,7 +261,7 @@ class Tiles:
         return Destination(tuple(lines), pitch) if isinstance(pitch, int) and not others else None
 
     def _conditions(self, contraction: Contraction, row: Sequence[Coordinate]) -> tuple[Condition, ...]:
-        """Return (coordinate, first, end) if a tile's left operand is zero outside of this range; else an empty tuple.
+        """Return at most one condition (coordinate, first, end) outside of which a tile's left operand is zero.
 
         The result is empty if the left operand has no known padding.
         """

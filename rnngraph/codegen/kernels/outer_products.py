@@ -280,7 +280,7 @@ class _Sum:
     def _each_active(self, block: Block, ks: KBlock, body: Body, table: MaskTable) -> Index:
         """Write a loop with ``body`` for each row of a block of k, numbered by active rows. Return their number.
 
-        A row that has ended has the index of the next active row, which overwrites it.
+        Only active rows are counted. A row that has ended has the index of the next active row, which overwrites it.
         """
         assert self.region.time is not None
         last, start = self.region.reverse, self.region.time.start

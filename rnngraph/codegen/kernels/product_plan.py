@@ -244,7 +244,7 @@ def _is_open_beside_known(region: Region, kernel: Kernel, axis: int) -> bool:
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
-    """True if it pays to copy a right operand that is no parameter to packed memory before tiles read it.
+    """True if it pays that each call packs a right operand before tiles read it.
 
     Packing pays for strided lanes, and for a matrix beyond L1 that several tiles of rows read.
     """

@@ -47,13 +47,13 @@ def declared_lengths(graph: Graph) -> set[Dim]:
 
 
 def state_rows(graph: Graph) -> set[Dim]:
-    """Return the sizes of the row axis, which is the first axis of each scan's first carry."""
+    """Return the sizes that count batch rows: those of the first axis of each scan's first carry."""
     carried = (scan.carries[0].inside.shape[:1] for scan in map(ScanParts.of, _scans(graph)) if scan.carries)
     return {dim for shape in carried for dim in shape}
 
 
 def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
-    """Return the sizes that count rows in a graph without recurrence.
+    """Return the sizes of inputs' axes that count batch rows, for a graph without recurrence.
 
     If one of the first two axes of an input is time, the other axis counts rows. If no input has a time axis, the first
     axis of each input counts rows. Fixed sizes then count only if no input has a symbolic first axis, and only those of
@@ -68,7 +68,7 @@ def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
 
 
 def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
-    """Return the size that counts the rows of a whole graph, and the size that counts its steps; None for no such size.
+    """Return the size that counts a graph's batch rows, and the size that counts its time steps; None if there is none.
 
     The row count is that of the first scan whose row count is an int or a single symbol. If no scan has such a count,
     the inputs decide. The step count is a symbol in the length of a scan with these rows. If there is none, it is a
@@ -117,7 +117,7 @@ def axis_of_sizes(shape: Shape, sizes: Set[Dim]) -> int | None:
 
 
 def time_axis_of_fed(shape: Shape, batch_axis: int | None, times: Set[str], declared: Set[Dim]) -> int | None:
-    """Return the time axis of an input, or None.
+    """Return the index of an input's time axis; None if it has none.
 
     It is the first axis, except the batch axis, whose size contains a symbol of ``times``. If there is none, and the
     input has a batch axis, it is the first other axis of a ``declared`` length.
@@ -143,7 +143,7 @@ def open_axis_of_fed(shape: Shape, batch_axis: int | None) -> int | None:
 
 
 def output_row_axes(graph: Graph, row_sizes: Mapping[str, int], batch: int) -> dict[str, int | None]:
-    """Return the row axis of each output by name, or None for an output without one.
+    """Return {name of an output: index of its batch row axis, or None without one}.
 
     Args:
         graph: Graph with the outputs.
@@ -170,7 +170,7 @@ class NodeAxes:
         self.batches -= {size for size in self.lengths if isinstance(size, Size)}
 
     def of(self, node: Node, in_loop: bool, forward: bool) -> tuple[int | None, int | None]:
-        """Return the row axis and the time axis of a node; None for an axis that it does not have.
+        """Return the index of a node's batch row axis and of its time axis; None for an axis that it does not have.
 
         An axis whose size is a fixed number is considered only at the usual positions of rows and steps, and never in a
         gradient.

@@ -32,7 +32,7 @@ class UnmixedAxis:
 
 
 def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
-    """Return the axes of a scan along which positions are independent, outermost first.
+    """Return the axes of a scan, such as batch or heads, along which no step mixes positions, outermost first.
 
     Along such an axis, each step computes position i from position i alone. All carries and all outputs of the body
     have the axis.
@@ -67,7 +67,7 @@ def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
 
 
 def _axis(places: Sequence[Place]) -> UnmixedAxis | None:
-    """Return the independent axis that these nodes share; None if its size is 1 or one node has it twice."""
+    """Return an axis that nodes share, from (node, its axis) pairs; None if its size is 1 or a node has it twice."""
     node, number = places[0]
     size = node.shape[number]
     return UnmixedAxis(size, dict(places)) if size != 1 and len(dict(places)) == len(places) else None
@@ -80,18 +80,18 @@ class _Classes:
         self._parent: dict[Place, Place] = {}
 
     def root(self, place: Place) -> Place:
-        """Return the representative of a pair's class."""
+        """Return the (node, axis) pair that represents the equivalence class of ``place``."""
         parent = self._parent.setdefault(place, place)
         while parent != place:
             place, parent = parent, self._parent[parent]
         return place
 
     def join(self, one: Place, other: Place) -> None:
-        """Merge the classes of two pairs."""
+        """Merge the equivalence classes of two (node, axis) pairs."""
         self._parent[self.root(other)] = self.root(one)
 
     def members(self) -> dict[Place, list[Place]]:
-        """Return the (node, axis) pairs of each equivalence class, by the class's root."""
+        """Return {representative pair: all (node, axis) pairs of its equivalence class}."""
         classes: dict[Place, list[Place]] = {}
         for place in self._parent:
             classes.setdefault(self.root(place), []).append(place)
@@ -99,7 +99,7 @@ class _Classes:
 
 
 def restricted(body: Graph, axes: Sequence[tuple[UnmixedAxis, int]]) -> tuple[Graph, dict[Node, Node]]:
-    """Return a loop's body for a block of positions, and a map to its nodes.
+    """Return a loop's body for a block of positions along ``axes``, and {node of ``body``: node of the new body}.
 
     Args:
         body: Body of the loop.
@@ -130,7 +130,7 @@ def restricted(body: Graph, axes: Sequence[tuple[UnmixedAxis, int]]) -> tuple[Gr
 
 
 def _shape(node: Node, axes: Sequence[tuple[UnmixedAxis, int]]) -> Shape:
-    """Return the shape of a node's value in a block."""
+    """Return the shape that a node's value has in a block: the block's sizes along ``axes``."""
     shape = [*node.shape]
     for axis, size in axes:
         if node in axis.places:
@@ -139,7 +139,7 @@ def _shape(node: Node, axes: Sequence[tuple[UnmixedAxis, int]]) -> Shape:
 
 
 def _attributes(node: Node, axes: Sequence[tuple[UnmixedAxis, int]]) -> dict[str, Any]:
-    """Return the attributes of a node with the sizes of a block."""
+    """Return the attributes of a node, in which shapes and slices have the sizes of a block."""
     attributes = dict(node.attributes)
     if "shape" in attributes:
         attributes["shape"] = _shape(node, axes)

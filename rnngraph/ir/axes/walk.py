@@ -23,12 +23,12 @@ class AxisUse(NamedTuple):
 
 
 def fate(node: Node, number: int, axis: int) -> Fate:
-    """Return the map of an axis of operand ``number`` to the result of ``node``."""
+    """Return what becomes of an axis of operand ``number`` in the result of ``node``, such as kept or reduced."""
     return OPS[node.op].axes.fate(node, number, axis)
 
 
 def fates(node: Node) -> Iterator[AxisUse]:
-    """Yield the map of each axis of each operand to the result. Operands that are tuples are skipped."""
+    """Yield (operand's index, axis, what becomes of it in the result) for each axis of each tensor operand."""
     of = OPS[node.op].axes.fate
     for number, operand in enumerate(node.operands):
         if isinstance(operand.type, TensorType):
@@ -37,7 +37,7 @@ def fates(node: Node) -> Iterator[AxisUse]:
 
 
 def fates_of(node: Node, operand: Node, axis: int) -> list[Fate]:
-    """Return the maps of an axis of ``operand`` to the result, one for each time that ``node`` reads it."""
+    """Return what becomes of an axis of ``operand`` in the result of ``node``, once for each time it is read."""
     of = OPS[node.op].axes.fate
     return [of(node, number, axis) for number, item in enumerate(node.operands) if item is operand]
 
@@ -54,7 +54,7 @@ def keeps(node: Node, operand: Node, axis: int, place: int) -> bool:
 
 
 def is_alike(node: Node, axis: int) -> bool:
-    """True if the result is constant along ``axis``, as after a broadcast."""
+    """True if all positions of the result along ``axis`` are equal, as after a broadcast."""
     if axis in OPS[node.op].axes.by_place(node):
         return False
     return all(
@@ -71,7 +71,7 @@ def _axes_of(mapped: Fate) -> tuple[int, ...]:
 
 
 def adds_up(node: Node) -> bool:
-    """True if a node sums over the first axis of every operand, so that the sums of blocks of it can be accumulated.
+    """True if a node sums over the first axis of every operand, so that sums of parts of that axis can be added up.
 
     Sums of vectors and matmuls are excluded, because they are computed in one pass.
     """
@@ -104,7 +104,7 @@ def reads_whole(node: Node, operand: Node) -> bool:
 
 
 def linear_in(node: Node) -> Linear:
-    """Return the groups of operands in which an op is jointly linear."""
+    """Return the sets of operands' indices in each of which an op is linear, the other operands held fixed."""
     return OPS[node.op].axes.linear(node)
 
 
@@ -114,7 +114,7 @@ def linear_in(node: Node) -> Linear:
 def walk_axes(
     graph: Graph, names: Set[str], left_out: Callable[[Node], Set[Node]] = lambda scan: frozenset()
 ) -> Iterator[tuple[Node, list[AxisUse]]]:
-    """Yield every node, with the maps of those axes of its operands whose size contains one of ``names``.
+    """Yield every node, also of bodies, with what becomes of operands' axes whose size contains one of ``names``.
 
     The nodes of a scan's body follow the scan.
 

@@ -16,7 +16,7 @@ Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
 
 
 def plain(function: Callable[..., Any]) -> Evaluate:
-    """Return the evaluation rule of an op without attributes, from a function of the operands' values."""
+    """Return the function that computes an op without attributes in NumPy, by a function of the operands' arrays."""
 
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -80,7 +80,7 @@ def outer_sum(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np
 
 
 def reduce(function: Callable[..., Any]) -> Evaluate:
-    """Return the evaluation rule of a reduction by a NumPy function."""
+    """Return the function that computes a reduction over axes by a NumPy function."""
 
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -137,7 +137,7 @@ def extreme(
     of_none: Callable[[np.dtype[Any]], Any],
     check_nonempty: Callable[[tuple[int, ...], tuple[int, ...]], None],
 ) -> Evaluate:
-    """Return the evaluation rule of a maximum or minimum.
+    """Return the function that computes a maximum or minimum over axes in NumPy, also of no elements.
 
     Args:
         function: ``np.max`` or ``np.min``.

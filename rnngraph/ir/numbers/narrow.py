@@ -58,7 +58,7 @@ def storage_dtype(dtype: str) -> str:
 
 
 def cast(x: np.ndarray, dtype: str) -> np.ndarray:
-    """Convert ``x`` to ``dtype``.
+    """Return ``x`` converted to ``dtype``, where floats are truncated to ints and saturate.
 
     Floats are truncated to integers, and saturate. NaN becomes 0, or the largest value of an 8-bit dtype.
     """
@@ -87,7 +87,7 @@ def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def block_product(arrays: Sequence[np.ndarray], block: int, zero: int) -> np.ndarray:
-    """Return the value of ``block_matmul``: exact sums of ``block`` products each, scaled and added in order.
+    """Return a product of block-quantized arrays: exact sums of ``block`` products each, scaled and added in order.
 
     Args:
         arrays: Activations, weights, the scales of both, and sums of the blocks of activations.

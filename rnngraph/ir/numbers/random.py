@@ -25,7 +25,7 @@ WORD = 0xFFFFFFFF
 def threefry(
     key0: np.ndarray, key1: np.ndarray, x0: np.ndarray, x1: np.ndarray, rounds: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Apply ``rounds`` rounds of Threefry-2x32 to arrays of uint32, which broadcast. Return both output words."""
+    """Return both output words of the random generator Threefry-2x32 for keys and counters, arrays of uint32."""
     with np.errstate(over="ignore"):
         keys = (key0, key1, key0 ^ key1 ^ np.uint32(PARITY))
         x0, x1 = x0 + keys[0], x1 + keys[1]

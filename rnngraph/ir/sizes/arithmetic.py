@@ -61,7 +61,7 @@ class Arithmetic:
 
 
 def sign_of(dim: Dim) -> int | None:
-    """Return the sign (-1, 0 or 1) that a formula has for all sizes; None if it varies, or is not proved."""
+    """Return the sign (-1, 0 or 1) that a size has for all values of symbols; None if it varies, or is not proved."""
     if isinstance(dim, int):
         return (dim > 0) - (dim < 0)
     number = next((factor for names, factor in dim.terms if not names), 0)
@@ -78,7 +78,7 @@ def sign_of(dim: Dim) -> int | None:
 
 
 def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
-    """Return True if ``relation(left, right)`` holds for all sizes; False if it holds for none.
+    """Return True if ``relation(left, right)`` holds for all values of symbols, False if for none; None if unproved.
 
     Return None if neither is proved.
     """
@@ -95,7 +95,7 @@ def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
 
 
 def divide(left: Dim, right: Dim) -> Dim | None:
-    """Return ``left // right`` as a formula for all sizes; None if no formula is found.
+    """Return ``left // right`` as a formula that holds for all values of symbols; None if no formula is found.
 
     Raises:
         ZeroDivisionError: ``right`` is 0.
@@ -117,7 +117,7 @@ def divide(left: Dim, right: Dim) -> Dim | None:
 
 
 def _divide_by_number(dim: Dim, by: int) -> Dim:
-    """Return ``dim // by`` for positive ``by``.
+    """Return ``dim // by`` as a formula, for positive ``by``.
 
     Multiples of ``by`` are divided separately. A negative rest -n has the quotient ``-ceil(n / by)``: -T//4 is
     -((T+3)//4).

@@ -21,6 +21,7 @@ def syntax_of(text: str) -> ast.expr:
 
 
 def _parsed(text: str) -> ast.expr:
+    """Return the syntax tree of a Python expression, parsed by one thread at a time."""
     with _PARSING:
         for _ in range(TRIES):
             try:
@@ -39,7 +40,7 @@ def parse_dim(text: str) -> Dim:
 
 
 def dim_of_syntax(node: ast.expr) -> Dim:
-    """Convert the syntax tree of a size: integers, names, ``+``, ``-``, ``*``, and ``//`` by a number.
+    """Return the size that a Python syntax tree of ints, names, ``+``, ``-``, ``*`` and ``//`` by an int spells.
 
     Raises:
         ValueError: The syntax tree is not that of a printed size.

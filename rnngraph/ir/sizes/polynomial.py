@@ -81,7 +81,7 @@ class Size:
 
     @property
     def symbols(self) -> frozenset[str]:
-        """All symbols, including those in floor divisions."""
+        """Set of the names of all symbols in the polynomial, also of those in floor divisions."""
         symbols: set[str] = set()
         for names, _ in self.terms:
             for name in names:
@@ -122,7 +122,7 @@ def terms_of(dim: Dim) -> tuple[Term, ...]:
 
 
 def _collect(terms: Iterable[Term]) -> Dim:
-    """Return the sum of terms as a size."""
+    """Return the sum of terms (monomial, coefficient) as a size: an int, or a polynomial in normal form."""
     totals: dict[Monomial, int] = {}
     for names, factor in terms:
         totals[names] = totals.get(names, 0) + factor
@@ -154,7 +154,7 @@ def symbols_of(dim: Dim) -> frozenset[str]:
 
 
 def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
-    """Return ``dim`` with symbols replaced by sizes."""
+    """Return ``dim`` with symbols replaced by sizes of ``values``."""
     if not isinstance(dim, Size) or not any(name in values for name in dim.symbols):
         return dim
     total: Dim = 0
@@ -255,7 +255,7 @@ def whole_quotient(dim: Dim, divisor: Dim) -> Dim | None:
 
 
 def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
-    """Return the sizes of two shapes that remain after equal sizes cancel."""
+    """Return two lists: the sizes of each shape that remain when sizes that occur in both cancel."""
     left, divisors = list(shape), []
     for dim in others:
         if dim in left:
@@ -266,7 +266,7 @@ def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], li
 
 
 def floor_divide(dim: Dim, by: int) -> Dim:
-    """Return ``dim // by`` for positive ``by``.
+    """Return ``dim // by`` in normal form, for positive ``by``.
 
     The result is normalized: multiples of ``by`` are separate terms, common divisors cancel, and nested floors merge.
     """
@@ -302,7 +302,7 @@ def least(dim: Dim, bound: int) -> Dim:
 
 
 def dim_text(dim: Dim) -> str:
-    """Return the printed form of a size."""
+    """Return the printed form of a size, such as ``2*T-1``."""
     if not isinstance(dim, Size):
         return str(dim)
     text = ""
@@ -337,6 +337,7 @@ def _plain_factor(factor: str) -> Any:
 
 
 def _restored_factor(value: Any) -> str:
+    """Return the symbol or floor division that ``_plain_factor`` stored."""
     if isinstance(value, str):
         return value
     dim, by = value

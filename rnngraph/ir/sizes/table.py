@@ -43,7 +43,7 @@ class SizeTable:
         return dim
 
     def unify(self, a: Dim, b: Dim, measured: bool = False) -> Dim:
-        """Make two sizes equal. Unless they are equal already, record a value for one of their symbols.
+        """Make two sizes equal by recording a value for one of their symbols, if needed. Return the common size.
 
         Args:
             a: A size.
@@ -70,7 +70,9 @@ class SizeTable:
         return self.resolve(a)
 
     def unify_all(self, pairs: Sequence[tuple[Dim, Dim]], measured: bool = False) -> int | None:
-        """Make the sizes of every pair equal, in any order. ``measured`` is as in ``unify``.
+        """Make both sizes of every pair equal, in any order. Return the index of a pair that cannot be, or None.
+
+        ``measured`` is as in ``unify``.
 
         Returns:
             The index of the first pair that cannot become equal, or None.
@@ -91,7 +93,7 @@ class SizeTable:
         return True
 
     def may_be_equal(self, a: Dim, b: Dim) -> bool:
-        """True unless ``a`` and ``b`` certainly differ. All symbols are taken to be 2 or more."""
+        """True unless two sizes certainly differ, whatever values of 2 or more the symbols have."""
         a, b = self.resolve(a), self.resolve(b)
         difference = a - b
         if not isinstance(difference, Size) or _multiples(a, b):
@@ -104,7 +106,7 @@ class SizeTable:
 
 
 def _solve(difference: Dim) -> tuple[str, Dim] | None:
-    """Solve ``difference == 0`` for a symbol. Return the symbol and its value; None if impossible.
+    """Solve ``difference == 0`` for one symbol. Return (symbol, its value as a size); None if impossible.
 
     Candidates are symbols that are a whole term with the coefficient 1 or -1. The latest declared candidate is chosen.
     """
@@ -133,7 +135,7 @@ def _is_above_zero(difference: Dim) -> bool:
 
 
 def _add_least(dim: Dim, scale: Fraction, total: dict[Monomial, Fraction]) -> None:
-    """Add a lower bound of ``scale * dim`` to ``total``, without floor divisions."""
+    """Add a lower bound of ``scale * dim``, a polynomial without floor divisions, to ``total``."""
     for names, factor in terms_of(dim):
         share = scale * factor
         if len(names) == 1 and isinstance(floor := names[0], Floor):
@@ -150,7 +152,7 @@ def _multiples(a: Dim, b: Dim) -> bool:
 
 
 def _without_common_factor(difference: Dim) -> Dim:
-    """Divide a difference by the factors that all its terms share."""
+    """Return a difference of sizes divided by the factors that all its terms share."""
     if not isinstance(difference, Size):
         return difference
     monomials = [Counter(names) for names, _ in difference.terms]

@@ -45,7 +45,7 @@ class _Writer:
         return "\n".join([*head, *lines, *outputs]) + "\n"
 
     def lines(self, graph: Graph, indent: str) -> Iterator[str]:
-        """Yield the lines of the nodes of a graph, or of a body of a scan."""
+        """Yield the complete text of a graph's nodes, or of those of a scan's body, line by line."""
         params = set() if graph is self.graph else set(graph.inputs)
         for node in graph.nodes:
             if node in params:
@@ -57,7 +57,7 @@ class _Writer:
                 yield from self.body(node, indent + "  ")
 
     def body(self, scan: Node, indent: str) -> Iterator[str]:
-        """Yield the lines of the inputs, nodes and outputs of a scan's body."""
+        """Yield the complete text of a scan's body, line by line: inputs, nodes and outputs."""
         for word, node, operand in scan_inputs(scan):
             name, label = self.names[node], node["label"]
             more = braces([*([f"label={label!r}"] if label != name else []), *self.facts(node)])
@@ -67,7 +67,7 @@ class _Writer:
             yield f"{indent}{word} {name if identifier(name) == name else repr(name)} = {self.names[node]}"
 
     def facts(self, node: Node) -> list[str]:
-        """Return the attributes that only the complete form prints: the name and the source line.
+        """Return the texts ``name=…`` and ``where=…`` of a node, which only the complete form prints.
 
         Files and layers are indices into lists at the start of the text. The phase is not stored, because all stored
         nodes are of the forward pass.
@@ -86,7 +86,7 @@ class _Writer:
         return facts
 
     def constant(self, node: Node) -> str:
-        """Return the text of a constant's value.
+        """Return the text of a constant's value; ``stored(key)`` for a large one, which is added to the arrays.
 
         A large array, or one with a NaN that the parser would not restore, is added to the table of arrays.
         """
@@ -114,7 +114,10 @@ def _odd_nan(value: np.ndarray) -> bool:
 
 
 def same_graph(a: Graph, b: Graph) -> bool:
-    """True if two graphs are equal node by node. Source files are compared by their displayed path."""
+    """True if two graphs are equal node by node, with names, constants and source lines.
+
+    Source files are compared by their displayed path.
+    """
     if len(a.nodes) != len(b.nodes) or len(a.inputs) != len(b.inputs) or a.name != b.name or a.comments != b.comments:
         return False
     known: dict[Node, Node] = {}

@@ -24,7 +24,7 @@ def fingerprint(graph: Graph) -> str:
 
 
 def identity(graphs: Sequence[Graph]) -> tuple[str, tuple[Place, ...]]:
-    """Return a SHA-256 digest of graphs with their names and source lines, and their distinct lines in order.
+    """Return a SHA-256 digest of graphs with their names, and the distinct source lines to which it refers by number.
 
     The digest contains the number of each line instead of the line, so that it does not change if lines move.
     """
@@ -40,6 +40,7 @@ def identity(graphs: Sequence[Graph]) -> tuple[str, tuple[Place, ...]]:
 
 
 def _write(graph: Graph, numbers: dict[Node, int], types: dict[Type, str], text: list[str]) -> None:
+    """Append lines that describe all that a graph computes to ``text``, with nodes as numbers."""
     first = len(numbers)
     for node in graph.nodes:
         operands = [numbers[operand] for operand in node.operands]
@@ -60,7 +61,7 @@ def _write(graph: Graph, numbers: dict[Node, int], types: dict[Type, str], text:
 
 
 def _value(value: Any) -> str:
-    """Return an unambiguous text for an attribute value."""
+    """Return a text for an attribute's value, different for different values."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype.str} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
     if isinstance(value, tuple):

@@ -69,7 +69,10 @@ def _value(node: ast.expr) -> Any:
 
 
 def _attributes(text: str) -> dict[str, Any]:
-    """Parse attributes, ``key=value`` with commas between. Raise ``ParseError`` for any other text."""
+    """Return {name: value} of the text of a node's attributes, ``key=value`` with commas between.
+
+    Raise ``ParseError`` for any other text.
+    """
     call = syntax_of(f"f({text})")
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
         raise ParseError(f"not attributes: {text}")
@@ -92,7 +95,7 @@ def _bound(text: str, default: Dim) -> Dim:
 
 @contextmanager
 def _reading(line: str) -> Iterator[None]:
-    """Within this context, errors become a ``ParseError`` that quotes the line."""
+    """Context manager within which errors of parsing become a ``ParseError`` that quotes the line."""
     line = line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"
     try:
         yield
@@ -133,7 +136,7 @@ class _Parser:
         self.nodes: dict[str, Node] = {}  # names in the scope being parsed
 
     def block(self, depth: int) -> Iterator[str]:
-        """Yield the next lines that are indented by at least ``depth`` spaces."""
+        """Yield the next lines, as long as they are indented by at least ``depth`` spaces, and advance."""
         while self.position < len(self.lines):
             line = self.lines[self.position]
             if len(line) - len(line.lstrip()) < depth:
@@ -142,7 +145,7 @@ class _Parser:
             yield line.strip()
 
     def graph(self) -> Graph:
-        """Return the graph."""
+        """Parse all lines. Return the graph that they print."""
         header = self.lines[0].split() if self.lines else []
         if len(header) != 2 or header[0] != "graph":
             raise ParseError("a printed graph begins with: graph NAME")
@@ -177,7 +180,7 @@ class _Parser:
         return make("constant", value=np.asarray(value, LONG_NAMES[literal[1]]))
 
     def statement(self, line: str, depth: int) -> Node:
-        """Parse the line of a node, and the lines of the body if it is a scan."""
+        """Parse the line of a node, and the lines of the body if it is a scan. Return the node."""
         with _reading(line):
             match = _LINE.match(line)
             if not match:
@@ -199,7 +202,7 @@ class _Parser:
         self.nodes[name] = node
 
     def attributes(self, name: str, text: str) -> dict[str, Any]:
-        """Return keyword arguments for ``make``: attributes, name and source line."""
+        """Parse a node's attributes. Return keyword arguments for ``make``, with name and source line."""
         attributes = {"name": name} | (_attributes(text.removesuffix("}")) if text else {})
         if not isinstance(attributes["name"], str):
             raise ParseError(f"not a name: {attributes['name']!r}")
@@ -214,7 +217,7 @@ class _Parser:
         return attributes
 
     def array(self, text: str, kind: TensorType) -> np.ndarray:
-        """Parse the value of a constant."""
+        """Parse the text of a constant's value. Return the array of type ``kind``, which may be a stored one."""
         if key := _STORED.match(text):
             return self.stored[_word(key[1])]
         shape = tuple(int(str(dim)) for dim in kind.shape)
@@ -229,7 +232,7 @@ class _Parser:
         return filled
 
     def right_side(self, name: str, op: str, rest: str, facts: dict[str, Any], kind: str, depth: int) -> Node:
-        """Return the node of a line, given the texts of its parts. ``facts`` are keyword arguments for ``make``."""
+        """Parse ``rest``, the operands of ``op``. Return the node, for which ``facts`` are arguments of ``make``."""
         if op == "constant":
             return make("constant", **facts, value=self.array(rest, parse_type(kind)))
         if op == "slice":

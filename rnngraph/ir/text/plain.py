@@ -61,6 +61,7 @@ class _Writer:
         self._keys: dict[object, str] = {}
 
     def graph(self, graph: Graph) -> list[Any]:
+        """Return a graph as values that JSON can store. Its nodes are added to ``nodes``, once each."""
         for node in graph.nodes:
             if node not in self._numbers:
                 described = self._node(node)
@@ -83,6 +84,7 @@ class _Writer:
         return self._type_numbers[kind]
 
     def _line(self, where: Where | None) -> int | None:
+        """Return the number of a source line in ``lines``, to which a new line is added."""
         if where is None:
             return None
         if where not in self._line_numbers:
@@ -91,6 +93,7 @@ class _Writer:
         return self._line_numbers[where]
 
     def _value(self, value: Any) -> Any:
+        """Return an attribute's value as values that JSON can store."""
         if isinstance(value, tuple):
             return [self._value(item) for item in value]
         if isinstance(value, np.ndarray | np.generic):
@@ -105,7 +108,7 @@ class _Writer:
         return value
 
     def _array(self, value: np.ndarray) -> str:
-        """Return the key of an array. Small arrays of equal bits share one."""
+        """Store an array for a file, and return its key. Small arrays of equal bits share a key."""
         is_small = value.nbytes <= _SMALL_BYTES
         content = (value.dtype.str, value.shape, value.tobytes()) if is_small else id(value)
         if content not in self._keys:
@@ -130,6 +133,7 @@ class _Reader:
             nodes.append(Node(op, tuple([nodes[number] for number in operands]), types[kind], values, where, name))
 
     def graph(self, described: Sequence[Any]) -> Graph:
+        """Return the graph that ``_Writer.graph`` described."""
         name, inputs, numbers, outputs, comments, live, simplified = described
         nodes = self.nodes
         return Graph(
@@ -143,6 +147,7 @@ class _Reader:
         )
 
     def _value(self, value: Any) -> Any:
+        """Return the attribute's value that ``_Writer._value`` stored."""
         if isinstance(value, list):
             return tuple([self._value(item) for item in value])
         if not isinstance(value, dict):

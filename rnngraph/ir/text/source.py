@@ -13,7 +13,7 @@ _TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")
 
 
 def assigned_names(nodes: Iterable[Node], skipped: Collection[tuple[str, int]] = ()) -> dict[Node, str]:
-    """Return the names of the variables to which source lines of the form ``name = …`` assign nodes.
+    """Return {node: name of the variable to which its source line, ``name = …``, assigns it}.
 
     The node that a line assigns is the one that no other node of the line reads. Nodes with a name or a label, taps,
     and lines without readable source are skipped.

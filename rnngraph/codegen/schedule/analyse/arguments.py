@@ -144,7 +144,10 @@ class _Arguments:
             views[node] = View.contiguous(argument.buffer, node.shape)
 
     def _feed(self, node: Node) -> View:
-        """Add an argument for a feed. Return its memory, whose strides are known at run time only."""
+        """Add an argument for a feed. Return its memory, with strides that are known at run time.
+
+        A feed that an output overwrites is contiguous.
+        """
         argument = self._add(str(node["label"]), "input", node)
         if "becomes" in dict(node.attributes):
             self.strides[argument.name] = ()
