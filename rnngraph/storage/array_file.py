@@ -26,7 +26,7 @@ MARK, DIGEST = "rnngraph_format", "rnngraph_sha256"
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], what: str) -> None:
-    """Write arrays to a file, atomically.
+    """Write arrays by name to an ``.npz`` or ``.safetensors`` file, atomically.
 
     Args:
         path: The file. Its suffix selects the format.
@@ -64,7 +64,7 @@ def safetensors_of(arrays: Mapping[str, np.ndarray]) -> tuple[bytes | memoryview
 
 
 def read_arrays(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a file by name.
+    """Return {name: array} of an ``.npz`` or ``.safetensors`` file.
 
     Args:
         path: The file. Its suffix selects the format.
@@ -99,7 +99,7 @@ def _read_safetensors(path: os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Return the arrays of an ``np.savez`` file by name, read-only. A damaged file can raise any exception."""
+    """Return {name: read-only array} of an ``.npz`` file. A damaged file can raise any exception."""
     with open_file(path, "an .npz file") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         _check_count(file, len(members))
@@ -112,7 +112,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _check_count(file: BinaryIO, count: int) -> None:
-    """Raise ``ValueError`` if a zip's end record has another number of members."""
+    """Raise ``ValueError`` if the end record of a zip file states another number of members than ``count``."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _END_BYTES))
     end = file.read()
@@ -123,7 +123,7 @@ def _check_count(file: BinaryIO, count: int) -> None:
 
 
 def _npy(file: BinaryIO, member: zipfile.ZipInfo) -> np.ndarray:
-    """Return the array of a zip member. The header is checked against the number of bytes."""
+    """Return the array of an ``.npy`` member of a zip file, whose header must fit the number of bytes."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(

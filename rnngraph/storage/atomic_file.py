@@ -76,7 +76,10 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
 
 
 def _create_temporary(target: Path, mode: int) -> tuple[BinaryIO, Path]:
-    """Create a temporary file with these permissions next to ``target``. Its lock is a sign that the writer lives."""
+    """Create and lock a temporary file next to ``target``, with permissions ``mode``. Return (open file, its path).
+
+    Its lock is a sign that the writer lives.
+    """
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         descriptor = open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -91,7 +94,7 @@ def _create_temporary(target: Path, mode: int) -> tuple[BinaryIO, Path]:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of ``target`` whose writers have died."""
+    """Remove temporary files next to ``target`` that writers who died have left."""
     prefix, suffix = f".{target.name}.", re.compile(r"[0-9a-f]{16}\.part")
     for entry in os.scandir(target.parent):
         if not entry.name.startswith(prefix) or not suffix.fullmatch(entry.name, len(prefix)):

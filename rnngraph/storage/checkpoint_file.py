@@ -26,7 +26,7 @@ DIGEST = "sha256"
 
 
 def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], text: Mapping[str, Any]) -> None:
-    """Write a checkpoint, atomically.
+    """Write a checkpoint file with arrays and a JSON document, atomically.
 
     Args:
         path: The file to replace.
@@ -48,7 +48,7 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
 def packed(
     kind: str, arrays: Mapping[str, np.ndarray], text: Mapping[str, Any], shown: str
 ) -> tuple[bytes | memoryview, ...]:
-    """Return the bytes of a checkpoint, in pieces. ``shown`` is its name in errors."""
+    """Return the bytes of a checkpoint with arrays and a JSON document, in pieces. Errors name it ``shown``."""
     reserve(sum(array.nbytes for array in arrays.values()), f"the bytes of {shown}")
     tensors = {name: _tensor(name, array) for name, array in arrays.items()}
     try:
@@ -92,6 +92,7 @@ def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], 
 
 
 def _tensor(name: str, array: np.ndarray) -> np.ndarray:
+    """Return a C-contiguous array for a checkpoint. Raise ``DtypeError`` for another dtype, or a reserved name."""
     tensor = np.asarray(array, order="C")  # safetensors ignores strides
     if tensor.dtype.name not in (*DTYPES, "bool") or not tensor.dtype.isnative:
         raise DtypeError(f"can't write {name} of dtype {tensor.dtype} to a checkpoint; give floats, ints or bools")

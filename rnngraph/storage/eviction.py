@@ -9,7 +9,7 @@ from ..support.system import PrivateDirectory
 
 
 def remove_oldest(folder: PrivateDirectory, files: Iterable[tuple[int, str, int]], excess: int) -> int:
-    """Remove the oldest files until ``excess`` is free. Return the sum of their sizes.
+    """Remove the oldest ``files`` until ``excess`` bytes are free. Return the bytes of the removed files.
 
     Files that cannot be removed count as removed. Processes that have opened or mapped a file are not affected.
 

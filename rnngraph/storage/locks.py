@@ -12,9 +12,9 @@ from ..support.system import PrivateDirectory, try_lock_byte
 
 @contextmanager
 def locked_byte(name: str, folder: PrivateDirectory, place: int, max_seconds: float) -> Iterator[None]:
-    """Context manager that holds a lock on one byte of a file. A process that ends releases its locks.
+    """Context manager that locks one byte of a file against other processes, or gives up after a timeout.
 
-    Without locks in the file system, the block runs unlocked.
+    A process that ends releases its locks. Without locks in the file system, the block runs unlocked.
 
     Args:
         name: The file. It is created if missing.

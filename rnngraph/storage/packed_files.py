@@ -47,7 +47,7 @@ class PackedFiles:
         self.directory, self.max_bytes, self._known = directory, max_bytes, known
 
     def load(self, key: str, sizes: Sequence[int], is_own: bool = False) -> list[np.ndarray] | None:
-        """Return the read-only parts of a file; None if it is missing, damaged or unsafe.
+        """Return the read-only arrays of packed weights stored under a key; None if missing, damaged or unsafe.
 
         Args:
             key: Key of the file.
@@ -66,7 +66,7 @@ class PackedFiles:
             return None
 
     def _parts(self, descriptor: int, key: str, sizes: Sequence[int], is_own: bool) -> list[np.ndarray] | None:
-        """Return the parts in an open file; None if its size, header or digest is wrong."""
+        """Return the arrays of packed weights in an open file; None if its size, header or digest is wrong."""
         status, count = os.fstat(descriptor), sum(map(_padded, sizes))
         if not stat.S_ISREG(status.st_mode) or status.st_size != _HEADER + count:
             return None
@@ -86,7 +86,7 @@ class PackedFiles:
         return _split(np.frombuffer(whole, np.uint8)[_HEADER:], sizes)
 
     def store(self, key: str, parts: Sequence[np.ndarray | StoredArray]) -> None:
-        """Write parts for later processes, if they fit in ``max_bytes`` and the directory has room and is writable.
+        """Write arrays of packed weights under a key, if they fit in ``max_bytes`` and the directory has room.
 
         A part in another file is copied in pieces, without reading it whole.
         """
@@ -110,7 +110,7 @@ class PackedFiles:
                     file.write(_header(key, digest.hexdigest()))
 
     def _make_room(self, folder: PrivateDirectory, count: int) -> None:
-        """Remove the oldest files until ``count`` more bytes fit."""
+        """Remove the oldest files until ``count`` more bytes fit in ``max_bytes``."""
         from .eviction import remove_oldest
 
         files = [(time, name, size) for name, size, time in folder.sizes_and_times() if _SUFFIX in name]
@@ -128,12 +128,12 @@ class _Descriptor:
 
 
 def _header(key: str, digest: str) -> bytes:
-    """Return the first bytes of a file, padded to a page, so that the parts are aligned in memory."""
+    """Return the header of a file of packed weights, padded to a page, so that the arrays are aligned in memory."""
     return f"rnngraph packed weights 1\n{key}\n{digest}\n".encode().ljust(_HEADER, b"\0")
 
 
 def _pieces(part: np.ndarray | StoredArray) -> Iterable[ReadableBuffer]:
-    """Return the bytes of a part in pieces."""
+    """Return the bytes of an array, in memory or in a file, in pieces."""
     return part.pieces() if isinstance(part, StoredArray) else [part.data]
 
 
@@ -142,7 +142,7 @@ def _padded(size: int) -> int:
 
 
 def _copy(file: StoredFile, count: int) -> np.ndarray:
-    """Return the parts of a file in memory of this process, aligned to a cache line."""
+    """Return the bytes after a file's header, copied to memory of this process, aligned to a cache line."""
     raw = empty((count + _LINE,), np.uint8, "packed weights")
     offset = -raw.ctypes.data % _LINE
     memory: np.ndarray = raw[offset : offset + count]

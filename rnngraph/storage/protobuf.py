@@ -102,7 +102,7 @@ class Message:
         cls._by_number = {field.number: (name, field) for name, field in cls.FIELDS.items()}
 
     def written_fields(self) -> Iterator[tuple[Field, Any]]:
-        """Yield the fields that differ from their defaults, with their values."""
+        """Yield (field, value) for the fields of a message that differ from their defaults."""
         for name, field in self.FIELDS.items():
             value = getattr(self, name)
             if value is None:
@@ -205,9 +205,10 @@ def decode(kind: type[M], data: Buffer, errors: str = "strict") -> M:
 
 
 def read_varint(data: Buffer, position: int, end: int | None = None) -> tuple[int, int]:
-    """Return a varint and the position after it. Raise ``DecodeError`` if it is cut off at ``end`` or too long.
+    """Return the integer at a position that is encoded in 7 bits a byte (a varint), and the position after it.
 
-    A varint has 7 bits a byte, in little-endian order, at most 10 bytes. Bits above 64 are dropped.
+    Raise ``DecodeError`` if the number is cut off at ``end`` or too long. A varint has 7 bits a byte, in little-endian
+    order, at most 10 bytes. Bits above 64 are dropped.
     """
     end = len(data) if end is None else end
     number = shift = 0
@@ -231,7 +232,7 @@ class _Decoder:
         self._view = memoryview(data)
 
     def message(self, kind: type[M], at: int, end: int, depth: int) -> M:
-        """Decode the message between two positions of the buffer."""
+        """Decode the buffer from ``at`` to ``end``. Return the message of class ``kind``."""
         if depth > MAX_DEPTH:
             raise DecodeError(f"the message at byte {at} is nested more than {MAX_DEPTH} levels deep")
         data, by_number, values = self._data, kind._by_number, dict[str, Any]()
@@ -271,7 +272,7 @@ class _Decoder:
         return kind(**values)
 
     def _value(self, field: Field, wire: int, at: int, end: int, number: int, depth: int) -> Any:
-        """Decode a field's value between two positions. ``number`` is the value of a varint."""
+        """Decode and return a field's value from ``at`` to ``end``. ``number`` is the value if it is a varint."""
         kind = field.kind
         if wire != kind.wire:
             if wire == 2 and field.is_repeated and kind in _NUMBERS:
@@ -294,7 +295,7 @@ class _Decoder:
         return _LETTERS[kind].unpack_from(self._view, at)[0]
 
     def _packed(self, kind: Kind, at: int, end: int) -> np.ndarray:
-        """Decode packed repeated numbers."""
+        """Decode numbers of a repeated field, one after another from ``at`` to ``end``. Return an array."""
         data = np.frombuffer(self._view[at:end], np.uint8)
         if kind.wire:
             width = _WIDTHS[kind.wire]
@@ -305,7 +306,7 @@ class _Decoder:
 
 
 def _varints(data: np.ndarray, at: int) -> np.ndarray:
-    """Decode consecutive varints as uint64."""
+    """Decode consecutive varints (integers in 7 bits a byte). Return them as a uint64 array."""
     reserve(32 * data.size, "numbers of a message")
     last = np.flatnonzero(data < 128)
     if data.size and (not last.size or last[-1] != data.size - 1):
@@ -322,7 +323,7 @@ def _varints(data: np.ndarray, at: int) -> np.ndarray:
 
 
 def _joined(items: list[Any], kind: Kind) -> np.ndarray:
-    """Concatenate the single and packed values of a repeated field."""
+    """Return all values of a repeated numeric field, single and packed ones, as one array."""
     if len(items) == 1 and isinstance(items[0], np.ndarray):
         return items[0]
     if not any(isinstance(item, np.ndarray) for item in items):
@@ -339,7 +340,7 @@ def encode(message: Message) -> bytes:
 
 
 def varint(number: int) -> bytes:
-    """Return a number as a varint. Negative numbers are encoded as two's complement of 64 bits."""
+    """Return the bytes of an integer as a varint, 7 bits a byte; of a negative one in 64-bit two's complement."""
     number &= _ALL_BITS
     encoded = bytearray()
     while number > 127:
@@ -368,7 +369,7 @@ def _chunks(message: Message) -> tuple[list[Buffer], int]:
 
 
 def _one(field: Field, value: Any) -> tuple[list[Buffer], int]:
-    """Return the encoded field for one value, and its number of bytes."""
+    """Return one value of a field, encoded with its tag, in pieces, and the number of bytes."""
     kind = field.kind
     if kind is Kind.MESSAGE:
         inner, size = _chunks(value)

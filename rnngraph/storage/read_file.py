@@ -24,7 +24,7 @@ _KINDS = (
 
 
 def open_file(path: str | os.PathLike[str], what: str = "a file") -> BinaryIO:
-    """Open a regular file for reading, without blocking.
+    """Open a regular file for reading, and refuse devices, pipes and directories. Return the file object.
 
     Args:
         path: The file, or a link to it.
@@ -52,7 +52,7 @@ def check_regular(mode: int, path: str | os.PathLike[str], what: str) -> None:
 
 
 def read_file(path: str | os.PathLike[str], what: str, max_bytes: int | None = None, copies: int = 1) -> bytes:
-    """Return all bytes of a regular file.
+    """Return all bytes of a regular file, if they fit in memory.
 
     Args:
         path: The file, or a link to it.

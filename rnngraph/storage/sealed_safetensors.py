@@ -37,7 +37,7 @@ _CONVERTED = ("BF16", "BOOL")
 
 
 def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: str) -> tuple[bytes | memoryview, ...]:
-    """Return the bytes of a file, in pieces. Equal contents give equal bytes.
+    """Return the bytes of a safetensors file with a digest under ``key``, in pieces. Equal contents give equal bytes.
 
     Args:
         tensors: C-contiguous arrays by name.
@@ -56,7 +56,7 @@ def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: st
 
 
 def arrays_in(raw: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of a safetensors file by name, read-only. BF16 becomes float32, and BOOL bool.
+    """Return {name: read-only array} of a safetensors file's bytes. BF16 becomes float32, and BOOL bool.
 
     Other arrays share memory with ``raw``, if they are aligned there.
 
@@ -71,7 +71,7 @@ def arrays_in(raw: bytes) -> dict[str, np.ndarray]:
 
 
 def stored_arrays_in(file: StoredFile) -> dict[str, np.ndarray | StoredArray]:
-    """Return the arrays of a safetensors file by name. They stay in the file unless their bytes are converted.
+    """Return {name: array} of a safetensors file. Arrays stay in the file unless their dtype must be converted.
 
     Raises:
         FileError: The file has changed since it was opened.
@@ -93,7 +93,7 @@ _Tensor = tuple[str, str, tuple[int, ...], int, int]
 
 
 def _tensors(head: bytes | bytearray | memoryview, size: int) -> list[_Tensor]:
-    """Return the tensors of a file with this beginning and size. Raise ``ValueError`` if the header is wrong."""
+    """Return (name, dtype, shape, first byte, end) of each tensor, from a file's header ``head`` and its size."""
     begin, header = _end_of_header(head), _header(head)
     if header is None or begin > size:
         raise ValueError("it has no header")
@@ -126,6 +126,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 def _array(data: bytes | memoryview, kind: str) -> np.ndarray:
+    """Return the bytes of a tensor of dtype ``kind`` as a read-only 1-D array, converted if needed."""
     array = np.frombuffer(data, _DTYPES[kind])
     if kind == "BF16":
         array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
@@ -167,7 +168,7 @@ def _header(raw: bytes | bytearray | memoryview) -> dict[str, Any] | None:
 
 
 def _in_order(header: bytes) -> bytes:
-    """Return the length prefix and the header with sorted metadata."""
+    """Return a safetensors header with sorted metadata, after its length in 8 bytes."""
     entries = json.loads(header)
     entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
     text = json.dumps(entries, separators=(",", ":")).encode()

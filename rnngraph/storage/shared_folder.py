@@ -88,7 +88,7 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 
 def _move_into(folder: Path, staging: Path, name: str, writer: Writer) -> None:
-    """Move staged files into a folder, and update its manifest before and after."""
+    """Move the files of ``staging`` into a folder, remove earlier files of ``name``, and update the manifest."""
     new = {path.name: _digest(path) for path in staging.iterdir()}
     with locked_directory(folder):
         listed = _read(folder / writer.manifest)
@@ -109,7 +109,7 @@ def _move_into(folder: Path, staging: Path, name: str, writer: Writer) -> None:
 def _refuse_others(
     folder: Path, listed: Digests, new: Mapping[str, str], stale: Collection[str], writer: Writer
 ) -> None:
-    """Raise ``FileError`` if a file to write or to remove is not an unchanged file of the manifest."""
+    """Raise ``FileError`` if a file to write or to remove is the user's, or was changed since it was written."""
     conflicts = [file for file in sorted({*new, *stale}) if not _is_own(folder / file, listed, new.get(file))]
     if not conflicts:
         return
@@ -137,7 +137,7 @@ def _digest(path: Path) -> str:
 
 
 def _read(path: Path) -> Digests:
-    """Return the digests in a manifest; an empty dict if there is none."""
+    """Return {object: {its file: known digests}} of a folder's manifest; an empty dict if there is none."""
     try:
         with open_file(path) as file:
             text = json.loads(file.read(MAX_MANIFEST_BYTES))
@@ -157,7 +157,7 @@ def _read(path: Path) -> Digests:
 
 
 def _write(folder: Path, staging: Path, listed: Digests, writer: Writer) -> None:
-    """Replace the manifest of a folder."""
+    """Replace the manifest of a folder by one that lists the files and digests ``listed``."""
     text = {
         "about": writer.about,
         "format": 1,

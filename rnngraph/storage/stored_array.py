@@ -28,7 +28,7 @@ _SAMPLES, _SAMPLE_BYTES = 64, 4096
 
 
 def identity_numbers(status: os.stat_result) -> tuple[int, ...]:
-    """Return the numbers in which a change of a file shows, if its times are settled."""
+    """Return a file's device, inode, size and times, in which a change shows once the times are settled."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -64,7 +64,7 @@ class StoredFile:
         return status.st_size, status.st_mtime_ns
 
     def read(self, begin: int, into: memoryview) -> None:
-        """Fill a buffer with the bytes from ``begin`` on. Raise ``FileError`` if the file has changed meanwhile."""
+        """Fill ``into`` with bytes of the file from ``begin`` on. Raise ``FileError`` if the file has changed."""
         filled = 0
         try:
             while filled < len(into):
@@ -100,7 +100,7 @@ class StoredFile:
         return digest.hexdigest()
 
     def identify(self) -> None:
-        """Set ``identity`` from the file's inode, size, times and samples of its contents, if its times are settled.
+        """Set ``identity`` to a digest of the file's inode, size, times and samples, unless it was just written.
 
         The samples distinguish files of read-only file systems whose times are all the same.
         """
@@ -117,7 +117,7 @@ class StoredFile:
         self.identity = digest.hexdigest()
 
     def pieces(self, begin: int, end: int, multiple: int = 1) -> Iterator[memoryview]:
-        """Yield the bytes from ``begin`` to ``end`` in pieces, each of which is valid until the next one.
+        """Yield the file's bytes from ``begin`` to ``end`` in pieces, each of which is valid until the next one.
 
         Sizes of all pieces but the last are multiples of ``multiple``.
         """
@@ -129,6 +129,7 @@ class StoredFile:
             yield piece
 
     def _read_some(self, begin: int, into: memoryview) -> int:
+        """Read bytes of the file from ``begin`` on into a buffer. Return how many were read."""
         if hasattr(os, "preadv"):
             return os.preadv(self.descriptor, [into], begin)
         with self._lock:
@@ -177,7 +178,7 @@ class StoredArray:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def read(self) -> np.ndarray:
-        """Return the array, read-only.
+        """Read the array from its file. Return it, read-only.
 
         Raises:
             FileError: The file has changed since it was opened.
@@ -197,7 +198,7 @@ class StoredArray:
 
     @contextlib.contextmanager
     def borrowed(self) -> Iterator[np.ndarray]:
-        """Context manager that yields the array for use within the context, as ``read`` returns it.
+        """Context manager that yields the array, read-only, mapped or read from its file.
 
         If the system can keep others from changing the file meanwhile, a large array is mapped, and not copied.
         """
@@ -221,7 +222,7 @@ class StoredArray:
 
 @contextlib.contextmanager
 def borrowed(values: Mapping[str, np.ndarray | StoredArray]) -> Iterator[dict[str, np.ndarray]]:
-    """Context manager that yields a dict of the values as arrays, which is empty after the context."""
+    """Context manager that yields {name: array}, with arrays in files mapped or read; it is empty afterwards."""
     with contextlib.ExitStack() as stack:
         arrays = {
             name: stack.enter_context(value.borrowed()) if isinstance(value, StoredArray) else value

@@ -89,7 +89,7 @@ def read_directory(
     stored: Container[str] = (),
     known: KnownFiles | None = None,
 ) -> dict[str, bytes | StoredFile]:
-    """Return the contents of a directory's files, by name.
+    """Return {file name: its bytes, or the open file} of a directory that ``write_directory`` wrote.
 
     Args:
         path: The directory.
@@ -130,7 +130,7 @@ _COPY = "take an earlier copy, or save it again"
 
 
 def _write_folder(target: Path, folder: Path, head: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-    """Write the files of a version, and replace the manifest. On errors, remove the version."""
+    """Write ``files`` into the new subfolder ``folder``, and let the manifest name it. On errors, remove it."""
     folder.mkdir()
     try:
         for name, data in files.items():
@@ -149,7 +149,7 @@ def _write_folder(target: Path, folder: Path, head: Mapping[str, Any], files: Ma
 
 
 def _older(target: Path, shown: str, kind: str, names: Iterable[str]) -> list[int]:
-    """Return the numbers of earlier versions. Raise ``FileError`` if the directory holds anything else."""
+    """Return the numbers of earlier versions' subfolders. Raise ``FileError`` if the directory holds anything else."""
     older, own = [], {*names}
     manifest: Any = {}
     with contextlib.suppress(ValueError, OSError):  # a damaged manifest may be replaced
@@ -169,7 +169,7 @@ def _older(target: Path, shown: str, kind: str, names: Iterable[str]) -> list[in
 
 
 def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]:
-    """Return the validated manifest. Raise ``FileError`` if it is missing, damaged or of another kind."""
+    """Return a directory's manifest. Raise ``FileError`` if it is missing, damaged, or of another kind or version."""
     try:
         manifest: dict[str, Any] = json.loads(_bytes(path / MANIFEST))
         stored_kind, stored_version = manifest["format"], manifest["version"]
@@ -207,7 +207,7 @@ def _is_file_entry(entry: tuple[str, Any]) -> bool:
 
 
 def _opened(path: Path, facts: Mapping[str, Any], known: KnownFiles | None) -> StoredFile:
-    """Open a file. Raise an error if its size or digest is wrong."""
+    """Open and return a file of a manifest. Raise ``ValueError`` if its size or digest is wrong."""
     with open_file(path) as file:
         opened = StoredFile(os.dup(file.fileno()), str(path))
     if opened.size != facts["bytes"]:
@@ -223,7 +223,7 @@ def _opened(path: Path, facts: Mapping[str, Any], known: KnownFiles | None) -> S
 
 
 def _read(path: Path, facts: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a file. Raise an error if its size or digest is wrong."""
+    """Return the bytes of a file of a manifest. Raise ``ValueError`` if its size or digest is wrong."""
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size != facts["bytes"]:

@@ -52,7 +52,7 @@ def empty(shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
 
 
 def maker(shape: Sequence[int], dtype: Any, purpose: str) -> Callable[[], np.ndarray]:
-    """Return a function that allocates uninitialised arrays of one shape and dtype.
+    """Return a function without arguments that allocates an uninitialised array of the shape and dtype.
 
     Small sizes are checked once, here; large ones at each allocation.
     """
@@ -76,6 +76,7 @@ def zeros(shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
 
 
 def _allocate(make: Callable[..., np.ndarray], shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
+    """Return an array by ``make``. Raise ``OutOfMemoryError``, which names ``purpose``, if it does not fit."""
     count = bytes_of(shape, dtype)
     reserve(count, purpose)
     try:
@@ -85,7 +86,7 @@ def _allocate(make: Callable[..., np.ndarray], shape: Sequence[int], dtype: Any,
 
 
 def limits(process: Path = PROCESS, groups: Path = GROUPS) -> Iterator[tuple[int, str]]:
-    """Yield (remaining bytes, description) for each known limit."""
+    """Yield (bytes still available, description) for each known limit of the machine, process and control groups."""
     available = _table(process / "meminfo").get("MemAvailable")
     if available is not None:
         yield available, "available on this machine"
@@ -101,7 +102,7 @@ def limits(process: Path = PROCESS, groups: Path = GROUPS) -> Iterator[tuple[int
 
 
 def _groups(process: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    """Yield the folder of each control group of the process, and its names of limit, usage and page cache.
+    """Yield (folder of a control group of the process, names of its limit, usage and page cache).
 
     Each group is followed by the groups that enclose it.
     """

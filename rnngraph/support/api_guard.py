@@ -36,7 +36,7 @@ MAX_CHECKED_ENTRIES = 1000
 
 
 def api(target: Target) -> Target:
-    """Decorate a public function, method or class, so that wrong arguments raise explanatory errors."""
+    """Decorate a public function, method or class, so that errors explain wrong arguments."""
     if not isinstance(target, type):
         return _guarded(target)
     maker = "__new__" if issubclass(target, tuple) else "__init__"
@@ -45,6 +45,8 @@ def api(target: Target) -> Target:
 
 
 def _guarded(function: Any) -> Any:
+    """Return a wrapper of a function that replaces errors by those that explain wrong arguments."""
+
     @wraps(function)
     def call(*arguments: Any, **keywords: Any) -> Any:
         try:
@@ -64,7 +66,7 @@ def _guarded(function: Any) -> Any:
 
 
 def _leave_guards_out(traceback: types.TracebackType | None) -> None:
-    """Remove the frames of guards from a traceback, except for the first frame."""
+    """Remove the frames of ``@api`` wrappers from a traceback, except for the first frame."""
     while traceback is not None:
         inner = traceback.tb_next
         if inner is not None and inner.tb_frame.f_globals is globals() and "function" in inner.tb_frame.f_locals:
@@ -74,7 +76,7 @@ def _leave_guards_out(traceback: types.TracebackType | None) -> None:
 
 
 def _disguised_code(guard: types.CodeType, function: Any) -> types.CodeType:
-    """Return the guard's code with the function's name, file and line, for tracebacks.
+    """Return a wrapper's code with the name, file and line of the ``function`` that it wraps, for tracebacks.
 
     The location table is CPython's (3.11 and later). Each entry covers up to eight code units and gives the first line.
     """
@@ -94,7 +96,7 @@ def _disguised_code(guard: types.CodeType, function: Any) -> types.CodeType:
 
 
 def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """Call a public function with arguments that a user passed to another function.
+    """Call ``function`` with arguments that a user passed to another function. Return its result.
 
     If the arguments do not fit the signature of ``function``, raise the error that explains the mistake.
     """
@@ -110,7 +112,7 @@ def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, An
 
 
 def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None:
-    """Raise ``CallError`` for more than one positional argument; do nothing if ``excess`` is empty.
+    """Raise ``CallError`` if a call of a net has positional arguments after the first, ``excess``.
 
     Args:
         what: The call's name, for the error.
@@ -150,7 +152,7 @@ POSITIONAL_HINTS = {
 
 
 def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> RnnGraphError | None:
-    """Return the error that explains wrong arguments; None if the arguments are valid."""
+    """Return the error that explains arguments that do not fit a function's signature; None if they fit."""
     signature = inspect.signature(function)
     title, what = _names(function)
     try:
@@ -186,7 +188,7 @@ def _names(function: Any) -> tuple[str, str]:
 def _misfit(
     what: str, signature: inspect.Signature, arguments: Sequence[Any], keywords: Mapping[str, Any]
 ) -> str | None:
-    """Return the reason why a call does not fit a signature, with the remedy; None if unknown."""
+    """Return a text with the reason why a call does not fit a signature, and the remedy; None if unknown."""
     parameters = [item for name, item in signature.parameters.items() if name not in IMPLICIT]
     by_name = [item.name for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
     accepted = f"it takes {', '.join(by_name)}" if by_name else "it takes no keywords"
@@ -225,7 +227,7 @@ def _can_show(value: Any) -> bool:
 
 
 def taking(function: Any, what: str, *names: str, where: Where | None = None) -> Any:
-    """Return a user's callback, checked to accept one argument for each of ``names``.
+    """Return a user's callback. Raise ``CallError`` unless it accepts one argument for each of ``names``.
 
     A built-in without a signature is wrapped, and checked when it is called.
 
@@ -259,6 +261,8 @@ def taking(function: Any, what: str, *names: str, where: Where | None = None) ->
 
 
 def _checked_at_call(function: Any, what: str, where: Where | None) -> Any:
+    """Return a wrapper of a callback, which raises ``CallError`` if a call raises ``TypeError``."""
+
     @wraps(function)
     def call(*arguments: Any) -> Any:
         try:
@@ -283,7 +287,7 @@ def _function_text(function: Any) -> str:
 
 
 def _hints(function: Any) -> dict[str, Any]:
-    """Return the evaluated annotations of a function; ``Any`` for names that only type checkers know."""
+    """Return {parameter: its annotation, evaluated}; ``Any`` for names that only type checkers know."""
     hints = {}
     for name, hint in function.__annotations__.items():
         try:
@@ -295,7 +299,7 @@ def _hints(function: Any) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """True if a value matches an annotation. Ints match ``float``, and bools match only ``bool``.
+    """True if a value matches the annotation ``hint``. Ints match ``float``, and bools match only ``bool``.
 
     The first ``MAX_CHECKED_ENTRIES`` of a sequence or mapping are checked. An annotation without a rule matches all.
     """

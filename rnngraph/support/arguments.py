@@ -19,7 +19,7 @@ Word = TypeVar("Word", bound=str)
 
 
 def units(value: Any, what: str) -> int:
-    """Return a width as an int, checked to be positive and at most ``MAX_UNITS``. ``what`` is its name in errors."""
+    """Return ``value`` as an int. Raise an error that names ``what`` unless it is from 1 to ``MAX_UNITS``."""
     width = whole_number(value, what)
     if width <= 0:
         raise ArgumentError(f"{what} must be positive, not {width}")
@@ -29,7 +29,7 @@ def units(value: Any, what: str) -> int:
 
 
 def whole_number(value: Any, what: str, least: int | None = None) -> int:
-    """Return a Python or NumPy integer as an int. With ``least``, check that it is at least that, and fits 64 bits.
+    """Return a Python or NumPy integer as an int. With ``least``, it must be at least that, and fit 64 bits.
 
     Raise ``DtypeError`` for other types, bools included, and ``ArgumentError`` for a number out of range.
     """
@@ -43,7 +43,7 @@ def whole_number(value: Any, what: str, least: int | None = None) -> int:
 
 
 def checked_name(value: Any, what: str, where: Where | None = None, any_text: bool = False) -> str:
-    """Return a user's name, checked to be valid in printed graphs, files and machine code.
+    """Return a user's name. Raise an error unless it is valid in printed graphs, files and machine code.
 
     Args:
         value: The name, 1 to ``MAX_CHARACTERS`` characters.
@@ -67,7 +67,7 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
 
 
 def entries(value: Any, what: str) -> list[Any]:
-    """Return the entries of an ordered iterable, ``what`` in errors, as a list. Strings, mappings and sets raise."""
+    """Return an ordered iterable as a list. Raise ``DtypeError`` that names ``what`` for strings, mappings and sets."""
     if isinstance(value, str | bytes | Mapping | Set):
         raise DtypeError(f"{what} must be a sequence, not {shown(value)}")
     try:
@@ -77,7 +77,7 @@ def entries(value: Any, what: str) -> list[Any]:
 
 
 def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
-    """Return an array-like value, or a torch tensor, as an array.
+    """Return an array-like value, or a torch tensor, as a NumPy array.
 
     Args:
         value: Anything that ``np.asarray`` accepts, or a torch tensor.
@@ -109,7 +109,7 @@ def refuse_mask(value: Any, what: str, where: Where | None = None) -> None:
 
 
 def hides_entries(value: Any) -> bool:
-    """True if a value is a masked array with masked entries, or a nested list that contains one."""
+    """True if a value is a NumPy masked array with masked entries, or a nested list that contains one."""
     pending, seen = [value], set()
     while pending:
         item = pending.pop()

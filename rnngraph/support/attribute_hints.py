@@ -60,6 +60,7 @@ class Telling:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            """Raise ``NotOfferedError`` that names the replacement of a missing attribute, if there is one."""
             kind = type(self)
             if name.startswith("_") or hasattr(kind, name):  # a property raised: propagate its own error
                 return object.__getattribute__(self, name)
@@ -142,7 +143,7 @@ def _absent_field(nest: Any, name: str) -> Never:
 
 
 def _entry_of(nest: Any, key: Any) -> Any:
-    """Return an entry by position. A string key raises an error that names the attribute."""
+    """Return an entry of a named tuple by position. A string key raises an error that names the attribute."""
     try:
         return tuple.__getitem__(nest, key)
     except TypeError:

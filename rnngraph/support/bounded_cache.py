@@ -69,7 +69,7 @@ class BoundedCache(dict[Key, Value]):
         del evicted
 
     def _evict(self, key: Key) -> list[Value]:
-        """Evict entries until there is room for a key. Return their values. The caller holds the lock."""
+        """Evict entries until there is room for a key. Return the evicted values. The caller holds the lock."""
         evicted: list[Value] = []
         while key not in self and len(self) >= self.limit:
             free = iter(self) if self._is_pinned is None else (key for key in self if not self._is_pinned(self[key]))

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 
 def connected(keys: Sequence[Iterable[Hashable]]) -> list[list[int]]:
-    """Group items that share keys, directly or through other items. Return the indices in each group, in order.
+    """Return the connected components of items that share keys: lists of the items' indices, in order.
 
     Args:
         keys: Keys of each item. An item without keys is a group of its own.

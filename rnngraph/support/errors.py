@@ -83,7 +83,7 @@ class Where:
 
     @property
     def shown_file(self) -> str:
-        """File name for messages: relative below the working directory, ``In [3]`` for a notebook cell."""
+        """File name for messages: relative if below the working directory, ``In [3]`` for a notebook cell."""
         if number := _cell_of(self.file):
             return f"In [{number}]"
         try:
@@ -129,7 +129,7 @@ def _shown(file: str, directory: str) -> str:
 
 
 def user_line() -> Where | None:
-    """Return the innermost line of the stack outside this package and the standard library.
+    """Return the line of the user's code that is running: the innermost one outside this package and Python's library.
 
     None if there is no such line: within a command, or in a thread or process that runs a function of this package.
     """

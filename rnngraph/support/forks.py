@@ -58,7 +58,7 @@ def give_way() -> None:
 
 
 def _before() -> None:
-    """Acquire all locks before a fork, in the order of their levels, until the timeout."""
+    """Acquire all registered locks before a fork of the process, in the order of their levels, until the timeout."""
     _FORKING.acquire()
     WAITING.append(1)
     end = monotonic() + FORK_TIMEOUT_S

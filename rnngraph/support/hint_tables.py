@@ -10,7 +10,7 @@ Table = dict[str, str]
 
 
 def hint_tables(name: str) -> dict[str, Table]:
-    """Return the tables of ``hints/NAME.txt`` by section, with phrases substituted."""
+    """Return {section of the file ``hints/NAME.txt``: {word: its remedy, with phrases substituted}}."""
     tables: dict[str, Table] = {}
     table, remedy = Table(), ""
     for line in (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, /, *, frozen: bool = False, eq: bool = True, **others: Any) -> Any:
-        """Decorate a class like ``dataclasses.dataclass``, but compile ``__init__`` only on first use.
+        """Decorate a class like ``dataclasses.dataclass``, but compile its ``__init__`` only for the first instance.
 
         Use the decorator for classes that users do not construct: ``inspect.signature`` returns the arguments only
         after the first instance. A frozen class of the standard library's decorator cannot inherit from a class of this
@@ -94,6 +94,7 @@ def _first_init(cls: Any, frozen: bool) -> Method:
 
 
 def _compiled_init(cls: Any, frozen: bool) -> Method:
+    """Return an ``__init__`` with the parameters, defaults and ``__post_init__`` of a dataclass."""
     # ``errors.is_ours`` recognizes the method by the name of its module.
     names: dict[str, Any] = {"__name__": cls.__module__, "_MISSING": dataclasses.MISSING}
     by_position = ["self"]

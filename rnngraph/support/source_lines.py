@@ -25,7 +25,7 @@ def source_line(file: str, line: int) -> str:
 
 
 def first_lines(source: str, known: Collection[int]) -> dict[int, int]:
-    """Return the first line of the innermost statement or expression, for each of its continuation lines.
+    """Return {continuation line: first line of the innermost statement or expression that continues on it}.
 
     Args:
         source: Python source. If it cannot be parsed, no line is a continuation.

@@ -49,6 +49,7 @@ def _panel(
     labels: Sequence[str],
     marked: float | None,
 ) -> str:
+    """Return one chart as SVG, with an axis, ticks, lines in the colours of ``labels``, and a legend."""
     x_low, x_high = _range(places)
     y_low, y_high = _range(np.concatenate([line.values for line in lines]))
 
@@ -99,7 +100,7 @@ def _panel(
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """Return the minimum and maximum finite value, widened a little if they are equal."""
+    """Return the minimum and maximum finite value, moved apart a little if they are equal."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0
@@ -109,7 +110,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Return a few round numbers within a range; only integers if ``whole``."""
+    """Return a few round numbers from ``low`` to ``high``, for an axis of a chart; only integers if ``whole``."""
     step = 10.0 ** math.floor(math.log10((high - low) / 2))
     while (high - low) / step > 5:
         step *= 2.5 if str(step).lstrip("0.")[:1] == "2" else 2

@@ -43,7 +43,7 @@ class _Highlighter(RegexHighlighter):
 
 
 def coloured(text: str, stage: str) -> Text:
-    """Return the text of a stage with styles of ``THEME`` or Pygments."""
+    """Return text of a compiler's stage with highlighted syntax, for a terminal."""
     lexer = LEXERS.get(stage)
     if lexer is None:
         return _Highlighter()(Text(text))
@@ -58,7 +58,7 @@ def stage_of(text: str) -> str:
 
 
 def styled_pieces(text: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield the text of a stage as (piece, terminal colour name or "", is bold)."""
+    """Yield text of a graph, LLVM IR or assembly as (piece, its terminal colour or "", True if bold)."""
     console = Console(theme=THEME, color_system="standard", force_terminal=True, width=10**6)
     for segment in coloured(text, stage_of(text)).render(console):
         style = segment.style

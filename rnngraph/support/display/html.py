@@ -40,7 +40,7 @@ def escaped(text: object) -> str:
 
 
 def code(text: str) -> str:
-    """Return the highlighted text of a stage in a scrolling frame."""
+    """Return text of a graph, LLVM IR or assembly as HTML, highlighted, in a scrolling frame."""
     inner = escaped(text) if text.count("\n") > MAX_COLOURED_LINES else _spans(text)
     sheet = f"<style>{_SHEET}.rnngraph-code .b{{font-weight:bold}}</style>"
     frame = f'<pre style="{_CODE};max-height:40em;overflow:auto;margin:0">{inner}</pre>'
@@ -48,7 +48,7 @@ def code(text: str) -> str:
 
 
 def _spans(text: str) -> str:
-    """Return a stage's text as HTML with highlighted syntax: one ``span`` element for each run of equal style."""
+    """Return text of a graph, LLVM IR or assembly as HTML with highlighted syntax, in ``span`` elements."""
     from .colours import styled_pieces  # imports rich, which only displays need
 
     parts: list[tuple[str, str]] = []
@@ -62,7 +62,7 @@ def _spans(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], last_is_sum: bool = False) -> str:
-    """Return a table with right-aligned numeric columns. ``last_is_sum`` draws a rule above the last row."""
+    """Return an HTML table with right-aligned numeric columns. ``last_is_sum`` draws a rule above the last row."""
     cell = "padding:2px 10px 2px 0"
     lines = [f'<table style="{_TEXT};border-collapse:collapse;margin:4px 0"><thead><tr>']
     rows = [list(row) for row in rows]
@@ -88,13 +88,13 @@ def _is_number(value: object) -> bool:
 
 
 def folded(title: str, inner: str, is_open: bool = False) -> str:
-    """Return a collapsible section. ``inner`` is HTML."""
+    """Return a collapsible section as HTML, with ``inner``, HTML, as its content."""
     summary = f'<summary style="cursor:pointer;{_TEXT}">{escaped(title)}</summary>'
     return f'<details{" open" if is_open else ""}>{summary}<div style="margin:4px 0 8px 14px">{inner}</div></details>'
 
 
 def picture(svg: str, alt: str) -> str:
-    """Return an SVG document as an image, so that its styles and ids do not leak into the page."""
+    """Return an SVG document as an HTML image, so that its styles and ids do not leak into the page."""
     data = base64.b64encode(svg.encode()).decode()
     return f'<img src="data:image/svg+xml;base64,{data}" alt="{escaped(alt)}" style="max-width:100%;background:#fff">'
 

@@ -173,7 +173,7 @@ def executable_page(descriptor: int) -> mmap.mmap:
 
 
 def large_pages(count: int) -> mmap.mmap | None:
-    """Return fresh memory in pages of 2 MiB, as far as the system has them; None if it has no way to request them.
+    """Return ``count`` bytes of new memory in pages of 2 MiB, as far as the system has them; None if it can't ask.
 
     The other pages have the usual size. Raise ``OSError`` if memory is short.
     """
@@ -240,7 +240,7 @@ def shared_pages(descriptor: int, count: int) -> mmap.mmap | None:
 
 
 def _is_local(device: int) -> bool:
-    """True if a device holds a local file system of a known kind."""
+    """True if a device number is that of a local file system, which no other machine writes to."""
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
@@ -252,7 +252,7 @@ def _is_local(device: int) -> bool:
 
 @contextmanager
 def leased_pages(descriptor: int, begin: int, count: int) -> Iterator[memoryview | None]:
-    """Context manager that maps ``count`` bytes of an open file from ``begin`` on, for reading; or yields None.
+    """Context manager that yields bytes of an open file, mapped under a read lease; None if there is no lease.
 
     A lease delays processes that open the file for writing, or truncate it, by up to 45 s. There is no lease, and the
     result is None, if the file belongs to another user, is open for writing, or lies on a file system without leases.
@@ -266,7 +266,7 @@ def leased_pages(descriptor: int, begin: int, count: int) -> Iterator[memoryview
 
 
 def _leased(descriptor: int, begin: int, count: int, stack: contextlib.ExitStack) -> memoryview:
-    """Take a lease of a file, and return its mapped bytes. ``stack`` returns both."""
+    """Take a read lease of a file, and return its mapped bytes. Closing ``stack`` gives both back."""
     if sys.platform != "linux":
         raise OSError(errno.EOPNOTSUPP, "only Linux has leases")
     # A lease belongs to one opening of a file. With openings of their own, threads return only their own leases.

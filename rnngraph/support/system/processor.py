@@ -27,7 +27,7 @@ _APPLE_CACHES = {
 
 
 def cache_sizes() -> Mapping[int, int]:
-    """Return the bytes of data caches by level, 1 to 3, without levels that the system does not report."""
+    """Return {level, 1 to 3: bytes of that data cache}, without levels that the system does not report."""
     if sys.platform == "win32":
         return cache_records()
     if sys.platform == "darwin":
@@ -37,6 +37,7 @@ def cache_sizes() -> Mapping[int, int]:
 
 
 def _of_linux(pattern: str) -> Mapping[int, int]:
+    """Return {level, 1 to 3: bytes of that data cache} from Linux' cache folders."""
     sizes: dict[int, int] = {}
     for folder in map(Path, glob.glob(pattern)):
         try:
@@ -83,6 +84,7 @@ def described_processor() -> str:
 
 
 def _features_of_linux(path: Path) -> frozenset[str]:
+    """Return which features of ``_LINUX_FEATURES`` all cores have, from Linux' ``/proc/cpuinfo``."""
     try:
         lines = _text(path).splitlines()
     except OSError:

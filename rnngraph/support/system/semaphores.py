@@ -44,7 +44,7 @@ def addresses() -> list[int]:
 
 
 def create(place: int) -> None:
-    """Create a semaphore with count 0.
+    """Create a semaphore of the operating system with count 0, at the address ``place``.
 
     Args:
         place: Address of 64 zero bytes, for the semaphore or its handle.

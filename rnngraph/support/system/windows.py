@@ -57,7 +57,7 @@ def open_own(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> int
 
 
 def _open(path: str, flags: int, attributes: int) -> int:
-    """Open a file as POSIX does: it can be renamed, replaced and removed while it is open."""
+    """Open a file so that it can be renamed, replaced and removed while open, as on POSIX. Return its descriptor."""
     access = api.GENERIC_READ
     if flags & os.O_RDWR:
         access |= api.GENERIC_WRITE
@@ -227,7 +227,7 @@ def user_cache() -> Path | None:
 
 
 def cache_records() -> dict[int, int]:
-    """Return the bytes of each cache that holds data, by level 1 to 3."""
+    """Return {level, 1 to 3: bytes of that data cache}, from Windows' processor information."""
     sizes: dict[int, int] = {}
     length = ctypes.c_uint32()
     api.processor_information(_CACHES, None, byref(length))

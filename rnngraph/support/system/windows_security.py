@@ -60,7 +60,7 @@ def private_directory_rights() -> str:
 
 
 def _writers(acl: c_void_p) -> Iterator[str]:
-    """Yield the security identifier of each entry that grants writing; "" for an entry of an unknown kind."""
+    """Yield the security identifier of each one whom an access list permits to write; "" for unknown entries."""
     assert acl.value is not None
     for number in range(c_uint16.from_address(acl.value + 4).value):
         entry = c_void_p()
@@ -77,7 +77,7 @@ def _writers(acl: c_void_p) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _own() -> tuple[str, ...]:
-    """Return the identifiers of the user, and of the owner of files that the process creates."""
+    """Return the security identifiers of the user, and of the owner of files that the process creates."""
     token = c_void_p()
     api.check(api.open_process_token(api.current_process(), _TOKEN_QUERY, byref(token)))
     try:
@@ -96,6 +96,7 @@ def _of_token(token: c_void_p, kind: int) -> str:
 
 
 def _text(sid: c_void_p) -> str:
+    """Return a security identifier of Windows as text."""
     text = c_void_p()
     api.check(api.sid_text(sid, byref(text)))
     assert text.value is not None
