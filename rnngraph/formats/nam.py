@@ -23,14 +23,17 @@ ORDER = ORDERS["torch"]["lstm"]
 
 @api
 def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
-    """Read a ``.nam`` file of Neural Amp Modeler: input ``x`` [batch, time, 1], output ``y`` [batch, time, 1].
+    """Read a ``.nam`` file of Neural Amp Modeler.
+
+    The net has an input ``x`` [batch, time, inputs] and an output ``y`` [batch, time, outputs]. Both widths are 1 if the
+    file does not state them.
 
     Args:
         source: A path, or the file's bytes.
 
     Raises:
         NotReadableError: The architecture is not ``LSTM``.
-        FileError: The file is damaged.
+        FileError: The file is missing, damaged or of another format.
     """
     name, data = bytes_of_file(source, WHAT)
     record = Record(name, json_of(name, data, WHAT))

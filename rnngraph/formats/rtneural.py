@@ -46,8 +46,8 @@ def read_rtneural(source: str | os.PathLike[str] | bytes) -> Net:
         source: A path, or the file's bytes.
 
     Raises:
-        NotReadableError: Layers cannot be read; the error lists all of them.
-        FileError: The file is damaged.
+        NotReadableError: Layers are not supported; the error lists all of them.
+        FileError: The file is missing, damaged or of another format.
     """
     name, data = bytes_of_file(source, WHAT)
     record = Record(name, json_of(name, data, WHAT))

@@ -27,7 +27,7 @@ class Writer:
     def __init__(
         self, steps: Sequence[Step], outputs: Mapping[str, Value], known: Mapping[Place, ast.expr] | None = None
     ) -> None:
-        """Prepare to write.
+        """Create a writer of those steps that the outputs need.
 
         Args:
             steps: Steps of the script, in order.
@@ -135,7 +135,7 @@ class Writer:
             name = self._variables.get(place)
             if name is not None or place in self._known:
                 return part(self._known[place] if name is None else ast.Name(name, ast.Load()), value.path[cut:])
-        if value.step not in self._inline:  # An argument has an expression, but its step is not in the script.
+        if value.step not in self._inline:  # No step of the script computes it, as an argument of a method.
             return part(value.step.written([], []), value.path)
         return part(self._inline[value.step], value.path)
 

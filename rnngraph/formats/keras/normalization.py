@@ -42,7 +42,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     arrays = {name: b.array(layer, name, size) for name in names}
     epsilon = number(layer.config, "epsilon", 1e-3)
     is_frozen = layer.config.get("trainable", True) is False
-    if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # batch statistics act in training only
+    if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # 0 means training=False
         return _by_moving_averages(b, layer, x, arrays, axis, epsilon)
     momentum = number(layer.config, "momentum", 0.99)
     return Signal(declare_batch_normalization(b.script, x.value, arrays, b.scope(layer), axis, epsilon, momentum))

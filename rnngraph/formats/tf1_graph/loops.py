@@ -22,7 +22,7 @@ from .translation import PASSING, Translation, translates
 MAX_CHAIN = 100
 """Maximum length of a chain of nodes in a loop's condition, because the search through it recurses."""
 MAX_SEARCHED = 10_000
-"""Maximum number of nodes that a search visits, so that it ends in a damaged graph."""
+"""Maximum number of nodes that a search visits, so that a search in a damaged graph ends."""
 
 
 @translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch", "StopGradient")))

@@ -220,7 +220,9 @@ def _sources(
             where,
         )
     examples = reader.named(data)
-    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # also adds an array of lengths
+    name = lengths_placeholder(
+        inputs, layout, options["lengths"], examples, where
+    )  # adds an array ``lengths`` to the examples
     reader = replace(reader, lengths=_lengths_placeholder(options["lengths"]))
     if is_number(validation):
         examples, last = _split_for_validation(examples, layout.batch_axis, validation, where)

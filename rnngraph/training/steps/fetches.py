@@ -85,7 +85,7 @@ class Fetches:
         named = shape, tuple(leaf.node if isinstance(leaf, Tensor) else leaf for leaf in leaves)
         known = self._known.get(named)
         if known is None:
-            if is_leaf(self._program.structure):  # the bare output, whose path is empty
+            if is_leaf(self._program.structure):  # the program has one output, whose path is empty
                 fetch = map_leaves(lambda leaf: "" if isinstance(leaf, str) else leaf, dict(fetch))
             known = self._known[named] = Fetch(fetch)
         if all(map(is_constant, values)):

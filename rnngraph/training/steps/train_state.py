@@ -119,7 +119,10 @@ class TrainState:
     # Inputs and outputs of a step ----------------------------------------------------------------
 
     def inputs(self) -> dict[str, np.ndarray]:
-        """Return a step's inputs besides parameters, feeds and states: sums, or those of an update."""
+        """Return a step's inputs besides parameters, feeds and states.
+
+        They are the sums of gradients if updates are rarer than steps; otherwise an update's slots and numbers.
+        """
         return self.present_sums() if self.accumulate > 1 else self.update_inputs()
 
     def update_inputs(self) -> dict[str, np.ndarray]:

@@ -75,7 +75,7 @@ class Inputs:
 
     @property
     def one(self) -> Signal:
-        """The only tensor of the call. Raises ``Unreadable`` if the call has more or none."""
+        """The only tensor in the first positional argument. Raises ``Unreadable`` if there are more or none."""
         tensors = self.several
         if len(tensors) != 1:
             raise Unreadable(f"it is called on {len(tensors)} tensors; it must be called on one")
