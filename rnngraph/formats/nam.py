@@ -25,8 +25,8 @@ ORDER = ORDERS["torch"]["lstm"]
 def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
     """Read a ``.nam`` file of Neural Amp Modeler.
 
-    The net has an input ``x`` [batch, time, inputs] and an output ``y`` [batch, time, outputs]. Both widths are 1 if the
-    file does not state them.
+    The net has an input ``x`` [batch, time, inputs] and an output ``y`` [batch, time, outputs]. Both widths are 1
+    unless the file states them.
 
     Args:
         source: A path, or the file's bytes.

@@ -64,7 +64,7 @@ class Networks:
         """Declare a call of a layer. Return its outputs, or ``_Missing`` if they cannot be declared.
 
         The problem of a layer is listed at once. The problem of an operation stays in ``_Missing``, and is listed only
-        if an output of the net needs the operation. If the output has the input's shape, the input replaces it.
+        if an output of the net needs the operation. For a class in ``keeps_shape``, the input replaces missing outputs.
         """
         problem = ""
         if layer not in self._known:

@@ -220,9 +220,8 @@ def _sources(
             where,
         )
     examples = reader.named(data)
-    name = lengths_placeholder(
-        inputs, layout, options["lengths"], examples, where
-    )  # adds an array ``lengths`` to the examples
+    # If ``lengths`` is an array, the next line adds it to the examples.
+    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)
     reader = replace(reader, lengths=_lengths_placeholder(options["lengths"]))
     if is_number(validation):
         examples, last = _split_for_validation(examples, layout.batch_axis, validation, where)
