@@ -45,7 +45,8 @@ class Frozen(Telling, Mapping[str, Item]):
         if isinstance(name, str) and name in self._items:
             return self._items[name]
         raise NameLookupError(
-            f"the net has no {shown(name)} here{did_you_mean(name, self) or '; there are ' + ', '.join(self)}"
+            f"the net has no {shown(name)} in this mapping"
+            f"{did_you_mean(name, self) or '; there are ' + ', '.join(self)}"
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -216,7 +216,7 @@ def test_results_and_nets_have_names_for_keys(key: Any) -> None:
     result = subjects()["Program"].inference(x=np.ones((1, 2, 3), np.float32))
     with pytest.raises(rg.NameLookupError, match=r"the result has no .*; it has y"):
         result[key]
-    with pytest.raises(rg.NameLookupError, match=r"the net has no .* here; there are y"):
+    with pytest.raises(rg.NameLookupError, match=r"the net has no .* in this mapping; there are y"):
         subjects()["Net"].outputs[key]
     assert result["y"].shape == (1, 2, 4)
     assert result.get("out") is None
@@ -355,7 +355,7 @@ def test_an_error_of_a_property_is_raised_unchanged() -> None:
 
 def test_errors_list_the_names_of_a_net() -> None:
     net = subjects()["Net"]
-    with pytest.raises(rg.NameLookupError, match="the net has no 'out' here; there are y"):
+    with pytest.raises(rg.NameLookupError, match="the net has no 'out' in this mapping; there are y"):
         net.outputs["out"]
     assert "out" not in net.outputs
     assert [*net.outputs] == ["y"]

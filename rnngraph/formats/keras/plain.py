@@ -67,7 +67,8 @@ def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
         raise Unreadable(
-            f"output_mode={mode!r} or its sparse output is not supported; use a dense one_hot, multi_hot or count"
+            f"output_mode={mode!r} with sparse={layer.config.get('sparse', False)} is not supported; use one_hot, "
+            "multi_hot or count with sparse=False"
         )
     if inputs.keywords.get("count_weights") is not None:
         raise Unreadable("count_weights is not supported")

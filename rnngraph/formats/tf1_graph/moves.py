@@ -195,7 +195,7 @@ def _pad(t: Translation, node: Node) -> str:
     pairs = t.constant(t.known(node, 1, "its padding").T.reshape(-1), "int64")
     inputs = [t.input(node, 0), pairs, *([t.input(node, 2)] if node.op == "PadV2" else [])]
     if node.op == "MirrorPad" and node.text("mode") != "REFLECT":
-        raise UnreadableError(f"mode {node.text('mode')} is not supported")
+        raise UnreadableError(f"its padding mode {node.text('mode')} is not supported; use CONSTANT or REFLECT")
     return t.emit("Pad", inputs, [node.name], mode="reflect" if node.op == "MirrorPad" else "constant")
 
 

@@ -366,7 +366,7 @@ def _window(node: Node) -> dict[str, Any]:
     """Return a convolution's or pool's padding and strides as ONNX attributes."""
     padding = node.text("padding")
     if padding not in ("SAME", "VALID"):
-        raise UnreadableError(f"its padding {padding!r} is not supported")
+        raise UnreadableError(f"its padding {padding!r} is not supported; use SAME or VALID")
     return {"auto_pad": "SAME_UPPER" if padding == "SAME" else "VALID", "strides": node.ints("strides")[1:3]}
 
 

@@ -379,8 +379,8 @@ def _stops_fit(callback: EpochHook, row: dict[str, float], where: Where | None) 
     if answer is None or isinstance(answer, bool | np.bool_):
         return bool(answer)
     raise DtypeError(
-        f"a callback returns {shown(answer)}, which means neither that the fit stops nor that it continues; "
-        "return True to stop it, else False or nothing",
+        f"a callback returns {shown(answer)}, which is neither a bool nor None; return True to stop the fit, else "
+        "False or nothing",
         where,
     )
 

@@ -216,7 +216,8 @@ def _sources(
         )
     if per_epoch is not None:
         raise ArgumentError(
-            "steps_per_epoch is for an iterable of batches; an epoch of arrays and lists is all of them; leave it out",
+            "steps_per_epoch needs an iterable of batches, but the examples are arrays or lists, and an epoch is a "
+            "pass over all of them; leave it out",
             where,
         )
     examples = reader.named(data)

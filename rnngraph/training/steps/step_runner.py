@@ -196,7 +196,7 @@ class StepVariant:
             wanted = tuple(evaluate(dim, sizes) for dim in kind.shape)
             if states[name].shape != wanted:
                 raise ShapeError(
-                    f"carry=True continues {states[name].shape[0]} rows, and this step feeds {wanted[0]}; feed as "
-                    "many, or call reset() to begin anew",
+                    f"carry=True continues {states[name].shape[0]} rows, and this step feeds {wanted[0]}; feed "
+                    f"{states[name].shape[0]} rows, or call reset() to start from declared states",
                     where,
                 )

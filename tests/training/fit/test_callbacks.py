@@ -38,7 +38,7 @@ def test_true_stops_a_fit(answer: Any) -> None:
 @pytest.mark.parametrize("answer", [np.zeros(3), np.zeros(1), np.array(True), 0.5, 1, 0, "no", [], {"a": 1}])
 def test_another_answer_is_an_error_with_the_line(answer: Any) -> None:
     subject = trainer()
-    wanted = f"{HERE}a callback returns .*, which means neither .*; return True to stop it, else False or nothing$"
+    wanted = f"{HERE}a callback returns .*, which is neither .*; return True to stop the fit, else False or nothing$"
     with pytest.raises(rg.DtypeError, match=wanted):
         fit(subject, lambda trainer, row: answer)
     assert subject.epochs == 1
