@@ -183,6 +183,7 @@ def layer_of(cell: Cell, parameters: Mapping[str, object]) -> Layer:
 
 
 def _gru_layer(cell: GRUCell, take: Taker) -> Layer:
+    """Convert the parameters of a ``GRUCell`` to a layer's arrays by gate."""
     units = cell.num_units
     both = gates_of(take("gates/kernel", (None, 2 * units)), "ru", 1)
     biases = gates_of(take("gates/bias", (2 * units,)), "ru", 0)

@@ -198,12 +198,14 @@ def requested_axes(
 
 
 def _checked_name(name: object) -> str:
+    """Return a name that ``open`` requests for a size. Raises ``DtypeError`` if a size can't have it."""
     if not isinstance(name, str) or not can_name_size(name):
         raise DtypeError(f'open= names a size by {shown(name)}; give a name such as "T"')
     return name
 
 
 def _checked_number(name: str, axis: int, number: Any) -> int:
+    """Return a size that ``fixed`` requests as an int. Raises ``DtypeError`` unless it is from 1 to 2**31 - 1."""
     try:
         size = index(number)
     except TypeError:

@@ -60,6 +60,7 @@ def read_rtneural(source: str | os.PathLike[str] | bytes) -> Net:
 
 
 def _rtneural(record: Record) -> Net:
+    """Return the net in a file of RTNeural or AIDA-X. Raises ``NotReadableError`` for unsupported layers."""
     inputs = _end_of(record, "in_shape", "in_shape must end with the number of inputs")
     layers = record.records("layers")
     problems = [
@@ -174,6 +175,14 @@ def _lstm(script: Script, x: Value, layer: Record) -> Value:
 def _recurrent(
     script: Script, x: Value, cell: Value, order: str, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray
 ) -> Value:
+    """Declare a recurrent layer of one cell, and return its outputs.
+
+    Args:
+        order: Letters of the gates, in the order of the arrays.
+        kernel: [inputs, gates * units].
+        recurrent: [units, gates * units].
+        bias: [2, gates * units].
+    """
     kernels, biases = (gates_of(kernel, order, 1), gates_of(recurrent, order, 1)), [gates_of(b, order, 0) for b in bias]
     return declare_stack(script, x, [cell], [Layer(*kernels, biases[0], biases[1])])
 
@@ -224,6 +233,7 @@ _CELLS: Mapping[str, Callable[[int], CellKind]] = {"LSTM": lstm_cell, "GRU": gru
 
 
 def _guitarml(record: Record) -> Net:
+    """Return the net in a file of GuitarML. Raises ``NotReadableError`` for unsupported cells."""
     data, arrays = record.record("model_data"), record.record("state_dict")
     kind = data.text("unit_type", "LSTM")
     if kind not in _CELLS:

@@ -113,6 +113,7 @@ class Bytes:
 
 
 def _opened(source: str | os.PathLike[str]) -> StoredFile:
+    """Open a file for reading. Raise ``FileError`` if that fails."""
     try:
         with open_file(source, WHAT) as file:
             return StoredFile(os.dup(file.fileno()), os.fspath(source))
@@ -177,6 +178,7 @@ class Container:
             )
 
     def _check_version(self, cursor: _Cursor) -> None:
+        """Read the magic number and version. Raise an error unless they are those of little-endian GGUF 2 or 3."""
         if self._bytes.size < 4 or cursor.take(4).tobytes() != MAGIC:
             raise FileError(f"{self.name} is not {WHAT}: it does not begin with GGUF; give a .gguf file")
         version = cursor.number("<u4")
@@ -202,6 +204,7 @@ class Container:
         return name
 
     def _tensor(self, cursor: _Cursor) -> Stored:
+        """Read the description of a tensor. Raise ``FileError`` if it is invalid."""
         name, axes = self._name(cursor, self.tensors, "tensor"), cursor.number("<u4")
         if not 1 <= axes <= MAX_AXES:
             raise self.damaged(f"{name} has {axes} axes; it must have 1 to {MAX_AXES}")
@@ -260,6 +263,7 @@ class _Cursor:
         return [self.text() for _ in range(count)]
 
     def _dtype(self, kind: int) -> np.dtype[Any]:
+        """Return the dtype of metadata by GGUF's type number. Raise ``FileError`` for an unknown number."""
         dtype = _NUMBERS.get(kind)
         if dtype is None:
             raise FileError(

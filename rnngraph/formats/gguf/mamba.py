@@ -36,6 +36,12 @@ class Mamba:
         return m.product(m.rms_norm(x, "output_norm", width, self.epsilon), head, vocabulary, width)
 
     def layer(self, layer: str, x: Value) -> Value:
+        """Declare a Mamba layer without its residual connection. Return the output [batch, time, width].
+
+        Args:
+            layer: Prefix of the layer's tensors.
+            x: The normalized input.
+        """
         m, script = self.m, self.script
         u, z = m.split(m.product(x, f"{layer}.ssm_in.weight", 2 * self.inner, self.width), self.inner, self.inner)
         u = self.convolved(layer, u, self.inner)
@@ -98,6 +104,7 @@ class Mamba2(Mamba):
         model.share(self.heads, self.groups, "ssm.group_count")
 
     def layer(self, layer: str, x: Value) -> Value:
+        """Declare a Mamba-2 layer, as ``Mamba.layer`` does for Mamba."""
         m, script, inner, shared = self.m, self.script, self.inner, self.groups * self.states
         widths = (inner, inner + 2 * shared, self.heads)
         z, u, dt = m.split(m.product(x, f"{layer}.ssm_in.weight", sum(widths), self.width), *widths)

@@ -66,6 +66,7 @@ def read_gguf(source: str | os.PathLike[str] | bytes) -> Net:
 
 
 def _net(container: Container) -> Net:
+    """Return the net in a parsed file. Raise ``NotReadableError`` if something in the file is not supported."""
     architecture = container.metadata.get("general.architecture")
     name = architecture.decode(errors="replace") if isinstance(architecture, bytes) else ""
     if not name:

@@ -48,9 +48,11 @@ class Rwkv:
         return m.product(m.layer_norm(x, "output_norm", width, self.epsilon), "output.weight", vocabulary, width)
 
     def time_mix(self, layer: str, x: Value) -> Value:
+        """Declare a layer's first branch, the recurrence, on its normalized input."""
         raise NotImplementedError
 
     def channel_mix(self, layer: str, x: Value) -> Value:
+        """Declare a layer's second branch, which reads the present and the previous step, on its normalized input."""
         raise NotImplementedError
 
     # Parts of both versions ----------------------------------------------------------------------

@@ -75,6 +75,8 @@ def _groups(layer: Layer, x: Signal) -> int:
 
 
 def _convolution(axes: int) -> Handler:
+    """Return the handler of convolutions along 1 or 2 axes."""
+
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, size = inputs.one, sizes(layer, "kernel_size", axes)
         groups, count = _groups(layer, x), layer.config.count("filters", maximum=1 << 24)
@@ -94,6 +96,8 @@ def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str, axes: 
 
 
 def _depthwise(axes: int) -> Handler:
+    """Return the handler of depthwise convolutions along 1 or 2 axes."""
+
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x = inputs.one
         return _of_layer(b, layer, x, _depthwise_kernel(b, layer, x, "kernel", axes), x.width)
@@ -158,6 +162,8 @@ def _layer(
 
 
 def _transposed(axes: int) -> Handler:
+    """Return the handler of transposed convolutions along 1 or 2 axes."""
+
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, size = inputs.one, sizes(layer, "kernel_size", axes)
         if (output_padding := layer.config.get("output_padding", None)) is not None:
@@ -185,6 +191,8 @@ def _transposed(axes: int) -> Handler:
 
 
 def _pool(axes: int, is_max: bool) -> Handler:
+    """Return the handler of max pools or average pools along 1 or 2 axes."""
+
     def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, size, backend = inputs.one, _option(layer, "pool_size", [2] * axes), ScriptBackend(b.script)
         windows = _windows(layer, x, size, size)

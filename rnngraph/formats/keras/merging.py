@@ -73,6 +73,8 @@ def _broadcast_mask(b: Declaration, x: Signal) -> Value | None:
 
 
 def _extreme(function: Function) -> Handler:
+    """Return the handler of ``Maximum`` or ``Minimum``."""
+
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         """Declare the maximum or minimum. Keras 3 replaces a masked entry by the other operand's entry."""
         signals = _at_least_one(layer, inputs).several

@@ -31,6 +31,10 @@ def _one_axis(layer: Layer, rank: int) -> int:
 
 
 def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """Declare batch normalization, by batch statistics in training.
+
+    A layer that is shared, frozen or called with training=False normalizes by the moving averages only.
+    """
     x = inputs.one
     if layer.config.get("renorm", False):
         raise Unreadable("renorm=True is not supported")

@@ -196,6 +196,7 @@ def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
 
 
 def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+    """Declare a recurrent layer, or the stack of which it is the top. Return the output, then states if asked for."""
     x, states, mask = _inputs(b, layer, inputs)
     group = b.group(layer)
     cells = [cell for one in group for cell in cells_of(one)]
@@ -226,6 +227,7 @@ def _reversed(b: Declaration, x: Value, axis: int) -> Value:
 
 
 def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+    """Declare a bidirectional layer, or the stack of which it is the top. Return outputs, then states if asked for."""
     x, states, passed_mask = _inputs(b, layer, inputs)
     group = b.group(layer)
     ahead, back = ([one.inner[key][0] for one in group] for key in ("layer", "backward_layer"))

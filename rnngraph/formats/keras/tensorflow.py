@@ -150,6 +150,7 @@ def problem_of(layer: Layer) -> str | None:
 
 
 def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> object:
+    """Declare a call of a TensorFlow function, by the equivalent operation of ``keras.ops``."""
     name = layer.config.text("function")
     keywords = dict(inputs.keywords)
     keywords.pop("name", None)

@@ -68,6 +68,13 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
+    """Return {name: array} of the variables in a checkpoint of version 2.
+
+    Args:
+        prefix: Path of the checkpoint without a suffix.
+        name: The index file's name in errors.
+        table: Entries of the index.
+    """
     header = decode(Header, table.get(b"", b""))
     shards = header.num_shards or 1
     if header.endianness:
@@ -106,6 +113,7 @@ class _Shards:
         self._mapped: dict[int, np.ndarray] = {}
 
     def bytes_of(self, entry: Entry, label: str) -> bytes:
+        """Return the bytes of an index entry. Raises ``ValueError`` if its location is invalid."""
         if not 0 <= entry.shard < self._count:
             raise ValueError(f"{label} is in data file {entry.shard}, but the checkpoint has only {self._count}")
         if entry.shard not in self._mapped:
@@ -137,6 +145,7 @@ class _Shards:
         return _check_strings(self.bytes_of(entry, label), entry, label)
 
     def _opened(self, shard: int) -> np.ndarray:
+        """Return a data file, memory-mapped. Raises ``FileError`` if it is missing or can't be read."""
         path = f"{self._prefix}.data-{shard:05d}-of-{self._count:05d}"
         try:
             with open_file(path, "a data file") as file:

@@ -72,6 +72,7 @@ def _merge(t: Translation, node: Node) -> list[str | None]:
 
 
 def _state(t: Translation, node: Node) -> list[str | None]:
+    """Translate the Merge node of a loop's state. A state that is a tensor array has no ONNX value."""
     frame = t.frames[node.name]
     if not frame.is_placed:
         frame.parent = t.home([name for enter in frame.enters if (name := t.names.get(enter.inputs[0]))])
@@ -111,6 +112,7 @@ def _is_flow(t: Translation, enter: Ref) -> bool:
 
 @translates("Exit", "RefExit")
 def _exit(t: Translation, node: Node) -> list[str | None]:
+    """Translate an Exit node to the final value of a loop's state. The first Exit node of a loop writes the loop."""
     frame = t.frames[node.name]
     merge = t.source.nodes[t.source.nodes[node.inputs[0][0]].inputs[0][0]]
     if (merge.name, 0) in t.sequences:

@@ -117,6 +117,7 @@ def in_order(file: str, needed_nodes: list[Node], frames: Mapping[str, Frame], l
     by_name, ends = {node.name: node for node in needed_nodes}, set(leaves)
 
     def dependencies(node: Node) -> list[str]:
+        """Return the names of the nodes that must precede a node."""
         if node.name in ends:
             return []
         frame = frames.get(node.name)

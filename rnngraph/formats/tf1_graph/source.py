@@ -123,6 +123,7 @@ def _decoded(kind: type[M], name: str, data: bytes) -> M:
 
 
 def _saved_model(folder: Path) -> Source:
+    """Open the folder of a SavedModel: the graph with the tag ``serve``, or else the first one."""
     name, data = bytes_of_file(folder / "saved_model.pb", WHAT)
     graphs = _decoded(messages.SavedModel, name, data).meta_graphs
     served = [meta for meta in graphs if meta.meta_info_def and "serve" in meta.meta_info_def.tags] or graphs
@@ -150,6 +151,7 @@ def _of_meta(name: str, meta: messages.MetaGraph, checkpoint: Path) -> Source:
 
 
 def _nodes(name: str, graph: messages.GraphDef) -> dict[str, Node]:
+    """Return the nodes of a graph by name. Raises ``FileError`` if the graph is empty, too large or damaged."""
     if not graph.node:
         raise FileError(f"{name} is no {WHAT[2:]}: it contains no node; save it again")
     if len(graph.node) > MAX_NODES:

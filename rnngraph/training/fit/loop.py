@@ -124,6 +124,7 @@ class Fit:
         return self.position.history
 
     def _run(self) -> None:
+        """Run the epochs and callbacks that the position has not passed, and restore the best parameters if asked for."""
         plan, position = self.plan, self.position
         last = position.first + plan.epochs
         notices = self.state.program.options.notices
@@ -157,6 +158,7 @@ class Fit:
     # Epochs --------------------------------------------------------------------------------------
 
     def _epoch(self, progress: FitProgress) -> None:
+        """Train on the batches of an epoch that the position has not passed, and show the progress."""
         source, position, state = self.plan.source, self.position, self.state
         state.interrupt.watch()  # installed in each epoch, as callbacks may handle Ctrl-C themselves
         self._began = time.perf_counter() - position.seconds
@@ -181,6 +183,7 @@ class Fit:
         """
 
         def read() -> tuple[Any, Any]:
+            """Return ((batch, own rows, feeds), values equal in all processes); (None, None) at the end."""
             batch = next(batches, None)
             if batch is None:
                 return None, None

@@ -113,6 +113,14 @@ class PaddingCheck:
         return self._trial
 
     def _text(self, what: str, row: PaddedRow, values: tuple[float, float], breaks: Iterable[Node]) -> str:
+        """Return the error text for an output that padding changes.
+
+        Args:
+            what: Description of the output.
+            row: The padded row.
+            values: The output without and with padding.
+            breaks: Nodes because of which the proof fails.
+        """
         lines = list(dict.fromkeys(str(node.where) for node in breaks if node.where is not None))
         declared = f" (declared at {', '.join(lines[:MAX_LINES])})" if lines else ""
         clocks = self._clocks(row.sequences)

@@ -141,6 +141,7 @@ class FitProgress:
         return seconds
 
     def _draw(self) -> None:
+        """Redraw the progress line, if there is one, and plan the next draw."""
         self._next_draw = self._clock() + REDRAW_SECONDS
         if self._bar is None:
             return

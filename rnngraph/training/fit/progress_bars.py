@@ -69,6 +69,7 @@ class NotebookBar:
             self._show("")
 
     def _show(self, text: str) -> None:
+        """Show text as the output of the running cell, in place of earlier text."""
         data = {"text/plain": text}
         if self._handle is not None:
             self._handle.update(data, raw=True)

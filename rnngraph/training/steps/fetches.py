@@ -94,6 +94,7 @@ class Fetches:
         return known
 
     def _check(self, leaf: Any, where: Where | None) -> None:
+        """Raise an error unless a leaf of ``fetch=`` is a Tensor or the path of an output."""
         if isinstance(leaf, Tensor):
             return
         if not isinstance(leaf, str):

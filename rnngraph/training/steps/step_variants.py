@@ -151,6 +151,7 @@ def _train_step(state: TrainState) -> TrainStep:
     def update(
         parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
     ) -> tuple[Node, dict[str, Node]]:
+        """Return (updated parameter, new slots) by the optimizer. Raise an error for results of a wrong type."""
         what = f"{type(optimizer).__name__}.update"
         updated = optimizer.update(
             Tensor(parameter),

@@ -54,6 +54,7 @@ def opened(source: str | os.PathLike[str] | bytes) -> Opened:
 
 
 def _zipped(name: str, data: bytes) -> Opened:
+    """Open a ``.keras`` file. Raises ``FileError`` if it is damaged or of another format."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError):
@@ -97,6 +98,7 @@ def _member(name: str, archive: zipfile.ZipFile, member: str, max_bytes: int) ->
 
 
 def _legacy(name: str, data: bytes) -> Opened:
+    """Open a ``.h5`` file. Raises ``FileError`` if it is damaged, or has weights but no net."""
     file = Hdf5(name, data)
     described = file.text("", "model_config", default=None)
     if described is None:

@@ -171,6 +171,15 @@ class _Reader:
         return inner
 
     def _network(self, config: Record, described: Record, kind: str, path: str, depth: int) -> Network:
+        """Parse the layers and calls of a Sequential or Functional network.
+
+        Args:
+            config: Options of the network.
+            described: The file's description of the network.
+            kind: Class of the network.
+            path: ``Layer.path`` of the network; ``""`` for the outermost one.
+            depth: Number of enclosing layers.
+        """
         records = config.records("layers")
         layers = [self.layer(record, path, depth + 1) for record in records]
         if kind == "Sequential":
