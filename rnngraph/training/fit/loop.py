@@ -124,7 +124,7 @@ class Fit:
         return self.position.history
 
     def _run(self) -> None:
-        """Run the epochs and callbacks that the position has not passed, and restore the best parameters if asked for."""
+        """Run the epochs and callbacks that the position has not passed. Restore the best parameters if asked for."""
         plan, position = self.plan, self.position
         last = position.first + plan.epochs
         notices = self.state.program.options.notices
