@@ -23,8 +23,8 @@ Result = TypeVar("Result")
 class StepVariables:
     """Local variables of one run of a ``step``, which name its values in printed graphs.
 
-    The names cannot be read from the source. A line such as ``i, j, f, o = split(gates, 4)`` names several values, and
-    values of this package's cells have the line of the user who created the cell.
+    The names cannot be read from the source. A line such as ``i, j, f, o = split(gates, 4)`` names several values. And
+    values of built-in cells have the user's line that created the cell.
     """
 
     def __init__(self) -> None:

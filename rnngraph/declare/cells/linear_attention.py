@@ -103,8 +103,8 @@ class DeltaNetCell(MatrixCell):
 
         S' = S + beta k (v - k S);  output = q S'
 
-    Here k (v - k S) is an outer product. For each head, the input is projected to v [value_dim], to q and k [head_dim],
-    which are scaled to norm 1, and to the scalar beta = sigmoid(x K). Parameters: ``kernel`` [inputs, heads
+    Here k (v - k S) is an outer product. In each head, q and k [head_dim] and v [value_dim] are projections of the
+    input; q and k are scaled to norm 1. The scalar beta is sigmoid(x K). Parameters: ``kernel`` [inputs, heads
     (2 head_dim + value_dim + 1)] with columns q, k, v, beta. State: S [batch, heads, head_dim, value_dim].
 
     The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v [batch, heads, value_dim] and beta [batch,
@@ -134,8 +134,8 @@ class GatedDeltaNetCell(MatrixCell):
 
         D = exp(g) S;  S' = D + beta k (v - k D);  output = q S'
 
-    Here k (v - k D) is an outer product. For each head, the input is projected to v [value_dim], to q and k [head_dim],
-    which are scaled to norm 1, and to the scalars beta = sigmoid(x K) and g = -exp(A_log) softplus(x K + bias).
+    Here k (v - k D) is an outer product. In each head, q and k [head_dim] and v [value_dim] are projections of the
+    input; q and k are scaled to norm 1. Scalars are beta = sigmoid(x K) and g = -exp(A_log) softplus(x K + bias).
     Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim + 2)] with columns q, k, v, beta, g; ``A_log`` and
     ``gate/bias`` [heads]. State: S [batch, heads, head_dim, value_dim].
 

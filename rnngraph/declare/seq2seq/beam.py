@@ -44,8 +44,8 @@ class Beam:
     """Beam search for ``rg.dynamic_decode``, which keeps the best hypotheses of each row.
 
     The score of a hypothesis is log P / ((5 + length) / 6) ** length_penalty. Once the hypothesis has ended,
-    coverage_penalty * sum(log(min(a, 1))) is added, where a is the total attention of all steps on an entry of the
-    memory, and the sum is over the entries (Wu et al. 2016).
+    coverage_penalty * sum(log(min(a, 1))) is added (Wu et al. 2016). The sum is over the entries of the memory, and a
+    is the total attention of all steps on an entry.
 
     Attributes:
         width: Number of hypotheses for each row.

@@ -202,8 +202,8 @@ def _threshold(x: Tensor, holds: Any) -> Tensor:
 
     Args:
         x: Tensor whose maximum along the last axis is 0.
-        holds: Function from numbers [..., 1] to bools that is True up to some number and False above it, such as "at
-            least k entries are as large".
+        holds: Function from numbers [..., 1] to bools. It is True up to some number and False above, such as "at least
+            k entries are as large".
     """
     finite = where(x > float("-inf"), x, 0.0)  # the maximum of x is 0
     low, high = reduce_min(finite, -1, keepdims=True), like(0.0, x)
