@@ -32,7 +32,7 @@ def adjoints(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _op(name: str, *operands: Node, **attributes: Any) -> Node:
-    """Return a new node."""
+    """Return a new node with the source line of its first operand."""
     return make(name, *operands, where=operands[0].where, **attributes)
 
 
@@ -218,7 +218,7 @@ def concat(node: Node, g: Node) -> OperandAdjoints:
 
 
 def gather(node: Node, g: Node) -> OperandAdjoints:
-    """Sum the adjoints of all uses of each row of the table."""
+    """Return the derivative by a gather's table: each row is the sum of ``g`` over all uses of the row."""
     table, indices = node.operands
     return make("scatter_add", indices, g, where=node.where, rows=table.shape[0]), None
 
@@ -305,5 +305,5 @@ def value_of(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def values_alone(graph: Graph) -> Graph:
-    """Replace every ``straight_through`` of a graph and of its scans by its value."""
+    """Return ``graph`` with every ``straight_through``, also in scans, replaced by its value."""
     return rewrite(map_bodies(graph, lambda body: rewrite(body, value_of)), value_of)

@@ -85,7 +85,7 @@ def _sum_directions(
 
 
 def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
-    """Return {value: its loop runs backward} for recomputed blocks of steps and the values around them.
+    """Return {value: its loop runs backward} for recomputed blocks of steps, their readers, and values before them.
 
     Three kinds of values have the direction of the derivatives: those that depend on recomputed blocks or derivatives,
     those that are read only by such values, and those that are the same at every step. Values on which a scan that

@@ -97,7 +97,7 @@ class SparseLayout:
         return (*tall, self.dot_width, *rest)
 
     def range_of(self, part: int | Index, segment: Index, number: int) -> Index:
-        """Return where in the list a range of blocks is described.
+        """Return the index in the list of counts and positions at which a range of blocks is described.
 
         The range has the blocks of a worker's part, of a segment of rows, and of the height ``heights[number]``.
         """
@@ -266,7 +266,7 @@ class _Packing:
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
     def _columns_of_worker(self, block: Block, part: int) -> None:
-        """Write the packing of the columns that one worker's tiles read."""
+        """Write loops that pack the nonzero blocks of the columns that one worker's tiles read."""
         segments = self.layout.segments
         _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
 
@@ -329,7 +329,7 @@ class _Packing:
         high: int,
         body: Callable[[Block, Index, Index], None],
     ) -> None:
-        """Write loops that run ``body`` for each block of ``height`` rows.
+        """Write loops over blocks of ``height`` rows of k, with ``body`` for each block.
 
         Blocks lie completely in the rows ``first`` to ``last - 1``, and begin in the columns ``low`` to ``high - 1``.
         """
@@ -364,22 +364,22 @@ class _Packing:
         return block.let("across", [numbers], "int32", 1, combine="maximum") if any_nonzero.lanes > 1 else numbers
 
     def _largest(self, block: Block, numbers: Sequence[Operand]) -> Operand:
-        """Return the maximum of int32 scalars."""
+        """Write code for the maximum of int32 scalars. Return the maximum."""
         largest = numbers[0]
         for number in numbers[1:]:
             largest = block.let("maximum", [largest, number], "int32", 1)
         return largest
 
     def _get(self, block: Block, place: Index) -> Operand:
-        """Load an entry of the list."""
+        """Write a load of entry ``place`` of the list of counts and positions. Return the entry."""
         return block.load("n", self.panel.numbers, place, 1)
 
     def _set(self, block: Block, place: Index, value: Operand) -> None:
-        """Store an entry of the list."""
+        """Write a store of entry ``place`` of the list of counts and positions."""
         block.add(Store(value, self.panel.numbers, place))
 
     def _add(self, block: Block, place: int, value: Operand) -> None:
-        """Add to an entry of the list."""
+        """Write code that adds ``value`` to entry ``place`` of the list of counts and positions."""
         self._set(block, place, block.let("add", [self._get(block, place), value], "int32", 1))
 
 
@@ -389,12 +389,12 @@ def _number(value: int) -> Literal:
 
 
 def _cast(block: Block, index: Index) -> Operand:
-    """Return an index as an int32 value."""
+    """Write code that converts an index to an int32 scalar. Return the scalar."""
     return block.let("cast", [block.let("index", (), "int64", 1, index=index)], "int32", 1)
 
 
 def _loop(block: Block, name: str, first: Index, stop: Index, step: int, body: Callable[[Block, Index], None]) -> None:
-    """Add a loop, whose statements ``body`` writes for the loop variable."""
+    """Add a loop from ``first`` to ``stop`` to ``block``, whose statements ``body`` writes for its variable."""
     variable, inner = block.fresh_index(name), block.nested()
     body(inner, size(variable))
     block.add(For(variable, first, stop, step, tuple(inner.statements)))

@@ -18,13 +18,13 @@ _BIAS = {"f32": 127, "f64": 1023}
 
 
 def float_of_wide(b: Instructions, x: Handle, element: str) -> Handle:
-    """Convert an ``i64`` scalar or vector to floats."""
+    """Write a conversion of an ``i64`` scalar or vector to floats of type ``element``. Return the floats."""
     body = _to_f32 if element == "f32" else _to_f64
     return b.each_lane(x, lambda item: b.helper(f"{element}_of_i64", (element, 1), [item], body))
 
 
 def wide_of_float(b: Instructions, x: Handle) -> Handle:
-    """Convert a float scalar or vector to ``i64``."""
+    """Write a conversion of a float scalar or vector to ``i64``. Return the integers."""
     return b.each_lane(x, lambda item: b.helper(f"i64_of_{x.element}", ("i64", 1), [item], _to_i64))
 
 
@@ -51,7 +51,7 @@ def _to_f32(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _to_f64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
-    """Write the function that converts an ``i64`` to float64: the sum of its halves, each of which is exact."""
+    """Write code that converts an ``i64`` to float64: the sum of its halves, each of which is exact. Return it."""
     x = arguments[0]
     high = b.convert("sitofp", b.convert("trunc", b.lshr(x, 32), "i32"), "f64")
     low = b.convert("uitofp", b.convert("trunc", x, "i32"), "f64")
@@ -80,7 +80,7 @@ def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _clamp(b: Instructions, x: Handle, maximum: int) -> Handle:
-    """Clamp an integer to the range from 0 to ``maximum``."""
+    """Write code that clamps an integer to the range from 0 to ``maximum``. Return the result."""
     zero, limit = b.constant(0, x), b.constant(maximum, x)
     x = b.select(b.compare("sgt", x, zero), x, zero)
     return b.select(b.compare("slt", x, limit), x, limit)

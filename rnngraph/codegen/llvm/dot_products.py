@@ -46,7 +46,7 @@ class DotInstructions(NamedTuple):
 
 
 def dot_product(target: Target, dtype: str) -> DotInstructions:
-    """Return the instructions for narrow activations of a dtype.
+    """Return functions that write products of narrow activations and weights in a target's best instructions.
 
     For ``bfloat16`` and ``uint8``, a step is a single instruction; for ``int8``, the target's fastest sequence.
     """
@@ -54,7 +54,7 @@ def dot_product(target: Target, dtype: str) -> DotInstructions:
 
 
 def block_product(target: Target, scales: BlockScales) -> DotInstructions:
-    """Return the instructions for block-scaled weights and int8 activations.
+    """Return functions that write products of block-scaled weights and int8 activations for a target.
 
     Weights are unsigned if ``scales.zero`` is not 0, else signed.
     """
@@ -110,7 +110,7 @@ def bfloat16_words(b: Instructions, one: Handle, other: Handle, interleaved: boo
 
 
 def _sdot(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write SDOT of ARM, a dot product of signed bytes."""
+    """Write a dot product of signed bytes by ARM's SDOT. Return the new total."""
     if total.lanes < MIN_LANES:
         return _in_a_vector(b, _sdot, left, right, total)
     sides = [_bitcast(b, x, "i8", 16) for x in (*left, *right)]
@@ -118,7 +118,7 @@ def _sdot(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
 
 
 def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Apply ``add`` to fewer lanes than the processor's smallest vector has, in some lanes of such a vector."""
+    """Write ``add`` for fewer lanes than the smallest vector has, in lanes of such a vector. Return the new total."""
     words, weights, wide = (b.wider(item, MIN_LANES) for item in (*left, *right, total))
     return _first_lanes(b, add(b, (words,), (weights,), wide), total.lanes)
 
@@ -131,14 +131,14 @@ def _first_lanes(b: Instructions, x: Handle, lanes: int) -> Handle:
 
 
 def _call(b: Instructions, name: str, like: Handle, *arguments: Handle) -> Handle:
-    """Write a call of an intrinsic of the target."""
+    """Write a call of an intrinsic of the target. Return its result, which has the type of ``like``."""
     b.intrinsics[name] = f"declare {like.type} @{name}({', '.join(item.type for item in arguments)})"
     typed_arguments = ", ".join(f"{item.type} {item.text}" for item in arguments)
     return b.emit(f"call {like.type} @{name}({typed_arguments})", like.element, like.lanes, "dot")
 
 
 def _bitcast(b: Instructions, x: Handle, element: str, lanes: int) -> Handle:
-    """Reinterpret the bits of a value as ``lanes`` elements."""
+    """Write a conversion that reinterprets the bits of ``x`` as ``lanes`` elements. Return the result."""
     return b.emit(f"bitcast {x.type} {x.text} to {vector_type(element, lanes)}", element, lanes)
 
 
@@ -207,7 +207,7 @@ def _even_and_odd_of_a_word(b: Instructions, x: Handle) -> Parts:
 
 
 def _word_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write SMLAD of Cortex-M, which adds the products of two pairs of 16-bit integers."""
+    """Write dot products of pairs of 16-bit integers by SMLAD of Cortex-M. Return the new total."""
     for x, y in zip(left, right, strict=True):
         total = _call(b, "llvm.arm.smlad", total, x, y, total)
     return total
@@ -219,7 +219,7 @@ def _each_byte(b: Instructions, x: Handle) -> Parts:
 
 
 def _one_by_one(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write one 32-bit product and one addition for each byte."""
+    """Write a dot product of bytes as one 32-bit product and addition each. Return the new total."""
     for x, y in zip(left, right, strict=True):
         total = b.iadd(total, b.imul(x, y))
     return total
@@ -241,7 +241,7 @@ SIGNED = {
 
 
 def widened(b: Instructions, weights: Handle) -> Handle:
-    """Convert int8 or bfloat16 weights to float32. Other weights are returned unchanged."""
+    """Write a conversion of int8 or bfloat16 weights to float32. Return them; other weights unchanged."""
     if weights.element == "i8":
         return b.convert("sitofp", weights, "f32")
     if weights.element == "bf16":

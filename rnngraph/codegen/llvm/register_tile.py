@@ -234,7 +234,7 @@ def _sum_over_k(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Ind
 
 
 def _let_unique(builder: FunctionBuilder, let: LetIndex) -> Size:
-    """Write a computation of a size under a unique name. Return the size."""
+    """Write code that computes a size of the loop IR under a unique name. Return the size."""
     builder.b.count += 1
     builder.let_index(let := replace(let, name=f"{let.name}.{builder.b.count}"))
     return size(let.name)

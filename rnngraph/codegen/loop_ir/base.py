@@ -38,26 +38,26 @@ class Renaming:
     offsets: Mapping[Buffer, Index] = field(default_factory=dict)
 
     def place(self, place: Place) -> Place:
-        """Replace the buffer and the index of a place."""
+        """Return a place (buffer, index) with both replaced."""
         buffer, index = place
         offset = self.offsets.get(buffer)
         return self.buffer(buffer), self.index(without(index, offset) if offset else index)
 
     def valid(self, valid: Valid) -> Valid:
-        """Replace a number of valid lanes."""
+        """Return a number of valid lanes with its index expression replaced."""
         return None if valid is None else self.index(valid)
 
     def condition(self, condition: Condition) -> Condition:
-        """Replace the index expressions of a condition."""
+        """Return a condition with its index expressions replaced."""
         index, low, high = map(self.index, condition)
         return index, low, high
 
     def destination(self, destination: Destination) -> Destination:
-        """Replace the places of a destination."""
+        """Return the memory of a tile's results with its buffers and indices replaced."""
         return replace(destination, lines=tuple(map(self.place, destination.lines)))
 
     def scales(self, scales: BlockScales) -> BlockScales:
-        """Replace the places of scales."""
+        """Return the scales of quantized weights with their buffers and indices replaced."""
         left, sums, right = (tuple(map(self.place, places)) for places in (scales.left, scales.sums, scales.right))
         return replace(scales, left=left, sums=sums, right=right, right_stride=self.index(scales.right_stride))
 
@@ -81,7 +81,7 @@ class Uses(NamedTuple):
 
 
 def sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Yield the symbolic ones of some numbers of valid lanes, and skip ints and None."""
+    """Yield those of some numbers of valid lanes that are symbolic, and skip ints and None."""
     return (item for item in valid if isinstance(item, Size))
 
 

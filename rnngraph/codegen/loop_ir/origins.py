@@ -27,11 +27,11 @@ class StatementOrigins:
         )
 
     def of(self, statement: Statement) -> Origins:
-        """Return the origins of a statement."""
+        """Return the script lines (origins) of a statement."""
         return self._of[id(statement)]
 
     def columns(self, tile: Contract) -> tuple[Origins, ...]:
-        """Return the origins of each column of a tile."""
+        """Return the script lines (origins) of each column of a register tile."""
         return self._columns[id(tile.results)]
 
 

@@ -47,7 +47,7 @@ def host_facts() -> HostFacts:
 
 
 def are_known() -> bool:
-    """True if this process has recalled or detected the facts already."""
+    """True if this process has read or detected the facts about this machine already."""
     return bool(_facts)
 
 
@@ -75,7 +75,7 @@ def identity() -> str:
 
 
 def facts_text() -> bytes:
-    """Return the facts as bytes for ``recall``."""
+    """Return the facts about this machine as bytes, from which ``recall`` can read them in another process."""
     content = json.dumps(host_facts()).encode()
     return hashlib.sha256(content).hexdigest().encode() + content
 

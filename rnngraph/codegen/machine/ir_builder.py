@@ -64,7 +64,7 @@ class IRBuilder:
         return self.icmp("eq", "ptr", pointer, "null", "none")
 
     def moved(self, pointer: str, count: int | str) -> str:
-        """Return a pointer moved by ``count`` bytes."""
+        """Write code that moves a pointer by ``count`` bytes. Return the name of the result."""
         return pointer if count == 0 else self.value(f"getelementptr i8, ptr {pointer}, i64 {count}", "at")
 
     def place(self, pointer: str, index: int | str, kind: str = "i64") -> str:

@@ -27,7 +27,7 @@ def schedule(
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
-    """Return the entry of a graph whose sizes are known, except for lengths of scans.
+    """Return the loop IR of the function (entry) that computes a graph with known sizes, except lengths of scans.
 
     The entry is split between ``parts`` workers, even if that does not pay.
 
@@ -46,5 +46,5 @@ def schedule(
 def scheduled(
     analysis: EntryAnalysis, name: str, reused_layouts: Sequence[PanelLayout] = (), timed: bool = False
 ) -> ScheduledEntry:
-    """Return the entry of an analysed graph."""
+    """Return the loop IR of the function (entry) that computes an analysed graph."""
     return emit_entry(plan_entry(analysis, reused_layouts), name, timed)

@@ -29,7 +29,7 @@ from .time_loop import add_loop, add_pipeline
 
 
 def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntry:
-    """Return an entry with all functions that it calls. It measures the time of its parts if ``timed``."""
+    """Return the loop IR of a planned entry and its functions. It measures the time of its parts if ``timed``."""
     writer = EntryWriter(plan.memory.panels, plan.parts, Ticks(plan.parts) if timed else None)
     for section in plan.sections:
         with writer.block.at(section.origin):

@@ -235,7 +235,7 @@ class _InterleavedLoop:
         return _for_lagged_chunk(self._zeros[id(item)], item.loop.chunks, item.lagged)
 
     def _interleave(self, place: int, kernels: Sequence[PlacedKernel]) -> Iterator[Statement]:
-        """Yield statements that alternate steps of several scans while all have steps, and then run the others."""
+        """Yield statements that alternate steps of several scans while all have steps, and then run what remains."""
         lengths = [_steps(item) for item in kernels]
         common, timed = lengths[0], self.timed[place]
         # Chunks with equal indices have equal lengths in all loops, unless steps without active rows are skipped.

@@ -82,12 +82,15 @@ class Ticks:
         return len(self.timed) * self.parts * LINE
 
     def add(self, timed: Timed) -> int:
-        """Add a slot, and return its index."""
+        """Add a slot, in which the time of the part ``timed`` is counted, and return its index."""
         self.timed.append(timed)
         return len(self.timed) - 1
 
     def of(self, timed: Timed) -> int:
-        """Return the slot of a part. Parts of equal kind, nodes, text and scan share one."""
+        """Return the index of the slot in which the time of a part is counted. Equal parts share a slot.
+
+        Parts are equal if they have equal kind, nodes, text and scan.
+        """
         key = timed.kind, timed.nodes, timed.text, timed.scan
         if key not in self._known:
             self._known[key] = self.add(timed)
