@@ -137,7 +137,7 @@ def slice_input_producer(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> list[Tensor]:
-    """Return an entry of each array along the first axis. All have one index, which each run takes from a queue."""
+    """Return the entries of arrays at one index of their first axes. Each run takes the index from a queue."""
     rows = [item if isinstance(item, Tensor) else as_tensor(array_in(item)) for item in tensor_list]
     if not rows or not all(item.rank for item in rows):
         raise StructureError(

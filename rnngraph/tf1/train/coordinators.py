@@ -53,7 +53,10 @@ class Coordinator:
 
     @contextmanager
     def stop_on_exception(self) -> Iterator[None]:
-        """Request a stop if the block raises an error. The block ends silently, and ``join`` raises the error."""
+        """Request a stop if the block raises an error. The block ends silently. ``join`` raises the error.
+
+        Errors that ``request_stop`` does not record, such as the end of data, are not raised by ``join``.
+        """
         try:
             yield
         except BaseException as error:
