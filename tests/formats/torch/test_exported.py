@@ -194,5 +194,5 @@ def test_unsupported_calls_are_listed_with_their_lines() -> None:
     assert len(caught.value.problems) == 2
     with pytest.raises(rg.NotReadableError, match="give the ExportedProgram itself"):
         rg.read_torch(program.module(), (torch.randn(3, 3),))
-    with pytest.raises(rg.ArgumentError, match="needs an example of what the module takes"):
+    with pytest.raises(rg.ArgumentError, match="needs an example of the module's inputs"):
         rg.read_torch(nn.Linear(2, 2).eval())
