@@ -75,7 +75,7 @@ class Script:
     """
 
     def __init__(self, title: str) -> None:
-        """Start a script.
+        """Create a script without calls.
 
         Args:
             title: Docstring of the script.

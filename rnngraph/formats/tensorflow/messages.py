@@ -11,14 +11,14 @@ from ...storage.protobuf import Kind, Message, array, fixed, integer, message, m
 
 @dataclass(eq=False)
 class Dim(Message):
-    """``TensorShapeProto.Dim``. An unknown size is -1."""
+    """``TensorShapeProto.Dim``: the size of an axis; -1 if unknown."""
 
     size: int = integer(1)
 
 
 @dataclass(eq=False)
 class TensorShape(Message):
-    """``TensorShapeProto``."""
+    """``TensorShapeProto``: a shape."""
 
     dim: list[Dim] = messages(2, lambda: Dim)
     unknown_rank: int = integer(3)
@@ -31,14 +31,14 @@ class TensorShape(Message):
 
 @dataclass(eq=False)
 class Version(Message):
-    """``VersionDef``."""
+    """``VersionDef``: the version of the code that wrote a checkpoint."""
 
     producer: int = integer(1)
 
 
 @dataclass(eq=False)
 class Header(Message):
-    """``BundleHeaderProto``. ``endianness`` is 1 for big-endian numbers."""
+    """``BundleHeaderProto``: number and byte order of the data files. ``endianness`` is 1 for big-endian numbers."""
 
     num_shards: int = integer(1)
     endianness: int = integer(2)
@@ -70,7 +70,7 @@ class Entry(Message):
 
 @dataclass(eq=False)
 class SerializedTensor(Message):
-    """``TrackableObjectGraph.TrackableObject.SerializedTensor``."""
+    """``TrackableObjectGraph.TrackableObject.SerializedTensor``: a variable's name, and its key in the checkpoint."""
 
     full_name: str = text(2)
     checkpoint_key: str = text(3)
@@ -78,14 +78,14 @@ class SerializedTensor(Message):
 
 @dataclass(eq=False)
 class TrackableObject(Message):
-    """``TrackableObjectGraph.TrackableObject``."""
+    """``TrackableObjectGraph.TrackableObject``: an object, such as a layer, and its variables."""
 
     attributes: list[SerializedTensor] = messages(2, lambda: SerializedTensor)
 
 
 @dataclass(eq=False)
 class ObjectGraph(Message):
-    """``TrackableObjectGraph``."""
+    """``TrackableObjectGraph``: the objects in a checkpoint of TensorFlow 2."""
 
     nodes: list[TrackableObject] = messages(1, lambda: TrackableObject)
 

@@ -12,7 +12,7 @@ from ..tensorflow.messages import TensorProto, TensorShape
 
 @dataclass(eq=False)
 class ListValue(Message):
-    """``AttrValue.ListValue``."""
+    """``AttrValue.ListValue``: the strings or ints of an attribute that is a list."""
 
     s: list[bytes] = raws(2)
     i: np.ndarray = array(3, Kind.INTEGER)
@@ -42,7 +42,7 @@ class AttrEntry(Message):
 
 @dataclass(eq=False)
 class NodeDef(Message):
-    """``NodeDef``.
+    """``NodeDef``: a node of a graph.
 
     Attributes:
         input: ``name``, ``name:1``, or ``^name`` for a control dependency.
@@ -56,7 +56,7 @@ class NodeDef(Message):
 
 @dataclass(eq=False)
 class GraphDef(Message):
-    """``GraphDef``."""
+    """``GraphDef``: the nodes of a graph."""
 
     node: list[NodeDef] = messages(1, lambda: NodeDef)
 
@@ -78,7 +78,7 @@ class TensorInfoEntry(Message):
 
 @dataclass(eq=False)
 class SignatureDef(Message):
-    """``SignatureDef``."""
+    """``SignatureDef``: a graph's tensors that callers feed and fetch, by name."""
 
     inputs: list[TensorInfoEntry] = messages(1, lambda: TensorInfoEntry)
     outputs: list[TensorInfoEntry] = messages(2, lambda: TensorInfoEntry)
@@ -94,14 +94,14 @@ class SignatureEntry(Message):
 
 @dataclass(eq=False)
 class MetaInfo(Message):
-    """``MetaGraphDef.MetaInfoDef``."""
+    """``MetaGraphDef.MetaInfoDef``: tags of a graph, such as ``serve``."""
 
     tags: list[str] = texts(4)
 
 
 @dataclass(eq=False)
 class MetaGraph(Message):
-    """``MetaGraphDef``."""
+    """``MetaGraphDef``: a graph with its tags and signatures."""
 
     meta_info_def: MetaInfo | None = message(1, lambda: MetaInfo)
     graph_def: GraphDef | None = message(2, lambda: GraphDef)
@@ -110,6 +110,6 @@ class MetaGraph(Message):
 
 @dataclass(eq=False)
 class SavedModel(Message):
-    """``SavedModel``."""
+    """``SavedModel``: the graphs that a folder contains."""
 
     meta_graphs: list[MetaGraph] = messages(2, lambda: MetaGraph)

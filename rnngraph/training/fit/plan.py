@@ -238,7 +238,7 @@ def _sources(
 
 
 def _validation_source(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> BatchSource:
-    """Return the batches of validation examples."""
+    """Return the batches of the argument ``validation``. Raise ``DtypeError`` unless it contains examples."""
     if not are_examples(validation):
         raise DtypeError(
             f"validation= must be examples, or a share between 0 and 1, not of type {type(validation).__name__}",

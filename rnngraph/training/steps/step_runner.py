@@ -26,7 +26,7 @@ from .step_buffers import StepMemory, StepTarget
 from .train_state import TrainState
 
 MAX_MEMORIES = 8
-"""Maximum entries whose memory a trainer keeps: packed weights and temporaries."""
+"""Maximum compiled functions for which a trainer keeps memory of packed weights and temporaries."""
 
 
 class NativeStep:

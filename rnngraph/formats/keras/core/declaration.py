@@ -195,7 +195,7 @@ class Declaration:
         self._current_masks: dict[int, Value | None] = {}
         """Masks that calls set on tensors, None for a removed one, by the tensor's key from ``_tensor``."""
         self._inputs_of: dict[int, int] = {}
-        """Key of a layer's input, by the key of its output, for layers that return their input in inference."""
+        """{key of a layer's output: key of its input}, for layers that return their input in inference."""
         self._alive: list[Value] = []  # keeps the values in memory whose ids are keys of tensors
 
     # Calls ---------------------------------------------------------------------------------------
