@@ -282,7 +282,7 @@ def _scaled_dot_product(
 
 
 def _loss(function: Function, *options: str) -> Function:
-    """Return the function that computes ATen's operator of a loss.
+    """Return ATen's form of a loss of ``torch.nn.functional``: with options by position, and the reduction as a number.
 
     ATen passes the reduction as a number: 0 for none, 1 for the mean, 2 for the sum.
 

@@ -25,9 +25,9 @@ Start = Callable[[Sizes, CutAxes], Tracer]
 def axes_to_check(
     cuts: Collection[Cut], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes
 ) -> dict[int, frozenset[str]]:
-    """Return {index of a cut axis: outputs that depend on its length}, without axes on which no output depends.
+    """Return {index of a time axis that torch cuts to the longest row: outputs that depend on the axis's cut length}.
 
-    An empty set means that outputs depend on the length, but which ones is unknown.
+    Axes on which no output depends are left out. An empty set means that outputs depend on the length, but which ones is unknown.
 
     Args:
         cuts: The cut axes, in the order of the calls.
@@ -53,7 +53,7 @@ def _find_dependent(
     sizes: Sizes,
     checked: Collection[int],
 ) -> dict[int, frozenset[str]]:
-    """Run the module once. Return the dict of ``axes_to_check`` for the cut axes that are not in ``checked``.
+    """Run the module once. Return {index of a cut axis outside of ``checked``: outputs that depend on its cut length}.
 
     Args:
         count: Number of cut axes.
@@ -87,7 +87,10 @@ def _graph_of(script: Script) -> Graph:
 
 
 def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
-    """Return the outputs that may depend on the length of a cut axis. Packed rows are assumed to be nonempty."""
+    """Return the names of outputs that may depend on the length of a time axis cut to the longest row.
+
+    Packed rows are assumed to be nonempty.
+    """
     counts = {} if cut.lengths is None else {cut.lengths: size(cut.size)}
     compared = {
         node
@@ -104,7 +107,7 @@ def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
 def unchecked(
     script: Script, cuts: Sequence[Cut], checked: Mapping[int, frozenset[str]]
 ) -> list[tuple[str, Where | None]]:
-    """Return (error message, line) for each cut axis whose length affects an output, but can't be checked at run time.
+    """Return (error, line) for each axis cut to the longest row if outputs need its length and calls can't check it.
 
     Args:
         script: Script with the run-time checks.

@@ -84,7 +84,7 @@ def opened(
     known: Mapping[str, Dim],
     request: AxisRequest,
 ) -> tuple[Settled, dict[str, int]]:
-    """Make as many sizes symbolic as possible. Return (result, values of the sizes in the last run).
+    """Run the module until as many sizes as possible are symbolic. Return (last run's result, values of the sizes).
 
     Args:
         runs: Runs of the module.
@@ -138,7 +138,10 @@ class _Opening:
     cache: dict[frozenset[tuple[str, Dim]], Settled] = field(default_factory=dict)
 
     def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
-        """Return the result with as many symbolic sizes as possible. Requested axes are tried first."""
+        """Return the last run's result, with as many symbolic sizes as possible.
+
+        Requested axes are tried first.
+        """
         settled = self._first_settled(known, request)
         rest = [name for name in self.examples if name not in settled.known]
         others = {
@@ -155,7 +158,7 @@ class _Opening:
         return settled
 
     def _first_settled(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
-        """Return the result with only ``known`` sizes fixed in advance. If a loop then stays unrolled, fix one more.
+        """Return the result of runs with ``known`` sizes fixed in advance, and one more if a loop stays unrolled.
 
         A rolled-up loop can't carry a state of symbolic width, such as attention weights over another input's steps.
         """
@@ -174,7 +177,7 @@ class _Opening:
             raise
 
     def _settled(self, known: Mapping[str, Dim], lines: Mapping[str, Where | None]) -> Settled:
-        """Return the result of runs with these known sizes, from the cache if they ran before."""
+        """Return the result of runs with these sizes fixed in advance. Each set of sizes runs once."""
         key = frozenset(known.items())
         if key not in self.cache:
             self.cache[key] = settled = self.runs.run_until_stable(self.examples, known, lines)
@@ -182,7 +185,7 @@ class _Opening:
         return self.cache[key]
 
     def _most_symbolic(self, name: str, before: Settled) -> Settled:
-        """Return the result with the size ``name`` symbolic; if that fails, equal to another size; else a number."""
+        """Return the result of runs with size ``name`` symbolic; failing that, equal to another size, else a number."""
         known, reason = before.known, None
         others = [
             other
@@ -223,7 +226,7 @@ class _Opening:
         return [f"{own}_{later}" for later in range(int(axis) + 1, self.tensors[own].dim())]
 
     def _is_open(self, name: str, settled: Settled) -> bool:
-        """True if the script is the same with other values of the size.
+        """True if runs with other values of the size ``name`` give the same script, so that it can be symbolic.
 
         Larger values are tried first, including a multiple, because some modules need a divisible size. Smaller values
         follow, because some modules have a maximum size, such as a table of positions.
@@ -250,7 +253,7 @@ class _Opening:
         return False
 
     def _holds(self, changed: Mapping[str, int], settled: Settled) -> bool | None:
-        """True if the script is the same with the values ``changed`` of sizes; None if the module fails with them.
+        """True if runs with the sizes ``changed`` give the same script; None if the module fails with these sizes.
 
         If a loop stays unrolled with these values, return False, because the module itself does not fail.
         """

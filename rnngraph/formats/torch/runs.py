@@ -167,7 +167,7 @@ class Reader:
             self.warnings[text, where, category] = None
 
     def _open_script(self) -> Script:
-        """Return the script with as many symbolic sizes as possible."""
+        """Return the script that the module's runs recorded, with as many symbolic input sizes as possible."""
         settled, self.examples = opened(self, self.tensors, self.examples, self.known, self.request)
         known, inputs = settled.known, settled.script.inputs
         self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in inputs], known, settled.times)
@@ -266,7 +266,7 @@ class Reader:
 
     @collector_paused()
     def _run(self, tracer: Tracer, is_free: bool = True) -> tuple[Script, bool]:
-        """Run the module. Return (script, True if the script declares constant states as tensors).
+        """Run the module once, recording its calls. Return (script, True if it declares constant states as tensors).
 
         Args:
             tracer: The run.
@@ -327,7 +327,7 @@ class Reader:
         return self._without_stand_ins(script, tracer), keeps_filled
 
     def _without_stand_ins(self, script: Script, tracer: Tracer) -> Script:
-        """Return a script in which the stacks of unrolled loops replace their stand-ins of symbolic size.
+        """Return the script with real stacks of loop steps in place of placeholders of symbolic size.
 
         If later steps do not fit the example's number of iterations, fix that number, and raise ``SizesChanged``.
         """
@@ -341,7 +341,7 @@ class Reader:
             raise
 
     def _with_equal_iterations(self, tracer: Tracer, script: Script) -> tuple[Script, bool]:
-        """Return the better of two scripts, and True if it is the one that declares constant states as tensors.
+        """Return (the simpler of ``script`` and one that declares constant states as tensors, True if the latter).
 
         If a constant state is written as a number, the first iteration of an unrolled loop differs from the others.
         The better script has rolled up all loops; then, it selects fewer entries one by one; then, it has fewer lines.
@@ -361,6 +361,7 @@ class Reader:
         return best, best is other
 
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
+        """Declare an input for a tensor of the example, with symbolic sizes and run-time checks of their limits."""
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]
         entries = [self.names.get(str(dim), str(dim)) if isinstance(dim, Size) else dim for dim in dims]
         tracer.sizes.examples |= {ours: tracer.sizes.examples[theirs] for theirs, ours in self.names.items()}

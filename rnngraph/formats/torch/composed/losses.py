@@ -51,7 +51,10 @@ def _argument_of_caller(function: Function, name: str) -> object:
 
 
 def _elementwise_losses(tracer: Tracer, function: Function, x: Operand, target: Operand, **options: object) -> Value:
-    """Declare the losses of all elements. Operands are broadcast first, because losses of ``rg`` do not broadcast."""
+    """Declare the unreduced losses, one per element.
+
+    Operands are broadcast first, because losses of ``rg`` do not broadcast.
+    """
     operands = [item if isinstance(item, Lazy) else tracer.value(item) for item in (x, target)]
     whole = tracer.sizes.broadcast(*map(shape_of, operands))
     dtype = DTYPES[tracer.expected.dtype]

@@ -15,7 +15,7 @@ def _last(x: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 def _back(x: torch.Tensor, dim: int) -> torch.Tensor:
-    """Undo ``_last``."""
+    """Return x with its last axis moved to position ``dim``: the inverse of ``_last``."""
     return torch.movedim(x, -1, dim) if dim % x.dim() != x.dim() - 1 else x
 
 

@@ -37,6 +37,7 @@ _WITH_NUMBERS: dict[str, tuple[Function, dict[str, float]]] = {
 
 
 def _with_number(function: Function, name: str, default_in_torch: float) -> Handler:
+    """Return a function that translates an activation with a parameter ``name`` to a call of the ``rg`` function."""
     parameters = inspect.signature(function).parameters
     default = [parameter.default for parameter in parameters.values()][1]
 

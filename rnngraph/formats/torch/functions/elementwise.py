@@ -85,6 +85,8 @@ def _constant_folded(tracer: Tracer, function: Function, a: Argument, b: Argumen
 
 
 def _operator(sign: str, theirs: Function, swapped: bool = False) -> Handler:
+    """Return a function that translates torch's binary function ``theirs`` to the operator ``sign`` of two values."""
+
     def read(
         tracer: Tracer, a: Argument, b: Argument, *, alpha: Number = 1, rounding_mode: str | None = None
     ) -> Result:
@@ -212,7 +214,7 @@ for _name, _function in _SWAPPED.items():
 
 
 def of_pair_with_ties(function: Function) -> Handler:
-    """Return the handler of ``maximum`` or ``minimum``, where each of two equal operands gets half of the gradient."""
+    """Return a function that translates ``maximum`` or ``minimum``; equal operands get half of the gradient each."""
     return lambda tracer, a, b: tracer.call(function, *pair(tracer, a, b, _dtype(tracer)), **ties(_dtype(tracer)))
 
 
@@ -236,7 +238,7 @@ def _heaviside(tracer: Tracer, x: Argument, values: Argument) -> Result:
 
 
 def unary(function: Function, theirs: Function) -> Handler:
-    """Return the handler of an elementwise function.
+    """Return a function that translates torch's elementwise function ``theirs`` to a call of the ``rg`` function.
 
     Args:
         function: Function of ``rg``.
@@ -397,6 +399,7 @@ def _masked_fill(tracer: Tracer, x: Argument, mask: Argument, value: Argument) -
     "conj_physical",
 )
 def _converted(tracer: Tracer, x: Operand, *_: object, **__: object) -> Operand | str:
+    """Cast x to the dtype of torch's result. For ``x.type()``, return torch's name of the dtype."""
     if isinstance(tracer.expected, str):  # x.type(), a name such as torch.FloatTensor
         return tracer.expected.replace("meta.", "")
     dtype = DTYPES.get(tracer.expected.dtype)

@@ -96,7 +96,7 @@ def _as_stack(x: Entry, axis: int) -> Entry:
 
 
 def _with_edges(tracer: Tracer, items: list[Entry], axis: int, dtype: str) -> Value | None:
-    """Return a concatenation with constants at its ends as one padded value; None for other concatenations."""
+    """Return a concatenation that begins or ends with a constant tensor as one padded value; None for others."""
     fixed = [item for item in items if isinstance(item, Filled) and isinstance(item.shape[axis], int)]
     middle = [number for number, item in enumerate(items) if item not in fixed]
     numbers = {item.number for item in fixed}
@@ -132,7 +132,7 @@ def _hstack(tracer: Tracer, tensors: Operands) -> Result:
 
 
 def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Operands:
-    """Split x along an axis into parts of these sizes."""
+    """Return the parts of x along an axis, one for each of ``sizes``."""
     shape = shape_of(x)
     expanded = expanded_of(x)
     if expanded is not None and expanded[1] == 0 < axis:
@@ -273,7 +273,7 @@ def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant",
 
 
 def _padded_to_multiples(tracer: Tracer, x: Operand, pad: Sequence[int], value: Number) -> tuple[Operand, list[int]]:
-    """Apply the counts in ``pad`` that pad the end of an axis to a multiple of a number.
+    """Pad the end of axes whose count in ``pad`` completes a multiple. Return (padded x, ``pad`` without these counts).
 
     Return (padded value, ``pad`` with 0 in place of the counts that were applied).
     """

@@ -123,7 +123,10 @@ def _interleave(
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the handler of adaptive pools. An axis that is divided into several windows gets a fixed size."""
+    """Return a function that translates torch's adaptive max or average pooling along ``axes`` axes.
+
+    An axis that is divided into several windows gets a fixed size.
+    """
 
     def pool(
         tracer: Tracer, x: Operand, output_size: int | Sequence[int | None], return_indices: bool = False
@@ -165,7 +168,7 @@ def warn_of_dropout(tracer: Tracer, drops_always: bool) -> None:
 
 
 def _channel_dropout(function: Function, unbatched: int | None = None) -> Handler:
-    """Return the handler of dropout that drops whole channels.
+    """Return a function that translates ``dropout1d`` or a like function, which drops whole channels.
 
     Args:
         function: ``shared_dropout`` or ``alpha_dropout``.

@@ -16,6 +16,8 @@ from .elementwise import pair
 
 
 def _comparison(sign: str) -> Handler:
+    """Return a function that translates torch's elementwise comparison, such as ``lt``, to the operator ``sign``."""
+
     def read(tracer: Tracer, a: Argument, b: Argument) -> Result:
         dtype = _common(a, b)
         first, second = pair(tracer, a, b, dtype)
@@ -63,7 +65,7 @@ def _truth(tracer: Tracer, x: Entry, name: str) -> Entry:
 
 
 def _logical(name: str, function: Function) -> Handler:
-    """Return the handler of the torch function ``name``, which computes ``function`` of two tensors.
+    """Return a function that translates torch's function ``name`` of two tensors to the ``rg`` function, on bools.
 
     A name that does not begin with ``logical`` is bitwise logic, which is offered for bools only.
     """
@@ -85,7 +87,7 @@ for _names, _function in (
 
 
 def _not(name: str) -> Handler:
-    """Return the handler of the torch function ``name``: ``logical_not``, or bitwise not, offered for bools only."""
+    """Return a function that translates ``logical_not`` or the bitwise not. The bitwise not is offered for bools only."""
 
     def read(tracer: Tracer, x: Entry) -> Result:
         if isinstance(x, Filled):

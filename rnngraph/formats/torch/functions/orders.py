@@ -176,7 +176,10 @@ reads("nanquantile")(_quantile(orders.nanquantile))
 
 
 def _cumulative(function: Function) -> Handler:
-    """Return the handler of a cumulative function. Products of integers fix the size of the axis."""
+    """Return a function that translates torch's ``cumsum`` or a like function to a call of the ``rg`` function.
+
+    Products of integers fix the size of the axis.
+    """
 
     def read(tracer: Tracer, x: Operand, dim: int, dtype: object = None) -> Result:
         kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
@@ -195,7 +198,7 @@ reads("logcumsumexp")(_cumulative(cumulative.logcumsumexp))
 
 
 def _cumulative_extreme(function: Function) -> Handler:
-    """Return the handler of ``cummax`` or ``cummin``. Among equal extremes, the last one's index is returned."""
+    """Return a function that translates ``cummax`` or ``cummin`` to (values, indices), the last index of equal ones."""
 
     def read(tracer: Tracer, x: Operand, dim: int) -> Result:
         x = tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
@@ -288,7 +291,7 @@ def _scatter_reduce(
 
 
 def _put_slices(mode: str, negative: bool = False) -> Handler:
-    """Return the handler of functions such as ``index_add``, which write whole slices at indices along one axis.
+    """Return a function that translates ``index_add`` and others, which write whole slices at indices along an axis.
 
     Args:
         mode: Mode of ``rg.put_along_axis``.

@@ -70,6 +70,7 @@ def _inverse(order: Sorted) -> Sorted:
 
 @reads("_pack_padded_sequence")
 def _pack(tracer: Tracer, x: Operand, lengths: Operand, batch_first: bool) -> Result:
+    """Return (packed data, batch sizes) for ``pack_padded_sequence``: descriptions that keep all rows unpacked."""
     is_sorted = isinstance(x, Sorted)
     rows = tracer.value(x.of if isinstance(x, Sorted) else x)
     if not isinstance(lengths, Value | Lazy):
@@ -90,6 +91,7 @@ def _pack(tracer: Tracer, x: Operand, lengths: Operand, batch_first: bool) -> Re
 def _unpack(
     tracer: Tracer, data: Operand, sizes: object, batch_first: bool, padding_value: float, total: int
 ) -> Result:
+    """Return (rows, lengths) for ``pad_packed_sequence``, with ``padding_value`` past the end of each row."""
     if not isinstance(data, Packed):
         raise UnreadableError("it unpacks a sequence that the module did not pack; pack it with pack_padded_sequence")
     time = shape_of(data.of)[1 if data.batch_first else 0]
@@ -111,7 +113,7 @@ def _unpack(
 
 
 def _cut_rows(tracer: Tracer, data: Packed, padding: float) -> Value | None:
-    """Return the unpacked rows as ``tracer.cut_axes`` requests, and record the cut axis in ``tracer.cuts``.
+    """Return unpacked rows whose time axis torch cuts to the longest row, as a checked value or a new input; else None.
 
     The rows are a value with a run-time check that the longest row has all steps, or a new input. None if the tracer
     requests neither.
@@ -146,7 +148,7 @@ def _entries(shape: Sequence[Dim]) -> list[int | str]:
 
 
 def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
-    """Return the lengths as an input, so that a graph shows which outputs depend on them."""
+    """Return row lengths as an input. Computed lengths are replaced by a new input of their shape."""
     source = source_of(lengths.tensor)
     if source.op == "input":
         return lengths

@@ -75,7 +75,7 @@ class _LayerCall:
         self.scope = tracer.script.scope(path or type(module).__name__.lower())
 
     def results(self, x: Operand | PackedSequence, hx: TorchState | None) -> tuple[Outputs, Final]:
-        """Declare the driver for an input and initial states. Return (outputs, final states) in torch's layout."""
+        """Declare the layers over a whole input, such as by ``dynamic_rnn``. Return torch's (outputs, final states)."""
         tracer, packed = self.tracer, x if isinstance(x, PackedSequence) else None
         options: Keywords = {}
         time_major = not self.module.batch_first
@@ -158,7 +158,7 @@ class _LayerCall:
     # Cells ----------------------------------------------------------------------------------------
 
     def _cell(self, layer: int, direction: int) -> tuple[Value, bool]:
-        """Return (cell of a layer and direction, True if this call declared it, so that its parameters need names)."""
+        """Return (cell of a layer and direction, True if this call declared the cell)."""
         key = "cell", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key], False
@@ -187,7 +187,7 @@ class _LayerCall:
         return cell
 
     def _stack(self, cells: Sequence[Value]) -> Value:
-        """Return stacked cells as one cell, which further calls of a shared module reuse."""
+        """Return one cell for a stack of cells, declared once for all calls of a shared module."""
         key = "stack", id(self.module)
         if key in self.tracer.cached:
             return self.tracer.cached[key]
@@ -205,7 +205,7 @@ class _LayerCall:
         return cell
 
     def _run_driver(self, x: Value, initial: list[State] | None, options: Keywords) -> tuple[Value, list[Value]]:
-        """Declare the driver, and return (outputs, final state of each layer and direction).
+        """Declare the call that runs cells over x's steps. Return (outputs, final state of each layer and direction).
 
         Args:
             x: The input.
@@ -284,7 +284,7 @@ def _field(state: Value, name: str) -> Value:
 def _step(
     tracer: Tracer, module: nn.RNNCellBase, x: Operand, hx: TorchState | None = None
 ) -> Value | tuple[Value, ...]:
-    """Declare a call of a cell as a driver over one step, which is rolled up later."""
+    """Declare one call of a cell module as a ``static_rnn`` of one step. Return the new h, or (h, c) of an LSTM."""
     is_lstm = isinstance(module, nn.LSTMCell)
     x = tracer.value(x)
     has_batch = len(shape_of(x)) == 2
@@ -310,7 +310,7 @@ def _step(
 
 
 def _cell_of(tracer: Tracer, module: nn.RNNCellBase) -> tuple[Value, str]:
-    """Return (cell of a module, scope of the driver that calls it), declared once for all calls of the module."""
+    """Return (declared cell of a module, scope of its parameters). All calls of the module share the cell."""
     is_shared, key = tracer.use(module), ("cell", id(module))
     path = tracer.paths.get(id(module), "").replace(".", "/") or "rnn"
     scope = tracer.script.scope(path)

@@ -91,6 +91,8 @@ def _count_nonzero(tracer: Tracer, x: Operand, dim: Axes = None) -> Result:
 
 
 def _variance(function: Function) -> Handler:
+    """Return a function that translates ``var`` or ``std`` along axes to calls of the ``rg`` function."""
+
     def read(
         tracer: Tracer,
         x: Operand,
@@ -116,6 +118,8 @@ reads("std")(_variance(reduce_std))
 
 
 def _variance_and_mean(function: Function) -> Handler:
+    """Return a function that translates ``var_mean`` or ``std_mean`` to (variance or deviation, mean)."""
+
     def read(
         tracer: Tracer,
         x: Operand,
@@ -221,7 +225,7 @@ def _numbers(tracer: Tracer, x: Operand) -> Value:
 
 
 def _extreme(function: Function, pairwise: Function, place: Function) -> Handler:
-    """Return the handler of ``max`` or ``min``.
+    """Return a function that translates torch's ``max`` or ``min``, each with its three kinds of arguments.
 
     They reduce all entries, or an axis to (values, indices), or compare two tensors elementwise.
     """
@@ -279,7 +283,7 @@ reads("amin")(_extreme_of_axes(basic.reduce_min))
 
 
 def _arg(function: Function) -> Handler:
-    """Return the handler of ``argmax`` or ``argmin``, by default of the flattened tensor."""
+    """Return a function that translates ``argmax`` or ``argmin``, by default of the flattened tensor."""
 
     def read(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
         x = tracer.value(x)

@@ -143,7 +143,7 @@ def _settle(tracer: Tracer, entries: Dim, wanted: Dim) -> None:
 
 
 def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
-    """Return a stand-in of this shape, for runs whose script is discarded because a size is still undecided."""
+    """Return a placeholder value of a shape, for a run whose script is discarded because a size is undecided."""
     stand_in = tracer.call(basic.identity, x)
     stand_in.step.result = build("broadcast", constant(0, x.tensor.dtype), shape=tuple(dims))
     return Value(stand_in.step.result, stand_in.step)

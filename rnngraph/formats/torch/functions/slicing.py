@@ -75,7 +75,7 @@ def _all_written(tracer: Tracer, x: Entry) -> Entry:
 
 
 def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
-    """Return a bound of a slice in the form that scripts write.
+    """Return a slice bound as source text writes it: negative near the end of a symbolic axis, None for the end itself.
 
     A bound at a constant distance from the end of a symbolic axis is negative. None is the end of the axis.
 

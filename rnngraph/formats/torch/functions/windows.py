@@ -78,7 +78,7 @@ def _channels_first(b: TorchBackend, x: Value, has_batch: bool) -> Value:
 def _run(
     b: TorchBackend, x: Value, windows: list[Window], counts: list[Dim], width: int | None, run: Callable[[], Value]
 ) -> Value:
-    """Return the result of ``run`` for x [batch, *axes, channels]; a stand-in if none of two axes can be unrolled yet.
+    """Return ``run()``, a convolution or pool of x; if neither of two axes has a fixed size yet, a placeholder value.
 
     The script of a run with a stand-in is discarded, and a later layer may fix one of the axes.
 
@@ -113,6 +113,7 @@ def _convolved(
     dilation: Extents = 1,
     groups: int = 1,
 ) -> Value:
+    """Declare ``conv1d`` or ``conv2d`` of x [batch, channels, *axes]."""
     b, y, has_batch = _operands(tracer, x, weight, 1, groups)
     sizes = shape_of(y)[1:-1]
     windows = _windows(sizes, weight.shape[2:], stride, padding, dilation)
@@ -311,6 +312,8 @@ def _ceiled(tracer: Tracer, window: Window, size: Dim) -> Window:
 
 
 def _max_pool(axes: int) -> Handler:
+    """Return a function that translates ``max_pool1d`` (``axes`` is 1) or ``max_pool2d`` (2)."""
+
     def pool(
         tracer: Tracer,
         x: Operand,
@@ -333,6 +336,8 @@ reads("max_pool2d", "max_pool2d_with_indices")(_max_pool(2))
 
 
 def _mean_pool(axes: int) -> Handler:
+    """Return a function that translates ``avg_pool1d`` (``axes`` is 1) or ``avg_pool2d`` (2)."""
+
     def pool(
         tracer: Tracer,
         x: Operand,

@@ -143,7 +143,7 @@ def as_functional(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Fu
 
 
 def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Function, Arguments, Keywords]:
-    """Return (function, arguments, keywords) of a call.
+    """Return the equal call (function, arguments, keywords) of ``torch.where`` or ``functional``, else the call itself.
 
     ``x.where(c, y)`` becomes ``torch.where(c, x, y)``, and functions whose arguments differ from their namesakes' in
     ``torch.nn.functional`` become those.

@@ -30,7 +30,7 @@ from .values import Computable, Filled, Positions, Repeated, Stacked, Written, s
 
 
 def materialized(tracer: Declaring, lazy: Computable) -> Value:
-    """Declare a lazy value in the script, and return the result."""
+    """Declare a value that is so far only described, such as a constant tensor. Return the declared value."""
     if isinstance(lazy, Filled):
         return _filled(tracer, lazy)
     if isinstance(lazy, Positions):
@@ -53,7 +53,7 @@ def along(tracer: Declaring, dim: Size) -> Value:
 
 
 def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
-    """Return (tensor, axis of the size ``dim``). If no tensor has such an axis, slice or pad another axis."""
+    """Return (a value that has an axis of size ``dim``, that axis). The value may be a slice or padding of another."""
     places = [*_known_axes(tracer)]
     for value, axis, have in places:
         if have == dim:
@@ -103,7 +103,7 @@ def _known_axes(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
 
 
 def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | float:
-    """Declare a number that the module's code computed from symbolic sizes. A constant stays a Python number."""
+    """Declare a number that is computed from symbolic sizes as a scalar. A constant stays a Python number."""
     if isinstance(number, OpenFloat):
         return _fraction(tracer, number, dtype)
     if isinstance(number, float):
@@ -148,6 +148,7 @@ def _fraction(tracer: Declaring, number: OpenFloat, dtype: str) -> Value | float
 
 
 def _filled(tracer: Declaring, lazy: Filled) -> Value:
+    """Declare a tensor that is filled with one number, and may have symbolic sizes."""
     if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # such as states [1, batch, width]; a later squeeze cancels the axis
         return tracer.call(expand_dims, tracer.value(Filled(lazy.number, lazy.shape[1:], lazy.dtype)), 0)
     kind = bool if lazy.dtype == "bool" else float if lazy.dtype.startswith("float") else int
@@ -181,6 +182,7 @@ def _full_of(number: float, value: Value) -> Value:
 
 
 def _repeated(tracer: Declaring, lazy: Repeated) -> Value:
+    """Declare a value that is repeated along axes of size 1."""
     own, value = shape_of(lazy.of), lazy.of
     if all(have == want or isinstance(want, int) for have, want in zip(own, lazy.shape, strict=True)):
         counts = [1 if have == want else want for have, want in zip(own, lazy.shape, strict=True)]
@@ -192,6 +194,7 @@ def _repeated(tracer: Declaring, lazy: Repeated) -> Value:
 
 
 def _positions(tracer: Declaring, lazy: Positions) -> Value:
+    """Declare the 1-D tensor start, start + step, … of a fixed or symbolic length."""
     if isinstance(lazy.count, int):
         array = np.arange(lazy.count) * lazy.step + lazy.start
         return tracer.declared("positions", array.astype(lazy.dtype), False)
@@ -206,7 +209,7 @@ def _positions(tracer: Declaring, lazy: Positions) -> Value:
 
 
 def _with_symbolic_shape(tracer: Declaring, value: Value, lazy: Stacked | Written) -> Value:
-    """Return a stand-in for stacked steps, whose time axis has the symbolic size that a driver's outputs will have.
+    """Return a placeholder for stacked loop steps, with the loop's symbolic size along the stacked axis.
 
     The stack itself has the example's number of steps. After rolling up, the script is rebuilt without the stand-in.
     """
@@ -246,7 +249,7 @@ def _concatenate_written(tracer: Declaring, lazy: Written) -> Value:
 
 
 def rounded(tracer: Declaring, result: Any, expected: Any, is_moved: bool = False) -> Any:
-    """Round results to the dtype of torch's results, such as bfloat16, if the script computes with more bits.
+    """Round declared results to torch's dtype, such as bfloat16, if the script computes in a wider one.
 
     Args:
         result: Nested values.

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def elementwise(script: Script, function: Function, x: object, *rest: object, **keywords: object) -> Value:
-    """Apply an elementwise function to the source of x, and redo x's transposes and added axes on the result."""
+    """Declare an elementwise function of x, moved ahead of x's transposes and added axes."""
     inner, steps, _ = unviewed(x)
     if steps:
         return viewed(script, script.call(function, inner, *rest, **keywords), steps)
@@ -43,7 +43,7 @@ def operation(script: Script, sign: str, a: object, b: object) -> Value:
 
 
 def unviewed(x: T, axis: int = -1) -> tuple[T | Value, list[Step], int]:
-    """Look through transposes, and through reshapes of a 2-D convolution's result that keep the channels.
+    """Return (x before its transposes and reshapes, these steps from last to first, ``axis`` in the source).
 
     Elementwise functions on the source are computed together with the convolution's products.
 

@@ -32,7 +32,7 @@ MODULE_HANDLERS: dict[type[torch.nn.Module], Handler] = {}
 
 
 def reads(*names: str) -> Callable[[Handler], Handler]:
-    """Register the handler of the torch functions of these names."""
+    """Decorate a function that translates calls of the torch functions of these names."""
 
     def register(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, handler))
@@ -42,7 +42,7 @@ def reads(*names: str) -> Callable[[Handler], Handler]:
 
 
 def composed(*names: str) -> Callable[[Handler], Handler]:
-    """Register a function that computes the torch functions of these names with other torch functions."""
+    """Decorate a function that computes the torch functions of these names with other torch functions."""
 
     def register(function: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, Composed(function)))
@@ -52,7 +52,7 @@ def composed(*names: str) -> Callable[[Handler], Handler]:
 
 
 def reads_module(*kinds: type[torch.nn.Module]) -> Callable[[Handler], Handler]:
-    """Register the handler of modules of these classes."""
+    """Decorate a function that translates calls of modules of these classes."""
 
     def register(handler: Handler) -> Handler:
         MODULE_HANDLERS.update(dict.fromkeys(kinds, handler))

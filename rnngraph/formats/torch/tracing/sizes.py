@@ -132,7 +132,7 @@ class Sizes:
         )
 
     def fix(self, dim: Dim, where: Where | None = None) -> int:
-        """Return a size as a number. Raises ``SizesChanged`` if it was symbolic.
+        """Return a fixed size as an int. Fix a symbolic one to its value in the example, and raise ``SizesChanged``.
 
         Args:
             dim: The size.
@@ -143,7 +143,7 @@ class Sizes:
         return dim
 
     def close(self, names: Collection[str], where: Where | None = None) -> NoReturn:
-        """Fix symbolic sizes to numbers. Raises ``SizesChanged``.
+        """Fix symbolic sizes to their values in the example, and raise ``SizesChanged``.
 
         Args:
             names: Names of the sizes.
@@ -174,7 +174,7 @@ class Sizes:
         return self.lines.get(name)
 
     def unify(self, a: Dim, b: Dim) -> None:
-        """Require two sizes to be equal. Raises ``SizesChanged`` if a symbolic size was learnt from that.
+        """Require two sizes to be equal. Raises ``SizesChanged`` if that gives a symbolic size a new value.
 
         Two numbers are not compared. Two formulas are left to the program, which compares them at run time.
         """
@@ -215,7 +215,7 @@ class Sizes:
         return tuple(result)
 
     def decide(self, relation: Relation, a: Dim, b: Dim) -> bool:
-        """Return the result of a comparison of sizes on which the module's code depends.
+        """Return the result of a comparison of sizes, and restrict the sizes so that the result holds.
 
         - A size ``==`` another size or a number that it equals in the example: both are unified.
         - A size ``==`` a number that it does not equal in the example: it is assumed never to equal the number.
@@ -246,7 +246,7 @@ class Sizes:
         self.close(names)
 
     def _limit(self, name: str, low: int, high: int | None) -> bool:
-        """Limit a size. Return False if only the example's value is left."""
+        """Restrict a size to [low, high]. Return False if only one value is left."""
         where = self.place()
         before = self._limits_at.get((where, name), Limits())
         self._limits_at[where, name] = before.narrowed(low, high, where)
