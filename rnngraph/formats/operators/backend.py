@@ -65,7 +65,7 @@ class Backend(Protocol[Item]):
 
 
 def entries_of(own: Sequence[Dim], target: Sequence[Dim], unnamed: Container[Dim] = ()) -> tuple[int | str | None, ...]:
-    """Return the shape argument of ``rg.reshape``: None for an unchanged axis, names of sizes, and at most one -1.
+    """Return the argument of ``rg.reshape`` for a reshape from ``own`` to ``target``: ints, None, -1 and names.
 
     Args:
         own: Shape before the reshape.

@@ -41,6 +41,7 @@ class Owned(Generic[Item]):
     activation: str | None = None
 
     def __call__(self, x: Item, kernel: np.ndarray, window: Window) -> Item:
+        """Declare a ``rg.conv1d`` of x [batch, time, width], and record kernel and bias as its parameters."""
         size, _, filters = kernel.shape
         self.b.own(self.scope, {"kernel": kernel} if self.bias is None else {"kernel": kernel, "bias": self.bias})
         padding = padding_of(window)
@@ -60,7 +61,7 @@ class Owned(Generic[Item]):
 def owned(
     b: Backend[Item], scope: str, bias: np.ndarray | None, groups: int = 1, activation: str | None = None
 ) -> Owned[Item]:
-    """Return a 1-D convolution as a layer, which owns its kernel.
+    """Return a function that declares a 1-D convolution as a layer with a kernel of its own.
 
     Args:
         bias: [filters].
@@ -81,7 +82,7 @@ def padding_of(window: Window) -> str | tuple[int, int]:
 def shared(
     b: Backend[Item], declare: Callable[[np.ndarray], Item], bias: Item | None, groups: int = 1
 ) -> Convolve[Item]:
-    """Return a 1-D convolution whose kernel several calls share: a sum of products, one for each step of the kernel.
+    """Return a function that declares a 1-D convolution, as a sum of products, with a kernel that several calls share.
 
     Args:
         b: The backend.
@@ -191,7 +192,7 @@ def convolution_along(
     groups: int,
     convolve: Callable[[Item, int | None, Window], Item],
 ) -> Item:
-    """Convolve x [batch, *axes, width] along one axis or two, by a 1-D convolution.
+    """Convolve x [batch, *axes, width] along one or two axes by a 1-D convolution. Channels come last.
 
     For two axes, the entries of a window along the unrolled axis are concatenated as channels, group by group.
 
@@ -226,6 +227,7 @@ def _concat_channels(b: Backend[Item], parts: Sequence[Item], groups: int) -> It
 
 
 def _check(b: Backend[Item], x: Item, kernel: Sequence[int], windows: Sequence[Window], groups: int) -> None:
+    """Raise ``UnreadableError`` if a kernel's rank, sizes or channels do not fit the windows, x or the groups."""
     shape = b.shape(x)
     axes = len(shape) - 2
     if axes not in (1, 2) or len(kernel) != len(shape) or len(windows) != axes:

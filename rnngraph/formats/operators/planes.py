@@ -14,7 +14,7 @@ MAX_SLICES = 64
 
 
 def unrolled_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
-    """Return the axis to unroll, 0 or 1; None if both sizes are symbolic and no window is the identity.
+    """Return which of two axes a 2-D window op unrolls into slices; None if neither can be.
 
     The first choice is an axis of fixed size that its window leaves unchanged. Next are the second and the first axis,
     if the size is fixed and the window short. The last choice is a symbolic axis that its window leaves unchanged.
@@ -37,7 +37,7 @@ def unrolled_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None
 def on_planes(
     b: Backend[Item], x: Item, windows: Sequence[Window], run: Callable[[Item, Window, Window, int], Item]
 ) -> Item:
-    """Apply a function of [batch, across, along, channels] to x [batch, height, width, channels].
+    """Apply a 2-D function, which unrolls one of two axes, to x [batch, height, width, channels].
 
     Args:
         b: The backend.
@@ -56,7 +56,7 @@ def on_planes(
 
 
 def by_rows(b: Backend[Item], items: Sequence[Item], run: Callable[[Sequence[Item]], Item]) -> Item:
-    """Apply a function of values [rows, along, channels] to values [batch, across, along, channels].
+    """Apply a function of [rows, along, channels] to values [batch, across, along, channels].
 
     The axes ``batch`` and ``across`` are merged into ``rows``. No reshape changes ``along``, which may be symbolic.
     """

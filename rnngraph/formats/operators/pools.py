@@ -93,7 +93,7 @@ def _pool_unrolled(b: Backend[Item], x: Item, window: Window, counts_padding: bo
 
 
 def entry_counts(window: Window, size: int, counts_padding: bool) -> list[int]:
-    """Return the number of entries by which each window's sum is divided in a mean along an axis.
+    """Return, for each window along an axis, the number of entries by which the mean divides the window's sum.
 
     Args:
         window: The windows.

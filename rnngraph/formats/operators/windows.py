@@ -39,7 +39,7 @@ class Window:
 
     @staticmethod
     def along(axis: Dim, size: int, stride: int = 1, dilation: int = 1, padding: Padding = "valid") -> Window:
-        """Return the window along an axis of this size.
+        """Return the windows along an axis of size ``axis``, with the padding as entries before and after.
 
         Args:
             axis: Size of the axis.
@@ -70,7 +70,7 @@ class Window:
 
     @staticmethod
     def transposed(size: int, stride: int, dilation: int, padding: Padding, added: int = 0) -> Window:
-        """Return the window of a transposed convolution. ``before`` and ``after`` are cropped from the result.
+        """Return the window of a transposed convolution, with the padding as entries that are cropped from the result.
 
         Args:
             size: Entries of a window.
@@ -122,7 +122,7 @@ class Window:
         return (axis - 1) * self.stride + self.span + 1 - self.before - self.after + added
 
     def ceiled(self, axis: Dim) -> Window | None:
-        """Return the window for ceil mode, in which the last window may be incomplete.
+        """Return the window padded for ceil mode, which keeps an incomplete last window; None if undecided.
 
         A window that would start in the padding after the axis is dropped. None if a symbolic size decides that.
         """

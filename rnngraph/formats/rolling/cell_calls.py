@@ -14,11 +14,12 @@ from .parts import NotRolledError
 
 
 def cell_name(number: int, count: int) -> str:
+    """Return the argument name of an inner cell: ``cell``, or ``cell_NUMBER`` if there are several."""
     return "cell" if count == 1 else f"cell_{number}"
 
 
 def inner_step(script: Script, p: Scope, name: str, cell: Value, x: Value, state: Value | tuple[Value, ...]) -> Value:
-    """Declare a step of a cell within a cell, and return (output, new state): ``p.cell(name, cell)(x, state)``."""
+    """Declare ``p.cell(name, cell)(x, state)``, an inner cell's step in an outer cell. Return (output, new state)."""
 
     def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
         place = ast.Attribute(ast.Name("p", ast.Load()), "cell", ast.Load())
@@ -31,7 +32,7 @@ def inner_step(script: Script, p: Scope, name: str, cell: Value, x: Value, state
 
 
 def declare_cell(script: Script, kind: type[Cell], arguments: Sequence[Value]) -> Value:
-    """Declare a cell of the class ``kind``, whose source the script gets once a driver has traced the cell."""
+    """Declare an object of the cell class ``kind``. The script gets the source of the class later."""
 
     def written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
         return ast.Call(ast.Name(kind.__name__, ast.Load()), operands, keywords)
@@ -43,7 +44,7 @@ def declare_cell(script: Script, kind: type[Cell], arguments: Sequence[Value]) -
 def cell_step(
     script: Script, p: Scope, place: int, step: Step, operands: Sequence[Any], name: str
 ) -> dict[Place, Value]:
-    """Declare a step of an inner cell, ``p.cell(name, cell)(x, state)``, and return its results by place.
+    """Declare a loop's step of a cell again, as an inner cell's. Return its results by (index of the step, path).
 
     Raises ``NotRolledError`` if a part of the state is None.
     """

@@ -49,7 +49,7 @@ def equal_literals(a: object, b: object) -> bool:
 
 
 def longest_equal_run(iterations: list[list[Step]], may_repeat: Sequence[bool]) -> list[list[Step]]:
-    """Return the longest run of iterations that all depend in the same way on the previous iteration.
+    """Return the longest run of consecutive iterations that all depend in one way on earlier iterations.
 
     Among equally long runs, the first is returned. If no iteration may repeat, the first two are returned.
 
@@ -109,7 +109,7 @@ def _may_follow(one: object, two: object, three: object) -> bool:
 
 
 def _link(number: int, before: list[Step], after: list[Step], places: Mapping[Step, tuple[int, int]]) -> list[Hashable]:
-    """Return how an iteration depends on earlier ones: a comparable description of each operand.
+    """Return a comparable description of each operand of an iteration, which says how it depends on earlier iterations.
 
     Args:
         number: Index of the iteration.
@@ -143,7 +143,7 @@ def is_index(step: Step) -> bool:
 
 
 def takes_entries(script: Script) -> bool:
-    """True if several steps index the same axis of a value, each at one entry, as unrolled loops do."""
+    """True if a script seems to have an unrolled loop: several steps index one axis of a value, each at one entry."""
     return max(_entries_of(script).values(), default=0) >= MIN_ITERATIONS
 
 
@@ -153,7 +153,7 @@ def entries_taken(script: Script) -> int:
 
 
 def _entries_of(script: Script) -> Counter[Family]:
-    """Return the number of steps that index one entry, by ``family_of``: the value and the axis."""
+    """Return {(value, axis) key: number of steps that index a single entry of the axis}."""
     return Counter(family_of(step) for step in script.steps if is_index(step) and _is_one(step.key.index))
 
 

@@ -76,7 +76,7 @@ class Rolling:
         """(entries, sequence) pairs of the operands that are entries of an axis. Equal operands share a sequence."""
 
     def script(self, outside: set[Step], inside: Sequence[Step]) -> Script | None:
-        """Return the new script; None if the loop can't be rolled up.
+        """Return the new script, with a call such as ``dynamic_rnn`` in place of the loop; None if that is impossible.
 
         Args:
             outside: Steps that precede all loops.
@@ -113,7 +113,7 @@ class Rolling:
         self.replacements[step] = self.new.repeat(step, operands, keywords)
 
     def value(self, item: Any, is_output: bool = False) -> Any:
-        """Return the value of the new script that replaces an operand of a step outside of the loop, or an output."""
+        """Return the new script's value for an operand of a step outside of the loop, or for an output."""
         if not isinstance(item, Value):
             return item
         if item.step in self.replacements:
@@ -133,13 +133,14 @@ class Rolling:
         return self._reshaped_like(self.new.item(sequence, ALL, index), item)
 
     def _place_in_iteration(self, item: Value) -> tuple[int, Place]:
-        """Return (iteration, place in it) of a value. Raise ``NotRolledError`` unless the loop computes the value."""
+        """Return (index of the iteration that computes a value, (index of the step, path in its result))."""
         for number, steps in enumerate(self.loop.iterations):
             if item.step in steps:
                 return number, (steps.index(item.step), item.path)
         raise NotRolledError
 
     def _sequence(self, place: Place) -> Value:
+        """Return the values [batch, time, width] that all iterations compute at a place."""
         if place not in self.lifted:
             raise NotRolledError
         return self.lifted[place]
@@ -149,7 +150,7 @@ class Rolling:
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _replace_stack(self, step: Step) -> bool:
-        """Replace a stack of one result of all iterations, even among other values. Return False for other steps."""
+        """Replace a stack of all iterations' results of one step by one sequence. Return False for other steps."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
         looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
@@ -207,7 +208,7 @@ class Rolling:
     # The loop -----------------------------------------------------------------------------------
 
     def _roll(self) -> None:
-        """Lift all steps that can be lifted out of the loop, and make a cell of the others."""
+        """Move steps out of the loop as calls on whole sequences, and make a recurrent cell of the others."""
         self._hoist()
         self._lift()
         core = self._core(self._remaining())
@@ -227,7 +228,7 @@ class Rolling:
         return any(isinstance(item, Carried) for place in places for item in self.loop.operands[place])
 
     def _hoist(self) -> None:
-        """Declare loop-invariant steps once."""
+        """Declare the loop-invariant steps once, before the loop."""
         hoisted: set[int] = set()
         for place, step in enumerate(self.loop.first):
             items = self.loop.operands[place]
@@ -246,12 +247,12 @@ class Rolling:
         self.hoisted = hoisted
 
     def _remaining(self) -> list[int]:
-        """Return the indices of an iteration's needed steps that are neither lifted nor hoisted."""
+        """Return the indices of an iteration's needed steps that are still part of the loop."""
         done = {place for place, _ in self.lifted} | self.hoisted
         return [place for place in range(len(self.loop.first)) if place not in done and place in self.needed]
 
     def _core(self, left: Sequence[int]) -> list[int]:
-        """Return the recurrent steps among ``left``: those that depend on their own results in earlier iterations.
+        """Return the indices, among ``left``, of steps that depend on their own results in earlier iterations.
 
         Return all of ``left`` if there are none, if they depend on others of ``left``, or if others cannot be lifted.
         """
@@ -311,13 +312,13 @@ class Rolling:
     # Lifting ------------------------------------------------------------------------------------
 
     def _lift(self) -> None:
-        """Lift every step that can be lifted: declare the sequence of its results in all iterations."""
+        """Move every possible step out of the loop: declare one call that computes its results in all iterations."""
         for place, step in enumerate(self.loop.first):
             if (place, ()) not in self.lifted and not any(other == place for other, _ in self.lifted):
                 self._lift_one(place, step)
 
     def _can_lift(self, step: Step) -> bool:
-        """True if one call on whole sequences can compute a step in all iterations."""
+        """True if one call on [batch, time, width] sequences can compute a step's results in all iterations."""
         if step.key is static_rnn or step.key is dynamic_rnn:
             return self.has_cells or step.key is dynamic_rnn
         if isinstance(step.result, Tensor) and batch_axis(step.result.type.shape):
@@ -330,6 +331,7 @@ class Rolling:
         return known and isinstance(step.result, Tensor) and step.result.rank == 2
 
     def _lift_one(self, place: int, step: Step) -> None:
+        """Declare a step once on sequences, and record the result in ``lifted``, if all its operands are known."""
         operands = self.loop.operands[place]
         if step.key is static_rnn:
             if self.has_cells:
@@ -364,7 +366,7 @@ class Rolling:
         self.lifted[place, ()] = self.new.repeat(step, new_operands, keywords)
 
     def sequence_of(self, item: Operand) -> Value | None:
-        """Return an operand's values in all iterations, [batch, time, width]; None if it is not lifted."""
+        """Return an operand's values in all iterations, [batch, time, width]; None if no sequence is declared yet."""
         if isinstance(item, Entries):
             return self.entries(item)
         if isinstance(item, Numbers):
@@ -374,7 +376,7 @@ class Rolling:
         return self.lifted.get(item.place) if isinstance(item, Inner) else None
 
     def _delayed(self, item: Carried) -> Value:
-        """Declare the sequence of a lifted result, delayed by the operand's lag, after its initial values."""
+        """Declare an operand's values in all iterations: initial values, then the results of earlier iterations."""
         new, sequence = self.new, self.lifted[item.place]
         starts = (item.initial, *item.later)
         if all(map(is_zero, starts)):
@@ -386,7 +388,7 @@ class Rolling:
         return new.item(new.call(basic.concat, [*rows, sequence], 1), ALL, slice(None, -item.lag))
 
     def _lift_cell(self, place: int, step: Step) -> None:
-        """Replace the calls of a recurrent cell by a driver, if the cell reads only a sequence and its own state."""
+        """Replace a cell's steps in all iterations by one ``dynamic_rnn``, if it reads a sequence and its own state."""
         cell, x, *state = self.loop.operands[place]
         sequence = self.sequence_of(x)
         if sequence is None or not isinstance(cell, Shared):

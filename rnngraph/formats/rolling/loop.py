@@ -138,6 +138,7 @@ def operands_of(step: Step) -> Sequence[Any]:
 
 
 def _operands_of(step: Step) -> list[Any]:
+    """Return a step's operands as a flat list: values, literals, and None for absent leaves of an initial state."""
     operands = [*leaves_in(step.operands)]
     for name, item in sorted(step.keywords.items()):
         if name == "scope" or (name == "initial_state" and step.key in DRIVERS):
@@ -190,7 +191,7 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
 
 
 def code_of(step: Step, varies: bool = False) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
-    """Return a hashable key of a step's operation. Steps with equal keys apply one function with equal literals.
+    """Return a hashable key of a step's function and literals, without the positions of single entries in indices.
 
     Args:
         varies: True to ignore the values of numbers in arithmetic.

@@ -93,7 +93,7 @@ def _is_repeated(step: Step, fixed: Mapping[Step, Any]) -> bool:
 
 
 def indexed_states(steps: Sequence[Step]) -> set[Family]:
-    """Return the families of initial states: constants indexed at the same entries as at least two other families.
+    """Return the keys of loops' initial states that are one constant, indexed at a position per iteration.
 
     A family is the steps with one ``family_of``. Constants have equal elements, or repeat a parameter for each row.
     """
@@ -110,7 +110,7 @@ def indexed_states(steps: Sequence[Step]) -> set[Family]:
 
 
 def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = (), varies: bool = False) -> set[Step]:
-    """Return the steps that can precede all loops. All their operands precede loops, too.
+    """Return the steps that belong to no loop and can precede all loops, such as inputs, cells and constants.
 
     These are declarations of placeholders and cells, steps of parameters and sizes alone, constants, and steps that
     occur once.
@@ -148,7 +148,7 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
 
 
 def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> list[Step]:
-    """Return the steps without those that select the entry of an iteration, as ``x[:, t]`` does.
+    """Return the steps without those that only read one iteration's entry of a sequence, as ``x[:, t]`` does.
 
     A step does so if several steps index the same axis of one value. If each iteration computes a value and indexes it
     once, these steps are kept.
@@ -175,7 +175,7 @@ def without_entries(steps: Sequence[Step], states: Collection[Family] = ()) -> l
 
 
 def loops_in(steps: Sequence[Step], later: Readers, varies: bool = False) -> Iterator[Loop]:
-    """Yield loops in the order of the script. Among overlapping loops, those with more steps come first.
+    """Yield the unrolled loops in a list of steps, in order. Among overlapping loops, those with more steps come first.
 
     Args:
         steps: Steps that may belong to loops.
@@ -199,7 +199,7 @@ def loops_in(steps: Sequence[Step], later: Readers, varies: bool = False) -> Ite
 
 
 def _overlapping(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Group candidates by the largest one that they overlap, in the order of the script.
+    """Group runs of equal steps with the largest run that they overlap. Return the groups in the order of the script.
 
     This order keeps drivers' names independent of the number of iterations in the traced example.
     """
@@ -219,7 +219,7 @@ def _overlapping(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
 def _largest_first(
     steps: Sequence[Step], candidates: Sequence[Candidate], later: Readers, budget: list[int]
 ) -> Iterator[Loop]:
-    """Yield the loops that candidates contain, those with the most steps first.
+    """Yield the loops that runs of equal steps contain, those with the most steps first.
 
     Args:
         steps: All steps.
@@ -246,7 +246,7 @@ def _largest_first(
 
 
 def _is_multiple(candidate: Candidate, shorter: Candidate, steps_in_loop: int) -> bool:
-    """True if each iteration of a candidate consists of several iterations of a shorter one, whose loop is as long.
+    """True if each iteration of a run of equal steps contains several of a shorter run, whose loop is as long.
 
     Without this test, the time of the search is cubic in the iterations of a loop that cannot be rolled up.
 
@@ -271,7 +271,7 @@ def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
 def _best_of(
     steps: Sequence[Step], start: int, period: int, length: int, later: Readers, budget: list[int]
 ) -> list[Loop]:
-    """Return at most ``MAX_OFFSETS`` loops in a run of equal steps, which begin at different steps of the run.
+    """Return at most ``MAX_OFFSETS`` loops in a run of equal steps; each begins at another step of the run.
 
     Loops with the most iterations come first; among these, loops with the fewest carried values.
 
@@ -312,7 +312,7 @@ def _best_of(
 
 
 def _loop_of(iterations: list[list[Step]], later: Readers) -> Loop | None:
-    """Return the ``Loop`` of iterations; None if they are too few, or an operand is of no kind in ``loop``."""
+    """Return the ``Loop`` of iterations; None if they are too few, or their operands do not follow a known pattern."""
     has_cell = any(step.key in DRIVERS for step in iterations[0])
     if len(iterations) < (2 if has_cell else MIN_ITERATIONS):
         return None
@@ -356,7 +356,7 @@ def _is_at(item: object, place: int, path: tuple[int | str, ...], places: Mappin
 
 
 def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Operand | None:
-    """Return the kind of an operand: inner, carried, shared or entries; None if it is of no kind.
+    """Classify an operand by its values in all iterations: computed inside, carried, shared or entries; else None.
 
     Args:
         column: The operand in each iteration.
@@ -381,7 +381,7 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
 
 
 def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
-    """Return an operand as ``Carried``; None unless all iterations but the first ones read it from earlier ones.
+    """Return an operand as ``Carried``; None unless iterations read it from earlier ones at a constant distance.
 
     In the first iterations, the operand must be None, or a value from outside the loop.
     """
@@ -402,7 +402,7 @@ def _carried_operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int
 
 
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Return the operand as ``Entries``; None unless the positions along an axis, but the first, are equally spaced."""
+    """Return an operand as ``Entries`` of an axis at equally spaced positions; None if it has another form."""
     if not all(isinstance(item.step.key, Index) and not item.path for item in column):
         return None
     source: Any = column[0].step.operands[0]
@@ -435,7 +435,7 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
 
 
 def _late_entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Return an operand as ``Entries`` whose first iterations read other values; None if it has another form.
+    """Return an operand as ``Entries`` whose first iterations read initial values instead; None for another form.
 
     A loop that keeps the last entries of a sequence reads initial values in their place first, in at most ``MAX_LATE``
     iterations.

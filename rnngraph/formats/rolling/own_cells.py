@@ -52,10 +52,10 @@ class RollingLoop(Protocol):
     final: dict[Place, Value]
 
     def sequence_of(self, item: Operand) -> Value | None:
-        """Return an operand's values in all iterations, [batch, time, width]; None if it is not lifted."""
+        """Return an operand's values in all iterations, [batch, time, width]; None if no sequence is declared yet."""
 
     def value(self, item: Any, is_output: bool = False) -> Any:
-        """Return the value of the new script that replaces an operand of a step outside of the loop, or an output."""
+        """Return the new script's value for an operand of a step outside of the loop, or for an output."""
 
     def initial(self, item: Carried) -> Value | None:
         """Return the initial value of a carried operand; None for zeros."""
@@ -114,7 +114,7 @@ class Core:
             raise NotRolledError
 
     def _read(self, item: Inner | Entries | Numbers | Carried, reader: int) -> None:
-        """Record that step ``reader`` reads a sequence. Raises ``NotRolledError`` if the sequence is not lifted."""
+        """Add an operand of step ``reader`` to the cell's inputs. Raise ``NotRolledError`` if it can't be one."""
         number = next(n for n, other in enumerate(self.loop.operands[reader]) if other is item)
         value = operands_of(self.loop.first[reader])[number]
         like = value.tensor if isinstance(value, Value) else self._number_beside(reader)
@@ -144,7 +144,7 @@ class Core:
         return build("broadcast", constant(0, self._tensor((reader, ())).dtype), shape=ones)
 
     def _carry(self, item: Carried) -> None:
-        """Add a carried operand to the states. A lag above 1 takes further states, which hand its value on."""
+        """Add an operand from an earlier iteration to the cell's states: one state for each iteration of its lag."""
         starts = (item.initial, *item.later)
         for lag in range(1, item.lag + 1):
             state = Carried(item.place, starts[-lag], starts[len(starts) - lag + 1 :])
@@ -161,7 +161,7 @@ class Core:
             known.append(value)
 
     def _only_final(self, place: Place) -> bool:
-        """True if the last iteration's result alone is read after the loop, and the cell carries it as a state."""
+        """True if only the last iteration's result at a place is read after the loop, and it is in the final state."""
         last = self.loop.count - 1
         return self.loop.used[place] == {last} and any(item.place == place for item in self.carried)
 
@@ -207,7 +207,7 @@ class Core:
     # The driver -----------------------------------------------------------------------------------
 
     def drive(self) -> None:
-        """Declare the cell and its driver, and record the sequences and final states in ``rolling``."""
+        """Declare the cell and its ``dynamic_rnn``. Record the output sequences and final states in ``rolling``."""
         rolling, new = self.rolling, self.new
         dtype = next(
             (self._tensor(item.place).dtype for item in self.carried if self._tensor(item.place).dtype in FLOATS),
@@ -243,7 +243,7 @@ class Core:
             rolling.lifted.setdefault((inside, ("inside",)), outputs)
 
     def _driver_input(self, flat: list[Value], starts: list[Value | None]) -> Value:
-        """Return the driver's input: all sequences, concatenated along the width.
+        """Return the input of the cell's ``dynamic_rnn``: all input sequences, concatenated along the width.
 
         Without sequences, it is a column of an initial state, or if all are zeros, of a value that the steps read. The
         column is repeated for each iteration. Only its length matters.
@@ -258,7 +258,7 @@ class Core:
         return self.new.call(tile, self.new.item(rows, *index), [1, self.loop.count, 1], hint="steps")
 
     def _rows_from_outside(self) -> Value:
-        """Return a value from outside the loop whose first axis has the batch size of the states."""
+        """Return a value from outside the loop that has the states' batch size along its first axis."""
         shape = self._tensor(self.carried[0].place).type.shape
         for value in self.outside:
             tensor = value.tensor
@@ -268,7 +268,7 @@ class Core:
         raise NotRolledError
 
     def _initial_state(self, starts: list[Value | None], names: list[str], dtype: str) -> dict[str, object]:
-        """Return the option ``initial_state`` of the driver; {} for zeros."""
+        """Return the option ``initial_state`` of ``dynamic_rnn`` as a dict; {} if all initial states are zeros."""
         if all(item is None for item in starts):
             return {}
         filled = []
@@ -293,7 +293,7 @@ class Core:
         return names
 
     def _inner_cells(self) -> list[Value]:
-        """Return the inner cells in the new script. A cell that only the loop uses loses its wrapper ``rg.shared``."""
+        """Return the cells that the new cell calls, without the wrapper ``rg.shared`` if only the loop uses them."""
         cells = []
         for cell in self.cells:
             value: Value = self.rolling.value(cell)
@@ -303,7 +303,7 @@ class Core:
         return cells
 
     def _rename(self, scope: str, name: str) -> None:
-        """Move the parameters of cells whose first use is this loop to the scope of the new driver.
+        """Move parameters of inner cells to the scope of the new ``dynamic_rnn`` if the loop uses the cells first.
 
         Args:
             scope: Scope of the driver.
@@ -358,13 +358,14 @@ class OwnCell(Cell):
         return sum(core._flat_width(core._tensor(place)) for place in places)
 
     def step(self, p: Scope, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return (output, new state) of one step."""
         return _traced_step(type(self), self, p, x, state)
 
 
 def _traced_step(
     kind: type[OwnCell], cell: OwnCell, p: Scope, x: Tensor, state: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Declare one iteration by the loop's steps, and store the source of the class in ``kind``."""
+    """Declare one iteration's steps on an input and state, and store the source. Return (output, new state)."""
     core = kind.core
     script = Script("")
     values: dict[Place, Value] = {}
@@ -424,7 +425,7 @@ def _traced_step(
 
 
 def _inputs_of_step(core: Core, script: Script, x: Tensor) -> list[tuple[Operand, Value]]:
-    """Split the input of a step, the concatenated ``inputs`` of the core, into (operand, value) pairs."""
+    """Split the input of a step, a concatenation of the cell's inputs, into (operand, value) pairs."""
     operands: list[tuple[Operand, Value]] = []
     start = 0
     for item, like in core.inputs:

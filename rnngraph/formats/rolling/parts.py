@@ -111,7 +111,7 @@ def is_zero(initial: Value | None) -> bool:
 
 
 def slice_of(start: int, step: int, count: int, size: int | None, dim: Dim) -> slice:
-    """Return the slice of ``count`` entries from ``start``. Bounds near the end of a symbolic axis are negative."""
+    """Return a ``slice`` of ``count`` entries from ``start``. Bounds near the end of a symbolic axis are negative."""
     last = start + (count - 1) * step
     near = 4 if isinstance(dim, Size) else 0
     if step > 0:
@@ -162,7 +162,7 @@ def batch_major(script: Script, source: Value, axis: int) -> Value:
 
 
 def with_rows(script: Script, x: Value, like: Value) -> Value:
-    """Repeat a sequence [1, time, width] for each row of another sequence."""
+    """Repeat a sequence [1, time, width] to the batch size of the sequence ``like``."""
     rows = like.tensor.type.shape[0]
     if x.tensor.type.shape[0] == rows or rows == 1:
         return x

@@ -34,7 +34,7 @@ MAX_SINGLE = 3
 
 
 def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> Script:
-    """Return a script with drivers in place of unrolled loops.
+    """Return a script in which calls such as ``dynamic_rnn`` replace unrolled loops.
 
     Without loops, the result is the same object, or a copy without repeated expressions of parameters and sizes.
 
@@ -104,7 +104,7 @@ def _without_repeats(script: Script) -> Script:
 
 
 def _with_plain_entries(script: Script) -> Script:
-    """Return a script in which an index that selects an iteration's entry, and more, is split into two steps.
+    """Return a script in which ``x[:, t, :, None]`` becomes two steps: ``x[:, t]``, then the rest of the index.
 
     The first step selects the entry, and the second applies the rest of the index. For example,
     ``x[:, 3, :, None]`` becomes ``x[:, 3][:, :, None]``, and ``x[3, :, 1]`` becomes ``x[3][:, 1]``.
@@ -129,7 +129,7 @@ def _with_plain_entries(script: Script) -> Script:
 
 
 def _varying_axes(steps: Sequence[Step]) -> dict[Step, int]:
-    """Return {step: axis along which its loop advances} for steps that index single entries of several axes at once."""
+    """Return {step: axis whose index varies most} for equal steps that index single entries of several axes at once."""
     families: dict[Hashable, list[Step]] = {}
     for step in steps:
         kinds = [*map(type, step.key.index)] if isinstance(step.key, Index) else []
@@ -159,7 +159,7 @@ def rebuilt(
     replacement: Callable[[Script, Step, Sequence[Any]], Value | None] = lambda new, step, operands: None,
     keeps_stand_ins: bool = False,
 ) -> Script:
-    """Return a script with all steps declared again.
+    """Return a copy of a script with all steps declared again, and some of them replaced.
 
     Args:
         script: The script.

@@ -21,7 +21,7 @@ FormulaOf: TypeAlias = tuple[Formula, Value | None, str]
 
 
 def may_have_numbers(steps: Sequence[Step]) -> bool:
-    """True if steps that are equal except for a number have enough numbers for a formula."""
+    """True if enough steps differ in one number only for a formula to replace the numbers."""
     numbers: dict[Hashable, set[Hashable]] = {}
     for step in steps:
         if step.key in ARITHMETIC:
@@ -41,7 +41,7 @@ def counting_entries(operands: Sequence[Sequence[Operand]]) -> Entries | None:
 
 
 def formula_of_column(column: Sequence[Any], step: Step) -> FormulaOf | None:
-    """Return the formula of an operand that is another number in each iteration; None for other operands.
+    """Return (formula, constant tensor or None, dtype) for a number that varies with the iteration; None for others.
 
     The number may also fill a constant tensor, which must have the same shape in all iterations.
     """
@@ -65,7 +65,7 @@ def _has(dtype: str, formula: Formula) -> bool:
 
 
 def sequence_of_numbers(script: Script, numbers: Numbers, entries: Value) -> Value:
-    """Declare the numbers of all iterations: [1, time, 1], or [batch, time, width] if they fill a tensor.
+    """Declare a loop's varying number in all iterations: [1, time, 1], or [batch, time, width] for a filled tensor.
 
     Args:
         entries: Sequence that the loop reads, whose steps are counted.

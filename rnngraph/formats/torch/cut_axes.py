@@ -27,7 +27,8 @@ def axes_to_check(
 ) -> dict[int, frozenset[str]]:
     """Return {index of a time axis that torch cuts to the longest row: outputs that depend on the axis's cut length}.
 
-    Axes on which no output depends are left out. An empty set means that outputs depend on the length, but which ones is unknown.
+    Axes on which no output depends are left out. An empty set means that outputs depend on the length, but which ones
+    is unknown.
 
     Args:
         cuts: The cut axes, in the order of the calls.

@@ -58,7 +58,7 @@ def named_tensors(
 
 
 def with_tensors(item: Any, replacements: Mapping[int, Any]) -> Any:
-    """Return a nest of the same structure, with each tensor replaced by the entry of ``replacements`` for its ``id``."""
+    """Return a nest of the same structure, with each tensor replaced by the value of its ``id`` in ``replacements``."""
     return mapped_nest(item, lambda leaf: replacements.get(id(leaf), leaf))
 
 

@@ -22,7 +22,7 @@ _Span = tuple[int, int, int, int]
 
 
 def changes_between(before: Sequence[StageLine], after: Sequence[StageLine]) -> list[Change] | None:
-    """Return the changes from one text to the other, line by line; None if they are equal.
+    """Return the changes from one stage's text to the next stage's, line by line; None if the texts are equal.
 
     Lines are equal if their texts and layers are. Remaining lines are matched without the numbers at the end of
     names, because passes renumber values. Comments are ignored, because they move with the widths of columns.
@@ -46,7 +46,7 @@ def changes_between(before: Sequence[StageLine], after: Sequence[StageLine]) -> 
 
 
 def _changes(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Change]:
-    """Return the changes between two sequences, with a change of both sides as one ``replace``."""
+    """Return the edits (tag, old start, old end, new start, new end) from ``old`` to ``new``, as in ``difflib``."""
     head = _common(old, new)
     tail = _common(old[head:][::-1], new[head:][::-1])
     last, end = len(old) - tail, len(new) - tail
@@ -62,7 +62,7 @@ def _changes(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Change]:
 
 
 def _common(one: Iterable[Hashable], other: Iterable[Hashable]) -> int:
-    """Return the number of equal items at the beginning of two sequences."""
+    """Return the length of the common beginning of two sequences."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 

@@ -21,7 +21,7 @@ MAX_COUNTED = 1 << 20
 
 
 def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
-    """Return the files of all places, with their lines, and the first line of each continuation line.
+    """Return {name, lines, first lines of continued statements} of each script file that a net's ops come from.
 
     Unless ``are_read``, lines are omitted, because a saved program from elsewhere could name any file of this machine.
     """
@@ -39,7 +39,7 @@ def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
 
 
 def lines_of_files(places: Places) -> list[list[tuple[int, int]]]:
-    """Return for each file the pairs (line that has places, index of the set of these places), in order of lines."""
+    """Return for each file the pairs (line number, index of the set of source places on that line), in order."""
     lines: dict[tuple[str, int], list[Where]] = {}
     for where in places.known:
         lines.setdefault((where.file, where.line), []).append(where)
@@ -51,7 +51,7 @@ def lines_of_files(places: Places) -> list[list[tuple[int, int]]]:
 
 
 def array_facts(name: str, array: np.ndarray, places: Places, layer: str = "") -> dict[str, Any]:
-    """Return name, type, bytes and histogram of a parameter or tap. The array is linked to the lines of ``layer``."""
+    """Return a dict of name, type, bytes and histogram of an array, with the source places of ``layer``."""
     wheres = [where for where in places.known if layer and where.layer == layer]
     numbers = array.reshape(-1)
     if numbers.size > MAX_COUNTED:
@@ -73,12 +73,12 @@ def array_facts(name: str, array: np.ndarray, places: Places, layer: str = "") -
 def all_array_facts(
     arrays: Mapping[str, np.ndarray], places: Places, layers: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Return the facts of all arrays. ``layers`` are by name, if known."""
+    """Return ``array_facts`` of each array. ``layers`` has the layer of an array by its name, if known."""
     return [array_facts(name, np.asarray(array), places, layers.get(name, "")) for name, array in arrays.items()]
 
 
 def time_facts(profile: Profile, places: Places) -> dict[str, Any]:
-    """Return the time of a call: the share of each place, and of each kernel with its bound."""
+    """Return a dict of a profiled call's times: the share of each source place, and a table row for each kernel."""
     heat: dict[int, float] = {}
     rows: list[dict[str, Any]] = []
     for kernel in profile.kernels:

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def packed(lines: Sequence[str], sets: Sequence[int]) -> str:
-    """Return lines and the set of places of each as base64 of gzip data.
+    """Return a stage's lines, each with the index of its set of source places, as base64 text of gzip data.
 
     The data are the number of lines, the end of each line, and the sets, all as uint32, and then the text in UTF-8.
     Ends are counted in UTF-16 units, as in JavaScript.

@@ -56,7 +56,7 @@ def page_text(
     profiles: Sequence[Profile] = (),
     title: str = "",
 ) -> Page:
-    """Return the text of the page.
+    """Return the explorer's HTML page of a program: its script, pictures, stages, parameters and times.
 
     Args:
         source, parameters: Declaration and parameters of the program.
@@ -114,7 +114,7 @@ def checked_profiles(profile: Any) -> list[Profile]:
 
 
 def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict[str, str]) -> dict[str, Any]:
-    """Return the facts of a graph's stages, and add their texts to ``texts``, by id."""
+    """Return a dict of a graph's name and stages. Put each stage's packed text into ``texts``, by id."""
     stages: list[dict[str, Any]] = []
     for stage in stages_of_graph(compiled):
         sets = [places.index_of_set(line.origins) for line in stage.lines]
@@ -134,7 +134,7 @@ def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict
 
 
 def _box_facts(box: Box, places: Places) -> dict[str, Any]:
-    """Return the places of a box (``own``), and those of the box and all boxes inside (``all``), as indices of sets.
+    """Return {``own``: index of a box's set of source places, ``all``: that of the box and all boxes inside}.
 
     Places without a layer are left out of ``all`` if others remain, because several layers may share their lines.
     """
@@ -148,12 +148,12 @@ def _box_facts(box: Box, places: Places) -> dict[str, Any]:
 
 
 def _pictures(declaration: Declaration, graphs: Sequence[str]) -> str:
-    """Return the pictures of the graphs with all equations. The page's script selects a graph and folds boxes."""
+    """Return the pictures of the graphs as HTML with all equations."""
     drawings = {graph: drawing_of(declaration, graph, "equations", True) for graph in GRAPHS if graph in graphs}
     nets = (f'<div class="net" data-graph="{name}">{svg_text(one, False)}</div>' for name, one in drawings.items())
     return f'<div class="nets">{"".join(nets)}</div>'
 
 
 def _harmless(facts: Any) -> str:
-    """Return JSON in which no text can end its HTML element."""
+    """Return facts as JSON text in which no string can end its HTML element."""
     return json.dumps(facts, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")

@@ -37,6 +37,6 @@ class Places:
         return [*self._files]
 
     def table(self) -> dict[str, Any]:
-        """Return both tables for the page; a place is [index of its file, line, layer, phase]."""
+        """Return {``places``: lists [file's index, line, layer, phase], ``sets``: tuples of indices of places}."""
         places = [[self._files[where.file], where.line, where.layer, where.phase] for where in self._places]
         return {"places": places, "sets": [*self._sets]}

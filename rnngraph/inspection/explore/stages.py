@@ -52,6 +52,7 @@ class _Passes:
     began: float = field(default_factory=time.perf_counter)
 
     def seen(self, name: str, graph: Graph) -> None:
+        """Record a pass's result as a stage, with its time and its changes."""
         seconds = time.perf_counter() - self.began
         lines, before = graph.text().lines, self.stages[-1]
         about, law = purpose_and_law(self.passes[name])
@@ -61,7 +62,7 @@ class _Passes:
 
 
 def stages_of_graph(compiled: CompiledGraph) -> list[Stage]:
-    """Return all stages, from the declaration to machine instructions. The text of a failed stage is its error."""
+    """Return all stages of a compiled graph, from declaration to machine code. A failed stage's text is its error."""
     declared = compiled.declared().text().lines if compiled.declared is not None else ()
     lowered = Stage("lowered", lowered_text(compiled).lines, ABOUT["lowered"])
     passes = _Passes([lowered], {single.name: single for single in compiled.pipeline})

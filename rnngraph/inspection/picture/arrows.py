@@ -44,7 +44,7 @@ class Arrows:
 
 
 def arrows_of(declaration: Declaration, graph: str, layout: Layout) -> Arrows:
-    """Return the arrows of one graph."""
+    """Return the arrows of one graph's picture, with their labels at places without overlap if possible."""
     missing = {box.key for box in declaration.boxes if box.passes and graph == "inference"}
     shown = [arrow for arrow in declaration.arrows if getattr(arrow, graph)]
     lines = [*_lines(shown, missing, layout.routes)]
@@ -84,7 +84,7 @@ def overlap(one: Frame, other: Frame, clear: float = 0.0) -> bool:
 
 
 def _lines(shown: Sequence[Arrow], missing: set[str], routes: Mapping[Edge, Sequence[Point]]) -> Iterator[Line]:
-    """Yield the lines of arrows. An arrow that passes through an absent box continues at its other side."""
+    """Yield the line of each arrow. An arrow to a box that is absent here continues at the box's other side."""
     ends: dict[str, Point] = {}
     for arrow in shown:
         points = [*routes[arrow.source, arrow.target]]
@@ -150,7 +150,7 @@ CURVE = [_on_curve(step / 24) for step in range(25)]
 
 
 def _crosses(frame: Frame, start: Point, end: Point) -> bool:
-    """True if a part of an arrow runs through a frame."""
+    """True if a part of an arrow, which runs as a curve from ``start`` to ``end``, crosses a frame."""
     left, right, top, bottom = frame
     (x, y), (beyond, below) = start, end
     return any(

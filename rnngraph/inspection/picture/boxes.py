@@ -48,7 +48,7 @@ class Box:
     is_folded: bool = False
 
     def walk(self) -> Iterable[Box]:
-        """Yield the box and all inside."""
+        """Yield the box and all boxes inside."""
         pending = [self]
         while pending:
             box = pending.pop()
@@ -76,7 +76,7 @@ class Declaration:
 
     @property
     def differs(self) -> bool:
-        """True if the two graphs differ."""
+        """True if the training graph and the inference graph differ."""
         inner = [box for outer in self.boxes for box in outer.walk()]
         rows = [item for box in inner for item in box.items if isinstance(item, Equation)]
         return any(not box.inference for box in inner) or any(item.training != item.inference for item in rows)

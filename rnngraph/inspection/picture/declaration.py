@@ -79,6 +79,7 @@ class _Reader:
         }
 
     def declaration(self) -> Declaration:
+        """Return the boxes and arrows of the net's picture."""
         shown = [node for node in self.drawn if not self._is_undrawn(node)]
         groups = _groups(shown, self._sources, self._key)
         number_of = {node: number for number, group in enumerate(groups) for node in group}
@@ -107,7 +108,7 @@ class _Reader:
         return layer if layer in self.layers else ""
 
     def _is_undrawn(self, node: Node) -> bool:
-        """True if arrows pass through a node: parameters, numbers, and ops that rearrange a driver's sequence."""
+        """True if a node gets no box, and arrows pass through it: a parameter, a number or a change of form."""
         if node.op in ("parameter", "get", "by_graph", "with_update") or is_literal(node):
             return True
         if node not in self.data_dependent or node.op in _FORMS:
@@ -125,7 +126,7 @@ class _Reader:
         return any(item.op == "scan" and item.where and _line(item) == _line(node) for item in near)
 
     def _sources(self, node: Node, stands_for: Callable[[Node], Node] = in_training) -> dict[Node, Node]:
-        """Return the drawn nodes that ``node`` reads, each with the value that is read.
+        """Return {drawn node that ``node`` reads, perhaps through undrawn ones: value that is read}.
 
         ``stands_for`` selects the graph.
         """
@@ -142,7 +143,7 @@ class _Reader:
         return sources
 
     def _box(self, group: Sequence[Node], key: str, number_of: Mapping[Node, int]) -> Box:
-        """Return the box of a group of nodes."""
+        """Return the picture's box of nodes of one layer or line: an input, a driver, or a layer with equations."""
         first = group[0]
         training = any(node in self.training for node in group)
         inference = any(node in self.inference for node in group)
@@ -184,7 +185,7 @@ class _Reader:
         )
 
     def _driver(self, scan: Node, key: str, in_training_graph: bool, in_inference_graph: bool) -> Box:
-        """Return the box of a driver, with its cells and their equations."""
+        """Return the box of a recurrence (scan), with its cells and the equations of a step."""
         step, has_lengths = without_lengths(scan)
         parts = ScanParts.of(step)
         body: Graph = step["body"]
@@ -207,7 +208,7 @@ class _Reader:
     def _with_outputs(
         self, boxes: list[Box], arrows: dict[tuple[str, str], Arrow], number_of: Mapping[Node, int]
     ) -> Declaration:
-        """Add boxes of outputs at the end; outputs of one nest from one box share a box."""
+        """Return the picture with a box for each output, or for all outputs of one nest that one box computes."""
         joined: dict[tuple[str, str], list[tuple[str, Node]]] = {}
         for name, node in self.graph.outputs:
             drawn = [node] if not self._is_undrawn(node) else list(self._sources(node))
@@ -253,7 +254,7 @@ def _width(node: Node) -> str:
 
 
 def _add(arrows: dict[tuple[str, str], Arrow], arrow: Arrow) -> None:
-    """Merge an arrow with the one between the same boxes, if any."""
+    """Put an arrow into ``arrows``, merged with the arrow between the same two boxes, if there is one."""
     key = arrow.source, arrow.target
     old = arrows.get(key)
     if old is None:

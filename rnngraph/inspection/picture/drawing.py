@@ -30,7 +30,7 @@ MAX_ROWS, MAX_TITLES, MAX_CHARACTERS = 24, 8, 72
 
 
 def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_closed: bool = False) -> Drawing:
-    """Return the drawing of one graph, or of both graphs side by side.
+    """Return the shapes of the net's picture for one graph, or for both graphs side by side.
 
     ``with_closed`` adds a closed form of boxes, and space for it.
     """
@@ -68,7 +68,7 @@ def _laid_out(
     edges: Sequence[tuple[str, str]],
     ports: Mapping[str, float],
 ) -> tuple[Layout, dict[str, Arrows]]:
-    """Return a layout and the arrows of both graphs. Gaps between layers are as high as their labels need."""
+    """Return (positions of the boxes, arrows by graph). Gaps between layers are as high as their labels need."""
     wider: dict[int, float] = {}
     for _ in range(MAX_WIDENED):
         layout = layered(sizes, edges, ports, wider)
@@ -84,7 +84,7 @@ def _laid_out(
 
 
 def _crop(drawing: Drawing) -> Drawing:
-    """Remove empty space at the left and right, which only boxes of the other graph need."""
+    """Return the drawing without empty space at the left and right, which only boxes of the other graph need."""
     drawn = [figure for figure in drawing.figures if figure.box or figure.source]
     shapes = [shape for figure in drawn for shape in (*figure.shapes, *figure.closed)]
     boxes = [shape for shape in shapes if isinstance(shape, Rectangle)]
@@ -112,6 +112,7 @@ def _crop(drawing: Drawing) -> Drawing:
 
 
 def _moved(shape: Shape, right: float, down: float) -> Shape:
+    """Return a shape moved by a number of pixels."""
     if isinstance(shape, Line):
         return replace(shape, points=tuple((x + right, y + down) for x, y in shape.points))
     return replace(shape, x=shape.x + right, y=shape.y + down)
@@ -151,7 +152,7 @@ class _Sized:
     closed: _Sized | None = None
 
     def figures(self, x: float, y: float, graph: str) -> Iterator[Figure]:
-        """Yield the figures of a box at this position and of the boxes inside, as they appear in one graph."""
+        """Yield the shapes of a box at (x, y), and of the boxes inside, as they appear in one graph."""
         box = self.box
         inner: list[Figure] = []
         above, before = y, x + PADDING + self.width
@@ -176,7 +177,7 @@ class _Sized:
         yield from inner
 
     def alone(self, x: float, y: float, graph: str) -> Iterator[Shape]:
-        """Yield the box at this place without boxes inside."""
+        """Yield the shapes of a box at (x, y) without the boxes inside."""
         yield Rectangle(x, y, self.width, self.height, self.box.kind)
         yield from self._titles(x, y)
         yield from self._loops(x, y)
@@ -185,7 +186,7 @@ class _Sized:
                 yield from part.shapes(x + PADDING, y + offset, self.width - 2 * PADDING, graph)
 
     def visible(self, x: float, y: float, graph: str) -> Rectangle:
-        """Return the visible part of the box in one graph: its contents if the graph does not have it."""
+        """Return a box's rectangle in one graph; that of its contents if the graph does not have the box."""
         inner = [
             part.visible(x + PADDING, y + offset, graph)
             for part, offset in zip(self.parts, self.offsets, strict=True)
@@ -197,6 +198,7 @@ class _Sized:
         return Rectangle(x + PADDING, first.y, last.width, last.y + last.height - first.y, last.style)
 
     def _titles(self, x: float, y: float) -> Iterator[Shape]:
+        """Yield the texts at the top of a box: its titles, layer and note."""
         at = y + PADDING / 2
         for title in _titles(self.box):
             at += LINE
@@ -207,7 +209,7 @@ class _Sized:
             yield Text(x + PADDING, at + LINE - 4, _shortened(self.box.note), "note")
 
     def _loops(self, x: float, y: float) -> Iterator[Shape]:
-        """Yield the arrows of a recurrence, from the end of a box to its beginning, with the carried states."""
+        """Yield the arrow from the end of a recurrent box to its beginning, with texts of the carried states."""
         if not self.states:
             return
         right, out = x + self.width, x + self.width + LOOP / 2
@@ -239,6 +241,7 @@ class _Row:
         return CHARACTER * max(len(self.text("training")), len(self.text("inference")))
 
     def shapes(self, x: float, y: float, width: float, graph: str) -> Iterator[Shape]:
+        """Yield the shapes of a line of text in a box, shaded for dropout; nothing if the graph does not have it."""
         text = self.text(graph)
         if not text:
             return
@@ -255,7 +258,7 @@ def _state_texts(states: Sequence[State], shown: int) -> list[str]:
 
 
 def _contents(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
-    """Return a box's contents at this detail."""
+    """Return the equations and inner boxes that a box shows at a level of detail."""
     if detail == "layers":
         inner = [item for one in box.walk() for item in one.items if isinstance(item, Equation)]
         count = sum(row.is_dropout for row in inner)
@@ -285,7 +288,7 @@ def _tag(box: Box, detail: Detail) -> str:
 
 
 def _set_sizes(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
-    """Return a box with sizes."""
+    """Return a box with its contents, and the width and height that they need at a level of detail."""
     parts = _contents(box, detail, with_closed)
     # a closed box shows the recurrences of the boxes inside it
     states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
@@ -316,7 +319,7 @@ def _set_sizes(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
 
 
 def _close(open_box: _Sized) -> None:
-    """Add a box's closed form if its height is smaller. It has the same width, with the states beside it."""
+    """Add the smaller, closed form of a box, which hides its contents, if that form is lower."""
     closed = _set_sizes(open_box.box, "layers")
     if closed.height >= open_box.height:
         return

@@ -88,7 +88,7 @@ def passing(node: Node) -> Node:
 
 
 def read_by(node: Node, stands_for: Callable[[Node], Node] = in_training) -> Sequence[Node]:
-    """Return the operands that matter to a reader of the picture.
+    """Return the operands of a node to which a picture draws arrows; of a scan, only those that its step reads.
 
     For dropout, these are the value and a computed keep_prob. For a scan, they are the operands that its step reads.
     """
@@ -99,6 +99,7 @@ def read_by(node: Node, stands_for: Callable[[Node], Node] = in_training) -> Seq
 
 @lru_cache(maxsize=64)
 def _read_by_steps(scan: Node, stands_for: Callable[[Node], Node]) -> Sequence[Node]:
+    """Return the operands of a scan that its steps read: initial states, sequences and invariants."""
     parts = ScanParts.of(scan)
     param = {*parts.inputs}
     roots = [carry.next for carry in parts.carries] + [node for _, node in parts.emits]
@@ -108,7 +109,7 @@ def _read_by_steps(scan: Node, stands_for: Callable[[Node], Node]) -> Sequence[N
 
 
 def needed(roots: Iterable[Node], stands_for: Callable[[Node], Node], known: Collection[Node] = ()) -> set[Node]:
-    """Return all nodes that ``roots`` need in one of the graphs, up to ``known``.
+    """Return the nodes on which ``roots`` depend in the graph that ``stands_for`` selects, up to the nodes ``known``.
 
     ``stands_for`` is as in ``in_training``.
     """
@@ -132,7 +133,7 @@ def equations(
     training: Collection[Node],
     inference: Collection[Node],
 ) -> list[Equation]:
-    """Return the equations of ``nodes``, which are in topological order.
+    """Return the equations of a picture's box for ``nodes``; values with one reader are written within its equation.
 
     Args:
         roots: Nodes that others read.
@@ -171,7 +172,7 @@ def equations(
 
 
 def _read_through(node: Node, inside: Collection[Node], own: Collection[Node]) -> tuple[Node, ...]:
-    """Return the nodes that an equation names."""
+    """Return the nodes that appear by name in a node's equation."""
     reads: dict[Node, None] = {}
     pending = [*_read(node)]
     while pending:
@@ -184,7 +185,7 @@ def _read_through(node: Node, inside: Collection[Node], own: Collection[Node]) -
 
 
 def _read(node: Node) -> Sequence[Node]:
-    """Return the operands that a node's printed equation names."""
+    """Return the operands that a node's equation mentions, as for ``argmax`` only the array."""
     extreme = extreme_of(node)
     return read_by(node) if extreme is None else (extreme.operand,)
 
@@ -200,7 +201,7 @@ def _texts(
     names: Mapping[Node, str],
     stands_for: Callable[[Node], Node],
 ) -> dict[Node, str]:
-    """Return the right side of every node's equation. Add parts of equations that are too wide to ``own``."""
+    """Return the right side of every node's equation. Add operands that would make it too wide to ``own``."""
     texts: dict[Node, tuple[str, int]] = {}
 
     def operand_of(node: Node) -> tuple[str, int]:
@@ -239,7 +240,7 @@ def _texts(
 
 
 def _text(node: Node, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
-    """Return (text, precedence) of a node from the texts of its operands."""
+    """Return (expression, operator precedence) of a node, from those of its operands."""
     plain = [text for text, _ in operands]
     if node.op in _INFIX and len(operands) == 2:
         sign, binds = _INFIX[node.op]
@@ -281,7 +282,7 @@ def _bracketed(operand: tuple[str, int], binds: int) -> str:
 
 
 def _bounds(node: Node) -> list[str]:
-    """Return a slice's bounds by axis; whole axes are ``:``."""
+    """Return a slice's bounds ``start:stop`` as texts, by axis; ``:`` for whole axes."""
     bounds: list[str] = []
     for start, stop, step, size in zip(node["start"], node["stop"], node["step"], node.operands[0].shape, strict=True):
         first = "" if start == 0 else dim_text(start)
@@ -291,7 +292,7 @@ def _bounds(node: Node) -> list[str]:
 
 
 def _short(bounds: list[str]) -> list[str]:
-    """Return bounds without whole axes at the end."""
+    """Return the bounds of an index without ``:`` at the end."""
     while len(bounds) > 1 and bounds[-1] == ":":
         bounds.pop()
     return bounds

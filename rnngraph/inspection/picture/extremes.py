@@ -21,7 +21,7 @@ class Extreme(NamedTuple):
 
 
 def extreme_of(node: Node) -> Extreme | None:
-    """Return the ``argmax`` or ``argmin`` that ``node`` computes as the lowest index of an extreme entry; else None."""
+    """Return the ``argmax`` or ``argmin`` whose index ``node`` computes from several simpler ops; else None."""
     if node.op != "reduce_min" or node.operands[0].op != "select":
         return None
     select = node.operands[0]
@@ -39,7 +39,7 @@ def extreme_of(node: Node) -> Extreme | None:
 
 
 def inside_extremes(nodes: Iterable[Node], roots: Collection[Node]) -> set[Node]:
-    """Return the nodes that compute positions of extremes and that nothing else reads."""
+    """Return the simpler ops that together compute an ``argmax`` or ``argmin``, and that nothing else reads."""
     nodes = [*nodes]
     readers: dict[Node, set[Node]] = {}
     for node in nodes:

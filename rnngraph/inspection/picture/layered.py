@@ -49,7 +49,7 @@ def layered(
     ports: Mapping[Any, float],
     wider: Mapping[int, float] | None = None,
 ) -> Layout:
-    """Arrange boxes.
+    """Arrange boxes in layers from top to bottom. Return positions of the boxes and points of the edges.
 
     Args:
         sizes: (width, height) of each box, in topological order.
@@ -98,7 +98,7 @@ def layered(
 
 
 def _ranks(keys: Sequence[Key], edges: Sequence[Edge]) -> dict[Key, int]:
-    """Return the layer of each box: below all boxes on which it depends.
+    """Return the number of each box's layer, counted from the top. It is below all boxes on which the box depends.
 
     Boxes that depend on nothing are directly above their first user.
     """
@@ -117,7 +117,7 @@ def _ranks(keys: Sequence[Key], edges: Sequence[Edge]) -> dict[Key, int]:
 
 
 def _chain(edge: Edge, ranks: Mapping[Key, int]) -> list[Key]:
-    """Return an edge as keys of neighbouring layers: its ends, and a dummy in each layer between."""
+    """Return an edge as keys of adjacent layers: its ends, and a placeholder in each layer between."""
     source, target = edge
     return [source, *((*edge, rank) for rank in range(ranks[source] + 1, ranks[target])), target]
 
@@ -125,7 +125,7 @@ def _chain(edge: Edge, ranks: Mapping[Key, int]) -> list[Key]:
 def _order_layers(
     rows: list[list[Key]], above: Mapping[Key, list[Key]], below: Mapping[Key, list[Key]]
 ) -> list[list[Key]]:
-    """Return layers in an order with few crossings: each by the mean position of its neighbours, down and up."""
+    """Return the layers, each sorted so that few edges cross: by the mean position of a box's neighbours."""
     best, fewest = rows, _crossings(rows, below)
     for sweep in range(ORDER_SWEEPS):
         if not fewest:
@@ -150,7 +150,7 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 
 
 def _crossings(rows: Sequence[Sequence[Key]], below: Mapping[Key, list[Key]]) -> int:
-    """Return the number of pairs of edges that cross: inversions of lower ends in the order of upper ones."""
+    """Return the number of pairs of edges that cross between adjacent layers."""
     count = 0
     for upper, lower in pairwise(rows):
         places = {key: place for place, key in enumerate(lower)}
@@ -174,7 +174,7 @@ def _centres(
     above: Mapping[Key, list[Key]],
     below: Mapping[Key, list[Key]],
 ) -> dict[Key, float]:
-    """Return the center of each key, as near to its neighbours' as order and widths allow."""
+    """Return the horizontal center of each box, as near to its neighbours' as order and widths allow."""
     centres: dict[Key, float] = {}
     for row in rows:
         at = 0.0
@@ -191,7 +191,7 @@ def _centres(
 
 
 def _separate(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """Return the nearest positions to ``wanted``, in order and without overlap.
+    """Return the positions nearest to ``wanted`` at which items of these widths do not overlap, in order.
 
     This is an isotonic regression by pooling neighbours.
     """
@@ -204,7 +204,7 @@ def _separate(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
 
 
 def _rising(wanted: Sequence[float]) -> list[float]:
-    """Return the nearest nondecreasing numbers to ``wanted``."""
+    """Return the nondecreasing numbers that are nearest to ``wanted``."""
     pools: list[tuple[float, int]] = []  # mean, count
     for place in wanted:
         mean, count = place, 1
@@ -221,7 +221,7 @@ def _port_places(
     ports: Mapping[Any, float],
     middles: Mapping[Key, float],
 ) -> tuple[dict[Edge, float], dict[Edge, float]]:
-    """Return the horizontal positions at which each edge leaves its box and enters the other one.
+    """Return two dicts: the horizontal position of each edge's start at its source, and of its end at its target.
 
     Edges are straight if possible, and keep a distance from each other.
     """

@@ -31,7 +31,7 @@ class NestedCell:
     rows: list[Equation] = field(default_factory=list)
 
     def walk(self) -> Iterator[NestedCell]:
-        """Yield a box and all boxes inside, each before its parts."""
+        """Yield a cell and all cells inside, each before its parts."""
         pending = [self]
         while pending:
             cell = pending.pop()
@@ -54,7 +54,7 @@ class DriverCells:
                 self._left.append((fact["where"], _nested_cell(inner[name][0], facts, inner)))
 
     def take(self, scan: Node) -> NestedCell | None:
-        """Return the cell that ``scan`` runs; None if no driver is at its line."""
+        """Return the cell that a scan runs, by the scan's line of the script; None if no cell is known."""
         for place, (where, cell) in enumerate(self._left):
             if _line(where) == _line(scan.where):
                 del self._left[place]
@@ -69,7 +69,7 @@ def _line(where: Where | None) -> tuple[str, int] | None:
 def _nested_cell(
     name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[str, Sequence[str]]
 ) -> NestedCell:
-    """Return a cell with the cells inside it. Directly nested wrappers become one.
+    """Return the cell ``name`` with all cells inside it. Directly nested wrappers become one.
 
     A cell that contains itself, as a malformed file may declare, is cut off.
     """
@@ -113,7 +113,7 @@ class DriverFacts(NamedTuple):
 
 
 def nested(root: NestedCell | None, facts: DriverFacts, rows: Sequence[Equation], states: Mapping[Node, State]) -> Box:
-    """Return the box of a driver.
+    """Return the picture's box of a recurrence, with boxes of its cells and the equations of a step inside.
 
     Args:
         root: Cell of the driver; None if unknown.
@@ -132,7 +132,7 @@ def nested(root: NestedCell | None, facts: DriverFacts, rows: Sequence[Equation]
 
 
 def _find_layers(top: NestedCell, rows: Sequence[Equation]) -> None:
-    """Give each cell the first free layer with its class's name, inside the layer of the cell around it."""
+    """Set the layer of each cell: the first free one with the class's name, inside the outer cell's layer."""
     free = dict.fromkeys(layer for row in rows if (layer := layer_of(row.node)))
     around: list[tuple[NestedCell, str]] = [(top, "")]
     while around:
@@ -148,7 +148,7 @@ def _find_layers(top: NestedCell, rows: Sequence[Equation]) -> None:
 
 
 def _place_of(row: Equation, top: NestedCell) -> NestedCell:
-    """Return the innermost box for an equation, within ``top``.
+    """Return the innermost cell within ``top`` whose layer contains an equation.
 
     The box is the cell of the equation's layer, or a box around cells whose layers all lie within that layer.
     """
@@ -180,7 +180,7 @@ class _Nest:
         self.order, self.states, self.inference = order, dict(states), inference
 
     def box(self, cell: NestedCell, key: str, note: str = "") -> Box:
-        """Return the box of ``cell``. The driver's box has all states that no equation computes."""
+        """Return the picture's box of a cell, with its equations, states and inner cells."""
         cells = [self.box(inner, f"{key}.{number}") for number, inner in enumerate(cell.cells)]
         items: list[Equation | Box] = [*cell.rows, *cells]
         items.sort(key=self._first)
@@ -210,7 +210,7 @@ class _Nest:
         return min((self.order[row.node] for row in _rows(item)), default=len(self.order))
 
     def _joins(self, items: Sequence[Equation | Box]) -> dict[int, str]:
-        """Return the type of the value that each box reads from the box directly before it, by index."""
+        """Return {index of a box: type of the value that the box reads from the box directly before it}."""
         joins: dict[int, str] = {}
         for number in range(1, len(items)):
             before, after = items[number - 1], items[number]

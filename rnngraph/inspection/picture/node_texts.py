@@ -20,7 +20,7 @@ def steps_text(size: Dim) -> str:
 
 
 def count_text(node: Node) -> str:
-    """Return the text of the size that a node computes: a sum of ones, or the length of an axis; "" for other nodes."""
+    """Return the text of the size, such as ``B · T``, that a node computes; "" if it computes no size."""
     if node.op == "dimension":
         return dim_text(node["size"])
     summed = node.operands[0] if node.op == "reduce_sum" else None
@@ -36,7 +36,7 @@ def adds_or_drops_ones(node: Node) -> bool:
 
 
 def dropped_axes(node: Node) -> list[int]:
-    """Return the axes that a slice and a reshape index with an int, as in ``x[:, -1]``; [] for other nodes."""
+    """Return the axes that a reshape of a slice indexes with an int, as in ``x[:, -1]``; [] for other nodes."""
     if node.op != "reshape" or node.operands[0].op != "slice":
         return []
     part = node.operands[0]
@@ -61,7 +61,7 @@ def step_index(node: Node) -> int | None:
 
 
 def layer_of(node: Node) -> str:
-    """Return the layer of a node; "" for none."""
+    """Return the name of the layer that a node belongs to; "" for none."""
     return node.where.layer if node.where else ""
 
 

@@ -14,7 +14,7 @@ CORNER = 9.0
 
 
 def paint_shapes(surface: Surface, shapes: Iterable[Shape]) -> None:
-    """Paint shapes in order."""
+    """Paint rectangles, texts and lines on a surface, in order."""
     for shape in shapes:
         if isinstance(shape, Rectangle):
             radius = 3 if shape.style == "dropout" else 6
@@ -37,7 +37,7 @@ def _box_paint(style: str) -> Paint:
 
 
 def _commands(line: Line) -> Commands:
-    """Return round corners for a line with right angles, long curves for one between boxes."""
+    """Return a line as path commands: with round corners for a recurrence, as curves between boxes."""
     points = line.points
     commands: list[tuple[str, Sequence[Point]]] = [("M", points[:1])]
     if line.style == "loop":

@@ -21,7 +21,7 @@ HIGHEST = 4000
 
 
 def svg(source: GraphSource, graphs: Graphs = "both", max_detail: Detail = "equations", styled: bool = True) -> str:
-    """Return the declaration of a program as SVG text.
+    """Return the picture of a program's declaration as SVG text.
 
     Args:
         source: ``program.parts.source``.
@@ -33,14 +33,14 @@ def svg(source: GraphSource, graphs: Graphs = "both", max_detail: Detail = "equa
 
 
 def declared(source: GraphSource) -> Declaration:
-    """Return the contents of a program's picture."""
+    """Return the boxes and arrows of a program's picture."""
     return declaration_of(source.lowered.graph, source.described(), isinstance(source, DeclaredSource))
 
 
 def drawing(
     declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None, max_detail: Detail = "equations"
 ) -> Drawing:
-    """Return the drawing of one graph, or of both graphs.
+    """Return the shapes of a net's picture, by default in the most detail that is not too high.
 
     Args:
         declaration: What to draw.
@@ -64,7 +64,7 @@ def drawing(
 def write_picture(
     source: GraphSource, path: str | os.PathLike[str], graphs: str = "both", detail: str | None = None
 ) -> None:
-    """Write the declaration as .svg or .png.
+    """Write the picture of a program's declaration to a .svg or .png file.
 
     Raises:
         ArgumentError: An argument is invalid.

@@ -12,7 +12,7 @@ from .node_texts import layer_of, short_name
 
 
 def without_lengths(scan: Node) -> tuple[Node, bool]:
-    """Return a scan without the selections by row length, and True if ``scan`` had any.
+    """Return (a scan without the ops that keep states past a row's length, True if the scan had any).
 
     These selections keep the states of a row past its length, and set its outputs to 0. Without them, equations read
     like those in a cell's paper.
@@ -29,7 +29,7 @@ def without_lengths(scan: Node) -> tuple[Node, bool]:
 
 
 def step_names(parts: ScanParts, nodes: Collection[Node], shown: Iterable[Node] = ()) -> dict[Node, str]:
-    """Return names of the values of a step.
+    """Return {value in a scan's step: name for the picture}.
 
     A value that only its own layer reads has a name that is unique within the layer. So every cell can call its gates
     i, j, f and o.

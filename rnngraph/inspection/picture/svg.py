@@ -11,7 +11,7 @@ from .shapes import Drawing, Figure, Line, Shape
 
 
 def style_text(dark: str | None = None) -> str:
-    """Return the style sheet of pictures: light, and dark within the selector ``dark``.
+    """Return the CSS of pictures, with dark colours for the selector ``dark`` or, without it, the system's setting.
 
     Without a selector, the setting of the reader's system decides.
     """
@@ -31,6 +31,7 @@ def style_text(dark: str | None = None) -> str:
 
 def _rules(boxes: dict[str, tuple[str, str]], inks: dict[str, str], scope: str) -> Iterator[str]:
     # labels can be read where an arrow runs behind them
+    """Yield the CSS rules that give boxes and texts these colours."""
     yield f"{scope}.arrow .label {{ stroke: {boxes['ground'][0]}; stroke-width: 3px; paint-order: stroke; }}"
     for name, (fill, line) in boxes.items():
         yield f"{scope}rect.{name} {{ fill: {fill}; stroke: {line}; }}"
@@ -42,7 +43,7 @@ def _rules(boxes: dict[str, tuple[str, str]], inks: dict[str, str], scope: str) 
 
 
 def svg_text(drawing: Drawing, styled: bool = True) -> str:
-    """Return the drawing as ``<svg>``.
+    """Return a drawing as an ``<svg>`` element.
 
     ``styled`` adds a background and the style sheet, which a page may have once for all pictures.
     """
@@ -61,6 +62,7 @@ def svg_text(drawing: Drawing, styled: bool = True) -> str:
 
 
 def _figure(figure: Figure) -> Iterator[str]:
+    """Yield the SVG lines of one box or arrow, with data attributes for the page's script."""
     box = figure.box
     facts = f' class="figure" data-graph="{figure.graph}"'
     if box is not None:

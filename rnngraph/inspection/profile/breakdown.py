@@ -117,7 +117,7 @@ class KernelPart(Part):
 def kernels_of(
     ticks: Ticks, measured: Measured, sizes: Sizes, feeds: Feeds, limits: Limits, arrays: Collection[Buffer]
 ) -> tuple[KernelPart, ...]:
-    """Return a part for each slot that ran, in execution order.
+    """Return time, work and lines of each kernel or other timed slot that ran, in execution order.
 
     Slots and counts do not depend on measured time. ``arrays`` are buffers of the caller.
     """
@@ -156,7 +156,7 @@ def kernels_of(
 
 
 def _shares(ticks: Ticks, measured: Measured, floors: Sequence[Floor]) -> dict[int, float]:
-    """Return, for each slot that ran, by index, its share of the time of all workers.
+    """Return {index of a timed slot that ran: its share of the time of all slots and workers}.
 
     Samples replace the scan whose steps they sample, and divide its time.
     """
@@ -172,7 +172,7 @@ def _shares(ticks: Ticks, measured: Measured, floors: Sequence[Floor]) -> dict[i
 
 
 def _divided(numbers: Sequence[int], seconds: np.ndarray, floors: Sequence[Floor]) -> Iterator[float]:
-    """Yield the share of each slot in the time of all of them.
+    """Yield each slot's share of the time of the slots ``numbers``.
 
     Slots shorter than one reading of the counter have no measured time. If all have none, floors divide the time.
     """
@@ -185,13 +185,13 @@ def _divided(numbers: Sequence[int], seconds: np.ndarray, floors: Sequence[Floor
 
 
 def _is_same_step(ticks: Ticks, one: int, other: int) -> bool:
-    """True if two slots belong to one step of a scan, or are the same slot."""
+    """True if two timed slots belong to one step of a scan, or are the same slot."""
     first, second = ticks.timed[one], ticks.timed[other]
     return one == other or (first.whole is not None and first.whole == second.whole)
 
 
 def name_of(timed: Timed) -> str:
-    """Return a slot's name in tables: its computation in a few words."""
+    """Return the name of a timed slot in tables: its products and functions, such as ``step: 2 products, tanh``."""
     if timed.kind != WORK or timed.plan is None:
         return timed.text.partition("  ")[0]
     nodes = timed.nodes
@@ -204,7 +204,7 @@ def name_of(timed: Timed) -> str:
 
 
 def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
-    """Return, for each value that an op reads, the line of the last such op, for values without a line of their own."""
+    """Return {value that an op reads: script line of the last op that reads it}."""
     lines: dict[Node, Where] = {}
     for node in reversed(topological(node for timed in ticks.timed for node in timed.nodes)):
         where = node.where or lines.get(node)
@@ -214,7 +214,7 @@ def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
 
 
 def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where]) -> Iterator[Piece]:
-    """Yield the pieces of a slot, one for each line of the script.
+    """Yield the parts of a timed slot's cost, one for each line of the script.
 
     Costs of nodes without a line are divided among the slot's lines in proportion to their costs. If the slot's lines
     have no cost, there is one piece: for the first of these lines, else for the nearest line of users or operands.
@@ -233,7 +233,7 @@ def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where
 
 
 def _by_line(values: Mapping[Node, float]) -> dict[Where, float]:
-    """Return, for each line, the sum of its nodes' values. Nodes without a line are left out."""
+    """Return {line: sum of the values of its nodes}. Nodes without a line are left out."""
     sums: dict[Where, float] = {}
     for node, value in values.items():
         if node.where is not None:
@@ -242,7 +242,7 @@ def _by_line(values: Mapping[Node, float]) -> dict[Where, float]:
 
 
 def _counts_by_line(counts: Mapping[Node, float], shares: Mapping[Where, float]) -> dict[Where, float]:
-    """Return counts by line. Those of nodes without a line are divided in proportion."""
+    """Return {line: count}. Counts of nodes without a line are divided among the lines in proportion."""
     sums = _by_line(counts)
     known, total = sum(sums.values()), sum(counts.values())
     if not known:
@@ -251,7 +251,7 @@ def _counts_by_line(counts: Mapping[Node, float], shares: Mapping[Where, float])
 
 
 def _nearest(timed: Timed, users: Mapping[Node, Where]) -> Where | None:
-    """Return the first known line of a slot's owner, users or operands; None without one."""
+    """Return the script line for a slot without one of its own: of its owner, users or operands; None without any."""
     for node in (timed.owner, timed.scan, *timed.nodes):
         if node is not None and (node.where is not None or node in users):
             return node.where or users[node]
@@ -268,28 +268,28 @@ def _nearest(timed: Timed, users: Mapping[Node, Where]) -> Where | None:
 
 
 def layer_of(kernel: KernelPart, where: Where | None) -> str:
-    """Return the layer of a piece of a kernel, or a name in parentheses."""
+    """Return the layer of a line, or for time outside layers a name in parentheses, such as ``(waits)``."""
     if kernel.kind in OWNED:
         return (where.layer if where is not None else "") or NO_LAYER
     return LABELS_BY_KIND.get(kernel.kind, BETWEEN)
 
 
 def phase_of(kernel: KernelPart, where: Where | None) -> str:
-    """Return the phase of a piece of a kernel, or a name in parentheses."""
+    """Return the phase of a line, such as ``backward``, or for other time a name in parentheses."""
     if kernel.kind in (WORK, COPY, TABLE):
         return where.phase if where is not None else NO_LINE
     return LABELS_BY_KIND.get(kernel.kind, BETWEEN)
 
 
 def line_of(kernel: KernelPart, where: Where | None) -> str:
-    """Return the line of a piece of a kernel, or a name in parentheses."""
+    """Return a script line as text, or for other time a name in parentheses, such as ``(waits)``."""
     if where is not None:
         return str(where)
     return NO_LINE if kernel.kind in OWNED else LABELS_BY_KIND.get(kernel.kind, BETWEEN)
 
 
 def grouped(kernels: Iterable[KernelPart], name: Callable[[KernelPart, Where | None], str]) -> Mapping[str, Part]:
-    """Return the sums of kernels' pieces by name, such as by layer."""
+    """Return {name: summed cost of the kernels' parts with that name}, such as by layer."""
     parts: dict[str, Part] = {}
     longest: dict[str, float] = {}
     for kernel in kernels:
@@ -317,7 +317,7 @@ def grouped(kernels: Iterable[KernelPart], name: Callable[[KernelPart, Where | N
 
 
 def unowned(kernels: Iterable[KernelPart]) -> float:
-    """Return the share of time without a line of the script, except waits for other workers."""
+    """Return the share of a call's time that belongs to no line of the script, without waits for other workers."""
     return sum(
         kernel.share * piece.share
         for kernel in kernels

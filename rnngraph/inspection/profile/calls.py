@@ -19,7 +19,7 @@ MAX_SECONDS = 3600.0
 
 
 def checked_seconds(seconds: Any, where: Where | None) -> float:
-    """Return the time to spend. Raise ``ArgumentError`` unless it is above 0 and at most ``MAX_SECONDS``."""
+    """Return the seconds to spend on a profile. Raise ``ArgumentError`` unless they are in (0, ``MAX_SECONDS``]."""
     is_number = isinstance(seconds, int | float | np.integer | np.floating) and not isinstance(seconds, bool)
     if not is_number or not 0 < seconds <= MAX_SECONDS:
         what = f"seconds={shown(seconds)} must be above 0 and at most {MAX_SECONDS:.0f}: the time to spend on calls"
@@ -45,7 +45,7 @@ class ProfiledCall(NamedTuple):
 
 
 def profile_of(call: ProfiledCall, calls: Callable[[NativeEntry], Call], plain: Call, seconds: float) -> Profile:
-    """Return a profile of a call.
+    """Time a call with and without counters, and return its profile.
 
     Args:
         calls: Makes a call of an entry with counters.

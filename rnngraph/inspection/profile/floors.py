@@ -41,7 +41,7 @@ class Floor:
 
 
 def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Floor:
-    """Return the minimum time of a kernel's work.
+    """Return the minimum seconds that a kernel's arithmetic and memory traffic take on this machine.
 
     Args:
         step_weights: Bytes that are read between two reads of the same weights.
@@ -79,7 +79,7 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
 
 
 def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Limits) -> str:
-    """Return the bottleneck of a kernel that takes ``seconds`` of a call, in words."""
+    """Return a kernel's bottleneck in words, given the ``seconds`` that it takes in a call."""
     if not floor.terms:
         return "moves values" if timed.nodes else ""
     each = seconds / max(1.0, work.times)
@@ -98,7 +98,7 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
 
 
 def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
-    """Return two counts of cycles for one step of ``k`` in a register tile.
+    """Return (cycles to issue the multiply-adds of one ``k`` of a register tile, cycles until their sums are ready).
 
     In the first, the multiply-adds are issued; after the second, the sums are ready.
     """
@@ -113,7 +113,7 @@ def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
 
 
 def _functions(work: Work) -> str:
-    """Return text that names the elementary functions of a kernel."""
+    """Return the elementary functions of a kernel as text, such as ``functions: exp, tanh``."""
     names = dict.fromkeys(node.op for node, _ in work.elements if _is_function(node.op))
     return f"functions: {', '.join(names)}" if names else "functions"
 

@@ -59,7 +59,7 @@ class Limits:
 
     @property
     def clock(self) -> float:
-        """Cycles a second, from dependent multiply-adds."""
+        """Cycles a second, computed from the time of dependent multiply-adds."""
         return FMA_LATENCY / self.wait
 
     @property
@@ -70,7 +70,7 @@ class Limits:
         return self._wait
 
     def read(self, count: int) -> float:
-        """Return bytes a second of repeated reads from ``count`` bytes, rounded up to a power of two.
+        """Return bytes a second at which a core reads a block of ``count`` bytes repeatedly.
 
         Blocks are measured from ``PAGE`` to ``MAX_READ`` bytes; other counts have the rate of the nearest block.
         """
@@ -89,7 +89,7 @@ class Limits:
         return "memory"
 
     def seconds(self, op: str, dtype: str) -> float:
-        """Return the seconds of an elementwise op for one element."""
+        """Return the seconds that an elementwise op takes for one element."""
         if OPS[op].cost == INSTRUCTION:  # takes as long as a multiply-add
             return 2 / self.flops(dtype)
         key = (DRAWN, "float32") if OPS[op].cost == DRAW else (op, dtype)
@@ -142,6 +142,7 @@ def function_seconds(op: str, dtype: str, target: Target, repeats: int = 7) -> f
 
 
 def _best(run: Callable[[], object], repeats: int) -> float:
+    """Return the shortest of ``repeats`` run times, in seconds."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -173,7 +174,7 @@ def _code(target: Target) -> Code:
 
 
 def _module(target: Target) -> str:
-    """Return the LLVM text of ``multiply(data, turns)``, ``chain`` and ``read(data, elements, times)``.
+    """Return the LLVM text of three loops to time: independent multiply-adds, dependent ones, and reads.
 
     ``chain`` is ``multiply`` with one sum.
     """
@@ -188,6 +189,7 @@ def _module(target: Target) -> str:
 
 
 def _multiply(name: str, kind: str, fma: str, sums: int) -> list[str]:
+    """Return the lines of an LLVM function that runs ``sums`` independent chains of multiply-adds."""
     begin = "splat (float {0})" if kind.startswith("<") else "{0}"
     return [
         f"define void @{name}(ptr %a, i64 %n, i64 %unused) {{",
@@ -208,6 +210,7 @@ def _multiply(name: str, kind: str, fma: str, sums: int) -> list[str]:
 
 
 def _read(kind: str, lanes: int) -> list[str]:
+    """Return the lines of an LLVM function that reads a block of floats repeatedly."""
     loads = [
         line
         for j in range(READS)
@@ -242,7 +245,7 @@ def _read(kind: str, lanes: int) -> list[str]:
 
 
 def _end(kind: str, sums: int) -> list[str]:
-    """Return code that adds up all results, so that nothing is optimized away."""
+    """Return the last lines of an LLVM function: a sum of all results, so that nothing is optimized away."""
     totals = ["%t0", *(f"%u{j}" for j in range(1, sums))]
     adds = [f"  {totals[j]} = fadd {kind} {totals[j - 1]}, %t{j}" for j in range(1, sums)]
     return ["end:", *adds, f"  store {kind} {totals[-1]}, ptr %a, align 4", "  ret void", "}"]

@@ -45,7 +45,7 @@ class Measured:
 
 
 def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds: float) -> Measured:
-    """Measure calls.
+    """Time a call repeatedly with and without counters. Return seconds and executions by timed slot and worker.
 
     Args:
         run: Call of the entry that counts in ``counters`` [slot, worker, …].
@@ -82,6 +82,7 @@ def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds:
 
 
 def _timed(call: Call, repeats: int) -> float:
+    """Return the mean seconds of one of ``repeats`` calls."""
     began = time.perf_counter()
     for _ in range(repeats):
         call()
@@ -89,7 +90,7 @@ def _timed(call: Call, repeats: int) -> float:
 
 
 def _own_cycles(ticks: Ticks, counted: np.ndarray, cost: float) -> np.ndarray:
-    """Return the cycles that reading the counters took, by slot and worker.
+    """Return the cycles spent on reading the counters, [slot, worker].
 
     Each reading ends one piece and begins the next.
     """

@@ -17,7 +17,7 @@ BAR = "background:linear-gradient(90deg,rgba(80,140,220,.35) {0:.1f}%,transparen
 
 
 def html_of(headline: str, tables: Iterable[Titled]) -> str:
-    """Return a profile's tables, with each part's share as a bar after its name."""
+    """Return a profile as HTML: its headline, and tables with each part's share as a bar."""
     lines = [f"<p>{escape(headline)}</p>"]
     for title, columns, parts in tables:
         heads = "".join(f'<th style="text-align:{_side(right)}">{escape(head)}</th>' for head, right, _ in columns)

@@ -87,13 +87,14 @@ class Picture:
 
 
 def picture_of(layers: Sequence[Part], limits: Limits) -> Picture:
-    """Return the picture of a profile's layers on a machine with these limits."""
+    """Return a profile's picture: a roofline plot with a dot for each layer, and bars of the layers' times."""
     scales, bars = _scales(layers, limits), _shown(layers)
     marks = (*_axes(scales), *_roofs(limits, scales), *_dots(layers, scales), *_bars(bars, ROOF + 2 * MARGIN))
     return Picture(marks, ROOF + BAR * len(bars) + 3 * MARGIN)
 
 
 def svg_of(picture: Picture) -> str:
+    """Return a profile's picture as SVG text."""
     surface = SvgSurface()
     _draw(surface, picture)
     size = f'width="{WIDTH}" height="{picture.height}"'
@@ -115,6 +116,7 @@ def png_of(picture: Picture) -> bytes:
 
 
 def _draw(surface: Surface, picture: Picture) -> None:
+    """Draw a profile's picture on a surface."""
     for mark in picture.marks:
         if isinstance(mark, Text):
             surface.text(float(mark.x), float(mark.y), mark.text, Paint(fill=mark.colour), mark.anchor)
@@ -149,7 +151,7 @@ def _share(value: float, bounds: tuple[float, float]) -> float:
 
 
 def _scales(layers: Sequence[Part], limits: Limits) -> Scales:
-    """Return axes that hold all layers, the peak, and the points at which reads from each cache reach it."""
+    """Return the roofline plot's axes, which hold all layers, the peak, and the points where cache reads reach it."""
     peak = limits.flops() / 1e9
     known = [part for part in layers if part.flops and part.bytes and part.seconds]
     knees = [peak / rate for _, rate in _reads(limits)]
@@ -167,7 +169,7 @@ def _bounds(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _reads(limits: Limits) -> Iterator[tuple[str, float]]:
-    """Yield the name of each cache, and GB/s of reads from it."""
+    """Yield (name of a cache, GB/s of reads from it)."""
     target = limits.target
     for size in (target.first_cache // 2, target.second_cache // 2, 4 * target.second_cache):
         yield limits.level(size), limits.read(size) / 1e9
@@ -183,6 +185,7 @@ def _ticks(bounds: tuple[float, float]) -> Iterator[float]:
 
 
 def _axes(scales: Scales) -> Iterator[Mark]:
+    """Yield the grid lines and labels of the roofline plot's axes."""
     left, right, bottom = MARGIN, WIDTH - MARGIN, ROOF
     for tick in _ticks(scales.intensity):
         yield Line(scales.x(tick), bottom, scales.x(tick), TOP, "#e4e4e4")
@@ -195,7 +198,7 @@ def _axes(scales: Scales) -> Iterator[Mark]:
 
 
 def _roofs(limits: Limits, scales: Scales) -> Iterator[Mark]:
-    """Yield the maximum rate of multiply-adds, and the rates that reads from each cache allow."""
+    """Yield the roofline's lines and labels: maximum multiply-add rate, and the rates that reads from caches allow."""
     peak = limits.flops() / 1e9
     yield Line(MARGIN, scales.y(peak), WIDTH - MARGIN, scales.y(peak), "#333", 1.5)
     yield Text(WIDTH - MARGIN, scales.y(peak) - 6, f"one core: {peak:.0f} GFLOP/s", "end")
@@ -210,7 +213,7 @@ def _roofs(limits: Limits, scales: Scales) -> Iterator[Mark]:
 
 
 def _dots(layers: Sequence[Part], scales: Scales) -> Iterator[Mark]:
-    """Yield a dot for each layer, and a label with the name of each large layer."""
+    """Yield a dot in the roofline plot for each layer, and the names of large layers."""
     dots: list[tuple[Part, Dot]] = []
     for number, part in enumerate(layers):
         if part.flops and part.bytes:
@@ -228,7 +231,7 @@ def _dots(layers: Sequence[Part], scales: Scales) -> Iterator[Mark]:
 
 
 def _label(dot: Dot, name: str, occupied: list[tuple[float, float, float, float]]) -> Iterator[Mark]:
-    """Yield a dot's name at the nearest place without dots and names, and a line to it from afar; nothing without room.
+    """Yield a dot's name at the nearest free place, with a line if it is far from the dot; nothing without room.
 
     Args:
         dot: The dot.
@@ -265,7 +268,7 @@ def _common_path(layers: Sequence[Part]) -> str:
 
 
 def _shown(layers: Sequence[Part]) -> list[Part]:
-    """Return the layers to draw. Layers with a share below ``SMALL`` are merged into one."""
+    """Return the layers to draw, with those of a share below ``SMALL`` merged into one."""
     large, small = ([part for part in layers if (part.share >= SMALL) is is_large] for is_large in (True, False))
     if len(small) < 2:
         return [*layers]
@@ -274,7 +277,7 @@ def _shown(layers: Sequence[Part]) -> list[Part]:
 
 
 def _bars(layers: Sequence[Part], top: float) -> Iterator[Mark]:
-    """Yield a bar for each layer's share of the time, with a darker bar for its lower bound, the roofline's floor."""
+    """Yield a bar for each layer's share of the time. Its darker part is the machine's minimum time for the layer."""
     room = WIDTH - 2 * MARGIN
     yield Text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
     for number, part in enumerate(layers):

@@ -115,7 +115,7 @@ class Profile(Telling, Mapping[str, Part]):
     # Text ----------------------------------------------------------------------------------------
 
     def headline(self) -> str:
-        """Return a summary of the call in a line or two."""
+        """Return a summary of the profiled call in a line or two: its time, and the parts in native code and Python."""
         sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
         outside = self.python / ((self.python + self.seconds) or 1.0)
         workers = f", {self.workers} workers" if self.workers > 1 else ""
@@ -128,7 +128,7 @@ class Profile(Telling, Mapping[str, Part]):
         )
 
     def tables(self) -> Iterator[Titled]:
-        """Yield title, columns and rows of each table."""
+        """Yield (title, columns, rows) of the tables of layers, kernels, passes and lines."""
         yield "layers", [("layer", False, _name), *FIGURES], [*self.layers.values()]
         passes = [("pass", False, _of_kernel(lambda kernel: kernel.phases))] if self._has_passes else []
         around = self._common_prefix()
@@ -173,12 +173,12 @@ class Profile(Telling, Mapping[str, Part]):
     __repr__ = __str__
 
     def print_to(self, console: Console) -> None:
-        """Print all to a console of rich."""
+        """Print headline and tables to a console of rich."""
         console.print(self.headline(), markup=False, soft_wrap=True)
         self.print_tables(console, ("layers", "kernels", "passes", "lines"))
 
     def print_tables(self, console: Console, only: Sequence[str]) -> None:
-        """Print the tables with these titles, if there are any."""
+        """Print the tables whose titles are in ``only``."""
         for title, columns, parts in self.tables():
             if title in only:
                 table = Table(box=_head_rule(), pad_edge=False)
@@ -198,7 +198,7 @@ class Profile(Telling, Mapping[str, Part]):
 
     @api
     def plot(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Draw the machine's roofline with each layer, and bars of layers.
+        """Draw the machine's roofline with a dot for each layer, and bars of the layers' times.
 
         Args:
             path: File to write, ``.svg``, or with matplotlib ``.png``. None: write no file.

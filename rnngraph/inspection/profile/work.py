@@ -84,7 +84,7 @@ class Work:
 
     @cached_property
     def bytes_by_node(self) -> Mapping[Node, float]:
-        """Bytes that a call reads or writes, by node.
+        """Bytes that a call reads and writes, by node.
 
         Every run reads all weights. Other transfers count only for the share of rows and steps that are computed.
         """
@@ -117,7 +117,7 @@ class Work:
 
 
 def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
-    """Return the work of a slot's kernel or copy in a call of these sizes. ``feeds`` determine which rows end early."""
+    """Return operations and bytes of a timed slot in a call of these sizes and inputs, which may hold row lengths."""
     runs = float(max(0, evaluate(timed.scan["length"], sizes))) if timed.scan is not None else 1.0
     share = active_share(timed.active, sizes, feeds)
     if timed.kind == PACK:
@@ -144,7 +144,7 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
 
 
 def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
-    """Return the work that no plan of the same graph can avoid.
+    """Return the kernels' work without repeated operations and without traffic of intermediate values.
 
     It has each operation once, and each of the caller's arrays once. Intermediate values could stay in registers, or in
     a cache near their use.
@@ -168,7 +168,7 @@ def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
 
 
 def _computed_nodes(nodes: Sequence[Node], memory: Memory) -> list[Node]:
-    """Return the nodes that a kernel computes: its ops, and values that are computed where they are used."""
+    """Return the tensors that a kernel computes: its ops, and values that are recomputed where they are used."""
     computed = dict.fromkeys(nodes)
     pending = [item for node in nodes for item in node.operands]
     for node in pending:  # the list grows during the loop
@@ -179,7 +179,7 @@ def _computed_nodes(nodes: Sequence[Node], memory: Memory) -> list[Node]:
 
 
 def active_share(active: ActiveSteps | None, sizes: Sizes, feeds: Feeds) -> float:
-    """Return the share of rows and steps that are computed; 1 if lengths are not fed."""
+    """Return the share of all rows and steps that a call computes, from the row lengths fed; 1 without lengths."""
     if active is None:
         return 1.0
     mask = active.table.mask
@@ -191,12 +191,14 @@ def active_share(active: ActiveSteps | None, sizes: Sizes, feeds: Feeds) -> floa
 
 
 def _fed(node: Node, feeds: Feeds) -> np.ndarray | None:
+    """Return the array that is fed for a node, perhaps through casts and reshapes; None if it is no input."""
     while node.op in ("cast", "reshape", "broadcast") and node.operands:
         node = node.operands[0]
     return feeds.get(str(node["label"])) if node.op == "input" else None
 
 
 def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
+    """Yield the multiply-adds and weight bytes of each matrix product."""
     read: set[Node] = set()
     for node in nodes:
         left, right = node.operands[:2]
@@ -214,6 +216,7 @@ def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
 
 
 def _elementwise(members: Iterable[Node], sizes: Sizes) -> Iterable[tuple[Node, int]]:
+    """Yield (op, number of elements that it computes) for elementwise ops and reductions."""
     for node in members:
         kind = OPS[node.op].kind
         if kind == "elementwise":

@@ -42,7 +42,7 @@ class Surface(Protocol):
     def rectangle(self, x: float, y: float, width: float, height: float, paint: Paint, radius: float = 0) -> None: ...
 
     def text(self, x: float, y: float, text: str, paint: Paint, anchor: str | None = None) -> None:
-        """Draw one line. ``anchor`` is the part of its baseline at (x, y), as in SVG; None: the start."""
+        """Draw one line of text. ``anchor`` is the part of its baseline at (x, y), as in SVG; None: the start."""
 
     def segment(self, start: Point, end: Point, paint: Paint) -> None:
         """Draw a straight line."""

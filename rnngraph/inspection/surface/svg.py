@@ -51,7 +51,7 @@ class SvgSurface:
         paint: Paint,
         inside: str = "",
     ) -> None:
-        """Add an element. ``facts`` are its places; ``look`` is written only if no style sheet's class is given."""
+        """Add an SVG element with attributes ``facts``, and ``look`` unless ``paint`` names a style class."""
         attributes = [("class", paint.name), *facts] if paint.name else [*facts, *look]
         text = " ".join(f'{name}="{_number(value)}"' for name, value in attributes)
         self.lines.append(f"<{tag} {text}>{inside}</{tag}>" if inside else f"<{tag} {text}/>")

@@ -22,7 +22,7 @@ from .shapes import sizes_of
 
 
 def _constant(number: Number) -> Handler:
-    """Return a function that translates ``zeros`` or a like function: a tensor of given sizes, filled with ``number``."""
+    """Return a function that translates ``zeros`` or ``ones``: a tensor of given sizes, filled with ``number``."""
 
     def read(tracer: Tracer, *sizes: Any, dtype: object = None, size: Sequence[int] = ()) -> Result:
         return Filled(number, tuple(sizes_of(sizes or (size,))), DTYPES[tracer.expected.dtype])
@@ -35,7 +35,7 @@ reads("ones")(_constant(1))
 
 
 def _constant_beside(number: Number) -> Handler:
-    """Return a function that translates a method such as ``new_zeros``, with the dtype of x unless ``dtype`` is passed."""
+    """Return a function that translates ``new_zeros`` or ``new_ones``, which take x's dtype by default."""
 
     def read(tracer: Tracer, x: Operand, *sizes: Any, dtype: object = None, size: Sequence[int] = ()) -> Result:
         return Filled(number, tuple(sizes_of(sizes or (size,))), DTYPES[tracer.expected.dtype])
@@ -48,7 +48,7 @@ reads("new_ones")(_constant_beside(1))
 
 
 def _like(number: Number) -> Handler:
-    """Return a function that translates ``zeros_like`` or a like function: a tensor of x's shape, filled with ``number``."""
+    """Return a function that translates ``zeros_like`` or ``ones_like``: a tensor of x's shape, of one number."""
 
     def read(tracer: Tracer, x: Operand, dtype: object = None) -> Result:
         if isinstance(x, Sorted):

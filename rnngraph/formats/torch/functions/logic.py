@@ -87,7 +87,7 @@ for _names, _function in (
 
 
 def _not(name: str) -> Handler:
-    """Return a function that translates ``logical_not`` or the bitwise not. The bitwise not is offered for bools only."""
+    """Return a function that translates the torch function ``name``: ``logical_not``, or on bools the bitwise not."""
 
     def read(tracer: Tracer, x: Entry) -> Result:
         if isinstance(x, Filled):
