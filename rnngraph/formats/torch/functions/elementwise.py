@@ -240,9 +240,7 @@ def _heaviside(tracer: Tracer, x: Argument, values: Argument) -> Result:
 def unary(function: Function, theirs: Function) -> Handler:
     """Return a function that translates torch's elementwise function ``theirs`` to a call of the ``rg`` function.
 
-    Args:
-        function: Function of ``rg``.
-        theirs: torch's function, which computes the result for constant tensors.
+    ``theirs`` itself computes the result for constant tensors.
     """
 
     def read(tracer: Tracer, x: Argument) -> Result:
