@@ -238,13 +238,10 @@ def _heaviside(tracer: Tracer, x: Argument, values: Argument) -> Result:
 
 
 def unary(function: Function, theirs: Function) -> Handler:
-    """Return a function that translates torch's elementwise function ``theirs`` to a call of the ``rg`` function.
-
-    ``theirs`` itself computes the result for constant tensors.
-    """
+    """Return a function that translates torch's elementwise function ``theirs`` to a call of the ``rg`` function."""
 
     def read(tracer: Tracer, x: Argument) -> Result:
-        if isinstance(x, Filled):
+        if isinstance(x, Filled):  # a constant tensor
             number = theirs(torch.tensor(x.number, dtype=TORCH_DTYPES[x.dtype])).item()
             return Filled(number, x.shape, _dtype(tracer))
         return tracer.call(function, tracer.value(x, _dtype(tracer)))
