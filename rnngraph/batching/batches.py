@@ -17,8 +17,6 @@ __all__ = ["Batch", "Batches", "Layout"]
 
 BATCHES_OF_A_POOL = 50
 """Batches per pool of examples that is sorted by length. Larger pools need less padding but are less random."""
-
-
 ALL = slice(None)
 
 
@@ -110,7 +108,7 @@ class Batches:
         return int(self._real.max()) if self._real is not None else max(lengths, default=0)
 
     def real_steps(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Return the number of steps of each example without padding, by clock. Fed lengths replace sizes of arrays.
+        """Return {name of a time size: number of steps of each example, without padding}.
 
         Args:
             rows: Row numbers of the examples; None for all.
@@ -124,11 +122,11 @@ class Batches:
         return steps
 
     def wholes(self) -> dict[str, np.ndarray]:
-        """Return the arrays without batch axis, by placeholder."""
+        """Return {placeholder: array} for the arrays without batch axis, which each batch gets unchanged."""
         return {whole.spec.name: whole.take(np.empty(0, np.intp), None) for whole in self._wholes}
 
     def real_values(self, name: str) -> np.ndarray:
-        """Return the values of a placeholder in all examples without padding: [rows and steps, …]."""
+        """Return a placeholder's values in all examples, without padding: [examples, or all their steps, …]."""
         column = self._columns[name]
         if name not in self._clocks:
             return np.asarray(column.take(np.arange(self.count), None))
@@ -138,7 +136,7 @@ class Batches:
         return np.concatenate([np.moveaxis(row, axes, (0, 1))[0] for row in rows])
 
     def known_sizes(self) -> dict[str, int]:
-        """Return the sizes of named axes, if examples in one array determine them."""
+        """Return {name of an axis's size: its value}, where examples in one array determine the value."""
         sizes: dict[str, int] = {}
         for column in self._columns.values():
             shape = column.values.shape[1:] if isinstance(column, Stacked) else ()
@@ -148,14 +146,14 @@ class Batches:
         return sizes
 
     def fed_clocks(self) -> set[str]:
-        """Return the clocks whose row lengths are fed."""
+        """Return the names of time sizes for which the user feeds row lengths."""
         clocks = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.types}
         if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):
             clocks |= self._steps.keys()
         return clocks
 
     def sequences(self, clock: str) -> dict[str, tuple[int | None, int, int]]:
-        """Return (batch axis, time axis, offset) of the placeholders whose clock is ``clock`` and symbolic, by name."""
+        """Return {placeholder: (batch axis, time axis, offset)} where the number of steps is ``clock`` + offset."""
         return {
             name: (self._layout.batch_axis.get(name), self._time_axes[name], own.offset)
             for name, own in self._clocks.items()
@@ -186,7 +184,7 @@ class Batches:
         return sum(windows), sum(windows[:first])
 
     def order(self, epoch: int) -> list[np.ndarray]:
-        """Return the rows of each batch of an epoch. Each example occurs once, and one batch may be smaller."""
+        """Return arrays of row numbers, one for each batch of an epoch. Each example occurs once."""
         if not self.shuffle:
             return self._cut(np.arange(self.count))
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], np.uint64)))
@@ -209,7 +207,7 @@ class Batches:
     def feeds(
         self, rows: np.ndarray | Sequence[int], own: slice = ALL, longest_row: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the feeds of a batch, zero-padded to its longest example.
+        """Return {placeholder: array} for a batch of ``rows``, zero-padded to its longest example.
 
         Args:
             rows: Row numbers of the batch.
@@ -235,13 +233,13 @@ class Batches:
         return longest[clock.name] + clock.offset if clock is not None and clock.name in longest else None
 
     def longest_of(self, rows: np.ndarray) -> int | None:
-        """Return the number of steps of the longest of ``rows``; None if no lengths are fed."""
+        """Return the number of steps of the longest of ``rows``; None if no placeholder takes lengths."""
         return None if self._lengths is None or self._real is None else int(self._real[rows].max())
 
     def windows(
         self, feeds: Mapping[str, np.ndarray], first: int = 0, longest: int | None = None
     ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        """Yield (steps, feeds) of consecutive windows in time. The last one may be shorter.
+        """Yield (steps, {placeholder: array}) for consecutive windows in time of a batch. The last may be shorter.
 
         Without ``window``, everything from step ``first`` is one window, and from step 0 the pair is (1, ``feeds``).
         Lengths are relative to the window, and arrays without time axis whole. No window is beyond the longest row.
@@ -260,7 +258,7 @@ class Batches:
             yield min(span, total - start), self.cut(feeds, start, start + span)
 
     def count_windows(self, rows: np.ndarray, first: int = 0) -> int:
-        """Return the number of windows of a batch of ``rows``."""
+        """Return the number of windows in time into which a batch of ``rows`` is cut."""
         if self.window is None and not first:
             return 1
         known, clock = next(iter(self._steps.values()), None), next(iter(self._clocks.values()))
@@ -277,7 +275,7 @@ class Batches:
         return total if longest is None else min(total, longest)
 
     def cut(self, feeds: Mapping[str, np.ndarray], start: int, stop: int) -> dict[str, np.ndarray]:
-        """Return the steps from ``start`` to below ``stop`` of a batch's feeds, with lengths relative to ``start``."""
+        """Return a batch's feeds from step ``start`` to below ``stop``, with lengths relative to ``start``."""
         cut = dict(feeds)
         for name, axis in self._time_axes.items():
             cut[name] = feeds[name][(slice(None),) * axis + (slice(start, stop),)]
@@ -288,14 +286,14 @@ class Batches:
     # Checks --------------------------------------------------------------------------------------
 
     def _one_clock(self, names: Iterable[str]) -> bool:
-        """True if all sequences among the placeholders have the same steps, so that one length serves all."""
+        """True if all sequences among the placeholders have one number of steps, so that one length serves all."""
         return len({self._clocks[name] for name in names if name in self._clocks}) == 1
 
     def _clocks_text(self) -> str:
         return ", ".join(f"{name} has {clock}" for name, clock in self._clocks.items())
 
     def _known_lengths(self, where: Where | None) -> np.ndarray | None:
-        """Return the length of each row; None if no placeholder takes lengths."""
+        """Return the number of steps of each example, for the lengths placeholder; None if there is none."""
         ragged = [column for column in self._columns.values() if isinstance(column, Listed) and column.ragged]
         if self._lengths_spec is None:
             for column in self._columns.values():
@@ -337,7 +335,7 @@ class Batches:
             )
 
     def _fed_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
-        """Return the lengths that a placeholder is fed, after checks. If there is one clock, they replace its steps."""
+        """Return the row lengths that the user gives, after checks, and use them as numbers of steps."""
         lengths = self._lengths_column(column)
         max_lengths = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
         least = 0 if self._layout.only_run else 1
@@ -357,6 +355,7 @@ class Batches:
         return np.asarray(column.take(np.arange(self.count), None)).astype(np.int64)
 
     def _check_wholes(self, where: Where | None) -> None:
+        """Raise ``ShapeError`` if an array without batch axis has fewer steps than the longest example."""
         for whole in self._wholes:
             clock = self._clocks.get(whole.spec.name)
             if clock is None or clock.name not in self._steps or whole.longest is None:
@@ -388,7 +387,7 @@ class Batches:
 def _specs(
     examples: Mapping[str, Any], layout: Layout, lengths: str | None, where: Where | None
 ) -> dict[str, ExampleSpec]:
-    """Return the specs of all placeholders with examples, after checks of names and of ``lengths``."""
+    """Return {placeholder: shape and axes of its examples}. Raise an error for wrong names or ``lengths``."""
     names = ", ".join(layout.types)
     for name in examples:
         if name not in layout.types:
@@ -420,6 +419,7 @@ def _specs(
 
 
 def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None) -> int:
+    """Return the number of examples. Raise ``ShapeError`` if placeholders differ, or there are none."""
     if not columns:
         instead = "inference" if layout.only_run else "step"
         raise ShapeError(
@@ -439,7 +439,7 @@ def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None)
 
 
 def _check_declared_batch(specs: Iterable[ExampleSpec], batch_size: int, count: int, where: Where | None) -> None:
-    """Raise ``ShapeError`` if the declared batch size differs, or does not divide the number of examples."""
+    """Raise ``ShapeError`` if a declared batch size differs from ``batch_size``, or does not divide ``count``."""
     for spec in specs:
         declared = spec.type.shape[spec.batch_axis] if spec.batch_axis is not None else None
         if isinstance(declared, int) and (declared != batch_size or count % declared):

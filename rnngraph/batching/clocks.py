@@ -33,7 +33,7 @@ class Clock:
 
 
 def clock_of(steps: Dim) -> Clock:
-    """Return the clock of a time axis with the declared size ``steps``."""
+    """Return the name and offset of a number of steps: T and -1 for ``T - 1``."""
     names = symbols_of(steps)
     if len(names) == 1:
         (name,) = names
@@ -46,7 +46,7 @@ def clock_of(steps: Dim) -> Clock:
 def steps_by_clock(
     columns: Mapping[str, Examples], clocks: Mapping[str, Clock], where: Where | None
 ) -> dict[str, np.ndarray]:
-    """Return the number of steps of each example, without offsets, by clock.
+    """Return {name of a time size: number of steps of each example, without offset}.
 
     Raise ``ShapeError`` if two placeholders of one clock differ in an example.
     """

@@ -97,7 +97,7 @@ class Whole:
 
 
 def _axis_remedy(spec: ExampleSpec, array: np.ndarray) -> str:
-    """Return the remedy for an array with one axis too many or too few; "" if there is none."""
+    """Return the end of an error's text, what to write, for an array with one axis too many or too few; else ""."""
     wanted = len(spec.example_shape) + 1
     if array.ndim == wanted + 1 and array.shape[-1] == 1:
         return f", as array[{', '.join([':'] * wanted)}, 0]"
@@ -134,7 +134,7 @@ class Stacked:
         return self._array
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
-        """Return a batch of ``rows``, truncated to ``steps`` if the array has more. It is never padded."""
+        """Return the examples ``rows`` as one array, truncated to ``steps`` if it has more. It is never padded."""
         array = self._array if steps is None else _first(self._array, self._axis, steps)
         return self.spec.put_batch(np.asarray(array[rows]))
 
@@ -182,7 +182,7 @@ class Listed:
         self._features = expected or ()
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
-        """Return a batch of ``rows``, each zero-padded or truncated to ``steps``."""
+        """Return the examples ``rows`` as one array, each zero-padded or truncated to ``steps``."""
         spec, axis = self.spec, self.spec.example_time_axis
         assert steps is not None
         assert axis is not None
@@ -198,7 +198,7 @@ Examples = Stacked | Listed
 
 
 def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Examples:
-    """Read a user's examples for a placeholder with a batch axis.
+    """Return a user's examples of a placeholder, one array or a list of arrays, as ``Stacked`` or ``Listed``.
 
     Args:
         spec: The placeholder.
@@ -229,7 +229,7 @@ def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Example
 
 
 def _shape_difference(spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> str:
-    """Return a message about the first example whose shape differs from that of example 0."""
+    """Return an error's text about the first example whose shape differs from that of example 0."""
     first = _example(spec, 0, values[0], where).shape
     for index, value in enumerate(values):
         shape = _example(spec, index, value, where).shape
@@ -245,7 +245,7 @@ def _example(spec: ExampleSpec, index: int, value: Any, where: Where | None) -> 
 
 
 def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
-    """Return ``value`` as an array. ``what`` is its name in errors."""
+    """Return ``value`` as a NumPy array. ``what`` names it in errors."""
     refuse_mask(value, what, where)
     try:
         return np.asarray(value)

@@ -30,7 +30,7 @@ class TimeAxes:
     offset: int
 
     def steps(self, array: np.ndarray, stop: int) -> np.ndarray:
-        """Return the first ``stop`` steps of the clock."""
+        """Return an array's first ``stop`` steps, plus its offset."""
         return array[(slice(None),) * self.time + (slice(0, max(stop + self.offset, 0)),)]
 
 
@@ -56,7 +56,7 @@ class PaddedRow:
 
     @property
     def further(self) -> int:
-        """Number of steps if the padding is doubled."""
+        """Number of steps if the row's padding is doubled."""
         return 2 * self.padded - self.steps
 
     @property
@@ -65,12 +65,12 @@ class PaddedRow:
         return {axes.offset for axes in self.sequences.values()}
 
     def alone(self) -> Feeds:
-        """Return feeds without padding."""
+        """Return the row's feeds, cut to its own steps, without padding."""
         cut = {name: axes.steps(self.feeds[name], self.steps) for name, axes in self.sequences.items()}
         return {**self.feeds, **cut}
 
     def padded_further(self) -> Feeds:
-        """Return feeds with more padding, which repeats the last padded step."""
+        """Return the row's feeds with twice the padding, by repeating the last padded step."""
         feeds = dict(self.feeds)
         for name, axes in self.sequences.items():
             last = feeds[name].take([-1], axes.time)
@@ -79,7 +79,7 @@ class PaddedRow:
         return feeds
 
     def refilled(self) -> Feeds:
-        """Return feeds whose padding is replaced by steps of the longest row. Masks are unchanged."""
+        """Return the row's feeds with steps of the longest row in place of padding. Masks are unchanged."""
         feeds = dict(self.feeds)
         for name, axes in self.sequences.items():
             real = axes.steps(feeds[name], self.steps)
@@ -95,7 +95,7 @@ def _is_mask(values: np.ndarray) -> bool:
 
 
 def padded_row(batch: Batch, clock: str) -> PaddedRow | None:
-    """Return the shortest row of a batch; None if no row is padded in ``clock``.
+    """Return the shortest row of a batch with its feeds; None if all rows have equally many steps of ``clock``.
 
     If the batch is cut into windows, return the row within the window in which it ends.
     """

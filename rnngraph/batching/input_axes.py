@@ -52,7 +52,7 @@ class ProgramInputs:
 
 
 def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
-    """Return the batch and time axes of the training graph's inputs, or with ``only_run`` of the inference graph's."""
+    """Return the batch and time axis of each input of the training graph, or with ``only_run`` the inference graph."""
     training, consumer = inputs.training, inputs.inference if only_run else inputs.training
     names = likely_names(training.optimized)
     graph = with_sizes(training.optimized.graph, names)
@@ -85,7 +85,7 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
 
 
 def likely_names(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """Return, by name, the size that a named size probably equals.
+    """Return {name of a size: size that it probably equals}, such as flattened labels: rows times steps.
 
     The length of flattened labels, for example, probably equals the rows times the steps of the logits.
     """
@@ -94,14 +94,14 @@ def likely_names(optimized: OptimizedGraph) -> dict[str, Dim]:
 
 
 def without_training(layout: Layout, inputs: ProgramInputs) -> Layout:
-    """Return the layout for evaluation: inputs that only the training graph reads need not be fed."""
+    """Return a layout in which inputs that only the training graph reads need not be fed."""
     measured = inputs.evaluation.types
     unused = {name for name in layout.types if name not in measured}
     return replace(layout, defaults=layout.defaults | unused)
 
 
 def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """Return, by name of each ``sequence_length`` placeholder, the number of steps that bounds its values."""
+    """Return {``sequence_length`` placeholder: number of steps that bounds its values}."""
     outputs = tuple(name for name, _ in optimized.graph.outputs)
     return {item.label: item.high for item in optimized.preconditions(outputs) if item.text == "sequence_length"}
 
@@ -109,7 +109,7 @@ def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
 def lengths_placeholder(
     inputs: ProgramInputs, layout: Layout, lengths: Any, examples: dict[str, Any], where: Where | None
 ) -> str | None:
-    """Return the name of the placeholder of row lengths.
+    """Return the name of the placeholder that takes row lengths; None if it is not determined.
 
     Args:
         inputs: Inputs of the program.

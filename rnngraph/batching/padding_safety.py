@@ -51,7 +51,7 @@ Value = Known | None
 
 
 def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim]) -> bool:
-    """True if an output may depend on the padding of a batch in a clock.
+    """True if an output may depend on the padding of rows that have fewer steps than ``clock``.
 
     ``counts`` has, by placeholder of row lengths, the symbolic number of steps that bounds the lengths.
     """
@@ -61,7 +61,7 @@ def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapp
 def unproven(
     graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim], nonempty: bool = False
 ) -> list[Node]:
-    """Return the nodes that may depend on padding; empty if the proof succeeds.
+    """Return the nodes by which ``outputs`` may depend on the padding of short rows; [] if none can.
 
     Args:
         graph: The graph.
@@ -79,7 +79,7 @@ def unproven(
 
 
 def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
-    """True if nothing is known of a node although everything is known of its operands."""
+    """True if a node may depend on padding although none of its operands does."""
     if node.op == "scan" or values[node] is not None:
         return False
     if node.op == "get":
@@ -99,7 +99,7 @@ class _Walk:
         """Operands of scans, by the corresponding input of the body."""
 
     def values(self, graph: Graph, inputs: Mapping[Node, Value]) -> dict[Node, Any]:
-        """Return the padding facts of each node. ``inputs`` has the facts of a body's inputs."""
+        """Return {node: its time axis and its content past each row's end; None if the node may depend on padding}."""
         values: dict[Node, Any] = {}
         for node in graph.nodes:
             if node in inputs:
@@ -119,7 +119,7 @@ class _Walk:
         return values
 
     def _sound(self, node: Node, value: Value) -> Value:
-        """Return ``value`` if its time axis is the only axis of the node whose size depends on the clock; else None."""
+        """Return ``value`` if its time axis is the node's only axis whose size depends on the clock; else None."""
         if value is None:
             return None
         timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
@@ -133,6 +133,7 @@ class _Walk:
         return len(symbols_of(dim)) == 1 and clock_of(dim).name == self.clock
 
     def _value(self, node: Node, operands: Sequence[Value]) -> Value:
+        """Return what is known of a node past each row's end, by the op's rule; None if nothing."""
         if any(value is None for value in operands):
             return None
         known = [value for value in operands if value is not None]
@@ -145,7 +146,7 @@ class _Walk:
         )
 
     def _facts_keeping_time(self, node: Node, operands: Sequence[Known], past: str) -> Value:
-        """Return the padding facts of an op that keeps the time axis; None for other ops."""
+        """Return what is known of an op that leaves each step in place, with content ``past`` rows' ends; else None."""
         timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
         axes = {kept_at(node, number, axis) for number, axis in timed}
         merged = {value.merged for value in operands if value.axis is not None}
@@ -154,7 +155,7 @@ class _Walk:
         return Known(axes.pop(), past, merged.pop()) if axes else Known(None, past)
 
     def _past(self, node: Node, operands: Sequence[Known]) -> str:
-        """Return the contents of an elementwise op's result after the end of a row."""
+        """Return what an elementwise op's result contains past a row's end: ``zero``, ``low``, ``true`` or ""."""
         past, op = [value.past for value in operands], node.op
         if op in ("less", "equal") and self._is_mask(node):
             return ZERO
@@ -192,7 +193,7 @@ class _Walk:
         return self.lengths.get(str(source["label"])) if source.op == "input" else None
 
     def _is_mask(self, node: Node) -> bool:
-        """True for a comparison with row lengths that is false after a row's end."""
+        """True for a comparison of steps with row lengths that is false past a row's end."""
         if node.op == "equal":  # ``gather_last``'s mask of the last step, or a comparison with ``length - 1``
             if node.get("within") == "lengths":
                 return self._counted_size(node.operands[0]) is not None
@@ -210,7 +211,7 @@ class _Walk:
         return self._counted_size(node.operands[0]) if is_last else None
 
     def _is_live(self, node: Node, turned: bool = False) -> bool:
-        """True for a condition ``t < length``; with ``turned`` for ``length <= t``."""
+        """True for a condition ``step < length``; with ``turned`` for ``length <= step``."""
         node = self._outside.get(node, node)
         if node.op == "reshape":
             return self._is_live(node.operands[0], turned)
@@ -241,6 +242,7 @@ class _Walk:
         return None if self.clock in symbols_of(node["size"]) else RIGHT
 
     def _of_matmul(self, node: Node, operands: Sequence[Known]) -> Value:
+        """Return what is known of a product, which may keep time, or sum over steps that are 0 past a row's end."""
         left, right, *more = operands
         contracted = [
             value.axis is not None and self._is_reduced(node, n, value.axis) for n, value in enumerate((left, right))
@@ -262,7 +264,7 @@ class _Walk:
         return self._reduction_facts(node, operands[0], "")
 
     def _reduction_facts(self, node: Node, value: Known, neutral: str) -> Value:
-        """Return the padding facts of a reduction's result."""
+        """Return what is known of a reduction; if over time, only values ``neutral`` may be past a row's end."""
         if value.axis is None or self._is_reduced(node, 0, value.axis):
             return RIGHT if value.axis is None or (neutral and value.past == neutral) else None
         return self._facts_keeping_time(node, [value], ZERO if value.past == ZERO else "")
@@ -271,6 +273,7 @@ class _Walk:
         return isinstance(fate(node, number, axis), Reduced)
 
     def _of_slice(self, node: Node, operands: Sequence[Known]) -> Value:
+        """Return what is known of a slice, which may select the first step or drop steps at the ends."""
         (value,) = operands
         if value.axis is None:
             return value
@@ -285,6 +288,7 @@ class _Walk:
         return Known(value.axis, value.past if not end else "")
 
     def _of_windows(self, node: Node, operands: Sequence[Known]) -> Value:
+        """Return what is known of windows, which may run along time."""
         (value,) = operands
         if value.axis == node["axis"]:
             if node["step"] != 1 or value.merged:
@@ -303,7 +307,7 @@ class _Walk:
         return self._of_movement(node, operands) or self._reshape_facts(node, value)
 
     def _reshape_facts(self, node: Node, value: Known) -> Value:
-        """Return the padding facts of a reshape that merges time with other axes or splits them."""
+        """Return what is known of a reshape that merges time with other axes or splits them; else None."""
         before, after = list(node.operands[0].shape), node.shape
         places = [axis for axis, dim in enumerate(after) if self.clock in symbols_of(dim)]
         if value.axis is None or len(places) != 1:
@@ -326,6 +330,7 @@ class _Walk:
         return self._facts_keeping_time(node, operands, value.past)
 
     def _of_concat(self, node: Node, operands: Sequence[Known]) -> Value:
+        """Return what is known of a concatenation, which may add entries before a row's steps, or zeros after them."""
         along = [place for place, value in enumerate(operands) if value.axis == node["axis"]]
         zero = all(value.past == ZERO for value in operands)
         if not along:
@@ -342,7 +347,7 @@ class _Walk:
     # Scans ---------------------------------------------------------------------------------------
 
     def _scan(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
-        """Return the padding facts of a scan's final carries and emitted sequences."""
+        """Return what is known of each result of a scan: final states, then sequences."""
         body: Graph = node["body"]
         unknown = (None,) * len(body.outputs)
         own = self.clock in symbols_of(node["length"])
@@ -367,11 +372,11 @@ class _Walk:
         return (*finals, *(self._emitted(item, values[item], own) for _, item in scan.emits))
 
     def _holds(self, end: Node, carry: Node) -> bool:
-        """True if a carry is constant after a row's end."""
+        """True if a scan's state stays unchanged after a row's end."""
         return end.op == "select" and end.operands[2] is carry and self._ends(end.operands[0])
 
     def _emitted(self, item: Node, value: Value, own: bool) -> Value:
-        """Return the padding facts of an emitted sequence. ``own`` is True if the scan runs over the clock's steps."""
+        """Return what is known of a scan's output sequence. ``own`` is True if the scan runs over the clock's steps."""
         if value is None or (own and value.axis is not None):
             return None
         if not own:

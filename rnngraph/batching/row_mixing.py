@@ -13,7 +13,7 @@ from ..ir.types import Size
 
 
 def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
-    """True if a graph reduces rows or permutes them.
+    """True if a result of one row may depend on other rows, because the graph reduces or permutes rows.
 
     The end of a loop, when all rows have stopped, does not count. Neither does batch normalization, which mixes rows
     only in the training graph.
@@ -26,7 +26,7 @@ def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
 
 
 def _joins(node: Node, uses: Sequence[AxisUse], batch: Set[str]) -> bool:
-    """True if an entry of a node's value depends on a row other than its own row."""
+    """True if an entry of a node's value may depend on a row other than its own row."""
     if node.op == "scan" and counts(node["length"], batch):
         return True
     places = set[int]()

@@ -56,13 +56,13 @@ class Reader:
     wholes: Mapping[str, Any] = field(default_factory=dict)
 
     def batches(self, data: Any, batch_size: int | None) -> Batches:
-        """Return the batches of examples that are in memory."""
+        """Return examples in memory as ``Batches`` of ``batch_size``."""
         examples = self.named(data)
         lengths = lengths_placeholder(self.inputs, self.layout, self.lengths, examples, self.where)
         return Batches(examples, self.layout, batch_size=batch_size, lengths=lengths, where=self.where, **self.options)
 
     def named(self, examples: Any) -> dict[str, Any]:
-        """Return examples by the names of their placeholders."""
+        """Return a user's examples, a mapping, a pair (x, y) or an array, as {placeholder: examples}."""
         if isinstance(examples, tuple):
             return self._pair(examples)
         if isinstance(examples, list) or hasattr(examples, "__array__"):
@@ -74,7 +74,7 @@ class Reader:
         return {name: value for name, value in named.items() if name in self.layout.types or name not in training_types}
 
     def _pair(self, pair: tuple[Any, ...]) -> dict[str, Any]:
-        """Return a pair (x, y) by name: x for the inference graph's inputs, y for the other inputs of the loss.
+        """Return a pair (x, y) as {placeholder: examples}: x for the inference graph's inputs, y for the loss's others.
 
         With ``only_run``, y is ignored. ``wholes`` that the pair lacks are added.
         """
@@ -91,7 +91,7 @@ class Reader:
         return {**{name: value for name, value in self.wholes.items() if name not in named}, **named}
 
     def _half_of_pair(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
-        """Return one half of a pair by name: a mapping, or an array for a single placeholder."""
+        """Return x or y of a pair as {placeholder: examples}; it is a mapping, or an array for a single placeholder."""
         if isinstance(value, Mapping):
             return self.inputs.names.by_placeholder(value, {}, self.where)
         if len(names) == 1:
@@ -111,7 +111,7 @@ class Reader:
         return self._per_example([name for name in self.inputs.evaluation.types if name not in inference])
 
     def _per_example(self, names: Iterable[str]) -> list[str]:
-        """Return the inputs with a batch axis, except for lengths and inputs with defaults."""
+        """Return the names of the inputs with a batch axis, except for lengths and inputs with defaults."""
         layout = self.layout
         lengths = set(layout.counts)
         if not isinstance(self.lengths, np.ndarray | list | tuple) and self.lengths is not None:
@@ -146,7 +146,7 @@ class Cursor:
         self._last: Any = None
 
     def batch(self, passage: int, number: int, endless: bool, where: Where | None) -> Any:
-        """Return a batch. Earlier batches of the same pass need another pass, except for the last batch drawn.
+        """Return batch ``number`` of an iterable, drawing batches up to it, and restarting the iterable if necessary.
 
         Args:
             passage: Index of the pass over the iterable.
@@ -200,7 +200,7 @@ class Iterated:
         self._passed: int | None = None
 
     def follow(self, since: int, begun: bool, known: Cursor | None) -> Cursor:
-        """Move to the position of a fit. Return the cursor.
+        """Continue an earlier fit's position in the iterable, if there is one. Return the cursor to use.
 
         Args:
             since: First epoch of the fit.
@@ -232,7 +232,7 @@ class Iterated:
             place += 1
 
     def _check_end(self, number: int, drawn: int, per_epoch: int | None) -> None:
-        """Raise ``ArgumentError`` if the iterable ended before the batches that an epoch needs."""
+        """Raise ``ArgumentError`` if the iterable ended after ``drawn`` batches, and an epoch needs more."""
         where = self.reader.where
         if not drawn and not self.reader.layout.only_run:
             raise ArgumentError("the iterator of batches yielded no batch; give at least one", where)
@@ -245,7 +245,7 @@ class Iterated:
         self._passed = drawn
 
     def _read(self, batch: Any, place: int) -> Batches:
-        """Return one batch of the iterable as ``Batches``. Errors name the batch."""
+        """Return the examples of one batch of the iterable. Errors name the batch."""
         if not are_examples(batch):
             raise DtypeError(
                 f"batch {place + 1} of the iterator is {type(batch).__name__}; give mappings from placeholders to "
@@ -267,7 +267,7 @@ BatchSource = Batches | Iterated
 
 
 def source_of(reader: Reader, examples: Any, batch_size: Any) -> BatchSource:
-    """Return the batches of examples in any accepted form. Iterables of batches keep theirs despite ``batch_size``."""
+    """Return examples as ``Batches`` of ``batch_size``, or an iterable of batches as ``Iterated``."""
     size = whole_number(batch_size, "batch_size", 1)
     if not are_batches(examples):
         return reader.batches(examples, size)

@@ -55,7 +55,7 @@ def add_max_steps(command: argparse.ArgumentParser) -> None:
 
 
 def positive(text: str) -> int:
-    """Parse a positive integer. Raise ``argparse.ArgumentTypeError`` for any other text."""
+    """Return a positive int from an argument's text. Raise ``argparse.ArgumentTypeError`` for any other text."""
     try:
         value = int(text)
     except ValueError:
@@ -66,6 +66,7 @@ def positive(text: str) -> int:
 
 
 def _fixed(text: str) -> tuple[str, Any]:
+    """Parse ``INPUT=NUMBER`` or ``INPUT[AXIS]=NUMBER``. Raise ``argparse.ArgumentTypeError`` for any other text."""
     try:
         return fixed_input(text)
     except ValueError:
@@ -75,6 +76,7 @@ def _fixed(text: str) -> tuple[str, Any]:
 
 
 def _open(text: str) -> tuple[str, dict[int, str]]:
+    """Parse ``INPUT[AXIS]=NAME``. Raise ``argparse.ArgumentTypeError`` for any other text."""
     try:
         return opened_axis(text)
     except ValueError:

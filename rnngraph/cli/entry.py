@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return the command line's parser, with all commands."""
     parser = argparse.ArgumentParser("rnngraph", description="Read, run and time recurrent networks.")
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         vars(parser)["color"] = False  # Python 3.14 colours usage in a pipe, too, if FORCE_COLOR is set
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_show(show: argparse.ArgumentParser) -> None:
+    """Add the options of the command ``show``."""
     show.add_argument("script", type=Path, help=_SCRIPT)
     show.add_argument("--graph", choices=("inference", "training"), default="inference")
     which = show.add_mutually_exclusive_group()
@@ -143,6 +145,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
 
 
 def _add_profile(profile: argparse.ArgumentParser) -> None:
+    """Add the options of the command ``profile``."""
     profile.add_argument("script", type=Path, help=_SCRIPT)
     profile.add_argument("--graph", choices=("inference", "training", "step"), default="inference", help=_PROFILED)
     add_sizes(profile)
@@ -153,6 +156,7 @@ def _add_profile(profile: argparse.ArgumentParser) -> None:
 
 
 def _add_explore(explore: argparse.ArgumentParser) -> None:
+    """Add the options of the command ``explore``."""
     explore.add_argument("script", type=Path, help=f"{_SCRIPT}, or {_FILE}")
     add_output(explore, "PAGE", "file to write (default: NAME.html)")
     add_weights(explore)
@@ -164,6 +168,7 @@ def _add_explore(explore: argparse.ArgumentParser) -> None:
 
 
 def _add_export(export: argparse.ArgumentParser) -> None:
+    """Add the options of the command ``export``."""
     export.add_argument("script", type=Path, help=_SCRIPT)
     add_output(export, "FOLDER", "directory to write (default: NAME-export)", "--directory")
     export.add_argument("--name", help="name of files, and prefix in C (default: the script's name)")
@@ -184,6 +189,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
 
 
 def _add_import(read: argparse.ArgumentParser) -> None:
+    """Add the options of the command ``import``."""
     read.add_argument("script", type=Path, metavar="file", help=_FILE)
     add_output(read, "FOLDER", "directory to write (default: NAME)")
     add_fixed(read)
@@ -194,6 +200,7 @@ def _add_import(read: argparse.ArgumentParser) -> None:
 
 
 def _add_verify(verify: argparse.ArgumentParser) -> None:
+    """Add the options of the command ``verify``."""
     verify.add_argument("script", type=Path, metavar="folder", help="what import wrote, a script, or a saved program")
     verify.add_argument("file", type=Path, help=f"{_FILE}, or a script that defines a torch module and an example")
     verify.add_argument(
@@ -240,7 +247,7 @@ def _reweighted(options: argparse.Namespace) -> Program:
 
 
 def _load(script: Path) -> tuple[Program, dict[str, Any]]:
-    """Load the program of a script or directory, and return it with the script's variables."""
+    """Return (program of a script or saved directory, the script's variables)."""
     script = script_of(script)
     if script.is_dir():
         return load(script), {}
@@ -254,6 +261,7 @@ def _load(script: Path) -> tuple[Program, dict[str, Any]]:
 
 
 def _complain(title: str, error: Exception, code: int) -> int:
+    """Print an error in one line on standard error, and return the exit code."""
     print(f"{title}: error:", " ".join(str(error).split("\n")), file=sys.stderr)
     return code
 
@@ -267,6 +275,7 @@ def _print_from_script(error: Exception, script: Path) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    """Run a script as ``python`` does, with ``--tf1`` and ``--numpy1`` if set."""
     with ExitStack() as opened:
         if options.numpy1:
             opened.enter_context(older_names_of_numpy(options.script))
@@ -281,6 +290,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
+    """Print a stage or a pass's changes, or write the text to the file ``--output``."""
     graph = getattr(_reweighted(options), options.graph)
     if options.output is None:
         _print_stage(graph, options)
@@ -294,6 +304,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _print_stage(graph: CallableGraph, options: argparse.Namespace) -> None:
+    """Print what the options of ``show`` select: the list of stages, a pass's changes or a stage."""
     if options.stages:
         if options.layer is not None or options.line is not None:
             raise CommandError("--stages lists all stages; leave out --layer and --line")
@@ -306,6 +317,7 @@ def _print_stage(graph: CallableGraph, options: argparse.Namespace) -> None:
 
 
 def _explore(options: argparse.Namespace) -> None:
+    """Write the explorer's page of a script, saved program or file of another format."""
     from .commands.explore_net import explore_net  # imports the readers, which few commands need
 
     def program_of(script: Path) -> Program:
@@ -330,6 +342,7 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    """Compare an imported net with its original. Return the exit code: 0 if they agree, else 1."""
     from .commands.verify_net import BATCHES, LENGTHS, verify_net
 
     options.script = script_of(options.script)

@@ -70,6 +70,7 @@ class OlderNumPy(ModuleType):
 
 
 def _of_objects(function: Callable[..., Any], value: Any, dtype: Any, options: Mapping[str, Any]) -> Any:
+    """Return ``function(value)``; for a ragged list, an array of objects as in NumPy before 1.24."""
     try:
         return function(value, dtype=dtype, **options)
     except ValueError as error:

@@ -13,7 +13,7 @@ from ..support.errors import NO_LINE
 
 @contextmanager
 def warnings_of(title: str) -> Iterator[None]:
-    """Context manager that prints warnings without a line as ``TITLE: warning: …``, and others as Python does.
+    """Context manager in which warnings without a source line are printed as ``TITLE: warning: …``.
 
     Args:
         title: The command, as in its usage.

@@ -24,7 +24,7 @@ MIN_CALLS = 5
 
 
 def bench_net(program: Program, script: str, batch: int, steps: int, seconds: float) -> None:
-    """Print the times of calls of both graphs, and a table of layers for each.
+    """Time calls of a program's two graphs on random inputs. Print a table of the times, and one of layers for each.
 
     Args:
         program: The program.
@@ -51,7 +51,7 @@ def bench_net(program: Program, script: str, batch: int, steps: int, seconds: fl
 
 
 def _timed(graph: CallableGraph, batch: int, steps: int, seconds: float) -> list[str]:
-    """Time calls, and return a row of the table: compile time, median call and quartiles."""
+    """Time calls of a graph. Return a table row: name, compile time, median, quartiles, calls, steps a second."""
     feeds = random_feeds(graph.full_graph(), batch, steps)
     extra = {"seed": 0} if graph.kind == "training" else {}
     call: Any = graph

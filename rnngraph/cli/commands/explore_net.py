@@ -30,7 +30,7 @@ def explore_net(
     sizes: tuple[int, int] | None,
     program_of: Callable[[Path], Program],
 ) -> None:
-    """Write the page and print its path and size.
+    """Write the explorer's HTML page of a net, and print the page's path and size.
 
     Args:
         file: A script, the directory of a saved program, or a file of another format.
@@ -59,14 +59,14 @@ def explore_net(
 
 
 def _write_page(program: Program, target: Path, title: str, sizes: tuple[int, int] | None) -> int:
-    """Write a page and return its size in bytes."""
+    """Write the explorer's HTML page of a program, and return its size in bytes."""
     profiles = [] if sizes is None else [_profile(graph, *sizes) for graph in (program.training, program.inference)]
     with progress(f"making the page of {title}"):
         return len(program.explore(target, title=title, profile=profiles).encode("utf-8", "replace"))
 
 
 def _profile(graph: CallableGraph[Any], batch: int, steps: int) -> Profile:
-    """Profile calls on random arrays. Errors name the graph, because no line of a script made the arrays."""
+    """Return a profile of calls of a graph on random arrays. Errors name the graph."""
     called: Any = graph
     try:
         with progress(f"timing the {graph.kind} graph"):

@@ -12,7 +12,7 @@ from .progress import progress
 
 
 def export_net(program: Program, options: argparse.Namespace) -> None:
-    """Write the files and print their paths, sizes and required processor."""
+    """Export a program to native files. Print their paths, sizes and required processor."""
     if options.plugin:
         _export_plugin(program, options)
         return
@@ -43,7 +43,7 @@ def export_net(program: Program, options: argparse.Namespace) -> None:
 
 
 def _of_blocks(exported: Export) -> str:
-    """Return a sentence on how much memory blocks take in an instance, and how to reduce it."""
+    """Return a sentence on the memory that an exported stream takes for blocks of steps, and how to reduce it."""
     min_size = exported.state_size - exported.block_size
     return (
         f"{exported.block_size} of these bytes are for blocks of {exported.max_block} steps at once; "
@@ -57,7 +57,7 @@ def _name(options: argparse.Namespace) -> str:
 
 
 def _export_plugin(program: Program, options: argparse.Namespace) -> None:
-    """Write a plugin's files and print the size and required processor of each platform's folder."""
+    """Export a program as files of an audio plugin, and print sizes and processor of each platform's folder."""
     for option in ("batch", "target", "external", "dispatch", "no_link", "debug"):
         if getattr(options, option):
             raise CommandError(f"--plugin exports for fixed systems; leave out --{option.replace('_', '-')}")

@@ -52,7 +52,7 @@ def script_of(path: Path) -> Path:
 
 
 def kind_of(path: Path) -> str:
-    """Return the format of a file, or of a SavedModel's folder.
+    """Return the name of the format of a net's file, or of a SavedModel's folder.
 
     Raises:
         CommandError: The file cannot be read, holds only weights, or has an unknown format.
@@ -84,7 +84,7 @@ def kind_of(path: Path) -> str:
 
 
 def _entries(text: bytes) -> Any:
-    """Return a JSON object; an empty tuple for damaged text, for which the reader raises a better error."""
+    """Return a JSON object's entries; an empty tuple for damaged text, for which the reader raises a better error."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -109,7 +109,7 @@ class ReadOptions:
     max_steps: int | None = None
 
     def keywords(self, path: Path, kind: str) -> dict[str, Any]:
-        """Return the options that are set, as keyword arguments of a reader.
+        """Return the set options as keyword arguments for the reader of format ``kind``.
 
         Raises:
             CommandError: The reader of files of the format ``kind`` does not have an option.
@@ -172,7 +172,7 @@ def opened_axis(text: str) -> tuple[str, dict[int, str]]:
 
 
 def by_input(parsed: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the values of repeated options by input.
+    """Merge the parsed values of a repeated option into one dict by input.
 
     Sizes of several axes of one input become one dict. Of other values for one input, the last counts.
     """

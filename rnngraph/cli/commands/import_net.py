@@ -20,7 +20,7 @@ from .weight_files import MAX_ROWS, tensors_in, weights_in
 
 
 def import_net(file: Path, folder: Path, options: ReadOptions, program_of: Callable[[Path], Program]) -> None:
-    """Read a file, save its net to a folder, run the script that was written, and print a summary.
+    """Convert a file of another format to a script and weights in a folder, and print a summary of the net.
 
     Args:
         file: The file.
@@ -50,7 +50,7 @@ def import_net(file: Path, folder: Path, options: ReadOptions, program_of: Calla
 
 
 def _list_weights(file: Path) -> None:
-    """Print the tensors of a file that holds only weights."""
+    """Print name, dtype and shape of the tensors in a file that holds only weights."""
     if not file.is_file():
         return
     with file.open("rb") as opened:
@@ -67,7 +67,7 @@ def _list_weights(file: Path) -> None:
 
 
 def _run(script: Path, program_of: Callable[[Path], Program]) -> Program:
-    """Return the program of a script that was written, which loads its weights by their names."""
+    """Run a script that was just written, and return its program."""
     try:
         return program_of(script)
     except Exception as error:
@@ -75,7 +75,7 @@ def _run(script: Path, program_of: Callable[[Path], Program]) -> Program:
 
 
 def _table(net: Net, program: Program) -> Table:
-    """Return a table of the inputs and outputs with their types, and of the layers with their sizes."""
+    """Return a table for the terminal: inputs and outputs with their types, layers with their sizes."""
     graph = program.inference.graph
     input_types = {str(node["label"]): node.type for node in graph.inputs if node.op == "input"}
     output_types = {name: node.type for name, node in graph.outputs}

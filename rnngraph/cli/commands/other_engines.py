@@ -24,7 +24,7 @@ class SizesRefusedError(CommandError):
 
 
 def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> Engine:
-    """Return the engine that runs a file.
+    """Return a function {input: array} -> {output: array} that runs a file by onnxruntime or Keras.
 
     Args:
         kind: The file's format.
@@ -48,7 +48,7 @@ def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, A
 
 
 def engine_of_script(script: Path, variables: Mapping[str, Any], names: Sequence[str]) -> Engine:
-    """Return the engine that calls the torch module of a script.
+    """Return a function {input: array} -> {output: array} that calls the torch module that a script defines.
 
     Args:
         script: The script.
@@ -83,7 +83,7 @@ def engine_of_script(script: Path, variables: Mapping[str, Any], names: Sequence
 
 
 def _installed(module: str, file: Path) -> Any:
-    """Import an engine's module. Raise ``CommandError`` if it cannot be imported."""
+    """Return an imported engine module, such as ``keras``. Raise ``CommandError`` if the import fails."""
     try:
         return import_module(module)
     except Exception as error:  # an engine may raise anything on import, such as Keras without a backend
@@ -94,6 +94,7 @@ def _installed(module: str, file: Path) -> Any:
 
 
 def _onnxruntime(file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> Engine:
+    """Return a function {input: array} -> {output: array} that runs an ONNX file by onnxruntime."""
     runtime = _installed("onnxruntime", file)
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # errors for refused sizes are raised, too
@@ -127,6 +128,7 @@ _NUMPY = {
 
 
 def _keras(file: Path, names: Sequence[str]) -> Engine:
+    """Return a function {input: array} -> {output: array} that runs a Keras file by Keras."""
     keras = _installed("keras", file)
     model = _loaded(file, lambda: keras.models.load_model(str(file), compile=False))
     inputs = [str(item.name) for item in model.inputs]
@@ -162,7 +164,7 @@ def _unread(item: Any, feeds: Arrays) -> np.ndarray:
 
 
 def _ran(file: Path, run: Callable[[], Any]) -> Any:
-    """Return ``run()``. Raise ``SizesRefusedError`` for any error of the engine."""
+    """Return ``run()``, the engine's call. Raise ``SizesRefusedError`` for any error of the engine."""
     try:
         return run()
     except Exception as error:  # the engine refuses the sizes with an error type of its own

@@ -39,7 +39,7 @@ class ProfileRequest(NamedTuple):
 
 
 def profile_net(script: Path, program: Program, variables: Mapping[str, Any], request: ProfileRequest) -> None:
-    """Print a profile of one graph of a program, or of a trainer's steps.
+    """Profile one graph of a program, or a trainer's steps, on random inputs, and print the tables.
 
     Args:
         script: The script or directory, for errors.
@@ -71,7 +71,7 @@ def profile_net(script: Path, program: Program, variables: Mapping[str, Any], re
 
 
 def print_layers(graph: CallableGraph[Any], feeds: Mapping[str, np.ndarray], seconds: float) -> None:
-    """Print a profile's table of layers; nothing if the processor does not support profiles."""
+    """Profile a graph and print the table of layers; nothing if the processor does not support profiles."""
     called: Any = graph
     try:
         profile: Profile = called.profile(feeds, seconds=seconds)

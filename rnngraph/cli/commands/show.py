@@ -46,7 +46,7 @@ PAGER = ("less", "--RAW-CONTROL-CHARS", "--quit-if-one-screen", "--chop-long-lin
 def show_stage(
     graph: CallableGraph, stage: str, layer: str | None = None, line: str | None = None, with_pager: bool = True
 ) -> None:
-    """Print a stage.
+    """Print a compiler stage of a graph, or only the lines of one layer or script line.
 
     Args:
         graph: The graph.
@@ -74,7 +74,7 @@ def show_stage(
 def show_change(
     graph: CallableGraph, name: str, layer: str | None = None, line: str | None = None, with_pager: bool = True
 ) -> None:
-    """Print the changes of a pass: its purpose and law, and a diff of the graph that ignores comments.
+    """Print what a compiler pass changes in a graph: the pass's purpose and law, and a diff.
 
     Args:
         graph: The graph.
@@ -107,7 +107,7 @@ def show_change(
 
 
 def _first_line(graph: CallableGraph, lines: Sequence[StageLine], wanted: str | None) -> str | None:
-    """Return the first line of a call over several lines, if ``wanted`` is a later one of them; else ``wanted``."""
+    """Return ``FILE:NUMBER`` of the first line of the call that ``wanted`` continues; else ``wanted`` itself."""
     wheres = {where for item in lines for where in item.origins}
     is_known = wanted is None or any(_is_of_line(where, wanted) for where in wheres)
     if wanted is None or is_known or not isinstance(graph.parts.source, DeclaredSource):
@@ -123,7 +123,7 @@ def _first_line(graph: CallableGraph, lines: Sequence[StageLine], wanted: str | 
 
 
 def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None) -> None:
-    """Raise ``CommandError`` if no line belongs to the layer, or none to the line of the script."""
+    """Raise ``CommandError`` if no line of a stage belongs to ``layer``, or none to script line ``line``."""
     wheres = [where for item in lines for where in item.origins]
     if not wheres:
         raise CommandError(
@@ -148,7 +148,7 @@ def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:
 
 
 def _selected_lines(lines: Sequence[StageLine], layer: str | None, line: str | None) -> list[StageLine]:
-    """Return the lines of a layer or script line, their enclosing lines, and marks for gaps."""
+    """Return a stage's lines of a layer or script line, with their enclosing lines, and marks for gaps."""
     _check_known(lines, layer, line)
     kept = {number for number, item in enumerate(lines) if _is_wanted(item, layer, line)}
     if not kept:
@@ -186,7 +186,7 @@ def _indent(text: str) -> int:
 
 
 def _enclosing(lines: Sequence[StageLine], number: int) -> Iterable[int]:
-    """Yield the indices of the lines that enclose a line, by indentation."""
+    """Yield the indices of the less indented lines above a line that enclose it."""
     depth = _indent(lines[number].text)
     for outer in range(number - 1, -1, -1):
         text = lines[outer].text
@@ -203,7 +203,7 @@ def _enclosing(lines: Sequence[StageLine], number: int) -> Iterable[int]:
 def _changes(
     before: Sequence[StageLine], after: Sequence[StageLine], layer: str | None, line: str | None
 ) -> Iterator[StageLine]:
-    """Yield a diff with context. Lines that differ only in the numbers of names are context, marked by ``~``.
+    """Yield the diff of two stages, with context. Lines that differ only in numbers of names are context, marked ``~``.
 
     ``layer`` and ``line`` select changes; None selects all.
     """
@@ -245,7 +245,7 @@ def _split_comment(text: str) -> tuple[str, str]:
 
 
 def _print(lines: Sequence[StageLine], stage: str, with_pager: bool, whole: str | None = None) -> None:
-    """Print lines, with colours and a pager on a terminal. ``whole`` is the unchanged text for a pipe."""
+    """Print a stage's lines; on a terminal with colours and a pager, into a pipe plain (``whole`` if given)."""
     if not sys.stdout.isatty():
         shown = _aligned(lines, PIPED_WIDTH) if stage == "diff" else lines
         sys.stdout.write("\n".join(item.text for item in shown) + "\n" if whole is None else whole)
@@ -263,7 +263,7 @@ def _print(lines: Sequence[StageLine], stage: str, with_pager: bool, whole: str 
 
 
 def _aligned(lines: Sequence[StageLine], width: int) -> list[StageLine]:
-    """Return lines with aligned comments. The comment of a long line goes on a line above."""
+    """Return code lines with their comments in one column. The comment of a long line goes on a line above."""
     column = max(width - COMMENT_COLUMNS, MIN_CODE_COLUMNS)
     aligned: list[StageLine] = []
     for item in lines:
@@ -278,7 +278,7 @@ def _aligned(lines: Sequence[StageLine], width: int) -> list[StageLine]:
 
 
 def _with_marks(text: Text, stage: str) -> Text:
-    """Colour the removed and added lines of a diff."""
+    """Return the text of a diff with its removed and added lines coloured; other texts unchanged."""
     if stage == "diff":
         text.highlight_regex(r"(?m)^- .*$", "ir.gone")
         text.highlight_regex(r"(?m)^\+ .*$", "ir.new")

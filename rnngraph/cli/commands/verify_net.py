@@ -38,7 +38,7 @@ def verify_net(
     steps: Sequence[int],
     variables: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Print the maximum differences. Return True if all are within the tolerance.
+    """Compare an imported net with its original on random inputs. Print differences; return True if all are small.
 
     Args:
         program: The imported net.
@@ -86,7 +86,7 @@ def verify_net(
 
 
 def _calls(program: Program, batches: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[str, str, Arrays, Arrays]]:
-    """Yield (batch, steps, feeds, results) of calls that the net accepts, at most ``MAX_LENGTHS`` for each batch.
+    """Yield (batch, steps, inputs, results) of calls on random inputs whose sizes the net accepts.
 
     Sizes that the net fixes replace those to try, and calls of equal sizes are made once.
     """
@@ -113,7 +113,7 @@ def _calls(program: Program, batches: Sequence[int], steps: Sequence[int]) -> It
 def _random_feeds(
     program: Program, batch: int, steps: int, generator: np.random.Generator
 ) -> tuple[Arrays, tuple[str, str]]:
-    """Return random feeds, and texts of their numbers of rows and steps, which are empty for nets without.
+    """Return (random arrays by input, (text of their rows, text of their steps)), texts empty for nets without.
 
     Integers are within their valid ranges, and sequence lengths are at least 1.
     """
@@ -145,7 +145,7 @@ def _random_feeds(
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
-    """Return the maximum absolute difference, and the maximum magnitude of ``theirs``.
+    """Return (maximum absolute difference of two arrays, maximum magnitude of ``theirs``).
 
     NaN equals NaN. The difference is infinite if the shapes differ, or if two unequal entries are not both finite.
     """

@@ -20,7 +20,7 @@ HELP = (
 
 
 def weight_rule(text: str) -> tuple[str, Narrow]:
-    """Parse one rule: ``KIND``, ``KIND:force`` or ``PATTERN=KIND``."""
+    """Parse one rule of ``--weights``, such as ``KIND`` or ``PATTERN=KIND``, to (pattern, format)."""
     pattern, _, kind = text.rpartition("=")
     name, colon, force = kind.partition(":")
     if name in ("embedded", "external"):
@@ -33,14 +33,14 @@ def weight_rule(text: str) -> tuple[str, Narrow]:
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:
-    """Add ``--weights`` to a command."""
+    """Add the option ``--weights``, formats for stored weights, to a command."""
     command.add_argument(
         "--weights", type=weight_rule, action="append", default=[], metavar="[PATTERN=]KIND[:force]", help=HELP
     )
 
 
 def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Program:
-    """Return a program with these weight formats that shares the parameters; without rules, the program itself.
+    """Return a program with the weight formats of ``rules`` and shared parameters; without rules, the program itself.
 
     Raises:
         CommandError: Two rules have the same pattern.
@@ -62,7 +62,7 @@ def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Progr
 
 
 def _option(pattern: str, narrow: Narrow) -> str:
-    """Return a rule as written on the command line."""
+    """Return a rule of ``--weights`` as text for the command line."""
     return f"--weights {_rule(pattern, narrow.kind)}"
 
 

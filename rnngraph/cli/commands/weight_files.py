@@ -27,7 +27,7 @@ Row = tuple[str, str, list[int]]
 
 
 def weights_in(path: Path, begin: bytes) -> str | None:
-    """Return a description of a file of weights, as the start of an error; None for other files.
+    """Return a text that says what a file of weights is, for an error; None for other files.
 
     ``begin`` are the first bytes of the file.
     """
@@ -51,7 +51,7 @@ def _is_torchs(path: Path) -> bool:
 
 
 def tensors_in(path: Path) -> list[Row] | str:
-    """Return the tensors of a file of weights, or the reason why they cannot be listed."""
+    """Return (name, dtype, shape) rows of a weight file's tensors, or the reason why they cannot be listed."""
     if path.suffix.lower() == ".safetensors":
         return _of_safetensors(path)
     try:
@@ -68,7 +68,7 @@ def tensors_in(path: Path) -> list[Row] | str:
 
 
 def _leaves(name: str, item: Any, torch: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield the tensors of nested mappings and lists with their paths."""
+    """Yield (path, tensor) for the tensors in nested mappings and lists."""
     if isinstance(item, torch.Tensor):
         yield name or "tensor", item
     elif isinstance(item, Mapping) and depth < MAX_DEPTH:
@@ -80,7 +80,7 @@ def _leaves(name: str, item: Any, torch: Any, depth: int = 0) -> Iterator[tuple[
 
 
 def _of_safetensors(path: Path) -> list[Row] | str:
-    """Return the tensors of a safetensors file by its header, or a text if the header is damaged."""
+    """Return (name, dtype, shape) rows from a safetensors file's header, or a text if the header is damaged."""
     with open_file(path, "a file of weights") as file:
         begin = file.read(8)
         size = struct.unpack("<Q", begin)[0] if len(begin) == 8 else MAX_HEADER + 1

@@ -33,11 +33,11 @@ class Branch:
         self._read: dict[Node, Tensor] = {}
 
     def reads(self, values: Iterable[Any]) -> list[Any]:
-        """Return the operands of an operation of the branch, in which outer Tensors are read through the ``where``."""
+        """Return an operation's operands, with outer float Tensors read through a ``where`` that blocks gradients."""
         return [self._read_through_where(value) for value in values]
 
     def _read_through_where(self, value: Any) -> Any:
-        """Return an operand. An outer float Tensor is read through the ``where``.
+        """Return an operand; for an outer float Tensor, a ``where`` that blocks gradients of an unselected branch.
 
         Matrix variables, constants and gradients are read directly.
         """
@@ -55,7 +55,7 @@ class Branch:
         return self._read[node]
 
     def owns(self, result: Any) -> None:
-        """Record results of an operation as part of the branch, so that the branch reads them directly."""
+        """Record the results of an operation as the branch's own Tensors, which it reads directly."""
         if isinstance(result, Tensor):
             self._own.add(result.node)
         elif isinstance(result, list | tuple):

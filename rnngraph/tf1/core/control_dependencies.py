@@ -33,7 +33,7 @@ class ControlDependencies:
         self.branch: Branch | None = None
 
     def branch_read(self) -> Branch | None:
-        """Return the branch that is being declared; None in a step of a loop inside the branch."""
+        """Return the ``tf.cond`` branch that is being declared; None for none, or in a loop inside the branch."""
         branch = self.branch
         return branch if branch is not None and branch.depth == len(self.steps) else None
 
@@ -56,7 +56,7 @@ class ControlDependencies:
         return _mapped(result, lambda tensor: self._following(tensor, known, inner))
 
     def _following(self, tensor: Tensor, operands: set[Node], inner: bool) -> Tensor:
-        """Apply ``following`` to one Tensor."""
+        """Return a result Tensor, copied if necessary, that depends on the open control dependencies."""
         node = tensor.node
         if node in operands or node in self.after or node.op in ("parameter", "input", "constant"):
             tensor = build("reshape", tensor, shape=tensor.type.shape)
@@ -76,7 +76,7 @@ class ControlDependencies:
 
     @contextmanager
     def hidden_control_dependencies(self) -> Iterator[None]:
-        """Hide open control dependencies while a step is traced, because the whole driver depends on them instead."""
+        """Hide open control dependencies within the block, a loop's step, because the whole loop depends on them."""
         outer = self.collections["control_inputs"]
         self.collections["control_inputs"] = []
         try:
@@ -85,7 +85,7 @@ class ControlDependencies:
             self.collections["control_inputs"] = outer
 
     def require(self, tensor: Tensor, operations: Iterable[Any]) -> None:
-        """Make operations run whenever a Tensor is computed.
+        """Make a run that computes a Tensor run these operations first.
 
         Raises:
             NotOfferedError: The Tensor is declared in a step of a loop, or both it and an operation in branches.
@@ -102,7 +102,7 @@ class ControlDependencies:
         self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *required))]
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Return the operations that must run before nodes are computed, or before gradients that the nodes read."""
+        """Return the operations that must run before ``nodes`` are computed, or before gradients that they read."""
         if not self.after:
             return []
         required: dict[Any, None] = {}
@@ -126,7 +126,7 @@ BY_OPERANDS = PASSING | {"square", "log", "log1p", "abs", "sin", "cos", "matmul"
 
 
 def needed_by_gradients(loss: Node) -> list[Node]:
-    """Return the nodes whose values TensorFlow needs for the gradients of a loss. Often it does not need the loss."""
+    """Return the nodes whose values TensorFlow reads to compute a loss's gradients; often not the loss itself."""
     needed: list[Node] = []
     pending, seen = [loss], set[Node]()
     while pending:

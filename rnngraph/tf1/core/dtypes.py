@@ -113,7 +113,7 @@ def dtype_name(dtype: Any) -> str:
 
 
 def initializer_from(value: Any) -> Any:
-    """Return the initializer for ``value``, which may also be an uncalled factory such as ``tf.zeros_initializer``."""
+    """Return an initializer. A factory that was not called, such as ``tf.zeros_initializer``, is called."""
     initializer = value() if getattr(value, "makes_initializer", False) else value
     return getattr(initializer, "initializer", initializer)
 
@@ -123,7 +123,7 @@ CONSTRAINED = "assign the constrained value after each update, with tf.assign"
 
 
 def refuse(what: Any, remedy: str, **options: Any) -> None:
-    """Raise ``ArgumentError`` for the first option that is not None.
+    """Raise ``ArgumentError``, with ``remedy``, for the first option that is not None.
 
     Args:
         what: Function or class, for the error.

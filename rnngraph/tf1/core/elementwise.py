@@ -41,7 +41,7 @@ def clip_by_value(x: Any, low: Any, high: Any) -> Tensor:
 
 
 def _with_gradient(value: Tensor, source: Callable[[], Tensor]) -> Tensor:
-    """Return a float value with the gradient of ``source``; return ints unchanged."""
+    """Return ``value``, whose gradient is that of ``source()``; ints unchanged."""
     return functions.straight_through(source(), value) if value.dtype in FLOATS else value
 
 

@@ -61,7 +61,7 @@ class Derived:
     function: Callable[[Sequence[Any]], Any]
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return the placeholder's value in a run.
+        """Return a placeholder's value in a run, computed by a function of fed values.
 
         Args:
             session: Session of the run.
@@ -84,7 +84,7 @@ class Count:
     node: Node
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return a boolean array with as many entries as the value of ``node``."""
+        """Return an array with as many entries as the scalar ``node`` says, to feed a size that a run computes."""
         known = fed[self.node] if self.node in fed else session.compute([self.node], fed, seed)[0]
         count = int(known)
         if count < 0:
@@ -101,7 +101,7 @@ class Computed:
     node: Node
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return the value of ``node``."""
+        """Return the value of ``node`` in a run, for a placeholder that is not fed."""
         return session.compute([self.node], fed, seed)[0]
 
 
@@ -176,7 +176,7 @@ class Graph(ControlDependencies):
         self.draws = 0
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
-        """Return a function from declared nodes to copies that read placeholders in place of the nodes ``places``.
+        """Return a function from a declared node to a copy that reads placeholders in place of ``places``.
 
         It also replaces each placeholder that has the label of an earlier one.
         """
@@ -190,12 +190,12 @@ class Graph(ControlDependencies):
     # Declaring -----------------------------------------------------------------------------------
 
     def variable_read(self, node: Node) -> Any:
-        """Return the variable that a node reads, directly or after control dependencies; None if there is none."""
+        """Return the variable that a node is a plain read of; None for a node that computes something."""
         read = node.operands[0] if node in self.after and node.op == "reshape" else node
         return self.variables.get(read["slot"]) if read.op == "parameter" and read.shape == node.shape else None
 
     def own(self, *tensors: Tensor) -> None:
-        """Record Tensors whose declarations create variables, in ``owners``.
+        """Record Tensors, such as calls of cells, whose declarations create variables.
 
         In a step of a loop, those that are no variables themselves are recorded in ``within``.
         """
@@ -203,7 +203,7 @@ class Graph(ControlDependencies):
             (self.owners if self.within is None or tensor.node.op == "parameter" else self.within).append(tensor)
 
     def place(self, tensor: Tensor, name: str | None) -> None:
-        """Record a placeholder. Runs feed it under another label if an earlier placeholder has its label."""
+        """Record a placeholder under its name. Runs feed it under another label if an earlier one has its label."""
         label = tensor.name
         self.placed.add(tensor.node)
         if name is not None and label in self.labels:
@@ -235,7 +235,7 @@ class Graph(ControlDependencies):
         return next(named, None)
 
     def program(self) -> Program[Any] | None:
-        """Compile all owners of variables together, which determines the variables' names.
+        """Return a program of all Tensors that create variables, compiled if there are new ones; None without any.
 
         Returns:
             Program whose parameters all other programs of the graph share; None if the graph has no owners.
@@ -261,7 +261,7 @@ class Graph(ControlDependencies):
 
     @property
     def version(self) -> int:
-        """Number of owners of variables. Sessions discard code that was compiled for an earlier version."""
+        """Number of Tensors that create variables. Sessions discard code that was compiled for an earlier number."""
         return len(self.owners)
 
     def finalize(self) -> None:
@@ -298,7 +298,7 @@ class Graph(ControlDependencies):
         return self.find(obj.partition(":")[0]) if isinstance(obj, str) else obj
 
     def find(self, name: str) -> Any:
-        """Return the object with a name. Raise ``NameLookupError`` if the graph has no such object."""
+        """Return the Tensor, operation or variable with a name. Raise ``NameLookupError`` if there is none."""
         if name in self.named:
             return self.named[name]
         self.name_new_variables()
@@ -309,7 +309,7 @@ class Graph(ControlDependencies):
         raise NameLookupError(f"the graph has no object named {shown(name)}{there}; pass name= at its declaration")
 
     def name_new_variables(self) -> None:
-        """Record the variables of cells and layers. Variables that a program creates itself are already recorded."""
+        """Put the variables of new cells and layers into ``by_name``."""
         if any(owner.node.op != "parameter" for owner in self.owners[self._entered :]):
             self.all_variables()
 

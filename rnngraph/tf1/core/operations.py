@@ -72,7 +72,7 @@ class Operation:
         return [tensor.node for tensor in self.needs()]
 
     def forces(self) -> list[Node]:
-        """Return the nodes that a run of the operation computes. Their control dependencies run before them."""
+        """Return the nodes that a run of the operation computes. Control dependencies of the nodes run earlier."""
         return self.reads()
 
     def writes(self) -> list[ParameterSpec]:
@@ -97,15 +97,15 @@ class Step(Operation):
 
     @property
     def is_whole(self) -> bool:
-        """True if one native call can compute all operands and make the change."""
+        """True if one native call can compute all that the training operation reads, and update the variables."""
         return True
 
     def step(self, session: Any, fetches: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Run the operation, and return the values that ``fetches`` had before the change."""
+        """Run the training operation, and return the values that ``fetches`` had before its update."""
         raise NotImplementedError
 
     def separated(self) -> Any:
-        """Return an operation with the same effect that receives its operands' values from other native calls."""
+        """Return an operation with the same effect whose gradients other native calls compute."""
         raise NotImplementedError
 
 
@@ -120,7 +120,7 @@ class Group(Operation):
 
 @api
 def group(*inputs: Any, name: str | None = None) -> Operation:
-    """Return an operation that runs all ``inputs``: operations, and the control dependencies of Tensors."""
+    """Return an operation that runs all ``inputs``: operations, and those on which Tensors depend."""
     members = [item for item in flatten(list(inputs)) if item is not None]
     for item in members:
         if not isinstance(item, Operation | Tensor):
@@ -148,7 +148,7 @@ def no_op(name: str | None = None) -> Operation:
 
 
 def runs_after_dependencies(target: Target) -> Target:
-    """Decorate a function that runs a cell, so that control dependencies run before the first step, not in each step.
+    """Decorate a function that runs a cell over time: control dependencies run once, before the first step.
 
     Results of the function become ``TfTensor``s.
     """
@@ -187,7 +187,7 @@ FIXED = frozenset(
 
 
 def operation(target: Target) -> Target:
-    """Decorate a function of ``tf``: its results become ``TfTensor``s with the name in the argument ``name``.
+    """Decorate a function of ``tf`` so that it names its result and converts arguments as TensorFlow does.
 
     Arrays of float64 are converted to the dtype of a floating-point Tensor among the arguments. If no operand is a
     Tensor or array, Python's ints become int32.

@@ -88,7 +88,7 @@ class Run:
         self.to_structure: Callable[[list[Any]], Any] = list
 
     def _add(self, item: Operation) -> None:
-        """Append an operation to those of the run, after all operations that must run before it."""
+        """Append an operation to the run's, after the operations that must run before it."""
         if item in self.operations:
             return
         for other in earlier_of(self.graph, item):
@@ -105,7 +105,7 @@ class Run:
                 node["gradient"].raise_if_fed(computed)
 
     def _direct_places(self) -> list[int] | None:
-        """Return the index of each leaf among the results of the only native call, -1 for a training operation.
+        """Return the index of each fetch among the results of a run's only native call; None if there are more calls.
 
         None if one native call cannot compute all leaves, or if leaves are constants or variables.
         """
@@ -123,7 +123,7 @@ class Run:
         return positions
 
     def set_structure(self, fetches: Any) -> None:
-        """Make runs return results in the structure of ``fetches``."""
+        """Set the structure in which runs return results to that of ``fetches``."""
         if is_leaf(fetches):
             self.to_structure = lambda results: results[0]
         elif type(fetches) is list and all(map(is_leaf, fetches)):
@@ -132,6 +132,7 @@ class Run:
             self.to_structure = packer(fetches)
 
     def __call__(self, session: Any, values: Mapping[Node, Any], seed: int) -> list[Any]:
+        """Run with these feeds, and return the values of the fetches as a list."""
         if self._places is not None:
             call = self.calls[0]
             if self._step is not None:
@@ -189,7 +190,7 @@ class _Call:
         self.is_native = not self.reads and not phase.saved and (phase.fused or phase.operation is None)
 
     def native(self, session: Any, values: Values, seed: int) -> Sequence[np.ndarray]:
-        """Run the native call, and return the values of ``fetches``."""
+        """Run the phase's native call, and return the values of ``fetches``."""
         if self.phase.fused:
             step: Any = self.phase.operation
             arrays: Sequence[np.ndarray] = step.step(session, self.fetches, values, seed)
@@ -204,7 +205,7 @@ class _Call:
     def __call__(
         self, session: Any, values: Values, seed: int, computed: dict[Node, Any], results: dict[int, Any]
     ) -> None:
-        """Run the phase. Add its values to ``computed``, and its operation's result to ``results`` by ``id``."""
+        """Run one phase. Put its nodes' values into ``computed``, and its operation's result into ``results``."""
         for node, variable in self.reads:
             computed[node] = session.value(variable).copy()
         known = {**values, **{node: computed[node] for node in self.phase.saved}}
@@ -244,7 +245,7 @@ class FetchProgram:
         self.draws = bool(self.program.parts.lowered.masks.outputs)
 
     def feeds(self, session: Any, cut: Any, values: Values, seed: int) -> dict[str, np.ndarray]:
-        """Return the feeds of the program, from the values of a run."""
+        """Return the arrays for a program's inputs, by name, from a run's feeds."""
         arrays: dict[str, np.ndarray] = {}
         takes = self._inputs_by_cut.get(cut)
         if takes is None:
@@ -260,7 +261,7 @@ class FetchProgram:
     def _with_unfed(
         self, session: Any, cut: Any, values: Values, seed: int, feeds: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Add the inputs that are not fed to ``feeds``: values derived from others, gradients, and random numbers."""
+        """Add to ``feeds`` the inputs that the caller does not feed: derived values, gradients and random numbers."""
         for node, derived in session.graph.derived.items():
             label = self.inputs.get(cut.fed_by(node))
             if label is not None and label[0] not in feeds:
@@ -280,7 +281,7 @@ class FetchProgram:
         return feeds
 
     def check(self, session: Any, names: Collection[str] | None = None) -> None:
-        """Raise ``FailedPreconditionError`` if a variable has no value in a session.
+        """Raise ``FailedPreconditionError`` if a variable that the program reads has no value in a session.
 
         Args:
             session: Session of the run.
@@ -297,14 +298,14 @@ class FetchProgram:
         raise FailedPreconditionError(uninitialized(missing, self.graph), user_line())
 
     def run(self, session: Any, cut: Any, values: Values, seed: int) -> list[np.ndarray]:
-        """Return the outputs in order, from one native call."""
+        """Return the values of a program's outputs in a list, from one native call."""
         self.check(session)
         self.warn_of_dropout()
         outputs = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
         return list(outputs.values())
 
     def warn_of_dropout(self) -> None:
-        """Warn, once for each graph, that runs of this program apply dropout, if they do."""
+        """Warn that runs of this program apply dropout, if they do. Each graph warns once."""
         if self.draws and "dropout" not in self.graph.warned:
             self.graph.warned.add("dropout")
             warn(
@@ -316,7 +317,7 @@ class FetchProgram:
 
 
 def uninitialized(names: Sequence[str], graph: Graph) -> str:
-    """Return the error message for variables of a graph that have no value."""
+    """Return the error message for variables without a value, with the remedy."""
     if local := [name for name in names if name in graph.non_global]:
         return f"{', '.join(local[:5])} {'has' if len(local) == 1 else 'have'} no value in this session; run " + (
             "tf.local_variables_initializer(), declared after the last metric of tf.metrics"

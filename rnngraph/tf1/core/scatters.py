@@ -52,6 +52,7 @@ class Scatter(Operation):
         return specs_of([self.ref])
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
+        """Change the variable at the indices, and return its new value."""
         indices, updates = values
         array = np.array(session.value(self.ref))
         if indices.size and not 0 <= indices.min() <= indices.max() < len(array):
@@ -67,7 +68,7 @@ def _set(array: np.ndarray, indices: Any, updates: np.ndarray) -> None:
 
 
 def _scatter(name: str, change: Change, what: str) -> Callable[..., Operation]:
-    """Return the function ``tf.<name>``; ``what`` is the verb of its docstring."""
+    """Return ``tf.<name>``, which changes slices of a variable; ``what`` is the verb of its docstring."""
 
     def apply(ref: Any, indices: Any, updates: Any, use_locking: Any = None, name: str | None = None) -> Operation:
         return Scatter(ref, indices, updates, change, name or apply.__name__)

@@ -80,7 +80,7 @@ class Schedule:
     # Times of nodes ------------------------------------------------------------------------------
 
     def _visit(self, roots: Sequence[Node]) -> None:
-        """Compute the times of ``roots``, and of all nodes on which they depend."""
+        """Compute, for ``roots`` and their dependencies, how many of the run's operations each must follow."""
         order = topological(roots, known=self._times.keys() | self._fed)
         for node in order:
             if (loss := _loss_of(node)) is not None and loss not in self._times:
@@ -95,7 +95,7 @@ class Schedule:
             self._times[node] = max((*(self._times[item] for item in sources), _union(writers).bit_length()))
 
     def _time(self, node: Node) -> int:
-        """Return the time of a node, 0 for a node that was not visited."""
+        """Return how many of the run's operations must run before a node; 0 for a node that was not visited."""
         return self._times.get(node, 0)
 
     def _dependencies_of(self, roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
@@ -111,7 +111,7 @@ class Schedule:
                 pending.append(losses)
 
     def _overwritten_by(self, roots: Iterable[Node], place: int, known: Iterable[Node] = ()) -> Operation | None:
-        """Return an operation before position ``place`` that overwrites a value that ``roots`` need; None if none does.
+        """Return an operation before ``place`` that overwrites a variable whose old value ``roots`` need; else None.
 
         ``roots`` need the values of the variables that they and their dependencies read at their times.
 
@@ -129,7 +129,7 @@ class Schedule:
         return None
 
     def _is_fused(self, item: Operation, place: int) -> bool:
-        """True if one native call can compute the step ``item`` and the values that it reads.
+        """True if one native call can both run the training operation ``item`` and compute what it reads.
 
         The step needs a single call, and no earlier operation may overwrite a variable after the time at which the
         step must read it.
@@ -146,7 +146,7 @@ class Schedule:
     # Phases --------------------------------------------------------------------------------------
 
     def _phases(self) -> Iterator[Phase]:
-        """Yield the phases, in order."""
+        """Yield the native calls of a run in order, each with the nodes it computes and the operation after it."""
         done: set[Node] = set()
         saved: dict[Node, None] = {}
         for place in range(len(self.operations) + 1):
@@ -172,7 +172,7 @@ class Schedule:
                 yield Phase(rest, operation=item)
 
     def _must_precede(self, place: int, done: set[Node]) -> list[Node]:
-        """Return the nodes that later nodes read, and whose variables the operation at ``place`` changes."""
+        """Return the nodes to compute before operation ``place`` changes their variables, for later readers."""
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
             item
@@ -184,7 +184,7 @@ class Schedule:
         return [item for item in dict.fromkeys(parts) if self._overwritten_by([item], place + 1, done) is not None]
 
     def _check(self, node: Node, place: int) -> None:
-        """Raise ``NotOfferedError`` for gradients that mix values from before and after an operation."""
+        """Raise ``NotOfferedError`` if a gradient mixes variables' values from before and after an operation."""
         for item in self._dependencies_of([node]):
             loss = _loss_of(item)
             late = None if loss is None else self._overwritten_by([loss], place)
@@ -215,14 +215,14 @@ def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
 
 
 def _loss_of(node: Node) -> Node | None:
-    """Return the loss whose gradient a placeholder stands for; None for other nodes."""
+    """Return the loss whose gradient a placeholder receives; None for other nodes."""
     derivative = node.get("gradient") if node.op == "input" else None
     loss: Node | None = None if derivative is None else derivative.loss.node
     return loss
 
 
 def _reads(node: Node) -> list[ParameterSpec]:
-    """Return the variables that a node reads: those among its operands, and for a driver also those of its cells."""
+    """Return the variables that a node reads directly; for a loop, also those of its cells."""
     own = [operand["slot"] for operand in node.operands if operand.op == "parameter"]
     if node.op == "driver":
         own += [spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.names.parameters]

@@ -41,7 +41,7 @@ class VariableScope:
         return f"{self.name}/" if self.name else ""
 
     def reuse_variables(self) -> None:
-        """Reuse variables from here on."""
+        """Make ``get_variable`` return existing variables from here on."""
         self.reuse = True
 
     def set_initializer(self, initializer: Any) -> None:
@@ -84,7 +84,7 @@ class VariableScope:
         return free
 
     def enter(self, name: str) -> str:
-        """Record that a scope with a name was opened and closed, and return its full name."""
+        """Return the full name of a scope under this one, and record the name as used."""
         full = self.under(name)
         with opened_scope(full):
             return full
@@ -105,7 +105,7 @@ def present_scope(graph: Graph | None = None) -> VariableScope:
 
 @contextmanager
 def opened_scope(full: str, is_reopened: bool = False) -> Iterator[None]:
-    """Count an opening of a scope. After the block, names of inner scopes are free again, as in TensorFlow.
+    """Record that a scope is opened. After the block, the names of its inner scopes are free again.
 
     Args:
         full: Full name of the scope.
@@ -261,7 +261,7 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
 
 
 def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
-    """Return the scope of a layer under the open variable scope: a new one, or an existing one to reuse.
+    """Return the scope for a layer's variables under the open variable scope: a new one, or one to reuse.
 
     Args:
         base: Default name of the layer; the second layer without a name is ``base_1``.

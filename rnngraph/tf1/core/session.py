@@ -114,7 +114,7 @@ class BaseSession(SessionInterface):
         self.initialized.add(variable.full)
 
     def _put(self, name: str, array: np.ndarray) -> None:
-        """Write the value of the variable with this full name; do nothing if the graph has no such variable."""
+        """Write an array into the variable ``name``; do nothing if the graph has no such variable."""
         extra = self.graph.extra.get(name)
         if extra is not None:
             extra.write(np.array(array, extra.start.dtype))
@@ -196,7 +196,7 @@ class BaseSession(SessionInterface):
         return run.to_structure(run(self, run.to_node_values(fed), self._seed()))
 
     def _cached_run(self, fetches: Any, fed: Mapping[Any, Any], identity: Any) -> Run:
-        """Return the code for a set of fetches and feeds, compiled on first use."""
+        """Return the compiled run of these fetches and feeds, compiled on first use."""
         try:
             key = fold(fetches, lambda leaf: leaf, _keyed), tuple(fed)
             run = self._runs.get(key)
@@ -213,7 +213,7 @@ class BaseSession(SessionInterface):
         return run
 
     def _new_run(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
-        """Compile a run of ``fetches`` with the keys of ``fed``."""
+        """Compile and return a run of ``fetches`` that feeds the keys of ``fed``."""
         leaves = [resolved(self.graph, leaf) for leaf in flatten(fetches)]
         to_node_values = self._feed_converter(fed)
         run = Run(self.graph, leaves, tuple(to_node_values(fed)))
@@ -222,7 +222,7 @@ class BaseSession(SessionInterface):
         return run
 
     def _feed_converter(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
-        """Return a function from a run's feeds, with the keys of ``fed``, to values by declared node."""
+        """Return a function that converts a feed_dict with the keys of ``fed`` to {declared node: value}."""
         if all(isinstance(key, Tensor) for key in fed):
             nodes = [key.node for key in fed]
             return lambda feeds: dict(zip(nodes, feeds.values(), strict=True))
@@ -237,7 +237,7 @@ class BaseSession(SessionInterface):
         return values_by_node
 
     def _recorder(self, key: Any) -> Callable[[dict[Node, Any], Any], None]:
-        """Return a function that records the values fed for a key: a Tensor, its name, or a nest of Tensors."""
+        """Return a function (values, value) that stores the value fed for ``key`` in ``values``, by declared node."""
         if isinstance(key, str):
             key = resolved(self.graph, key)
         if isinstance(key, Tensor):
@@ -257,7 +257,7 @@ class BaseSession(SessionInterface):
         return record
 
     def _recorders_with_values(self, key: Any, value: Any) -> Iterator[Any]:
-        """Return pairs of a recording function and a value, one for each leaf of a nest."""
+        """Return (storing function, value) pairs, one for each Tensor of a nest that is fed."""
         keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
         if len(keys) != len(values):
             raise StructureError(
@@ -275,7 +275,7 @@ class BaseSession(SessionInterface):
         raise ArgumentError("partial_run is not offered; fetch all in one session.run")
 
     def close(self) -> None:
-        """Discard compiled code and values."""
+        """Discard the session's compiled code and variables' values."""
         if self.graph.holder is self:
             self.graph.holder = None
         self.closed = True
@@ -332,7 +332,7 @@ def get_default_session() -> BaseSession | None:
 
 
 def _identity_key(fetches: Any, fed: Any) -> Any:
-    """Return a cache key of a run, made of the ids of its fetches and feeds. None if the feeds are not a plain dict."""
+    """Return a cache key made of the ids of fetches and feeds; None if the feeds are not a plain dict."""
     if type(fed) is not dict:
         return None
     kind = type(fetches)

@@ -149,7 +149,7 @@ def dimension(value: Any = None) -> Any:
 
 
 def filled_shape(array: np.ndarray, shape: tuple[int, ...], verifies: bool) -> np.ndarray:
-    """Return an array reshaped to ``shape``. If it has too few entries, the last one is repeated.
+    """Return an array reshaped to ``shape``, with the last entry repeated if there are too few entries.
 
     An empty shape accepts one entry or none.
 

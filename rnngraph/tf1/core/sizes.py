@@ -36,7 +36,7 @@ def shape_tensor(x: Tensor, dtype: str) -> Tensor:
 
 
 def size_tensor(x: Tensor, size: Dim, dtype: str) -> Tensor:
-    """Return a size of x as a scalar. The scalar depends on x, so that a run that fetches it has the sizes of x."""
+    """Return one of x's sizes as a scalar that depends on x."""
     scalar = dimension(size, dtype)
     return scalar if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), scalar)
 
@@ -77,7 +77,7 @@ def _size(item: Any) -> Any:
 
 
 def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slice:
-    """Return a slice of an axis of size ``dim``. Raise ``ShapeError`` if a bound is neither an int nor a usable size.
+    """Return ``slice(start, stop, step)``. Raise ``ShapeError`` for a bound that is neither an int nor a size.
 
     Args:
         what: Name of the slice, for the error.
@@ -98,7 +98,7 @@ def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slic
 
 
 def apply_computed_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply the slices of an index that have a symbolic bound, other than a stop at the end of the axis.
+    """Apply an index's slices with symbolic bounds, as gathers. Return (sliced Tensor, remaining index).
 
     A run checks that the bounds lie within the axis.
 
@@ -119,7 +119,7 @@ def apply_computed_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tu
 def _apply_slices(
     x: Tensor, index: tuple[Any, ...], take: Callable[[Tensor, int, slice], Tensor | None]
 ) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply some slices of an index. Return (sliced Tensor, remaining index).
+    """Apply the slices of an index that ``take`` accepts. Return (sliced Tensor, remaining index).
 
     Args:
         x: Tensor to slice.
@@ -142,7 +142,7 @@ def _apply_slices(
 
 
 def _is_computed(item: slice, dim: Dim) -> bool:
-    """True if a slice has a symbolic bound other than a stop at ``dim``, the size of its axis.
+    """True if a slice has a symbolic bound other than the end of its axis, a step of 1, and no negative bound.
 
     False if it has a step other than 1, or a negative int as a bound.
     """
@@ -153,7 +153,7 @@ def _is_computed(item: slice, dim: Dim) -> bool:
 
 
 def with_sizes_as_bounds(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return an index with sizes in place of slices' bounds that are Tensors, such as entries of ``tf.shape``."""
+    """Return an index in which ints or symbolic sizes replace Tensors as bounds of slices."""
     bounds = [part for item in index if isinstance(item, slice) for part in (item.start, item.stop)]
     entries = [item for item in index if item is not None]
     if (
@@ -164,7 +164,7 @@ def with_sizes_as_bounds(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
     axes = iter(_axes_of(x, entries))
 
     def with_size_bounds(item: Any) -> Any:
-        """Return an entry of the index. If it is a slice with Tensors as bounds, sizes replace them."""
+        """Return an entry of the index. Sizes replace Tensors that are bounds of a slice."""
         if item is None:
             return None
         axis = next(axes)
@@ -207,7 +207,7 @@ def as_dim(item: Any) -> Dim:
 
 
 def anchored(value: Tensor, sizes: Any) -> Tensor:
-    """Return ``value`` with dependencies on the Tensors among ``sizes``, from which a run computes symbolic sizes."""
+    """Return ``value`` with a dependency on the Tensors in ``sizes``, so that a run knows the sizes they stand for."""
     counts, sources = get_default_graph().counts, list[Tensor]()
     for item in sizes if isinstance(sizes, list | tuple) else [sizes]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
@@ -219,7 +219,7 @@ def anchored(value: Tensor, sizes: Any) -> Tensor:
 
 
 def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
-    """Reshape x to ints, None, -1 and symbolic sizes.
+    """Reshape x to ``sizes``, of which some may be known only in a run, such as a fed batch size.
 
     The value of some sizes is an int that only a run knows, such as a fed batch size. Assumptions, which the run
     checks, replace these values:
@@ -255,7 +255,7 @@ def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
 
 
 def _with_equal_sizes(x: Tensor, sizes: Sequence[Any]) -> Tensor:
-    """Return x with the assertion that its first axes equal the sizes before a -1, and its last axes those after it.
+    """Return x, checked at run time to have the sizes that a reshape to ``sizes`` with one -1 leaves unchanged.
 
     x is unchanged if the sizes divide its number of elements. Otherwise they may come from another placeholder, whose
     rows and steps have other symbols but are fed in equal numbers.
@@ -274,7 +274,7 @@ def _with_equal_sizes(x: Tensor, sizes: Sequence[Any]) -> Tensor:
 
 
 def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:
-    """Return (the only symbolic axis of x, the size that a reshape to ``sizes`` needs there).
+    """Return (the only symbolic axis of x, its size that a reshape to ``sizes`` implies); None if undetermined.
 
     None if x has several symbolic axes or none, or if the size does not follow from ``sizes``.
     """
@@ -287,7 +287,10 @@ def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:
 
 
 def floor_quotient(x: Any, y: Any) -> Tensor:
-    """Return x // y. The quotient of a size and a positive int is a size."""
+    """Return x
+
+    y elementwise. The quotient of a symbolic size and a positive int is a symbolic size.
+    """
     x, y = pair(x, y)
     size, by = (known_size(item.node) if x.dtype in INTEGERS else None for item in (x, y))
     if size is not None and isinstance(by, int) and by > 0:
@@ -296,7 +299,7 @@ def floor_quotient(x: Any, y: Any) -> Tensor:
 
 
 def known_size(node: Node, counted: bool = False) -> Dim | None:
-    """Return the int or symbolic size that a scalar equals; None if its value also depends on other Tensors.
+    """Return the int or symbolic size that a scalar node equals; None if it depends on values of other Tensors.
 
     Args:
         node: The scalar.
@@ -310,7 +313,7 @@ def known_size(node: Node, counted: bool = False) -> Dim | None:
 
 
 def known_ints(value: Any) -> Any:
-    """Convert a Tensor of known ints, such as an axis ``tf.constant(1)``, to an int or a list of ints.
+    """Return a Tensor of known ints, such as ``tf.constant(1)``, as an int or list; other values unchanged.
 
     Entries of lists are converted one by one. All other values are returned unchanged.
     """
@@ -324,7 +327,7 @@ def known_ints(value: Any) -> Any:
 
 
 def _elements_or_raise(tensor: Tensor) -> np.ndarray:
-    """Return the elements of a Tensor that is computed from sizes and numbers. Raise ``ShapeError`` for others."""
+    """Return the ints and symbolic sizes in a Tensor. Raise ``ShapeError`` if it depends on anything else."""
     entries = _elements(tensor.node, True)
     if entries is None:
         raise ShapeError(
@@ -335,7 +338,7 @@ def _elements_or_raise(tensor: Tensor) -> np.ndarray:
 
 
 def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
-    """Return the elements of a node that is computed from sizes and numbers alone; None for other nodes.
+    """Return a node's elements, as numbers and symbolic sizes; None if they depend on anything else.
 
     Args:
         node: The node.
@@ -358,7 +361,7 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
 
 
 def counted_size(node: Node) -> Size | None:
-    """Return a symbolic size for an int that a run computes before the native call.
+    """Return a new symbolic size that stands for a scalar int node; None if a run can't compute the int first.
 
     The size is the length of a placeholder to which the run feeds as many entries as the int says. The result is None
     if the node is not a scalar int, is random, or belongs to a step of a loop.
@@ -379,14 +382,14 @@ def counted_size(node: Node) -> Size | None:
 
 
 def _needed_operands(node: Node) -> tuple[Node, ...]:
-    """Return the operands that determine the elements of a node. A select by constant False ignores the others."""
+    """Return the operands that determine a node's elements; for a select by constant False, only the last one."""
     if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
         return node.operands[2:]
     return node.operands
 
 
 def _size_entries(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Return the elements of a node from those of its operands, ``parts``; None if they are unknown."""
+    """Return a node's elements, numbers and symbolic sizes, from those of its operands; None if unknown."""
     if node.op == "constant":
         return np.asarray(node["value"]).astype(object)
     if node.op == "dimension":
@@ -418,7 +421,7 @@ def _size_entries(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray 
 
 
 def _evaluated(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Return the elements of an op in ``FOLDED`` whose operands are plain numbers; None for other ops."""
+    """Return the elements of a node in ``FOLDED`` whose operands are plain numbers; None for other nodes."""
     arrays = [part for part in parts if part is not None and all(isinstance(x, int | np.integer) for x in part.flat)]
     if node.op not in FOLDED or len(arrays) != len(node.operands):
         return None

@@ -30,7 +30,7 @@ DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
 
 
 def convert_operand(value: Any, other: Tensor) -> Any:
-    """Convert an array or list of numbers to a constant of another operand's dtype; return other values unchanged."""
+    """Return an array or list of numbers as a constant of ``other``'s dtype; return other values unchanged."""
     if not isinstance(value, list | tuple | np.ndarray) or holds_tensors(value):
         return value
     try:
@@ -44,7 +44,7 @@ def convert_operand(value: Any, other: Tensor) -> Any:
 
 
 def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
-    """Return an operator of ``Tensor`` that follows control dependencies, and that branches of ``tf.cond`` record.
+    """Return ``Tensor``'s operator ``method`` with the effects of open control dependencies and ``tf.cond`` branches.
 
     Args:
         method: The operator of ``Tensor``.

@@ -137,7 +137,7 @@ def get_variable(
 
 
 def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: Any) -> GraphVariable:
-    """Return an existing variable. Raise an error if the scope does not reuse, or if shape or dtype differ."""
+    """Return ``existing`` for reuse. Raise an error if the scope forbids reuse, or shape or dtype differ."""
     if not reuse:
         raise ArgumentError(
             f"the variable {full} already exists, created at {existing.spec.where}, and its scope does not reuse it; "
@@ -166,7 +166,7 @@ def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options:
 def cell_variable(
     full: str, kind: TensorType, initializer: Any, trainable: bool, reuse: Any, where: Where | None
 ) -> ParameterSpec:
-    """Return the parameter of a cell by its full name: a new one, or an existing one if the cell's scope reuses."""
+    """Return the parameter of a cell with the name ``full``: a new one, or an existing one if the scope reuses."""
     graph = get_default_graph()
     if reuse:
         graph.name_new_variables()
@@ -193,7 +193,7 @@ def cell_variable(
 
 
 def penalize(variable: Tensor, penalty: Any, where: Where | None = None) -> None:
-    """Add the penalty of a variable to the collection of regularization losses.
+    """Add the result of a regularizer, ``penalty``, on a variable to the collection of regularization losses.
 
     Args:
         variable: The variable.
@@ -214,7 +214,7 @@ Start = tuple[TensorType, Initializer, Tensor | None]
 
 
 def _start_from_value(value: Any, dtype: Any) -> Start:
-    """Return (type, initializer, Tensor of the initial value or None) of a variable."""
+    """Return (type, initializer, initial Tensor or None) of a variable with the initial value ``value``."""
     if isinstance(value, Tensor):
         shape = tuple(value.shape)
         if not all(isinstance(size, int) for size in shape):
@@ -236,7 +236,7 @@ def _start_from_value(value: Any, dtype: Any) -> Start:
 
 
 def _start_from_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Start:
-    """Return (type, initializer, Tensor of the initial value or None) of a variable with an initializer.
+    """Return (type, initializer, initial Tensor or None) of a variable with the initializer ``start``.
 
     A function with TensorFlow's arguments, such as ``dtype``, is called now, and its result is the initial value.
     """
@@ -252,7 +252,7 @@ def _start_from_initializer(start: Any, shape: tuple[int, ...], kind: str) -> St
 
 
 def array_initializer(value: Any) -> Initializer:
-    """Return a program's initializer as a function of (shape, generator), for layers and cells of rnngraph."""
+    """Return a user's initializer as a function of (shape, generator) that returns an array."""
     start = initializer_from(value)
     if not callable(start) or (arguments := _tensorflow_arguments(start, "float32")) is None:
         return initializer_of(start)
@@ -267,7 +267,7 @@ def array_initializer(value: Any) -> Initializer:
 
 
 def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, Any] | None:
-    """Return the arguments besides the shape that TensorFlow passes to an initializer; None if it accepts none."""
+    """Return the keyword arguments that TensorFlow passes to an initializer function; None if it accepts none."""
     try:
         names = inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -295,7 +295,7 @@ def added_variable(name: str, kind: TensorType, start: Initializer, initial: Ten
 def _new_variable(
     full: str, kind: TensorType, start: Initializer, initial: Tensor | None, trainable: bool, collections: Any
 ) -> GraphVariable:
-    """Create a variable, and record it in the graph and in ``collections``, a name, a list of names or None.
+    """Create a variable with the name ``full``, and record it in the graph and in collections.
 
     A variable whose ``collections`` lack ``GLOBAL_VARIABLES`` is not global. None: it is global.
     """

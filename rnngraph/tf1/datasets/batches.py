@@ -101,7 +101,7 @@ def repeated(begin: Callable[[], Stream], count: int | None) -> Stream:
 def interleaved(
     elements: Iterable[Element], begin: Callable[[Element], Stream], cycle_length: int, block_length: int
 ) -> Stream:
-    """Interleave the datasets that ``begin`` returns for the elements.
+    """Yield the elements of several datasets in turn: of those that ``begin`` returns for ``elements``.
 
     ``cycle_length`` datasets are open at a time. Each yields ``block_length`` elements in turn.
     """
@@ -157,5 +157,5 @@ def by_length(
 
 
 def padded_component(component: Component, shape: Sequence[int | None]) -> Component:
-    """Return the component of a batch whose elements are padded to a shape."""
+    """Return the dtype and shape of a batch whose elements are padded to ``shape``."""
     return Component(component.dtype, tuple(shape)).batched(None)

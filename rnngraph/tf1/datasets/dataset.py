@@ -248,7 +248,7 @@ class Dataset(Structured):
         return self.derive(self._result(function), elements)
 
     def _result(self, function: ElementFunction) -> Any:
-        """Return the structure of a function's results. If it uses no graph, call it with the first element."""
+        """Return the dtypes and shapes of the results of a function of elements, in their nested structure."""
         if function.is_plain:
             first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
             if first is None:
@@ -355,7 +355,7 @@ class Dataset(Structured):
         return self.derive(pack(self.structure, batched), elements, batch_size, *fillers)
 
     def fillers(self, values: Any) -> list[Any]:
-        """Return the padding value of each component. ``values`` is a nest like the structure, or one value for all."""
+        """Return the padding value of each component of an element, from the argument ``padding_values``."""
         usual = [b"" if item.dtype == TEXT else 0 for item in flatten(self.structure)]
         if values is None:
             return usual
@@ -408,7 +408,7 @@ def _component(item: Any) -> Component:
 
 
 def _arrays(nest: Any) -> tuple[Any, list[Any]]:
-    """Convert the lists of a nest to arrays. Return the nest and its leaves, which are arrays and Tensors."""
+    """Convert a nest's lists to arrays. Return (the nest, its leaves, which are arrays and Tensors)."""
     converted = _lists_as_arrays(nest)
     return converted, flatten(converted)
 
@@ -424,7 +424,7 @@ def _lists_as_arrays(nest: Any) -> Any:
 
 
 def flatten_like(structure: Any, value: Any) -> list[Any]:
-    """Return the parts of a value that correspond to the leaves of ``structure``. A part may itself be a list."""
+    """Return a list of the parts of ``value`` that stand where ``structure`` has leaves."""
     if isinstance(structure, dict):
         return [leaf for key in structure for leaf in flatten_like(structure[key], value[key])]
     if isinstance(structure, tuple | list):
@@ -438,7 +438,7 @@ def flatten_like(structure: Any, value: Any) -> list[Any]:
 
 
 def _common_shape(one: Any, other: Any) -> Any:
-    """Return a shape that covers two shapes, with None where sizes differ; None if ranks differ."""
+    """Return the shape that fits two shapes, with None where sizes differ; None if the ranks differ."""
     if one is None or other is None or len(one) != len(other):
         return None
     return tuple(a if a == b else None for a, b in zip(one, other, strict=True))

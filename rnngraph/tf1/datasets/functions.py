@@ -49,7 +49,7 @@ class ElementFunction:
             self._declare(components)
 
     def _declare(self, components: Sequence[Component]) -> None:
-        """Call the function with placeholders, in a graph of its own."""
+        """Call the user's function once with placeholders, and keep its result's Tensors in a graph of their own."""
         graph = Graph()
         graph.seed = get_default_graph().seed
         with graph.as_default():
@@ -83,7 +83,7 @@ class ElementFunction:
         return [next(values) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
 
     def _run(self, tensors: Sequence[Tensor], feeds: Mapping[Any, Any]) -> list[np.ndarray]:
-        """Return the values of Tensors. A result of ``tf.py_func`` among them may have any rank: no graph reads it."""
+        """Return the arrays of Tensors that the user's function declared, for the feeds of one element."""
         session = self._session
         assert session is not None, "the function was declared"
         by_node = {tensor.node: value for tensor, value in feeds.items()}
@@ -116,7 +116,7 @@ def _checked_leaf(leaf: Any, what: str) -> Any:
 
 
 def _component(leaf: Any) -> Any:
-    """Return the dtype and shape of a leaf of a function's result; a dataset itself."""
+    """Return the dtype and shape of a result of the user's function; a dataset unchanged."""
     if isinstance(leaf, Tensor):
         if isinstance(leaf, PythonResult) and leaf.has_open_rank:
             return Component(str(leaf.type.dtype), None)
@@ -138,13 +138,13 @@ class PythonResult(TfTensor):
 
     @staticmethod
     def of(dtype: str, value: Any) -> PythonResult:
-        """Return a result of unknown rank. ``value`` has a method ``value`` that computes the array in a run."""
+        """Return a ``tf.py_func`` result of unknown rank. ``value.value`` computes its array in a run."""
         result = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
         result.has_open_rank, result.value = True, value
         return result
 
     def set_shape(self, shape: Any) -> None:
-        """Set the sizes: ints, and None for symbolic sizes."""
+        """Set the sizes of a ``tf.py_func`` result: ints, and None for symbolic sizes."""
         if shape is None:
             return
         if not self.has_open_rank:
@@ -163,7 +163,7 @@ class _PythonCalls(Source):
         self.function, self.inputs, self.dtypes = function, inputs, dtypes
 
     def element_of_run(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Return the function's results in a run."""
+        """Call the Python function with the run's values of its inputs, and return its results."""
         nodes = [item.node for item in self.inputs if isinstance(item, Tensor) and item.node not in fed]
         arrays = iter(session.compute(nodes, fed, seed) if nodes else [])
         values = [

@@ -44,6 +44,7 @@ class _Stream(Elements):
         self.dataset = dataset
 
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
+        """Return the next element in a session, starting the dataset on first use."""
         if not self.is_started(session):
             if self.dataset is None:
                 raise FailedPreconditionError(
@@ -71,7 +72,7 @@ class Iterator(Structured):
         return self._initializer
 
     def get_next(self, name: str | None = None) -> Any:
-        """Return the components of an element, in the structure of the dataset."""
+        """Return Tensors of the next element's components, in the structure of the dataset."""
         components = self._components()
         names = [
             f"{name or 'IteratorGetNext'}_{number}" if number else name or "IteratorGetNext"
@@ -80,7 +81,7 @@ class Iterator(Structured):
         return pack(self.structure, self.source.tensors(components, names))
 
     def _components(self) -> list[Component]:
-        """Return the components. Unknown ranks are those of the first element, if it can be read without a run."""
+        """Return the dtype and shape of each component. Unknown ranks are those of the first element, if possible."""
         components: list[Component] = flatten(self.structure)
         dataset = self.dataset
         if dataset is None or dataset.sources or all(item.shape is not None for item in components):
@@ -95,7 +96,7 @@ class Iterator(Structured):
 
     @api
     def make_initializer(self, dataset: Any, name: str | None = None) -> Operation:
-        """Return an operation that starts the iterator with a dataset of the iterator's dtypes."""
+        """Return an operation that starts the iterator at the first element of a dataset with the same dtypes."""
         if not hasattr(dataset, "elements"):
             raise StructureError(f"make_initializer needs a dataset, not {shown(dataset)}")
         kinds = [[item.dtype for item in flatten(nest)] for nest in (dataset.structure, self.structure)]
@@ -172,6 +173,7 @@ class _FedIteratorStream(Source):
         self.handle = handle
 
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
+        """Return the next element of the iterator whose handle the run feeds."""
         node = self.handle.node
         if node not in fed:
             raise InvalidArgumentError(

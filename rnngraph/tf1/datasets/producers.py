@@ -57,7 +57,7 @@ class _Producer(FIFOQueue):
         self._running: WeakKeyDictionary[Any, Iterator[np.ndarray]] = WeakKeyDictionary()
 
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
-        """Return the next ``count`` entries; at the end fewer if ``may_be_fewer``, or raise ``OutOfRangeError``."""
+        """Return the next ``count`` entries; at the end fewer if ``may_be_fewer``, else raise ``OutOfRangeError``."""
         if session not in self._running:
             self._running[session] = self._entries(session)
         elements: list[Sequence[np.ndarray]] = []
@@ -192,7 +192,7 @@ class _Batched(Source):
         self._buffers: WeakKeyDictionary[Any, list[Sequence[np.ndarray]]] = WeakKeyDictionary()
 
     def _elements(self, session: Any) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the elements in order, until the Tensors have no more values."""
+        """Yield the elements of batches in order, each computed by a run, until the inputs end."""
         nodes = [item.node for item in self.inputs] + ([] if self.keep is None else [self.keep.node])
         while True:
             try:
@@ -209,7 +209,7 @@ class _Batched(Source):
                 yield arrays
 
     def _shuffled(self, session: Any) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the elements in random order."""
+        """Yield the elements of batches, drawn at random from a buffer."""
         waiting = self._buffers.setdefault(session, [])
         for element in self._elements(session):
             waiting.append(element)
@@ -219,6 +219,7 @@ class _Batched(Source):
             yield waiting.pop(int(self._draw.integers(len(waiting))))
 
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
+        """Return the next batch, stacked or padded. Raise ``OutOfRangeError`` at the end."""
         if session not in self._running:
             in_order = self.options.min_left is None
             self._running[session] = self._elements(session) if in_order else self._shuffled(session)

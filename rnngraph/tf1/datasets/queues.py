@@ -65,7 +65,7 @@ class QueueBase:
         self._contents: WeakKeyDictionary[Any, _Content] = WeakKeyDictionary()
 
     def content(self, session: Any) -> _Content:
-        """Return the content of the queue in a session."""
+        """Return the elements that the queue holds in a session."""
         return self._contents.setdefault(session, _Content())
 
     # Operations -----------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ class QueueBase:
         return _Enqueue(self, self._values(vals), True, name or f"{self.name}_EnqueueMany")
 
     def _values(self, values: Any) -> list[Tensor]:
-        """Return the components of ``values`` as Tensors: one value, a list, or a dict by the queue's names."""
+        """Return the components of an element to enqueue as Tensors: from one value, a list, or a dict by names."""
         listed = [values[key] for key in self.names] if isinstance(values, dict) else values
         listed = list(listed) if isinstance(listed, list | tuple) and len(self.dtypes) > 1 else listed
         items = listed if isinstance(listed, list | tuple) else [listed]
@@ -153,7 +153,7 @@ class QueueBase:
         return padded(elements, shapes, [0] * len(shapes))
 
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
-        """Remove ``count`` elements from the queue, and return them.
+        """Remove ``count`` elements from the queue and return them, after filling the queue if it has too few.
 
         If there are too few, first run the operations that fill the queue, or wait for the program's other threads.
 
@@ -233,7 +233,7 @@ class RandomShuffleQueue(QueueBase):
 
 
 def _one_for_each(shapes: Any, count: int) -> list[tuple[int | None, ...]]:
-    """Return the shape of each component. For one component, ``shapes`` may be the shape itself."""
+    """Return the shape of each of ``count`` components, from the argument ``shapes``."""
     listed = list(shapes)
     if count == 1 and not any(isinstance(item, list | tuple) for item in listed):
         listed = [shapes]

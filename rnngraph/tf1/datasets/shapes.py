@@ -14,7 +14,7 @@ from ..core.shapes import TensorShape
 
 
 def shapes_in(shapes: Any, structure: Any) -> list[Any]:
-    """Return the shape of each leaf of ``structure``, with None for -1.
+    """Return a list of the shape of each leaf of ``structure``, with None for unknown sizes.
 
     Args:
         shapes: Nest of shapes: lists of ints, ``tf.TensorShape``s and constant vectors. Entries of dicts are matched by

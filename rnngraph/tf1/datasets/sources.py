@@ -39,20 +39,20 @@ class Component:
 
     @staticmethod
     def of(array: np.ndarray) -> Component:
-        """Return the component of an array."""
+        """Return the dtype and shape of an array."""
         return Component(kind_of(array), array.shape)
 
     def batched(self, size: int | None) -> Component:
-        """Return the component with a first axis of ``size`` elements."""
+        """Return the dtype and shape of a batch of ``size`` components."""
         return Component(self.dtype, None if self.shape is None else (size, *self.shape))
 
     def unbatched(self) -> Component:
-        """Return the component without its first axis."""
+        """Return the dtype and shape without the first axis."""
         return Component(self.dtype, None if self.shape is None else self.shape[1:])
 
 
 def kind_of(array: np.ndarray) -> str:
-    """Return the dtype of a component that is an array. Integers of 8 and 16 bits become int32."""
+    """Return the dtype of an array as a dataset's component. Integers of 8 and 16 bits become int32."""
     if array.dtype.kind in "OSU":
         return TEXT
     if array.dtype.kind in "iu" and array.dtype.itemsize < 4:
@@ -152,7 +152,7 @@ class Pulled:
 
 
 def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
-    """Return a placeholder whose value a run computes, unless the program feeds it.
+    """Return a placeholder that a run feeds with the result of ``value.value``, unless the user feeds it.
 
     Args:
         component: Dtype and shape.
@@ -186,7 +186,7 @@ class Elements(Source):
         self._running: WeakKeyDictionary[Any, Iterator[Sequence[np.ndarray]]] = WeakKeyDictionary()
 
     def start(self, session: Any, elements: Iterator[Sequence[np.ndarray]]) -> None:
-        """Let the next run in a session read the first of ``elements``."""
+        """Set the elements that the next runs in a session read, from the first one on."""
         self._running[session] = elements
         self._latest.pop(session, None)
 

@@ -136,7 +136,7 @@ class _Padding:
         return shapes_in(self.padded_shapes, structure)
 
     def in_bucket(self, place: int, shapes: Sequence[Any]) -> Sequence[Any]:
-        """Return the shapes for a bucket, in which ``to_boundary`` replaces None by the bucket's greatest length."""
+        """Return the shapes to which bucket ``place`` pads, with its greatest length for None if ``to_boundary``."""
         if not self.to_boundary:
             return shapes
         if place == len(self.boundaries):

@@ -111,6 +111,7 @@ class _UpdateAverages(Operation):
         return specs_of(average for _, average in self._pairs)
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
+        """Move each average towards its variable's value, by the share 1 - decay."""
         decay = np.float32(self._decay)  # in float32 for all dtypes, as in TensorFlow
         if self._updates is not None:
             updates = np.float32(values[0] if values else self._updates)

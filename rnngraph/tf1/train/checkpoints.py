@@ -49,7 +49,7 @@ def update_checkpoint_state(
 
 @api
 def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None) -> CheckpointState | None:
-    """Return the state that a directory's file ``checkpoint`` records; None if it is missing or lists no checkpoint."""
+    """Return the paths in a directory's file ``checkpoint``; None if it is missing or lists no checkpoint."""
     path = os.path.join(os.fspath(as_path(checkpoint_dir)), latest_filename or "checkpoint")
     try:
         with open_file(path, "a checkpoint file") as file:

@@ -48,7 +48,7 @@ class Derivative:
         return None if variable is None else variable.full
 
     def raise_if_fed(self, fed: Iterable[Node]) -> None:
-        """Raise ``ArgumentError`` if the derivative passes through a Tensor that a run feeds."""
+        """Raise ``ArgumentError`` if the gradient passes through a Tensor that a run feeds."""
         nodes = {*_reachable_by_gradient(self.loss.node)}
         for node in fed:
             if node in nodes and node is not self.target and reached_by(Tensor(node)).has(Tensor(self.target)):
@@ -74,7 +74,7 @@ class Derivative:
 
     @staticmethod
     def stand_in_values(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
-        """Return the values of stand-ins by node, computed with one native call for each loss."""
+        """Return {placeholder of a gradient: the gradient's value}, from one native call for each loss."""
         graph, arrays = session.graph, dict[Node, np.ndarray]()
         fed = [node for node in values if node.op != "input"]
         for loss, group in _by_loss(stand_ins).items():
@@ -98,7 +98,7 @@ def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
 
 
 def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
-    """Return the target of each stand-in: the full name of a variable, or the copy by ``cut`` of another node."""
+    """Return {placeholder of a gradient: what the loss is differentiated by, a variable's name or a node}."""
     targets: dict[Node, str | Node] = {}
     for node in stand_ins:
         derivative: Derivative = node["gradient"]
@@ -107,7 +107,7 @@ def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, st
 
 
 def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], fetches: FetchSet) -> GradientProgram:
-    """Return the program of ``fetches``, which depend on gradients of ``loss``. The graph caches the program."""
+    """Return the program that computes ``fetches`` from gradients of ``loss``, compiled on first use."""
     key = "gradients", loss.node, fetches.nodes, fetches.fed, graph.version
     if key not in graph.plans:
         cut = Rolled(graph.cut(fetches.fed), [loss.node], [node["gradient"].target for node in stand_ins])
@@ -141,7 +141,7 @@ class GradientProgram(FetchProgram):
         self._form = by_name(compiled, self._names)
 
     def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """Return the values of the Tensors, in order."""
+        """Return the values of the fetched Tensors, in order."""
         self.check(session)
         self.warn_of_dropout()
         outputs = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
@@ -198,7 +198,7 @@ def gradients(
 
 
 def stand_in(loss: Tensor, target: Node) -> Tensor:
-    """Return the stand-in for the derivative of a loss with respect to a target. Each such pair has one stand-in."""
+    """Return the placeholder that represents the derivative of a loss with respect to a target node."""
     graph = get_default_graph()
     key = "stand-in", loss.node, target["slot"] if target.op == "parameter" else target
     if key not in graph.plans:
@@ -219,7 +219,7 @@ def stand_in(loss: Tensor, target: Node) -> Tensor:
 
 
 def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSpec]]:
-    """Return (parameters among nodes, parameters that the cells of drivers among nodes read)."""
+    """Return (parameters among nodes, parameters that the cells of recurrences among nodes read)."""
     own: set[ParameterSpec] = set()
     driven: set[ParameterSpec] = set()
     for node in nodes:
@@ -231,7 +231,7 @@ def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSp
 
 
 def reached_by(loss: Tensor) -> Reached:
-    """Return the nodes and parameters that the gradient of a loss reaches. The graph caches them."""
+    """Return the nodes and parameters on which the loss depends differentiably. The graph caches them."""
     plans = get_default_graph().plans
     if ("reached", loss.node) not in plans:
         plans["reached", loss.node] = Reached(loss)
@@ -240,7 +240,7 @@ def reached_by(loss: Tensor) -> Reached:
 
 
 def _reachable_by_gradient(loss: Node) -> list[Node]:
-    """Return the dependencies of a loss that a gradient can reach: nodes of floats, and tuples.
+    """Return the float nodes to which a gradient of the loss flows, through ops that have a derivative.
 
     A node without a derivative, such as ``tf.floor``, ends the search.
     """
@@ -279,12 +279,12 @@ class Reached:
         self.own, self.driven = specs_of(self.nodes)
 
     def has(self, target: Tensor) -> bool:
-        """True if the gradient reaches a Tensor or variable."""
+        """True if a gradient of the loss flows to a Tensor or variable."""
         node = target.node
         return node["slot"] in self.own | self.driven if node.op == "parameter" else node in self.nodes
 
     def gathers(self, target: Node) -> list[Node]:
-        """Return the nodes that look up rows of a variable by ids; empty if other nodes read the variable, too."""
+        """Return the gathers that read rows of the variable ``target``; [] if other ops read the variable, too."""
         if target.op != "parameter" or target["slot"] in self.driven:
             return []
         tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
@@ -297,7 +297,7 @@ class Reached:
 
 
 def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
-    """Return (look-up, gradient of the looked-up rows) pairs of a gradient that is ``IndexedSlices`` in TensorFlow.
+    """Return (gather, gradient of the gathered rows) pairs of a sparse gradient; [] for a dense one.
 
     ``IndexedSlices`` have one row per looked-up id. In norms and limits, an id that occurs twice counts twice. The list
     is empty for dense gradients.
@@ -313,7 +313,7 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
 
 
 def _as_slices(gradient: Tensor, limited: Tensor) -> Tensor:
-    """Return ``limited``, a clipped gradient. If ``gradient`` is ``IndexedSlices``, mark the result as such, too."""
+    """Return a clipped gradient, marked as sparse if the gradient before clipping is sparse."""
     rows = _rows_of(gradient)
     if rows:
         get_default_graph().plans["rows", limited.node] = rows
@@ -321,13 +321,13 @@ def _as_slices(gradient: Tensor, limited: Tensor) -> Tensor:
 
 
 def _rows_of(gradient: Tensor) -> list[Node]:
-    """Return the look-ups whose rows are ``IndexedSlices`` in TensorFlow; empty if the gradient is dense."""
+    """Return the gathers whose rows a sparse gradient changes; [] for a dense one."""
     lookups: list[Node] = [node for node, _ in _slices(gradient)]
     return lookups or get_default_graph().plans.get(("rows", gradient.node), [])
 
 
 def looked_up_rows(gradient: Tensor) -> Tensor | None:
-    """Return the mask of the variable's rows that a step looks up, bool [rows, 1, …]; None for a dense gradient."""
+    """Return the mask bool [rows, 1, …] of a variable's rows that a sparse gradient changes; None for a dense one."""
     total: Any = None
     for lookup in _rows_of(gradient):
         table, ids = lookup.operands
@@ -338,7 +338,7 @@ def looked_up_rows(gradient: Tensor) -> Tensor | None:
 
 
 def _sum_of_squares(gradient: Tensor) -> Tensor:
-    """Return the sum of the squares of a gradient; for ``IndexedSlices``, of the gradients of looked-up rows."""
+    """Return the sum of the squares of a gradient; for a sparse one, of each gathered row's gradient."""
     rows = [rows for _, rows in _slices(gradient)] or [gradient]
     total = functions.reduce_sum(functions.square(rows[0]))
     for item in rows[1:]:

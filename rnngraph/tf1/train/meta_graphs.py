@@ -32,7 +32,7 @@ def export_meta_graph(filename: Any = None, *arguments: Any, graph: Any = None, 
 def import_meta_graph(
     meta_graph_or_file: Any, clear_devices: bool = False, import_scope: str | None = None, **options: Any
 ) -> Saver | None:
-    """Make the current graph, which must be empty, share all state with an exported graph.
+    """Share all state of an exported graph with the current graph, which must be empty. Return a ``Saver``.
 
     The name of a ``.meta`` file stands for the graph of which this process saved a checkpoint under this name.
 

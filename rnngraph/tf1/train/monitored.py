@@ -167,7 +167,7 @@ class MonitoredSession:
         return results["caller"]
 
     def _finish_run(self, results: dict[int, Any], context: SessionRunContext) -> None:
-        """Pass a run's results to the hooks. Write the summaries and the checkpoint that are due."""
+        """Pass a run's results to the hooks, and write summaries and a checkpoint if their interval has passed."""
         for number, hook in enumerate(self._hooks):
             hook.after_run(context, SessionRunValues(results.get(number)))
         supervisor = self._supervisor

@@ -125,7 +125,7 @@ def _summarize(pairs: Sequence[Any], names: Sequence[str]) -> None:
 
 
 def _optimizer_of(optimizer: Any, rate: Any) -> Optimizer:
-    """Return an optimizer for the argument ``optimizer``. A name, class or function is called with the rate, if any."""
+    """Return the optimizer that ``optimizer`` is, or that it makes as a name, class or function."""
     if isinstance(optimizer, str):
         if optimizer not in OPTIMIZER_CLS_NAMES:
             names = ", ".join(OPTIMIZER_CLS_NAMES)
@@ -148,7 +148,7 @@ def _scaled(gradient: Any, variable: Any, factors: Any) -> Any:
 
 
 def _clipped(pairs: list[Any], limit: Any) -> list[Any]:
-    """Return (gradient, variable) pairs with clipped gradients; ``limit`` is the argument ``clip_gradients``."""
+    """Return (gradient, variable) pairs with gradients clipped by ``limit``: a norm, a function or None."""
     if limit is None:
         return pairs
     if callable(limit):

@@ -210,6 +210,7 @@ class AdamOptimizer(Optimizer):
         return self._numbers
 
     def powers(self) -> dict[str, float]:
+        """Return the factors by which each update multiplies the powers of beta1 and beta2."""
         betas: dict[str, float] = {}
         for name in ("beta1", "beta2"):
             beta = self._numbers[name]

@@ -52,7 +52,7 @@ class Rule(Optimizer):
         return where(touched, new, parameter), {name: where(touched, new_slots[name], slots[name]) for name in slots}
 
     def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
-        """Return the new parameter and slots, for all rows."""
+        """Return (new parameter, new slots) for all rows."""
         raise NotImplementedError
 
 
@@ -114,6 +114,7 @@ class RMSProp(Rule):
         return {"square": 1.0, **({"mean": 0.0} if self.centered else {}), "momentum": 0.0}
 
     def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+        """Return the new parameter and slots after a step of RMSProp with momentum."""
         new = {"square": slots["square"] + (square(gradient) - slots["square"]) * (1.0 - numbers["decay"])}
         under = new["square"] + numbers["epsilon"]
         if self.centered:
@@ -172,6 +173,7 @@ class Ftrl(Rule):
         return {"sum": self.start, "linear": 0.0}
 
     def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+        """Return the new parameter and slots after a step of FTRL."""
         rate = numbers["rate"]
         total = slots["sum"] + square(gradient)
         before, after = self._root(slots["sum"]), self._root(total)
@@ -182,7 +184,7 @@ class Ftrl(Rule):
         return new, {"sum": total, "linear": linear}
 
     def _root(self, x: Tensor) -> Tensor:
-        """Return x^-k."""
+        """Return x^-k, for the rule's learning rate power k."""
         return sqrt(x) if self.exponent == -0.5 else power(x, -self.exponent)
 
 
@@ -197,7 +199,7 @@ class ProximalGradientDescent(Rule):
         return self._shrunk(parameter - gradient * numbers["rate"], numbers["rate"]), {}
 
     def _shrunk(self, x: Tensor, rate: Tensor) -> Tensor:
-        """Return sign(x) max(|x| − rate · l₁, 0) / (1 + rate · l₂)."""
+        """Return x after the L1 and L2 penalties: sign(x) max(|x| − rate · l₁, 0) / (1 + rate · l₂)."""
         if self.l1:
             x = sign(x) * maximum(absolute(x) - rate * self.l1, 0.0)
         return x / (1.0 + rate * self.l2)

@@ -152,7 +152,7 @@ class Saver:
         return path
 
     def _retain(self, path: str) -> None:
-        """Retain a new checkpoint. Delete the oldest ones beyond ``max_to_keep``, except for one of each period."""
+        """Add a new checkpoint to the retained ones, and delete the oldest files beyond ``max_to_keep``."""
         self._state = [*(item for item in self._state if item != path), path]
         self._times_written[path] = time.time()
         while self._max_to_keep and len(self._state) > self._max_to_keep:
@@ -195,7 +195,7 @@ class Saver:
             session.set_value(variable, arrays[name])
 
     def _copy_shared_values(self, session: Any, arrays: dict[str, np.ndarray], path: str) -> None:
-        """Add the values of a cell's copies to ``arrays`` if the checkpoint has one set for all copies, and warn.
+        """Add to ``arrays`` the values of a cell's copies, if the checkpoint has one set for all copies.
 
         In TensorFlow 1.2 and later, all copies of a cell share one set of variables.
         """

@@ -87,7 +87,7 @@ class OptimizerState:
                 self.variables[variable.full, slot] = self._add_or_share_slot(slot, value, variable, name)
 
     def _add_power(self, name: str) -> ExtraVariable:
-        """Create the variable of a power, such as ``beta1_power``."""
+        """Create the variable by which checkpoints read and write a power, such as ``beta1_power``."""
 
         def write(array: np.ndarray) -> None:
             self.powers[name] = float(array)
@@ -99,7 +99,7 @@ class OptimizerState:
         return variable
 
     def _add_or_share_slot(self, slot: str, value: float, variable: Variable, name: str) -> Slot:
-        """Return a slot in the open variable scope: a new slot, or an existing slot if the scope reuses."""
+        """Return the slot (optimizer state) of a variable: a new one, or one to reuse in the open variable scope."""
         scope = present_scope()
         full = scope.enter(scope.free(f"{variable.full}/{name}"))
         key = f"{SLOT}{slot}/{variable.full}"
@@ -123,7 +123,7 @@ class OptimizerState:
         return array
 
     def _slot_to_share(self, key: str, known: Any) -> Slot:
-        """Return another optimizer's slot, which both optimizers then read and write."""
+        """Return ``known``, another optimizer's slot (state of a variable), for use by both optimizers."""
         if not isinstance(known, Slot) or known.key != key:
             raise NotOfferedError(
                 f"{known!r} is a slot of another kind of optimizer, or of another variable; set another "

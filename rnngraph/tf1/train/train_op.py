@@ -109,6 +109,7 @@ class TrainOp(Step):
         ]
 
     def step(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        """Update the variables once, and return the values that ``fetches`` had before the update."""
         program = self._programs.get(fetches.fed)
         if program is None or not program.knows(fetches):
             program = self._programs[fetches.fed] = TrainProgram(self, fetches, program)
@@ -120,12 +121,12 @@ class TrainOp(Step):
         return results
 
     def set_run_time_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
-        """Set the hyperparameters of the next update that its native call does not compute, such as functions."""
+        """Set the hyperparameters that each update asks for anew, such as the rate from a function."""
         for name, item in self._run_time_numbers.items():
             self.rule.present[name] = self._number(item, session, values, seed)
 
     def _number(self, item: Any, session: Any, values: Mapping[Node, Any], seed: int) -> float:
-        """Return the value of a hyperparameter in a run: of a Tensor, or of a function without arguments.
+        """Return a hyperparameter's value in a run, from a Tensor or a function without arguments.
 
         A function may return a number or a Tensor. Numbers are rounded to float32.
         """
@@ -159,6 +160,7 @@ class AppliedStep:
         return [Tensor(node) for node in self._fed]
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
+        """Update the variables with the gradients in ``values``, which earlier calls computed."""
         fetches = FetchSet(self.graph, (), ())
         if self._program is None or self._program.version != self.graph.version:
             self._program = TrainProgram(self, fetches, None)
@@ -211,11 +213,11 @@ class TrainProgram:
         self._fetched: BoundedCache[FetchSet, dict[str, Tensor]] = BoundedCache(MAX_FETCHES)
 
     def knows(self, fetches: FetchSet) -> bool:
-        """True if the program is up to date, and has all placeholders that the fetches read."""
+        """True if the program is up to date, and has all placeholders that ``fetches`` read."""
         return self.version == self.op.graph.version and (fetches in self._reads or {*fetches.reads} <= {*self.places})
 
     def step(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """Run a step, and return the values that ``fetches`` had before it."""
+        """Update the variables once, and return the values that ``fetches`` had before the update."""
         needed = self._reads.get(fetches)
         if needed is None:
             nodes = [tensor.node for tensor in fetches.tensors.values()]
@@ -250,7 +252,7 @@ def _with_trained_variables(loss: Tensor, graph: Any, op: TrainOp | AppliedStep)
 
 
 def _with_step_count(loss: Tensor, global_step: Variable | None) -> Tensor:
-    """Return the loss with an increment of ``global_step``, unless it is None, as a side effect."""
+    """Return the loss, whose computation also increments ``global_step`` unless it is None."""
     if global_step is None:
         return loss
     one = functions.cast(constant(1), global_step.type.dtype)

@@ -29,7 +29,7 @@ class Exchange:
 
     @staticmethod
     def of(comm: Any) -> Exchange:
-        """Return the exchange of a communicator, which all trainings on it share."""
+        """Return the object by which an MPI communicator's processes exchange values. All trainings on it share one."""
         if id(comm) not in _EXCHANGES:
             _EXCHANGES[id(comm)] = comm, Exchange(comm)
         return _EXCHANGES[id(comm)][1]
@@ -44,7 +44,7 @@ class Exchange:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Context manager for code that only this rank runs."""
+        """Context manager for code that only this process runs, while others may wait for it."""
         before, self.is_alone = self.is_alone, True
         try:
             yield
@@ -52,7 +52,7 @@ class Exchange:
             self.is_alone = before
 
     def leave(self) -> None:
-        """Wait until all others leave or exchange something."""
+        """Wait until all other processes leave, or exchange something."""
         library = sys.modules.get(type(self.comm).__module__)
         has_ended = getattr(library, "Is_finalized", lambda: True)()  # without the module there is no MPI
         if not self.left and not has_ended and self._process == os.getpid():
@@ -65,7 +65,7 @@ _EXCHANGES: dict[int, tuple[Any, Exchange]] = {}
 
 @atexit.register
 def _leave() -> None:
-    """Tell other processes at the end of the script that this one exchanges nothing more."""
+    """Tell the other processes, at the end of the script, that this one exchanges nothing more."""
     if hasattr(sys, "last_value") and "mpi4py.run" in sys.modules:  # mpi4py.run aborts all processes after an exception
         return
     for _, exchange in reversed(_EXCHANGES.values()):

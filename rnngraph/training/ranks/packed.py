@@ -26,7 +26,7 @@ class Packing:
     """Layout of values in packed arrays."""
 
     def __init__(self, kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> None:
-        """Lay out values. ``kinds`` are their shapes and dtypes by name."""
+        """Assign to each value a range of elements in one array per dtype. ``kinds`` are shapes and dtypes by name."""
         self.places: dict[str, Place] = {}
         self._sizes: dict[np.dtype, int] = {}
         for name, (shape, dtype_name) in kinds.items():
@@ -39,7 +39,7 @@ class Packing:
         self._free: list[Packed] = []
 
     def room(self) -> Packed:
-        """Return memory for sums, which is reused from earlier steps if possible.
+        """Return memory for one set of values, reused from earlier steps if possible.
 
         The first access to fresh pages takes longer than adding.
         """

@@ -72,7 +72,7 @@ class Ranks:
 
     @contextmanager
     def all_along(self) -> Iterator[None]:
-        """Context manager for a block with several exchanges. An exception on one rank ends the block on all ranks.
+        """Context manager for a block in which processes exchange several values. An exception on one ends it on all.
 
         A Ctrl-C of a rank is raised when all ranks synchronise.
         """
@@ -114,7 +114,7 @@ class Ranks:
             yield
 
     def together_alike(self, make: Callable[[], tuple[T, Any]], problem: str, where: Where | None) -> T:
-        """Run ``make`` on each rank and return its value.
+        """Run ``make`` -> (value, key) on each rank, and return its value. Raise an error on all ranks if keys differ.
 
         The second result of ``make`` must be equal on all ranks, as for ``check_same``.
         """
@@ -130,7 +130,7 @@ class Ranks:
         return cast(T, value)
 
     def exchanged(self, value: T, failure: BaseException | None = None) -> list[T]:
-        """Return the values of all ranks, in order. Raise if one has failed; ``failure`` is this rank's exception."""
+        """Return the values of all ranks, in order. Raise an error on all if one has a ``failure``, its exception."""
         everyone: list[tuple[T, str | None]] = [(value, None)]
         left: list[int] = []
         if self._exchange is not None:
@@ -183,7 +183,7 @@ class Ranks:
 
 
 def _differing(first: Any, other: Any) -> tuple[Any, Any]:
-    """Return the entries in which two mappings differ, as text; else both values."""
+    """Return, as texts, the entries in which two mappings differ; for other objects, the objects themselves."""
     if not isinstance(first, dict) or not isinstance(other, dict):
         return first, other
     names = [name for name in {**first, **other} if first.get(name) != other.get(name)]

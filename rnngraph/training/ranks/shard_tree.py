@@ -24,7 +24,7 @@ class ShardTree:
         self._owners = [rank for rank in range(ranks.size) for _ in range(self._bounds[rank], self._bounds[rank + 1])]
 
     def add(self, leaves: Iterable[tuple[int, Packed]], count: int, packing: Packing, total: Packed) -> None:
-        """Write the sum over all shards to ``total``, on all ranks.
+        """Add up the values of all shards of a batch, in a fixed order, and write the sum to ``total`` on all ranks.
 
         Args:
             leaves: (shard, values) for the ``own_shards`` that have rows, in order. Values are read before the next
@@ -65,7 +65,7 @@ class ShardTree:
     def _join(
         self, partial_sums: dict[tuple[int, int], Packed], level: int, left: int, right: int | None, packing: Packing
     ) -> None:
-        """Add a node's right sum to its left sum, on the rank that has the left sum."""
+        """Add the sums of two neighbouring tree nodes, on the rank that has the left one."""
         rank, above = self._ranks.rank, (level + 1, left // 2)
         owner = self._owners[left << level]
         sender = owner if right is None else self._owners[right << level]

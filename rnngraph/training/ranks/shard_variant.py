@@ -54,7 +54,7 @@ class ShardCalls:
         self._calls: CallCache[Runner] = CallCache()
 
     def run(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
-        """Return the results of the graph for the feeds of one shard."""
+        """Run the graph on the inputs of one shard of a batch, and return the results by name."""
         compiled, outputs = self._native.compiled, self._native.outputs
         feeds = {name: arrays[name] for name in compiled.needed(outputs) if name in arrays}
         results: dict[str, np.ndarray] | None = self._calls.run(feeds, {})
@@ -83,7 +83,7 @@ class ShardVariant:
     """
 
     def __init__(self, state: TrainState, variant: StepVariant, sharded: ShardGraph, rows: Set[str]) -> None:
-        """Build the variant. ``rows`` are the names of sizes that count rows."""
+        """Prepare a training step's call for one shard of a batch. ``rows`` are the names of sizes that count rows."""
         self.step, self.kinds, self.totals = variant, sharded.kinds, Totals(state, sharded)
         compiled, outputs = variant.native.compiled, variant.native.outputs
         types = {name: node.tensor for name, node in compiled.graph.outputs}
@@ -104,7 +104,7 @@ class ShardVariant:
         self._calls = ShardCalls(state, NativeStep(memory, compiled, outputs), variant.own)
 
     def compute(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
-        """Return a shard's results. Gradients and sums are written to ``leaf``."""
+        """Run the step on one shard, and return its results by name. Gradients and sums are written to ``leaf``."""
         results = self._calls.run(arrays, where)
         for name in self.summed:
             self.leaf.views[name][...] = results[name]
@@ -113,7 +113,7 @@ class ShardVariant:
     def joined(
         self, everyone: Sequence[Sequence[Mapping[str, np.ndarray]]], names: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Return states and fetched values of the whole batch, from those of the shards."""
+        """Return states and fetched values of the whole batch, by name, from those of the shards of all processes."""
         pieces = [piece for own in everyone for piece in own]
         return {name: _join_shards(self.kinds[name], [piece[name] for piece in pieces]) for name in names}
 
@@ -130,7 +130,7 @@ class Parts:
         self.failure: BaseException | None = None
 
     def computed(self, shards: Sequence[Shard]) -> Iterator[tuple[int, Packed]]:
-        """Yield each shard's partial sum, which is valid until the next one."""
+        """Run the step on each shard. Yield (shard's number, its gradients and sums), valid until the next one."""
         for shard in shards:
             if self.failure is None:
                 try:
@@ -165,7 +165,7 @@ class Totals:
             self._stages.append(Stage(calls, packing, packing.make(), packing.make()))
 
     def add(self, shards: Sequence[Shard], count: int, tree: ShardTree, ranks: Ranks, where: Where | None) -> None:
-        """Compute the totals, and add them to each shard's feeds."""
+        """Compute sums over the whole batch that its loss needs, such as divisors, and feed them to each shard."""
         for stage in self._stages:
             with ranks.raise_together():
                 results = [stage.calls.run(shard.arrays, where) for shard in shards]
@@ -177,7 +177,7 @@ class Totals:
 def _packed(
     shards: Sequence[Shard], results: Sequence[Mapping[str, np.ndarray]], leaf: Packed
 ) -> Iterator[tuple[int, Packed]]:
-    """Yield each shard's number with its results in ``leaf``, which the next shard overwrites."""
+    """Yield (shard's number, its results in ``leaf``), which the next shard overwrites."""
     for shard, arrays in zip(shards, results, strict=True):
         for name, view in leaf.views.items():
             view[...] = arrays[name]
@@ -185,7 +185,7 @@ def _packed(
 
 
 def _stages(totals: Graph) -> list[tuple[str, ...]]:
-    """Group the names of totals. Later groups read earlier ones."""
+    """Return groups of names of totals. Each group reads only totals of earlier groups."""
     stages: list[tuple[str, ...]] = []
     left = dict(totals.outputs)
     while left:
@@ -200,7 +200,7 @@ def _stages(totals: Graph) -> list[tuple[str, ...]]:
 
 
 def _join_shards(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the value of the whole batch from the values of its shards."""
+    """Return the value of the whole batch from its shards' values: their concatenation, or any if all are equal."""
     return np.concatenate(pieces, kind.axis) if isinstance(kind, Sharded) else pieces[0]
 
 

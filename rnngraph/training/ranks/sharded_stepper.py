@@ -76,7 +76,7 @@ class ShardedStepper(Stepper):
             return loss
 
     def _step(self, batch: Batch, how: StepForm) -> Any:
-        """Run a step on a batch of which this process has its shards. Return the loss and fetched values."""
+        """Run a training step on this process's shards, with the other processes. Return loss and fetched values."""
         state, ranks, where = self.state, self.ranks, how.where
         states = state.carried if how.carry else None
 
@@ -103,6 +103,7 @@ class ShardedStepper(Stepper):
     def warm_up(
         self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
     ) -> None:
+        """Run a batch forward without an update, and carry its final states into the next step."""
         state, training = self.state, self.state.program.training
         with self.lock:
             pieces: list[dict[str, np.ndarray]] = []
@@ -120,6 +121,7 @@ class ShardedStepper(Stepper):
                 committed()
 
     def _variant(self, states: str, label_weights: tuple[float, ...], fetch: Fetch | None) -> ShardVariant:
+        """Return the step on shards for these options, compiled on first use."""
         key = states, label_weights, fetch
         variant = self._sharded.get(key)
         if variant is None:
@@ -137,7 +139,7 @@ class ShardedStepper(Stepper):
     def _cut(
         self, variant: ShardVariant, batch: Batch, seed: int, states: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[list[Shard], int]:
-        """Split a batch. Return (this rank's shards with rows, rows of the whole batch).
+        """Split a batch into shards. Return (this process's shards, number of rows of the whole batch).
 
         Shards with rows are full, except for the last of them.
         """
@@ -169,7 +171,7 @@ class ShardedStepper(Stepper):
         return shards, count
 
     def _check_same_batch(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Check that all ranks have the same batch: in the first steps, and then rarely, because it is slow."""
+        """Raise an error on all ranks if their batches differ, in steps 1, 2, 4, 8 and so on, because it is slow."""
         self._steps += 1
         if self.ranks.size == 1 or self._steps & (self._steps - 1):
             return
@@ -189,7 +191,7 @@ class ShardedStepper(Stepper):
         )
 
     def _commit(self, variant: ShardVariant, results: dict[str, np.ndarray], how: StepForm) -> Any:
-        """Apply a step's sums, and return the loss, with fetched values if any."""
+        """Update the parameters with a step's summed gradients. Return the loss, with fetched values if any."""
         state, views = self.state, variant.total.views
         loss, skipped = float(views[LOSS]), state.skipped
         with state.interrupt:
@@ -206,7 +208,7 @@ class ShardedStepper(Stepper):
         return loss, how.fetch.pack({**results, **{name: views[name].copy() for name in variant.summed}})
 
     def _apply_sums(self, loss: float, sums: dict[str, np.ndarray]) -> None:
-        """Update parameters with gradients summed over shards, or with ``accumulate`` add them to earlier gradients."""
+        """Update parameters with gradients summed over shards; with ``accumulate``, add them to earlier ones first."""
         state = self.state
         if not state.accepts(loss):
             return

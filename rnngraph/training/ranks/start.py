@@ -27,7 +27,7 @@ def shards_of(shards: int | None, ranks: Ranks, where: Where | None) -> int | No
 
 
 def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
-    """Return the stepper of a trainer. Raise ``ArgumentError`` if the processes' programs or options differ.
+    """Return the object that runs a trainer's steps, in shards if requested. Raise an error if processes differ.
 
     Parameters and the state of seeds become those of rank 0.
     """
@@ -45,7 +45,7 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
 
 
 def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
-    """Copy the parameters and the optimizer, which rank 0's callbacks may have changed, to all ranks."""
+    """Copy rank 0's parameters and optimizer, which its callbacks may have changed, to all ranks."""
     if ranks.size == 1:
         return
 
@@ -74,7 +74,7 @@ def take_parameters(state: TrainState, ranks: Ranks) -> None:
 
 
 def _text(optimizer: Optimizer) -> str:
-    """Return text by which optimizers of different ranks are compared."""
+    """Return an optimizer as text, by which those of different ranks are compared."""
     try:
         return str(optimizer_text(optimizer))
     except ArgumentError:

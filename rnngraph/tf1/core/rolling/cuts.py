@@ -22,7 +22,7 @@ class Replaced:
         self._visited: set[Node] = set(self._new)
 
     def __call__(self, root: Node) -> Node:
-        """Return the copy of a node; the node itself if it depends on no replaced node."""
+        """Return the copy of a node with replacements below it; the node itself if it depends on no replaced node."""
         if root not in self._new:
             for node in topological([root], known=self._visited):
                 self._visited.add(node)
@@ -30,7 +30,7 @@ class Replaced:
         return self._new[root]
 
     def _rebuilt(self, node: Node) -> Node:
-        """Return a node with the replacements of its operands."""
+        """Return a copy of a node that reads the copies of its operands."""
         return remake(node, [self._new[item] for item in node.operands], unify_declared)
 
 
@@ -48,7 +48,7 @@ class Cut(Replaced):
         super().__init__(self.placeholders)
 
     def _rebuilt(self, node: Node) -> Node:
-        """Return a node with the replacements of its operands, without updates of ``moved``."""
+        """Return a copy of a node that reads the copies of its operands, without updates of ``moved`` parameters."""
         if node.op == "with_update" and node.operands[1]["slot"] in self._moved:
             return self._new[node.operands[0]]
         return super()._rebuilt(node)
@@ -59,19 +59,19 @@ class Cut(Replaced):
         return tensor if node is tensor.node else Tensor(node)
 
     def fed_by(self, node: Node) -> Node:
-        """Return the node that receives the feed of a declared node."""
+        """Return the placeholder that replaces a fed node, or the node itself if it is not replaced."""
         return self.placeholders.get(node, node)
 
 
 def fed_instead(node: Node) -> Node:
-    """Return a placeholder that the caller feeds with the value of a node."""
+    """Return a placeholder of a node's type, which the caller feeds with the node's value."""
     return make(
         "input", where=node.where, name=node.op, type=node.tensor, label="value", serial=next(declared), unnamed=True
     )
 
 
 def _stand_in(node: Node) -> Node:
-    """Return a placeholder for a node that is fed, with the node's default, random function and gradient, if any."""
+    """Return a placeholder that replaces a fed node. It has the node's default, random function and gradient."""
     label = f"fed_{node['label']}".replace(".", "_") if node.op == "input" else node.op
     return make(
         "input",

@@ -26,7 +26,7 @@ class Feedback(Links):
     """Chain of linked steps that becomes one driver."""
 
     def replacements(self) -> dict[Node, Node]:
-        """Return {node: replacement} for results of steps and nodes of links.
+        """Return {node of the unrolled steps: node that selects its value from one loop's results}; {} if impossible.
 
         Empty for fewer than ``MIN_STEPS`` steps, and if a carry or an operand that differs between steps has no rows.
         """
@@ -81,7 +81,7 @@ class Feedback(Links):
         return self._values_of(node, len(kinds), len(states), shown)
 
     def _values_of(self, node: Node, own: int, states: int, shown: Sequence[Node]) -> dict[Node, Node]:
-        """Return {result of a step, or node of a link: node that selects it from the driver's results}.
+        """Return {node of the unrolled steps: node that selects its value from the results of the loop ``node``}.
 
         Args:
             node: The driver.
@@ -110,13 +110,13 @@ class Feedback(Links):
 
     @cached_property
     def _inside(self) -> list[set[Node]]:
-        """Nodes of the loop that may read each link: the link itself, the next link, and the next step."""
+        """Sets of the nodes that may read each link: the link's own, the next link's, and the next step."""
         nodes = [set(link.nodes.values()) for link in self.links]
         following = [*nodes[1:], set[Node]()]
         return [{*own, *later, step} for own, later, step in zip(nodes, following, self.chain[1:], strict=True)]
 
     def _is_read_outside(self, base: Node) -> bool:
-        """True if a node outside of the loop reads a node of any link that corresponds to the first link's ``base``."""
+        """True if a node outside of the loop reads the value that ``base`` has in any iteration."""
         for link, inside in zip(self.links, self._inside, strict=True):
             node = link.nodes.get(base)
             if node is None:
@@ -126,12 +126,12 @@ class Feedback(Links):
         return False
 
     def _is_invariant(self, leaf: Node) -> bool:
-        """True if all links read the same value where the first link reads ``leaf``."""
+        """True if all iterations read the same value where the first one reads ``leaf``."""
         others = [link.leaves[leaf] for link in self.links[1:] if leaf in link.leaves]
         return all(other is leaf or same([(leaf, other)], {}, drawn=False) for other in others)
 
     def _sequence(self, leaf: Node) -> Node:
-        """Return a sequence [steps, …] of the values that the links read where the first link reads ``leaf``.
+        """Return a sequence [steps, …] of the values that the iterations read where the first one reads ``leaf``.
 
         The last step has no link; its entry repeats that of the last link.
         """

@@ -50,7 +50,7 @@ class Links:
             self._complete()
 
     def _following(self) -> Node | None:
-        """Return the next step of the chain, after recording the link to it; None if no equal step or link follows."""
+        """Return the next of the equal unrolled steps, and record the nodes between; None if there is none."""
         last, values = self.chain[-1], self._uses.values(self.chain[-1])
         following = self._uses.next_step(last, values)
         if following is None or following.operands[0] not in self._after or not equal(self.chain[0], following):
@@ -73,7 +73,7 @@ class Links:
         return following
 
     def _matches(self, pair: tuple[int, Node, Node], changed: dict[int, Link], carried: dict[Node, Node]) -> bool:
-        """True if ``b`` and all nodes on which it depends match ``a`` and its dependencies in the first link.
+        """True if the nodes between two steps match those between the first two steps. Records the matches.
 
         Args:
             pair: (number of the link, node ``a`` of the first link, node ``b`` of the link).
@@ -113,7 +113,7 @@ class Links:
         return True
 
     def _is_alike(self, a: Node, b: Node) -> bool:
-        """True if two nodes have equal ops and attributes, and equally many operands.
+        """True if two nodes have equal ops, attributes and numbers of operands. False for loops and random numbers.
 
         False for drivers and their results, random numbers and preserved nodes, which no link may contain.
         """
@@ -122,7 +122,7 @@ class Links:
         return len(a.operands) == len(b.operands) and same_attributes(a, b)
 
     def _complete(self) -> None:
-        """Add the carried values to the last link. No later link reads them, but nodes outside of the loop may."""
+        """Add to the last link the nodes that compute carried values for readers outside of the loop."""
         link, number = self.links[-1], len(self.links) - 1
         for node in topological(list(self.carried.values())):
             if node not in self.links[0].nodes or node in link.nodes or not number:
@@ -137,14 +137,14 @@ class Links:
                     break
 
     def _image(self, operand: Node, link: Link) -> Node | None:
-        """Return the node that the last link reads where the first link reads ``operand``; None if it is unknown."""
+        """Return the last link's counterpart of the first link's operand; None if it is unknown."""
         known = link.nodes.get(operand) or link.leaves.get(operand)
         if known is None and operand in self.carried:
             return self.links[-2].nodes.get(self.carried[operand])
         return known
 
     def _fits(self, node: Node, other: Node, images: list[Node | None]) -> bool:
-        """True if the operands of ``other``, in the last link, correspond to those of ``node``, in the first link.
+        """True if the operands of ``other``, in the last link, correspond to those of ``node``, in the first one.
 
         Operands correspond if the image is ``other``'s operand, or if both come from outside of the loop.
 

@@ -35,18 +35,18 @@ class Rolled:
             self._stages.append(Replaced(replacements))
 
     def _search(self, roots: Sequence[Node], preserved: Sequence[Node]) -> _Search:
-        """Return a search among the nodes that replace those on which ``roots`` depend."""
+        """Return a search for unrolled loops among the replacements of the nodes on which ``roots`` depend."""
         return _Search([self(root) for root in roots], {self(node) for node in preserved})
 
     def __call__(self, root: Node) -> Node:
-        """Return the node that computes a declared node's value."""
+        """Return the node that computes a declared node's value with loops in place of unrolled steps."""
         node = self._cut(root)
         for stage in self._stages:
             node = stage(node)
         return node
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """Return the Tensor that computes a declared Tensor's value."""
+        """Return the Tensor that computes a declared Tensor's value with loops in place of unrolled steps."""
         node = self(tensor.node)
         return tensor if node is tensor.node else Tensor(node)
 
@@ -59,7 +59,7 @@ class _Search(Steps):
     """Search for chains of steps among the nodes on which roots depend."""
 
     def replacements(self, single: set[Node]) -> dict[Node, Node]:
-        """Return {node: replacement} for the first chain that can be rolled; empty if there is none.
+        """Return {node: replacement} for the first unrolled loop that can become one loop; {} if there is none.
 
         Args:
             single: Drivers that begin no such chain. Extended by those that the search finds.
@@ -73,7 +73,7 @@ class _Search(Steps):
         return {}
 
     def _chain(self, first: Node) -> dict[Node, Node]:
-        """Return {value: replacement} for a chain without feedback that begins with ``first``; empty if it is one step.
+        """Return {value: replacement} for equal steps from ``first`` on whose inputs no step computes; {} for one step.
 
         Without feedback, a step's input does not depend on earlier steps.
         """
@@ -85,7 +85,7 @@ class _Search(Steps):
         return _one_driver(chain) if len(chain) > 1 else {}
 
     def _following(self, node: Node, values: dict[int, Node]) -> Node | None:
-        """Return the step that starts from all final states of ``node``; None if the chain ends at ``node``.
+        """Return the step that starts from all final states of ``node``; None if the loop ends with ``node``.
 
         It ends if no such step exists, a state must be preserved, or other nodes read a state that is not also the
         output. A rolled driver returns its states for the last step only.
@@ -110,7 +110,7 @@ class _Search(Steps):
 
 
 def _one_driver(chain: Sequence[Step]) -> dict[Node, Node]:
-    """Build one driver for a chain. Return {result of a step: node that selects it from the driver's results}."""
+    """Build one loop for a chain of equal steps. Return {result of a step: node that selects it from the loop}."""
     count, (first, _) = len(chain), chain[0]
     driver: Driver = first["driver"]
     operands = driver.by_role(first.operands)

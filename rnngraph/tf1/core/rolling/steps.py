@@ -42,7 +42,7 @@ class Steps:
                 self.users[operand].append(node)
 
     def values(self, step: Node) -> dict[int, Node]:
-        """Return the results of a step that other nodes read, by index among the driver's results."""
+        """Return the nodes that select a step's results: {index among the results: node}."""
         return {user["index"]: user for user in self.users[step] if user.op == "get"}
 
     def descendants(self, first: Node) -> set[Node]:
@@ -84,7 +84,7 @@ class Steps:
 
 
 def equal(first: Node, other: Node) -> bool:
-    """True if two steps compute the same function of their inputs and initial states."""
+    """True if two steps compute one function of their inputs and initial states, with the same variables."""
     a, b = first["driver"].body, other["driver"].body
     sizes = [(len(body.states), len(body.captured)) for body in (a, b)]
     if sizes[0] != sizes[1]:
@@ -99,7 +99,7 @@ def equal(first: Node, other: Node) -> bool:
 
 
 def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: bool) -> bool:
-    """True if the nodes of each pair compute the same value.
+    """True if the nodes of each pair compute the same value. Adds the matched nodes to ``known``.
 
     Args:
         pairs: Pairs of a node of one computation and a node of another.
@@ -149,7 +149,7 @@ def compatible(a: Any, b: Any) -> bool:
 
 
 def is_step(node: Node) -> bool:
-    """True if a node is a driver of one step with one input, without lengths, masks, conditions or further outputs."""
+    """True if a node is a loop of one step with one input, such as ``static_rnn`` over one element."""
     if node.op != "driver":
         return False
     driver: Driver = node["driver"]
@@ -159,24 +159,24 @@ def is_step(node: Node) -> bool:
 
 
 def forward(driver: Driver, count: int) -> Iteration:
-    """Return the iteration of a driver that replaces ``count`` single steps. It always runs forward."""
+    """Return the iteration of a loop of ``count`` steps that replaces single steps. It runs forward."""
     return replace(driver.iteration, length=count, reverse=False)
 
 
 def driver_types(step: Node) -> tuple[TensorType, ...]:
-    """Return the types of a driver's final states and output."""
+    """Return the types of a loop's results: final states, then the output."""
     assert isinstance(step.type, TupleType), "a driver returns several values"
     return step.type.items
 
 
 def source(node: Node) -> Node:
-    """Return the operand of a chain of broadcasts that change nothing; ``node`` itself if it is no such broadcast."""
+    """Return the operand below broadcasts that change nothing; ``node`` itself if it is no such broadcast."""
     while node.op == "broadcast" and compatible(node.type, node.operands[0].type):
         node = node.operands[0]
     return node
 
 
 def at_step(outputs: Tensor, step: int, kind: TensorType) -> Node:
-    """Return one step's output with the rank of ``kind``: [batch, width] or [1, batch, width]."""
+    """Return one step's entry of a loop's outputs, as [batch, width] or [1, batch, width] as ``kind`` says."""
     output = outputs[step : step + 1]
     return output.node if output.rank == kind.rank else build("reshape", output, shape=output.type.shape[1:]).node
