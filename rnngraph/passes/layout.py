@@ -52,13 +52,17 @@ class _Rule:
         self.between = between
         self.late: dict[Node, bool] = {}
         for node in graph.nodes:
-            self.is_late(node)
+            self.late[node] = self._reads_scan(node)
+
+    def _reads_scan(self, node: Node) -> bool:
+        """True if a value whose operands are in ``late`` depends on a scan."""
+        return node.op == "scan" or any(map(self.late.__getitem__, node.operands))
 
     def is_late(self, node: Node) -> bool:
         """True if a value depends on a scan."""
         if node not in self.late:
             for item in topological([node], known=self.late):
-                self.late[item] = item.op == "scan" or any(map(self.late.__getitem__, item.operands))
+                self.late[item] = self._reads_scan(item)
         return self.late[node]
 
     def _one_step_inward(self, node: Node, source: Node) -> Node | None:

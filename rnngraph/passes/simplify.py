@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -89,13 +90,15 @@ def is_number(node: Node, value: float) -> bool:
 
 
 def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Return the constant that an op computes; None if an operand is no constant, or if it stays an op."""
+    """Return the constant that an op computes, or its broadcast; None if an operand varies, or if it stays an op."""
     for item in operands:
-        if item.op != "constant":
+        if item.op not in ("constant", "broadcast"):
             return None
     if not operands:
         return None
-    return _fold_constants(node, operands)
+    if all(item.op == "constant" for item in operands) and (folded := _fold_constants(node, operands)) is not None:
+        return folded
+    return _fold_broadcasts(node, operands)
 
 
 def _fold_constants(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -119,7 +122,7 @@ def _fold_broadcasts(node: Node, operands: tuple[Node, ...]) -> Node | None:
     if OPS[node.op].kind != "elementwise" or not node.tensor.rank:
         return None
     numbers = [item.operands[0] if item.op == "broadcast" else item for item in operands]
-    if not numbers or any(item.op != "constant" or item.tensor.rank for item in numbers):
+    if any(item.op != "constant" or item.tensor.rank for item in numbers):
         return None
     number = _fold_constants(remake(node, tuple(numbers)), tuple(numbers))
     return number and _broadcast_number(node, number)
@@ -131,7 +134,7 @@ def _broadcast_number(node: Node, number: Node) -> Node:
 
 def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
     """Return the simpler form of an op, which must have the same type; None if no rule applies."""
-    folded = _fold(node, operands) or _fold_broadcasts(node, operands)
+    folded = _fold(node, operands)
     if folded is not None:
         return folded
     rule = _RULES.get(node.op)
@@ -409,9 +412,16 @@ def _drop_once(graph: Graph) -> Graph:
     return rewrite(graph, rule)
 
 
+_UNCHANGED: WeakKeyDictionary[Graph, set[tuple[int, int | None, frozenset[int]]]] = WeakKeyDictionary()
+"""Bodies of scans that have nothing to drop: for each the number of carries, the condition, and the results read."""
+
+
 def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tuple[Node, dict[int, int]]:
     """Return a scan without results, carries and inputs that nothing reads, and the new index of each old result."""
     body = drop_dead(node["body"])
+    unchanged, key = _UNCHANGED.setdefault(body, set()), (node["carries"], node.get("when"), frozenset(needed))
+    if body is node["body"] and key in unchanged:
+        return remake(node, operands), {index: index for index in needed}
     scan = ScanParts.of(node, operands, body)
     live: set[Node] = set()
     first_kept = len(body.outputs)
@@ -443,5 +453,6 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
         when=condition,
     )
     if len(kept) == len(body.outputs) and len(slim.operands) == len(operands) and body is node["body"]:
+        unchanged.add(key)
         return remake(node, operands), positions
     return slim.build(node.where, node.name), positions

@@ -144,7 +144,7 @@ class ValueEmitter:
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
         key = (node, place)
-        return self.in_registers.get(key) or self.known.get(key)
+        return (self.in_registers.get(key) if self.in_registers else None) or self.known.get(key)
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
         """Return the operands of ``node``, with their coordinates, that must be computed before ``node`` at ``at``."""
