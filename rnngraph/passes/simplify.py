@@ -94,8 +94,6 @@ def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
     for item in operands:
         if item.op not in ("constant", "broadcast"):
             return None
-    if not operands:
-        return None
     if all(item.op == "constant" for item in operands) and (folded := _fold_constants(node, operands)) is not None:
         return folded
     return _fold_broadcasts(node, operands)
@@ -134,7 +132,7 @@ def _broadcast_number(node: Node, number: Node) -> Node:
 
 def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
     """Return the simpler form of an op, which must have the same type; None if no rule applies."""
-    folded = _fold(node, operands)
+    folded = _fold(node, operands) if operands else None
     if folded is not None:
         return folded
     rule = _RULES.get(node.op)
@@ -218,18 +216,14 @@ def _operand(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 def _broadcast(node: Node, operands: tuple[Node, ...]) -> Node | None:
     inner = operands[0]
-    if is_scalar_broadcast(inner):
-        return _broadcast_number(node, inner.operands[0])
-    return inner
+    return _broadcast_number(node, inner.operands[0]) if is_scalar_broadcast(inner) else inner
 
 
 def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
     inner = operands[0]
-    if inner.op == "reshape":
-        return make("reshape", inner.operands[0], where=node.where, name=node.name, shape=node["shape"])
     if is_scalar_broadcast(inner):
         return _broadcast_number(node, inner.operands[0])
-    if inner.op == "transpose" and moves_only_ones(inner):
+    if inner.op == "reshape" or (inner.op == "transpose" and moves_only_ones(inner)):
         return make("reshape", inner.operands[0], where=node.where, name=node.name, shape=node["shape"])
     if inner.op == "transpose" and inner.operands[0].op == "reshape":
         return _reshape_of_transpose(node, inner)
@@ -246,10 +240,6 @@ def _reshape_of_transpose(node: Node, transposed: Node) -> Node | None:
     order = tuple(axis for place in transposed["order"] for axis in groups[place])
     inner = make("transpose", source, where=transposed.where, name=transposed.name, order=order)
     return make("reshape", inner, where=node.where, name=node.name, shape=node["shape"])
-
-
-def _transpose(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    return merged_transposes(node, operands[0])
 
 
 def _slice(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -331,7 +321,7 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
     "broadcast": _broadcast,
     "ensure_shape": lambda node, operands: None if node.get("limits") else _operand(node, operands),
     "reshape": _reshape,
-    "transpose": _transpose,
+    "transpose": lambda node, operands: merged_transposes(node, operands[0]),
     "slice": _slice,
     "concat": _concat,
     "get": _get,

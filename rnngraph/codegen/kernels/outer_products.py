@@ -259,23 +259,26 @@ class _Sum:
         if self.region.active is not None:
             return self._each_active(block, ks, body, self.region.active.table)
 
-        def nest(inner: Block, place: list[Index], number: Index) -> None:
-            axis = len(place)
-            if axis == len(self.leading):
-                body(inner, place, number)
-                return
-            extent = self.leading[axis]
-
-            def one(nested: Block, index: Index) -> None:
-                nest(nested, [*place, extent - 1 - index if last else index], number * extent + index)
-
-            loop(inner, "b", extent, one)
-
         def outermost(inner: Block, index: Index) -> None:
-            nest(inner, [*ks.at, ks.first + (ks.count - 1 - index if last else index)], index)
+            place = [*ks.at, ks.first + (ks.count - 1 - index if last else index)]
+            self._each_inner_row(inner, place, index, body)
 
         loop(block, "k", ks.count, outermost)
         return ks.count * self.inner
+
+    def _each_inner_row(self, block: Block, place: list[Index], number: Index, body: Body) -> None:
+        """Write loops with ``body`` over the leading axes that follow those of ``place``, whose row is ``number``."""
+        axis = len(place)
+        if axis == len(self.leading):
+            body(block, place, number)
+            return
+        extent, last = self.leading[axis], self.region.reverse
+
+        def one(nested: Block, index: Index) -> None:
+            here = [*place, extent - 1 - index if last else index]
+            self._each_inner_row(nested, here, number * extent + index, body)
+
+        loop(block, "b", extent, one)
 
     def _each_active(self, block: Block, ks: KBlock, body: Body, table: MaskTable) -> Index:
         """Write a loop with ``body`` for each row of a block of k, numbered by active rows. Return their number.

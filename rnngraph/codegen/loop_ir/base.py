@@ -26,16 +26,23 @@ class Body:
 
 @dataclass(frozen=True)
 class Renaming:
-    """Functions that replace a statement's buffers, index expressions and inner statements.
+    """Functions that replace buffers and index expressions of statements. Subclasses may replace statements.
 
     Attributes:
         offsets: For some buffers, the terms to remove from all indices of the buffer.
     """
 
-    buffer: Callable[[Buffer], Buffer]
-    index: Callable[[Index], Index]
-    body: Callable[[Sequence[AnyStatement]], tuple[AnyStatement, ...]]
+    buffer: Callable[[Buffer], Buffer] = lambda buffer: buffer
+    index: Callable[[Index], Index] = lambda index: index
     offsets: Mapping[Buffer, Index] = field(default_factory=dict)
+
+    def statement(self, statement: AnyStatement) -> AnyStatement:
+        """Replace a statement."""
+        return statement.renamed(self)
+
+    def body(self, statements: Sequence[AnyStatement]) -> tuple[AnyStatement, ...]:
+        """Replace the statements of a body."""
+        return tuple([self.statement(statement) for statement in statements])
 
     def place(self, place: Place) -> Place:
         """Return a place (buffer, index) with both replaced."""

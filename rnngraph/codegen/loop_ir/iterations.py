@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from ...ir.types import Size, size, substitute
+from ...support.records import dataclass
 from .functions import nested
 from .nodes import Buffer, Contract, Fold, For, Index, Let, LetIndex, Literal, Load, Renaming, Statement, Store, Value
 from .renaming import NO_WORK, renamed
@@ -39,25 +40,21 @@ def with_iteration(loop: For, rest: Sequence[Statement], mask: Mask | None = Non
     body = loop.body
     if mask is not None and comparison.incomplete:
         limit = LetIndex(mask.name, "min", mask.width - size(loop.var), mask.lanes)
-        body = (limit, *_with_valid(body, comparison.incomplete, size(mask.name)))
+        body = (limit, *_WithValid(incomplete=comparison.incomplete, limit=size(mask.name)).body(body))
     return replace(loop, stop=loop.stop + loop.step, body=body)
 
 
-def _with_valid(statements: Sequence[Statement], incomplete: Set[int], valid: Index) -> tuple[Statement, ...]:
-    """Return statements with ``valid`` lanes in the loads and stores whose ``id`` is in ``incomplete``."""
+@dataclass(frozen=True)
+class _WithValid(Renaming):
+    """Replacement of the number of valid lanes, in the loads and stores whose ``id`` is in ``incomplete``."""
 
-    def inner(body: Sequence[Statement]) -> tuple[Statement, ...]:
-        return _with_valid(body, incomplete, valid)
+    incomplete: Set[int] = frozenset()
+    limit: Index = 0
 
-    by = Renaming(lambda buffer: buffer, lambda index: index, inner)
-    return tuple(
-        replace(item, valid=valid)
-        if isinstance(item, Load | Store) and id(item) in incomplete
-        else item.renamed(by)
-        if item.encloses
-        else item
-        for item in statements
-    )
+    def statement(self, statement: Statement) -> Statement:
+        if isinstance(statement, Load | Store) and id(statement) in self.incomplete:
+            return replace(statement, valid=self.limit)
+        return statement.renamed(self) if statement.encloses else statement
 
 
 def side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from ...ir.sizes.polynomial import Floor, Term
@@ -118,16 +118,8 @@ def renamed(
             replacement = known[value] = rename(value, symbols) if injective else substitute(value, names)
         return replacement
 
-    def rename_all(inner: Sequence[Statement]) -> tuple[Statement, ...]:
-        return tuple([statement.renamed(by) for statement in inner])
-
-    by = Renaming(_unchanged if buffers is None else buffers.__getitem__, index, rename_all, offsets or {})
-    return rename_all(statements)
-
-
-def _unchanged(buffer: Buffer) -> Buffer:
-    """Return the buffer itself, in place of a replacement."""
-    return buffer
+    by = Renaming(index=index, offsets=offsets or {})
+    return (by if buffers is None else replace(by, buffer=buffers.__getitem__)).body(statements)
 
 
 NO_WORK = ("comment", "origin", "columns")
@@ -136,19 +128,26 @@ NO_WORK = ("comment", "origin", "columns")
 
 def work_of(function: Function) -> tuple[Any, ...]:
     """Return a hashable key, equal for functions that differ only in comments, script lines and names of values."""
-    numbers: dict[str, int] = {}
-    plain = {str, int, Size, Buffer, type(None)}
+    return function.buffers, function.sizes, _key(function.body, {})
 
-    def key(item: Any) -> Any:
-        kind = type(item)
-        if kind in plain:
-            return item
-        if kind is tuple:
-            return tuple([part if type(part) in plain else key(part) for part in item])
-        if kind is Value:
-            return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
-        if kind is Literal or not is_dataclass(item):
-            return repr(item)  # as text, in which 0.0 and -0.0 differ
-        return kind, *[key(part) for name, part in vars(item).items() if name not in NO_WORK]
 
-    return function.buffers, function.sizes, key(function.body)
+_PLAIN = {str, int, Size, Buffer, type(None)}
+"""Types whose values are their own keys."""
+
+
+def _key(item: Any, numbers: dict[str, int]) -> Any:
+    """Return a hashable key of a part of a function. ``numbers`` has a number for each name of a value so far."""
+    kind = type(item)
+    if kind in _PLAIN:
+        return item
+    if kind is tuple:
+        return tuple([part if type(part) in _PLAIN else _key(part, numbers) for part in item])
+    if kind is Value:
+        return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
+    if kind is Literal or not is_dataclass(item):
+        return repr(item)  # as text, in which 0.0 and -0.0 differ
+    return kind, *[
+        part if type(part) in _PLAIN else _key(part, numbers)
+        for name, part in vars(item).items()
+        if name not in NO_WORK
+    ]

@@ -247,11 +247,12 @@ def test_a_statement_lists_and_renames_all_values_that_it_uses(kind: type[BaseSt
 
     bodies: list[Statement] = []
 
-    def body(statements: Sequence[Statement]) -> tuple[Statement, ...]:
-        bodies.extend(statements)
-        return ()
+    class WithoutBodies(Renaming):
+        def body(self, statements: Sequence[Statement]) -> tuple[Statement, ...]:
+            bodies.extend(statements)
+            return ()
 
-    renamed = statement.renamed(Renaming(other, lambda index: index + size("shift"), body))
+    renamed = statement.renamed(WithoutBodies(other, lambda index: index + size("shift")))
     buffers_after, indices_after, inner_after = found_in(renamed)
     assert buffers_after == set(map(other, buffers))
     assert indices_after == {index + size("shift") for index in indices}

@@ -8,7 +8,7 @@ the same values.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ....ir.types import Dim, size
@@ -147,23 +147,25 @@ class _Keys:
 
         Functions that it calls are identified by their digests, not by their names.
         """
-
-        def with_digests(statements: Sequence[Statement]) -> tuple[Statement, ...]:
-            return tuple(
-                replace(item, function=self._digest_of(item.function))
-                if isinstance(item, Call)
-                else item.renamed(renaming)
-                for item in statements
-            )
-
-        renaming = Renaming(lambda buffer: buffer, lambda index: index, with_digests)
-        return work_of(replace(function, body=with_digests(function.body)))
+        return work_of(replace(function, body=_WithDigests(digest_of=self._digest_of).body(function.body)))
 
     def _digest_of(self, name: str) -> str:
         """Return a digest of the work of a function and of all functions that it calls."""
         if name not in self._digests:
             self._digests[name] = _digest(self._work(self._functions[name]))
         return self._digests[name]
+
+
+@dataclass(frozen=True)
+class _WithDigests(Renaming):
+    """Replacement of the names of called functions by the digests of their work."""
+
+    digest_of: Callable[[str], str] = str
+
+    def statement(self, statement: Statement) -> Statement:
+        if isinstance(statement, Call):
+            return replace(statement, function=self.digest_of(statement.function))
+        return statement.renamed(self)
 
 
 def _digest(*content: object) -> str:
