@@ -55,7 +55,7 @@ def labelled_losses(graph: Graph) -> list[Labelled]:
 
 
 def _loss_of_labels(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
-    """Return the loss that ``read`` belongs to; None if the labels are not used as in a loss.
+    """Return the loss in which ``read`` reads labels, with the factor that weights its terms; None if it is in no loss.
 
     The users of the labels lead through a sum over classes to the product with the factor.
     """
@@ -116,7 +116,7 @@ class LabelWeights:
         return make("reduce_sum", selected, axes=(selected.tensor.rank - 1,), keepdims=False, where=where)
 
     def _truth_weight(self, loss: Labelled) -> Node:
-        """Return the weight of each probability, rounded to 0 or 1; 1 if it is rounded to another number."""
+        """Return the class weight of each binary label, rounded to 0 or 1; weight 1 if it rounds to another number."""
         where, dtype = loss.read.where, loss.factor.dtype
         labels = _in_shape(loss.read.operands[0], loss.read)
         label = make("round", make("reshape", labels, shape=loss.factor.shape, where=where), where=where)

@@ -61,7 +61,7 @@ LOOPS: tuple[Pass, ...] = (
 
 
 def for_gradients(passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """Return ``passes`` for a graph with gradients: they also move transposes between scans and their derivatives.
+    """Return ``passes`` with the options for graphs with gradients, such as moving transposes between scans.
 
     Rows and steps stay merged, because gradients are not computed step by step.
     """

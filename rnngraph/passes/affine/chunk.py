@@ -198,7 +198,7 @@ class _ChunkInputs:
         self.invariants: list[Binding] = []
 
     def add(self, source: Node, outer: Node, has_time: bool) -> Lifted:
-        """Add an input of the body for a value that the body reads. A constant needs no input.
+        """Add an input to the body for a value that it reads, and return the input. Constants need none.
 
         Args:
             source: Value of the scan's step, which gives the input its label.
@@ -272,7 +272,7 @@ class _Sequences:
         self.sources = self._sources(body)
 
     def _sources(self, body: Set[Node]) -> list[Node]:
-        """Return the nodes of ``body`` that the chunk reads, looking through ops in ``MOVES``."""
+        """Return the step's values on which a chunk's values are built, looking through the ops in ``MOVES``."""
         sources: dict[Node, None] = {}
         visited: set[Node] = set()
         pending = [*self.filling, *self.readouts.values()]
@@ -288,7 +288,7 @@ class _Sequences:
         return [*sources]
 
     def chunk(self, values: dict[Node, Lifted], is_step: Node | None, steps: int) -> ChunkSteps:
-        """Return decays, columns and weights of one chunk. ``values`` has the values of the sources, by source.
+        """Return the decays, the update's columns and the readouts' weights for the steps of one chunk, as nodes.
 
         ``is_step`` [C] is False for steps that fill the last chunk; None if there are none.
         """
@@ -335,7 +335,7 @@ class _Sequences:
         return transposed(whole, (*range(1, rank - 1), *((0, rank - 1) if is_row else (rank - 1, 0))))
 
     def _readout(self, node: Node) -> Node:
-        """Express a value that reads the state in terms of readouts."""
+        """Rebuild a step's value that reads the state, from factors and weighted sums of the state (readouts)."""
         form = self.forms.forms[node]
         assert isinstance(form, Linear)
         total: Node | None = None
@@ -375,7 +375,7 @@ class _Sequences:
     def _merge_axes(
         self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False
     ) -> Node:
-        """Return a value with the batch axes, followed by one axis that merges ``axes``; add it to ``filling``.
+        """Reshape a value to the batch axes and one axis that merges ``axes``. Record its ``filling`` for unused steps.
 
         Args:
             value: Value with the axes of the state.

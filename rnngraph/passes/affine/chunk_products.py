@@ -87,7 +87,7 @@ class _Chunk:
         return matmul(left, right, rounded=self.factors == "bfloat16")
 
     def result(self) -> tuple[list[Node], Node]:
-        """Return the readouts [..., C, values], and the state after the chunk."""
+        """Return the readouts (weighted sums of the state) [..., C, values] of C steps, and the final state."""
         chunk = self.chunk
         within = {
             (number, place): self.decays.attention(weights, column.keys)
@@ -110,7 +110,7 @@ class _Chunk:
         return readouts, state
 
     def _rows(self, within: Mapping[tuple[int, int], Node], before: Sequence[Node]) -> list[Node]:
-        """Return the rows y [..., C, values] that the columns multiply, in the order of columns.
+        """Return, for each column x of the update, the rows y [..., C, values]: steps add ``x y'`` to the state.
 
         Args:
             within: A [..., C, C], by indices of a readout and a column.
@@ -141,7 +141,7 @@ class _Chunk:
     def _solved(
         self, coupled: Sequence[int], within: Mapping[tuple[int, int], Node], starts: Sequence[Node]
     ) -> list[Node]:
-        """Return the rows that depend on readouts, solved as one block system with a block for each column.
+        """Solve for the rows y [..., C, values] that depend on earlier rows of the chunk; one array per column.
 
         Args:
             coupled: Indices of the columns whose rows depend on readouts.
@@ -205,7 +205,7 @@ class Decays:
         self.all_steps = make("reduce_sum", multiplied(total, first), where=decay.where, axes=(last,), keepdims=True)
 
     def attention(self, weights: Node, keys: Node) -> Node:
-        """Return A [..., C, C] of the module docstring: sums over keys of ``weights * decays between * keys``."""
+        """Return A [..., C, C]: the weight with which the readout at step t counts what step s < t has added."""
         if self._is_scalar:
             return multiplied(self._multiply(weights, swapped(keys)), self.between)
         total: Node | None = None

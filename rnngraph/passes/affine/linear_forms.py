@@ -123,7 +123,7 @@ class LinearForms:
         self._outer: dict[tuple[Node, View], tuple[tuple[Node, ...], ...]] = {}
 
     def add(self, node: Node) -> None:
-        """Derive the form of a node from those of its operands."""
+        """Record a node as a sum of terms linear in the state, or as ``Opaque`` if it is not linear."""
         forms = [self.forms[item] for item in node.operands if item in self.dependent]
         is_whole = any(form.is_whole for form in forms)
         opaque = next((form for form in forms if isinstance(form, Opaque)), None)
@@ -142,7 +142,7 @@ class LinearForms:
     # Rules by op ---------------------------------------------------------------------------------
 
     def _form(self, node: Node) -> Linear | None:
-        """Return the form of an op on linear operands; None if the result is not linear."""
+        """Return an op on linear operands as a sum of terms linear in the state; None if it is not linear."""
         if node.dtype != self.carry.dtype:
             return None
         match node.op:
@@ -182,7 +182,7 @@ class LinearForms:
         return Linear(tuple(Term(term.factors + factors, term.read) for term in form.terms), view or form.view)
 
     def _sum(self, node: Node) -> Linear:
-        """Return the form of a sum or a difference."""
+        """Return an addition or a subtraction of values as a sum of terms that are linear in the state."""
         view: View = ()
         for item in node.operands:
             if not self._is_free(item):
@@ -212,7 +212,7 @@ class LinearForms:
         return Linear(tuple(terms), view)
 
     def _quotient(self, node: Node) -> Linear | None:
-        """Return the form of a quotient; None if the divisor depends on the state."""
+        """Return a quotient as a sum of terms linear in the state; None if the divisor depends on the state."""
         dividend, divisor = node.operands
         if not self._is_free(divisor):
             return None
@@ -222,7 +222,7 @@ class LinearForms:
         return self._scaled(form, (spread(factor, view, self.axes),), view)
 
     def _select(self, node: Node) -> Linear | None:
-        """Return the form of a select; None if the condition depends on the state."""
+        """Return a select as a sum of terms linear in the state; None if the condition depends on the state."""
         condition, *choices = node.operands
         if not self._is_free(condition):
             return None
@@ -265,7 +265,7 @@ class LinearForms:
         return Probe(tuple(self.where(condition, weight, choice) for weight in read.weights), read.axes)
 
     def _moved(self, node: Node) -> Linear:
-        """Return the form after a reshape, a transpose or a broadcast, which only change the view."""
+        """Return the linear form of a reshape, a transpose or a broadcast: the operand's terms with the axes moved."""
         form, shape = self._linear(node.operands[0]), node.operands[0].shape
         if node.op == "reshape":
             view = reshaped(form.view, shape, self.axes, node.shape)
@@ -276,7 +276,7 @@ class LinearForms:
         return Linear(form.terms, view)
 
     def _reduced(self, form: Linear, reduced_axes: Sequence[int], keepdims: bool, node: Node) -> Linear | None:
-        """Return the form of the sum ``node`` over axes of its operand; None if a term's sum is not a single term."""
+        """Return ``node``, the sum of ``form`` over axes, as terms linear in the state; None if that is impossible."""
         shape = node.operands[0].shape
         axes = frozenset(axis for position in reduced_axes if shape[position] != 1 for axis in form.view[position])
         terms: list[Term] = []
@@ -289,7 +289,7 @@ class LinearForms:
         return Linear(tuple(terms), tuple(view))
 
     def _reduced_term(self, term: Term, axes: frozenset[int]) -> Term | None:
-        """Return a term summed over axes of the state; None if the sum is not a single term."""
+        """Return one term of a linear form summed over axes of the state; None if the sum is not a single term."""
         if not axes:
             return term
         within = tuple(factor for factor in term.factors if spans(factor) & axes)
@@ -301,7 +301,7 @@ class LinearForms:
         return Term((*outside, self._total(within, axes)), term.read)
 
     def _total(self, factors: tuple[Node, ...], axes: frozenset[int]) -> Node:
-        """Return the sum of a product of factors over axes of the state. These axes remain, with size 1.
+        """Return the product of ``factors``, none of which reads the state, summed over axes that remain with size 1.
 
         Raises:
             UnknownAxisError: No factor varies along an axis, and its size is symbolic.
@@ -318,7 +318,7 @@ class LinearForms:
         return make("mul", product, repetitions) if missing else product
 
     def _matmul(self, node: Node) -> Linear | None:
-        """Return the form of a matrix product; None if it is neither a readout nor an outer product.
+        """Return a matrix product as terms linear in the state; None if it is not a sum or an outer product.
 
         A product with a vector is a readout. A column times a row is an outer product.
         """
@@ -336,7 +336,7 @@ class LinearForms:
         return None
 
     def _read(self, node: Node, value: Node, weights: Node, summed_axis: int) -> Linear | None:
-        """Return the form of a value times weights, summed over an axis; None if the sum has no linear form."""
+        """Return ``value * weights``, summed over an axis, as terms linear in the state; None if not linear."""
         scaled = make("mul", weights, value, where=node.where)
         form = self._times(scaled, self._linear(value), weights)
         if form is None:
@@ -379,7 +379,7 @@ class LinearForms:
         return self._outer[node, view]
 
     def _split(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...] | None:
-        """Return the terms of an op from those of its operands; None if there is no rule for the op."""
+        """Write an op's result as a sum of products of operands; return the factors of each, or None without a rule."""
         rank = node.tensor.rank
 
         def of(item: Node) -> tuple[tuple[Node, ...], ...]:

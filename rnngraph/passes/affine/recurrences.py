@@ -127,7 +127,7 @@ def recurrences_for_chunks(graph: Graph) -> Iterator[Recurrence]:
 
 
 def recurrences_of(scan: Node) -> list[Recurrence]:
-    """Return the recurrences of a scan: all float carries that depend on themselves, unless no step changes them."""
+    """Return, for each float carry of a scan that depends on its last value, whether and how it is linear in it."""
     parts, body = ScanParts.of(scan), scan["body"]
     following = {carry.inside: carry.next for carry in parts.carries}
     components = {node: part for part in cycles(body.nodes, following) for node in part if node in following}
@@ -142,7 +142,7 @@ def recurrences_of(scan: Node) -> list[Recurrence]:
 
 
 def _recurrence(scan: Node, parts: ScanParts, index: int, cycle: Sequence[Node]) -> Recurrence:
-    """Classify the carry ``index`` of a scan; ``cycle`` has all carries on its cycle."""
+    """Describe whether and how the carry at ``index``, one of a ``cycle`` of carries, is linear in its last value."""
     body, carry = scan["body"], parts.carries[index]
     if any(node.op == "scan" for node in body.nodes):
         return Recurrence(scan, index, (), "", "its step contains a loop")
@@ -197,7 +197,7 @@ def _coefficients(form: Linear) -> Iterator[Node]:
 
 
 def _forms(body: Graph, state: Node, dependent: set[Node], later: set[Node]) -> LinearForms:
-    """Return linear forms that have no values yet. The state's axes are those of the reshape with the most axes."""
+    """Return an empty table of linear forms, whose axes of the state are those of its finest reshape."""
     count = product(state.shape)
     cut = [node.shape for node in body.nodes if node in dependent and node.op == "reshape"]
     try:
@@ -249,7 +249,7 @@ def _split_update(state: Node, following: Node, dependent: set[Node]) -> tuple[N
 
 
 def _reads_updates_only(parts: ScanParts, state: Node, updates: Node, dependent: set[Node], later: set[Node]) -> bool:
-    """True if no output uses what a step reads from the state, where the step does not change the state."""
+    """True if outputs use nothing read from the state in steps that do not change it (``updates`` False)."""
     values = [value for _, value in parts.emits if value in dependent]
     values += [carry.next for carry in parts.carries if carry.inside in later]
     return all(
@@ -266,7 +266,7 @@ def _reads_updates_only(parts: ScanParts, state: Node, updates: Node, dependent:
 def _classified(
     scan: Node, parts: ScanParts, index: int, forms: LinearForms, form: Linear, updates: Node | None
 ) -> Recurrence:
-    """Return the recurrence of an affine carry, with a plan if its steps can run in chunks.
+    """Describe a carry that is linear in its last value, with a plan to run its steps in chunks if that is possible.
 
     Args:
         form: Form of the next value, where a step updates the state.
@@ -308,7 +308,7 @@ def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
 
 
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
-    """Return the ``boundary`` of a plan, and an empty string.
+    """Return (values through which outputs read weighted sums of the state, ""); ((), reason) if chunks are impossible.
 
     If the steps cannot run in chunks, return no values, and the reason.
     """
@@ -337,7 +337,7 @@ def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[N
 def _keys(
     axes: Shape, readouts: Sequence[Probe], form: Linear, diagonal: frozenset[int]
 ) -> tuple[tuple[int, ...], str]:
-    """Return the axes of keys, and an empty string; if readouts sum along different axes, no axes and the reason.
+    """Return (axes along which the weighted sums of the state run, ""); ((), reason) if they run along different axes.
 
     Keys are the axes along which readouts sum. Without readouts, one axis of fixed size is chosen. The diagonal and the
     factors that vary along it must leave an axis along which none of them varies. The last of several such axes is
@@ -356,7 +356,7 @@ def _keys(
 
 
 def _columns(form: Linear, keys: Sequence[int]) -> tuple[Column, ...]:
-    """Group the terms other than the diagonal by their factors along keys: one column for each group."""
+    """Group the terms that a step adds to the decayed state by their factors along the axes ``keys``."""
     columns: dict[tuple[Node, ...], Column] = {}
     for term in form.terms:
         if term.read == STATE:
@@ -372,7 +372,7 @@ def _columns(form: Linear, keys: Sequence[int]) -> tuple[Column, ...]:
 
 
 def _description(form: Linear, axes: Shape, keys: Sequence[int], diagonal: frozenset[int], rank: int) -> str:
-    """Describe the matrix A of a recurrence in words, such as diagonal plus rank 2."""
+    """Describe the matrix A, which multiplies the state in each step, in words, such as "diagonal plus rank 2"."""
     terms = [term for term in form.terms if term.read == STATE]
     if not terms:
         return f"of rank {rank}" if rank else "zero"

@@ -30,7 +30,7 @@ def without_ones(shape: Sequence[Dim]) -> Shape:
 
 
 def matched(atoms: Sequence[int], axes: Shape, shape: Sequence[Dim]) -> View:
-    """Return the view of a value of ``shape`` whose axes, in order, merge the axes ``atoms`` of the state.
+    """Return, for each axis of ``shape``, the axes of the state that it merges; ``atoms`` are all of these, in order.
 
     Raises:
         UnknownAxisError: The shape does not merge exactly these axes, such as if it splits one of them.
@@ -65,7 +65,7 @@ def padded(view: View, rank: int) -> View:
 
 
 def joined(one: View, other: View, rank: int) -> View:
-    """Return the view of two values broadcast against each other to ``rank`` axes.
+    """Return, for each of ``rank`` axes of two broadcast values, the axes of the state to which it corresponds.
 
     Raises:
         UnknownAxisError: The views have different groups for an axis.
@@ -79,7 +79,7 @@ def joined(one: View, other: View, rank: int) -> View:
 
 
 def resolved(view: View, shape: Sequence[Dim], axes: Shape) -> View:
-    """Complete a view, so that every axis of a size other than 1 is known.
+    """Complete a view (the state's axes in each axis of a value): find the state's axis for each unknown axis by size.
 
     An unknown axis becomes the axis of the state that has its size and is not in the view. If several have this size,
     only those count that lie after all axes before it, and before all axes after it.
@@ -127,7 +127,7 @@ def spread(node: Node, view: View, axes: Shape) -> Node:
 
 
 def gathered(node: Node, view: View, shape: Sequence[Dim], axes: Shape) -> Node:
-    """Reshape a value with the axes of the state to ``shape``, whose axes merge those of the state as in ``view``."""
+    """Reshape a value with the axes of the state to ``shape``, each axis of which merges those in ``view``."""
     value_axes = atoms_of(view, shape)
     full = tuple(size if axis in value_axes else 1 for axis, size in enumerate(axes))
     if node.shape != full:

@@ -93,7 +93,7 @@ class _Steps(Separation):
         return bool(places) and (bool(others) or places[0] > 0)
 
     def other(self, node: Node) -> Split | None:
-        """Return a batched product with split rows of the left matrices; None for other nodes.
+        """Return a matrix product of a left operand with separate rows as a batched product; None for other nodes.
 
         Only one of the separate axes remains the rows of a matrix; the others become batch axes.
         """

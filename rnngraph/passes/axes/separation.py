@@ -89,7 +89,7 @@ class Separation:
         return self.new[node]
 
     def _split(self, node: Node) -> Split | None:
-        """Return a value with its merged axes split; None if the op cannot be computed that way."""
+        """Return a value computed on separate axes in place of merged ones; None if that is impossible."""
         if not isinstance(node.type, TensorType):
             return None
         if node.op == "reshape":
@@ -111,7 +111,7 @@ class Separation:
     # Other ops -----------------------------------------------------------------------------------
 
     def _split_op(self, node: Node) -> Split | None:
-        """Return the result of an op of split operands with separate axes; None if axes must be merged first."""
+        """Return an op computed on operands with separate axes; None if the axes must be merged first."""
         kind = OPS[node.op].kind
         is_known = node.op in ("matmul", "concat", "gather", "transpose", "slice", "reverse", "windows")
         if not is_known and (kind not in ("elementwise", "reduction") or OPS[node.op].random):
@@ -166,7 +166,7 @@ class Separation:
 
 
 def _attributes(node: Node, parts: Parts, before: Parts) -> dict[str, Any]:
-    """Return the attributes of an op that are indexed by axis or contain axes, for separate axes.
+    """Return the attributes of an op, such as ``axis`` or ``order``, renumbered for separate instead of merged axes.
 
     Args:
         node: Node with merged axes.

@@ -46,7 +46,7 @@ class BeforeStart:
         return make("less_equal", delay_node, self.states.indices(growth, count))
 
     def fill_with(self, entries: Node, base: Node, value: Node, delay: int) -> Node:
-        """Replace entries before the first of the sequence ``base`` by ``value``.
+        """Return a chunk's ``entries`` with ``value`` in place of those that precede the sequence's first entry.
 
         Args:
             entries: Entries of the sequence along its time axis.

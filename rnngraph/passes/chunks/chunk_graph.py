@@ -124,7 +124,7 @@ class _ChunkGraph:
     # Nodes ---------------------------------------------------------------------------------------
 
     def _lowered(self, node: Node) -> Node:
-        """Return the counterpart of a node in a chunk, or at the end of a sequence."""
+        """Return the chunk's node for a node of the graph of the whole sequence."""
         line = self.timeline
         if node.op == "input":
             return self._input(node)
@@ -143,7 +143,7 @@ class _ChunkGraph:
         return self._remade(node, line.delay_of(node))
 
     def _resume(self, node: Node) -> Node:
-        """Return an op on operands that begin with past entries, with the sizes of a chunk."""
+        """Return the chunk's node for an op whose operands begin with past entries that a state keeps."""
         if (view := self.timeline.resumed_pads.get(node)) is not None:
             (joined, kept), count = self._joined(view), self._count(self._growth(view.base), 0)
             return self._cut(joined, view.base, kept - view.front, view.front + count)
@@ -208,7 +208,7 @@ class _ChunkGraph:
         return parts.build(node.where, node.name)
 
     def _started(self, scan: ScanParts, growth: Growth, node: Node) -> Node:
-        """Return a loop whose initial values are known at the first step. Its carries are states of the chunk."""
+        """Return a loop over a chunk's steps, started by computed values at first, later by the kept states."""
         carries, inputs = [], []
         for carry in scan.carries:
             value, present = self.states.first(f"{LOOP}/{self.numbers[node]}/{carry.name}", carry.initial, growth)
@@ -267,7 +267,7 @@ class _ChunkGraph:
         return make("slice", node, where=like.where, start=starts, stop=stops, step=steps)
 
     def _joined(self, view: View) -> tuple[Node, int]:
-        """Return a chunk of a value with its past in front, and the length of that past."""
+        """Return a chunk of the value that a view reads, with past entries in front, and the number of past entries."""
         line, past = self.timeline, self.timeline.past(view)
         kept, base = line.pasts.get(past, 0), past.base
         if past not in self.pasts:
@@ -322,7 +322,7 @@ class _ChunkGraph:
         return with_size(chunk, rows, self.rows)
 
     def _first(self, node: Node) -> Node:
-        """Return a slice of a sequence's first entries. A row's first chunk has them; later chunks read a state."""
+        """Return the first entries of a sequence. The first chunk has them; later chunks read them from a state."""
         source, axis = node.operands[0], self.timeline.axis(node.operands[0])
         assert axis is not None
         chunk = self._with_rows(self.positions.check(self._delay(source, 0), "a slice of the first entries"), source)
@@ -379,7 +379,7 @@ class _ChunkGraph:
         return make("broadcast", number(0, node), where=node.where, shape=shape)
 
     def _source(self, node: Node, first: int) -> tuple[Node, int]:
-        """Return the value of which a node reads windows, and the index of the entry where window ``first`` starts."""
+        """Return the value of which a node reads windows, and the entry index at which window ``first`` starts."""
         if node in self.timeline.views:
             return node, first
         source = node.operands[0]

@@ -39,7 +39,7 @@ class ChunkStates:
         return make("input", where=like.where, name=label.replace("/", "_"), label=label, type=kind)
 
     def steps(self, growth: Growth) -> Node:
-        """Return the number of steps of each row before the chunk, [rows, 1]."""
+        """Return the number of steps of each row before the chunk as a node [rows, 1], read from a state."""
         if STEPS not in self.by_label:
             zero = make("constant", value=np.zeros((), np.int64))
             steps = self.make(STEPS, (self.rows, 1), zero, zero)

@@ -33,7 +33,7 @@ def cut_axes(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
-    """Return windows in place of a reshape that cuts time, and one reshape in place of several that join pieces.
+    """Rewrite a reshape that cuts time into groups of entries as windows; merge reshapes that split entries into one.
 
     Return None for other nodes. ``lengths`` are the names of sizes that count steps.
     """

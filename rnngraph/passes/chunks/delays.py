@@ -16,7 +16,7 @@ from .timeline import NO_FILL, Past, Repeat, Timeline, View, WindowSpec, is_runn
 
 
 def soonest_timeline(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
-    """Return the timeline with the smallest delay. If that reduces it, chunks recompute padded entries.
+    """Find by how many entries a stream must delay each value; of two ways, return the one with the smaller delay.
 
     Windows over windows over padding are an example: their first entries are known before the first step. ``lengths``
     are the names of sizes that count steps, and ``kept`` are the labels of kept states.
@@ -30,7 +30,7 @@ def soonest_timeline(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset
 
 
 def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset(), resumes_pads: bool = False) -> Timeline:
-    """Return the timeline of a graph.
+    """Return by how many entries a stream must delay each value of a graph, and how many past entries it must keep.
 
     A value is delayed until its first reader needs it. An op then combines the same entries in a chunk as in the whole
     graph, with the same bits. Past entries are kept of inputs, of results of loops and of sources of windows.
@@ -63,7 +63,7 @@ class _Walk:
     # The earliest time of each value -------------------------------------------------------------
 
     def earliest(self) -> None:
-        """Delay each value just enough to have its entries, find views and windows, and record refused nodes."""
+        """Set each value's delay in a stream to the minimum, and record values that a stream cannot compute."""
         line = self.line
         for node in line.graph.nodes:
             reason = self._earliest(node)
@@ -80,7 +80,7 @@ class _Walk:
             line.delay = max(line.delay, -(-line.delay_of(node) // self._growth(node).per_step))
 
     def _accept_fronts(self) -> None:
-        """Mark nodes that repeat first entries as padding, if all their readers use them as padding."""
+        """Mark nodes that repeat a sequence's first entries as padding, if all their readers use them so."""
         readers: dict[Node, list[Node]] = {}
         for node in self.line.graph.nodes:
             for item in node.operands:
@@ -103,7 +103,7 @@ class _Walk:
         return growth
 
     def _earliest(self, node: Node) -> str:
-        """Compute the delay of a node. Return the reason if it cannot be streamed, else an empty string."""
+        """Record the minimum delay of a node in a stream. Return the reason if it cannot be streamed, else ""."""
         line = self.line
         if node in line.resumed or any(map(line.holds_past, node.operands)):
             return self._resumed(node)
@@ -155,7 +155,7 @@ class _Walk:
         return piece if not rest and piece > 1 and growth.constant == piece * before.constant else None
 
     def _join_pieces(self, node: Node, pieces: Node, piece: int) -> str:
-        """Record a reshape that splits each entry of ``pieces`` into ``piece`` entries.
+        """Record the delay of a reshape that splits each entry of ``pieces`` into ``piece`` entries along time.
 
         Return the reason if it cannot be streamed, else an empty string.
         """
@@ -168,7 +168,7 @@ class _Walk:
         return ""
 
     def _resumed(self, node: Node) -> str:
-        """Record a value that begins with the past of a kept state.
+        """Record that a value begins with past entries, because its operand is a kept state followed by a sequence.
 
         Return the reason if it cannot be streamed, else an empty string.
         """
@@ -416,7 +416,7 @@ class _Walk:
         self._keep(view, ahead if ahead >= 0 else ahead + step)  # negative: the first window starts inside the chunk
 
     def _keep(self, view: View, count: int) -> None:
-        """Keep at least ``count`` past entries of a view's base."""
+        """Record that a stream keeps at least ``count`` past entries of the sequence that a view pads or cuts."""
         line = self.line
         if count and view.base.tensor.rank < 2:
             line.refused.setdefault(view.base, "a stream keeps past entries for each row, and it has no row axis")
@@ -426,7 +426,7 @@ class _Walk:
             line.masked.add(past)
 
     def _merge_pasts(self) -> None:
-        """Merge two pasts of a value if one has no padding: the other one serves the readers of both."""
+        """Keep past entries once, padded, for a sequence whose past was to be kept with and without padding."""
         line = self.line
         for past, count in [*line.pasts.items()]:
             other = line.past(line.plain(past.base))

@@ -135,7 +135,7 @@ def with_stored_axes(lowered: Lowered, optimized: Graph) -> tuple[Lowered, dict[
 def _swapped_state(
     node: Node, kinds: Mapping[str, TensorType], users: Mapping[Node, Sequence[Node]]
 ) -> SwappedState | None:
-    """Return the form of a state that is transposed before a loop carries it; None for other states."""
+    """Return the transposed form of a state that is only read transposed, by one loop; None for other states."""
     kind, end = kinds[node["label"]], node
     while len(users[end]) == 1 and end.op in ("input", "cast", "reshape"):
         source, end = end, users[end][0]

@@ -63,7 +63,7 @@ class StreamRate:
         return counts(dim, self.lengths) and (growth is None or growth.per_step > 0)
 
     def growth(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Growth | None:
-        """Return the growth of a size that has one length; None if it is not linear in the length, or shrinks.
+        """Return how many entries a size has per step of a stream, and extra; None if not linear or if it shrinks.
 
         ``rests`` has the number of entries after the last whole step, by length; None for no such entries.
         """

@@ -110,7 +110,7 @@ class Timeline:
 
     @property
     def is_causal(self) -> bool:
-        """True if chunks can run the whole graph unchanged."""
+        """True if a stream can run the graph of the whole sequence, unchanged, on each chunk."""
         return (
             not self.chunk_only
             and not self.joins
@@ -182,7 +182,7 @@ class Timeline:
         return growth is not None and growth.per_step > 0
 
     def cut_out(self, node: Node) -> tuple[Node, Dim, int]:
-        """Return the source of a chain of transposes and slices along time, and the start and step of all slices."""
+        """Return the node that nested slices along time read, and the start and step of the slices in its entries."""
         start: Dim = 0
         step = 1
         while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):

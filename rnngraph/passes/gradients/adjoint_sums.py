@@ -58,7 +58,7 @@ class Adjoints:
         self.slices.setdefault(node.operands[0], []).append((node, adjoint))
 
     def adjoint(self, node: Node) -> Node | None:
-        """Return the sum of the contributions to a node; None if there are none."""
+        """Return a node's adjoint, the sum of the gradients from all its readers; None if there are none."""
         if node not in self.done:
             contributions = _rows_together(self.parts.get(node, []))
             contributions += _join_slices(node, self.slices.get(node, []))
@@ -72,7 +72,7 @@ class Adjoints:
 
 
 def _rows_together(parts: Sequence[Node]) -> list[Node]:
-    """Merge the ``scatter_add`` ops of unrolled steps into one, because each op needs memory for a whole table.
+    """Merge the ``scatter_add`` ops among a sum's terms into one, because each of them needs memory for a whole table.
 
     Other contributions are unchanged, and so are ops whose indices differ in dtype.
     """
@@ -86,7 +86,7 @@ def _rows_together(parts: Sequence[Node]) -> list[Node]:
 
 
 def _join_slices(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
-    """Return the contributions of slices to a node's adjoint.
+    """Return the terms of a node's gradient that come from the gradients of slices of it, given as (slice, gradient).
 
     If the slices tile an axis, return one concatenation of their adjoints, else each adjoint padded with zeros.
     """

@@ -21,7 +21,7 @@ from .scan_derivative import ScanDerivative
 
 
 def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
-    """Return the graph with the gradients' residuals, and the gradients with respect to each node of ``wrt``.
+    """Return the graph whose scans also save what gradients read, and the gradients by each node of ``wrt``.
 
     The graph has the same outputs. Its scans also return the values that the gradients read. If no seed depends on a
     node, its gradient is 0.
@@ -117,7 +117,7 @@ class _Reverse(Adjoints):
                 self.results.setdefault(node.operands[0], {}).setdefault(node["index"], []).append(node)
 
     def run(self) -> None:
-        """Compute the adjoints of all active nodes, from the last to the first."""
+        """Compute the adjoint (gradient) of every node between ``wrt`` and the seeds, from the last to the first."""
         for node in reversed(self.nodes):
             if node not in self.active or not node.operands:
                 continue
@@ -152,7 +152,7 @@ class _Reverse(Adjoints):
             self.add(operand, part)
 
     def replaced(self) -> Callable[[Node], Node]:
-        """Return a function that rebuilds a node on top of the scans with residuals."""
+        """Return a function that rebuilds a node on scans that also return the values which gradients read."""
         known: dict[Node, Node] = {}
         visited: set[Node] = set()
 

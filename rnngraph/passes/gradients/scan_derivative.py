@@ -58,7 +58,7 @@ class ScanDerivative:
         self._build()
 
     def _find_active_inputs(self, active: set[Node]) -> None:
-        """Determine which inputs of the body have an adjoint. A carry may have one because of a later step."""
+        """Determine which inputs of the body get a gradient, at this step or at a later one."""
         roots = {param for param, actual in self.outer.items() if actual in active and param.dtype in FLOATS}
         while True:
             inside = active_nodes(self.body.nodes, roots)
@@ -135,7 +135,7 @@ class ScanDerivative:
                 self.deferred.append(DeferredSum(operand, _sum, (_before_sum(part, g) if elementwise else part,)))
 
     def _select_residuals(self) -> None:
-        """Select the residuals that the forward scan returns for the backward scan."""
+        """Choose the values of each step that the forward scan returns, because the backward scan reads them."""
         forward = set(self.body.nodes)
         roots_to_read = [g for carry in self.carried if (g := self.work.adjoint(carry)) is not None]
         roots_to_read += [g for item in self.sequences if (g := self.work.adjoint(item)) is not None]
@@ -229,7 +229,7 @@ class ScanDerivative:
             self.parts.append((self.outer[invariant], rule(invariant, *(steps[item] for item in values))))
 
     def _backward(self, histories: Mapping[Node, Node], carried: Sequence[Node], emits: Sequence[Node]) -> Node:
-        """Return the scan of adjoints.
+        """Return the backward scan, which computes the adjoints of each step's inputs in the opposite order of steps.
 
         Args:
             histories: Residuals over all steps, by node of the body.

@@ -104,7 +104,7 @@ class StepValues(Generic[Loop]):
         return moved
 
     def readouts_of_sequences(self) -> dict[Node, Loop]:
-        """Return {readout of a large sequence: the only loop that reads the sequence}.
+        """Return {value on the way from a large sequence to its sums: the only loop that reads the sequence}.
 
         Readouts include all values between the sequence and the small values. The values of a carry before and after
         each step count as one sequence, because they share memory.

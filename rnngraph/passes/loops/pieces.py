@@ -57,7 +57,7 @@ class ScanPieces:
         self._components()
 
     def _components(self) -> None:
-        """Find the loops, and decide whether the scan stays whole."""
+        """Group the body's nodes into loops, one for each cycle of carries, and decide if the scan is split."""
         for part in cycles(self.body.nodes, self.next) if self.condition not in self.next else [self._steps()]:
             carries = [node for node in part if node in self.next]
             if len(part) == 1 and self.next[carries[0]] is carries[0]:
@@ -81,7 +81,7 @@ class ScanPieces:
             self.whole = True
 
     def _keep_large(self) -> None:
-        """Keep large matrices and their readouts in the loops that compute or read them."""
+        """Keep large matrices, and the sums that read them, in the loop that computes or reads them."""
         histories = histories_read(self.scan)
         results = self.results - {*self.next, *self.next.values()}  # all steps of carries are written in any case
         for find in (

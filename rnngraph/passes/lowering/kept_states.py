@@ -112,7 +112,7 @@ def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], length
 
 
 def _state(label: str, kind: TensorType, rows: set[str], batch: int, where: Where | None) -> KeptState:
-    """Return the kept state of a type.
+    """Return a state of type ``kind`` that a stream keeps, with its row axis: the first axis that counts rows.
 
     Its row axis is the first whose size contains a symbol of ``rows``; else the first of size ``batch``; else None.
     Raise ``ShapeError`` if another symbol occurs in its shape.

@@ -103,7 +103,7 @@ def _views(node: Node, limit: int | None = None) -> tuple[tuple[Node, ...], Node
 
 
 def _scan(node: Node, name: str, limit: int | None = None) -> _Scan | None:
-    """Return the cumulative function of this name whose result is ``node``; None if ``node`` is no such result.
+    """Return ``node`` as the result of a loop for ``name``, ``cumsum`` or ``logcumsumexp``; None for other nodes.
 
     ``limit`` is the maximum number of views between its entries and the loop; None for all.
     """
@@ -118,7 +118,7 @@ def _scan(node: Node, name: str, limit: int | None = None) -> _Scan | None:
 
 
 def _recurrence(node: Node) -> Node | None:
-    """Return a linear recurrence with the value of ``node``; None if there is none."""
+    """Return h = decay * h + input with the value of ``node``, an exp of scans of logarithms; None for others."""
     if node.op != "exp" or node.operands[0].op != "add":
         return None
     one, other = node.operands[0].operands
@@ -140,7 +140,7 @@ def _recurrence(node: Node) -> Node | None:
 
 
 def _linear(node: Node, scan: _Scan, decay: Node, value: Node) -> Node | None:
-    """Return the recurrence of ``decay`` and ``value`` in the layout of ``scan``; None if ``node`` differs in shape."""
+    """Return a loop h = decay * h + value, reshaped as ``scan`` is; None if its shape is not that of ``node``."""
     driver: Driver = scan.driver["driver"]
     decays, inputs = (Tensor(_viewed(scan.before, source)) for source in (decay, value))
     scope = ScopeName("linear", False, node.where)

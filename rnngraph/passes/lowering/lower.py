@@ -40,7 +40,7 @@ def lower(
     taps_are_inputs: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> Lowered:
-    """Lower a declaration.
+    """Translate declared outputs into one graph with named parameters, solved sizes, and scans for loops.
 
     Args:
         outputs: Pairs of a path and a declared node.
@@ -89,7 +89,7 @@ def lower(
 
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
-    """Return the dropout sites in the order of declaration."""
+    """Return the names of all dropout sites (scopes that draw masks), in the order of declaration."""
     outermost: list[Driver] = [node["driver"] for node in order if node.op == "driver"]
     drivers = [driver for item in outermost for driver, _ in item.with_inner()]
     sites = [(d.serial, f"{names.scopes[d.scope]}/{site}") for d in drivers for site in d.names.sites]
@@ -139,7 +139,7 @@ class Lowering:
         self.parameters: dict[ParameterSpec, Node] = {}
 
     def lower(self, node: Node) -> None:
-        """Add the lowered form of a declared node, whose operands are lowered already."""
+        """Translate one declared node, whose operands are translated already, and record the result."""
         match node.op:
             case "input":
                 self._placeholder(node)
@@ -234,7 +234,7 @@ class Lowering:
         return self.make("add", value, self.context.added_to_tap(node, value.tensor), where=node.where)
 
     def _driver(self, node: Node) -> Node:
-        """Lower a driver to a scan. Make its states outputs and inputs as the argument ``states`` of ``lower`` asks."""
+        """Translate a loop over a cell's steps to a scan; its states become inputs and outputs as ``states`` asks."""
         driver: Driver = node["driver"]
         operands = driver.by_role([self.new[operand] for operand in node.operands])
         time, batch, initial = driver.iteration.length, driver.batch(operands), operands.initial
@@ -308,7 +308,7 @@ class Lowering:
         return outputs
 
     def _sample_noise(self, node: Node, x: Node) -> Node:
-        """Return the noise of a sampling op outside of cells.
+        """Return the uniform random numbers by which ``rg.sample`` of logits ``x`` chooses, outside of a cell's step.
 
         A value [rows, steps, …] gets the noise of each step, and a value [rows, units] the noise of the last step.
         """
@@ -335,7 +335,7 @@ class Lowering:
         return self.make("sub", self.make("dimension", size=steps, runs=True), self.random.constant(1))
 
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
-        """Lower a random op outside of cells. In an array [rows, steps, …], each step has its own random numbers."""
+        """Return a dropout or noise op outside of a cell's step. Steps of [rows, steps, …] draw their own numbers."""
         x = operands[0]
         shape = (
             x.shape if x.tensor.rank == 2 else (1, *x.shape) if x.tensor.rank == 1 else (*x.shape[:2], units_of(x, 2))

@@ -45,7 +45,7 @@ class Layers:
 
 
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
-    """Assign names to everything declared in ``order``. Parameters in ``known`` keep their names.
+    """Assign names to the scopes, parameters and dropout sites of ``order``. Parameters in ``known`` keep theirs.
 
     Raises:
         ArgumentError: Two parameters would have one name, or one explicit scope is used twice.
@@ -102,7 +102,7 @@ def _scopes(
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]],
     known: Mapping[ParameterSpec, str],
 ) -> None:
-    """Assign names to scopes.
+    """Add a name for each scope to ``names``, prefixed by the driver's name if it lies within a driver's step.
 
     Args:
         names: Names to which those of scopes are added.

@@ -37,7 +37,7 @@ class RandomNodes:
     def draw(
         self, node: Node, operands: Sequence[Node], shape: Sequence[Dim], site: str, seed: Node, step: Node, row: Node
     ) -> Node:
-        """Return a random op of the declaration, with random numbers of ``shape``, reshaped to the operand's shape.
+        """Return a dropout of the first operand, or noise in its shape, with random numbers drawn in ``shape``.
 
         Args:
             node: ``dropout`` or ``noise`` of the declaration.

@@ -59,7 +59,7 @@ class StepDraws:
     # Draws ---------------------------------------------------------------------------------------
 
     def drawn(self, node: Node, operands: Sequence[Node]) -> Node:
-        """Lower a random op of the step: drawn at every step, or once per call if it is variational."""
+        """Return the node of a random op within a step, drawn anew each step, or once per call if it is variational."""
         if node.op == "sample_noise":
             return self._sampled(node, operands[0])
         x, scope = operands[0], node.get("scope")
@@ -77,7 +77,7 @@ class StepDraws:
         return self.random.draw(node, operands, shape, site, seed, step, row)
 
     def _sampled(self, node: Node, x: Node) -> Node:
-        """Lower the random numbers of a sample from logits ``x``."""
+        """Return the uniform random numbers, new at each step, by which a sample from logits ``x`` is chosen."""
         if not x.tensor.rank or not self._is_batch(x.shape[0]):
             raise GraphError(
                 f"rg.sample in a step needs logits [batch, …, classes], with the rows of the batch, not {x.type}",

@@ -65,7 +65,7 @@ class Blocks(Narrowing):
         return build("reshape", narrow, shape=(blocks * BLOCK, columns)), *_in_halves(build, scales)
 
     def _as_stored(self, build: Builder, stored: StoredBlocks, depth: int, columns: int) -> tuple[Node, Node, Node]:
-        """Return a weight that is stored in blocks: its integers in this form, its scales, and the scales' units."""
+        """Return a weight, stored in blocks of rows, as 8-bit integers, float16 block scales and a unit per column."""
         scales = build("reshape", stored.scales, shape=(depth // BLOCK, columns))
         numbers, dtype = stored.numbers, "uint8" if self.zero else "int8"
         if numbers.dtype != dtype:

@@ -139,7 +139,7 @@ class Builder:
         return self("reduce_sum", self("cast", narrow, dtype="int32"), axes=(0,), keepdims=False, name="sums")
 
     def steps(self, x: Node, offset: float) -> tuple[Node, Node, Node]:
-        """Quantize rows to 8-bit integers around ``offset``. Return integers, zero points and step sizes.
+        """Quantize rows to 8-bit integers around ``offset``. Return the integers, zero points and scales, as floats.
 
         Integers are in ``offset`` - 127 to ``offset`` + 127. If a row is not finite, its step size is not finite, and
         its integers are arbitrary.
@@ -185,17 +185,17 @@ class Narrowing:
         return self.combined(build, self._rows[left], columns, start, like.name)
 
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
-        """Return the quantized weight and its scales, as nodes."""
+        """Return a weight matrix as narrow numbers, followed by the column sums or scales that ``combined`` reads."""
         raise NotImplementedError
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
-        """Return the quantized activations and their scales, as nodes."""
+        """Return activations as narrow numbers, followed by the scales or sums that ``combined`` reads."""
         return (x,)
 
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:
-        """Return the product of quantized activations and weights, added to ``start`` if there is one."""
+        """Return the product of what ``row`` and ``weight`` return, plus ``start`` if given."""
         return build("matmul", *row, *weight, *([start] if start else []), name=name)
 
 

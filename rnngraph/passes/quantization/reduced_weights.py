@@ -50,7 +50,7 @@ class NarrowKind:
     min_weights: int = 4096
 
     def narrowing(self) -> Narrowing:
-        """Return a new rewriter of products for one graph."""
+        """Return a new rewriter of one graph's products to this form, such as int8 weights and 8-bit activations."""
         if self.form in BITS:
             return Blocks(self.form, self.bytes == "uint8")
         if self.bytes:

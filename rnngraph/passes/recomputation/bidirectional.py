@@ -76,7 +76,7 @@ class Bidirectional:
     # Loops in which values are computed ---------------------------------------------------------------------------
 
     def _sources(self, node: Node) -> Sources:
-        """Return the chains from which a value is computed step by step. A scan is added to a chain, or starts one."""
+        """Return the chains of same-direction scans on which a value depends step by step; give a scan its chain."""
         if node in self.forward:
             chains = NONE.union(*(self.sources[item] for item in self._by_step(node)))
             (chain,) = chains if len(chains) == 1 else (None,)
@@ -90,7 +90,7 @@ class Bidirectional:
         return NONE.union(*(self.sources[item] for item in self._by_step(node)))
 
     def _loops(self, node: Node) -> Sources:
-        """Return the chains in whose loops a value that depends on derivatives is computed."""
+        """Return the chains of scans in whose backward loops a value of the backward pass is computed."""
         read = [*self._by_step(node)]
         if node.op != "scan" or node["length"] != self.length:
             is_whole = node.op == "get" and is_final(node)
@@ -101,7 +101,7 @@ class Bidirectional:
         return Sources({max(chains)}) if chains else NONE
 
     def _available(self, chain: int) -> set[Node]:
-        """Return the values available at each step of the loop that recomputes a chain."""
+        """Return the values known at each step of the loop that recomputes a chain of scans."""
         available = {item for scan, own in self.chain.items() if own == chain for item in self._by_step(scan)}
         for node in reversed(self.graph.nodes):
             if node in available and node.op != "get":
@@ -139,7 +139,7 @@ class Bidirectional:
         return known[root]
 
     def _recompute(self, node: Node, loop: int) -> Node:
-        """Return a node on recomputed operands, or the saved value if it is not recomputed."""
+        """Return the node that recomputes a value within backward loop ``loop``, or its saved value."""
         if self.chain.get(node) == loop:
             operands = [self.recomputed[loop][item] for item in node.operands]
             return recomputed_blocks(node, operands, self.new[node], self.steps)

@@ -23,7 +23,7 @@ MIN_STEPS, MAX_STEPS = 8, 64
 
 
 def large_histories(graph: Graph, length: Dim) -> dict[Node, list[Node]]:
-    """Return the recurrences over ``length`` whose large states can be recomputed, each with its saved states."""
+    """Return {scan over ``length``: its large results of all steps, which can be recomputed and not saved}."""
     scans = [node for node in graph.nodes if node.op == "scan" and node["length"] == length]
     derivatives = derivatives_of(scans, scan_dependencies(graph.nodes, scans))
     users = graph.users()

@@ -108,7 +108,7 @@ class Unidirectional:
         return self.new_late[root]
 
     def _build_late(self, node: Node) -> Node:
-        """Return the node that the derivative's loop reads for a value. The nodes for its operands must exist.
+        """Return the node by which the backward pass reads a value: recomputed, saved, or computed only there.
 
         A late value is computed from these nodes. An early value is recomputed from them, or read as saved.
         """

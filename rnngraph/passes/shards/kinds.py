@@ -62,7 +62,7 @@ Kind = Replicated | Sharded | Partial | RowIndices
 
 
 def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
-    """Return the kind of a value from the kinds of its operands, none of which is ``Partial``.
+    """Return how a value differs between shards (by rows, not at all, ...), from its operands, none a ``Partial`` sum.
 
     Args:
         names: Sizes that count rows.
@@ -92,7 +92,7 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
 
 
 def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]:
-    """Return the kinds of a scan's results, in order: final states, then emits. ``names`` are sizes that count rows.
+    """Return how each result of a scan differs between shards of the batch: final states, then values of all steps.
 
     Raises:
         GraphError: A step mixes rows.
@@ -124,7 +124,7 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
 
 
 def _input_kind(scan: Node, number: int, kind: Kind) -> Kind:
-    """Return the kind of an input of a scan's body from that of its operand."""
+    """Return how an input of a scan's body differs between shards of the batch, from the kind of its operand."""
     if not isinstance(kind, Sharded):
         return kind
     bound = fate(scan, number, kind.axis)
@@ -134,7 +134,7 @@ def _input_kind(scan: Node, number: int, kind: Kind) -> Kind:
 
 
 def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
-    """Return the kind of a value in a step. Raise ``GraphError`` for a loop, or a sum over rows."""
+    """Return how a step's value differs between shards. Raise ``GraphError`` for a loop or a sum over rows."""
     if node.op == "scan":
         raise GraphError("a loop within a step can't be computed in shards; train without shards", node.where)
     kind = kind_of(node, kinds, names)
@@ -162,7 +162,7 @@ def _are_equal(one: Kind, other: Kind) -> bool:
 
 
 def _size_kind(node: Node, names: Set[str]) -> Kind | None:
-    """Return the kind of a ``dimension`` or ``iota`` of a size that counts rows; None if rows mix.
+    """Return how a ``dimension`` or ``iota`` of a size that counts rows differs between shards; None if rows mix.
 
     The number of rows, or a multiple of that number, is a partial sum.
     """
@@ -177,7 +177,7 @@ def _size_kind(node: Node, names: Set[str]) -> Kind | None:
 
 
 def _index_kind(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
-    """Return the kind of a value computed from row indices; None if rows mix.
+    """Return how a value computed from row indices differs between shards; None if it mixes rows.
 
     Indices count within a shard until the index of the shard's first row is added.
     """
@@ -226,7 +226,7 @@ def _orders(kinds: Sequence[Kind]) -> set[tuple[Dim, ...]]:
 
 
 def _sharded_kind(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
-    """Return the kind of a value computed from sharded operands; None if rows mix."""
+    """Return how an op on operands sharded by rows differs between shards; None if it mixes rows."""
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
     orders = _orders(kinds)
     if len(axes) != 1 or len(orders) > 1 or axes[0] in OPS[node.op].axes.by_place(node):

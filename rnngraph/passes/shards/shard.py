@@ -74,7 +74,7 @@ class _Sharding:
     first: Node | None = None
 
     def of(self, graph: Graph) -> ShardGraph:
-        """Return the graph of a shard of ``graph``."""
+        """Return the graph that computes one shard of a batch's rows, with the graph of the sums over all shards."""
         for node in graph.nodes:
             self._visit(node)
         outputs = [(name, self._output(name, node)) for name, node in graph.outputs]
@@ -93,7 +93,7 @@ class _Sharding:
         return self._in_first_shard(value)
 
     def _visit(self, node: Node) -> None:
-        """Record a node's value in a shard, and its kind. The operands were visited before."""
+        """Record a value's node in the graph of a shard, and its kind: sharded, replicated or partial sum."""
         if node.op in ("input", "parameter"):
             self._record(node, node, self._input_kind(node))
             return
@@ -199,7 +199,7 @@ class _Sharding:
         return make("select", self.first, value, zero, where=value.where)
 
     def _total(self, node: Node) -> Node:
-        """Return the value for the whole batch; for a partial sum, an input of the shard's graph."""
+        """Return a value for the whole batch. A sum over rows becomes an input, fed with the sum over all shards."""
         value = self.new[node]
         if not isinstance(self.kinds[node], Partial):
             return value

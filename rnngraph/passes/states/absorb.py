@@ -54,7 +54,7 @@ class _Surroundings:
         self.results = {node for _, node in graph.outputs}
 
     def absorbed(self) -> Graph | None:
-        """Return the graph with a scan whose steps also compute the large values around it.
+        """Return the graph whose scan also computes, step by step, the large values that feed it or reduce its results.
 
         None if there are no such values, or if the scan skips steps, saves checkpoints or runs in blocks.
         """

@@ -109,7 +109,7 @@ def _transposed_vector(vector: Node) -> Node:
 
 
 def _parts(matrix: Node) -> list[Part] | None:
-    """Return the terms of a matrix; None if it is not a sum of diagonal matrices and of products of low rank."""
+    """Return the matrices ``left @ right`` and diagonals whose sum ``matrix`` is; None if it is no such sum."""
     match matrix.op:
         case "add" | "sub":
             terms = [_parts(item) for item in matrix.operands]
@@ -132,7 +132,7 @@ def _parts(matrix: Node) -> list[Part] | None:
 
 
 def _scaled_parts(matrix: Node) -> list[Part] | None:
-    """Return the terms of an elementwise product; None if it has no such terms.
+    """Return the low-rank and diagonal matrices whose sum is an elementwise product; None if there are none.
 
     The product may be a column times a row, a diagonal matrix, or a matrix with terms times a number for each row.
     """

@@ -81,7 +81,7 @@ class _Group(NamedTuple):
 
 
 def _groups(scan: Node) -> list[_Group]:
-    """Return the groups of a scan's matrix carries. Groups with a common value are one group."""
+    """Group a scan's matrix carries that steps combine entry by entry, and so must have one order of axes."""
     body, groups = scan["body"], list[_Group]()
     for place, param in enumerate(body.inputs[: scan["carries"]]):
         if not is_large_value(param):

@@ -122,7 +122,7 @@ def _read_shape(param: Node, users: Sequence[Node], homes: Mapping[Node, Shape])
 
 
 def _groups(parts: ScanParts, users: Mapping[Node, Sequence[Node]]) -> list[_FlatStates]:
-    """Return the groups of flat states. No carry is in two groups."""
+    """Group a scan's flat states that steps combine entry by entry and compute in one shape of higher rank."""
     groups = list[_FlatStates]()
     for carry in parts.carries:
         if any(carry.inside in group.carries for group in groups):
@@ -134,7 +134,7 @@ def _groups(parts: ScanParts, users: Mapping[Node, Sequence[Node]]) -> list[_Fla
 
 
 def _flat_states(carry: Carry, parts: ScanParts, users: Mapping[Node, Sequence[Node]]) -> _FlatStates | None:
-    """Return a state that each step reshapes to a higher rank and back, and the states with which it is combined.
+    """Return the flat states that are combined with one that each step reshapes to a higher rank and back; or None.
 
     None for other states, and if steps compute an operand of the elementwise ops in the flat form.
     """

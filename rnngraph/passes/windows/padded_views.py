@@ -107,7 +107,7 @@ def _pad_source(node: Node, pad: Pad, source: Node) -> Node:
 
 
 def _pads(graph: Graph) -> Mapping[Node, Pad]:
-    """Return the concats that pad views, where several views of one source are padded along the same axis."""
+    """Return {concat that pads slices of a source: these slices}, for sources padded more than once along one axis."""
     inner = {node: place for node in graph.nodes if (place := _sequence_index(node)) is not None}
     if not inner:
         return {}
@@ -159,7 +159,7 @@ def _views(graph: Graph, inner: Mapping[Node, int]) -> dict[Node, View]:
 
 
 def _as_slice(source: Node, place: int) -> View:
-    """Return the operand at index ``place`` of the concat ``source`` as a view of the concat."""
+    """Return the bounds of the operand ``place`` of a concat, as a slice of the concat."""
     axis = source["axis"]
     before = sum((item.shape[axis] for item in source.operands[:place]), start=0)
     start: list[Dim] = [0] * source.tensor.rank
