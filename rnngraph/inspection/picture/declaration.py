@@ -143,7 +143,7 @@ class _Reader:
         return sources
 
     def _box(self, group: Sequence[Node], key: str, number_of: Mapping[Node, int]) -> Box:
-        """Return the picture's box of nodes of one layer or line: an input, a driver, or a layer with equations."""
+        """Return the picture's box of nodes of one layer or line: an input, a recurrence, or a layer with equations."""
         first = group[0]
         training = any(node in self.training for node in group)
         inference = any(node in self.inference for node in group)

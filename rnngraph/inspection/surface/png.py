@@ -82,6 +82,7 @@ class PngSurface:
         self._patch(Circle((x, y), radius), paint)
 
     def _patch(self, patch: Any, paint: Paint) -> None:
+        """Add a shape of matplotlib to the image, with the colours and lines of ``paint``."""
         patch.set(
             facecolor=paint.fill or "none",
             edgecolor=paint.line or "none",

@@ -211,6 +211,7 @@ class MonitoredSession:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        """Close the session. Return True, which ends the block silently, for the end of data."""
         is_end = isinstance(error, OutOfRangeError)
         try:
             if error is None or is_end:

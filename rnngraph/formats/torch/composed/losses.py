@@ -143,6 +143,7 @@ def _with_logits(
     reduction: str = "mean",
     pos_weight: Argument | None = None,
 ) -> Result:
+    """Declare binary cross-entropy of logits x, reduced as torch does."""
     share: Argument = 1.0 if pos_weight is None else pos_weight
     share = share if isinstance(share, int | float) else tracer.value(share)
     each = _elementwise_losses(tracer, ours.sigmoid_cross_entropy, x, target, pos_weight=share)
@@ -232,6 +233,7 @@ def _cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Result:
+    """Declare cross-entropy of logits x and class ids or probabilities, reduced as torch does."""
     x, target = tracer.value(x), tracer.value(target)
     if label_smoothing or dtype_of(target) in FLOATS or len(shape_of(x)) < 2:
         raise UnreadableError(

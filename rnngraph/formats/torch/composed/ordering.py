@@ -116,6 +116,7 @@ def _embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> torch.Tensor:
+    """Return the mean, sum or maximum of each bag's rows of ``weight``; ``offsets`` are the bags' first positions."""
     if ids.dim() != 2 or offsets is not None:
         raise UnreadableError("its ids must be [bags, entries], without offsets; reshape them")
     if max_norm is not None:

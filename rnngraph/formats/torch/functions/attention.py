@@ -82,6 +82,7 @@ def _scaled(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Result:
+    """Declare ``scaled_dot_product_attention``."""
     if enable_gqa:
         raise UnreadableError("enable_gqa is not supported; repeat the heads of key and value")
     warn_of_dropout(tracer, dropout_p > 0)
@@ -105,6 +106,7 @@ def _multihead(
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Value, Value | None]:
+    """Declare ``nn.MultiheadAttention``. Return (output, attention weights or None)."""
     if module.bias_k is not None or module.add_zero_attn:
         raise UnreadableError("add_bias_kv and add_zero_attn are not supported; leave them out")
     query, key, value = map(tracer.value, (query, key, value))

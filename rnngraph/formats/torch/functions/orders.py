@@ -142,6 +142,8 @@ def _positions(tracer: Tracer, x: Value, axis: int, dtype: str) -> Value:
 
 
 def _quantile(function: Function) -> Handler:
+    """Return a function that translates ``quantile`` or ``nanquantile`` to a call of the ``rg`` function."""
+
     def read(
         tracer: Tracer,
         x: Operand,

@@ -153,6 +153,7 @@ def _bilinear(tracer: Tracer, a: Operand, b: Operand, weight: Operand, bias: Ope
 
 @reads("cosine_similarity")
 def _cosine(tracer: Tracer, a: Operand, b: Operand, dim: int = 1, eps: float = 1e-8) -> Result:
+    """Declare the cosine similarity of a and b along an axis."""
     dtype = DTYPES[tracer.expected.dtype]
     first, second = tracer.value(a, dtype), tracer.value(b, dtype)
     tracer.sizes.broadcast(shape_of(first), shape_of(second))

@@ -350,6 +350,7 @@ def _logsumexp(tracer: Tracer, x: Operand, dim: Axes, keepdim: bool = False) -> 
 
 @reads("diff")
 def _diff(tracer: Tracer, x: Operand, n: int = 1, dim: int = -1) -> Result:
+    """Declare the ``n``-th differences of neighbouring entries along an axis."""
     x = tracer.value(x)
     index = (slice(None),) * axis_of(len(shape_of(x)), dim)
     for _ in range(n):

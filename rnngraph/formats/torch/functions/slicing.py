@@ -145,6 +145,7 @@ def place_in(tracer: Tracer, bound: int | None, size: Dim, otherwise: Dim) -> Di
 
 @reads("__getitem__")
 def _item(tracer: Tracer, x: Operand, index: Index) -> Result:
+    """Declare ``x[index]``."""
     x = _all_written(tracer, x if isinstance(x, Value | Lazy) else tracer.value(x))
     entries = index if isinstance(index, tuple) else (index,)
     if isinstance(x, Sorted):

@@ -239,6 +239,7 @@ def _transposed(
     groups: int = 1,
     dilation: Extents = 1,
 ) -> Result:
+    """Declare a 1-D or 2-D transposed convolution of x [batch, channels, *axes]."""
     b, y, has_batch = _operands(tracer, x, weight, 0, groups)
     sizes = shape_of(y)[1:-1]
     added = [fixed(more) for more in _per_axis(output_padding, len(sizes))]

@@ -25,6 +25,7 @@ from .slicing import entry_of, gathered, place_in, slice_axis
 
 @reads("__setitem__")
 def _set(tracer: Tracer, x: Operand, index: Index, value: Argument) -> Result:
+    """Return x with a value written at an index, for ``x[index] = value``."""
     entries = index if isinstance(index, tuple) else (index,)
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     if isinstance(value, torch.Tensor):

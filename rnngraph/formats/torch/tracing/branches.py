@@ -176,6 +176,7 @@ class Branches:
         return a
 
     def _where(self, test: torch.Tensor, a: torch.Tensor, b: torch.Tensor, name: str) -> torch.Tensor:
+        """Return ``torch.where(test, a, b)``. Record a problem if the shapes or dtypes of a and b differ."""
         if tuple(map(int, a.shape)) == tuple(map(int, b.shape)) and a.dtype == b.dtype:
             return torch.where(_scalar(test), a, b)
         self.problem(

@@ -51,7 +51,7 @@ class Declaring(Protocol):
         """Return an operand as a value of the script."""
 
     def cast(self, value: Any, dtype: str) -> Any:
-        """Return a value or a lazy value in another dtype."""
+        """Return a declared or only described value in another dtype."""
 
     def declared(self, path: str, array: np.ndarray, trainable: bool = True) -> Value:
         """Declare a parameter outside of layers."""

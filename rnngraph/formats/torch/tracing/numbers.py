@@ -141,6 +141,7 @@ class _Open:
     """Base of ``Extent`` and ``OpenFloat``: division, powers and NumPy functions."""
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
+        """Return a NumPy function of symbolic numbers, as a symbolic number if that is supported."""
         name = function.__name__
         if method == "__call__" and len(operands) == 1 and not options:
             if name in FUNCTIONS:
@@ -329,6 +330,7 @@ class OpenFloat(_Open, float):
         self.close()
 
     def _compared(self, other: object, compare: Relation) -> bool:
+        """Return the result of a comparison, and restrict the symbolic sizes so that the result holds."""
         if not isinstance(other, int | float):
             return NotImplemented
         ours, theirs = self.ratio, _ratio(other)

@@ -20,7 +20,7 @@ Read = Callable[[str, Handler, torch.nn.Module, Arguments, Keywords], Any]
 
 @contextmanager
 def whole_forwards(read: Read) -> Iterator[None]:
-    """For modules that have a handler, let ``forward`` call ``read`` instead of the module's code within the block."""
+    """Within the block, call ``read`` instead of the code of torch's layers that ``read`` can translate as a whole."""
     kinds: Mapping[Any, Handler] = MODULE_HANDLERS  # Any: type checkers reject assignments to methods
     own = {kind: vars(kind).get("forward") for kind in kinds}
     for kind, handler in kinds.items():
@@ -36,7 +36,7 @@ def whole_forwards(read: Read) -> Iterator[None]:
 
 
 def _whole(name: str, forward: Callable[..., Any], handler: Handler, read: Read) -> Callable[..., Any]:
-    """Return a ``forward`` that calls ``read`` for traced arguments, and ``forward`` for other arguments."""
+    """Return a layer's ``forward`` that calls ``read`` for traced arguments, and the original for other arguments."""
     signature = inspect.signature(forward)
 
     @wraps(forward)

@@ -45,7 +45,7 @@ def _unknown_truth(tracer: Declaring) -> bool:
 
 
 def _equality(function: Function) -> Function:
-    """Return the handler of ``equal`` or ``allclose``, which compares constants by their shapes and numbers."""
+    """Return a function that computes ``equal`` or ``allclose`` of constant tensors as a bool."""
 
     def compare(tracer: Declaring, x: torch.Tensor, other: torch.Tensor, *args: float, **options: float) -> bool:
         values = [item.value if isinstance(item, Traced) else None for item in (x, other)]

@@ -155,7 +155,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             transformer._detect_is_causal_mask = causal
 
     def _module(self, call: Function, module: torch.nn.Module, args: Arguments, kwargs: Keywords) -> Any:
-        """Call a module by its handler, or run its own code if it has no handler."""
+        """Return the result of a module's call: translated as a whole for a known layer, else from its own code."""
         module = getattr(module, "_orig_mod", module)  # torch.compile wraps the module
         self.running.append(module)
         try:
@@ -262,7 +262,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return unknown_result(guessed_result(called, args, kwargs), args, kwargs)
 
     def _run_composed(self, composed: Composed, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-        """Return the result of a handler that calls other torch functions, with the shape and dtype of ``expected``."""
+        """Return a torch function's result, computed by other torch functions, in the form of torch's ``expected``."""
         with self:
             result = composed.function(*args, **kwargs)
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
@@ -273,7 +273,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return type(expected)(result) if isinstance(result, tuple) and isinstance(expected, tuple) else result
 
     def by_torch(self, function: Function, *operands: Any) -> Any:
-        """Call a function written in torch functions on values of the script. Return its result as values."""
+        """Return the result of a function that is written in torch functions, for values of the script."""
         with self:
             result = function(*(self.traced(item) if isinstance(item, Value | Lazy) else item for item in operands))
         return mapped(result, self.unwrap)
@@ -285,7 +285,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return Packed(rows, packed.lengths, packed.batch_first, packed.is_sorted, shape, dtype_of(rows))
 
     def _wrap_results(self, result: Any, expected: Any) -> Any:
-        """Convert a handler's result to tensors of the module's code."""
+        """Convert a translated call's result, values of the script, to tensors for the module's code."""
         if isinstance(result, Value) and isinstance(result.result, list | tuple):
             result = list(result)
         if isinstance(result, Value | Lazy):
@@ -332,7 +332,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return mapped(item, self.unwrap) if type(item) in (list, tuple, dict, slice, Shape, torch.Size) else item
 
     def value(self, item: Any, dtype: str | None = None) -> Value:
-        """Return an operand as a value of the script."""
+        """Return an operand, such as a tensor or a constant, as a value that the script declares."""
         if isinstance(item, torch.Tensor):
             item = self.parameter(item)
         if isinstance(item, Computable):
@@ -372,14 +372,14 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return operation(self.script, sign, a, b)
 
     def cast(self, value: Any, dtype: str) -> Any:
-        """Return a value or a lazy value in another dtype."""
+        """Return a declared or only described value in another dtype."""
         if dtype_of(value) == dtype:
             return value
         lazy = recast(value, dtype, self.cast)
         return self.call(cast, self.value(value), dtype) if lazy is None else lazy
 
     def _materialize(self, lazy: Computable) -> Value:
-        """Declare a lazy value, or return the earlier declaration."""
+        """Declare a value that is so far only described; return the earlier declaration if there is one."""
         key: Hashable = ("lazy", id(lazy))
         if isinstance(lazy, Filled):  # Equal constants share one value, so that the iterations of a loop are equal.
             key = ("filled", str(lazy.number), lazy.shape, lazy.dtype)

@@ -148,7 +148,7 @@ def expanded_of(x: object) -> tuple[Value, int] | None:
 
 
 def recast(value: object, dtype: str, cast: Callable[[Value, str], Value]) -> Lazy | None:
-    """Return a lazy value in another dtype; None if the cast must be declared in the script.
+    """Return a described value, such as a constant, with another dtype; None if the script must cast it.
 
     Args:
         cast: Function that casts the value inside a ``Repeated``.
