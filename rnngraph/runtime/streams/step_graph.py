@@ -40,7 +40,7 @@ from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.lowering.lowered import NUMBER, Lowered
 from ...passes.optimization import rounding, state_forms
 from ...passes.pipeline import forbidden, meaning, run
-from ...passes.simplify import drop_limits
+from ...passes.simplify import drop_limits, to_fixed_point
 from ...passes.states.matrix_states import has_matrix_state
 from ...passes.states.narrow_states import narrow_states
 from ...support.errors import ShapeError, Where
@@ -270,7 +270,7 @@ def _for_streams(lowered: Lowered) -> Lowered:
     before it ends.
     """
     lowered = narrow_states(lowered)
-    lowered = replace(lowered, graph=drop_limits(lowered.graph))
+    lowered = replace(lowered, graph=drop_limits(lowered.graph), initial=to_fixed_point(lowered.initial))
     return with_started_loops(lowered, lengths_of(lowered.graph))
 
 
