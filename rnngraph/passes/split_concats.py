@@ -263,7 +263,7 @@ def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Split the first carry of a scan whose next value is a concatenation, and rewrite the scan's ``get`` nodes.
+    """Split the first carry of a scan whose next value is a concatenation, or rewrite a ``get`` of such a scan.
 
     Return None for scans without such a carry, and for other nodes.
     """

@@ -89,7 +89,7 @@ class Arena:
         self._place_formulas([buffer for buffer in ordered if not isinstance(self.sizes[buffer], int)], spans)
 
     def _place_numbers(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> int:
-        """Allocate buffers of fixed size, each for its lifetime, first fit. Return the total bytes."""
+        """Place buffers of fixed size, sorted by first use, for their lifetimes, first fit. Return the total bytes."""
         gaps, total = _Gaps(), 0
         living: list[tuple[int, int, int]] = []  # heap of (last statement, start, end)
         for buffer in ordered:

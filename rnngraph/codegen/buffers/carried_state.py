@@ -60,7 +60,7 @@ class State:
 def full_histories(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
-    """Return (index, results before steps, results after steps) of each carry whose values before steps are read later.
+    """Return (index, results before steps, results after steps) of each carry that needs memory for a full history.
 
     A scan that may skip steps has no history, because a skipped step returns zeros, not its carries. A carry that never
     changes has none either.

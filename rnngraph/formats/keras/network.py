@@ -277,7 +277,7 @@ class _Run:
         return [*order]
 
     def _call(self, layer: Layer, call: Call) -> Outputs:
-        """Declare a call. Return its outputs, or ``_Missing`` if an input is missing or the layer is unsupported."""
+        """Declare a call. Return its outputs, its inputs in place of some that are not declared, or ``_Missing``."""
         read = [self._tensor(reference) for reference in _read(call)]
         for one in read:
             if isinstance(one, _Missing):

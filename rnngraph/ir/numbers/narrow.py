@@ -87,7 +87,7 @@ def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def block_product(arrays: Sequence[np.ndarray], block: int, zero: int) -> np.ndarray:
-    """Return a product of block-quantized arrays: exact sums of ``block`` products each, scaled and added in order.
+    """Return activations @ weights, both in blocks: exact sums of ``block`` products each, scaled and added in order.
 
     Args:
         arrays: Activations, weights, the scales of both, and sums of the blocks of activations.

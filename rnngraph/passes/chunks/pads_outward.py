@@ -152,7 +152,7 @@ def _may_have_one_value(node: Node) -> bool:
 
 
 def _value(node: Node, operands: Sequence[np.ndarray]) -> np.ndarray | None:
-    """Return ``value_of(node)`` for an op whose operands have the values ``operands``."""
+    """Return the number that all elements of an op's result equal, given those of its operands; None if unknown."""
     if node.op == "constant":
         return np.asarray(node["value"]).reshape(()) if node["value"].size == 1 else None
     if not operands or not _may_have_one_value(node):

@@ -101,7 +101,7 @@ def _nothing(owner: Any, feeds: Any, out: Any) -> None:
 
 
 def _object(cache: Cache | None) -> ObjectCode:
-    """Return the module's object code, from the cache if possible."""
+    """Return object code of the functions for direct calls: from the cache if possible, else compiled and stored."""
     target = host()
     key = key_of("direct calls", target)
     code = None if cache is None else cache.load(key)

@@ -126,7 +126,7 @@ BY_OPERANDS = PASSING | {"square", "log", "log1p", "abs", "sin", "cos", "matmul"
 
 
 def needed_by_gradients(loss: Node) -> list[Node]:
-    """Return the nodes whose values TensorFlow reads to compute a loss's gradients; often not the loss itself."""
+    """Nodes that TensorFlow reads to compute a loss's gradients, often not the loss. Ancestors may be missing."""
     needed: list[Node] = []
     pending, seen = [loss], set[Node]()
     while pending:

@@ -200,7 +200,7 @@ def _run(cell: Cell, inputs: Tensor, lengths: Tensor, initial: Tensor, reverse: 
 
 
 def _scores(inputs: Any) -> Tensor:
-    """Return scores of tags as a Tensor. Raise ``ShapeError`` unless they are floats [batch, time, tags]."""
+    """Return scores as a Tensor. Raise ``ShapeError`` unless they are floats [batch, time, a fixed number of tags]."""
     scores = as_tensor(inputs)
     if scores.rank != 3 or scores.dtype not in FLOATS or not isinstance(scores.type.shape[2], int):
         raise ShapeError(

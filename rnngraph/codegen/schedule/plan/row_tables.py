@@ -90,7 +90,7 @@ class RowTables:
         return self.tables[mask].table
 
     def _planned(self, mask: LengthMask) -> TablePlan:
-        """Return the plan of the table that lists, for each step, the rows that a length mask leaves active.
+        """Plan the table of a length mask: the active rows of each step, or only the number of steps that have any.
 
         Rows are skipped individually if there are several, and all scans of the mask run row by row. Otherwise, kernels
         compute all rows until the longest row ends.

@@ -231,7 +231,7 @@ def _is_clamped(entry: Index, size: Dim) -> bool:
 
 
 def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: list[Entries]) -> Operand:
-    """Return x[entries], as one basic indexing if the script can write it so, otherwise axis by axis.
+    """Return x[entries], whose selections by axis are ``plain``, as one basic indexing if possible, else axis by axis.
 
     Args:
         entries: The entries of the index.
