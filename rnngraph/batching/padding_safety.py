@@ -376,7 +376,7 @@ class _Walk:
         return end.op == "select" and end.operands[2] is carry and self._ends(end.operands[0])
 
     def _emitted(self, item: Node, value: Value, own: bool) -> Value:
-        """Return what is known of a scan's output sequence. ``own`` is True if the scan runs over the clock's steps."""
+        """Return what is known of a scan's output sequence. ``own`` is True if the scan runs over the padded steps."""
         if value is None or (own and value.axis is not None):
             return None
         if not own:

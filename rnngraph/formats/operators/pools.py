@@ -33,7 +33,7 @@ def mean_pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_paddi
 
 
 def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: bool) -> Item:
-    """Return adaptive max or average pooling: the axes are divided into a number of windows.
+    """Return the maximum or mean of ``counts[axis]`` windows that divide each axis, as torch's adaptive pooling does.
 
     Args:
         b: The backend.

@@ -93,9 +93,9 @@ def _is_repeated(step: Step, fixed: Mapping[Step, Any]) -> bool:
 
 
 def indexed_states(steps: Sequence[Step]) -> set[Family]:
-    """Return the keys of loops' initial states that are one constant, indexed at a position per iteration.
+    """Return keys of index steps that read constants at the positions that a loop visits, as an initial state.
 
-    A family is the steps with one ``family_of``. Constants have equal elements, or repeat a parameter for each row.
+    At least two other keys of ``family_of`` have these positions. A constant has one number, or a parameter, per row.
     """
     fixed = fixed_steps(steps)
     indices: dict[Family, set[str]] = {}

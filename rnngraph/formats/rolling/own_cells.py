@@ -71,7 +71,7 @@ class Core:
     """Steps of a loop that become a cell, and the driver of that cell."""
 
     def __init__(self, rolling: RollingLoop, core: Sequence[int]) -> None:
-        """Collect the operands of steps. Raises ``NotRolledError`` if the steps can't become a cell.
+        """Collect what the loop's steps ``core`` read and return. Raises ``NotRolledError`` if they can't be a cell.
 
         Args:
             rolling: The loop.

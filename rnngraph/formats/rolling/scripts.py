@@ -68,7 +68,7 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
 
 
 def _readers_of(script: Script, steps: Sequence[Step]) -> Readers:
-    """Return the readers of each step's result, among ``steps`` and the script's outputs."""
+    """Return {step: (reader, value) pairs of the steps and outputs that read its result}."""
     readers: dict[Step, list[tuple[Step | None, Value]]] = {}
     for step in steps:
         for item in operands_of(step):

@@ -214,7 +214,7 @@ def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
 
 
 def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where]) -> Iterator[Piece]:
-    """Yield the parts of a timed slot's cost, one for each line of the script.
+    """Yield the share of each script line in the cost of a kernel or other timed slot.
 
     Costs of nodes without a line are divided among the slot's lines in proportion to their costs. If the slot's lines
     have no cost, there is one piece: for the first of these lines, else for the nearest line of users or operands.

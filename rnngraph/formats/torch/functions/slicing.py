@@ -430,7 +430,7 @@ def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Operand:
 
 
 def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Index]) -> Operand:
-    """Index rows that are sorted by length: by a permutation, or by a layer. Raises ``UnreadableError`` otherwise."""
+    """Return rows sorted by length after a permutation that sorts or unsorts them, or one layer's sorted state."""
     axis = next((axis for axis, entry in enumerate(entries) if isinstance(entry, Sorted)), None)
     if axis is not None and all(entry == ALL for place, entry in enumerate(entries) if place != axis):
         return in_order(tracer, x, axis, entries[axis])

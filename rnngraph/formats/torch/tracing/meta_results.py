@@ -132,7 +132,7 @@ def guessed_result(called: Any, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def unknown_result(expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-    """Return a placeholder for the result of an unsupported call, whose tensors are ``Unknown``.
+    """Return tensors in the form of ``expected``, without values, in place of an unsupported call's result.
 
     Args:
         expected: Result whose nested structure the placeholder gets; None for one like the first tensor argument.

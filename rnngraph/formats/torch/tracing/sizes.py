@@ -120,7 +120,7 @@ class Sizes:
         return next(iter(of_all + of_parts), count)
 
     def changes_selected(self, values: Mapping[str, int]) -> bool:
-        """True if these values of sizes change each size whose entries the module selected one by one.
+        """True if ``values`` change every axis size whose entries the module selected one by one, as in a loop.
 
         A run with other values shows only then whether the script depends on the number of entries.
         """

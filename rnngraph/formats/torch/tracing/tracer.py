@@ -321,7 +321,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     # Operands -----------------------------------------------------------------------------------
 
     def unwrap(self, item: Any) -> Any:
-        """Convert an argument of a torch function to values, numbers and sizes for handlers."""
+        """Convert an argument of a torch function, also in lists and dicts, from tensors to values of the script."""
         if isinstance(item, Traced):
             if item.is_overwritten:
                 refresh(item, self._call)
