@@ -308,10 +308,7 @@ def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
 
 
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
-    """Return (values through which outputs read weighted sums of the state, ""); ((), reason) if chunks are impossible.
-
-    If the steps cannot run in chunks, return no values, and the reason.
-    """
+    """Return (values by which outputs read weighted sums of the state, ""); ((), reason) if chunks are impossible."""
     if parts.when is not None:
         return (), "its loop runs only some steps, by a condition that a step computes"
     outputs = [value for number, (_, value) in enumerate(parts.outputs) if number != index]

@@ -141,7 +141,7 @@ class Builder:
     def steps(self, x: Node, offset: float) -> tuple[Node, Node, Node]:
         """Quantize rows to 8-bit integers around ``offset``. Return the integers, zero points and scales, as floats.
 
-        Integers are in ``offset`` - 127 to ``offset`` + 127. If a row is not finite, its step size is not finite, and
+        Integers are in ``offset`` - 127 to ``offset`` + 127. If a row is not finite, its scale is not finite, and
         its integers are arbitrary.
         """
         axes = {"axes": (x.tensor.rank - 1,), "keepdims": True}
