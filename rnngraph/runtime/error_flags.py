@@ -129,7 +129,7 @@ def _is_draw(node: Node) -> bool:
 
 
 def _source(node: Node, whole: bool = False) -> Node | None:
-    """Return the ``select`` that computes a sample; None if the value is not a sample.
+    """Return the ``select`` that draws the sample which ``node`` moves or masks; None if it is no sample.
 
     Args:
         whole: The value must have the samples of all steps.

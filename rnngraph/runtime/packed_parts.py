@@ -33,7 +33,7 @@ class PackedParts:
         return self._parts.get((key, version)) if key else None
 
     def read(self, name: str, version: int, stored: np.ndarray | StoredArray) -> np.ndarray:
-        """Return the array of a parameter. A value in a file is read once, and shared while some entry uses it."""
+        """Return a parameter's array, read from its file once if it lies in one, and shared by compiled entries."""
         if not isinstance(stored, StoredArray):
             return stored
         array = self._parts.get((name, version))
@@ -77,7 +77,7 @@ class FiledParts:
             self._parts[name] = part
 
     def write(self) -> None:
-        """Write the file and map it into memory, if there was none. All its parts must have been added."""
+        """Write the packed weights to their file and map it into memory, unless it existed."""
         if self._files is None or not self._is_new:
             return
         self._files.store(self._key, [self._parts[name] for name in self._sizes])

@@ -42,7 +42,7 @@ class CallCache(Generic[PreparedT]):
         self._repeats = True  # True if the previous call repeated the signature of the one before
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
-        """Return the call's results; None, with nothing done, if the call needs the slow path."""
+        """Run the prepared call that these feeds match and return its results; None if there is none (slow path)."""
         mapping = named if feeds is None else one_mapping(feeds, named)
         if mapping is None:
             return None
@@ -74,7 +74,7 @@ class CallCache(Generic[PreparedT]):
         types: Mapping[str, TensorType],
         make: Callable[[Mapping[Any, str]], PreparedT],
     ) -> tuple[PreparedT, Mapping[Any, Any]]:
-        """Return the prepared call for these feeds, and the feeds in the form that it takes.
+        """Return the prepared call for these feeds, made if there is none, and the feeds as it takes them.
 
         The feeds are returned as the caller passed them. If some had to be converted, or if the caller used both a
         mapping and keywords, ``arrays`` without the seed is returned.
@@ -104,7 +104,7 @@ class DirectCache(CallCache[Runner]):
     """Cache of runners. Repeated calls run machine code directly, where possible."""
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None) -> Any:
-        """Return the result of a call, by a direct plan if one applies, else by ``run``, which may return None."""
+        """Return a call's result, from machine code alone if possible, else from ``run``, which may return None."""
         mapping, recent = named if feeds is None else one_mapping(feeds, named), self.recent
         if mapping is None or recent is None:
             return self.run(feeds, named, seed, out)

@@ -156,7 +156,7 @@ class DirectCall:
         self.plan: DirectPlan = self._words_of_plan, self._kept
 
     def renew(self, weights: Weights) -> DirectPlan | None:
-        """Return the plan for calls with these weights; None while a call runs."""
+        """Set the weights for later direct calls. Return the plan for them, or None while a call runs."""
         if self._busy.value:
             return None
         for block in self._blocks:
@@ -194,7 +194,7 @@ class DirectCall:
         key: Any = None,
         check: tuple[int, int] = (FREE, 0),
     ) -> list[int]:
-        """Return the words that describe a feed or a result."""
+        """Return the fields of ``Record``, by which machine code reads a feed or makes a result, as integers."""
         kind, name = np.dtype(dtype), sys.intern(name) if isinstance(name, str) else name
         record = dict.fromkeys(Record, 0) | {
             Record.DTYPE: self._object(kind),
@@ -213,7 +213,7 @@ class DirectCall:
         return [int(record[word]) for word in Record]
 
     def _structure(self, structure: Any) -> int:
-        """Return the address of a description of the structure of results."""
+        """Write the nest of results, for machine code to build, to memory. Return its address."""
         leaves = iter(range(MAX_ITEMS))
 
         def join_parts(nest: Any, parts: list[int]) -> int:
@@ -233,7 +233,7 @@ class DirectCall:
         return self._words(np.array([{Node.KIND: LEAF, Node.COUNT: number}.get(word, 0) for word in Node]))
 
     def _node(self, kind: int, parts: list[int], maker: int, keys: list[int], container: int = 0) -> int:
-        """Return the address of the description of a container. The arguments are the fields of ``Node``."""
+        """Write one container of the nest of results to memory, with ``Node``'s fields. Return its address."""
         words = {
             Node.KIND: kind,
             Node.COUNT: len(parts),

@@ -29,7 +29,7 @@ class EntriesByShape:
         outputs: tuple[str, ...],
         sizes: Callable[[], Mapping[str, int]],
     ) -> tuple[NativeEntry, ShapeInstance]:
-        """Return the entry for these feeds. Values of feeds are not checked here.
+        """Return compiled code for feeds of these shapes, and its sizes. Values of feeds are not checked here.
 
         Args:
             key: Part of the cache key besides the shapes.

@@ -29,7 +29,7 @@ def gathered(name: str, nest: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _tree(name: str, names: Iterable[str]) -> Tree:
-    """Return the placeholders of a nest as nested dicts."""
+    """Return the placeholders whose names begin with ``name.`` as nested dicts, such as {"c": "name.c"}."""
     tree: Tree = {}
     for item in names_under(name, names):
         *inner, last = item[len(name) + 1 :].split(".")

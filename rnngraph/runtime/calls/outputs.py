@@ -43,7 +43,7 @@ class OutSpec:
         self._expected: _Nest | _Leaf | None = None  # built at the first use
 
     def checked(self, out: Any, where: Where | None) -> list[ndarray | None] | None:
-        """Return the array or None for each leaf of ``out``; None if ``out`` is None.
+        """Return, from a caller's ``out=``, the array or None for each result, validated; None if ``out`` is None.
 
         Raise an error if ``out`` is invalid.
         """
@@ -63,7 +63,7 @@ class OutSpec:
         return arrays
 
     def arrays(self, out: Any) -> list[ndarray | None] | None:
-        """Return the array of each leaf on the fast path; None if only ``checked`` can decide.
+        """Return, from a caller's ``out=``, the array of each result; None if ``checked`` must decide if it is valid.
 
         The arrays are validated at each call, because they may have been resized or made read-only since the last one.
         """
@@ -161,7 +161,7 @@ def _can_receive(array: ndarray, leaf: _Leaf) -> bool:
 
 
 def _collect_arrays(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
-    """Store the arrays of ``out`` by leaf. Return the NumPy flags that all arrays have; 0 if the structure differs."""
+    """Copy the arrays of the nest ``out`` to ``arrays``. Return the NumPy flags of all; 0 if one does not fit."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]
     entries: Iterable[tuple[Any, Any]]

@@ -118,7 +118,7 @@ def spec_of(
     ranges: Sequence[Precondition] = (),
     **options: Any,
 ) -> CallSpec:
-    """Return the spec of calls with inputs of the same shapes and layouts. ``options`` are fields of ``CallSpec``."""
+    """Return what calls of one signature share: code, sizes, feeds, results and ``options``."""
     names, arrays, seeded = inputs
     feeds = {name: feed_of(arrays[name], options.get("copied", SMALL)) for name in names.values()}
     fed_names = {*feeds, SEED} if seeded else {*feeds}
@@ -202,7 +202,7 @@ class PreparedCall:
         return block
 
     def write(self, block: ArgumentBlock) -> None:
-        """Write the constant slots of this call into an argument block."""
+        """Write the sizes and array addresses that all calls share into the block of arguments for native code."""
         spec, entry = self.spec, self.spec.entry
         block.set_sizes(spec.sized.sizes, spec.sized.run)
         for name, array in (*spec.fixed.items(), *self.inputs.items()):
@@ -217,7 +217,7 @@ class PreparedCall:
         block.owner = self
 
     def check(self, feeds: Mapping[Any, Any]) -> bool:
-        """Check the values of feeds after ``fill``. Return False if the slow path raises a better error.
+        """Return True if feeds, after ``fill``, have valid values; False if the slow path raises a better error.
 
         Copied feeds are checked in the copies, which no other thread can change. Raise ``ShapeError`` for values out of
         range.
@@ -236,7 +236,7 @@ class PreparedCall:
         return {**spec.fixed, **self.inputs, **large}
 
     def place(self, numbers: ndarray, feeds: Mapping[Any, Any], arrays: Sequence[Any] | None) -> None:
-        """Write the addresses of large feeds and results into a block.
+        """Write the addresses of large feeds, which are not copied, and of large results into an argument block.
 
         Results are written to the caller's ``arrays``, by leaf, or to new arrays if native code cannot write to those.
         """
@@ -257,7 +257,7 @@ class PreparedCall:
         return array.flags.num & PLAIN == PLAIN and not any(np.may_share_memory(array, other) for other in read)
 
     def present(self, arrays: Sequence[Any] | None) -> list[ndarray]:
-        """Return the results by leaf, in the memory to which native code wrote them."""
+        """Return the arrays to which native code wrote the results, in the order of the structure's leaves."""
         results = []
         for leaf, memory in enumerate(self._memory):
             if memory is None:

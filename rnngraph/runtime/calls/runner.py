@@ -236,7 +236,7 @@ class Runner:
         self._until_direct = 0 if self._direct_source is None else CALLS_UNTIL_DIRECT
 
     def _approach_direct(self, source: DirectSource, version: int | None) -> None:
-        """Count a call, and make the direct call after enough calls with one version of the weights."""
+        """Count a call. After enough calls with the same weights, prepare direct calls, which run no Python code."""
         if self._direct is not None and version != self._version:
             self._version, self._until_direct = version, CALLS_UNTIL_RENEWED
         self._until_direct -= 1

@@ -81,7 +81,7 @@ class DirectCode:
         self._code, self.attempt = code, attempt
 
     def _install(self, code: Code, *numbers: int) -> None:
-        """Replace registered methods by machine code."""
+        """Replace the registered Python methods with these ``numbers`` by functions in machine code."""
         for number in numbers:
             attribute = sys.intern(self._trampolines[number][2])
             self._kept.append(attribute)

@@ -71,7 +71,7 @@ class SharingPolicy:
         return known[(len(known) - 1) // 2] if known else math.inf
 
     def _decide(self) -> None:
-        """Decide how the next calls run, after a call outside of a trial or after the last call of a trial."""
+        """Set if the next calls share their work among threads, or try it, from the times of the last calls."""
         if self._best < math.inf:  # a trial has ended
             self._shares, self._best = self._best < self._typical_single(), math.inf
             self._slow, self._rest = 0, BETWEEN_LOOKS

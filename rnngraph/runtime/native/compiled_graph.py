@@ -112,7 +112,7 @@ class CompiledGraph(OptimizedGraph):
         return None if self.recompute is None else Recompute(self.recompute)
 
     def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], arena_bytes: Dim) -> Recompute | None:
-        """Return the rule of rematerialisation if memory is scarce and the rule more than halves the arena; else None.
+        """Return the option to recompute values if memory is scarce and it more than halves the temporaries; else None.
 
         ``arena_bytes`` is the size of the arena under the rule for sufficient memory.
         """

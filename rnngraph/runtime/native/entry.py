@@ -217,10 +217,10 @@ class NativeEntry:
         stored: Mapping[str, np.ndarray | StoredArray],
         packed: PackedParts,
     ) -> FiledParts:
-        """Return the parts that an earlier process may have packed from the same verified file of weights.
+        """Return the file, to read or write, of packed weights that processes with equal weights share.
 
-        Large parameters that are not packed are parts, too. Parts that ``packed`` has at this version are left out.
-        Without a cache, or below ``MIN_BYTES``, there is no file.
+        Large parameters that are not packed are in the file, too. Weights that ``packed`` has at this version are left
+        out. Without a cache, or below ``MIN_BYTES``, there is no file.
         """
         sizes: dict[int | str, int] = {}
         meaning: list[object] = []

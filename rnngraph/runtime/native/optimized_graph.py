@@ -281,7 +281,7 @@ class OptimizedGraph:
         return set() if self._runs_chunks else self.lengths(outputs)
 
     def fixed_names(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the sizes that are fixed in compiled code."""
+        """Return the names of the symbolic sizes that compiled code has as constants."""
         names = self._fixed_names.get(outputs)
         if names is None:
             left_open = self.left_open(outputs)
@@ -310,7 +310,7 @@ class OptimizedGraph:
     def settled_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
     ) -> dict[str, Dim]:
-        """Return the number or size that compiled code uses instead of each symbolic size.
+        """Return {symbolic size: the number, or an equal size, that compiled code has in its place}.
 
         Sizes in ``lengths`` stay symbolic if possible. Raise ``ShapeError`` if sizes that must be equal differ.
         """

@@ -71,7 +71,7 @@ def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) 
 
 
 def _debug_build(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
-    """Compile the debug build of an entry."""
+    """Compile an entry again with line tables. Return its functions and lines, at the addresses of the loaded code."""
     from ...codegen.compile import debug_build  # slow to import, and not needed on a cache hit
 
     form = entry.key
@@ -90,7 +90,7 @@ def _symbols(loaded: list[_Loaded]) -> Iterator[str]:
 
 
 def _dumped(path: Path, loaded: list[_Loaded], machine: int) -> mmap:
-    """Write a jitdump. Return a memory mapping of the file, by which ``perf record`` discovers it."""
+    """Append functions and their source lines to a jitdump. Return a mapping of the file, by which perf finds it."""
     is_new = not path.exists()
     with path.open("ab+") as file:
         if is_new:
@@ -111,7 +111,7 @@ def _record(kind: int, content: bytes) -> bytes:
 
 
 def _lines_of(item: _Loaded, function: Symbol) -> bytes:
-    """Return the content of the record with a function's source lines."""
+    """Return the bytes of the jitdump record that maps a function's addresses to source lines."""
     rows = _rows_of(item.lines, function)
     places = [
         struct.pack("<QII", item.base + row.address, row.line, 0) + row.file.encode("utf-8", "replace") + b"\0"

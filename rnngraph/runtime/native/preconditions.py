@@ -154,7 +154,7 @@ def range_of(index: Node, known: dict[Node, Range] | None = None) -> Range:
 
 
 def _range_of(index: Node, known: dict[Node, Range]) -> Range:
-    """Return ``range_of(index)`` from the ranges of the operands."""
+    """Return (lowest, highest) value of an integer node, from those of its operands; None if unknown."""
     if not isinstance(index.type, TensorType) or index.type.dtype not in INTEGERS:
         return None
     if index.op == "iota":
@@ -220,7 +220,7 @@ def _side_text(dim: Dim, places: Places, arrays: Mapping[str, np.ndarray], sizes
 
 
 def _differences(graph: Graph) -> dict[Size, Where | None]:
-    """Return the sizes that may be negative, with the line of their first occurrence."""
+    """Return {size with a negative term, which may be negative: line where it occurs first}."""
     differences: dict[Size, Where | None] = {}
     for node in graph.walk():
         items = node.type.items if isinstance(node.type, TupleType) else (node.type,)

@@ -61,7 +61,7 @@ class Pool:
         self._memory[:] = 0
 
     def run(self, entry: int, arguments: int | c_void_p, workers: int) -> bool:
-        """Run an entry on ``workers`` threads, including the caller's. Return False, with nothing done, if busy."""
+        """Run native code on ``workers`` threads, the caller's included. Return False, with nothing done, if busy."""
         if not self._free.acquire(blocking=False):
             return False
         try:

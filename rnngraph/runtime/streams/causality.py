@@ -87,7 +87,7 @@ def _reads(node: Node, labels: Collection[str]) -> bool:
 
 
 def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
-    """Return the relation of a node's value to time: ``CONSTANT``, ``STEPS`` or ``FINAL``."""
+    """Return if a value is equal at all steps, has one entry a step, or depends on all steps, as a constant."""
     if node.op == "scan":
         return STEPS
     if node.op == "get":

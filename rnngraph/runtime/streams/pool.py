@@ -187,7 +187,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return dict(zip(feeds, cast("list[ResultT]", results), strict=True))
 
     def _outcomes(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]]) -> list[ResultT | RowError]:
-        """Step streams once. Return the result of each stream, or its error."""
+        """Step each stream of {handle: feeds} once. Return the result of each stream, or its error, in order."""
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; pass arrays to step_rows", user_line())
@@ -315,7 +315,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         handle._held_feeds = held_feeds
 
     def _table_for(self, held_feeds: Rows, where: Where | None) -> StreamTable:
-        """Return the table of streams that keep these feeds. If there is none yet, compile its step and add it."""
+        """Return the table of streams with these constant feeds. If it is new, compile its step."""
         key, others, shared = self._holding.shared_values(held_feeds, where)
         table = self._tables.get(key)
         if table is None:
@@ -326,7 +326,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return table
 
     def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None) -> Fed:
-        """Check and convert the feeds of a stream, without changing it. ``serving`` has its queued frames."""
+        """Check and convert a stream's feeds. Return them with the table of the streams with which it steps."""
         table = self._table_of(handle, None)
         if feeds is not None and not isinstance(feeds, Mapping):
             feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
@@ -349,7 +349,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return Fed(rows, whole, held_feeds, table)
 
     def _settled(self, handle: StreamHandle, fed: Fed) -> StreamTable:
-        """Return the table in which a stream steps with ``fed``. Raise if the feeds do not match the table."""
+        """Return the table of streams with which a stream steps, given its feeds. Raise if ``fed`` does not fit it."""
         table = self._table_of(handle, None)
         if fed.held_feeds:
             table = self._table_for({**handle._held_feeds, **fed.held_feeds}, None)

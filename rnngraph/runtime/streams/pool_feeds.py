@@ -94,7 +94,7 @@ class HeldFeeds:
         return copies
 
     def of_rows(self, feeds: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
-        """Return the feeds of each of ``count`` streams: its row of arrays with a row axis, and all other arrays."""
+        """Split feeds without a time axis by stream: each gets its row, and all get the arrays without rows."""
         each: list[Arrays] = [{} for _ in range(count)]
         for name, value in feeds.items():
             axis = self._row_axis(name)
@@ -136,7 +136,7 @@ class HeldFeeds:
     def shared_values(
         self, held_feeds: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[Any, dict[str, int], Arrays]:
-        """Return what streams must have in common to step as one batch.
+        """Return the key, sizes and feeds without row axis that streams must have in common to step as one batch.
 
         Returns:
             (key that is equal for such streams, their sizes other than rows, their held feeds without row axis).

@@ -69,7 +69,7 @@ class StepFeeds:
         return port.rows_first(value)
 
     def plain(self, steps: RowSteps, feeds: Any) -> Rows | None:
-        """Return the feeds if they need no conversion and no check, and no held feed is among them; else None."""
+        """Return the feeds of a stream's step if they need no conversion and no check; else None."""
         if steps.has_checks or type(feeds) is not dict or len(feeds) != len(self.names):
             return None
         for name, port in steps.inputs.items():

@@ -201,7 +201,7 @@ class _Whole(NamedTuple):
 
 
 def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
-    """Return the step graph for ``batch`` rows.
+    """Return the graph that computes one step from the last states, for ``batch`` rows, with its types.
 
     Raises:
         GraphError: The graph cannot run step by step; the error names the line of the cause.
@@ -282,7 +282,7 @@ def _with_stored_axes(lowered: Lowered) -> tuple[Lowered, Mapping[str, SwappedSt
 
 
 def _recurrence(whole: _Whole, where: Where | None) -> _Recurrence:
-    """Return the graph of a step. That of a large graph is derived once, and kept in the cache.
+    """Return the graph of one step and of the initial states. Those of large graphs are read from the cache.
 
     The cache's key contains no source lines, so that a step is found even after its lines have moved.
     """
@@ -300,7 +300,7 @@ def _recurrence(whole: _Whole, where: Where | None) -> _Recurrence:
 
 
 def _derived(whole: _Whole, where: Where | None) -> tuple[_Recurrence, Timeline]:
-    """Return the graph of a step, and the timeline of the whole graph.
+    """Derive the graph of one step, and by how many entries a stream delays each value of the whole graph.
 
     Raises:
         GraphError: The graph cannot run step by step.
@@ -326,7 +326,7 @@ def _derived(whole: _Whole, where: Where | None) -> tuple[_Recurrence, Timeline]
 def _of_chunks(
     whole: _Whole, compiled: CompiledGraph, begin: Graph, rows: Sequence[Dim], lengths: Set[str], where: Where | None
 ) -> tuple[_Recurrence, Timeline]:
-    """Return the graph of a chunk of steps, whose states include the past entries that it reads.
+    """Derive the graph of a chunk of steps, whose states include past entries, and the delay of each value.
 
     Args:
         begin: Graph of the initial states.

@@ -209,7 +209,7 @@ class Stream(Uncalled, Generic[ResultT]):
         held_feeds: HeldInputs,
         one_step: bool,
     ) -> CallSpec:
-        """Return the spec of steps, or of chunks of one length, with feeds of these shapes."""
+        """Return what calls of a stream with feeds of these shapes share: code, sizes, feeds and results."""
         axes = self._graph.axes
         return spec_of(
             entry,
@@ -230,7 +230,7 @@ class Stream(Uncalled, Generic[ResultT]):
     def _checked(
         self, feeds: Mapping[str, np.ndarray], one_step: bool, where: Where | None
     ) -> tuple[States, NativeEntry, ShapeInstance]:
-        """Check the feeds together with held feeds. Return the states, and the entry with its sizes."""
+        """Check a call's feeds with those kept from earlier calls. Return the states, the code and its sizes."""
         axes = self._graph.axes.omitted if one_step else {}
         fed = {name: with_omitted_axis(array, axes.get(name)) for name, array in feeds.items()}
         arrays = {**self._held_feeds, **fed}

@@ -100,7 +100,7 @@ class StreamTable:
             self._tables[name][row] = array[0]
 
     def step(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
-        """Step these rows. Return the outputs, with rows first.
+        """Run one step of the streams in these rows of the table. Return the outputs, with rows first.
 
         ``rows`` must not change, and inputs have rows first.
         """
@@ -114,7 +114,7 @@ class StreamTable:
         return results
 
     def results_at(self, place: int, leaves: Sequence[str], whole: bool) -> list[np.ndarray] | RowError:
-        """Return copies of the results of the last call's row ``place``, or the error of this row.
+        """Return copies of one stream's results in the last call, or its error; ``place`` is its row in that call.
 
         Results have the axis of rows if ``whole``.
         """
