@@ -192,7 +192,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
     taps_form = TAPS_INFERENCE
 
     def _with_taps(self) -> CompiledGraph | None:
-        """Return the graph that also returns taps, built on first use; None if there are no taps."""
+        """Return the graph that also returns taps (values named by ``rg.tap``), built once; None if there are none."""
         if self._tapped is None:
             source = self.parts.source
             lowered = source.tapped(self.taps_form)
@@ -435,7 +435,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
     def _form(self, outputs: tuple[str, ...]) -> CallForm:
-        """Return the form of a call with these outputs in the declared structure, and the loss if it is among them.
+        """Return the structure of a call's results: the declared one, and the loss if it is in ``outputs``.
 
         If the program has a loss, a single bare Tensor is named ``output``, except in the inference graph.
         """

@@ -125,7 +125,7 @@ class GradientGraphs:
     def zeros_for_taps(
         self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> dict[str, np.ndarray]:
-        """Return zeros for the inputs that are added to taps."""
+        """Return zero arrays for the inputs whose gradients are those of named values (taps), by input name."""
         types = compiled.input_types()
         sizes = solve_sizes(arrays, self._types, where)
         labels = [name for name in types if name.startswith(TAP)]

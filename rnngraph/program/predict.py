@@ -102,7 +102,7 @@ def _is_steps(dim: Dim) -> bool:
 
 
 def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | None) -> list[Output]:
-    """Return all outputs. Raise ``GraphError`` for one that mixes examples."""
+    """Return all outputs, each with its axis of examples or None. Raise ``GraphError`` if one mixes examples."""
     compiled = inference.compiled
     axes = {name: layout.batch_axis.get(name) for name in layout.types}
     batches = _batch_dims(layout)
@@ -145,7 +145,7 @@ class Collected:
         self._purpose = f"the output {shown(output.name)} of predict"
 
     def add_batch(self, rows: np.ndarray, values: np.ndarray, steps: Mapping[str, np.ndarray], left: int) -> None:
-        """Add the results of a batch.
+        """Store one batch's results of an output, cut to each example's number of steps.
 
         Args:
             rows: Indices of the examples.
@@ -203,7 +203,7 @@ def _parts(source: BatchSource) -> Iterator[Batches]:
 def _ordered(
     steps: Mapping[str, np.ndarray], aligned_clocks: set[str], count: int, size: int, declared: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (rows, filled) for each batch: the indices of its examples, and the same with redundant ones at the end.
+    """Yield for each batch (indices of its examples, these indices filled up to the size of the batch).
 
     Computing a few redundant rows is cheaper than compiling for another size. The last of several batches repeats rows,
     and small groups are filled up to powers of 2.

@@ -212,7 +212,7 @@ def _of_source(saved: SavedSource, options: ProgramOptions) -> Program[Any]:
 
 
 def _reduced(parts: ProgramParts, part: str, arguments: Mapping[str, Any], arrays: Mapping[str, Any]) -> Reduced:
-    """Pickle a program or an object made from it. The cache's directory is left out, as bytes may be untrusted."""
+    """Return what ``__reduce__`` must, for a program or an object made from it: ``loads`` and its arguments."""
     from .saved.byte_form import to_bytes
     from .saved.save_load import settings_of
 

@@ -171,7 +171,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         return self._run(form, {**self.gather(feeds, {}, where), **self.counters(seed)}, where, None, calls, feeds)
 
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-        """Return the outputs of a call, with the loss if its placeholders are fed."""
+        """Return the names of the outputs that these feeds suffice for: all, or all but the loss."""
         outputs = self._names()
         if self.loss is None:
             return outputs

@@ -18,7 +18,7 @@ Choice = Callable[[np.ndarray], Any]
 def choice_of(
     sampling: Any, number: Any, ports: TokenPorts, begun: np.ndarray, is_single: bool, draws: Draws, where: Where | None
 ) -> Choice:
-    """Return the function that chooses a token from logits.
+    """Return the function from logits [rows, classes] to one token per row: the largest, drawn, or the caller's.
 
     Args:
         sampling: None for the largest logit, a mapping of arguments of ``rg.sample``, or a function of logits.

@@ -137,7 +137,7 @@ class TokenRows:
             row.drawing.close()
 
     def _read_all(self) -> tuple[list[Row], np.ndarray]:
-        """Step all rows, and return them with their outputs. Rows whose step fails end with its error."""
+        """Feed every row its last token. Return the rows left and their outputs; a row that fails ends."""
         if not self._is_arranged:
             self._arrange()
         rows = self.rows

@@ -200,7 +200,7 @@ def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:
 
 
 def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
-    """Return counts by layer, in the order in which parameters were created, then ``REST`` if ops have no layer."""
+    """Return {layer: its parameters, bytes, multiply-adds and operations}; ``REST`` is for ops without a layer."""
     layers: dict[str, Layer] = {}
     for name, kind in parameters.types().items():
         layer = layers.setdefault(parameters.layer(name), Layer())
@@ -284,7 +284,7 @@ def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:
 def _counted(
     graph: Graph, layers: dict[Node, str], weights: set[Node], sizes: Mapping[str, int]
 ) -> Iterator[tuple[Node, str, int]]:
-    """Yield (node, layer, number of runs) for products and elementwise ops.
+    """Yield (node, layer that is charged for it, number of runs) for products and elementwise ops.
 
     A node belongs to the layer of the weights that it reads, else to that of its last operand.
 
