@@ -41,7 +41,7 @@ class ExportSource:
 
 
 def entry_of(plan: ScheduledEntry, target: Target, values: Arrays, embedded: bool) -> ExportedEntry:
-    """Return a plan as an entry, with its packed weights if they are embedded."""
+    """Return the code plan of one native function as the export writes it, with its packed weights if embedded."""
     if not embedded:
         return ExportedEntry(plan)
     entry = _native(plan, target)

@@ -126,9 +126,9 @@ def sequence_form(
 
 
 def _equal_sizes(about: OptimizedGraph, outputs: tuple[str, ...]) -> tuple[Mapping[str, Dim], Mapping[str, Dim]]:
-    """Return likely values of sizes, and sizes that must be multiples, each by the name of a size.
+    """Return {size: formula that it must equal}, and {size T: n * (T // n), if it must be a multiple of n}.
 
-    With the likely values, sizes that must be equal have one formula. Raise ``ShapeError`` if that is impossible.
+    With these formulas, equal sizes have one text. Raise ``ShapeError`` if that is impossible.
     """
     equalities, likely = about.equalities(outputs)
     open_equalities = [item for item in equalities if not item.holds(likely)]

@@ -184,11 +184,11 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
 
 
 def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, ExportedEntry | None]:
-    """Return the entry of a step, and the entry of a block of steps, or None to run a block as single steps.
+    """Return the native functions of one step, and of a block of steps; None for the latter to repeat steps.
 
-    A net has no entry of a block if its memory grows with the number of steps, or if a length must be known at compile
-    time. It has none either if ``max_block`` is 1 or the target has no vectors. Both entries read the same large
-    panels.
+    A net has no function of a block if its memory grows with the number of steps, or if a length must be known at
+    compile time. It has none either if ``max_block`` is 1 or the target has no vectors. Both functions read the same
+    large panels.
     """
     about, values, target = build.about, build.values, build.target
     one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)
@@ -214,7 +214,7 @@ def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, 
 def _pooled_entry(
     build: StreamBuild, step: ExportedEntry, max_rows: int, inputs: tuple[Port, ...], outputs: tuple[Port, ...]
 ) -> RowBatch:
-    """Return the entry of a step of up to ``max_rows`` streams.
+    """Return the native function that steps up to ``max_rows`` independent streams in one call.
 
     Args:
         inputs: Inputs of one stream.
@@ -253,7 +253,7 @@ def _pooled_entry(
 def _tail(
     build: StreamBuild, step: ExportedEntry, outputs: tuple[Port, ...]
 ) -> tuple[ExportedEntry | None, tuple[Port, ...]]:
-    """Return the entry for outputs at the end of sequences, and these outputs; None if there are none.
+    """Return the native function for outputs due after the last step, with these outputs; (None, ()) if none are.
 
     The entry reads a step's large panels if possible.
     """
@@ -286,7 +286,7 @@ def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
 
 
 def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
-    """Return a layout that both plans can read, in the largest possible groups."""
+    """Return the layout of a packed weight that two plans can read, in the largest possible column groups."""
     own = (*other.layouts.values(), layout)
     readers = [(candidate.views, candidate.blocks) for candidate in own if {*candidate.views} <= {*layout.views}]
     for blocks in range(layout.blocks, 1, -1):
@@ -297,7 +297,7 @@ def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
 
 
 def _initial(build: StreamBuild) -> ExportedEntry | Mapping[str, np.ndarray]:
-    """Return the initial state: as arrays if neither inputs nor weights of a call change it, else as an entry."""
+    """Return the initial state: as arrays, or as the code that computes it if inputs or weights change it."""
     about, target = build.about, build.target
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:

@@ -79,10 +79,7 @@ def _switch(
     parameters: dict[str, str],
     variant: str,
 ) -> str:
-    """Write a switch on ``variant``, the index of a variant, that calls the function ``what`` of this variant.
-
-    Return the LLVM text of the public function that ends with the switch.
-    """
+    """Return the LLVM text of a public function that calls ``what`` of the variant with index ``variant``."""
     result = wrappers[0].result(what)
     labels = [f.labels("variant")[0] for _ in wrappers]
     cases = " ".join(f"i64 {number}, label %{label}" for number, label in enumerate(labels))
@@ -133,7 +130,7 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
 
 
 def _cpuid(f: WrapperBuilder, leaf: int) -> list[str]:
-    """Write ``cpuid`` for subleaf 0 of a leaf. Return the names of eax, ebx, ecx and edx."""
+    """Append the instruction ``cpuid`` for subleaf 0 of a leaf. Return the names of eax, ebx, ecx and edx."""
     kind = "{ i32, i32, i32, i32 }"
     text = 'asm "cpuid", "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}"'
     result = f.value(f"call {kind} {text}(i32 {leaf}, i32 0)", "cpuid")

@@ -46,12 +46,12 @@ class WrapperBuilder(IRBuilder):
     """Builder of a function around exported entries. All numbers are i64."""
 
     def aligned(self, pointer: str) -> str:
-        """Write the address of the first cache line at or after ``pointer``, and return its name."""
+        """Append instructions for the address of the first cache line at or after ``pointer``, and return its name."""
         number = self.value(f"ptrtoint ptr {pointer} to i64", "address")
         return self.moved(pointer, self.value(f"and i64 {self.value(f'sub i64 0, {number}')}, 63", "gap"))
 
     def copy(self, source: str, to: str, count: int | str, item: int = 1) -> None:
-        """Write a copy of ``count`` items of ``item`` bytes: 1, 4 or 8. Addresses are aligned to items."""
+        """Append a loop that copies ``count`` items of ``item`` bytes (1, 4 or 8), from and to aligned addresses."""
         kind = f"i{8 * item}"
         with self.loop(count, "copy") as number:
             there = self.value(f"getelementptr {kind}, ptr {source}, i64 {number}", "from")
@@ -62,7 +62,7 @@ class WrapperBuilder(IRBuilder):
     def call_entry(
         self, entry: str, slots: Sequence[str], values: Mapping[str, int | str], numbers: Collection[str] = ()
     ) -> None:
-        """Write a call of an entry, with an argument block on the stack.
+        """Append a call of an entry (compiled graph), with an argument block on the stack.
 
         Args:
             values: Values of the block's slots; others are null.
@@ -74,7 +74,7 @@ class WrapperBuilder(IRBuilder):
         self.do(f"call void @{entry}(ptr {block}, i64 0, i64 1)")
 
     def clear(self, pointer: str, count: int) -> None:
-        """Write zeros to ``count`` bytes, a multiple of 8, from a cache line on."""
+        """Append instructions that write zeros to ``count`` bytes, a multiple of 8, from a cache line on."""
         with self.loop(count // 8, "clear") as number:
             here = self.value(f"getelementptr i64, ptr {pointer}, i64 {number}", "to")
             self.do(f"store i64 0, ptr {here}, align 8")

@@ -43,7 +43,7 @@ def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = Fa
 def exported_text(
     variants: Sequence[ExportedNet], prefix: str, debug: bool = False
 ) -> tuple[list[str], str, list[str]]:
-    """Return the LLVM modules of entries, the LLVM module of functions around them, and public names.
+    """Return LLVM modules of the compiled graphs, one of the C functions that call them, and public names.
 
     ``debug`` adds line tables.
     """
@@ -88,7 +88,7 @@ def _wrapper(exported: ExportedNet, *about: Any) -> CWrapper[ExportedNet]:
 
 
 def _functions(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
-    """Return the LLVM text of all functions around the entries."""
+    """Return the LLVM text of all C functions of the net, public or not, that call its compiled entries."""
     first = wrappers[0]
     texts = [text for wrapper in wrappers for text in wrapper.functions()]
     if isinstance(first, SequenceWrapper):
@@ -131,7 +131,7 @@ def _public(wrapper: CWrapper[ExportedNet]) -> tuple[str, ...]:
 
 
 def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
-    """Return the LLVM text of functions that return a constant each."""
+    """Return the LLVM text of functions that return the ABI version and the sizes that C callers allocate."""
     variants = [wrapper.exported for wrapper in wrappers]
     sizes = wrappers[0].numbers(variants)
     if not variants[0].embedded:
@@ -143,7 +143,7 @@ def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str
 
 
 def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
-    """Return the offsets of packed weights, by entry and buffer, and one image of all of them.
+    """Return ({entry: {buffer: offset of its packed weights}}, bytes of all packed weights).
 
     The image is empty if weights are passed at run time.
     """

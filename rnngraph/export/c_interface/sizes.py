@@ -68,7 +68,7 @@ done:
 
 
 def quotient_text(f: WrapperBuilder, number: Number, by: int) -> Number:
-    """Write the floor of ``number / by`` for a nonnegative number, and return its name."""
+    """Append the floor of ``number / by`` for a nonnegative number, and return its name."""
     if isinstance(number, int):
         return number // by
     if by & (by - 1) == 0:
@@ -77,7 +77,7 @@ def quotient_text(f: WrapperBuilder, number: Number, by: int) -> Number:
 
 
 def size_text(f: WrapperBuilder, dim: Dim, values: Mapping[str, Number]) -> Number:
-    """Write a size of a call that is known not to overflow, and return its name."""
+    """Append instructions that compute a size of a call, which cannot overflow. Return the name of the result."""
     if not isinstance(dim, Size):
         return dim
     total: Number = 0
@@ -94,7 +94,7 @@ def size_text(f: WrapperBuilder, dim: Dim, values: Mapping[str, Number]) -> Numb
 
 
 def strides_of(f: WrapperBuilder, shape: Iterable[Dim], values: Mapping[str, Number]) -> list[Number]:
-    """Write the strides of a C-contiguous array, in elements, and return their names."""
+    """Append instructions that compute a C-contiguous array's strides, in elements. Return their names."""
     strides: list[Number] = []
     total: Number = 1
     for dim in reversed([*shape]):
@@ -114,7 +114,7 @@ class Bounded:
         self._known: dict[Dim, Number] = {}
 
     def number(self, dim: Dim) -> Number:
-        """Write a size, which may be negative, and return its name. Positive and negative terms saturate separately."""
+        """Append instructions that compute a size, which may be negative, with saturation. Return its name."""
         if not isinstance(dim, Size):
             return min(dim, SATURATED)
         if dim not in self._known:
@@ -124,7 +124,7 @@ class Bounded:
         return self._known[dim]
 
     def product(self, numbers: Iterable[Number]) -> Number:
-        """Write the saturating product of nonnegative numbers, and return its name."""
+        """Append a saturating product of nonnegative numbers. Return the name of the result."""
         total: Number = 1
         for number in numbers:
             if 1 in (total, number):
@@ -134,7 +134,7 @@ class Bounded:
         return total
 
     def _factor(self, name: str) -> Number:
-        """Write a factor, a name or a floor division, and return its name.
+        """Append instructions for a factor of a size, a symbol or a floor division. Return the result's name.
 
         A floor division is ``SATURATED`` if its dividend is.
         """

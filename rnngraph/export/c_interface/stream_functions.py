@@ -65,7 +65,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return f, f.aligned("%memory")
 
     def _copies(self, f: WrapperBuilder, base: str, turn: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Write pointers to the current and the next states, and return their names."""
+        """Append instructions for the addresses of current and next states. Return both {state: name}."""
         size = self.exported.copy_bytes
         before = f.moved(f.moved(base, HEADER), f.times(turn, size))
         after = f.moved(f.moved(base, HEADER), f.times(f.value(f"xor i64 {turn}, 1"), size))
@@ -83,7 +83,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         count: Number,
         dims: Mapping[str, Number],
     ) -> None:
-        """Write a call of an entry for ``count`` steps or streams."""
+        """Append a call of an entry (compiled graph) for ``count`` steps or streams."""
         arena = f.moved(base, self.exported.arena_place)
         weights = "" if self.exported.embedded else f.load("ptr", base, WEIGHTS)
         memory = CallMemory(arena, weights, pointers)
@@ -176,18 +176,18 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("step_rows", f)
 
     def _saved(self, f: WrapperBuilder, number: Number) -> str:
-        """Write the address of a row's saved state."""
+        """Append instructions for the address of a row's saved state, and return its name."""
         place = f.value(f"getelementptr {self.size}, ptr %rows, i64 {number}", "place")
         row = f.value(f"load {self.size}, ptr {place}, align {self.exported.target.pointer_bits // 8}", "row")
         return f.moved("%states", f.times(self.wide(f, row), self.exported.packed_bytes))
 
     def _of_stream(self, f: WrapperBuilder, place: str, stream: Number) -> dict[str, str]:
-        """Write pointers to the states of one of several streams."""
+        """Append instructions for the addresses of one stream's states. Return {state: name of its address}."""
         places, sizes = self.exported.streams_places, {port.name: port.step_bytes for port in self.exported.states}
         return {name: f.moved(f.moved(place, places[name]), f.times(stream, sizes[name])) for name in places}
 
     def _move_states(self, f: WrapperBuilder, base: str, state: str, back: bool, by_items: bool = True) -> None:
-        """Write code that copies all saved states to the current ones; with ``back``, the current to the saved ones.
+        """Append instructions that copy all saved states to the current ones; with ``back``, the reverse.
 
         ``by_items`` is True if saved states are aligned to items.
         """
@@ -197,7 +197,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _move(
         self, f: WrapperBuilder, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
     ) -> None:
-        """Write code that copies a saved state to the current one; with ``back``, the current to the saved one."""
+        """Append instructions that copy a saved state to the current one; with ``back``, the reverse."""
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
         item = sizes.pop() if by_items and len(sizes) == 1 else 1  # with several sizes some may be unaligned
         for port in self.exported.states:
@@ -216,7 +216,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         steps: Number,
         whole: Number,
     ) -> None:
-        """Write a run of an entry, and the swap of both copies of the states.
+        """Append instructions that call an entry, and then swap the current and the next states.
 
         ``whole`` is the size of the time axis of the arrays, of which the run computes ``steps``.
         """
@@ -241,7 +241,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _steps(
         self, f: WrapperBuilder, base: str, steps: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
     ) -> None:
-        """Write a block of steps as a loop."""
+        """Append a loop that runs single steps, on the inputs and outputs of a block of steps."""
         exported = self.exported
         scratch = f.moved(base, HEADER + 2 * exported.copy_bytes)
         with f.loop(steps, "step") as number:
@@ -254,7 +254,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
                     self._scatter(f, port, room[port.name], results[port.name], steps)
 
     def _scatter(self, f: WrapperBuilder, port: Port, source: str, to: str, steps: str) -> None:
-        """Write a copy of one step's results to their place in a block's results."""
+        """Append instructions that copy one step's results to their place in a block's results."""
         (before, after), size = port.around, ITEM_BYTES[port.dtype]
         with f.loop(before, "row") as row:
             row_bytes = f.times(row, after * size)
@@ -281,7 +281,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
 
 def _of_row(f: WrapperBuilder, port: Port, number: str) -> str:
-    """Write the address of one row's array. A null pointer stays null."""
+    """Append instructions for the address of one row's array, and return its name. A null pointer stays null."""
     moved = f.moved(f"%p_{port.symbol}", f.times(number, port.step_bytes))
     if port.default is None:
         return moved
@@ -290,7 +290,7 @@ def _of_row(f: WrapperBuilder, port: Port, number: str) -> str:
 
 
 def _at_step(f: WrapperBuilder, port: Port, pointer: str, number: str) -> str:
-    """Write the address of one step's part of a block."""
+    """Append instructions for the address of one step's part of a block, and return its name."""
     if port.time_axis is None:
         return pointer
     return f.moved(pointer, f.times(number, port.around[1] * ITEM_BYTES[port.dtype]))

@@ -18,7 +18,7 @@ def tensor_search_text() -> str:
 
 
 def _same_text() -> str:
-    """Return the LLVM text of a function that compares bytes."""
+    """Return the LLVM text of a function that is true if two byte strings of one length are equal."""
     f = IRBuilder()
     with f.loop("%length") as number:
         one = f.value(f"load i8, ptr {f.moved('%one', number)}", "one")
@@ -51,7 +51,7 @@ def _read_number() -> str:
     f = IRBuilder()
 
     def digit(at: str) -> tuple[str, str]:
-        """Write code that subtracts ``0`` from a byte, and tests whether the byte is a digit."""
+        """Append instructions that subtract ``0`` from a byte, and test whether the byte is a digit."""
         byte = f.value(f"load i8, ptr {f.moved('%bytes', at)}", "byte")
         value = f.value(f"sub i8 {byte}, {_ZERO}", "digit")
         return value, f.icmp("ult", "i8", value, 10)
@@ -84,7 +84,7 @@ def _read_number() -> str:
 
 
 def _find_object(f: IRBuilder, text: str, described: str) -> str:
-    """Write the search for the JSON object whose key is the tensor's name. Return the address of its colon."""
+    """Append a search for a tensor's JSON object by its name. Return the address of the colon after the name."""
     places: list[str] = []
     again, value = f.labels("again", "object")
 

@@ -26,7 +26,7 @@ def weights_parameters(wrapper: CWrapper[ExportedNet]) -> dict[str, str]:
 
 
 def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
-    """Return the LLVM text of the function that packs parameters into the caller's memory.
+    """Return the LLVM text of ``set_weights``, which packs the caller's weights into the caller's memory.
 
     Any number of instances read that memory.
     """
@@ -78,7 +78,7 @@ def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
 def _pack(
     wrapper: CWrapper[ExportedNet], f: WrapperBuilder, entry: ExportedEntry, pointers: dict[str, str], panels: str
 ) -> None:
-    """Write a call that packs the parameters and constants of an entry to ``panels``."""
+    """Append a call of an entry's packing function, which packs parameters and constants into ``panels``."""
     plan = entry.plan
     values = {item.buffer.name: pointers[item.name] for item in plan.arguments if item.kind == "parameter"}
     for item in plan.arguments:

@@ -92,7 +92,7 @@ class CWrapper(Generic[Net]):
         return f"{self.prefix}_{what}{self.suffix}"
 
     def function(self, what: str, f: WrapperBuilder, value: Number = "") -> str:
-        """Return the LLVM text of a public function that ends by returning ``value``."""
+        """Return the LLVM text of the C function ``what``: the instructions of ``f``, then ``ret value``."""
         linkage, parameters, result = (
             "internal " if self.suffix else "",
             signature(self.parameters(what)),
@@ -102,11 +102,11 @@ class CWrapper(Generic[Net]):
         return "\n".join([head, "entry:", *f.allocas, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
 
     def wide(self, f: WrapperBuilder, size: str) -> str:
-        """Write the conversion of a ``size_t`` to 64 bits, and return its name."""
+        """Append the conversion of a ``size_t`` to 64 bits, and return the result's name."""
         return size if self.size == "i64" else f.value(f"zext {self.size} {size} to i64", "size")
 
     def pointers_of(self, f: WrapperBuilder, ports: Sequence[Port]) -> dict[str, str]:
-        """Write pointers to the caller's feeds. A null pointer is replaced by the port's default, if it has one."""
+        """Append the choice of defaults for null array arguments. Return {array: name of its pointer}."""
         arguments = {}
         for port in ports:
             arguments[port.name] = f"%p_{port.symbol}"
@@ -125,7 +125,7 @@ class CWrapper(Generic[Net]):
         sizes: Mapping[str, Number],
         dims: Mapping[str, Number],
     ) -> None:
-        """Write a call of an entry.
+        """Append the call of a compiled entry, with the addresses of its arrays and its sizes.
 
         Args:
             sizes: Sizes that the plan reads, by name.
