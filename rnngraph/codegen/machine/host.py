@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import llvmlite
 
+from ...support.garbage import importing
 from ...support.system.processor import described_processor
 
 
@@ -38,7 +39,8 @@ _facts: list[HostFacts] = []
 def host_facts() -> HostFacts:
     """Return this machine's triple, processor and features, and LLVM's version, from a file or else from LLVM."""
     if not _facts:
-        import llvmlite.binding as llvm  # slow to import, and not needed on a cache hit
+        with importing():
+            import llvmlite.binding as llvm  # slow to import, and not needed on a cache hit
 
         features = llvm.get_host_cpu_features().flatten()
         version = ".".join(map(str, llvm.llvm_version_info))
