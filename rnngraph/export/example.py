@@ -61,7 +61,7 @@ def sequence_examples(form: SequenceForm, source: ExportSource, values: Arrays) 
 
 
 def _sizes(form: SequenceForm, rows: int, others: int) -> dict[str, int]:
-    """Return sizes that the graph accepts, without empty arrays if possible.
+    """Return {size: value} that the graph accepts for an example call, without empty arrays if possible.
 
     Raises:
         ShapeError: The graph accepts none of the sizes that are tried.

@@ -80,7 +80,7 @@ class SequenceForm:
 def sequence_form(
     source: ExportSource, values: Arrays, batch: int | None, target: Target, embedded: bool, where: Where | None
 ) -> SequenceForm:
-    """Return a net of whole sequences for a target. ``batch`` is the number of rows; None: any number.
+    """Plan the export of a net that takes whole sequences of ``batch`` rows (None: any number) for a target.
 
     Args:
         values: Consistent copy of all parameters, which another thread may be training.

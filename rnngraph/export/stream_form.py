@@ -99,7 +99,7 @@ class StreamBuild(NamedTuple):
 def stream_form(
     source: ExportSource, values: Arrays, options: StreamOptions, target: Target, where: Where | None
 ) -> StreamForm:
-    """Return a net that runs step by step, for a target.
+    """Plan the export of a net that runs step by step: its arrays, initial state and code for a target.
 
     Args:
         values: Consistent copy of all parameters, which another thread may be training.

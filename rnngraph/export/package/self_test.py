@@ -29,7 +29,7 @@ class Example:
 
 
 def self_test(net: Description, about: str, data: Sequence[str], harness: str) -> str:
-    """Return the text of ``NAME_test.c``, which needs only the C library.
+    """Return the C program ``NAME_test.c``: the test's ``data``, then the file ``harness`` that runs the net on it.
 
     Args:
         about: What the program checks.

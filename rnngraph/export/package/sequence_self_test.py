@@ -11,7 +11,7 @@ from .self_test import Example, array_text, described, function, self_test, tabl
 
 
 def sequence_self_test(net: Description, examples: Sequence[Example]) -> str:
-    """Return the text of ``NAME_test.c``."""
+    """Return the C program ``NAME_test.c``, which compares a sequence net's results with those of ``examples``."""
     numbers, lines = range(len(examples)), list[str]()
     for number, example in enumerate(examples):
         lines += _arrays(net, example, number)

@@ -10,7 +10,7 @@ STEPS_TESTED = 7
 
 
 def stream_self_test(net: Description, example: Example) -> str:
-    """Return the text of ``NAME_test.c``."""
+    """Return the C program ``NAME_test.c``, which compares a stepwise net's results with those of ``example``."""
     about = "a few steps one by one, then\n * as one block, then from a saved state, then by rows of a table"
     data = [
         f"#define STEPS {STEPS_TESTED + net.stream.delay}",

@@ -108,7 +108,7 @@ class ScanDerivative:
         self.work = work
 
     def _node(self, work: Adjoints, node: Node, g: Node, invariants: set[Node]) -> None:
-        """Apply the rule of a node with adjoint ``g``. Sums over steps, for invariants, are deferred."""
+        """Add what a node with adjoint ``g`` contributes to its operands' adjoints. Sums over steps are deferred."""
         if node.op == "slice" and all(step == 1 for step in node["step"]) and node.operands[0] not in invariants:
             if node.operands[0] in work.active:
                 work.add_slice(node, g)

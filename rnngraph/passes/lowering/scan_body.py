@@ -96,7 +96,7 @@ class Steps(StepDraws):
         return [*masked, *outputs[output_count:]], [self.make("select", *item, where=self.where) for item in chosen]
 
     def _mask_output(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
-        """Return an output of a step, with 0 for rows that do not run.
+        """Return an output of a step, with ``last`` or 0 for rows that do not run.
 
         Args:
             output: Output of the step.

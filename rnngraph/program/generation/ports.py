@@ -33,7 +33,7 @@ class TokenPorts:
 
 
 def token_ports(graph: StepGraph, input_name: str | None, output: str | None, where: Where | None) -> TokenPorts:
-    """Return the input and the output for tokens.
+    """Return the input that takes a token a step, and the output that gives its logits or the next token.
 
     Args:
         graph: Graph of a step.
@@ -86,7 +86,7 @@ def _chosen(
     what: str,
     where: Where | None,
 ) -> str:
-    """Return ``name``, or the only candidate. Errors list the candidates, or all names if there are none."""
+    """Return the name of an input or output: ``name`` if it is a candidate, or the only candidate for None."""
     if name is None:
         if len(candidates) == 1:
             return next(iter(candidates))

@@ -107,7 +107,7 @@ class SavedSettings:
     def options(
         self, target: str | None, threads: int, cache: bool | str | os.PathLike[str] | Cache, direct_calls: bool
     ) -> ProgramOptions:
-        """Return compile options with these settings."""
+        """Return the options to compile a loaded program: the saved ones and those that ``load`` was given."""
         return ProgramOptions(
             target=target,
             threads=threads,
@@ -229,7 +229,7 @@ def _kept(text: Any) -> dict[str, str]:
 def _graphs_of(
     texts: Sequence[bytes], arrays: bytes, constants: Mapping[str, np.ndarray], cache: Cache | None
 ) -> dict[bytes, Graphs]:
-    """Return the graphs of each text. Long texts are parsed and verified once, and their graphs kept in the cache.
+    """Parse and verify the graphs in each text. Return {text: graphs}. Those of long texts are cached.
 
     Args:
         texts: Distinct texts of the forms of a declaration.

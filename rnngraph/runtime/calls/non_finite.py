@@ -194,7 +194,7 @@ def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.nda
 
 
 def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[Dim, np.ndarray]:
-    """Return the row lengths [rows] of scans, by the scans' number of steps.
+    """Return {number of steps: row lengths [rows] of the scans with this number of steps}.
 
     If several scans have this number of steps, each row gets the maximum of its lengths. A number of steps is left out
     if one of its scans reads no row lengths, or if the scans have different numbers of rows.

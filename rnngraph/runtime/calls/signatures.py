@@ -67,7 +67,7 @@ def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | Non
 
 
 def passed_key(feeds: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """Return the signature key of feeds as the caller passed them."""
+    """Return a key of unconverted feeds: the name, shape and strides of each array, or the name of a number."""
     return tuple(
         [
             (key, value.shape, feed_of(value).strides) if type(value) is np.ndarray else (key, (), None)

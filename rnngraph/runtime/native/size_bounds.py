@@ -100,7 +100,7 @@ class Bounds:
 
 
 def bounds_of(graph: Graph) -> Bounds:
-    """Return the bounds on the sizes of a graph's calls."""
+    """Return the limits on a graph's run-time sizes, beyond which native code would overflow or read outside arrays."""
     products = tuple({(item.dims, item.limit): item for item in _upper_bounds(graph)}.values())
     gathers = ((node, node.operands[1], node.operands[0].shape[0]) for node in graph.walk() if node.op == "gather")
     adds = ((node, node.operands[0], node["rows"]) for node in graph.walk() if node.op == "scatter_add")

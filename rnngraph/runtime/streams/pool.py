@@ -259,7 +259,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return handle._table
 
     def _rows_of(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
-        """Return the streams' tables, or a single common one, and rows. Closed or repeated streams raise an error."""
+        """Return the streams' tables, or one that all share, and their rows. Closed or repeated streams raise."""
         recent = self._recent
         if recent is not None and handles == recent[0]:
             return recent[1:]
@@ -358,7 +358,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return table
 
     def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], tables: Sequence[StreamTable]) -> list[Any]:
-        """Step each stream once with checked feeds. Return what ``_outcomes`` returns. The caller holds the lock."""
+        """Step each stream once with checked feeds. Return each one's result or error. The caller holds the lock."""
         for table, count in Counter(tables).items():
             table.steps.make_room(count)
         for (handle, stream_fed), table in zip(fed, tables, strict=True):
@@ -428,7 +428,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return answer()
 
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
-        """Run frames. Return for each the result, or the error that its caller gets."""
+        """Step streams with their queued feeds (frames). Return for each frame its result or error."""
         outcomes: list[Any] = [ArgumentError("the stream was closed before this frame was run")] * len(frames)
         if WAITING:
             give_way()

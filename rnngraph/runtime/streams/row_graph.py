@@ -94,7 +94,7 @@ class RowGraph:
 
     @cached_property
     def is_open(self) -> bool:
-        """True if one entry computes any number of rows; False if each row runs separately."""
+        """True if one call of compiled code can step any number of rows; False if each row needs a call."""
         compiled, names, types = self.compiled, self.names, self.compiled.input_types()
         per_step = [types[name] for name in compiled.needed(self.outputs) if name in self._per_step]
         if not names or any(row_axis(kind.shape, names) is None for kind in per_step):
@@ -119,7 +119,7 @@ class RowGraph:
         return self.compiled.entry(self.outputs, sizes, one_step=True)
 
     def port(self, name: str, kind: TensorType, left_out: int | None, others: Mapping[str, int]) -> RowPort:
-        """Return the layout of an array; ``left_out`` is a time axis of length 1 that callers omit."""
+        """Return the layout of a row in an input or result, whose time axis ``left_out`` of length 1 callers omit."""
         shape = without_axis(tuple(substitute(dim, dict.fromkeys(self.lengths, 1)) for dim in kind.shape), left_out)
         axis = row_axis(shape, self.names)
         known = {**others, **dict.fromkeys(self.names, 1)}

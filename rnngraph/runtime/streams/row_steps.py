@@ -213,7 +213,7 @@ class RowSteps:
         del weights  # kept alive until here, because a change of parameters replaces them
 
     def prepare(self, count: int, is_whole: bool = False) -> Weights:
-        """Plan a step of the first ``count`` selected rows. Return the weights, which must outlive the step."""
+        """Divide a step of ``count`` selected rows among threads. Return its weights, which must outlive it."""
         weights = self._weights()
         parts = 1 if self._threads.parts == 1 else self._parts(count)
         if is_whole and parts == 1 and self._may_be_direct and 0 < count <= self._max_rows:
@@ -247,7 +247,7 @@ class RowSteps:
         self._run(self._plan_address, WORKER, WORKERS)
 
     def _in_place(self, first: int) -> _InPlace:
-        """Return the job that steps rows from ``first`` on in the tables themselves."""
+        """Return a prepared step of adjacent rows, from ``first`` on, that reads the tables without copies."""
         if not self._spare:
             self._spare = {name: np.zeros_like(self._tables[name]) for name in self.states}
         key = first, self._side
@@ -268,7 +268,7 @@ class RowSteps:
         self._side, self._is_placed = 1 - self._side, False
 
     def _add_jobs(self, parts: int) -> None:
-        """Add jobs until each of ``parts`` workers has one."""
+        """Allocate buffers and argument blocks, until each of ``parts`` workers has its own."""
         while len(self._jobs) < parts:
             job = _Job(self, self._entry, self._sized, self._max_rows, self._is_open)
             self._place(job)

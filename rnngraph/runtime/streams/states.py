@@ -173,7 +173,7 @@ class StateForm:
         return nests[0] if len(nests) == 1 else tuple(nests)
 
     def arrays(self, value: Any, where: Where | None) -> list[np.ndarray]:
-        """Return converted and checked copies of the leaves of a caller's nest, in order."""
+        """Return a stream's states from a caller's nest of arrays, as checked and converted copies, in order."""
         value = value.nest if isinstance(value, GenerationState) else value
         leaves = matched(self._graph.states.named, value, "the stream's state", where)
         arrays_ = []
@@ -223,7 +223,7 @@ class StateForm:
         return self.ordered(arrays, where)
 
     def ordered(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """Return copies of ``saved`` arrays, in order. Raise ``StructureError`` if they belong to another program."""
+        """Return copies of a stream's ``saved`` states, in order. Raise ``StructureError`` for another program's."""
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         sizes, swapped = self._graph.sizes, self._graph.states.swapped
         types = {**self._types, **{label: form.kind for label, form in swapped.items()}}

@@ -26,7 +26,7 @@ class HeldInputs:
         self.arrays, self.ranges = arrays, ranges
 
     def take(self, feeds: Mapping[str, Any], call: PreparedCall, is_checked: bool = False) -> bool:
-        """Overwrite the arrays of the held feeds of a call. If a feed does not match, overwrite none, and return False.
+        """Copy new values of held feeds to a call's arrays. If a feed does not match, copy none, and return False.
 
         If ``is_checked``, the caller has checked the feeds with a time axis. Otherwise, their copies in ``call`` are
         checked here.
