@@ -281,9 +281,10 @@ class _Sum:
         loop(block, "b", extent, one)
 
     def _each_active(self, block: Block, ks: KBlock, body: Body, table: MaskTable) -> Index:
-        """Write a loop with ``body`` for each row of a block of k, numbered by active rows. Return their number.
+        """Write a loop that runs ``body`` for each row of a block of k. Return the number of active rows.
 
-        Only active rows are counted. A row that has ended has the index of the next active row, which overwrites it.
+        ``body`` gets the index of a row among the active rows. A row that has ended gets the index of the next active
+        row, which overwrites it.
         """
         assert self.region.time is not None
         last, start = self.region.reverse, self.region.time.start

@@ -113,7 +113,7 @@ class Rolling:
         self.replacements[step] = self.new.repeat(step, operands, keywords)
 
     def value(self, item: Any, is_output: bool = False) -> Any:
-        """Return the new script's value for an operand of a step outside of the loop, or for an output."""
+        """Return the new script's value for ``item``: an operand of a step that is not in the loop, or an output."""
         if not isinstance(item, Value):
             return item
         if item.step in self.replacements:

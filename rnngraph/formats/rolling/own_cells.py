@@ -55,7 +55,7 @@ class RollingLoop(Protocol):
         """Return an operand's values in all iterations, [batch, time, width]; None if no sequence is declared yet."""
 
     def value(self, item: Any, is_output: bool = False) -> Any:
-        """Return the new script's value for an operand of a step outside of the loop, or for an output."""
+        """Return the new script's value for ``item``: an operand of a step that is not in the loop, or an output."""
 
     def initial(self, item: Carried) -> Value | None:
         """Return the initial value of a carried operand; None for zeros."""

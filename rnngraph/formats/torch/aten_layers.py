@@ -48,7 +48,9 @@ def layers_of(nodes: Iterable[torch.fx.Node], weights: Mapping[str, nn.Parameter
 
 
 def run_layer(layer: nn.Module, name: str, args: Sequence[Any]) -> Any:
-    """Return the results of a recurrent operator: those of a cell, or (outputs, final h), for an LSTM with final c.
+    """Return the results of a recurrent operator.
+
+    A cell returns what its module returns. A layer returns (outputs, final h), and an LSTM (outputs, final h, final c).
 
     Args:
         layer: Module with the operator's weights.

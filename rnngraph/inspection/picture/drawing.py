@@ -279,9 +279,9 @@ def _contents(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row
 
 
 def _tag(box: Box, detail: Detail) -> str:
-    """Return the user's name of a cell's layer; empty for several cells.
+    """Return the user's name of the layer of a box's only cell, such as ``cell_0`` for ``rnn/cell_0/gru_cell``.
 
-    It is ``cell_0`` for ``rnn/multi_rnn_cell/cell_0/gru_cell``.
+    Return "" if the box has no cell with a layer, or several.
     """
     cells = [one for one in (box.walk() if detail == "layers" else [box]) if one.kind == "cell" and one.layer]
     return _shortened(cells[0].layer.rpartition("/")[0].rpartition("/")[2]) if len(cells) == 1 else ""

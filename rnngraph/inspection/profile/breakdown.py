@@ -119,7 +119,8 @@ def kernels_of(
 ) -> tuple[KernelPart, ...]:
     """Return time, work and lines of each kernel or other timed slot that ran, in execution order.
 
-    Slots and counts do not depend on measured time. ``arrays`` are buffers of the caller.
+    Flops and bytes follow from ``sizes`` and ``feeds``; seconds and shares are measured. ``arrays`` are buffers of the
+    caller.
     """
     works = [work_of(timed, sizes, feeds) for timed in ticks.timed]
     floors = []

@@ -118,7 +118,9 @@ class ScanPieces:
         return any(has_time for _, has_time in operands) and lift(work[0], operands, self.length) is None
 
     def _is_block(self) -> bool:
-        """True if a recurrence reads products of two varying values, so that splitting the loop does not pay.
+        """True if a recurrence reads products of two varying values, and no product has an invariant weight.
+
+        Splitting such a loop does not pay.
 
         A hoisted product of two varying operands costs as much as one in the loop, and its result needs memory for all
         steps. Only products with an invariant weight get cheaper outside of the loop.

@@ -248,7 +248,8 @@ def _source_feed(node: Node, outside: Mapping[Node, Node]) -> str | None:
 def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
     """Return the slice of a feed that ``node`` reads; None for the whole feed, or if the slice is unknown.
 
-    It is unknown if the feed was reshaped, or is sliced outside of a loop body.
+    The slice is unknown if the feed was reshaped, or is sliced in the body of a loop. ``outside`` maps inputs of loop
+    bodies to the loops' operands.
     """
     part: Part | None = None
     while node.op != "input" or node in outside:

@@ -239,7 +239,7 @@ class RowSteps:
             self.run_prepared = self._run_alone
         else:
             entry = AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))
-            # without a team, worker 0 of 1 runs all chunks, by the first job
+            # without workers, the caller is worker 0 of 1, which runs all chunks by the first job
             self.run_prepared = partial(entry, address(plan), 0, 1)
         return weights
 

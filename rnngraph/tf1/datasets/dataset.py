@@ -17,7 +17,7 @@ from ...declare.nest import flatten, map_leaves, matched, pack
 from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.arguments import one_of
-from ...support.errors import DtypeError, ShapeError, StructureError, shown
+from ...support.errors import DtypeError, NotOfferedError, ShapeError, StructureError, shown
 from ..core.graph import get_default_graph
 from .batches import Element, Stream, in_batches, interleaved, padded, repeated, shuffled, stacked
 from .functions import ElementFunction
@@ -309,8 +309,8 @@ class Dataset(Structured):
         return self.derive(structure, elements)
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
-        """Raise ``DtypeError``: reductions over datasets are not offered."""
-        raise DtypeError("Dataset.reduce is not offered; read the elements, and reduce in the graph or in NumPy")
+        """Raise ``NotOfferedError``: reductions over datasets are not offered."""
+        raise NotOfferedError("Dataset.reduce is not offered; read the elements, and reduce in the graph or in NumPy")
 
     # Batches --------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class SavingSession(Session):
         self._due.append(_IntervalCall(seconds, call))
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Return the result of ``Session.run``, and call functions, such as saving, whose interval has passed."""
+        """Run ``fetches``, then call the functions whose interval has passed. Return the run's result."""
         result = super().run(fetches, feed_dict, options, run_metadata)
         due, self._due = self._due, []  # runs within these functions must not call them again
         for item in due:
@@ -161,7 +161,7 @@ class Supervisor:
     PrepareSession = prepare_or_wait_for_session
 
     def _start_services(self, session: SavingSession) -> None:
-        """Save a checkpoint now, and let ``session`` save checkpoints and summaries at intervals."""
+        """Save a checkpoint now, and let a session save checkpoints and summaries at intervals."""
         if self.summary_writer is not None:
             self.summary_writer.add_graph(self.graph)
         if self.saver is not None and self.save_model_secs:

@@ -15,6 +15,7 @@ from keras_files import FILES, calls_of, data_of, redescribed, zipped
 from numpy.testing import assert_allclose
 
 import rnngraph as rg
+from rnngraph.formats.keras.core.hdf5 import Hdf5
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -177,3 +178,13 @@ def test_tensorflows_clip_takes_its_lower_bound_first(bounds: tuple[float, float
     x = np.array([[-3, -1, 0, 1, 2, 5, np.nan, np.inf]], np.float32)
     wanted = np.where(np.isnan(x), x, np.maximum(np.minimum(x, bounds[1]), bounds[0]))
     np.testing.assert_array_equal(net.program().inference(x=x)["clip"], wanted)
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8"])
+def test_float64_is_read_as_float64_in_either_byte_order(dtype: str) -> None:
+    data = io.BytesIO()
+    with h5py.File(data, "w") as file:
+        file.create_dataset("x", data=np.array([1 / 3]), dtype=dtype)
+    array = Hdf5("weights", data.getvalue()).array("x")
+    assert array.dtype == np.float64
+    assert array[0] == 1 / 3

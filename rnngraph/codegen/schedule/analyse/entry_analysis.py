@@ -190,7 +190,7 @@ class _Analyst:
             self.residency.run(item.group, item.nodes, item.fused, item.leaving)
 
     def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
-        """Return a plan that alternates steps of the groups' scans in a loop on one worker; None if that does not pay.
+        """Return a plan that alternates steps of the groups' scans in a loop on one worker.
 
         Return None if that does not pay, if the groups have no loop over time, or if a scan is divided into blocks.
         """

@@ -105,7 +105,8 @@ class Hdf5:
             return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if array.dtype.kind not in "fiu":
             raise self.error(f"{path!r} has dtype {array.dtype}, which is not numeric")
-        return array if array.dtype == np.float64 else array.astype(np.float32)
+        is_double = array.dtype.kind == "f" and array.dtype.itemsize == 8  # in either byte order
+        return array.astype(np.float64 if is_double else np.float32, copy=False)
 
     # Checked access ------------------------------------------------------------------------------
 

@@ -58,7 +58,11 @@ def _equality(function: Function) -> Function:
 
 
 def _item(tracer: Declaring, x: torch.Tensor, *_: object) -> Number:
-    """Return a constant as a number. For a tensor without a value, record a problem, and return 1."""
+    """Return a constant as a number. For a tensor without a value, record a problem, and return 1.
+
+    Raises:
+        SizesChanged: The tensor is a bool of a branch that was just rewritten, so that ``forward`` runs again.
+    """
     if isinstance(x, Traced) and isinstance(x.value, Filled):
         return x.value.number
     if not isinstance(x, Traced):
