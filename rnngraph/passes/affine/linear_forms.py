@@ -318,7 +318,7 @@ class LinearForms:
         return make("mul", product, repetitions) if missing else product
 
     def _matmul(self, node: Node) -> Linear | None:
-        """Return a matrix product as terms linear in the state; None if it is not a sum or an outer product.
+        """Return a product with a vector, or an outer one, as terms linear in the state; None for other matmuls.
 
         A product with a vector is a readout. A column times a row is an outer product.
         """

@@ -127,7 +127,7 @@ def recurrences_for_chunks(graph: Graph) -> Iterator[Recurrence]:
 
 
 def recurrences_of(scan: Node) -> list[Recurrence]:
-    """Return, for each float carry of a scan that depends on its last value, whether and how it is linear in it."""
+    """Return, for each float carry that a scan computes from its last value, whether and how it is linear in it."""
     parts, body = ScanParts.of(scan), scan["body"]
     following = {carry.inside: carry.next for carry in parts.carries}
     components = {node: part for part in cycles(body.nodes, following) for node in part if node in following}
