@@ -230,20 +230,12 @@ def _words(b: Instructions, x: Handle) -> tuple[Handle, Handle]:
 def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
     """Write code for the 64-bit key of random numbers from (seed, step, row, word of the op). Return the key."""
     seed, step, row, site_word = x
-    key = _hash(b, seed, site_word, b.convert("trunc", step, "i32"))
+    step_word = b.convert("trunc", step, "i32")
+    key = _threefry(b, _words(b, seed), (site_word, step_word), random.KEY_ROUNDS)
     row_word = b.convert("trunc", row, "i32")
-    return _hash(b, key, row_word, b.constant(0, row_word))
-
-
-def _hash(b: Instructions, key: Handle, low: Handle, high: Handle) -> Handle:
-    """Write a call of the generator for a 64-bit key and the two words of a counter. Return 64 random bits."""
-
-    def body(inner: Instructions, arguments: Sequence[Handle]) -> Handle:
-        words, counter = _words(inner, arguments[0]), (arguments[1], arguments[2])
-        lower, upper = (inner.convert("zext", x, "i64") for x in _threefry(inner, words, counter, random.KEY_ROUNDS))
-        return inner.or_(lower, inner.shl(upper, 32))
-
-    return b.helper(f"random_bits_{key.lanes}", ("i64", key.lanes), [key, low, high], body)
+    low, high = _threefry(b, key, (row_word, b.constant(0, row_word)), random.KEY_ROUNDS)
+    upper = b.shl(b.convert("zext", high, "i64"), 32)
+    return b.or_(b.convert("zext", low, "i64"), upper)
 
 
 def random_uniform(b: Instructions, key: Handle, unit: Handle) -> Handle:
