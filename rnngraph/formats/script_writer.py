@@ -100,9 +100,9 @@ class Writer:
 
     def _is_inlined(self, step: Step, expression: ast.expr) -> bool:
         """True if a step's expression replaces its only use: a short operator or index, or a cell."""
-        if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > MAX_INLINE:
+        if len(self._reads[step]) != 1 or (step.is_call and not isinstance(step.result, Cell)):
             return False
-        return not step.is_call or isinstance(step.result, Cell)
+        return len(ast.unparse(expression)) <= MAX_INLINE
 
     def _extend(self, step: Step, last: int) -> None:
         """Keep all variables that an inlined step reads until the step with index ``last``."""

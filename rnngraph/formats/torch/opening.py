@@ -16,6 +16,7 @@ from ...ir.types import Dim, Size, size
 from ...storage.stored_array import as_array
 from ...support.errors import RnnGraphError, Where
 from ..open_axes import AxisRequest, not_open
+from ..rolling.equal_runs import takes_entries
 from ..rolling.loop import code_of
 from ..script import Script
 from ..steps import Step
@@ -128,6 +129,7 @@ class _Opening:
         tensors: The module's inputs.
         examples: Values of the sizes.
         reason: Line that prevents the size that was tested last from being symbolic; None if unknown.
+        is_unrolled: True if the last run with other values of sizes left a loop unrolled.
         cache: Results of runs with the example's values, by the items of ``known`` before the run.
     """
 
@@ -135,6 +137,7 @@ class _Opening:
     tensors: Mapping[str, torch.Tensor]
     examples: Mapping[str, int]
     reason: Where | None = None
+    is_unrolled: bool = False
     cache: dict[frozenset[tuple[str, Dim]], Settled] = field(default_factory=dict)
 
     def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
@@ -150,12 +153,35 @@ class _Opening:
         }
         # Use distinct values, so that the run fails or its script differs if two of the sizes must be equal.
         is_test = settled.sizes.allows(others) and settled.sizes.changes_selected(others)
-        if rest and is_test and self._holds(others, settled):
-            return settled
+        if rest and is_test:
+            if self._holds(others, settled):
+                return settled
+            if (narrower := self._with_fixed_states(others, settled, request)) is not None:
+                return narrower
         for name in sorted(self.examples, key=lambda name: name not in request.names):
             if name not in settled.known:
                 settled = self._most_symbolic(name, settled)
         return settled
+
+    def _with_fixed_states(self, others: Mapping[str, int], before: Settled, request: AxisRequest) -> Settled | None:
+        """Return the result with all axes after time fixed if the loop then rolls up and all other sizes are symbolic.
+
+        None if no loop stayed unrolled with the values ``others``, or if another size must be fixed, too.
+        """
+        widths = {name for time in before.times if time in self.examples for name in self._axes_after(time)}
+        widths &= others.keys()
+        values = [self.examples[name] for name in others]
+        is_distinct = all(values.count(self.examples[name]) == 1 for name in widths)  # None may equal another size.
+        if not self.is_unrolled or not widths or not is_distinct or widths & request.names.keys():
+            return None
+        lines = before.lines | dict.fromkeys(widths, self.reason)
+        try:
+            settled = self._settled({**before.known, **{name: self.examples[name] for name in widths}}, lines)
+        except RnnGraphError:
+            return None
+        rest = {name: value for name, value in others.items() if name not in settled.known}
+        is_test = rest.keys() == others.keys() - widths and settled.sizes.changes_selected(rest)
+        return settled if is_test and self._holds(rest, settled) else None
 
     def _first_settled(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
         """Return the result of runs with ``known`` sizes fixed in advance, and one more if a loop stays unrolled.
@@ -263,6 +289,7 @@ class _Opening:
             if isinstance(dim, Size) and str(dim := sizes.open(other)) in changed:
                 examples[other] = changed[str(dim)]
         had_unlike_steps, self.runs.has_unlike_steps = self.runs.has_unlike_steps, False
+        self.is_unrolled = False
         try:
             other_run = self.runs.run_until_stable(examples, settled.known, like=settled)
         except RnnGraphError as error:
@@ -276,6 +303,7 @@ class _Opening:
             return False
         if other_run.script.text() == settled.script.text() and _same_arrays(settled.script, other_run.script):
             return True
+        self.is_unrolled = takes_entries(other_run.script)
         lines = [line for name in changed if (line := settled.sizes.line_of_entries(name))]
         self.reason = lines[0] if lines else _first_difference(settled.script, other_run.script)
         return False

@@ -13,7 +13,7 @@ from collections.abc import Sequence, Set
 
 from ...ir.axes.by_size import axis_of_names, counts
 from ...ir.graph import Graph, Node, make, rewrite
-from ...ir.sizes.polynomial import Dim, floor_divide, product, quotient
+from ...ir.sizes.polynomial import Dim, floor_divide, product, quotient, symbols_of
 
 
 def cut_axes(graph: Graph, lengths: Set[str]) -> Graph:
@@ -44,6 +44,8 @@ def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
     if axis is None or axis_of_names(node.shape, lengths) != axis or node.shape[:axis] != source.shape[:axis]:
         return None
     before, after = source.shape[axis:], node.shape[axis:]
+    if not symbols_of(before[0]) <= lengths:
+        return None  # ``separate_steps`` handles steps that are merged with rows.
     if any(counts(dim, lengths) for dim in (*before[1:], *after[1:])):
         return None
     count = quotient(product(after[1:]), product(before[1:]))

@@ -36,6 +36,11 @@ def heads_among_the_rows(x: rg.Tensor) -> rg.Tensor:
     return rg.reshape(y, ("B", "T", 6))
 
 
+def heads_beside_rows(x: rg.Tensor) -> rg.Tensor:
+    y = rg.dense(rg.reshape(recurrent(x), (-1, 6)), 6, name="out")
+    return rg.reshape(y + rg.reshape(rg.rms_norm(rg.reshape(y, (-1, 3))), (-1, 6)), ("B", "T", 6))
+
+
 def steps_first(x: rg.Tensor) -> rg.Tensor:
     y = rg.reshape(rg.transpose(recurrent(x), (1, 0, 2)), (-1, 6))
     y = rg.concat([y, rg.dense(y, 2, name="more")], -1)[:, 1:]
@@ -75,6 +80,7 @@ NETS: tuple[Net, ...] = (
     dense,
     by_heads,
     heads_among_the_rows,
+    heads_beside_rows,
     steps_first,
     heads_before_a_layer_on_steps_first,
     a_frame_each,

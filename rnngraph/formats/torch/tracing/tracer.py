@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from ....declare.functions.basic import cast, reshape
 from ....ir.types import Dim, Size
-from ....support.errors import RnnGraphError, Where
+from ....support.errors import RnnGraphError, Where, read_from, user_line
 from ...expressions import identifier
 from ...layers import declare_parameter
 from ...rolling.elementwise import ELEMENTWISE
@@ -240,7 +240,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             if packed is not None and name in STEPWISE:
                 result: Any = self._on_steps(handler, packed, operands, keywords)
             else:
-                result = handler(self, *operands, **keywords)
+                with read_from(user_line()):  # once for all steps that the handler declares
+                    result = handler(self, *operands, **keywords)
             result = rounded(self, result, expected, name in MOVES and all(map(is_rounded, flat((args, kwargs)))))
             return self._with_views(name, called, self._wrap_results(result, expected), expected, args, kwargs)
         except UnreadableError as error:
