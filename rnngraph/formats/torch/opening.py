@@ -146,14 +146,10 @@ class _Opening:
         Requested axes are tried first.
         """
         settled = self._first_settled(known, request)
-        rest = [name for name in self.examples if name not in settled.known]
-        others = {
-            name: _other_value(self.examples[name], place, settled.script.has_formulas)
-            for place, name in enumerate(rest)
-        }
+        others = self._other_values(settled)
         # Use distinct values, so that the run fails or its script differs if two of the sizes must be equal.
         is_test = settled.sizes.allows(others) and settled.sizes.changes_selected(others)
-        if rest and is_test:
+        if others and is_test:
             if self._holds(others, settled):
                 return settled
             if (narrower := self._with_fixed_states(others, settled, request)) is not None:
@@ -162,6 +158,12 @@ class _Opening:
             if name not in settled.known:
                 settled = self._most_symbolic(name, settled)
         return settled
+
+    def _other_values(self, settled: Settled) -> dict[str, int]:
+        """Return other, distinct values of the symbolic sizes."""
+        names = [name for name in self.examples if name not in settled.known]
+        has_formulas = settled.script.has_formulas
+        return {name: _other_value(self.examples[name], place, has_formulas) for place, name in enumerate(names)}
 
     def _with_fixed_states(self, others: Mapping[str, int], before: Settled, request: AxisRequest) -> Settled | None:
         """Return the result with all axes after time fixed if the loop then rolls up and all other sizes are symbolic.
@@ -179,8 +181,9 @@ class _Opening:
             settled = self._settled({**before.known, **{name: self.examples[name] for name in widths}}, lines)
         except RnnGraphError:
             return None
-        rest = {name: value for name, value in others.items() if name not in settled.known}
-        is_test = rest.keys() == others.keys() - widths and settled.sizes.changes_selected(rest)
+        rest = self._other_values(settled)
+        is_test = rest.keys() == others.keys() - widths and settled.sizes.allows(rest)
+        is_test = is_test and settled.sizes.changes_selected(rest)
         return settled if is_test and self._holds(rest, settled) else None
 
     def _first_settled(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
