@@ -23,6 +23,7 @@ from numpy.testing import assert_array_equal
 import rnngraph as rg
 from rnngraph.codegen.machine.target import host
 from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.numbers.narrow import rounded_to_bfloat16
 from rnngraph.ir.text.parser import parse
 from rnngraph.runtime.native import weight_options
 
@@ -184,7 +185,7 @@ def stack(units: int = 70) -> dict[str, Any]:
 
 def layer() -> dict[str, Any]:
     """Declare a single product that is large enough."""
-    return {"logits": rg.dense(rg.placeholder("x", (None, None, 65)), 67)}
+    return {"logits": rg.dense(rg.placeholder("x", (None, None, 65)), 131)}
 
 
 def same(a: Any, b: Any) -> None:
@@ -244,10 +245,10 @@ def test_new_parameters_count_from_the_next_call(form: str) -> None:
 
 def test_training_never_sees_it_and_evaluation_does() -> None:
     outputs = layer()["logits"]
-    y = rg.placeholder("y", (None, None, 67))
+    y = rg.placeholder("y", (None, None, 131))
     loss = rg.mean_squared_error(y, outputs)
     exact, reduced = (rg.compile({"y": outputs}, loss=loss, seed=5, **kind) for kind in ({}, FORMS["int8"]))
-    feeds = {"x": normal(3, 4, 65), "y": normal(3, 4, 67)}
+    feeds = {"x": normal(3, 4, 65), "y": normal(3, 4, 131)}
     same(exact.training(**feeds, seed=1), reduced.training(**feeds, seed=1))
     first, second = (program.training.gradients(**feeds, seed=1) for program in (exact, reduced))
     assert first[0] == second[0]
@@ -262,7 +263,7 @@ def test_training_never_sees_it_and_evaluation_does() -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_non_finite_values_stay_so_in_their_row(form: str, value: float) -> None:
-    x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 70))
+    x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 103))
     program = rg.compile(x @ p, **FORMS[form])
     inputs = normal(4, 80)
     clean = program.inference(x=inputs)
@@ -280,9 +281,9 @@ def test_non_finite_values_stay_so_in_their_row(form: str, value: float) -> None
 
 @pytest.mark.parametrize("form", FORMS)
 def test_zeros_denormals_and_large_ranges(form: str) -> None:
-    x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 70))
+    x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 103))
     program = rg.compile(x @ p, **FORMS[form])
-    inputs, weights = normal(6, 80), normal(80, 70)
+    inputs, weights = normal(6, 80), normal(80, 103)
     weights[:, 3] = 0
     weights[:, 4] = 1e-41
     weights[:, 5] *= 1e30
@@ -378,8 +379,20 @@ def test_forms_do_not_share_compiled_code(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").glob("*.code"))) == 1 + len(FORMS)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 4, 32])
+@pytest.mark.parametrize(("depth", "width"), [(64, 64), (65, 200), (384, 384), (1030, 40)])
+def test_bfloat16_weights_have_the_bits_of_rounded_float32_weights(depth: int, width: int, rows: int) -> None:
+    """Tiles widen weights, which is exact, and add products in the order of float32."""
+    y = rg.dense(rg.placeholder("x", (None, depth)), width)
+    narrow = rg.compile(y, seed=1, weights=rg.Narrow("bfloat16", force=True))
+    wide = rg.compile(y, seed=1)
+    wide.parameters["dense/kernel"] = rounded_to_bfloat16(wide.parameters["dense/kernel"])
+    x = normal(rows, depth)
+    same(narrow.inference(x=x), wide.inference(x=x))
+
+
 def test_code_of_dot_products_calls_no_functions() -> None:
-    for form, word in (("bfloat16", "vdpbf16ps"), ("int8", "vpdpbusd"), ("int8 alone", "vpdpbusd")):
+    for form, word in (("bfloat16 alone", "vdpbf16ps"), ("int8", "vpdpbusd"), ("int8 alone", "vpdpbusd")):
         if FORMS[form]["weights"] not in host().dots:
             pytest.skip(f"code for this processor multiplies no {form}")
         program = rg.compile(layer(), **FORMS[form])
@@ -596,9 +609,9 @@ def test_a_profile_describes_the_kinds_of_weights() -> None:
 
 
 def test_a_weight_of_several_parameters_has_the_widest_of_their_kinds() -> None:
-    x = rg.placeholder("x", (None, 64))
-    y = rg.matmul(x, rg.parameter("a", (64, 64)) + rg.parameter("b", (64, 64)))
-    rows = normal(2, 64)
+    x = rg.placeholder("x", (None, 96))
+    y = rg.matmul(x, rg.parameter("a", (96, 96)) + rg.parameter("b", (96, 96)))
+    rows = normal(2, 96)
     both, wide, exact = (
         rg.compile(y, seed=1, weights=kinds)
         for kinds in ({"a": "int8", "b": "bfloat16"}, {"*": "bfloat16"}, {"*": "float32"})

@@ -75,7 +75,7 @@ PASSES: dict[str, Pass] = {
     "recompute": Recompute(2),
     "reduced_weights_int8": ReducedWeights(NarrowKind("int8", dots=True, min_depth=2, min_weights=9)),
     "reduced_weights_bytes": ReducedWeights(NarrowKind("int8", True, False, "uint8", min_depth=2, min_weights=9)),
-    "reduced_weights_bfloat16": ReducedWeights(NarrowKind("bfloat16", dots=True, min_depth=2, min_weights=9)),
+    "reduced_weights_bfloat16": ReducedWeights(NarrowKind("bfloat16", dots=False, min_depth=2, min_weights=9)),
     "round_factors": RoundFactors(has_tiles=False),
     "sparse_products": SparseProducts(min_rows=3, min_columns=3),
     "samples": Samples(3),

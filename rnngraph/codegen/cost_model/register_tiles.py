@@ -36,6 +36,7 @@ TRANSPOSED_TOGETHER = 4  # steps of k in a block of float32 that a tile transpos
 LARGE = 16  # accumulators of a tile above which the loop has at least two steps of k per iteration
 OPEN_ROWS = 64  # assumed value of a symbolic number of rows
 OPEN_DEPTH = 256  # assumed value of a symbolic number of steps of k
+PAIR_REGISTERS = 4  # registers for words of weights that a tile of pairs widens, and for the mask of the upper halves
 SIGNED_DOT_REGISTERS = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
 """Registers that a dot product of signed bytes needs for intermediate values, by the name of its instructions.
 
@@ -64,6 +65,7 @@ class ProductShape:
         parts: Number of narrow parts into which each left operand is split, such as high and low bytes. Each part is
             multiplied separately.
         accumulators: Partial sums of each result.
+        together: Steps of k whose operands are in registers at the same time, because their weights share a lane.
         groups: Group sizes, in vectors, of weights that are packed already. Tiles of one row prefer widths that are
             multiples of a group size.
         streamed_rows: Maximum rows for which tiles have a single block, because weights come from memory.
@@ -75,6 +77,7 @@ class ProductShape:
     depth: int
     parts: int = 1
     accumulators: int = 1
+    together: int = 1
     groups: tuple[int, ...] = ()
     streamed_rows: int = 0
 
@@ -132,24 +135,28 @@ def sum_block(depth: Dim, dtype: str) -> int:
     return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
 
 
-def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool:
+def fits(target: Target, rows: int, columns: int, accumulators: int = 1, together: int = 1) -> bool:
     """True if a tile's accumulators, broadcasts and weights fit in registers."""
     if rows == 1:  # weights need no registers, because they are memory operands of multiply-adds
-        return columns * accumulators + 2 <= target.registers
-    operand_registers = _operand_registers(target, rows, columns)
+        return columns * accumulators + 2 * together <= target.registers
+    operand_registers = _operand_registers(target, rows, columns) * together
+    operand_registers += PAIR_REGISTERS if together > 1 else 0
     if not target.takes_operands_from_memory:  # an iteration first loads the operands of all its partial sums
         operand_registers *= accumulators
     return rows * columns * accumulators + operand_registers <= target.registers
 
 
-def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
+def step_cycles(
+    target: Target, rows: int, columns: int, reread: int, accumulators: int = 1, together: int = 1
+) -> float:
     """Return the cycles of one step of k in a tile.
 
     ``reread`` is the number of bytes that are read between two reads of the same weights. If L1 holds so many bytes,
-    the weights come from L1, else from L2.
+    the weights come from L1, else from L2. One vector of weights serves ``together`` steps.
     """
-    streamed = 0.0 if target.fits_first_cache(reread) else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
-    loads = max((rows + columns) / PER_CYCLE, streamed)
+    vectors = columns / together
+    streamed = 0.0 if target.fits_first_cache(reread) else vectors * target.vector_bits // 8 / SECOND_CACHE_BYTES
+    loads = max((rows + vectors) / PER_CYCLE, streamed)
     return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / accumulators)
 
 
@@ -179,8 +186,11 @@ def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(product.row_count, target.registers) + 1):
         for width in range(1, product.blocks + 1):
-            if not fits(target, *product.sums(height, width), product.accumulators) and (height, width) != (1, 1):
+            sums = product.sums(height, width)
+            if not fits(target, *sums, product.accumulators, product.together) and (height, width) != (1, 1):
                 break
+            if product.together > 1 and height > 2 * sums[1] and width < product.blocks:
+                continue  # by measurement on Zen 4, tall tiles of pairs take 4 % longer than wide ones
             total = _cycles(target, product, height, width)
             if total < cost * 0.999:
                 best, cost = _tile(target, product, height, width), total
@@ -188,7 +198,8 @@ def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
 
 
 def _tile(target: Target, product: ProductShape, height: int, width: int) -> TileShape:
-    return TileShape(height, width, unroll(target, *product.sums(height, width), product.accumulators))
+    multiple = max(product.accumulators, product.together)  # 1 or 2 each
+    return TileShape(height, width, unroll(target, *product.sums(height, width), multiple))
 
 
 def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileShape | None:
@@ -269,7 +280,7 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
         for columns, times in groups:
             reread = product.depth * product.gates * vector_bytes * (columns if several else blocks)
             rows, sums = product.sums(size, columns)
-            total += number * times * step_cycles(target, rows, sums, reread, product.accumulators)
+            total += number * times * step_cycles(target, rows, sums, reread, product.accumulators, product.together)
     return total
 
 

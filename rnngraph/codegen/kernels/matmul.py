@@ -207,7 +207,7 @@ class Tiles:
         right = operands.columns(contraction, tuple(rows[0][:-1]), vectors, packed)
         scales = operands.scales(contraction.products[0], rows, vectors)
         every = [node for products in contraction.products for node in products]
-        # A step of k multiplies one 32-bit word of a row. A lane of 4-bit weights has the weights of two steps.
+        # A step of k multiplies one number or one 32-bit word of a row.
         dot_width = min(contraction.dot_width, MAX_DOT_WIDTH)
         tile = Contract(
             tuple(results),
@@ -226,6 +226,7 @@ class Tiles:
             0 if scales else sum_block(first_left.shape[-1], every[0].dtype),
             ahead=ahead,
             prefetched=right.prefetched,
+            steps_per_lane=right.steps_per_lane,
             destination=self._destination(cells),
             scales=scales,
             conditions=self._conditions(contraction, rows[0]),
@@ -339,7 +340,7 @@ class Tiles:
             views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
             if all(map(self.memory.panels.packs, views)):
                 assert isinstance(self.width, int), "weights of symbolic width can't be packed before calls"
-                form = PanelForm(views, self.width, self.lanes, self.plan.group, contraction.dot_width)
+                form = PanelForm(views, self.width, self.lanes, self.plan.group, contraction.lane_width)
                 panels[contraction], _ = self.memory.panels.panel(form)
         return panels
 

@@ -13,7 +13,7 @@ from ...ir.types import ITEM_BYTES, NARROW, Dim, Shape, Size
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import source_of, starts_of
-from ..buffers.packing import DOT_WIDTH
+from ..buffers.packing import DOT_WIDTH, MAX_DOT_WIDTH
 from ..buffers.sparse_packing import SparseLayout
 from ..cost_model.register_tiles import (
     OPEN_DEPTH,
@@ -56,18 +56,26 @@ class Contraction:
     Attributes:
         lefts: Left operands: one value, or the several narrow parts of one value.
         products: For each left operand, its products.
-        dot_width: Weights of consecutive k in a lane. A step multiplies all of them, or half of them if of 4 bits.
         accumulators: Partial sums of each result.
+        dot_width: Narrow weights of consecutive k that one step multiplies, or two steps if they have 4 bits; 1 if the
+            activations are floats.
+        lane_width: Weights of consecutive k in a lane of a panel.
         packed: True if right operands that the call computes or receives are packed before tiles read them.
         widened: True if columns of narrow weights are converted to floats before tiles read them.
     """
 
     lefts: tuple[Node, ...]
     products: tuple[tuple[Node, ...], ...]
-    dot_width: int
     accumulators: int
+    dot_width: int
+    lane_width: int
     packed: bool = False
     widened: bool = False
+
+    @property
+    def steps_per_lane(self) -> int:
+        """Steps of k that multiply the weights in a lane of a panel."""
+        return self.lane_width // min(self.dot_width, MAX_DOT_WIDTH)
 
     @property
     def in_scratch(self) -> bool:
@@ -138,7 +146,7 @@ def plan_products(
         blocks = -(-blocks // region.workers.parts)
     if partition.axis is not None and partition.axis == axis and isinstance(rows, int):
         rows = -(-rows // region.workers.parts)
-    dot_width = max(map(dot_width_of, products))
+    lane_width = max(item.lane_width for item in contractions)
     split = max(_sums_per_result(region.target, node) for node in products)
     target, rights = region.target, [region.memory.views[node.operands[1]] for node in products]
     if any(node.operands[0].dtype == "int8" and not node.get("zero") for node in products):
@@ -147,11 +155,12 @@ def plan_products(
         _gates(contractions, products),
         blocks,
         rows,
-        _steps_of_k(contractions, dot_width),
+        _steps_of_k(contractions, lane_width),
         parts=max(len(item.lefts) for item in contractions),
         accumulators=split,
+        together=max(item.steps_per_lane if item.dot_width == 1 else 1 for item in contractions),
         groups=region.memory.panels.groups(rights),
-        streamed_rows=region.memory.panels.streamed_rows(rights, dot_width),
+        streamed_rows=region.memory.panels.streamed_rows(rights, lane_width),
     )
     tile, by_matrix = tile_shape(target, product), any(map(is_batched_product, products))
     is_whole = partition.axis is None and not has_ended_rows and not by_matrix
@@ -186,10 +195,10 @@ def plan_products(
     return ProductPlan(contractions, tile, group, axis, masked, by_matrix, overlaps, outside, merges)
 
 
-def _steps_of_k(contractions: Sequence[Contraction], dot_width: int) -> int:
-    """Return the total steps of k of the contractions of fixed depth; a typical number if all depths are symbolic."""
+def _steps_of_k(contractions: Sequence[Contraction], lane_width: int) -> int:
+    """Return the total lanes over k of the contractions of fixed depth; a typical number if all depths are symbolic."""
     depths = [dim for item in contractions if isinstance(dim := item.lefts[0].shape[-1], int)]
-    return -(-(sum(depths) or OPEN_DEPTH) // dot_width)
+    return -(-(sum(depths) or OPEN_DEPTH) // lane_width)
 
 
 def _merges_steps(region: Region, kernel: Kernel, axis: int | None, product: ProductShape) -> bool:
@@ -267,7 +276,7 @@ def _widens(region: Region, kernel: Kernel, product: Node, lanes: int, rows: Dim
     symbolic numbers of rows, it is False.
     """
     right = product.operands[1]
-    if lanes == 1 or right.dtype not in NARROW or dot_width_of(product) > 1:
+    if lanes == 1 or right.dtype not in NARROW or lane_width_of(region.target, product) > 1:
         return False
     if not region.memory.panels.packs(region.memory.views[right]):
         return False
@@ -289,6 +298,16 @@ def dot_width_of(product: Node) -> int:
     if product.op == "block_matmul":
         return 32 // int(product["bits"])
     return DOT_WIDTH[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1
+
+
+def lane_width_of(target: Target, product: Node) -> int:
+    """Return how many weights of consecutive k are in a lane of a panel.
+
+    Weights of bfloat16 for float32 activations are in pairs where vectors of integers take no time of multiply-adds:
+    one shift or mask widens each of them.
+    """
+    is_pair = [item.dtype for item in product.operands[:2]] == ["float32", "bfloat16"] and "bfloat16" in target.dots
+    return DOT_WIDTH["bfloat16"] if is_pair else dot_width_of(product)
 
 
 def _accumulators(target: Target, product: Node) -> int:
@@ -365,7 +384,8 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
     for items in merged.values():
         first, lefts = items[0][0], tuple(nodes[0].operands[0] for nodes in items)
         split = _accumulators(region.target, first)
-        contractions.append(Contraction(lefts, tuple(map(tuple, items)), dot_width_of(first), split))
+        widths = dot_width_of(first), lane_width_of(region.target, first)
+        contractions.append(Contraction(lefts, tuple(map(tuple, items)), split, *widths))
     return tuple(contractions)
 
 

@@ -27,6 +27,7 @@ class Columns:
         lane_stride: Elements between units.
         valid: Number of units of each column that are in bounds; None if all are.
         prefetched: Buffer and index of the first column in the panel, if tiles read converted copies; else None.
+        steps_per_lane: Steps of k that multiply the weights in a lane.
     """
 
     places: tuple[Place, ...]
@@ -34,6 +35,7 @@ class Columns:
     lane_stride: Index
     valid: tuple[Valid, ...]
     prefetched: Place | None = None
+    steps_per_lane: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class RightOperands:
             origin = self.columns(contraction, (), vectors, None).places[0] if contraction.widened else None
             return Columns(places, len(places) * lanes, 1, (None,) * len(places), origin)
         if all(map(self.memory.panels.packs, views)):
-            return self._in_panel(views, contraction.dot_width, start, blocks)
+            return self._in_panel(views, contraction.lane_width, start, blocks, contraction.steps_per_lane)
         columns: list[Place] = []
         limits: list[Valid] = []
         for view in views:
@@ -127,10 +129,12 @@ class RightOperands:
             bits=node["bits"],
         )
 
-    def _in_panel(self, views: Sequence[View], dot_width: int, start: Index, blocks: int) -> Columns:
+    def _in_panel(
+        self, views: Sequence[View], lane_width: int, start: Index, blocks: int, steps_per_lane: int = 1
+    ) -> Columns:
         """Return the memory of ``blocks`` vectors of units from ``start`` on, in weights packed before calls."""
         assert isinstance(self.width, int), "weights of symbolic width can't be packed before calls"
-        panel, gates = self.memory.panels.panel(PanelForm(tuple(views), self.width, self.lanes, self.group, dot_width))
+        panel, gates = self.memory.panels.panel(PanelForm(tuple(views), self.width, self.lanes, self.group, lane_width))
         in_group = panel.group_blocks(start, self.lanes)
         of_vector = self.lanes * panel.elements_per_lane
         places = tuple(
@@ -143,9 +147,8 @@ class RightOperands:
             for gate in gates
             for number in range(blocks)
         )
-        # A step multiplies one 32-bit word of a row: all weights of a lane, or half of them if they have 4 bits.
-        right_stride = panel.gates * in_group * of_vector * panel.elements_per_lane // dot_width
-        return Columns(places, right_stride, 1, (None,) * len(places))
+        right_stride = panel.gates * in_group * of_vector // steps_per_lane
+        return Columns(places, right_stride, 1, (None,) * len(places), steps_per_lane=steps_per_lane)
 
     def _in_whole_vectors(self, view: View) -> bool:
         """True if rows of a matrix have readable padding up to a whole vector."""

@@ -65,15 +65,6 @@ def is_emitted(node: Node) -> bool:
     return is_view(node) or node.op in ("iota", "dimension", "gather") or OPS[node.op].kind == "elementwise"
 
 
-def is_rounding_rest(node: Node) -> bool:
-    """True for x minus the bfloat16 nearest to x, which is far below x, so that rounding it cannot overflow."""
-    if node.op != "sub":
-        return False
-    x, wide = node.operands
-    high = wide.operands[0] if wide.op == "cast" else wide
-    return high.op == "cast" and high.dtype == "bfloat16" and high.operands[0] is x
-
-
 @dataclass
 class ValueEmitter:
     """Writer of nodes' values at coordinates, in one block of statements.
@@ -200,8 +191,6 @@ class ValueEmitter:
         lanes = max((item.lanes for item in operands), default=1)
         spread = [self.spread(item, lanes) for item in operands]
         attributes = {key: value for key, value in node.attributes if key in ("site", "salt")}
-        if node.op == "cast" and node.dtype == "bfloat16" and is_rounding_rest(node.operands[0]):
-            attributes["is_rest"] = True
         return self.block.let(node.op, spread, node.dtype, lanes, comment=node.name, **attributes)
 
     def spread(self, value: Operand, lanes: int) -> Operand:

@@ -249,6 +249,11 @@ def widened(b: Instructions, weights: Handle) -> Handle:
     return weights
 
 
+def float_of_each_pair(b: Instructions, words: Handle, upper: int) -> Handle:
+    """Convert the lower (``upper`` = 0) or the upper bfloat16 of each word to float32."""
+    return b.from_bits(b.and_(words, b.constant(0xFFFF0000, words)) if upper else b.shl(words, 16))
+
+
 def four_bits_of_each_byte(b: Instructions, weights: Handle, upper: int) -> Handle:
     """Unpack 4-bit weights: return the lower (``upper`` = 0) or the upper 4 bits of each byte."""
     return b.and_(b.lshr(weights, 4) if upper else weights, b.constant(0x0F0F0F0F, weights))

@@ -79,7 +79,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
         case "and" | "or":
             return b.binary(op, x[0], x[1])
         case "cast":
-            return _to_bfloat16(b, x[0], True) if attributes.get("is_rest") else _cast(b, x[0], element)
+            return _cast(b, x[0], element)
         case "random_key":
             return _key(b, x, attributes)
         case "sample_key":
@@ -173,22 +173,16 @@ def _saturate(b: Instructions, x: Handle, element: str) -> Handle:
     return b.convert("fptosi", b.select(b.compare("ogt", below, minimum), below, minimum), "i32")
 
 
-def _to_bfloat16(b: Instructions, x: Handle, is_rest: bool = False) -> Handle:
+def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
     """Write code that rounds a float to bfloat16, in any mode for denormal numbers. Return the bits.
 
     Finite numbers saturate, and infinities remain. A NaN keeps its upper bits, and becomes quiet.
-
-    Args:
-        b: Writer of instructions.
-        x: Float32 values.
-        is_rest: True for values that are neither infinite nor large enough to saturate.
     """
     bits = b.bits(x)
     odd = b.and_(b.lshr(bits, 16), b.constant(1, bits))
     nearest = b.iadd(bits, b.iadd(odd, b.constant(0x7FFF, bits)))
-    if not is_rest:
-        is_infinite = b.compare("eq", b.and_(b.lshr(nearest, 16), b.constant(0x7FFF, bits)), b.constant(0x7F80, bits))
-        nearest = b.select(is_infinite, bits, nearest)  # truncate infinity, and round all other numbers
+    is_infinite = b.compare("eq", b.and_(b.lshr(nearest, 16), b.constant(0x7FFF, bits)), b.constant(0x7F80, bits))
+    nearest = b.select(is_infinite, bits, nearest)  # truncate infinity, and round all other numbers
     quiet = b.or_(bits, b.constant(0x400000, bits))
     kept = b.select(b.compare("uno", x, x), quiet, nearest)
     return b.convert("trunc", b.lshr(kept, 16), "bf16")

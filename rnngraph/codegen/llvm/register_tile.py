@@ -20,6 +20,7 @@ from .dot_products import (
     Parts,
     block_product,
     dot_product,
+    float_of_each_pair,
     four_bits_of_each_byte,
     widened,
 )
@@ -345,26 +346,31 @@ def _steps(
             return ready[j, offset]
         return _weights(builder, tile, j, k, known + offset)
 
-    for offset in offsets:
-        strand = offset % tile.accumulators * len(columns)
+    def add(r: int, j: int, spread: Sequence[Parts], weight: Sequence[Parts], together: range) -> None:
+        for offset, one, other in zip(together, spread, weight, strict=True):
+            number = offset % tile.accumulators * len(columns) + j
+            sums[r][number] = dot.add(b, one, other, sums[r][number])
+
+    for start in range(offsets.start, offsets.stop, tile.together):
+        together = range(start, min(start + tile.together, offsets.stop))
         # To save registers, hold all vectors of the operand with fewer vectors, and only one of the other at a time.
         if len(rows) > len(columns):
             weights = []
             for j in columns:
                 with builder.at(origins[j]):
-                    weights.append(dot.right(b, right(j, offset)))
+                    weights.append([dot.right(b, right(j, offset)) for offset in together])
             for r in rows:
-                spread = left(r, offset)
+                spread = [left(r, offset) for offset in together]
                 for j in columns:
                     with builder.at(origins[j]):
-                        sums[r][strand + j] = dot.add(b, spread, weights[j], sums[r][strand + j])
+                        add(r, j, spread, weights[j], together)
         else:
-            spreads = [left(r, offset) for r in rows]
+            spreads = [[left(r, offset) for offset in together] for r in rows]
             for j in columns:
                 with builder.at(origins[j]):
-                    weight = dot.right(b, right(j, offset))
+                    weight = [dot.right(b, right(j, offset)) for offset in together]
                     for r in rows:
-                        sums[r][strand + j] = dot.add(b, spreads[r], weight, sums[r][strand + j])
+                        add(r, j, spreads[r], weight, together)
     return sums
 
 
@@ -377,13 +383,17 @@ def _dot_instructions(target: Target, tile: Contract) -> DotInstructions:
 
 def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> Handle:
     """Write a load of one column's (vector's) weights at step ``k + offset`` of k. Return them, converted if narrow."""
-    in_four_bits = tile.scales is not None and tile.scales.bits == 4
-    second = offset % 2 if in_four_bits else 0
+    second = offset % tile.steps_per_lane
     place, lanes = tile.right[column], tile.results[0][0].lanes
     pointer = step_pointer(builder, place, k, tile.right_stride, offset - second)
-    dtype = "int32" if tile.dot_width > 1 else place[0].dtype
-    weights = widened(builder.b, read(builder, pointer, dtype, lanes, tile.valid[column], tile.lane_stride, "w"))
-    return four_bits_of_each_byte(builder.b, weights, second) if in_four_bits else weights
+    in_words = tile.dot_width > 1 or tile.steps_per_lane > 1
+    dtype = "int32" if in_words else place[0].dtype
+    weights = read(builder, pointer, dtype, lanes, tile.valid[column], tile.lane_stride, "w")
+    if tile.steps_per_lane == 1:
+        return widened(builder.b, weights)
+    if tile.dot_width == 1:
+        return float_of_each_pair(builder.b, weights, second)
+    return four_bits_of_each_byte(builder.b, weights, second)
 
 
 def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:

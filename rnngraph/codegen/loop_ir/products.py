@@ -38,6 +38,7 @@ class Contract(BaseStatement):
         conditions: Condition of each product, in order; None for a product that is always added. A product whose
             condition does not hold adds nothing. If the tuple is empty, all products are added.
         scales: Scales of blocks of k, for weights in blocks; None if sums are not scaled.
+        steps_per_lane: Steps of k that multiply the weights in a lane of a column, which the first of them loads.
         columns: Origin of each column, if a tile computes products of several lines.
     """
 
@@ -62,12 +63,18 @@ class Contract(BaseStatement):
     destination: Destination | None = None
     scales: BlockScales | None = None
     conditions: tuple[Condition | None, ...] = ()
+    steps_per_lane: int = 1
     columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
     @property
     def factors(self) -> tuple[Factors, ...]:
         """Left and right operands of each product, in order."""
         return ((self.left, self.right), *self.chained)
+
+    @property
+    def together(self) -> int:
+        """Steps of k whose operands are in registers at the same time: pairs of floats that share a lane."""
+        return self.steps_per_lane if self.dot_width == 1 else 1
 
     @property
     def _every_condition(self) -> tuple[Condition | None, ...]:

@@ -1,8 +1,7 @@
 """Rewriting of products with narrow numbers, as selected by ``reduced_weights``.
 
-``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is split in two parts. The high part
-is x rounded to bfloat16. The low part is x - high, rounded to bfloat16. x @ W becomes high @ W + low @ W, with 16 bits
-of precision in x.
+``bfloat16``: weights are rounded to 8 bits of precision. Activations stay float32, and tiles widen weights as they read
+them, or activations are rounded to bfloat16, too.
 
 ``int8``: each column of W becomes integers in -127..127 times a scale, the largest magnitude in the column over 127.
 Each row of x becomes integers q in -32767..32767 times its own scale, so that rows are independent. q + 32768 is two
@@ -240,31 +239,19 @@ class Widened(Narrowing):
         return build.scaled(total, scale, start, name)
 
 
-@dataclass(eq=False)
 class BFloat16(Narrowing):
-    """Weights and activations in bfloat16.
-
-    Attributes:
-        split: True to split each activation into two bfloat16 parts: the rounded value, and the rounded difference.
-    """
-
-    split: bool
-
-    def __post_init__(self) -> None:
-        super().__init__()
+    """Weights and activations in bfloat16."""
 
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         return (build.narrow(weight, "bfloat16", "narrow"),)
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
-        high = build.narrow(x, "bfloat16", "high")
-        return (high, build.narrow(build("sub", x, build.wide(high)), "bfloat16", "low")) if self.split else (high,)
+        return (build.narrow(x, "bfloat16", "narrow"),)
 
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:
-        parts = [build("matmul", part, *weight) for part in row]
-        total = build("add", *parts) if self.split else parts[0]
+        total = build("matmul", *row, *weight)
         return build("add", start, total, name=name) if start else total
 
 

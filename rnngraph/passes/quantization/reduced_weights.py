@@ -34,7 +34,7 @@ class NarrowKind:
     Attributes:
         form: ``bfloat16``, ``int8``, ``int8_blocks`` or ``int4``.
         dots: True if the target multiplies narrow numbers, False if weights are widened as they are read.
-        split: True if activations keep 16 bits, in two parts, or 32 bits if weights are widened. False if activations
+        split: True if activations keep 16 bits, in two bytes, or 32 bits if weights are widened. False if activations
             are rounded to bfloat16 or 8 bits.
         bytes: Dtype of 8-bit activations in products with int8 weights, ``uint8`` or ``int8``; empty if there are none.
             With weights in blocks, ``uint8`` is the dtype of 8-bit weights instead.
@@ -57,13 +57,14 @@ class NarrowKind:
             return Bytes(self.bytes)
         if not self.dots:
             return Widened(self.form, self.split)
-        return Int8() if self.form == "int8" else BFloat16(self.split)
+        return Int8() if self.form == "int8" else BFloat16()
 
     def objection(self, product: Node) -> str:
         """Return the reason why types or shapes keep a product's weight float32; empty if its weight can be narrow."""
         left, right = product.operands[:2]
-        if left.dtype != "float32":
-            return f"it multiplies {left.dtype}"
+        for item in (left, right):
+            if item.dtype != "float32":
+                return f"it multiplies {item.dtype}"
         if right.tensor.rank != 2:
             return f"it has {right.tensor.rank} axes, and {self.form} needs a matrix"
         depth, columns = right.shape[0], Weight.of(right).source.shape[1]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WEIGHTS = ("float32", "bfloat16", "int8", "int8_blocks", "int4")
 ACTIVATIONS = ("float32", "bfloat16", "int8")
 ANY = "*"
+MIN_PAIRED = 8192
+"""Minimum elements of weights in pairs of bfloat16. Fewer are no faster than in float32, because L1 holds them."""
 
 
 @api
@@ -145,9 +147,14 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
 
     in_blocks, split = narrow.kind in BITS, narrow.kind not in (*BITS, activations)
     of_bytes = target.byte_activations if in_blocks or (narrow.kind == "int8" and not split) else ""
-    kind = NarrowKind(narrow.kind, in_blocks or bool(of_bytes) or narrow.kind in target.dots, split, of_bytes)
+    has_instructions = narrow.kind in target.dots
+    in_pairs = has_instructions and split and narrow.kind == "bfloat16"  # widened as they are read
+    dots = in_blocks or bool(of_bytes) or (has_instructions and not in_pairs)
+    kind = NarrowKind(narrow.kind, dots, split, of_bytes)
     if narrow.force:
         return replace(kind, min_depth=1, min_weights=1)
+    if in_pairs:
+        return replace(kind, min_weights=MIN_PAIRED)
     if in_blocks or (kind.dots and target.lanes(4) > 1):
         return kind
     # Without instructions for this format, narrow weights only save memory, so small weights are narrowed, too.

@@ -251,21 +251,6 @@ def test_bfloat16_is_the_nearest_of_both_neighbours() -> None:
     assert np.abs(found.astype(np.float64) - x).max() > 0
 
 
-def test_the_rest_of_a_rounding_is_rounded_likewise() -> None:
-    """The low part of an activation has a shorter rounding, with the same bits for all numbers and every NaN."""
-    special = [0x7F800000, 0x7F7FFFFF, 0x7F7F8000, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 1, 0x807FFFFF, 0x7FFFFF]
-    bits = np.concatenate([special, GENERATOR.integers(0, 1 << 32, 50_000)]).astype(np.uint32)
-    values = {"x": bits.view(np.float32)}
-    x = given("input", "x", bits.shape)
-    high = make("cast", make("cast", x, dtype="bfloat16"), dtype="float32")
-    low = make("cast", make("sub", x, high), dtype="bfloat16", name="low")
-    graph = Graph.of("product", [("low", make("cast", low, dtype="float32"))], [x])
-    assert "is_rest" in str(schedule(graph, host(), "product").functions)
-    with np.errstate(invalid="ignore"):
-        expected = interpret(graph, values)["low"]
-    np.testing.assert_array_equal(run(graph, values, {}), expected)
-
-
 def test_rounding_is_to_even_numbers() -> None:
     x = np.array([-2.5, -1.5, -0.5, -0.2, 0.5, 1.5, 2.4999998, 2.5, 1e30, np.inf, -np.inf, np.nan], np.float32)
     node = given("input", "x", x.shape)
