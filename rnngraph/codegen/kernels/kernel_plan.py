@@ -14,16 +14,24 @@ from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_sparse, pieces_of
 from ..buffers.memory import Memory
 from ..buffers.sparse_packing import SparseLayout
-from ..cost_model.register_tiles import ProductShape, TileShape, balanced, lanes_for, tile_shape
+from ..cost_model.register_tiles import ProductShape, TileShape, balanced, lanes_for, sum_block, tile_shape
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.nodes import Buffer
 from ..machine.target import Target
 from .active_rows import ActiveRows, ActiveSteps
-from .product_plan import ProductPlan, plan_products, plan_sparse
+from .product_plan import ProductPlan, plan_products
 from .region import Region
 
 MIN_PACKED, MAX_PACKED = 64, 512
 """Limits of the steps of k in a packed block. For each block, the result is loaded and stored once."""
+
+MAX_LANES = 8
+"""Maximum columns of a sparse block. Pruned nets often have blocks of 8 units, and a wider vector would merge two."""
+TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
+"""Relative costs of integer products, including loads and stores of sums.
+
+They are the costs of one vector of weights in a dense tile, of a sparse block, and of each product of that block.
+"""
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: Ac
     products, outer_sum, sparse = None, None, None
     if any(node.op in MATRIX_PRODUCTS and not is_tile_product(node) for node in kernel.members):
         products = plan_products(region, kernel, lanes, partition, has_ended_rows=active is not None)
-        sparse = plan_sparse(region, kernel, products, lanes, partition) if is_sparse(kernel.first) else None
+        sparse = _sparse_layout(region, kernel, products, lanes, partition) if is_sparse(kernel.first) else None
     elif kernel.kind == "outer_sum":
         outer_sum = plan_outer_sum(region, kernel.first, partition)
     memory = region.memory
@@ -153,3 +161,31 @@ def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
     """
     rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
     return max(MIN_PACKED, min(MAX_PACKED, rows // 16 * 16))
+
+
+def _sparse_layout(
+    region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
+) -> SparseLayout | None:
+    """Return the layout of a product's weights as nonzero blocks; None if the weights are not packed before calls.
+
+    Args:
+        region: Context of the kernel.
+        kernel: Kernel of the product.
+        products: Plan of the dense tiles, whose order of summation the blocks keep.
+        lanes: Lanes of the vectors by which workers split columns.
+        partition: Division between workers.
+    """
+    node, (contraction,) = kernel.first, products.contractions
+    view = region.memory.views[node.operands[1]]
+    if not region.memory.panels.packs(view):
+        return None
+    depth, width = (int(str(dim)) for dim in view.shape)
+    parts = region.workers.parts if partition.axis == len(kernel.shape) - 1 else 1
+    vectors = width // lanes
+    bounds = (*(vectors * part // parts * lanes for part in range(parts)), width)
+    own = min(MAX_LANES, region.target.lanes(max(4, ITEM_BYTES[node.dtype])))
+    limit = None
+    if node.dtype == "int32":
+        limit = 100 * TILE_STEP * own // region.target.lanes(4) // (BLOCK + BLOCK_ROW * len(kernel.members))
+    sums = sum_block(depth, node.dtype)
+    return SparseLayout(depth, width, own, contraction.dot_width, contraction.accumulators, sums, limit, bounds)

@@ -207,7 +207,6 @@ class Tiles:
         right = operands.columns(contraction, tuple(rows[0][:-1]), vectors, packed)
         scales = operands.scales(contraction.products[0], rows, vectors)
         every = [node for products in contraction.products for node in products]
-        # A step of k multiplies one number or one 32-bit word of a row.
         dot_width = min(contraction.dot_width, MAX_DOT_WIDTH)
         tile = Contract(
             tuple(results),

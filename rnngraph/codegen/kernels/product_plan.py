@@ -14,7 +14,6 @@ from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import source_of, starts_of
 from ..buffers.packing import DOT_WIDTH, MAX_DOT_WIDTH
-from ..buffers.sparse_packing import SparseLayout
 from ..cost_model.register_tiles import (
     OPEN_DEPTH,
     OPEN_ROWS,
@@ -23,7 +22,6 @@ from ..cost_model.register_tiles import (
     accumulators,
     cycles_of_row,
     for_signed_bytes,
-    sum_block,
     tile_shape,
     transposing_tile,
 )
@@ -39,13 +37,6 @@ WORTH_MERGING = 1.5
 """Minimum estimated speedup for tiles over rows of several steps.
 
 Below it, the code of additional tile heights costs more than it saves.
-"""
-MAX_LANES = 8
-"""Maximum columns of a sparse block. Pruned nets often have blocks of 8 units, and a wider vector would merge two."""
-TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
-"""Relative costs of integer products, including loads and stores of sums.
-
-They are the costs of one vector of weights in a dense tile, of a sparse block, and of each product of that block.
 """
 
 
@@ -440,31 +431,3 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
             if not (node.op in MATRIX_PRODUCTS and position == 1 and memory.panels.packs(view)):
                 touched.append(view)
     return any(view.room is None or view.room < padded for view in touched)
-
-
-def plan_sparse(
-    region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
-) -> SparseLayout | None:
-    """Return the layout of a product's weights as nonzero blocks; None if the weights are not packed before calls.
-
-    Args:
-        region: Context of the kernel.
-        kernel: Kernel of the product.
-        products: Plan of the dense tiles, whose order of summation the blocks keep.
-        lanes: Lanes of the vectors by which workers split columns.
-        partition: Division between workers.
-    """
-    node, (contraction,) = kernel.first, products.contractions
-    view = region.memory.views[node.operands[1]]
-    if not region.memory.panels.packs(view):
-        return None
-    depth, width = (int(str(dim)) for dim in view.shape)
-    parts = region.workers.parts if partition.axis == len(kernel.shape) - 1 else 1
-    vectors = width // lanes
-    bounds = (*(vectors * part // parts * lanes for part in range(parts)), width)
-    own = min(MAX_LANES, region.target.lanes(max(4, ITEM_BYTES[node.dtype])))
-    limit = None
-    if node.dtype == "int32":
-        limit = 100 * TILE_STEP * own // region.target.lanes(4) // (BLOCK + BLOCK_ROW * len(kernel.members))
-    sums = sum_block(depth, node.dtype)
-    return SparseLayout(depth, width, own, contraction.dot_width, contraction.accumulators, sums, limit, bounds)

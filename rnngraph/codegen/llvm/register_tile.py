@@ -316,9 +316,7 @@ def _steps(
     b = builder.b
     sums = [list(row) for row in accumulators]
     k, known = ("0", first) if isinstance(first, int) else (builder.index(first), 0)
-    lanes = sums[0][0].lanes
-    rows, columns = range(len(tile.left)), range(len(tile.right))
-
+    lanes, rows, columns = sums[0][0].lanes, range(len(tile.left)), range(len(tile.right))
     narrow, dot = tile.dot_width > 1, _dot_instructions(builder.target, tile)
     known_columns = () if builder.statement_origins is None else builder.statement_origins.columns(tile)
     origins = known_columns or ((),) * len(columns)
@@ -346,31 +344,31 @@ def _steps(
             return ready[j, offset]
         return _weights(builder, tile, j, k, known + offset)
 
-    def add(r: int, j: int, spread: Sequence[Parts], weight: Sequence[Parts], together: range) -> None:
-        for offset, one, other in zip(together, spread, weight, strict=True):
-            number = offset % tile.accumulators * len(columns) + j
-            sums[r][number] = dot.add(b, one, other, sums[r][number])
+    def weight(j: int) -> list[Parts]:
+        with builder.at(origins[j]):
+            return [dot.right(b, right(j, offset)) for offset in together]
+
+    def add(r: int, j: int, spread: Sequence[Parts], factors: Sequence[Parts]) -> None:
+        with builder.at(origins[j]):
+            for offset, one, other in zip(together, spread, factors, strict=True):
+                number = offset % tile.accumulators * len(columns) + j
+                sums[r][number] = dot.add(b, one, other, sums[r][number])
 
     for start in range(offsets.start, offsets.stop, tile.together):
         together = range(start, min(start + tile.together, offsets.stop))
         # To save registers, hold all vectors of the operand with fewer vectors, and only one of the other at a time.
         if len(rows) > len(columns):
-            weights = []
-            for j in columns:
-                with builder.at(origins[j]):
-                    weights.append([dot.right(b, right(j, offset)) for offset in together])
+            weights = [weight(j) for j in columns]
             for r in rows:
                 spread = [left(r, offset) for offset in together]
                 for j in columns:
-                    with builder.at(origins[j]):
-                        add(r, j, spread, weights[j], together)
+                    add(r, j, spread, weights[j])
         else:
             spreads = [[left(r, offset) for offset in together] for r in rows]
             for j in columns:
-                with builder.at(origins[j]):
-                    weight = [dot.right(b, right(j, offset)) for offset in together]
-                    for r in rows:
-                        add(r, j, spreads[r], weight, together)
+                held = weight(j)
+                for r in rows:
+                    add(r, j, spreads[r], held)
     return sums
 
 
