@@ -85,7 +85,7 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
 
 
 def likely_names(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """Return {name of a size: size that it probably equals}, such as flattened labels: rows times steps.
+    """Return {name of a size: size that it probably equals}.
 
     The length of flattened labels, for example, probably equals the rows times the steps of the logits.
     """

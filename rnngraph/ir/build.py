@@ -85,10 +85,9 @@ def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
 
 
 def merged_transposes(node: Node, value: Node) -> Node | None:
-    """Return one node for ``node``, a transpose of ``value``, if that is a transpose, too; None if they can't merge.
+    """Return ``node``, a transpose of ``value``, merged with ``value`` if that is a transpose, too; None if it is not.
 
-    Return one transpose, or the value before both if they cancel. Return None if there is nothing to merge:
-    ``value`` is no transpose, and ``node`` changes the order of its axes.
+    Return the value before both if they cancel, and ``value`` if ``node`` keeps the order of its axes.
     """
     order, inner = node["order"], value
     if inner.op == "transpose":

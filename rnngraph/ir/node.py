@@ -248,7 +248,7 @@ def permuted_bounds(part: Node, order: Sequence[int]) -> dict[str, Any]:
 def merged_axes(shape: Shape, merged: Shape) -> list[list[int]] | None:
     """Return, for each axis of ``merged``, the axes of ``shape`` that a reshape merges into it; None if it splits any.
 
-    An added axis of size 1 merges no axes. Return None if an axis of ``shape`` is split, or if ``merged`` has no axes.
+    An added axis of size 1 merges no axes. Return None also if ``merged`` has no axes.
     """
     groups, axis = list[list[int]](), 0
     for dim in merged:

@@ -218,9 +218,9 @@ def ends_of_loop(scan: Node) -> set[Node]:
 
 
 def histories_read(scan: Node) -> dict[Node, tuple[Node, Node]]:
-    """Return {body's input: (other scan, its body's input)} for each sequence that holds a carry of another scan.
+    """Return {body's input: (other scan, its carry)} for each sequence of all values of another scan's carry.
 
-    Keys are the body's inputs for these sequences. Values are (other scan, input of its body for the carry).
+    The carry is given by its input in the other scan's body.
     """
     histories = dict[Node, tuple[Node, Node]]()
     for inside, outside in ScanParts.of(scan).sequences:

@@ -87,10 +87,9 @@ def _sum_directions(
 def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
     """Return {value: its loop runs backward} for recomputed blocks of steps, their readers, and values before them.
 
-    Three kinds of values have the direction of the derivatives: those that depend on recomputed blocks or derivatives,
-    those that are read only by such values, and those that are the same at every step. Values on which a scan that
-    saves carries depends, and all others that depend on that scan, have its direction. The result is empty if no block
-    is recomputed.
+    The derivatives' direction is that of values that depend on recomputed blocks or derivatives, of values that only
+    such values read, and of values that are equal at every step. Values on which a scan that saves carries depends
+    have that scan's direction. So do all other values that depend on it. The result is empty if no block is recomputed.
     """
     recomputed = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]

@@ -59,8 +59,8 @@ class TransposingPackers:
 def _transposing(name: str, dtype: str, lanes: int, origin: Where | None) -> Function:
     """Return a loop IR function that transposes rows of weights in square blocks of ``lanes`` x ``lanes``.
 
-    A block is transposed in two loops, which compile in a third of the time of straight code: first the elements within
-    pieces of 16 bytes, and then whole pieces, in the memory of the target.
+    A block is transposed in two loops. The first transposes the elements within pieces of 16 bytes, the second whole
+    pieces in the target's memory. The loops compile in a third of the time of straight-line code.
 
     Arguments of the function are the row distances of source and target, the number of rows, and the elements of a row.
     Copies of the last row replace missing rows.

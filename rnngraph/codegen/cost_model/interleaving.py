@@ -124,8 +124,8 @@ def may_pay(target: Target, scans: Sequence[Node]) -> bool:
 def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim) -> InterleavingPlan | None:
     """Return a plan that alternates steps of independent scans of one or several time loops; None if that does not pay.
 
-    Return None if interleaving does not pay, or if a kernel would lag more than ``MAX_LAG`` chunks. If scans have
-    different lags, a sequence of known length must have more than two chunks.
+    Return None also if a kernel would lag more than ``MAX_LAG`` chunks. If scans have different lags,
+    a sequence of known length must have more than two chunks.
     """
     scans = [kernel.first for loop in loops for kernel in loop.kernels if kernel.kind == "scan"]
     costs = _costs(target, scans)

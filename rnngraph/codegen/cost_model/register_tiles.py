@@ -285,10 +285,9 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
 
 
 def balanced(rows: int, maximum: int) -> list[tuple[int, int]]:
-    """Return (height, number) of tiles: the fewest of at most ``maximum`` rows, nearly equal, that cover ``rows``.
+    """Return [(height, number of tiles)] of the fewest tiles of at most ``maximum`` rows that cover ``rows`` rows.
 
-    Return [(rows of a tile, number of such tiles)], higher tiles first; an empty list without rows. For 10 rows and a
-    maximum of 4, return [(4, 1), (3, 2)].
+    Heights differ by at most 1, and higher tiles are first. The list is empty without rows. For 10 rows and a maximum of 4, it is [(4, 1), (3, 2)].
     """
     if rows <= 0:
         return []

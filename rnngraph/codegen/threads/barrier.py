@@ -20,10 +20,7 @@ LINE = "[64 x i8]"
 
 
 def barrier_text(target: Target) -> str:
-    """Return the LLVM text of a function in which a worker waits until others have reached the same barrier.
-
-    It waits until the first ``awaited`` workers have reached the same barrier.
-    """
+    """Return the LLVM text of a function in which a worker waits at a barrier for the first ``awaited`` workers."""
     f = IRBuilder()
     f.return_if(f.icmp("eq", "i64", "%workers", 1))
     own_line = f.place("%team", f.value("add i64 %worker, 1", "line"), LINE)

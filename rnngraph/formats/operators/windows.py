@@ -124,7 +124,8 @@ class Window:
     def ceiled(self, axis: Dim) -> Window | None:
         """Return the window padded for ceil mode, which keeps an incomplete last window; None if undecided.
 
-        A window that would start in the padding after the axis is dropped. None if a symbolic size decides that.
+        A window that would start in the padding after the axis is dropped. The window is undecided if that depends
+        on a symbolic size.
         """
         if not isinstance(axis, int):
             if not isinstance(self.before, int) or not isinstance(self.after, int):

@@ -245,8 +245,8 @@ class Core:
     def _driver_input(self, flat: list[Value], starts: list[Value | None]) -> Value:
         """Return the input of the cell's ``dynamic_rnn``: all input sequences, concatenated along the width.
 
-        Without sequences, it is a column of an initial state, or if all are zeros, of a value that the steps read. The
-        column is repeated for each iteration. Only its length matters.
+        Without sequences, the input is a column of an initial state, repeated for each iteration. If all states are
+        zeros, it is a column of a value that the steps read. Only its length matters.
         """
         if flat:
             longest = next((item for item in flat if item.tensor.type.shape[0] != 1), flat[0])

@@ -106,8 +106,7 @@ def _without_repeats(script: Script) -> Script:
 def _with_plain_entries(script: Script) -> Script:
     """Return a script in which ``x[:, t, :, None]`` becomes two steps: ``x[:, t]``, then the rest of the index.
 
-    The first step selects the entry, and the second applies the rest of the index. For example,
-    ``x[:, 3, :, None]`` becomes ``x[:, 3][:, :, None]``, and ``x[3, :, 1]`` becomes ``x[3][:, 1]``.
+    For example, ``x[:, 3, :, None]`` becomes ``x[:, 3][:, :, None]``, and ``x[3, :, 1]`` becomes ``x[3][:, 1]``.
     """
     varying = _varying_axes(script.steps)
     if not any(step in varying or _adds_axes(step) for step in script.steps):

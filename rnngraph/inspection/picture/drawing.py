@@ -221,9 +221,9 @@ class _Sized:
 
 @dataclass(frozen=True)
 class _Row:
-    """Line of text in a box: an equation, or for None a sign that ``more`` equations are not shown.
+    """Line of text in a box: the equation ``item``, or without one the text ``more``, such as ``… 3 more``.
 
-    ``is_dropout``: only training has it.
+    ``is_dropout``: True if only the training graph has the equation.
     """
 
     item: Equation | None

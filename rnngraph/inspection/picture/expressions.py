@@ -90,7 +90,7 @@ def passing(node: Node) -> Node:
 def read_by(node: Node, stands_for: Callable[[Node], Node] = in_training) -> Sequence[Node]:
     """Return the operands of a node to which a picture draws arrows; of a scan, only those that its step reads.
 
-    For dropout, these are the value and a computed keep_prob. For a scan, they are the operands that its step reads.
+    For dropout, these are the value and a computed keep_prob.
     """
     if node.op == "dropout":
         return [operand for operand in node.operands[:2] if not is_literal(operand)]

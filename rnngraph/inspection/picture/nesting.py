@@ -150,7 +150,7 @@ def _find_layers(top: NestedCell, rows: Sequence[Equation]) -> None:
 def _place_of(row: Equation, top: NestedCell) -> NestedCell:
     """Return the innermost cell within ``top`` whose layer contains an equation.
 
-    The box is the cell of the equation's layer, or a box around cells whose layers all lie within that layer.
+    The cell is that of the equation's layer, or one around cells whose layers all lie within that layer.
     """
     layer, place = layer_of(row.node), top
     while layer:

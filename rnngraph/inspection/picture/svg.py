@@ -11,10 +11,7 @@ from .shapes import Drawing, Figure, Line, Shape
 
 
 def style_text(dark: str | None = None) -> str:
-    """Return the CSS of pictures, with dark colours for the selector ``dark`` or, without it, the system's setting.
-
-    Without a selector, the setting of the reader's system decides.
-    """
+    """Return the CSS of pictures, dark for the selector ``dark``. Without it, the reader's system decides."""
     light = _rules(COLOURS, INKS, ".rg-net ")
     shared = [f".rg-net text {{ font: 12px {MONOSPACE}; }}"]
     shared += [f".rg-net .{name} {{ font-size: {size}px; }}" for name, size in SIZES.items()]

@@ -98,10 +98,7 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
 
 
 def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
-    """Return (cycles to issue the multiply-adds of one ``k`` of a register tile, cycles until their sums are ready).
-
-    In the first, the multiply-adds are issued; after the second, the sums are ready.
-    """
+    """Return (cycles to issue the multiply-adds of one ``k`` of a register tile, cycles until their sums are ready)."""
     products = None if timed.plan is None else timed.plan.products
     if products is None:
         return 1.0, 1.0

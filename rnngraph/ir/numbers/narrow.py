@@ -60,7 +60,7 @@ def storage_dtype(dtype: str) -> str:
 def cast(x: np.ndarray, dtype: str) -> np.ndarray:
     """Return ``x`` converted to ``dtype``, where floats are truncated to ints and saturate.
 
-    Floats are truncated to integers, and saturate. NaN becomes 0, or the largest value of an 8-bit dtype.
+    NaN becomes 0, or the largest value of an 8-bit dtype.
     """
     if dtype == "bfloat16":
         return rounded_to_bfloat16(x)

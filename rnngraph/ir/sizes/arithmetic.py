@@ -78,10 +78,7 @@ def sign_of(dim: Dim) -> int | None:
 
 
 def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
-    """Return True if ``relation(left, right)`` holds for all values of symbols, False if for none; None if unproved.
-
-    Return None if neither is proved.
-    """
+    """Return True if ``relation(left, right)`` holds for all values of symbols, False if for none; None if unproved."""
     difference = left - right
     sign = sign_of(difference)
     if sign is not None:

@@ -23,8 +23,7 @@ from .scan_derivative import ScanDerivative
 def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
     """Return the graph whose scans also save what gradients read, and the gradients by each node of ``wrt``.
 
-    The graph has the same outputs. Its scans also return the values that the gradients read. If no seed depends on a
-    node, its gradient is 0.
+    The graph has the same outputs. If no seed depends on a node, its gradient is 0.
 
     Args:
         graph: Graph to differentiate.

@@ -100,7 +100,7 @@ class ScanPieces:
     def _steps(self) -> list[Node]:
         """Return all values that vary from step to step, as one loop.
 
-        They cannot be split if the loop computes the condition that decides which steps run.
+        The loop cannot be split if it computes the condition that decides which steps run.
         """
         varies = self._varying()
         return [node for node in self.body.nodes if node in varies and node not in self.lifted]
@@ -120,10 +120,9 @@ class ScanPieces:
     def _is_block(self) -> bool:
         """True if a recurrence reads products of two varying values, and no product has an invariant weight.
 
-        Splitting such a loop does not pay.
-
-        A hoisted product of two varying operands costs as much as one in the loop, and its result needs memory for all
-        steps. Only products with an invariant weight get cheaper outside of the loop.
+        Splitting such a loop does not pay: a hoisted product of two varying operands costs as much as one in the loop,
+        and its result needs memory for all steps. Only products with an invariant weight get cheaper outside of the
+        loop.
         """
         free = set(self.body.nodes) - dependents(self.next, self.body.nodes)
         cyclic = {node for node, loop in self.loops.items() if len(loop.members) > 1}

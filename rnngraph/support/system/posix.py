@@ -254,8 +254,8 @@ def _is_local(device: int) -> bool:
 def leased_pages(descriptor: int, begin: int, count: int) -> Iterator[memoryview | None]:
     """Context manager that yields bytes of an open file, mapped under a read lease; None if there is no lease.
 
-    A lease delays processes that open the file for writing, or truncate it, by up to 45 s. There is no lease, and the
-    result is None, if the file belongs to another user, is open for writing, or lies on a file system without leases.
+    A lease delays processes that open the file for writing, or truncate it, by up to 45 s. There is no lease
+    if the file belongs to another user, is open for writing, or lies on a file system without leases.
     """
     with contextlib.ExitStack() as stack:
         try:

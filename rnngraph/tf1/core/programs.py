@@ -105,9 +105,9 @@ class Run:
                 node["gradient"].raise_if_fed(computed)
 
     def _direct_places(self) -> list[int] | None:
-        """Return the index of each fetch among the results of a run's only native call; None if there are more calls.
+        """Return the index of each fetch among the results of a run's only native call; else None.
 
-        None if one native call cannot compute all leaves, or if leaves are constants or variables.
+        The result is None if one native call cannot compute all leaves, or if leaves are constants or variables.
         """
         if not self.leaves or len(self.calls) != 1 or self.constants or self.variables or not self.calls[0].is_native:
             return None

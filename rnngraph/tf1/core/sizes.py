@@ -142,10 +142,7 @@ def _apply_slices(
 
 
 def _is_computed(item: slice, dim: Dim) -> bool:
-    """True if a slice has a symbolic bound other than the end of its axis, a step of 1, and no negative bound.
-
-    False if it has a step other than 1, or a negative int as a bound.
-    """
+    """True if a slice has a symbolic bound other than the end of its axis, a step of 1, and no negative bound."""
     start, stop = item.start, None if item.stop == dim else item.stop
     if item.step not in (None, 1) or not (isinstance(start, Size) or isinstance(stop, Size)):
         return False
@@ -221,8 +218,7 @@ def anchored(value: Tensor, sizes: Any) -> Tensor:
 def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     """Reshape x to ``sizes``, of which some may be known only in a run, such as a fed batch size.
 
-    The value of some sizes is an int that only a run knows, such as a fed batch size. Assumptions, which the run
-    checks, replace these values:
+    Assumptions, which the run checks, replace the sizes that only a run knows:
 
     - If there are several, and x has one symbolic axis, that axis is as long as all ``sizes`` require.
     - Otherwise, the last one is inferred from the number of elements, unless ``sizes`` has a -1. Each of the others
@@ -276,7 +272,7 @@ def _with_equal_sizes(x: Tensor, sizes: Sequence[Any]) -> Tensor:
 def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:
     """Return (the only symbolic axis of x, its size that a reshape to ``sizes`` implies); None if undetermined.
 
-    None if x has several symbolic axes or none, or if the size does not follow from ``sizes``.
+    They are undetermined if x has several symbolic axes or none, or if the size does not follow from ``sizes``.
     """
     open_axes = [axis for axis, dim in enumerate(x.type.shape) if isinstance(dim, Size)]
     if len(open_axes) != 1 or -1 in sizes or None in sizes:
@@ -315,7 +311,7 @@ def known_size(node: Node, counted: bool = False) -> Dim | None:
 def known_ints(value: Any) -> Any:
     """Return a Tensor of known ints, such as ``tf.constant(1)``, as an int or list; other values unchanged.
 
-    Entries of lists are converted one by one. All other values are returned unchanged.
+    Entries of lists are converted one by one.
     """
     if isinstance(value, list | tuple):
         return type(value)(map(known_ints, value)) if type(value) in (list, tuple) else value
@@ -363,8 +359,8 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
 def counted_size(node: Node) -> Size | None:
     """Return a new symbolic size that stands for a scalar int node; None if a run can't compute the int first.
 
-    The size is the length of a placeholder to which the run feeds as many entries as the int says. The result is None
-    if the node is not a scalar int, is random, or belongs to a step of a loop.
+    The size is the length of a placeholder to which the run feeds as many entries as the int says. A run can't
+    compute the int first if the node is not a scalar int, is random, or belongs to a step of a loop.
     """
     graph = get_default_graph()
     if not isinstance(node.type, TensorType) or node.shape or node.type.dtype not in INTEGERS:

@@ -97,7 +97,7 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
-    """Return the division of a scan along axes that its steps do not mix, so that a block fits a cache; None if none.
+    """Return the division of a scan along axes that its steps do not mix, so that a block fits a cache; else None.
 
     Return None if no axis needs to be divided or can be, or if the largest carry has at most two axes. Scans with
     conditional steps, without carries, or with an inner scan are not divided either.

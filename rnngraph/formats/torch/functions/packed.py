@@ -115,7 +115,7 @@ def _unpack(
 def _cut_rows(tracer: Tracer, data: Packed, padding: float) -> Value | None:
     """Return unpacked rows whose time axis torch cuts to the longest row, as a checked value or a new input; else None.
 
-    The rows are a value with a run-time check that the longest row has all steps, or a new input. None if the tracer
+    A run-time check ensures that the longest row of a checked value has all steps. The result is None if the tracer
     requests neither.
     """
     number, axis, shape = len(tracer.cuts), 1 if data.batch_first else 0, shape_of(data.of)

@@ -34,7 +34,7 @@ from .shapes import axis_of, reshaped
 def _axes(x: Operand, dim: Axes) -> int | tuple[int, ...] | None:
     """Return sorted nonnegative axes: an int for one axis, a tuple for several, None for all.
 
-    If ``dim`` is None or empty, the result is None.
+    An empty ``dim`` also means all axes.
     """
     rank = len(shape_of(x))
     if dim is None or (isinstance(dim, list | tuple) and not dim):
