@@ -104,7 +104,7 @@ def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
     """True if an elementwise kernel can also compute all of ``reductions`` in its loop nest.
 
     The kernel must have only elementwise ops, over the shape that all reductions read, and the results must be floats.
-    All reductions over axes other than the last must be over the same such axes. If one is over the last axis, rows
+    Reductions over axes other than the last must all reduce the same axes. If one is over the last axis, rows
     must have at most ``MAX_ROW`` units.
     """
     if kernel.kind != "fused" or any(OPS[node.op].kind != "elementwise" for node in kernel.members):
@@ -366,7 +366,7 @@ class _Fuser:
         return FusedKernels(tuple(kernels), frozenset(stored))
 
     def _is_passed_on(self, node: Node, kernel: Kernel) -> bool:
-        """True if ``kernel``, which computes ``node``, is its only reader, so that ``node`` need not be stored."""
+        """True if only ``kernel``, which computes ``node``, reads it, so that ``node`` need not be stored."""
         if node in self.live_out or node.op in REDUCTIONS:
             return False
         pending, members = [*self.users[node]], set(kernel.members)

@@ -340,7 +340,7 @@ class LoopFusion:
         return length if first.tensor.rank > 1 and kept_at(node, 0, 0) == 0 else None
 
     def _time_of_slice(self, node: Node) -> Dim | None:
-        """Return the length of the loop that computes a slice. None for a slice of several steps, but not all."""
+        """Return the length of the loop that computes a slice; None if the slice has several but not all steps."""
         source = node.operands[0]
         if node.tensor.rank < 2 or source.shape[0] not in self.lengths or source in self.free:
             return None

@@ -108,7 +108,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[int]:
     """Return one or two numbers of steps to try as the grain, of which all chunk lengths are multiples.
 
-    There is one candidate, or two if a doubled grain may save overhead.
+    The second number is a doubled grain, which is worth a try if it may save overhead.
 
     Args:
         kernels: Costs of the loop's kernels.
@@ -136,7 +136,7 @@ def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, work
 def _merge_into_stages(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
     """Return stages as (first kernel, end): neighbours merged up to three quarters of a worker's share of the cost.
 
-    Return the index of each stage's first kernel, and of the kernel after its last one.
+    ``end`` is the index of the kernel after the stage's last one.
     """
     limit = 0.75 * sum(costs) / workers
     stages = [(number, number + 1) for number in range(len(costs))]

@@ -213,7 +213,7 @@ def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileSh
 
 
 def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:
-    """Return how many steps of k each iteration of a tile's loop does, a multiple of ``accumulators``.
+    """Return the number of steps of k in each iteration of a tile's loop, a multiple of ``accumulators``.
 
     On some processors, the loop counter takes issue slots of multiply-adds, and few iterations of a large tile are in
     flight at once. Two steps per iteration are then up to 4 % faster, if registers suffice.
@@ -287,7 +287,8 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
 def balanced(rows: int, maximum: int) -> list[tuple[int, int]]:
     """Return [(height, number of tiles)] of the fewest tiles of at most ``maximum`` rows that cover ``rows`` rows.
 
-    Heights differ by at most 1, and higher tiles are first. The list is empty without rows. For 10 rows and a maximum of 4, it is [(4, 1), (3, 2)].
+    Heights differ by at most 1, and higher tiles are first. The list is empty without rows.
+    For 10 rows and a maximum of 4, it is [(4, 1), (3, 2)].
     """
     if rows <= 0:
         return []

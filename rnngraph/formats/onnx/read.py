@@ -162,8 +162,8 @@ def _requested_script(model: Model, axes: Any, values: Any, open: Any) -> Script
 def _equal_axes(inputs: Mapping[str, Kind], fixed: Any) -> Iterator[dict[str, dict[int, str]]]:
     """Yield guesses of the batch axes, ``{input: {axis: name}}``, unless the axes already have one common name.
 
-    The guesses are the first axis of each input; the second axis, as for time-major sequences; and the second axis of
-    inputs with three axes or more, but the first axis of others.
+    The first guess is the first axis of each input, and the second guess is the second axis, as for time-major
+    sequences. The third guess is the second axis of inputs with three axes or more, and the first axis of all others.
     """
     shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape}
     names = {size for shape in shapes.values() for size in shape}
