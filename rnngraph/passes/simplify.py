@@ -358,7 +358,7 @@ def join_equal(graph: Graph) -> Graph:
 
 
 def drop_limits(graph: Graph) -> Graph:
-    """Remove the checks that sizes are within the limits of an ``ensure_shape``."""
+    """Remove the limits of sizes from every ``ensure_shape``, in loops too. Checks that sizes are equal stay."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "ensure_shape" or node.get("limits") is None:

@@ -16,7 +16,7 @@ from ...ir.ops import OPS
 
 
 def without_pairs(graph: Graph) -> Graph:
-    """Remove transposes of the last axis that undo earlier transposes.
+    """Remove transposes that undo an earlier move of the last axis. Ops between the two then run untransposed.
 
     Law: values are unchanged, bit for bit, up to the order of sums in a product between two transposes.
     """

@@ -43,7 +43,10 @@ def _constant_of_shape(call: Call) -> Outputs:
 
 
 def repeated(x: Known | Value, shape: list[Any]) -> Operand:
-    """Return x broadcast to a shape, which may have symbolic sizes. Small known arrays are computed in full."""
+    """Return x broadcast to a shape: computed if x and all sizes are known, otherwise ``Expanded``, without a copy.
+
+    One number that would fill more than 4096 elements becomes ``Expanded``, too.
+    """
     if any(sign_of(dim) == -1 for dim in shape):
         raise UnreadableError(f"its shape {texts(shape)} must have sizes of 0 or more")
     if isinstance(x, Known) and all(isinstance(dim, int) for dim in shape):

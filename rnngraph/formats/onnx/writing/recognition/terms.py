@@ -193,7 +193,7 @@ class Step:
 
 
 def _signed_terms(node: Node) -> Iterator[tuple[Node, int]]:
-    """Yield the terms of a sum, each with its sign."""
+    """Yield the terms of nested sums, differences and negations, each with its sign, 1 or -1."""
     pending = [(node, 1)]
     while pending:
         term, sign = pending.pop()
