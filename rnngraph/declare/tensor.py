@@ -212,7 +212,7 @@ Tensor._results = Tensor
 def result_class(tensors: Iterable[Tensor]) -> type[Tensor]:
     """Return the class of the result of an operation on ``tensors``.
 
-    It is the class of the first Tensor whose subclass propagates, or else ``Tensor``.
+    The result has the class of the first Tensor whose subclass propagates, or else ``Tensor``.
     """
     for item in tensors:
         if item._results is not Tensor:

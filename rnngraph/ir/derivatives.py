@@ -175,7 +175,7 @@ def slice(node: Node, g: Node) -> OperandAdjoints:
 def _among_zeros(g: Node, axis: int, place: Dim, dim: Dim) -> Node:
     """Return ``g`` at position ``place`` of an axis, with zeros at all other positions.
 
-    It is a select, which fuses with its readers. A concat would store zeros for the whole sequence.
+    The result is a select, which fuses with its readers. A concat would store zeros for the whole sequence.
     """
     at = make("iota", size=dim)
     hit = _op("equal", at, number(place, at) if isinstance(place, int) else make("dimension", size=place))

@@ -146,8 +146,8 @@ def _merged_sizes(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
 def _factors(dim: Dim, joined: Mapping[Dim, tuple[Dim, ...]]) -> tuple[Dim, ...]:
     """Return the factors of a size other than 1.
 
-    They are the sizes of merged axes, if ``joined`` has the size. Otherwise they are the symbols and the coefficient
-    of a size of one term, and any other size is its own factor.
+    The factors are the sizes of merged axes, if ``joined`` has the size. Otherwise they are the symbols and the
+    coefficient of a size of one term, and any other size is its own factor.
     """
     parts = joined.get(dim)
     if parts is None and isinstance(dim, Size) and len(dim.terms) == 1:

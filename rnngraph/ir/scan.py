@@ -203,7 +203,7 @@ def scan_dependencies(nodes: Iterable[Node], scans: Collection[Node]) -> dict[No
 def ends_of_loop(scan: Node) -> set[Node]:
     """Return the nodes of a scan's body that only compute the condition of the next step.
 
-    They are the reductions over all rows and the nodes between these and the condition. No other node reads them.
+    Such nodes are the reductions over all rows and the nodes between these and the condition. No other node reads them.
     """
     body, parts = scan["body"], ScanParts.of(scan)
     users = body.users()

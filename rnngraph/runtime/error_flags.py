@@ -155,7 +155,7 @@ def _source(node: Node, whole: bool = False) -> Node | None:
 def _is_filler(node: Node) -> bool:
     """True for a value that may stand for samples after a row's end.
 
-    It is an input, such as the previous output, or a constant without -1, which marks a NaN.
+    Such a value is an input, such as the previous output, or a constant without -1, which marks a NaN.
     """
     return node.op == "input" or (node.op == "constant" and not (node["value"] == -1).any())
 

@@ -18,8 +18,9 @@ _LOCK = fork_lock(LockLevel.LAST)
 class BoundedCache(dict[Key, Value]):
     """Thread-safe dict that evicts an entry rather than hold more than ``limit``.
 
-    It evicts the oldest entry, or with ``used`` the least recently used one. Reads are a plain dict's and take no lock,
-    so readers record their use of a value themselves. Add entries by ``cache[key] = value`` or ``setdefault``.
+    A full cache evicts the oldest entry, or with ``used`` the least recently used one. Reads are a plain dict's and
+    take no lock, so readers record their use of a value themselves. Add entries by ``cache[key] = value`` or
+    ``setdefault``.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ def is_leaf(node: Node) -> bool:
 def folds_operand(node: Node) -> bool:
     """True for a reduction, and for a sum of overlapping windows.
 
-    Both read each element of their operand once, so that their kernel can compute the operand.
+    Both ops read each element of their operand once, so that their kernel can compute the operand.
     """
     return node.op.startswith("reduce_") or node.op == "overlap_add"
 
@@ -84,7 +84,7 @@ def cuts_axes(node: Node) -> bool:
 def picks_step(node: Node, length: Dim | None) -> bool:
     """True for a slice that takes only some of the ``length`` steps of a time axis.
 
-    It must run while the chunk with these steps is in memory.
+    The slice must run while the chunk with these steps is in memory.
     """
     if node.op != "slice" or length is None or node.tensor.rank < 2:
         return False

@@ -26,7 +26,7 @@ WHOLE = ("constant", "parameter", "iota")
 def rows_of(graph: Graph) -> int:
     """Return the number of rows of the scans' carries that are matrices.
 
-    It is 0 if the number differs between carries or is symbolic, or if no carry is a matrix.
+    The result is 0 if the number differs between carries or is symbolic, or if no carry is a matrix.
     """
     carried = [carry.inside for node in graph.nodes if node.op == "scan" for carry in ScanParts.of(node).carries]
     counts = {item.shape[0] for item in carried if item.tensor.rank == 2}
@@ -119,7 +119,7 @@ class Rowwise:
     def _reads(self, node: Node) -> bool:
         """True if a worker that computes some rows of a reader may read ``node`` without waiting for other workers.
 
-        They need only the same rows of the value, or every worker may read all of it.
+        This holds if those rows need only the same rows of ``node``, or if every worker may read all of ``node``.
         """
         if self._all_rows_are_readable(node):
             return True

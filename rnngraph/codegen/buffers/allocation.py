@@ -167,7 +167,7 @@ class Allocation:
     def _present_pieces(self, fused: FusedKernels) -> dict[Node, View]:
         """Return {operand of a concatenated output: its memory}, for operands that are in place and need no copy.
 
-        They are reorderings of values that kernels write directly to the output.
+        These operands are reorderings of values that kernels write directly to the output.
         """
         present: dict[Node, View] = {}
         for node in fused.stored:

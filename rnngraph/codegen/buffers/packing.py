@@ -163,8 +163,8 @@ class Panels:
     def group(self, blocks: int) -> int:
         """Return the number of vectors in a group of a panel, for tiles of ``blocks`` vectors.
 
-        It is 1 if parameters exceed all caches. Then tiles of any width can read a panel, so that entries for few and
-        for many rows share it.
+        The number is 1 if parameters exceed all caches. Then tiles of any width can read a panel, so that entries for
+        few and for many rows share it.
         """
         return 1 if self.are_cold else blocks
 
@@ -176,7 +176,7 @@ class Panels:
     def streamed_rows(self, views: Sequence[View], dot_width: int) -> int:
         """Return the maximum rows for which tiles read right operands as one stream.
 
-        It is 0 if caches may hold the parameters, or if not all right operands are packed before calls.
+        The maximum is 0 if caches may hold the parameters, or if not all right operands are packed before calls.
         """
         if not self.are_cold or not all(map(self.packs, views)):
             return 0
@@ -222,7 +222,7 @@ class Panels:
     def used_bytes(self, content: bytes) -> dict[str, int]:
         """Return {name of a buffer: bytes at its start that kernels read}, for buffers that packing may fill in part.
 
-        These are the buffers of sparse weights and their fallbacks, of which kernels read either one or the other.
+        Such buffers are those of sparse weights and their fallbacks, of which kernels read either one or the other.
 
         Args:
             content: Packed memory of all panels.

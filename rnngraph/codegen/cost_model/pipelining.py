@@ -77,8 +77,8 @@ class StageCost:
 def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, workers: int) -> PipelinePlan | None:
     """Return the division of a time loop's kernels into stages that run at the same time; None if it does not pay.
 
-    It does not if one worker is nearly as fast (``PAYS``), or if kernels split between workers are faster. A single
-    kernel, and a loop of a fixed length of at most ``MIN_STEPS`` steps, have no pipeline.
+    A pipeline does not pay if one worker is nearly as fast (``PAYS``), or if kernels split between workers are faster.
+    A single kernel, and a loop of a fixed length of at most ``MIN_STEPS`` steps, have no pipeline.
 
     Args:
         kernels: Costs of the loop's kernels, in order.

@@ -46,8 +46,8 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
 def origin_of(nodes: Sequence[Node]) -> Where | None:
     """Return the source line for a kernel that computes ``nodes``.
 
-    It is the line of a product if there is one, because products take longest. Otherwise, it is the first line of the
-    nodes or their operands; None if none has a line.
+    If there is a product, the line is the product's, because products take longest. Otherwise, it is the first line of
+    the nodes or their operands; None if none has a line.
     """
     products = [node for node in nodes if node.op in (*MATRIX_PRODUCTS, "outer_sum")]
     every = (*products, *nodes, *(item for node in nodes for item in node.operands))

@@ -157,9 +157,9 @@ class _Pass:
     def _rows_together(self) -> int:
         """Return the number of adjacent rows that are computed together: ``ROWS_TOGETHER`` or 1.
 
-        It is 1 unless some reduction folds the last axis alone. Both sizes must be fixed, vectors must have at least
-        ``ROWS_TOGETHER`` lanes, and no single units may remain after whole vectors. The rows must not be time steps,
-        must not be split between workers, and must not end at different steps.
+        The number is 1 unless some reduction folds the last axis alone. Both sizes must be fixed, vectors must have at
+        least ``ROWS_TOGETHER`` lanes, and no single units may remain after whole vectors. The rows must not be time
+        steps, must not be split between workers, and must not end at different steps.
         """
         axis, width = self.last - 1, self.shape[-1]
         if axis < 0 or self.lanes < ROWS_TOGETHER or not isinstance(width, int):

@@ -52,7 +52,7 @@ def interleaved_vectors(full: int) -> int:
 def masks_remainder(node: Node, lanes: int) -> bool:
     """True if the units after the last whole vector are summed as a masked vector, and not one by one.
 
-    This is so for sums of multiply-adds, which occur only in scans whose states are matrices.
+    The result is True for sums of multiply-adds, which occur only in scans whose states are matrices.
     """
     return lanes > 1 and bool(node.get("fused"))
 

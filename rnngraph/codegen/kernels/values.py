@@ -58,7 +58,7 @@ def absolute(coordinate: Coordinate) -> Index:
 def is_emitted(node: Node) -> bool:
     """True for values that readers can compute on the fly.
 
-    They are scalar constants, and results of views, index arithmetic, gathers and elementwise ops.
+    Such values are scalar constants, and results of views, index arithmetic, gathers and elementwise ops.
     """
     if node.op == "constant":
         return not node.tensor.rank

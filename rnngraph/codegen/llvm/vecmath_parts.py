@@ -145,7 +145,7 @@ def power_of_two(b: VectorBuilder, biased: Handle, f: Format) -> Handle:
 def scaled(coefficients: tuple[float, ...], factor: float) -> tuple[float, ...]:
     """Return the coefficients of factor·p(factor·r), where p is the polynomial with the given ``coefficients``.
 
-    They are exact if the factor is ± a power of two.
+    The coefficients are exact if the factor is ± a power of two.
     """
     return tuple(c * factor ** (k + 1) for k, c in enumerate(coefficients))
 

@@ -35,8 +35,8 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
 def parameters(statements: Sequence[Statement]) -> Parameters:
     """Return the parameters of a function of ``statements``: buffers with index offsets, and names of sizes.
 
-    They are chosen so that as many functions as possible are equal. Terms that all indices of a buffer share, and
-    that no loop of the function changes, become an offset.
+    The parameters are chosen so that as many functions as possible are equal. Terms that all indices of a buffer share,
+    and that no loop of the function changes, become an offset.
     """
     scoped = _scoped(statements, frozenset(), [])
     common: dict[Buffer, Collection[Term]] = {}

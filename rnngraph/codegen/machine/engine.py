@@ -25,7 +25,7 @@ def _initialize() -> None:
 def _keep_places() -> None:
     """Set LLVM's option that gives instructions it adds, such as loads of constants, the preceding one's line.
 
-    This is for debug builds. The option is global to the process, and can be set only once.
+    Debug builds need this option. The option is global to the process, and can be set only once.
     """
     llvm.set_option("rnngraph", "--use-unknown-locations=Disable")
 

@@ -23,7 +23,8 @@ NO_DEPENDENCY = -(1 << 40)
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
     """Return the LLVM text of a constant table of pipeline stages: due times, and leads over other stages.
 
-    It has a row for each stage: the due time of its first chunk, then the lead that each stage must have over it.
+    The table has a row for each stage: the due time of the stage's first chunk, then the lead that every other stage
+    must have over the stage.
     """
     numbers: list[int] = []
     for stage in stages:

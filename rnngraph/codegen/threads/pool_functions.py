@@ -89,8 +89,8 @@ def _serve(target: Target) -> str:
 def _share(target: Target) -> str:
     """Return the LLVM text of a function with which a caller runs a job together with a pool's workers.
 
-    It clears the counts of barriers, assigns the job to the workers, wakes those that sleep, runs the caller's share,
-    and waits for the others.
+    The function clears the counts of barriers, assigns the job to the workers, wakes those that sleep, runs the
+    caller's share, and waits for the others.
     """
     f = IRBuilder()
     job = f.moved("%pool", 64 * JOB)

@@ -46,7 +46,7 @@ def _find_text() -> str:
 def _read_number() -> str:
     """Return the LLVM text of a function that parses a number after other characters.
 
-    It returns the index after the number, or -1.
+    The function returns the index after the number, or -1.
     """
     f = IRBuilder()
 

@@ -123,7 +123,7 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 def _shared_axes(layer: Layer, rank: int) -> list[int] | None:
     """Return the axes along which all entries share a dropout mask; None if the layer has no ``noise_shape``.
 
-    They are the axes of size 1 in ``noise_shape``.
+    The shared axes are those of size 1 in ``noise_shape``.
     """
     shape = layer.config.get("noise_shape", None)
     if shape is None:

@@ -112,8 +112,8 @@ def indexed_states(steps: Sequence[Step]) -> set[Family]:
 def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = (), varies: bool = False) -> set[Step]:
     """Return the steps that belong to no loop and can precede all loops, such as inputs, cells and constants.
 
-    These are declarations of placeholders and cells, steps of parameters and sizes alone, constants, and steps that
-    occur once.
+    Such steps are declarations of placeholders and cells, steps of parameters and sizes alone, constants, and steps
+    that occur once.
 
     Args:
         steps: All steps.
@@ -140,7 +140,7 @@ def outside_of_loops(steps: Sequence[Step], states: Collection[Family] = (), var
 def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
     """True for an index that belongs to one iteration of a loop.
 
-    It indexes one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
+    Such an index selects one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
     """
     entry = step.operands[0].step
     is_entry = is_index(entry) and families[family_of(entry)] > 1

@@ -14,8 +14,8 @@ from .node_texts import layer_of, short_name
 def without_lengths(scan: Node) -> tuple[Node, bool]:
     """Return (a scan without the ops that keep states past a row's length, True if the scan had any).
 
-    These selections keep the states of a row past its length, and set its outputs to 0. Without them, equations read
-    like those in a cell's paper.
+    The removed ops are selections that keep the states of a row past its length, and set its outputs to 0. Without
+    them, equations read like those in a cell's paper.
     """
     body: Graph = scan["body"]
     param = {*body.inputs}

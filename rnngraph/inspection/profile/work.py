@@ -146,8 +146,8 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
 def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
     """Return the kernels' work without repeated operations and without traffic of intermediate values.
 
-    It has each operation once, and each of the caller's arrays once. Intermediate values could stay in registers, or in
-    a cache near their use.
+    The result has each operation once, and each of the caller's arrays once. Intermediate values could stay in
+    registers, or in a cache near their use.
 
     Args:
         works: Work of a call's kernels, in order.

@@ -119,8 +119,8 @@ def axis_of_sizes(shape: Shape, sizes: Set[Dim]) -> int | None:
 def time_axis_of_fed(shape: Shape, batch_axis: int | None, times: Set[str], declared: Set[Dim]) -> int | None:
     """Return the index of an input's time axis; None if it has none.
 
-    It is the first axis, except the batch axis, whose size contains a symbol of ``times``. If there is none, and the
-    input has a batch axis, it is the first other axis of a ``declared`` length.
+    The time axis is the first axis, except the batch axis, whose size contains a symbol of ``times``. If there is none,
+    and the input has a batch axis, it is the first other axis of a ``declared`` length.
     """
     others = [axis for axis in range(len(shape)) if axis != batch_axis]
     candidates = [axis for axis in others if counts(shape[axis], times)]

@@ -172,7 +172,7 @@ def _recurrence(scan: Node, parts: ScanParts, index: int, cycle: Sequence[Node])
 def _joint_kind(parts: ScanParts, body: Graph, cycle: Sequence[Node]) -> str:
     """Describe the matrix A of several states that are jointly affine; empty if they are not.
 
-    They are jointly affine if each next value is affine in each state, with factors that depend on none of them.
+    States are jointly affine if each next value is affine in each state, with factors that depend on none of them.
     """
     reached = dependents(cycle, body.nodes)
     following = [carry.next for carry in parts.carries if carry.inside in cycle]

@@ -32,8 +32,8 @@ def joined(node: Node, how: str, values: Sequence[Node]) -> Node:
 def products_of_few_vectors(node: Node, left: Node, right: Node, states: Set[Node]) -> tuple[str, list[Node]] | None:
     """Split a product with a few vectors into products with one vector each. Return how to join them, and the products.
 
-    They are joined as ``rows`` or ``columns`` of the result, or by a ``sum``. Return None for any other product, such
-    as one with a single vector, or with more than ``MAX_VECTORS``.
+    The products are joined as ``rows`` or ``columns`` of the result, or by a ``sum``. Return None for any other
+    product, such as one with a single vector, or with more than ``MAX_VECTORS``.
 
     Args:
         node: The product.

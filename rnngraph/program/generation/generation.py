@@ -205,7 +205,7 @@ class Generation(Unindexed, Iterator[Any]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state after the prompt and all returned tokens to a file.
 
-        It is for ``state=`` of another generation or stream, of any process.
+        The file is for ``state=`` of another generation or stream, of any process.
         """
         stream = self._read_all()
         save_with(stream, path, arrays_of(self._reader.state_after(None, self._counts)))

@@ -83,7 +83,7 @@ class DirectMemory(NamedTuple):
 class DirectCall:
     """Prepared call with a plan, for one caller at a time. Concurrent callers use the Python path.
 
-    It holds no reference to the weights, so that an unused call does not keep old weights alive.
+    The object holds no reference to the weights, so that an unused call does not keep old weights alive.
 
     Attributes:
         plan: Argument of the machine code.
@@ -260,7 +260,7 @@ def direct_call(
 ) -> DirectCall | None:
     """Return a direct call with its own memory; None if calls of this form are not direct.
 
-    They are not direct if their arena exceeds ``MAX_OWN_ARENA``, if ``can_be_direct`` is False, or if direct calls are
+    Calls are not direct if their arena exceeds ``MAX_OWN_ARENA``, if ``can_be_direct`` is False, or if direct calls are
     disabled or not available. ``time`` has timed earlier calls. It decides if direct calls release the GIL.
     """
     call = PreparedCall(spec)

@@ -272,7 +272,7 @@ def _filler(
 ) -> Callable[[Mapping[Any, Any]], bool]:
     """Return the ``fill`` function of a prepared call, which copies feeds.
 
-    It returns False for a missing feed or another signature, and ignores other feeds.
+    The function returns False for a missing feed or another signature, and ignores other feeds.
 
     Args:
         feeds: (key, shape, dtype, other accepted types, memory or None for a feed that is read in place).

@@ -84,8 +84,8 @@ def converted_key(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
 def is_plain(value: Any, declared: TensorType | None) -> bool:
     """True if a feed needs no conversion.
 
-    It is a plain ndarray of the declared dtype that is small or can be read in place, or a float for a float scalar.
-    False if ``declared`` is None.
+    Such a feed is a plain ndarray of the declared dtype that is small or can be read in place, or a float for a float
+    scalar. False if ``declared`` is None.
     """
     if declared is None:
         return False

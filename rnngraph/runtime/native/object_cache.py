@@ -83,7 +83,8 @@ _SOURCES = _sources()
 def key_of(*meaning: object) -> str:
     """Return the cache key of code: a digest of everything that determines its bytes.
 
-    It includes the version of NumPy, which folds constants. ``meaning`` is the graph, target, sizes and options.
+    The digest includes the version of NumPy, which folds constants. ``meaning`` is the graph, target, sizes and
+    options.
     """
     return hashlib.sha256(repr((_SOURCES, host.versions(), np.__version__, meaning)).encode()).hexdigest()
 

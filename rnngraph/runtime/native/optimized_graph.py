@@ -47,7 +47,7 @@ def open_sizes(graph: Graph) -> set[str]:
 def ordered_sizes(graph: Graph) -> set[str]:
     """Return the symbols that determine the order of summation, and hence rounding.
 
-    They are in the sizes of last axes that are reduced, and in the depths and columns of matrix products.
+    Such symbols are in the sizes of last axes that are reduced, and in the depths and columns of matrix products.
     """
     names: set[str] = set()
     for node in graph.walk():

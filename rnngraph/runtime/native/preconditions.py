@@ -140,8 +140,8 @@ _MOVED = ("reshape", "transpose", "broadcast", "cast", "ensure_shape", "reverse"
 def range_of(index: Node, known: dict[Node, Range] | None = None) -> Range:
     """Return the minimum and the maximum of an index, if the index attains both; None if they are unknown.
 
-    They are unknown if the range may be narrower than the operands suggest, as for ``positions - positions``. A valid
-    call is therefore never refused.
+    The bounds are unknown if the range may be narrower than the operands suggest, as for ``positions - positions``. A
+    valid call is therefore never refused.
 
     Args:
         index: The index.

@@ -41,7 +41,7 @@ def exceeds_share(arena_bytes: int) -> bool:
 def steps_of(lengths: Iterable[int]) -> int:
     """Return the number of steps of a block: the square root of the maximum length, rounded to a power of two.
 
-    It is at least ``MIN_BLOCK`` and at most ``MAX_BLOCK``. The rounding limits the number of compiled variants.
+    The number is at least ``MIN_BLOCK`` and at most ``MAX_BLOCK``. The rounding limits the number of compiled variants.
     """
     longest = max(lengths, default=1)
     return min(max(1 << round(math.log2(max(1, longest)) / 2), MIN_BLOCK), MAX_BLOCK)

@@ -110,7 +110,8 @@ def change_of(compiled: CompiledGraph, name: str) -> PassChange:
 class NativeStages:
     """Texts of the stages after the passes, such as loops, LLVM and assembly, at the sizes of the last call.
 
-    They show a debug build of the running code, whose instructions have source lines. All stages have the same plan.
+    The texts show a debug build of the running code, whose instructions have source lines. All stages have the same
+    plan.
     """
 
     def __init__(self, compiled: CompiledGraph) -> None:

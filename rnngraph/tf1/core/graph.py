@@ -178,7 +178,7 @@ class Graph(ControlDependencies):
     def cut(self, places: Iterable[Node] = ()) -> Cut:
         """Return a function from a declared node to a copy that reads placeholders in place of ``places``.
 
-        It also replaces each placeholder that has the label of an earlier one.
+        The function also replaces each placeholder that has the label of an earlier one.
         """
         # Ordered, because labels depend on the order, and cached code is looked up by labels.
         all_places = dict.fromkeys((*places, *self.renamed))

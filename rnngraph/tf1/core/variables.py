@@ -154,7 +154,7 @@ def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: A
 def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options: Any) -> GraphVariable:
     """Return a variable as ``get_variable`` does, but a local one, which is neither trained nor saved.
 
-    It is added to ``collections``, if any, and to the local variables.
+    The variable is added to ``collections``, if any, and to the local variables.
     """
     own = options.get("collections") or ()
     own = [own] if isinstance(own, str) else list(own)

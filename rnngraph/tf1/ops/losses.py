@@ -273,7 +273,7 @@ def hinge_loss(
 ) -> Tensor:
     """Return the hinge loss, weighted and reduced as in ``compute_weighted_loss``.
 
-    It is max(0, 1 - logits) for labels 1, and max(0, 1 + logits) for labels 0.
+    The loss of a label is max(0, 1 - logits) for labels 1, and max(0, 1 + logits) for labels 0.
     """
     labels, logits = _labels_and_predictions(labels, logits)
     values = elementwise.relu(1.0 - (labels * 2.0 - 1.0) * logits)

@@ -232,8 +232,8 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
 class CustomHelper(Helper):
     """Helper whose methods are three functions of the program.
 
-    They are ``initialize_fn()``, ``sample_fn(time, outputs, state)`` and ``next_inputs_fn(time, outputs, state,
-    sample_ids)``.
+    The functions are ``initialize_fn()``, ``sample_fn(time, outputs, state)`` and ``next_inputs_fn(time, outputs,
+    state, sample_ids)``.
     """
 
     @api
@@ -264,7 +264,7 @@ class CustomHelper(Helper):
 class InferenceHelper(Helper):
     """Helper whose samples and next inputs are computed by functions of the program.
 
-    They are ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and ``next_inputs_fn(sample_ids)``. Without
+    The functions are ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and ``next_inputs_fn(sample_ids)``. Without
     ``next_inputs_fn``, samples are the next inputs.
     """
 

@@ -122,7 +122,7 @@ def image(
 ) -> SummaryOp:
     """Return a summary operation for pictures [batch, height, width, channels].
 
-    There are 1, 3 or 4 channels, of floats or of ints from 0 to 255.
+    Pictures have 1, 3 or 4 channels, of floats or of ints from 0 to 255.
     """
     tensor_, limit = _numeric(tensor, "tf.summary.image"), whole_number(max_outputs, "max_outputs", 1)
     if tensor_.rank != 4 or tensor_.shape[3] not in (1, 3, 4) or tensor_.dtype == "bool":
@@ -227,7 +227,7 @@ def merge_all_summaries(key: str = GraphKeys.SUMMARIES) -> SummaryOp | None:
 def limits() -> np.ndarray:
     """Return the bucket limits of TensorFlow's histograms, ascending.
 
-    They are 0, ±1e-12 times powers of 1.1 up to ±1e20, and the largest float64 numbers.
+    The limits are 0, ±1e-12 times powers of 1.1 up to ±1e20, and the largest float64 numbers.
     """
     bounds, value = [], 1e-12
     while value < 1e20:

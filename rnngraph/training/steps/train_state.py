@@ -121,7 +121,7 @@ class TrainState:
     def inputs(self) -> dict[str, np.ndarray]:
         """Return a step's inputs besides parameters, feeds and states.
 
-        They are the sums of gradients if updates are rarer than steps; otherwise an update's slots and numbers.
+        Such inputs are the sums of gradients if updates are rarer than steps; otherwise an update's slots and numbers.
         """
         return self.present_sums() if self.accumulate > 1 else self.update_inputs()
 

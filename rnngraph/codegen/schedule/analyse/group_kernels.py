@@ -137,9 +137,9 @@ def _must_copy(
 ) -> bool:
     """True if a movement op, such as a transpose, must copy its operand instead of being a view of it.
 
-    It must if strides cannot express it, or if it selects a step of a sequence that is computed in chunks. A transpose
-    is also copied if it is a right operand that products or the steps of a scan read many times. Nothing is copied that
-    is in memory already, or that only merges whole rows of a prepared value.
+    An op must copy if strides cannot express the result, or if the op selects a step of a sequence that is computed in
+    chunks. A transpose is also copied if it is a right operand that products or the steps of a scan read many times.
+    Nothing is copied that is in memory already, or that only merges whole rows of a prepared value.
     """
     if not is_view(node) or node in in_memory:
         return False

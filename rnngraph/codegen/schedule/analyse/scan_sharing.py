@@ -48,8 +48,8 @@ class ScanSharing:
 def waits_between(one: Partition, other: Partition | None) -> bool:
     """True if a step needs a barrier between two consecutive parts, which workers divide as ``one`` and ``other``.
 
-    They need none if both are split by rows, or both run on one worker. After the last part, ``other`` is None, and the
-    result is True.
+    The parts need no barrier if both are split by rows, or both run on one worker. After the last part, ``other`` is
+    None, and the result is True.
     """
     if other is None:
         return True

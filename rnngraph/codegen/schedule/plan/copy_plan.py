@@ -73,8 +73,8 @@ AnyCopyPlan = CopyPlan | RowwiseCopyPlan
 def before_loops(region: Region) -> Region:
     """Return a loop's region for the statements that precede the loop.
 
-    It has no chunk of time, and no locations of values that the loop writes. Other parts of the same buffer may hold
-    values that are already computed: an output may join an initial state and the states of the loop.
+    The region has no chunk of time, and no locations of values that the loop writes. Other parts of the same buffer may
+    hold values that are already computed: an output may join an initial state and the states of the loop.
     """
     memory = region.memory
     known = {node: view for node, view in memory.views.items() if not _is_written(node, memory.stores)}

@@ -43,7 +43,7 @@ class TimeLoopPlan:
 class GroupPlan:
     """Plan of a fusion group.
 
-    It runs when parameters change (``prepared``), once in each call, or in a loop over time (``loop``).
+    The group runs when parameters change (``prepared``), once in each call, or in a loop over time (``loop``).
 
     Attributes:
         region: Memory, workers and chunk of time of all kernels except those in the steps of scans.

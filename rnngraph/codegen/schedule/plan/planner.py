@@ -49,7 +49,7 @@ Their weights are packed so that tiles of any width can read them, and all entri
 def plan_entry(analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout] = ()) -> EntryPlan:
     """Return the plan of an entry: memory, and how each kernel is computed, from the analysis of its groups.
 
-    It reuses layouts in which another plan packs parameters, if possible.
+    The plan reuses layouts in which another plan packs parameters, if possible.
     """
     return _Planner(analysis, reused_layouts).plan()
 

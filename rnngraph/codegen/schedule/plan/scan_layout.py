@@ -123,7 +123,8 @@ class ScanLayout:
     def row_axis(self) -> int | None:
         """Index, among axes divided into blocks, of the batch rows; None unless a block can stop at its row's end.
 
-        It can if a block has one row, and each carry either has one location for all steps, or is read only by steps.
+        A block can stop there if it has one row, and each carry either has one location for all steps, or is read only
+        by steps.
         """
         if self.table is None or self.blocks is None:
             return None

@@ -123,8 +123,8 @@ def carried_states(
 ) -> tuple[State, ...]:
     """Return each carry's memory: for all steps, overwritten in place, or double-buffered.
 
-    It is the carry's history, if that is stored. Otherwise, the carry is in place if a step may overwrite it, else
-    double-buffered.
+    The memory is the carry's history, if the history is stored. Otherwise, the carry is in place if a step may
+    overwrite it, else double-buffered.
 
     Args:
         allocation: Allocator of memory.
@@ -207,7 +207,7 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
     """Yield planned copies of a scan's initial values to the memory of its carries.
 
-    There are none for a scan that runs in blocks of steps, because each block copies its own initial values.
+    No copies are planned for a scan that runs in blocks of steps, because each block copies its own initial values.
     """
     layout, table, node = plan.layout, plan.layout.table, plan.node
     if layout.parts.blocks is not None:

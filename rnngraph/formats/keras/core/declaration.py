@@ -281,7 +281,7 @@ class Declaration:
     def drops(self, rate: float) -> float:
         """Return the rate of an effect that acts in training only, such as dropout.
 
-        It is ``rate``, or 0 if the current call has training=False.
+        The result is ``rate``, or 0 if the current call has training=False.
 
         Raises:
             Unreadable: The call has training=True, which makes inference random too.

@@ -203,7 +203,8 @@ _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "
 def fold_size_comparison(op: str, left: Known, right: Known) -> Known | None:
     """Return a comparison's result for sizes that the file has cast to float; None if it is not known.
 
-    It is known unless ``op`` is no comparison, a number is a fraction, or the result depends on a symbolic size.
+    The result is known unless ``op`` is no comparison, a number is a fraction, or the result depends on a symbolic
+    size.
     """
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
@@ -217,7 +218,7 @@ def fold_size_comparison(op: str, left: Known, right: Known) -> Known | None:
 def fold_float_sizes(op: str, *items: Known) -> Known | None:
     """Return an op's result for sizes that the file has cast to float, as for ``arange``; None if it is not known.
 
-    It is known for sums, differences, products, exact quotients and rounding, if all operands are integers.
+    The result is known for sums, differences, products, exact quotients and rounding, if all operands are integers.
     """
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):

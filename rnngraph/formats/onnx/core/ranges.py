@@ -113,7 +113,7 @@ def _of_known(x: Known) -> Range | None:
 def parts_of(tensors: Tensors, x: Operand) -> list[Operand] | None:
     """Return the entries of x along its last axis, each without that axis; None if they are not available separately.
 
-    They are for a known x, an axis of size 1, a stack, and a concatenation of arrays of size 1.
+    The entries are available for a known x, an axis of size 1, a stack, and a concatenation of arrays of size 1.
     """
     *ahead, count = shape_of(x)
     if isinstance(count, int) and (count == 1 or isinstance(x, Known)):

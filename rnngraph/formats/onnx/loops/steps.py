@@ -301,7 +301,8 @@ class Steps:
 def _rows(shapes: Sequence[Shape]) -> Dim | None:
     """Return the number of rows of a loop whose values have these shapes.
 
-    It is the first size that all values of rank 2 or more share, or the only symbolic size; None without either.
+    The number is the first size that all values of rank 2 or more share, or the only symbolic size; None without
+    either.
     """
     sizes = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
     vectors = {shape[0] for shape in shapes if len(shape) == 1}

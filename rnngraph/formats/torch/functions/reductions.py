@@ -227,7 +227,7 @@ def _numbers(tracer: Tracer, x: Operand) -> Value:
 def _extreme(function: Function, pairwise: Function, place: Function) -> Handler:
     """Return a function that translates torch's ``max`` or ``min``, each with its three kinds of arguments.
 
-    They reduce all entries, or an axis to (values, indices), or compare two tensors elementwise.
+    The three kinds reduce all entries, reduce an axis to (values, indices), and compare two tensors elementwise.
     """
 
     def read(

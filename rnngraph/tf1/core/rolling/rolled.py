@@ -87,8 +87,8 @@ class _Search(Steps):
     def _following(self, node: Node, values: dict[int, Node]) -> Node | None:
         """Return the step that starts from all final states of ``node``; None if the loop ends with ``node``.
 
-        It ends if no such step exists, a state must be preserved, or other nodes read a state that is not also the
-        output. A rolled driver returns its states for the last step only.
+        The loop ends if no such step exists, a state must be preserved, or other nodes read a state that is not also
+        the output. A rolled driver returns its states for the last step only.
 
         Args:
             node: A step.
