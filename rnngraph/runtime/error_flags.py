@@ -90,7 +90,7 @@ def _passed_ends(graph: Graph) -> dict[Node, Node]:
 
 
 def _step_counts(graph: Graph) -> dict[Node, int]:
-    """Return how many times the number of a stream's steps occurs in each value: 0, 1, or 2 for several times.
+    """Return {value: occurrences of the number of a stream's steps in it}: 0, 1, or 2 for several.
 
     A difference of two positions may be smaller than both. It has 2 occurrences, and no call checks it.
     """

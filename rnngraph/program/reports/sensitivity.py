@@ -66,7 +66,7 @@ def _results(run: Run, options: CompileOptions, weights: WeightRules) -> dict[st
 
 
 def _compared(exact: Mapping[str, np.ndarray], narrow: Mapping[str, np.ndarray]) -> Sensitivity:
-    """Return how much results with narrow weights differ from exact ones: relative RMS, and change of the loss."""
+    """Return the difference of results with narrow weights from exact ones: relative RMS, and change of the loss."""
     change, size, loss = 0.0, 0.0, None
     for path, array in exact.items():
         if path == "loss":

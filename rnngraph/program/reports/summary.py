@@ -220,7 +220,7 @@ def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
 
 
 def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
-    """Return how many bytes narrow weights save, minus scales, by layer."""
+    """Return {layer: bytes that narrow weights save, minus those of scales}."""
     saved: dict[tuple[str, object], int] = {}
 
     def walk(part: Graph, fixed: Sources) -> None:
@@ -258,7 +258,7 @@ def _slice_start(weight: Node) -> tuple[Dim, ...] | None:
 
 
 def _saved_in_blocks(narrow: Node, bits: int, block: int) -> int:
-    """Return how many bytes a weight in blocks saves. Its last block may be padded."""
+    """Return the bytes that a weight in blocks saves. The last block may be padded."""
     wide = next(item.operands[0] for item in _dependencies(narrow) if item.op == "reshape")
     is_padded = wide.op == "concat" and wide.operands[-1].op == "broadcast"
     numbers = _elements(narrow.shape, {})

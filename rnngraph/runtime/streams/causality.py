@@ -87,7 +87,7 @@ def _reads(node: Node, labels: Collection[str]) -> bool:
 
 
 def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
-    """Return if a value is equal at all steps, has one entry a step, or depends on all steps, as a constant."""
+    """Return ``STEPS`` for one entry a step, ``FINAL`` for a value known after the last step, else ``CONSTANT``."""
     if node.op == "scan":
         return STEPS
     if node.op == "get":

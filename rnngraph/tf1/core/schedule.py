@@ -95,7 +95,7 @@ class Schedule:
             self._times[node] = max((*(self._times[item] for item in sources), _union(writers).bit_length()))
 
     def _time(self, node: Node) -> int:
-        """Return how many of the run's operations must run before a node; 0 for a node that was not visited."""
+        """Return the number of the run's operations that must precede a node; 0 for a node that was not visited."""
         return self._times.get(node, 0)
 
     def _dependencies_of(self, roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:

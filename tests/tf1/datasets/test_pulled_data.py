@@ -190,3 +190,8 @@ def test_a_coordinator_raises_the_error_of_a_thread() -> None:
     coordinator.clear_stop()
     coordinator.request_stop(tf.errors.OutOfRangeError("end"))
     coordinator.join([])
+
+
+def test_reductions_over_datasets_are_not_offered() -> None:
+    with pytest.raises(rg.NotOfferedError, match=r"Dataset\.reduce is not offered; read the elements"):
+        tf.data.Dataset.range(3).reduce(0, lambda total, x: total + x)
