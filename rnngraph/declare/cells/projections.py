@@ -31,7 +31,7 @@ class _Projection(Wrapper):
         return (yield self.inner(p))
 
     def projected(self, p: Scope, x: Any) -> Tensor:
-        """Return activation(x @ kernel + bias). Raise ``DtypeError`` if x is not one Tensor."""
+        """Return activation(x @ kernel + bias) with parameters of ``p``. Raise ``DtypeError`` if x is no Tensor."""
         if not isinstance(x, Tensor):
             raise DtypeError(
                 f"{type(self).__name__} around {self.cell!r} projects one Tensor, not {shown(x)}; project each one in "

@@ -181,7 +181,7 @@ def quantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method
 def nanquantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Tensor:
     """Return the quantile ``q`` over ``axis`` of the entries that are not NaN; NaN if all are NaN.
 
-    The arguments are those of ``quantile``.
+    ``method`` and all other arguments are those of ``quantile``.
     """
     return _quantile(x, q, axis, keepdims, method, True)
 
