@@ -128,7 +128,7 @@ def sequence_form(
 def _equal_sizes(about: OptimizedGraph, outputs: tuple[str, ...]) -> tuple[Mapping[str, Dim], Mapping[str, Dim]]:
     """Return {size: formula that it must equal}, and {size T: n * (T // n), if it must be a multiple of n}.
 
-    With these formulas, equal sizes have one text. Raise ``ShapeError`` if that is impossible.
+    With these formulas, sizes that must be equal have one formula. Raise ``ShapeError`` if that is impossible.
     """
     equalities, likely = about.equalities(outputs)
     open_equalities = [item for item in equalities if not item.holds(likely)]

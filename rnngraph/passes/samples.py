@@ -52,7 +52,10 @@ class Samples:
         return Graph.of(graph.name, outputs, graph.inputs, graph.comments)
 
     def _lifted(self, node: Node, operands: list[Lifted]) -> Lifted:
-        """Return (op for all draws, with their axis in front, True), or (op, False) if no operand differs by draw."""
+        """Return (op for all draws, with their axis in front, True), or (op, False) if no operand differs by draw.
+
+        Raise ``GraphError`` if the op cannot compute several draws at once.
+        """
         if not any(drawn for _, drawn in operands):
             return remake(node, [item for item, _ in operands]), False
         lifted = lift(node, operands, self.count)

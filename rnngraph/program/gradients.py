@@ -125,7 +125,7 @@ class GradientGraphs:
     def zeros_for_taps(
         self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> dict[str, np.ndarray]:
-        """Return zero arrays for the inputs whose gradients are those of named values (taps), by input name."""
+        """Return {input of a tap: zeros}. Raise ``NameLookupError`` if the feeds leave a tap's size unknown."""
         types = compiled.input_types()
         sizes = solve_sizes(arrays, self._types, where)
         labels = [name for name in types if name.startswith(TAP)]

@@ -77,7 +77,7 @@ class FiledParts:
             self._parts[name] = part
 
     def write(self) -> None:
-        """Write the packed weights to their file and map it into memory, unless it existed."""
+        """Write the weights to their file, unless it existed. Map it into memory if some are not packed."""
         if self._files is None or not self._is_new:
             return
         self._files.store(self._key, [self._parts[name] for name in self._sizes])

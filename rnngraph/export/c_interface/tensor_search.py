@@ -51,7 +51,7 @@ def _read_number() -> str:
     f = IRBuilder()
 
     def digit(at: str) -> tuple[str, str]:
-        """Append instructions that subtract ``0`` from a byte, and test whether the byte is a digit."""
+        """Append instructions that subtract ``0`` from a byte. Return (difference, test that the byte is a digit)."""
         byte = f.value(f"load i8, ptr {f.moved('%bytes', at)}", "byte")
         value = f.value(f"sub i8 {byte}, {_ZERO}", "digit")
         return value, f.icmp("ult", "i8", value, 10)
@@ -84,7 +84,7 @@ def _read_number() -> str:
 
 
 def _find_object(f: IRBuilder, text: str, described: str) -> str:
-    """Append a search for a tensor's JSON object by its name. Return the address of the colon after the name."""
+    """Append a search for a tensor's JSON object by its name. Return the index of the colon after the name."""
     places: list[str] = []
     again, value = f.labels("again", "object")
 

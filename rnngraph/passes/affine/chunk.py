@@ -198,7 +198,7 @@ class _ChunkInputs:
         self.invariants: list[Binding] = []
 
     def add(self, source: Node, outer: Node, has_time: bool) -> Lifted:
-        """Add an input to the body for a value that it reads, and return the input. Constants need none.
+        """Add an input to the body for a value that it reads. Constants without a time axis need none.
 
         Args:
             source: Value of the scan's step, which gives the input its label.

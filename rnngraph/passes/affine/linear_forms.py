@@ -123,7 +123,7 @@ class LinearForms:
         self._outer: dict[tuple[Node, View], tuple[tuple[Node, ...], ...]] = {}
 
     def add(self, node: Node) -> None:
-        """Record a node as a sum of terms linear in the state, or as ``Opaque`` if it is not linear."""
+        """Record a node as a sum of at most ``MAX_TERMS`` terms linear in the state, or as ``Opaque``."""
         forms = [self.forms[item] for item in node.operands if item in self.dependent]
         is_whole = any(form.is_whole for form in forms)
         opaque = next((form for form in forms if isinstance(form, Opaque)), None)

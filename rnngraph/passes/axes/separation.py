@@ -166,7 +166,7 @@ class Separation:
 
 
 def _attributes(node: Node, parts: Parts, before: Parts) -> dict[str, Any]:
-    """Return the attributes of an op, such as ``axis`` or ``order``, renumbered for separate instead of merged axes.
+    """Return the attributes of an op that refer to axes, such as ``axis`` and ``start``, for separate axes.
 
     Args:
         node: Node with merged axes.

@@ -33,7 +33,7 @@ def cut_axes(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
-    """Rewrite a reshape that cuts time into groups of entries as windows; merge reshapes that split entries into one.
+    """Replace a reshape that groups entries along time by windows, or reshapes that split entries by one reshape.
 
     Return None for other nodes. ``lengths`` are the names of sizes that count steps.
     """

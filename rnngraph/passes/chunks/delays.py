@@ -16,7 +16,7 @@ from .timeline import NO_FILL, Past, Repeat, Timeline, View, WindowSpec, is_runn
 
 
 def soonest_timeline(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
-    """Find by how many entries a stream must delay each value; of two ways, return the one with the smaller delay.
+    """Return the timeline of a graph. Chunks also recompute padded entries if doing so lowers the delay.
 
     Windows over windows over padding are an example: their first entries are known before the first step. ``lengths``
     are the names of sizes that count steps, and ``kept`` are the labels of kept states.
@@ -30,7 +30,7 @@ def soonest_timeline(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset
 
 
 def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset(), resumes_pads: bool = False) -> Timeline:
-    """Return by how many entries a stream must delay each value of a graph, and how many past entries it must keep.
+    """Return the timeline of a graph: each value's delay in a stream, the past entries to keep, and refused values.
 
     A value is delayed until its first reader needs it. An op then combines the same entries in a chunk as in the whole
     graph, with the same bits. Past entries are kept of inputs, of results of loops and of sources of windows.
@@ -168,7 +168,7 @@ class _Walk:
         return ""
 
     def _resumed(self, node: Node) -> str:
-        """Record that a value begins with past entries, because its operand is a kept state followed by a sequence.
+        """Record that a value begins with the past entries of a kept state, or is computed from a value that does.
 
         Return the reason if it cannot be streamed, else an empty string.
         """
@@ -416,7 +416,7 @@ class _Walk:
         self._keep(view, ahead if ahead >= 0 else ahead + step)  # negative: the first window starts inside the chunk
 
     def _keep(self, view: View, count: int) -> None:
-        """Record that a stream keeps at least ``count`` past entries of the sequence that a view pads or cuts."""
+        """Record that a stream keeps at least ``count`` past entries of a view's base. Refuse a base without rows."""
         line = self.line
         if count and view.base.tensor.rank < 2:
             line.refused.setdefault(view.base, "a stream keeps past entries for each row, and it has no row axis")

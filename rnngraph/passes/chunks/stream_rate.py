@@ -63,7 +63,7 @@ class StreamRate:
         return counts(dim, self.lengths) and (growth is None or growth.per_step > 0)
 
     def growth(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Growth | None:
-        """Return a size as entries per step of a stream plus a constant; None if it is not linear, or shrinks.
+        """Return a size as entries a step plus a constant; None unless it has one length, is linear, and never shrinks.
 
         ``rests`` has the number of entries after the last whole step, by length; None for no such entries.
         """

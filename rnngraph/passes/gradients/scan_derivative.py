@@ -58,7 +58,7 @@ class ScanDerivative:
         self._build()
 
     def _find_active_inputs(self, active: set[Node]) -> None:
-        """Determine which inputs of the body get a gradient, at this step or at a later one."""
+        """Find the float inputs and the nodes of the body that depend on active values of this or an earlier step."""
         roots = {param for param, actual in self.outer.items() if actual in active and param.dtype in FLOATS}
         while True:
             inside = active_nodes(self.body.nodes, roots)
@@ -135,7 +135,7 @@ class ScanDerivative:
                 self.deferred.append(DeferredSum(operand, _sum, (_before_sum(part, g) if elementwise else part,)))
 
     def _select_residuals(self) -> None:
-        """Choose the values of each step that the forward scan returns, because the backward scan reads them."""
+        """Choose which values the forward scan returns for the backward scan, and which are recomputed there."""
         forward = set(self.body.nodes)
         roots_to_read = [g for carry in self.carried if (g := self.work.adjoint(carry)) is not None]
         roots_to_read += [g for item in self.sequences if (g := self.work.adjoint(item)) is not None]

@@ -40,7 +40,7 @@ def lower(
     taps_are_inputs: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> Lowered:
-    """Translate declared outputs into one graph with named parameters, solved sizes, and scans for loops.
+    """Translate declared outputs into graphs of the outputs, dropout masks and initial states; name all parameters.
 
     Args:
         outputs: Pairs of a path and a declared node.
@@ -89,7 +89,7 @@ def lower(
 
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
-    """Return the names of all dropout sites (scopes that draw masks), in the order of declaration."""
+    """Return the names of all sites that may draw dropout masks, in the order of declaration."""
     outermost: list[Driver] = [node["driver"] for node in order if node.op == "driver"]
     drivers = [driver for item in outermost for driver, _ in item.with_inner()]
     sites = [(d.serial, f"{names.scopes[d.scope]}/{site}") for d in drivers for site in d.names.sites]

@@ -45,7 +45,7 @@ class Layers:
 
 
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
-    """Assign names to the scopes, parameters and dropout sites of ``order``. Parameters in ``known`` keep theirs.
+    """Assign names to the scopes and parameters of ``order``. Parameters in ``known`` keep theirs.
 
     Raises:
         ArgumentError: Two parameters would have one name, or one explicit scope is used twice.

@@ -161,7 +161,7 @@ class Steps(StepDraws):
             raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
-        """Translate one op within a step, other than a tap (named value) or a nested loop."""
+        """Translate one op of a step, other than a tap or loop. Raise ``GraphError`` for a parameter update."""
         if node.op == "with_update":
             raise GraphError(
                 "rg.with_update or rg.batch_normalization in a cell's step would update a parameter at every step; "
@@ -188,7 +188,7 @@ class Steps(StepDraws):
         return value
 
     def _while_live(self, value: Node, rows: int | None) -> Node:
-        """Return a value of a step with 0 for rows that have ended or are masked; ``rows`` is its row axis, or None."""
+        """Return a value with 0 for rows that have ended or are masked; unchanged if its row axis ``rows`` is None."""
         if self.live is None or rows is None:
             return value
         shape = tuple(self.batch if axis == rows else 1 for axis in range(value.tensor.rank))

@@ -124,7 +124,7 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
 
 
 def _input_kind(scan: Node, number: int, kind: Kind) -> Kind:
-    """Return how an input of a scan's body differs between shards of the batch, from the kind of its operand."""
+    """Return how an input of a scan's body differs between shards. Raise ``GraphError`` if the loop runs over rows."""
     if not isinstance(kind, Sharded):
         return kind
     bound = fate(scan, number, kind.axis)

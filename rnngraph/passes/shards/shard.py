@@ -74,7 +74,7 @@ class _Sharding:
     first: Node | None = None
 
     def of(self, graph: Graph) -> ShardGraph:
-        """Return the graph that computes one shard of a batch's rows, with the graph of the sums over all shards."""
+        """Return the graph of a shard, the graph of its terms of sums over all shards, and the kinds of its outputs."""
         for node in graph.nodes:
             self._visit(node)
         outputs = [(name, self._output(name, node)) for name, node in graph.outputs]

@@ -107,7 +107,7 @@ def _pad_source(node: Node, pad: Pad, source: Node) -> Node:
 
 
 def _pads(graph: Graph) -> Mapping[Node, Pad]:
-    """Return {concat that pads slices of a source: these slices}, for sources padded more than once along one axis."""
+    """Return {concat that pads slices of a source: its ``Pad``}, for sources padded more than once along one axis."""
     inner = {node: place for node in graph.nodes if (place := _sequence_index(node)) is not None}
     if not inner:
         return {}

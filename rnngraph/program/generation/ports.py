@@ -86,7 +86,7 @@ def _chosen(
     what: str,
     where: Where | None,
 ) -> str:
-    """Return the name of an input or output: ``name`` if it is a candidate, or the only candidate for None."""
+    """Return ``name`` if it is a candidate, or the only candidate for None; else raise ``ArgumentError``."""
     if name is None:
         if len(candidates) == 1:
             return next(iter(candidates))

@@ -365,7 +365,7 @@ def read_program(path: str | os.PathLike[str], cache: Cache | None = None) -> Sa
 def source_from(
     files: Mapping[str, bytes], shown: str, large: StoredFile | None = None, cache: Cache | None = None
 ) -> SavedSource:
-    """Return the graphs and settings of a saved program, read from its files {name: content}.
+    """Return the graphs and settings of a saved program from {file: content}. Raise ``FileError`` if it cannot be read.
 
     Args:
         shown: Name of the files in errors.

@@ -65,7 +65,7 @@ def check_together(
 
 
 def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
-    """Raise ``ValueError`` if an input's dtype or rank differs between graphs. Add new inputs to ``kinds``."""
+    """Raise ``ValueError`` if a parameter's type or an input's dtype or rank differs. Add new inputs to ``kinds``."""
     slots = {name: slot.type for slot, name in form.slots.items()}
     for node in (*form.graph.inputs, *form.masks.inputs, *form.initial.inputs):
         label, kind = node["label"], node.tensor
@@ -102,7 +102,7 @@ def _check_kept(form: Lowered, labels: Sequence[str]) -> None:
 
 
 def _check_states(form: Lowered, labels: Sequence[str], are_fed: bool) -> None:
-    """Raise ``ValueError`` unless a state's output, initial value and, if ``are_fed``, input fit in type."""
+    """Raise ``ValueError`` unless states come from loops and fit their initial values and, if ``are_fed``, inputs."""
     after, first = dict(form.graph.outputs), dict(form.initial.outputs)
     before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
     for label in labels:

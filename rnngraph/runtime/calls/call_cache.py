@@ -42,7 +42,7 @@ class CallCache(Generic[PreparedT]):
         self._repeats = True  # True if the previous call repeated the signature of the one before
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
-        """Run the prepared call that these feeds match and return its results; None if there is none (slow path)."""
+        """Run the prepared call of these feeds. Return its results; None, with nothing done, for the slow path."""
         mapping = named if feeds is None else one_mapping(feeds, named)
         if mapping is None:
             return None

@@ -63,7 +63,7 @@ class OutSpec:
         return arrays
 
     def arrays(self, out: Any) -> list[ndarray | None] | None:
-        """Return, from a caller's ``out=``, the array of each result; None if ``checked`` must decide if it is valid.
+        """Return, from a caller's ``out=``, the array or None for each result; None if ``checked`` must decide.
 
         The arrays are validated at each call, because they may have been resized or made read-only since the last one.
         """
@@ -161,7 +161,7 @@ def _can_receive(array: ndarray, leaf: _Leaf) -> bool:
 
 
 def _collect_arrays(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
-    """Copy the arrays of the nest ``out`` to ``arrays``. Return the NumPy flags of all; 0 if one does not fit."""
+    """Store the arrays of ``out``, by leaf, in ``arrays``. Return the NumPy flags of all; 0 if one does not fit."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]
     entries: Iterable[tuple[Any, Any]]

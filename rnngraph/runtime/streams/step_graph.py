@@ -282,7 +282,7 @@ def _with_stored_axes(lowered: Lowered) -> tuple[Lowered, Mapping[str, SwappedSt
 
 
 def _recurrence(whole: _Whole, where: Where | None) -> _Recurrence:
-    """Return the graph of one step and of the initial states. Those of large graphs are read from the cache.
+    """Return the graphs of one step and of the initial states. Those of large graphs are derived once and cached.
 
     The cache's key contains no source lines, so that a step is found even after its lines have moved.
     """
