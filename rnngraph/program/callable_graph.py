@@ -435,7 +435,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
     def _form(self, outputs: tuple[str, ...]) -> CallForm:
-        """Return the structure of a call's results: the declared one, and the loss if it is in ``outputs``.
+        """Return a call's graph, outputs and structure: the declared one, and the loss if it is in ``outputs``.
 
         If the program has a loss, a single bare Tensor is named ``output``, except in the inference graph.
         """
