@@ -23,6 +23,8 @@ ROOM = 110
 """Stack frames of a test, which Python's and NumPy's own libraries need."""
 DEEP = 120
 LAYERS = 40  # each layer has several ops
+LONG_NAME = "/".join(["a"] * 100)
+"""Name of the most parts in the 200 characters of a name. Two of them have more parts than there is room."""
 
 
 @contextlib.contextmanager
@@ -57,14 +59,14 @@ class Chain(rg.Cell):
 class Nested(rg.Cell):
     """User-defined cell around another, with a state of its own."""
 
-    def __init__(self, cell: rg.Cell) -> None:
-        self.inner = cell
+    def __init__(self, cell: rg.Cell, name: str = "inner") -> None:
+        self.inner, self.name = cell, name
 
     def state(self) -> Any:
         return {"inner": self.inner, "before": 4}
 
     def nested_step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> Any:
-        output, inner = yield p.cell("inner", self.inner), x, state["inner"]
+        output, inner = yield p.cell(self.name, self.inner), x, state["inner"]
         return output + state["before"] * 0.5, {"inner": inner, "before": output}
 
 
@@ -180,7 +182,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "learned initial states": lambda: attention(DEEP // 8, own=True),
     "cells in cells": lambda: wrapped(Nested, depth=DEEP // 2),
     "names": lambda: (
-        {"y": rg.dynamic_rnn(rg.BasicRNNCell(4), inputs(), scope="/".join(["a"] * 2 * DEEP))[0]},
+        {"y": rg.dynamic_rnn(Nested(rg.BasicRNNCell(4), LONG_NAME), inputs(), scope=LONG_NAME)[0]},
         None,
     ),
     "nests": nest,

@@ -12,11 +12,12 @@ Factors have one axis for each axis of the state, of size 1 where they do not va
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Generator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
+from ...declare.trace import driven
 from ...ir.graph import Node, make
 from ...ir.types import Shape
 from ...support.records import dataclass
@@ -87,6 +88,12 @@ class Opaque:
 
 Form = Linear | Opaque
 
+Products = tuple[tuple[Node, ...], ...]
+"""Sum of products, as the factors of each product."""
+
+Splitting = Generator[Any, Products, Products]
+"""Search for the products of a value. It yields the searches for other values, and receives their products."""
+
 
 def product_of(factors: Sequence[Node], dtype: str) -> Node:
     """Return the product of factors; 1 if there are none."""
@@ -120,7 +127,7 @@ class LinearForms:
         self.forms |= {node: Opaque(False, "a state that depends on it") for node in later}
         self._products: dict[tuple[Node, ...], Node] = {}
         # terms of values that do not depend on the state, by value and view
-        self._outer: dict[tuple[Node, View], tuple[tuple[Node, ...], ...]] = {}
+        self._outer: dict[tuple[Node, View], Products] = {}
 
     def add(self, node: Node) -> None:
         """Record a node as a sum of at most ``MAX_TERMS`` terms linear in the state, or as ``Opaque``."""
@@ -357,56 +364,71 @@ class LinearForms:
         rank = len(view)
         own = (*((1,) * (rank - node.tensor.rank)), *node.shape)
         groups = tuple(group if dim != 1 else () for group, dim in zip(view, own, strict=True))
-        return tuple(Term(factors) for factors in self._split_outer(node, groups[rank - node.tensor.rank :], 0))
+        split = driven(self._split_outer(node, groups[rank - node.tensor.rank :], 0), lambda splitting: splitting)
+        return tuple(map(Term, split))
 
-    def _split_outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
+    def _split_outer(self, node: Node, view: View, depth: int) -> Splitting:
         """Write a value as a sum of products whose factors vary along fewer axes; return the factors of each product.
 
         A value that cannot be written so is itself the only factor, as it is if the number of products or ``depth``
         exceeds ``MAX_TERMS``. ``depth`` is the number of splits that led to the value.
+
+        Raises:
+            UnknownAxisError: The value does not fit ``view``. The call raises it, not the generator.
         """
-        whole = (spread(node, view, self.axes),)
-        own = spans(whole[0])
+        return self._splitting(node, view, spread(node, view, self.axes), depth)
+
+    def _splitting(self, node: Node, view: View, spread_node: Node, depth: int) -> Splitting:
+        """Return the products of ``_split_outer``."""
+        whole, own = ((spread_node,),), spans(spread_node)
         if depth > MAX_TERMS or len(own) < 2:
-            return (whole,)
+            return whole
         if (node, view) not in self._outer:
             try:
-                split = self._split(node, view, depth + 1) or (whole,)
+                split = (yield from self._split(node, view, depth + 1)) or whole
             except UnknownAxisError:
-                split = (whole,)
+                split = whole
             is_split = all(spans(factor) != own for factors in split for factor in factors)
-            self._outer[node, view] = split if is_split and len(split) <= MAX_TERMS else (whole,)
+            self._outer[node, view] = split if is_split and len(split) <= MAX_TERMS else whole
         return self._outer[node, view]
 
-    def _split(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...] | None:
+    def _split(self, node: Node, view: View, depth: int) -> Generator[Splitting, Products, Products | None]:
         """Write an op's result as a sum of products of operands; return the factors of each, or None without a rule."""
         rank = node.tensor.rank
 
-        def of(item: Node) -> tuple[tuple[Node, ...], ...]:
+        def of(item: Node) -> Splitting:
             groups = view[rank - item.tensor.rank :]
             own = tuple(group if dim != 1 else () for group, dim in zip(groups, item.shape, strict=True))
             return self._split_outer(item, own, depth)
 
         match node.op:
             case "mul":
-                left, right = map(of, node.operands)
+                left = yield of(node.operands[0])
+                right = yield of(node.operands[1])
                 return tuple((*a, *b) for a in left for b in right)
             case "add":
-                return (*of(node.operands[0]), *of(node.operands[1]))
+                left = yield of(node.operands[0])
+                return (*left, *(yield of(node.operands[1])))
             case "sub":
                 minus = constant(-1.0, node.dtype)
-                return (*of(node.operands[0]), *((*factors, minus) for factors in of(node.operands[1])))
+                left = yield of(node.operands[0])
+                right = yield of(node.operands[1])
+                return (*left, *((*factors, minus) for factors in right))
             case "neg":
-                return tuple((*factors, constant(-1.0, node.dtype)) for factors in of(node.operands[0]))
+                negated = yield of(node.operands[0])
+                return tuple((*factors, constant(-1.0, node.dtype)) for factors in negated)
             case "matmul":
                 column, row = node.operands[:2]
-                is_outer = column.shape[-1] == 1 and column.tensor.rank == row.tensor.rank and len(node.operands) == 2
-                return tuple((*a, *b) for a in of(column) for b in of(row)) if is_outer else None
+                if column.shape[-1] != 1 or column.tensor.rank != row.tensor.rank or len(node.operands) != 2:
+                    return None
+                columns = yield of(column)
+                rows = yield of(row)
+                return tuple((*a, *b) for a in columns for b in rows)
             case "reshape" | "transpose":
                 item = node.operands[0]
                 if node.op == "reshape":
                     inner = matched(atoms_of(view, node.shape), self.axes, item.shape)
                 else:
                     inner = tuple(view[node["order"].index(axis)] for axis in range(rank))
-                return self._split_outer(item, inner, depth)
+                return (yield self._split_outer(item, inner, depth))
         return None

@@ -14,15 +14,13 @@ import numpy as np
 from ...declare.cells.basic import LSTMStateTuple
 from ...declare.description import Described
 from ...declare.initializers import Constant, Lost, initializer_from, initializer_text
-from ...declare.nest import fold
+from ...declare.nest import SHALLOW, fold, height
 from ...declare.parameters import ParameterSpec
 from ...declare.state import tuple_type
 from ...ir.types import DTYPES, NARROW, TensorType
 from ...support.errors import Where
 
 INITIAL = "initializer/"
-MAX_NESTED = 32
-"""Maximum depth of a nest that is stored as nested JSON, because Python's JSON recurses for each level."""
 
 
 def is_int(value: Any, low: int, high: int) -> bool:
@@ -62,9 +60,12 @@ def where_from(text: Any) -> Where | None:
 
 
 def nest_text(nest: Any, leaf: Callable[[Any], Any]) -> Any:
-    """Return a nest as JSON values. ``leaf`` converts the leaves."""
-    depth = fold(nest, lambda item: 0, lambda item, depths: 1 + max(depths, default=0))
-    if depth > MAX_NESTED:
+    """Return a nest as JSON values. ``leaf`` converts the leaves.
+
+    Nests higher than ``SHALLOW`` become a flat list of entries, because Python's JSON recurses up to three times for
+    each level.
+    """
+    if height(nest) > SHALLOW:
         entries: list[Any] = []
         fold(
             nest,

@@ -16,6 +16,8 @@ from saved_behaviour import differences, read, recorded
 from saved_cases import CASES, OwnState, files_of, own_state_type, stack_with_dropout, unrolled
 
 import rnngraph as rg
+from rnngraph.declare.nest import SHALLOW, flatten
+from rnngraph.program.saved import json_form
 from rnngraph.program.saved.save_load import SavedSource
 from rnngraph.runtime.native.compile_options import ProgramOptions
 from rnngraph.storage import versioned_directory as directory
@@ -92,6 +94,23 @@ def test_states_are_namedtuples_of_the_same_fields(tmp_path: Path) -> None:
     program.save(tmp_path / "stack")
     states = rg.load(tmp_path / "stack").inference(x=feeds["x"])["states"]
     assert type(states[0]) is rg.LSTMStateTuple
+
+
+def test_high_nests_are_stored_flat_and_read_in_both_forms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nest: Any = rg.placeholder("x", shape=(2,)) * 2.0
+    for number in range(SHALLOW + 8):
+        nest = {"a": nest, "b": [rg.parameter(f"w{number}", (2,), "ones") * float(number)]}
+    program, x = rg.compile(nest, cache=False), np.ones(2, np.float32)
+    program.save(tmp_path / "flat")
+    monkeypatch.setattr(json_form, "SHALLOW", 2 * SHALLOW)  # earlier versions stored this nest as nested JSON
+    program.save(tmp_path / "nested")
+    monkeypatch.undo()
+    texts = [next((tmp_path / name).glob("*/declaration.json")).read_text() for name in ("flat", "nested")]
+    assert ["entries first" in text for text in texts] == [True, False]
+    expected = flatten(dict(program.inference(x=x)))
+    for name in ("flat", "nested"):
+        actual = flatten(dict(rg.load(tmp_path / name, cache=False).inference(x=x)))
+        assert all(np.array_equal(a, b) for a, b in zip(actual, expected, strict=True)), name
 
 
 def test_a_loaded_program_shares_nothing_with_the_original(small: rg.Program, saved: Path) -> None:
