@@ -10,7 +10,7 @@ Law: values are unchanged up to the order of products and sums.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from ...ir.graph import Graph, Node, dependents, make, remake, rewrite, topological
@@ -217,12 +217,19 @@ class _Steps:
         carries = [carry._replace(next=new[carry.next]) for carry in self.parts.carries]
         emitted = [(node.name or node.op, self.values[node]) for node in emits]
         live = {*topological([*(carry.next for carry in carries), *(value for _, value in emitted)])}
-        sequences, invariants = (
-            [Binding(inside, outside) for outside, inside in known.items() if inside in live]
-            for known in (self.sequences, self.invariants)
-        )
+        sequences = _live(live, self.parts.sequences, self.sequences)
+        invariants = _live(live, self.parts.invariants, self.invariants)
         parts = replace(self.parts, carries=carries, sequences=sequences, invariants=invariants, emits=emitted)
         return parts.build(scan.where, scan.name)
+
+
+def _live(live: Set[Node], before: Sequence[Binding], known: Mapping[Node, Node]) -> list[Binding]:
+    """Return the bindings of live inputs of the body: ``before``, then those added to ``known`` by value outside.
+
+    Several inputs may be bound to one value.
+    """
+    added = (Binding(inside, outside) for outside, inside in known.items())
+    return [item for item in dict.fromkeys((*before, *added)) if item.inside in live]
 
 
 def _get(node: Node, scan: Node, index: int) -> Node:

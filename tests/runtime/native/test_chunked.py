@@ -49,6 +49,12 @@ def test_the_summary_lists_the_recurrences_in_chunks() -> None:
     assert pickle.loads(pickle.dumps(plain)) == plain
 
 
+def test_two_inputs_of_a_body_may_read_one_sequence() -> None:
+    outputs, loss, _ = declared(CHUNKED["key_matrix"]())
+    program = rg.compile(outputs, loss=loss, chunked=16, cache=False)
+    assert "scan" in str(program.training.show("plan"))
+
+
 def test_graphs_list_affine_recurrences() -> None:
     program = rg.compile(declared(GatedCell())[0])
     line = "# gated_cell/S [B, 2, 5, 3] is affine: S' = A S + B, A diagonal"
