@@ -275,7 +275,7 @@ def test_tensorflows_arguments() -> None:
     assert rg.compile(outputs).inference(x=np.ones((2, 3, INPUTS)), lengths=[3, 1]).shape == (2, 3, 3)
     assert seq2seq.LuongAttention(7, x, None, True).scale
     records = seq2seq.AttentionWrapper(tf1.nn.rnn_cell.GRUCell(7), mechanism, alignment_history=True)
-    with pytest.raises(rg.NotOfferedError, match="a beam search records no alignments"):
+    with pytest.raises(rg.NotOfferedError, match="BeamSearchDecoder records no alignments"):
         seq2seq.BeamSearchDecoder(records, tf1.ones([4, INPUTS]), [1], 0, records.zero_state(2, tf1.float32), 2)
     twice = tf1.nn.rnn_cell.MultiRNNCell([records, cell])
     decoder = seq2seq.BasicDecoder(twice, seq2seq.TrainingHelper(x, lengths), None)

@@ -284,7 +284,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "none": (lambda: iter(()), {}, rg.ArgumentError, "yielded no batch"),
     "number": (lambda: iter([3]), {}, rg.DtypeError, r"batch 1 of the iterator is int; give mappings .* or tuples"),
     "part": (lambda: [{"x": EXAMPLES["x"]}], {}, rg.NameLookupError, "batch 1 of the iterator: there are no examples"),
-    "steps": (lambda: EXAMPLES, {"steps_per_epoch": 2}, rg.ArgumentError, "for an iterable of batches"),
+    "steps": (lambda: EXAMPLES, {"steps_per_epoch": 2}, rg.ArgumentError, "needs an iterable of batches"),
     "steps kind": (batches, {"steps_per_epoch": 0}, rg.ArgumentError, "steps_per_epoch must be at least 1"),
     "warm_up": (batches, {"warm_up": 6}, rg.ArgumentError, "warm_up=6 leaves no step to train on in any batch"),
     "three": (lambda: EXAMPLES, {"validation": (1, 2, 3)}, rg.StructureError, r"a tuple of examples must be \(x, y\)"),

@@ -95,7 +95,6 @@ def test_values_that_can_not_be_compared_are_no_difference(folder: Path, capsys:
     (folder / "sizes.txt").write_text("")
     for arguments, words in (
         (["file.onnx"], "also needs sr; give --fixed sr=NUMBER"),
-        (["net/net.py"], "defines no torch module named module"),
         (["sizes.txt"], "the format is not supported"),
         (["none.nam"], "none.nam: "),
     ):
@@ -109,6 +108,12 @@ def test_values_that_can_not_be_compared_are_no_difference(folder: Path, capsys:
     sys.modules.pop("onnxruntime", None)
     assert main(["verify", "net", "file.onnx", "--fixed", "sr=16000"]) == 2
     assert "is run by onnxruntime, which can't be imported here" in capsys.readouterr().err
+
+
+def test_a_script_needs_a_torch_module(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    assert main(["verify", "net", "net/net.py"]) == 2
+    assert "defines no torch module named module" in capsys.readouterr().err
 
 
 def test_a_fixed_length_is_tried_once(folder: Path) -> None:
