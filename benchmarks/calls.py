@@ -131,7 +131,7 @@ def _runs_of_sessions(fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
         yield f"tf1: session.run of {name}", run, _last_step(program.trainer)
     run = partial(session.run, [outputs, state], {x: fed, begin: (c, h)})
     run()
-    program = [*session._known.values()][-1].calls[0].fetches.program().program
+    program = [*session._runs.values()][-1].calls[0].fetches.program().program
     yield "tf1: session.run of outputs and state, state fed", run, _native(program.training.compiled, program, fed)
 
 
