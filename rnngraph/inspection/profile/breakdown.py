@@ -268,6 +268,15 @@ def _nearest(timed: Timed, users: Mapping[Node, Where]) -> Where | None:
     return None
 
 
+def common_path(names: Iterable[str]) -> str:
+    """Return the path that all names with a path begin with, such as ``rnn/``; "" if there is none."""
+    paths = [name.split("/")[:-1] for name in names if "/" in name]
+    shared = [parts[0] for parts in zip(*paths, strict=False)]
+    while shared and any(path[: len(shared)] != shared for path in paths):
+        shared.pop()
+    return "/".join([*shared, ""]) if shared else ""
+
+
 def layer_of(kernel: KernelPart, where: Where | None) -> str:
     """Return the layer of a line, or for time outside layers a name in parentheses, such as ``(waits)``."""
     if kernel.kind in OWNED:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..surface.png import PngSurface
 from ..surface.surface import Paint, Surface
 from ..surface.svg import SvgSurface
-from .breakdown import Part
+from .breakdown import Part, common_path
 from .limits import Limits
 
 WIDTH, TOP, ROOF, MARGIN = 760, 92, 330, 56
@@ -222,7 +222,8 @@ def _dots(layers: Sequence[Part], scales: Scales) -> Iterator[Mark]:
             place = scales.x(part.flops / part.bytes), scales.y(part.gflops)
             dots.append((part, Dot(*place, 4 + 10 * math.sqrt(part.share), _colour(number), title)))
     yield from (dot for _, dot in dots)
-    around = _common_path(layers)
+    with_path = [part.name for part in layers if "/" in part.name]
+    around = common_path(with_path) if len(with_path) > 1 else ""
     occupied = [(dot.x - dot.radius, dot.x + dot.radius, dot.y - dot.radius, dot.y + dot.radius) for _, dot in dots]
     for part, dot in dots:
         if part.share >= SMALL:
@@ -256,15 +257,6 @@ def _label(dot: Dot, name: str, occupied: list[tuple[float, float, float, float]
 
 def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
     return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
-
-
-def _common_path(layers: Sequence[Part]) -> str:
-    """Return the path that all names with a path begin with; "" if there is none, or less than two such names."""
-    paths = [part.name.split("/")[:-1] for part in layers if "/" in part.name]
-    shared = [names[0] for names in zip(*paths, strict=False) if len({*names}) == 1] if len(paths) > 1 else []
-    while shared and any(path[: len(shared)] != shared for path in paths):
-        shared.pop()
-    return "/".join([*shared, ""]) if shared else ""
 
 
 def _shown(layers: Sequence[Part]) -> list[Part]:

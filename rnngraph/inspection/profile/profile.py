@@ -19,7 +19,7 @@ from ...storage.atomic_file import as_path, replace_file
 from ...support.api_guard import api
 from ...support.attribute_hints import Telling
 from ...support.errors import ArgumentError, NameLookupError, did_you_mean, shown
-from .breakdown import KernelPart, Part, grouped, layer_of, line_of, phase_of, unowned
+from .breakdown import KernelPart, Part, common_path, grouped, layer_of, line_of, phase_of, unowned
 from .limits import Limits
 from .page import Column, Titled, html_of
 from .picture import picture_of, png_of, svg_of
@@ -131,7 +131,7 @@ class Profile(Telling, Mapping[str, Part]):
         """Yield (title, columns, rows) of the tables of layers, kernels, passes and lines."""
         yield "layers", [("layer", False, _name), *FIGURES], [*self.layers.values()]
         passes = [("pass", False, _of_kernel(lambda kernel: kernel.phases))] if self._has_passes else []
-        around = self._common_prefix()
+        around = common_path(self.layers)
         layer = "layer", False, _of_kernel(lambda kernel: [name.removeprefix(around) for name in kernel.layers])
         yield "kernels", [("kernel", False, _name), layer, *OF_KERNELS, *passes, *FIGURES], self._shown_kernels()
         if self._has_passes:
@@ -141,14 +141,6 @@ class Profile(Telling, Mapping[str, Part]):
     @property
     def _has_passes(self) -> bool:
         return len([name for name in self.phases if not name.startswith("(")]) > 1
-
-    def _common_prefix(self) -> str:
-        """Return the path that the names of all layers with a path begin with; "" if there is none."""
-        paths = [name.split("/")[:-1] for name in self.layers if "/" in name]
-        shared = [names[0] for names in zip(*paths, strict=False)] if paths else []
-        while shared and any(path[: len(shared)] != shared for path in paths):
-            shared.pop()
-        return "/".join([*shared, ""]) if shared else ""
 
     def _shown_kernels(self) -> list[KernelPart]:
         """Return all kernels, the longest first, with small ones combined in a row at the end."""
