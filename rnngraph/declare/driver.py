@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..ir.graph import Node, make, topological
 from ..ir.types import Dim, TupleType, unify_declared
 from ..support.attribute_hints import telling
 from ..support.errors import GraphError, Where
-from ..support.records import dataclass
+from ..support.records import NamedTuple, dataclass
 from .call_text import snake_case
 from .carried import columns_of_output
 from .cell import Cell

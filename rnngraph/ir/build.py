@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from ..support.records import NamedTuple
 from .graph import Node, make
 from .types import Dim
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..support.errors import Where
+from ..support.records import NamedTuple
 from ..support.stage_text import StageLine, StageText
 from .node import Namer, Node, walk
 from .types import SHORT_NAMES, Dim, Size, dim_text

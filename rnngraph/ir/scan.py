@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ..support.errors import Where
-from ..support.records import dataclass
+from ..support.records import NamedTuple, dataclass
 from .graph import Graph, Node, make
 from .types import Dim
 

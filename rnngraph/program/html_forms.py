@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate, product
 from ..passes.gradients.autodiff import PREFIX
 from ..support.display.html import code, escaped, folded, headed, picture, table
+from ..support.records import NamedTuple
 from .callable_graph import CallableGraph
 from .parts import ProgramParts
 

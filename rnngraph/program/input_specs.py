@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ..ir.graph import Graph
 from ..ir.types import dim_text
 from ..support.attribute_hints import Named
+from ..support.records import NamedTuple
 
 
 class InputSpec(NamedTuple):

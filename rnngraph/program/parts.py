@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import Lowered
@@ -15,7 +15,7 @@ from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.weight_options import Weights
 from ..runtime.parameters import Parameters
-from ..support.records import dataclass
+from ..support.records import NamedTuple, dataclass
 from .seeds import SeedGenerator
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ..ir.graph import Graph
 from ..ir.text.plain import plain_graphs, restored_graphs
 from ..storage.checkpoint_file import packed, unpacked
 from ..support.errors import FileError, Place
+from ..support.records import NamedTuple
 
 KIND, SHOWN = "graphs", "cached graphs"
 

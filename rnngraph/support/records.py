@@ -1,21 +1,26 @@
-"""Dataclasses that are cheap to declare.
+"""Dataclasses and named tuples that are cheap to declare.
 
 The standard library's decorator compiles up to six methods of each class from text. For the two hundred classes of
 the compiler that takes as long as the optimization of a small net. Here only ``__init__`` is compiled, when a class
-gets its first instance; the other methods are closures over the fields.
+gets its first instance; the other methods are closures over the fields. The standard library also searches or compiles
+the text of each annotation; here annotations stay text.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from operator import attrgetter
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 Method = Callable[..., Any]
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
+    from typing import NamedTuple as NamedTuple
 else:
 
     def dataclass(cls: type | None = None, /, *, frozen: bool = False, eq: bool = True, **others: Any) -> Any:
@@ -23,15 +28,15 @@ else:
 
         Use the decorator for classes that users do not construct: ``inspect.signature`` returns the arguments only
         after the first instance. A frozen class of the standard library's decorator cannot inherit from a class of this
-        one. Other options, such as ``slots``, are the standard library's.
+        one. Annotations must be text. ``InitVar`` and ``KW_ONLY`` are not supported. Other options, such as ``slots``,
+        are the standard library's.
         """
         if others:
             return dataclasses.dataclass(cls, frozen=frozen, eq=eq, **others)
 
         def declare(cls: type) -> type:
             own = set(cls.__dict__)
-            dataclasses.dataclass(init=False, repr=False, eq=False)(cls)
-            fields = dataclasses.fields(cls)
+            fields = _declared_fields(cls)
             methods: dict[str, Any] = {"__init__": _first_init(cls, frozen)}
             methods["__repr__"] = _repr([item.name for item in fields if item.repr])
             if eq:
@@ -49,6 +54,41 @@ else:
             return cls
 
         return declare if cls is None else declare(cls)
+
+    class _NamedTupleMeta(type):
+        """Metaclass that makes a named tuple of each class that derives from ``NamedTuple``."""
+
+        def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> type:
+            if not bases:
+                return super().__new__(cls, name, bases, body)
+            annotations = body.get("__annotations__", {})
+            defaults = [body[field] for field in annotations if field in body]
+            made = namedtuple(name, annotations, defaults=defaults, module=body["__module__"])
+            for key, value in body.items():
+                if key not in annotations:
+                    setattr(made, key, value)
+            return made
+
+    class NamedTuple(metaclass=_NamedTupleMeta):
+        """Base of named tuples, like ``typing.NamedTuple``, for classes that users do not construct.
+
+        Generic named tuples derive from the standard library's class.
+        """
+
+
+def _declared_fields(cls: Any) -> Sequence[dataclasses.Field[Any]]:
+    """Make a class a dataclass without methods. Return its fields.
+
+    The standard library searches the text of an annotation for special types, so it gets ``object`` for most texts.
+    """
+    annotations = cls.__annotations__
+    cls.__annotations__ = {name: text if "ClassVar" in text else object for name, text in annotations.items()}
+    dataclasses.dataclass(init=False, repr=False, eq=False)(cls)
+    cls.__annotations__ = annotations
+    fields = dataclasses.fields(cls)
+    for item in fields:
+        item.type = annotations.get(item.name, item.type)
+    return fields
 
 
 def _values(names: Sequence[str]) -> Method:
@@ -94,32 +134,54 @@ def _first_init(cls: Any, frozen: bool) -> Method:
 
 
 def _compiled_init(cls: Any, frozen: bool) -> Method:
-    """Return an ``__init__`` with the parameters, defaults and ``__post_init__`` of a dataclass."""
+    """Return an ``__init__`` with the parameters, defaults and ``__post_init__`` of a dataclass.
+
+    The text that is compiled has numbers for the names of fields, so that similar classes share its code.
+    """
+    fields = {f"_{number}": item for number, item in enumerate(dataclasses.fields(cls))}
     # ``errors.is_ours`` recognizes the method by the name of its module.
     names: dict[str, Any] = {"__name__": cls.__module__, "_MISSING": dataclasses.MISSING}
-    by_position = ["self"]
-    by_keyword: list[str] = []
+    by_position, by_keyword = ["self"], list[str]()
+    defaults: dict[str, Any] = {}
     lines = ["_into = self.__dict__"] if frozen else []
-    for item in dataclasses.fields(cls):
-        name = value = item.name
-        parameter = name
+    for name, item in fields.items():
+        value = name
         if item.default is not dataclasses.MISSING:
-            names[f"_default_{name}"] = item.default
-            parameter = f"{name}=_default_{name}"
+            defaults[name] = item.default
         elif item.default_factory is not dataclasses.MISSING:
-            names[f"_new_{name}"] = item.default_factory
-            parameter = f"{name}=_MISSING"
-            value = f"_new_{name}() if {name} is _MISSING else {name}" if item.init else f"_new_{name}()"
+            names[f"_new{name}"], defaults[name] = item.default_factory, dataclasses.MISSING
+            value = f"_new{name}() if {name} is _MISSING else {name}" if item.init else f"_new{name}()"
         if item.init:
-            (by_keyword if item.kw_only else by_position).append(parameter)
+            (by_keyword if item.kw_only else by_position).append(name)
         elif item.default_factory is dataclasses.MISSING:
             continue  # the default is the class's attribute
         lines.append(f"_into[{name!r}] = {value}" if frozen else f"self.{name} = {value}")
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
+    have_default = [name in defaults for name in by_position]
+    if have_default != sorted(have_default):
+        raise TypeError(f"{cls.__qualname__} has a field without a default after a field with one")
     parameters = ", ".join([*by_position, *(["*", *by_keyword] if by_keyword else [])])
-    exec("\n ".join([f"def __init__({parameters}):", *(lines or ["pass"])]), names)
-    init: Method = names["__init__"]
-    init.__annotations__ = {item.name: item.type for item in dataclasses.fields(cls) if item.init} | {"return": None}
+    code = _code("\n ".join([f"def __init__({parameters}):", *(lines or ["pass"])]))
+    init = FunctionType(_renamed(code, {name: item.name for name, item in fields.items()}), names)
+    init.__defaults__ = tuple(defaults[name] for name in by_position if name in defaults)
+    init.__kwdefaults__ = {fields[name].name: defaults[name] for name in by_keyword if name in defaults}
+    init.__annotations__ = {item.name: item.type for item in fields.values() if item.init} | {"return": None}
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     return init
+
+
+@cache
+def _code(function: str) -> CodeType:
+    """Return the compiled code of a function's text."""
+    (code,) = (item for item in compile(function, "<string>", "exec").co_consts if isinstance(item, CodeType))
+    return code
+
+
+def _renamed(code: CodeType, names: Mapping[str, str]) -> CodeType:
+    """Return code with other names of parameters, of attributes and in constants."""
+
+    def new(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(names.get(item, item) for item in items)
+
+    return code.replace(co_varnames=new(code.co_varnames), co_names=new(code.co_names), co_consts=new(code.co_consts))

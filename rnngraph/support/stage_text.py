@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from .display.html import code
 from .errors import Where
+from .records import NamedTuple
 
 
 class StageLine(NamedTuple):

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 import pytest
 
@@ -53,7 +53,12 @@ def _classes(dataclass: Callable[..., Any]) -> dict[str, Any]:
         def __hash__(self) -> int:
             return 11
 
-    return {item.__name__: item for item in (Point, Changing, Inherits, Identity, Empty, Hashed)}
+    @dataclass
+    class Shared:
+        unit: ClassVar[str] = "ms"
+        time: int = 0
+
+    return {item.__name__: item for item in (Point, Changing, Inherits, Identity, Empty, Hashed, Shared)}
 
 
 EXPRESSIONS = """
@@ -66,6 +71,7 @@ Inherits(1); Inherits(1) == Inherits(1); Inherits(1).z; Inherits(1, z=6).z; Iden
 Empty() == Empty(); Empty(); hash(Hashed(1)); Hashed(1) == Hashed(1); setattr(Point(1), "x", 2); delattr(Point(1), "x")
 dataclasses.replace(Point(1), y=7); dataclasses.asdict(Inherits(1)); [f.name for f in dataclasses.fields(Changing)]
 copy.deepcopy(Changing([1])).total; Hashed(1) and str(inspect.signature(Hashed)); isinstance(Inherits(1), Point)
+Shared(2); Shared(unit="s"); Shared.unit; [f.type for f in dataclasses.fields(Inherits)]; Inherits.__annotations__
 """
 
 
@@ -85,13 +91,61 @@ def test_as_the_standard_librarys(expression: str) -> None:
     assert outcome(records.dataclass) == outcome(dataclasses.dataclass)
 
 
+def _tuple(base: Any) -> Any:
+    class Feed(base):
+        """Array of an input."""
+
+        name: str
+        rank: int = 1
+        sizes: tuple[int, ...] = ()
+
+        @property
+        def is_scalar(self) -> bool:
+            return self.rank == 0
+
+        def __repr__(self) -> str:
+            return f"{self.name}/{self.rank}"
+
+    return Feed
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "Feed('x')",
+        "Feed('x', rank=0).is_scalar",
+        "tuple(Feed('x', 2))",
+        "Feed('x')._replace(sizes=(3,)).sizes",
+        "Feed._fields, Feed._field_defaults, Feed.__doc__, Feed.__module__, Feed.__qualname__",
+        "Feed('x') == ('x', 1, ()), hash(Feed('x')) == hash(('x', 1, ()))",
+        "Feed.__mro__[1:], Feed.__slots__, Feed.__match_args__",
+        "get_type_hints(Feed)",
+        "Feed()",
+        "Feed('x', 1, (), 2)",
+    ],
+)
+def test_named_tuples_as_the_standard_librarys(expression: str) -> None:
+    def outcome(base: Any) -> str:
+        try:
+            return repr(eval(expression, {"Feed": _tuple(base), "get_type_hints": get_type_hints}))
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    assert outcome(records.NamedTuple) == outcome(NamedTuple)
+
+
 @records.dataclass(frozen=True)
 class Pickled:
     x: int
 
 
+class PickledTuple(records.NamedTuple):
+    x: int
+
+
 def test_pickles() -> None:
     assert pickle.loads(pickle.dumps(Pickled(3))) == Pickled(3)
+    assert type(pickle.loads(pickle.dumps(PickledTuple(3)))) is PickledTuple
 
 
 def test_methods_of_an_instance_are_compiled_once() -> None:
@@ -102,3 +156,30 @@ def test_methods_of_an_instance_are_compiled_once() -> None:
     point(2)
     assert point.__init__ is compiled
     assert compiled.__qualname__.endswith("Point.__init__")
+
+
+def test_similar_classes_share_the_code_of_their_init() -> None:
+    @records.dataclass(frozen=True)
+    class Left:
+        name: str
+        _1: int = 3
+
+    @records.dataclass(frozen=True)
+    class Right:
+        _1: str
+        name: int = 4
+
+    assert (vars(Left("a")), vars(Right("b"))) == ({"name": "a", "_1": 3}, {"_1": "b", "name": 4})
+    assert Left.__init__.__code__.co_code == Right.__init__.__code__.co_code
+    with pytest.raises(TypeError, match=r"Right.__init__.* missing 1 required positional argument: '_1'"):
+        Right(name=1)
+
+
+def test_a_field_without_a_default_after_one_with_a_default() -> None:
+    @records.dataclass
+    class Wrong:
+        name: str = ""
+        size: int  # type: ignore[misc]
+
+    with pytest.raises(TypeError, match="Wrong has a field without a default after a field with one"):
+        Wrong("a", 2)

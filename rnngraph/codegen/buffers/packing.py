@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
-from typing import NamedTuple
 
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ...support.errors import Where
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, Literal, Load, Operand, Place, Store, Value, When

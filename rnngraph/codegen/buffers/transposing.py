@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ...ir.types import ITEM_BYTES, size
 from ...support.errors import Where
+from ...support.records import NamedTuple
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, Operand, Place, Store

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import prod
-from typing import NamedTuple
 
 from ...ir.graph import Node
 from ...ir.node import DIVISION, DRAW
 from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.scan import ScanParts, step_condition
 from ...ir.types import ITEM_BYTES, Dim
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from ..analysis.chunk_needs import Needs
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_view

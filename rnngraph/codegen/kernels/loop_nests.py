@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import NamedTuple
 
 from ...ir.types import Dim, size
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from ..loop_ir.builder import Block
 from ..loop_ir.iterations import Mask, with_iteration
 from ..loop_ir.nodes import Fold, For, Index, Operand, Valid, Value, When

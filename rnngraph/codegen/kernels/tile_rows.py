@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
 
 from ...ir.graph import Node
 from ...ir.node import FUNCTION
 from ...ir.ops import OPS
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import label_of
 from ..cost_model.register_tiles import balanced

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
 
+from ...support.records import NamedTuple
 from ..loop_ir.nodes import BlockScales
 from ..machine.target import Target
 from .instructions import Handle, Instructions, vector_type

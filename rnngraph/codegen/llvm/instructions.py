@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from ...ir.types import SHORT_NAMES
+from ...support.records import NamedTuple
 from ..machine.ir_builder import IRBuilder
 
 LLVM_TYPES = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from ...ir.types import Size, without
 from ...support.errors import Where
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from .values import BlockScales, Buffer, Condition, Destination, Index, Place, Valid
 
 AnyStatement: TypeAlias = Any

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
+from ...support.records import NamedTuple
 from .functions import Function, nested
 from .nodes import Barrier, Body, Buffer, Call, Fold, For, Pipeline, Statement, Tick
 

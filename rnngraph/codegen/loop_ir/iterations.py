@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import is_dataclass, replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...ir.types import Size, size, substitute
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from .functions import nested
 from .nodes import Buffer, Contract, Fold, For, Index, Let, LetIndex, Literal, Load, Renaming, Statement, Store, Value
 from .renaming import NO_WORK, renamed

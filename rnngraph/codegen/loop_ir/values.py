@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...ir.types import Dim
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 
 Index = Dim
 Place = tuple["Buffer", Index]  # buffer and index of an element

@@ -9,11 +9,11 @@ import hashlib
 import json
 import os
 import sys
-from typing import NamedTuple
 
 import llvmlite
 
 from ...support.garbage import importing
+from ...support.records import NamedTuple
 from ...support.system.processor import described_processor
 
 

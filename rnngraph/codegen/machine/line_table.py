@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from .elf import EXECUTABLE, RELOCATION, SYMBOL, SYMBOLS, sections_of, text_at
 
 _FUNCTION = 2

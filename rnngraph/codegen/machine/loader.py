@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+from ...support.records import NamedTuple
 from ...support.system import ExecutableMemory
 from .elf import CONTENTS, IN_MEMORY, RELOCATION, RELOCATIONS, SYMBOL, SYMBOLS, WRITABLE, Section, sections_of, text_at
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ...support.records import NamedTuple
 from ..machine.ir_builder import IRBuilder
 from ..machine.target import Target
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ...ir.types import FLOATS
 from ...support.api_guard import api
 from ...support.arguments import check_not_negative, check_positive, flag, number, whole_number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
+from ...support.records import NamedTuple
 from ..initializers import Initializer
 from ..layer import within
 from ..parameters import ScopeName, scope_name, with_update

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ...ir.types import Dim, TensorType, product
 from ...support.api_guard import api
 from ...support.arguments import number, units, whole_number
 from ...support.errors import user_line
+from ...support.records import NamedTuple
 from ..cell import Cell
 from ..driver import Carry, Iteration, Rows, TracedStep, drive
 from ..functions.activations import log_softmax

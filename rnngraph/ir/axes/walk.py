@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
-from typing import NamedTuple
 
+from ...support.records import NamedTuple
 from ..axis_maps import Fate, Indexed, Kept, Mixed, Reduced, Spread
 from ..graph import Graph
 from ..node import MATRIX_PRODUCTS, OPS, Linear, Node

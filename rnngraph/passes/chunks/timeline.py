@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import field
 from enum import Enum
-from typing import NamedTuple
 
 from ...ir.axes.by_size import axis_of_names, counts
 from ...ir.graph import Graph, Node
 from ...ir.types import Dim, TensorType
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from .stream_rate import Growth, StreamRate
 
 NO_FILL = b""

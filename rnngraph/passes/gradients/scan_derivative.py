@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from ...ir.build import unbroadcast, zeros
 from ...ir.derivatives import adjoints
@@ -18,6 +17,7 @@ from ...ir.ops import OPS
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.types import FLOATS
 from ...support.errors import GraphError
+from ...support.records import NamedTuple
 from ..loops.lifting import aligned
 from .adjoint_sums import Adjoints, active_nodes
 

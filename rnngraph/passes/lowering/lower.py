@@ -7,7 +7,7 @@ all its inner cells. Dropout stays a node, and gets its seed, step and row as op
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ...ir.graph import Graph, Node, topological, with_sizes
 from ...ir.text.source import assigned_names
 from ...ir.types import TensorType, symbols_of
 from ...support.errors import ArgumentError, GraphError, Where
+from ...support.records import NamedTuple
 from .context import Context
 from .lowered import FED, INNER, NUMBER, STATE, TAP, Lowered, kept_label
 from .names import Layers, Names, settle

@@ -7,13 +7,13 @@ A step may write its transition as a matrix: ``S @ (diag(w) - k @ k.T)``. That i
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
 from ...ir.graph import Graph, Node, make, remake, rewrite
 from ...ir.node import is_batched_product
 from ...ir.scan import ScanParts
+from ...support.records import NamedTuple
 from ..loops.large_values import is_large_value
 from .few_vectors import MAX_VECTORS
 from .matrix_states import has_matrix_state, state_values

@@ -11,13 +11,12 @@ Law: values are unchanged up to the order of sums.
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import NamedTuple
 
 from ...ir.graph import Graph, Node, make, remake, rewrite
 from ...ir.node import inverse_order, is_scalar_broadcast
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from ..loops.large_values import entries, is_large_value
 from .large_transposes import is_large_transpose, without_large_transposes
 from .matrix_states import state_values

@@ -9,12 +9,11 @@ Law: values are unchanged, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from ...ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ...ir.node import is_scalar_broadcast
 from ...ir.types import Dim
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ...runtime.streams.stream import HELD, Stream
 from ...support.arguments import whole_number
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ArgumentError, Where, shown
+from ...support.records import NamedTuple
 
 MAX_DRAWS = 16
 """Maximum number of compiled draws in the cache. Each seed has its own."""

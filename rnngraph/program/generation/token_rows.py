@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ...runtime.streams.pool import StreamPool
 from ...runtime.streams.stream_table import StreamHandle, arrange, last_outcomes
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import DtypeError, NonFiniteError, RnnGraphError, ShapeError, shown
+from ...support.records import NamedTuple
 from .choice import largest, nan_logits_error
 from .draws import MAX_DRAWS, Draw, DrawKey, Draws
 from .handle import Request

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import addressof, c_int64
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ...codegen.direct_calls.plan import FREE, LEAF, MAPPING, MAX_ITEMS, RANGE, 
 from ...declare.nest import SHALLOW, fold, height
 from ...ir.types import FLOATS, evaluate
 from ...support.allocation import LARGE, bytes_of
+from ...support.records import NamedTuple
 from ..direct.direct_code import DIRECT as DIRECT  # re-exported for callers
 from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -14,6 +14,7 @@ from ...declare.nest import fold, is_leaf, paths
 from ...ir.graph import Node
 from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, shown
+from ...support.records import NamedTuple
 from .results import Result
 
 _CONTIGUOUS, _OWNS_DATA, _WRITEABLE = 0x1, 0x4, 0x400  # NumPy's flags

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from ...support.allocation import bytes_of, empty, maker
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from ..error_flags import FLAG
 from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import UNREAD, ArgumentBlock

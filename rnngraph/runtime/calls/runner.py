@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ...declare.nest import flatten
 from ...support.forks import LockLevel, fork_lock
+from ...support.records import NamedTuple
 from ..error_flags import check_samples
 from ..native.argument_block import Weights
 from ..native.worker_pool import ThreadCount

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import accumulate
 from operator import mul
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ...ir.types import FLOATS, TensorType
+from ...support.records import NamedTuple
 
 SMALL = 16 << 10
 """Maximum size of a copied array, in bytes. Copying a small array costs no more than reading its address."""

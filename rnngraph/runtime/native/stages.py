@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...ir.graph import Graph
 from ...ir.types import dim_text
 from ...passes.pipeline import Pass, forbidden, run
 from ...support.errors import NameLookupError, shown
+from ...support.records import NamedTuple
 from ...support.stage_text import StageLine, StageText
 from .compiled_graph import CompiledGraph
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from time import monotonic
-from typing import Any, NamedTuple, Never
+from typing import Any, Never
 from weakref import WeakSet
 
 from ...support.api_guard import api
 from ...support.arguments import flag, number, whole_number
 from ...support.attribute_hints import Unindexed
 from ...support.errors import ArgumentError, GraphError
+from ...support.records import NamedTuple
 
 MAX_WAIT_S = 3600.0
 

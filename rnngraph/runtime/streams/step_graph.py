@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +44,7 @@ from ...passes.simplify import drop_limits, to_fixed_point
 from ...passes.states.matrix_states import has_matrix_state
 from ...passes.states.narrow_states import narrow_states
 from ...support.errors import ShapeError, Where
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from ..calls.sequence_tail import Tail
 from ..graph_file import StoredGraphs
 from ..graph_source import GraphSource

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise, zip_longest
-from typing import NamedTuple
 
 from ....ir.graph import Node
-from ....support.records import dataclass
+from ....support.records import NamedTuple, dataclass
 from ...cost_model.work_sharing import Partition
 from ...loop_ir.builder import Block
 from ...loop_ir.nodes import Barrier

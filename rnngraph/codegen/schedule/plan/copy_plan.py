@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
-from typing import NamedTuple
 
 from ....ir.graph import Node
-from ....support.records import dataclass
+from ....support.records import NamedTuple, dataclass
 from ...analysis.node_kinds import is_view
 from ...buffers.carried_state import State
 from ...buffers.views import View

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
-from typing import NamedTuple
 
 from ....ir.graph import Graph, Node, make, zero
 from ....ir.ops import MATRIX_PRODUCTS
 from ....ir.scan import ScanParts
 from ....ir.types import ITEM_BYTES, product
-from ....support.records import dataclass
+from ....support.records import NamedTuple, dataclass
 from ...analysis.kernel_fusion import FusedKernels
 from ...analysis.node_kinds import is_view
 from ...analysis.row_lengths import length_mask
