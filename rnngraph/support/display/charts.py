@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from ..records import NamedTuple
 from .html import escaped
 
 WIDTH, HEIGHT = 420, 170
