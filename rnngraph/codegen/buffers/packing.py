@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
 
-from ...ir.types import ITEM_BYTES, Dim, Shape, size
+from ...ir.types import ITEM_BYTES, Dim, Shape
 from ...support.errors import Where
 from ...support.records import NamedTuple, dataclass
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.functions import Function
-from ..loop_ir.nodes import Buffer, Call, For, Index, Literal, Load, Operand, Place, Store, Value, When
+from ..loop_ir.nodes import Buffer, Call, Index, Literal, Load, Operand, Place, Store, Value, When
 from ..machine.alignment import padded
 from .lane_order import side_by_side
 from .sparse_packing import DENSE, SparsePanels
@@ -362,26 +362,27 @@ def _pack(block: Block, form: PanelForm, panel: Panel, transposing: TransposingP
 def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, transposing: TransposingPackers) -> None:
     """Add a loop to ``block`` that packs consecutive groups of units, each the vectors of one tile, into ``panel``."""
     views, lanes, count = form.views, form.lanes, groups.vectors
-    group_name = block.fresh_index("group")
-    group = size(group_name)
     per_k = len(views) * count * lanes * panel.elements_per_lane
-    base: Index = groups.first * panel.elements_per_unit * lanes + group * (panel.depth // panel.dot_width * per_k)
-    slices = []
-    for gate, view in enumerate(views):
-        for number in range(count):
-            unit = groups.first + number
-            valid = min(lanes, max(0, form.width - unit * lanes)) if groups.ends_short else lanes
-            start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
-            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.elements_per_lane))
+
+    def vectors(group: Index) -> Iterator[_Slice]:
+        """Yield the vectors of a group, by gate."""
+        base = groups.first * panel.elements_per_unit * lanes + group * (panel.depth // panel.dot_width * per_k)
+        for gate, view in enumerate(views):
+            for number in range(count):
+                unit = groups.first + number
+                valid = min(lanes, max(0, form.width - unit * lanes)) if groups.ends_short else lanes
+                start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
+                yield _Slice(view, start, valid, base + (gate * count + number) * lanes * panel.elements_per_lane)
+
+    def transpose(inner: Block, group: Index) -> None:
+        for item in vectors(group):
+            source, target = (item.view.buffer, item.start), (panel.buffer, item.place)
+            move = source, target, item.view.strides[1], per_k, lanes, item.valid, panel.depth
+            transposing.transpose(inner, Transposition(*move))
+
     is_transposed = lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views)
     if is_transposed and panel.depth >= lanes:
-        inner = block.nested()
-        for item in slices:
-            source, target = (item.view.buffer, item.start), (panel.buffer, item.place)
-            distance = item.view.strides[1]
-            move = Transposition(source, target, distance, per_k, lanes, item.valid, panel.depth)
-            transposing.transpose(inner, move)
-        block.add(For(group_name, 0, groups.number, 1, tuple(inner.statements)))
+        loop(block, "group", groups.number, transpose)
         return
     # Read the rows in order, so that the hardware prefetches them.
     dot_width, depth = panel.dot_width, int(str(views[0].shape[0]))
@@ -389,22 +390,22 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
 
     def rows(at: Block, k: Index, present: int) -> None:
         """Add a loop that packs ``dot_width`` rows from ``k`` on, interleaved; only ``present`` of them exist."""
-        inner = at.nested()
-        for item in slices:
-            values: list[Operand] = []
-            for number in range(present):
-                value = Value(inner.fresh("w"), panel.buffer.dtype, lanes)
-                limit = None if item.valid == lanes else item.valid
-                source = item.start + (k * dot_width + number) * item.view.strides[0]
-                inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
-                values.append(value)
-            absent: list[Operand] = [Literal(0, panel.buffer.dtype, lanes)] * (dot_width - present)
-            _store_lanes(inner, [*values, *absent], (panel.buffer, item.place + k * per_k))
-        at.add(For(group_name, 0, groups.number, 1, tuple(inner.statements)))
 
-    k_name, by_k = block.fresh_index("k"), block.nested()
-    rows(by_k, size(k_name), dot_width)
-    block.add(For(k_name, 0, full, 1, tuple(by_k.statements)))
+        def pack(inner: Block, group: Index) -> None:
+            for item in vectors(group):
+                values: list[Operand] = []
+                for number in range(present):
+                    value = Value(inner.fresh("w"), panel.buffer.dtype, lanes)
+                    limit = None if item.valid == lanes else item.valid
+                    source = item.start + (k * dot_width + number) * item.view.strides[0]
+                    inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
+                    values.append(value)
+                absent: list[Operand] = [Literal(0, panel.buffer.dtype, lanes)] * (dot_width - present)
+                _store_lanes(inner, [*values, *absent], (panel.buffer, item.place + k * per_k))
+
+        loop(at, "group", groups.number, pack)
+
+    loop(block, "k", full, lambda at, k: rows(at, k, dot_width))
     if depth % dot_width:
         rows(block, full, depth % dot_width)
 

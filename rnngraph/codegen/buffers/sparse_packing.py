@@ -15,12 +15,12 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ...ir.types import ITEM_BYTES, size
+from ...ir.types import ITEM_BYTES
 from ...support.errors import Where
 from ...support.records import dataclass
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.functions import Function
-from ..loop_ir.nodes import Buffer, Call, For, Index, Literal, Operand, Store, When
+from ..loop_ir.nodes import Buffer, Call, Index, Literal, Operand, Store, When
 from .lane_order import side_by_side
 from .views import View
 
@@ -214,7 +214,7 @@ class _Packing:
     def pack(self) -> None:
         """Write the body of the function: clear the header, count nonzero blocks, and pack them if they are few."""
         block, layout = self.block, self.layout
-        _loop(block, "place", 0, layout.list_begin, 1, lambda inner, place: self._set(inner, place, _number(0)))
+        loop(block, "place", layout.list_begin, lambda inner, place: self._set(inner, place, _number(0)))
         self._count()
         packing = block.nested()
         for part in range(len(layout.bounds) - 1):
@@ -268,7 +268,7 @@ class _Packing:
     def _columns_of_worker(self, block: Block, part: int) -> None:
         """Write loops that pack the nonzero blocks of the columns that one worker's tiles read."""
         segments = self.layout.segments
-        _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
+        loop(block, "segment", segments, lambda inner, segment: self._segment(inner, part, segment))
 
     def _segment(self, block: Block, part: int, segment: Index) -> None:
         """Write loops that pack the nonzero blocks of one worker's columns within one range (segment) of k."""
@@ -336,9 +336,9 @@ class _Packing:
         lanes = self.layout.lanes
 
         def row(inner: Block, k: Index) -> None:
-            _loop(inner, "column", low, high, lanes, lambda one, column: body(one, k, column))
+            loop(inner, "column", high, lambda one, column: body(one, k, column), low, lanes)
 
-        _loop(block, "k", first, last - (height - 1), height, row)
+        loop(block, "k", last - (height - 1), row, first, height)
 
     # Values ----------------------------------------------------------------------------------------
 
@@ -391,10 +391,3 @@ def _number(value: int) -> Literal:
 def _cast(block: Block, index: Index) -> Operand:
     """Write code that converts an index to an int32 scalar. Return the scalar."""
     return block.let("cast", [block.let("index", (), "int64", 1, index=index)], "int32", 1)
-
-
-def _loop(block: Block, name: str, first: Index, stop: Index, step: int, body: Callable[[Block, Index], None]) -> None:
-    """Add a loop from ``first`` to ``stop`` to ``block``, whose statements ``body`` writes for its variable."""
-    variable, inner = block.fresh_index(name), block.nested()
-    body(inner, size(variable))
-    block.add(For(variable, first, stop, step, tuple(inner.statements)))

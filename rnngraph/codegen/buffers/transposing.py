@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ...ir.types import ITEM_BYTES, size
 from ...support.errors import Where
 from ...support.records import NamedTuple
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.functions import Function
-from ..loop_ir.nodes import Buffer, Call, For, Index, Operand, Place, Store
+from ..loop_ir.nodes import Buffer, Call, Index, Operand, Place, Store
 from .lane_order import PIECE_BYTES, elements_of_pieces, whole_pieces
 
 
@@ -67,33 +65,28 @@ def _transposing(name: str, dtype: str, lanes: int, origin: Where | None) -> Fun
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
     piece = min(lanes, PIECE_BYTES // ITEM_BYTES[dtype])
-    inner = block.nested()
-    # the last block ends at the end of the rows, and overlaps the previous block
-    first = inner.let_index("first", "min", size("k"), size("n3") - lanes)
 
-    def place(k: Index) -> Index:
-        return size("n1") * (first + k)
+    def square(inner: Block, k: Index) -> None:
+        # the last block ends at the end of the rows, and overlaps the previous block
+        first = inner.let_index("first", "min", k, size("n3") - lanes)
 
-    def elements(at: Block, row: Index) -> None:
-        rows = [at.let_index("row", "min", row + number, size("n2") - 1) for number in range(piece)]
-        vectors: list[Operand] = [at.load("w", source, first + size("n0") * item, lanes) for item in rows]
-        for number, value in enumerate(elements_of_pieces(at, vectors)):
-            at.add(Store(value, target, place(row + number)))
+        def place(k: Index) -> Index:
+            return size("n1") * (first + k)
 
-    def pieces(at: Block, k: Index) -> None:
-        places = [place(k + number) for number in range(0, lanes, piece)]
-        vectors: list[Operand] = [at.load("w", target, item, lanes) for item in places]
-        for item, value in zip(places, whole_pieces(at, vectors, lanes), strict=True):
-            at.add(Store(value, target, item))
+        def elements(at: Block, row: Index) -> None:
+            rows = [at.let_index("row", "min", row + number, size("n2") - 1) for number in range(piece)]
+            vectors: list[Operand] = [at.load("w", source, first + size("n0") * item, lanes) for item in rows]
+            for number, value in enumerate(elements_of_pieces(at, vectors)):
+                at.add(Store(value, target, place(row + number)))
 
-    _each(inner, "row", lanes, piece, elements)
-    _each(inner, "column", piece, 1, pieces)
-    block.add(For("k", 0, size("n3"), lanes, tuple(inner.statements)))
+        def pieces(at: Block, k: Index) -> None:
+            places = [place(k + number) for number in range(0, lanes, piece)]
+            vectors: list[Operand] = [at.load("w", target, item, lanes) for item in places]
+            for item, value in zip(places, whole_pieces(at, vectors, lanes), strict=True):
+                at.add(Store(value, target, item))
+
+        loop(inner, "row", lanes, elements, 0, piece)
+        loop(inner, "column", piece, pieces)
+
+    loop(block, "k", size("n3"), square, 0, lanes)
     return Function(name, (source, target), ("n0", "n1", "n2", "n3"), tuple(block.statements), "transposes rows")
-
-
-def _each(block: Block, name: str, stop: int, step: int, body: Callable[[Block, Index], None]) -> None:
-    """Add a loop over ``name`` from 0 to ``stop``."""
-    inner = block.nested()
-    body(inner, size(name))
-    block.add(For(name, 0, stop, step, tuple(inner.statements)))

@@ -16,9 +16,9 @@ from dataclasses import replace
 from ...ir.graph import Node
 from ...ir.types import Shape, size
 from ..cost_model.register_tiles import lanes_for
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import Index, LetIndex, Literal, When
-from .loop_nests import WorkerSlice, loop, strips
+from .loop_nests import WorkerSlice, strips
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, absolute
 

@@ -13,9 +13,9 @@ from ...ir.types import Shape, size
 from ...support.records import dataclass
 from ..analysis.row_lengths import LengthMask
 from ..buffers.views import View
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import Buffer, For, Index, Literal, Operand, Store
-from .loop_nests import WorkerSlice, fold, loop
+from .loop_nests import WorkerSlice, fold
 from .values import Coordinate, Time, ValueEmitter
 
 

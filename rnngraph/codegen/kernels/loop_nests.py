@@ -61,30 +61,6 @@ def single(parts: int, block: Block, body: Callable[[Block], None]) -> None:
     block.add(When(WORKER, 0, 1, tuple(inner.statements)))
 
 
-def loop(
-    block: Block,
-    name: str,
-    stop: Index,
-    body: Callable[[Block, Index], None],
-    start: Index = 0,
-    step: int = 1,
-    comment: str = "",
-) -> None:
-    """Write a ``for`` loop from ``start`` to ``stop``, whose statements ``body`` writes for the loop's variable.
-
-    If the loop runs once, only its body is written. If it never runs, nothing is written.
-    """
-    trips = stop - start
-    if isinstance(trips, int) and trips <= 0:
-        return
-    if isinstance(trips, int) and trips <= step:
-        body(block, start)
-        return
-    variable, inner = block.fresh_index(name), block.nested()
-    body(inner, size(variable))
-    block.add(For(variable, start, stop, step, tuple(inner.statements), comment))
-
-
 def fold(
     block: Block,
     begin: Operand,

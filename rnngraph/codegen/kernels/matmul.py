@@ -12,11 +12,11 @@ from ..analysis.padding import nonzero_range
 from ..buffers.packing import MAX_DOT_WIDTH, Panel, PanelForm
 from ..buffers.transposing import Transposition
 from ..cost_model.register_tiles import OPEN_ROWS, sum_block
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import Buffer, Condition, Contract, Destination, Index, Literal, Operand, Place, Store, Value
 from ..machine.alignment import ALIGNMENT
 from .kernel_plan import KernelPlan
-from .loop_nests import LastVector, VectorGroup, WorkerSlice, groups, loop
+from .loop_nests import LastVector, VectorGroup, WorkerSlice, groups
 from .product_plan import Contraction
 from .region import Region, over_axes
 from .right_operands import RightOperands

@@ -13,11 +13,11 @@ from ...support.records import dataclass
 from ..analysis.node_kinds import label_of, starts_of
 from ..buffers.lane_order import transposed
 from ..buffers.views import View
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import Buffer, Index, Literal, Operand, Place, Store, TileProduct
 from ..machine.amx import TILE_ROWS, TILE_WORDS
 from .kernel_plan import KernelPlan
-from .loop_nests import WorkerSlice, loop, strips
+from .loop_nests import WorkerSlice, strips
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, ValueEmitter, absolute, aligned, place
 

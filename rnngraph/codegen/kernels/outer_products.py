@@ -22,7 +22,7 @@ from ..analysis.node_kinds import pieces_of
 from ..buffers.outer_operands import KBlock, LeftOperand, TileArguments, row_offset
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, lanes_for
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import (
     Buffer,
     Call,
@@ -39,7 +39,7 @@ from ..loop_ir.nodes import (
 )
 from .active_rows import MaskTable
 from .kernel_plan import KernelPlan
-from .loop_nests import LastVector, WorkerSlice, fold, groups, loop, strips
+from .loop_nests import LastVector, WorkerSlice, fold, groups, strips
 from .region import Region
 from .values import Strip, ValueEmitter, place
 

@@ -15,9 +15,9 @@ from ...support.records import dataclass
 from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import lanes_for
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import Index, Literal, Operand
-from .loop_nests import WorkerSlice, fold, folds, loop, strip_groups
+from .loop_nests import WorkerSlice, fold, folds, strip_groups
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, absolute, aligned
 

@@ -10,11 +10,11 @@ from ...support.records import dataclass
 from ..buffers.memory import Memory
 from ..cost_model.chunk_length import TimeChunk
 from ..cost_model.work_sharing import ONE_WORKER, Workers, WorkSharing
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import Index
 from ..machine.target import Target
 from .active_rows import ActiveRows
-from .loop_nests import WorkerSlice, loop
+from .loop_nests import WorkerSlice
 from .values import Coordinate, Time
 
 

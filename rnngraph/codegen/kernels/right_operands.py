@@ -10,9 +10,9 @@ from ...support.records import dataclass
 from ..buffers.memory import Memory
 from ..buffers.packing import DOT_WIDTH, PanelForm
 from ..buffers.views import View
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import BlockScales, Buffer, Index, Place, Store, Valid
-from .loop_nests import VectorGroup, loop
+from .loop_nests import VectorGroup
 from .product_plan import Contraction
 from .values import Coordinate, Coordinates, aligned, place
 

@@ -13,10 +13,10 @@ from ...ir.graph import Node
 from ...support.records import dataclass
 from ..analysis.node_kinds import label_of
 from ..buffers.sparse_packing import DENSE, FIRST, LAST, ROW, SparseLayout, SparsePanel
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import Buffer, Contract, Index, Literal, Operand, Store, Value, When
 from .kernel_plan import KernelPlan
-from .loop_nests import WorkerSlice, loop, strips
+from .loop_nests import WorkerSlice, strips
 from .matmul import Tiles
 from .region import Region, over_axes
 from .values import Coordinate, Strip, ValueEmitter, aligned, place

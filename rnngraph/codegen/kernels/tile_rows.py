@@ -13,11 +13,11 @@ from ...support.records import NamedTuple, dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import label_of
 from ..cost_model.register_tiles import balanced
-from ..loop_ir.builder import Block
+from ..loop_ir.builder import Block, loop
 from ..loop_ir.nodes import Buffer, Index, Store, When
 from .active_rows import ActiveRows
 from .kernel_plan import KernelPlan
-from .loop_nests import WorkerSlice, loop
+from .loop_nests import WorkerSlice
 from .product_plan import ProductPlan
 from .region import Region
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned

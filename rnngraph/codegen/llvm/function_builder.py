@@ -224,20 +224,25 @@ class FunctionBuilder:
 
         The variable part of the offset is added first, then the constant part, which becomes part of an instruction's
         address.
+        """
+        pointer, constant = self.variable_part(buffer, index)
+        kind = LLVM_TYPES[memory_element(buffer.dtype)]
+        return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
+
+    def variable_part(self, buffer: Buffer, index: Index) -> tuple[str, int]:
+        """Write code that adds the variable part of an offset to a buffer's address. Return the sum and the other part.
 
         LLVM's loop strength reduction tries to share sums between all pointers of a loop. That takes a quarter of the
-        compile time, and gains nothing on x86, whose instructions add the parts of an address. There, the variable part
-        is frozen, so that LLVM does not see a sum.
+        compile time, and gains nothing on x86, whose instructions add the parts of an address. There, the sum is
+        frozen, so that LLVM does not see it.
         """
         constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
-        kind = LLVM_TYPES[memory_element(buffer.dtype)]
-        pointer = self.base(buffer)
-        varying = index - constant
+        pointer, varying = self.base(buffer), index - constant
         if varying != 0:
-            pointer = self.pointer(kind, pointer, self.index(varying))
+            pointer = self.pointer(LLVM_TYPES[memory_element(buffer.dtype)], pointer, self.index(varying))
             if self.target.is_x86_64:
                 pointer = self.frozen(pointer)
-        return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
+        return pointer, constant
 
     def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:
         """Return a pointer moved by a number of elements. It is computed once per scope.

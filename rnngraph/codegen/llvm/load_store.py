@@ -71,8 +71,7 @@ def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, 
     """Write code for the address of an operand of a product at step ``k + offset``. Return the pointer's name."""
     buffer, index = place
     kind = LLVM_TYPES[element_of(buffer.dtype)]
-    constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
-    pointer = builder.address(buffer, index - constant)
+    pointer, constant = builder.variable_part(buffer, index)
     if k != "0":
         step = builder.combine("mul", k, builder.index(stride)) if stride != 1 else k
         pointer = builder.fixed(builder.pointer(kind, pointer, step))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
+from ...ir.sizes.polynomial import quotient
 from ...ir.types import ITEM_BYTES, Size, size
 from ..loop_ir.nodes import BlockScales, Buffer, Contract, Destination, Index, LetIndex, Place
 from ..machine.alignment import ALIGNMENT
@@ -179,7 +180,7 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
     """Write a loop that sums byte products over each block of k, scales the sum, and adds it to totals. Return them."""
     _hoist_addresses(builder, tile)
     for place in scales.places:
-        builder.address(*place)
+        builder.variable_part(*place)
     b, lanes = builder.b, starts[0][0].lanes
 
     def of_row(place: Place, number: Index) -> Handle:
@@ -222,9 +223,11 @@ def _sum_over_k(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Ind
     """
     unroll, steps = tile.unroll, last - first
     if not isinstance(steps, int):
+        if quotient(steps, unroll) is not None:  # as for the rows of an even batch size, at all steps
+            return _k_loop(builder, tile, sums, first, last, unroll)
         middle = first + _let_unique(builder, LetIndex("whole", "floor", steps, unroll))
         sums = _k_loop(builder, tile, sums, first, middle, unroll)
-        return _k_loop(builder, tile, sums, middle, last, 1) if unroll > 1 else sums
+        return _k_loop(builder, tile, sums, middle, last, 1)
     short = steps <= max(unroll, 32 // max(1, len(tile.results) * len(tile.results[0])))
     whole = 0 if short else steps // unroll * unroll
     if whole:
@@ -242,9 +245,9 @@ def _let_unique(builder: FunctionBuilder, let: LetIndex) -> Size:
 
 
 def _hoist_addresses(builder: FunctionBuilder, tile: Contract) -> None:
-    """Write the computation of addresses that do not depend on k, before a loop over k."""
-    for buffer, index in (*tile.left, *tile.right):
-        builder.address(buffer, index)
+    """Write the part of addresses that does not depend on k, before a loop over k."""
+    for place in (*tile.left, *tile.right):
+        builder.variable_part(*place)
 
 
 def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from ...ir.types import Dim, size
 from ...support.errors import Where
 from ...support.records import dataclass
-from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Valid, Value
+from .nodes import Buffer, For, Index, Let, LetIndex, Load, Operand, Statement, Valid, Value
 
 
 @dataclass
@@ -95,3 +95,27 @@ class Block:
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "of", 0, below, value))
         return size(fresh)
+
+
+def loop(
+    block: Block,
+    name: str,
+    stop: Index,
+    body: Callable[[Block, Index], None],
+    start: Index = 0,
+    step: int = 1,
+    comment: str = "",
+) -> None:
+    """Write a ``for`` loop from ``start`` to ``stop``, whose statements ``body`` writes for the loop's variable.
+
+    If the loop runs once, only its body is written. If it never runs, nothing is written.
+    """
+    trips = stop - start
+    if isinstance(trips, int) and trips <= 0:
+        return
+    if isinstance(trips, int) and trips <= step:
+        body(block, start)
+        return
+    variable, inner = block.fresh_index(name), block.nested()
+    body(inner, size(variable))
+    block.add(For(variable, start, stop, step, tuple(inner.statements), comment))

@@ -24,8 +24,7 @@ from ...buffers.memory import Memory
 from ...cost_model.chunk_length import MAX_CHUNK
 from ...cost_model.interleaving import InterleavingPlan, Phase
 from ...kernels.kernel_plan import KernelPlan
-from ...kernels.loop_nests import loop
-from ...loop_ir.builder import Block
+from ...loop_ir.builder import Block, loop
 from ...loop_ir.effects import Effects
 from ...loop_ir.nodes import Buffer, For, Index, LetIndex, Statement, When
 from ...loop_ir.renaming import renamed

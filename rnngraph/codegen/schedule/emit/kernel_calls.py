@@ -12,11 +12,11 @@ from ...cost_model.register_tiles import lanes_for
 from ...kernels.active_rows import fill, longest
 from ...kernels.emit import copy_to, emit_kernel, origin_of
 from ...kernels.kernel_plan import KernelPlan
-from ...kernels.loop_nests import WorkerSlice, each_slice, loop, single, strips
+from ...kernels.loop_nests import WorkerSlice, each_slice, single, strips
 from ...kernels.outer_products import add_outer_sum, clear
 from ...kernels.region import Region
 from ...kernels.values import ValueEmitter
-from ...loop_ir.builder import Block
+from ...loop_ir.builder import Block, loop
 from ...loop_ir.nodes import Call, Index, LetIndex
 from ..plan.copy_plan import CopyPlan, RowwiseCopyPlan
 from ..plan.row_tables import TablePlan

@@ -15,10 +15,10 @@ from ...buffers.views import View
 from ...cost_model.work_sharing import Partition
 from ...kernels.active_rows import ActiveRows, ActiveSteps, MaskTable, row_length
 from ...kernels.emit import copy_to, emit_kernel
-from ...kernels.loop_nests import each_slice, loop, single
+from ...kernels.loop_nests import each_slice, single
 from ...kernels.region import Region
 from ...kernels.values import ValueEmitter
-from ...loop_ir.builder import Block
+from ...loop_ir.builder import Block, loop
 from ...loop_ir.nodes import For, Index, LetIndex, When
 from ..analyse.scan_blocks import ScanBlocks
 from ..plan.copy_plan import Parity
