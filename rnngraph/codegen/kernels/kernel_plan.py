@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ...ir.graph import Node
 from ...ir.node import is_tile_product
 from ...ir.ops import MATRIX_PRODUCTS
-from ...ir.types import ITEM_BYTES, product
+from ...ir.types import ITEM_BYTES, TensorType, product
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_sparse, pieces_of
@@ -112,25 +112,33 @@ def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: Ac
 
 
 def _lanes(region: Region, kernel: Kernel) -> int:
-    """Return the number of lanes per vector; 1 if the kernel looks up scalars in a table."""
+    """Return the number of lanes per vector; 1 if the kernel looks up scalars in a table.
+
+    Values that are recomputed inline count, too, such as the random numbers of a bool mask.
+    """
     if any(node.op == "gather" and node.operands[0].tensor.rank == 1 for node in kernel.members):
         return 1
-    return lanes_for(region.target, kernel.members, kernel.shape[-1] if kernel.shape else 1)
+    values = [node for node in _operands(kernel.members, region.memory) if node not in region.memory.views]
+    inline = [node for node in values if isinstance(node.type, TensorType) and node.shape == kernel.shape]
+    return lanes_for(region.target, [*kernel.members, *inline], kernel.shape[-1] if kernel.shape else 1)
 
 
 def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
     """Return the values in memory that ``members`` read, directly or through values that are recomputed inline."""
-    visited, values = set(members), dict[Node, None]()
+    return [node for node in _operands(members, memory) if node in memory.views]
+
+
+def _operands(members: Sequence[Node], memory: Memory) -> Iterator[Node]:
+    """Yield the operands of ``members``, and of those operands that are recomputed inline, each once."""
+    visited = set(members)
     pending = [item for node in members for item in node.operands]
     for node in pending:  # the loop appends to the list
         if node in visited:
             continue
         visited.add(node)
-        if node in memory.views:
-            values[node] = None
-        else:
+        yield node
+        if node not in memory.views:
             pending += node.operands
-    return list(values)
 
 
 def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSumPlan:

@@ -208,6 +208,8 @@ def _threefry(
     x0, x1 = b.iadd(x[0], keys[0]), b.iadd(x[1], keys[1])
     for number in range(rounds):
         x0 = b.iadd(x0, x1)
+        if number % 2:  # otherwise LLVM follows all paths through six instructions to find bits that are known
+            x0 = b.frozen(x0)
         x1 = b.xor(_rotate(b, x1, random.ROTATIONS[number % 8]), x0)
         if number % 4 == 3:
             injection = number // 4 + 1
@@ -222,12 +224,20 @@ def _words(b: Instructions, x: Handle) -> tuple[Handle, Handle]:
 
 
 def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
-    """Write code for the 64-bit key of random numbers from (seed, step, row, word of the op). Return the key."""
+    """Write code for the 64-bit key of random numbers from (seed, step, row, word of the op). Return the key.
+
+    A loop hashes twice: the op and the step with the seed as the key, and then the row with the result as the key.
+    """
     seed, step, row, site_word = x
-    step_word = b.convert("trunc", step, "i32")
-    key = _threefry(b, _words(b, seed), (site_word, step_word), random.KEY_ROUNDS)
-    row_word = b.convert("trunc", row, "i32")
-    low, high = _threefry(b, key, (row_word, b.constant(0, row_word)), random.KEY_ROUNDS)
+    step_word, row_word = (b.convert("trunc", item, "i32") for item in (step, row))
+
+    def hashed(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
+        low, high, first, second, is_repeated = values
+        key = _threefry(b, (low, high), (first, second), random.KEY_ROUNDS)
+        return [*key, row_word, b.constant(0, row_word), Handle("false", "i1", 1)], is_repeated
+
+    start = [*_words(b, seed), site_word, step_word, Handle("true", "i1", 1)]
+    low, high, *_ = b.repeat(start, hashed)
     upper = b.shl(b.convert("zext", high, "i64"), 32)
     return b.or_(b.convert("zext", low, "i64"), upper)
 

@@ -37,3 +37,12 @@ def test_pairs_of_rows_leave_no_rest(rows: int, has_rest: bool) -> None:
     """Tiles of outer products add two rows at a time; of an even batch, no row of any step is left."""
     text = training_text(rg.LSTMCell(100), rows, "x86-64-v4")
     assert ("sdiv" in text) == has_rest
+
+
+def test_masks_have_as_many_lanes_as_the_numbers_they_compare() -> None:
+    x = rg.placeholder("x", (2, None, 100))
+    cells = [rg.DropoutWrapper(rg.BasicRNNCell(100), input_keep_prob=0.5) for _ in range(2)]
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+    program = rg.compile({"y": outputs}, loss=rg.reduce_mean(outputs), cache=False, target="x86-64-v4", threads=1)
+    text = str(program.training.show("llvm"))
+    assert set(re.findall(r"@random_uniform_\d+", text)) == {"@random_uniform_16"}
