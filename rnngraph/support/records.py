@@ -63,11 +63,11 @@ else:
                 return super().__new__(cls, name, bases, body)
             annotations = body.get("__annotations__", {})
             defaults = [body[field] for field in annotations if field in body]
-            made = namedtuple(name, annotations, defaults=defaults, module=body["__module__"])
+            tuple_class = namedtuple(name, annotations, defaults=defaults, module=body["__module__"])
             for key, value in body.items():
                 if key not in annotations:
-                    setattr(made, key, value)
-            return made
+                    setattr(tuple_class, key, value)
+            return tuple_class
 
     class NamedTuple(metaclass=_NamedTupleMeta):
         """Base of named tuples, like ``typing.NamedTuple``, for classes that users do not construct.
@@ -136,7 +136,7 @@ def _first_init(cls: Any, frozen: bool) -> Method:
 def _compiled_init(cls: Any, frozen: bool) -> Method:
     """Return an ``__init__`` with the parameters, defaults and ``__post_init__`` of a dataclass.
 
-    The text that is compiled has numbers for the names of fields, so that similar classes share its code.
+    In the compiled text, fields have numbers instead of names, so that classes of one form share its code.
     """
     fields = {f"_{number}": item for number, item in enumerate(dataclasses.fields(cls))}
     # ``errors.is_ours`` recognizes the method by the name of its module.
@@ -173,13 +173,13 @@ def _compiled_init(cls: Any, frozen: bool) -> Method:
 
 @cache
 def _code(function: str) -> CodeType:
-    """Return the compiled code of a function's text."""
+    """Compile the text of a function, once for each text. Return its code."""
     (code,) = (item for item in compile(function, "<string>", "exec").co_consts if isinstance(item, CodeType))
     return code
 
 
 def _renamed(code: CodeType, names: Mapping[str, str]) -> CodeType:
-    """Return code with other names of parameters, of attributes and in constants."""
+    """Return a function's code with parameters, attributes and constants that are texts renamed by ``names``."""
 
     def new(items: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(names.get(item, item) for item in items)

@@ -365,7 +365,7 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
     per_k = len(views) * count * lanes * panel.elements_per_lane
 
     def vectors(group: Index) -> Iterator[_Slice]:
-        """Yield the vectors of a group, by gate."""
+        """Yield the vectors of units that a group packs, gate by gate."""
         base = groups.first * panel.elements_per_unit * lanes + group * (panel.depth // panel.dot_width * per_k)
         for gate, view in enumerate(views):
             for number in range(count):
@@ -377,8 +377,8 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
     def transpose(inner: Block, group: Index) -> None:
         for item in vectors(group):
             source, target = (item.view.buffer, item.start), (panel.buffer, item.place)
-            move = source, target, item.view.strides[1], per_k, lanes, item.valid, panel.depth
-            transposing.transpose(inner, Transposition(*move))
+            distance = item.view.strides[1]
+            transposing.transpose(inner, Transposition(source, target, distance, per_k, lanes, item.valid, panel.depth))
 
     is_transposed = lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views)
     if is_transposed and panel.depth >= lanes:

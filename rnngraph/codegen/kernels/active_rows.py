@@ -14,7 +14,7 @@ from ...support.records import dataclass
 from ..analysis.row_lengths import LengthMask
 from ..buffers.views import View
 from ..loop_ir.builder import Block, loop
-from ..loop_ir.nodes import Buffer, For, Index, Literal, Operand, Store
+from ..loop_ir.nodes import Buffer, Index, Literal, Operand, Store
 from .loop_nests import WorkerSlice, fold
 from .values import Coordinate, Time, ValueEmitter
 
@@ -167,11 +167,6 @@ def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, Vi
     base = row_pitch * share.part
     low, high = share.range(block, mask.rows) if table.parts > 1 else (0, mask.rows)
 
-    def each(first: Index, stop: Index, body: Callable[[Block, Index], None]) -> None:
-        variable, inner = block.fresh_index("i"), block.nested()
-        body(inner, size(variable))
-        block.add(For(variable, first, stop, 1, tuple(inner.statements)))
-
     def add_one(inner: Block, buffer: Buffer, index: Index) -> Operand:
         before = inner.load("count", buffer, index, 1)
         inner.add(Store(inner.let("add", [before, one], "int64", 1), buffer, index))
@@ -193,7 +188,7 @@ def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, Vi
         place = inner.bounded_index("place", mask.rows, add_one(inner, cursor, base + table.length_of(inner, row)))
         inner.add(Store(inner.let("index", (), "int64", 1, index=row), order, low + place))
 
-    each(base, base + row_pitch, lambda inner, place: inner.add(Store(zero, counts, place)))
-    each(low, high, counted)
+    loop(block, "i", base + row_pitch, lambda inner, place: inner.add(Store(zero, counts, place)), base)
+    loop(block, "i", high, counted, low)
     fold(block, zero, row_pitch, 1, above)
-    each(low, high, placed)
+    loop(block, "i", high, placed, low)

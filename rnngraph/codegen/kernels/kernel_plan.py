@@ -87,17 +87,18 @@ class KernelPlan:
 
 def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
     """Return all decisions about a kernel's code: vector width, tiles, division between workers, memory."""
+    memory = region.memory
+    operands = [*_operands(kernel.members, memory)]
     # Workers that share rows may split a 1-D value between any two elements, so elements are computed one by one.
-    lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
+    lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel, operands)
     products, outer_sum, sparse = None, None, None
     if any(node.op in MATRIX_PRODUCTS and not is_tile_product(node) for node in kernel.members):
         products = plan_products(region, kernel, lanes, partition, has_ended_rows=active is not None)
         sparse = _sparse_layout(region, kernel, products, lanes, partition) if is_sparse(kernel.first) else None
     elif kernel.kind == "outer_sum":
         outer_sum = plan_outer_sum(region, kernel.first, partition)
-    memory = region.memory
     writes = [view.buffer for node in kernel.members for view in memory.stores.get(node, ())]
-    reads = [memory.views[node].buffer for node in values_read(kernel.members, memory)]
+    reads = [memory.views[node].buffer for node in operands if node in memory.views]
     return KernelPlan(
         kernel,
         partition,
@@ -111,15 +112,15 @@ def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: Ac
     )
 
 
-def _lanes(region: Region, kernel: Kernel) -> int:
+def _lanes(region: Region, kernel: Kernel, operands: Sequence[Node]) -> int:
     """Return the number of lanes per vector; 1 if the kernel looks up scalars in a table.
 
-    Values that are recomputed inline count, too, such as the random numbers of a bool mask.
+    Those of ``operands`` that are recomputed inline count, too, such as the random numbers of a bool mask.
     """
     if any(node.op == "gather" and node.operands[0].tensor.rank == 1 for node in kernel.members):
         return 1
-    values = [node for node in _operands(kernel.members, region.memory) if node not in region.memory.views]
-    inline = [node for node in values if isinstance(node.type, TensorType) and node.shape == kernel.shape]
+    values = [node for node in operands if node not in region.memory.views and isinstance(node.type, TensorType)]
+    inline = [node for node in values if node.shape == kernel.shape]
     return lanes_for(region.target, [*kernel.members, *inline], kernel.shape[-1] if kernel.shape else 1)
 
 

@@ -232,9 +232,9 @@ def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
     step_word, row_word = (b.convert("trunc", item, "i32") for item in (step, row))
 
     def hashed(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
-        low, high, first, second, is_repeated = values
+        low, high, first, second, is_first = values
         key = _threefry(b, (low, high), (first, second), random.KEY_ROUNDS)
-        return [*key, row_word, b.constant(0, row_word), Handle("false", "i1", 1)], is_repeated
+        return [*key, row_word, b.constant(0, row_word), Handle("false", "i1", 1)], is_first
 
     start = [*_words(b, seed), site_word, step_word, Handle("true", "i1", 1)]
     low, high, *_ = b.repeat(start, hashed)

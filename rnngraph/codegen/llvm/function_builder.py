@@ -230,7 +230,7 @@ class FunctionBuilder:
         return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
 
     def variable_part(self, buffer: Buffer, index: Index) -> tuple[str, int]:
-        """Write code that adds the variable part of an offset to a buffer's address. Return the sum and the other part.
+        """Write code that adds the variable part of an offset to an address. Return the sum, and the constant part.
 
         LLVM's loop strength reduction tries to share sums between all pointers of a loop. That takes a quarter of the
         compile time, and gains nothing on x86, whose instructions add the parts of an address. There, the sum is

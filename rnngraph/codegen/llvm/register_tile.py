@@ -5,7 +5,7 @@ A row's partial sums are adjacent: first those of accumulator 0 for all columns,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
@@ -153,7 +153,7 @@ def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
 
 def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
     """Write a loop that sums each block of k and adds it to totals, in order. Return the totals."""
-    _hoist_addresses(builder, tile)
+    _hoist_addresses(builder, (*tile.left, *tile.right))
     zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
     # -0.0 is the exact neutral element of addition
     nothing = [[builder.b.constant(-0.0, item) for item in row] for row in starts]
@@ -178,9 +178,7 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
 
 def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales, starts: Sums) -> Sums:
     """Write a loop that sums byte products over each block of k, scales the sum, and adds it to totals. Return them."""
-    _hoist_addresses(builder, tile)
-    for place in scales.places:
-        builder.variable_part(*place)
+    _hoist_addresses(builder, (*tile.left, *tile.right, *scales.places))
     b, lanes = builder.b, starts[0][0].lanes
 
     def of_row(place: Place, number: Index) -> Handle:
@@ -223,7 +221,7 @@ def _sum_over_k(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Ind
     """
     unroll, steps = tile.unroll, last - first
     if not isinstance(steps, int):
-        if quotient(steps, unroll) is not None:  # as for the rows of an even batch size, at all steps
+        if quotient(steps, unroll) is not None:  # no rest, as for the rows of an even batch at all steps
             return _k_loop(builder, tile, sums, first, last, unroll)
         middle = first + _let_unique(builder, LetIndex("whole", "floor", steps, unroll))
         sums = _k_loop(builder, tile, sums, first, middle, unroll)
@@ -244,15 +242,15 @@ def _let_unique(builder: FunctionBuilder, let: LetIndex) -> Size:
     return size(let.name)
 
 
-def _hoist_addresses(builder: FunctionBuilder, tile: Contract) -> None:
-    """Write the part of addresses that does not depend on k, before a loop over k."""
-    for place in (*tile.left, *tile.right):
+def _hoist_addresses(builder: FunctionBuilder, places: Iterable[Place]) -> None:
+    """Write code for addresses before a loop over k, as far as they are variable but do not depend on k."""
+    for place in places:
         builder.variable_part(*place)
 
 
 def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:
     """Write a loop that adds the products of k from ``start`` to ``stop`` to ``sums``. Return the new sums."""
-    _hoist_addresses(builder, tile)
+    _hoist_addresses(builder, (*tile.left, *tile.right))
 
     def iterate(k: Index, carried: Sums) -> Sums:
         if tile.ahead is not None and unroll == tile.unroll:
