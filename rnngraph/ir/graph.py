@@ -49,7 +49,13 @@ def make(
     """
     ordered = tuple(sorted(attributes.items()))
     inferred = OPS[op].infer([operand.type for operand in operands], attributes, unify)
-    return Node(op, operands, inferred, ordered, where, name)
+    node = Node(op, operands, inferred, ordered, where, name)
+    if unify is unify_strict:
+        _set_inferred(node, True)
+    return node
+
+
+_set_inferred = Node.is_inferred.__set__  # type: ignore[attr-defined]  # the slot of a frozen class
 
 
 def zero(dtype: str) -> Node:
@@ -81,7 +87,9 @@ def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) ->
         return node
     # If the operands have the same types as before, the inferred type is unchanged.
     if unify is unify_strict and all(map(_same_type, operands, node.operands)):
-        return Node(node.op, operands, node.type, node.attributes, node.where, node.name)
+        remade = Node(node.op, operands, node.type, node.attributes, node.where, node.name)
+        _set_inferred(remade, node.is_inferred)
+        return remade
     return make(node.op, *operands, where=node.where, name=node.name, unify=unify, **dict(node.attributes))
 
 

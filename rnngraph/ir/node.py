@@ -139,7 +139,17 @@ def row(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One value of a graph in SSA form. Nodes compare by identity."""
+    """One value of a graph in SSA form. Nodes compare by identity.
+
+    Attributes:
+        op: Name of the op.
+        operands: Nodes that the op reads.
+        type: Type of the value.
+        attributes: Names and values of the op's attributes, sorted by name.
+        where: Line of the user's script.
+        name: Name of the value.
+        is_inferred: True if the op's strict type rule gave the type, so that the verifier need not apply it again.
+    """
 
     op: str
     operands: tuple[Node, ...]
@@ -147,6 +157,7 @@ class Node:
     attributes: Attributes = ()
     where: Where | None = None
     name: str = ""
+    is_inferred: bool = field(default=False, init=False)
 
     def __getitem__(self, key: str) -> Any:
         for name, value in self.attributes:

@@ -153,9 +153,10 @@ def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
         raise ValueError(f"{node.op} is forbidden in this graph (declared at {node.where})")
     if not row.arity[0] <= len(node.operands) <= row.arity[1]:
         raise ValueError(f"{node.op} has {len(node.operands)} operands; it takes {row.arity[0]} to {row.arity[1]}")
-    inferred = row.infer([operand.type for operand in node.operands], dict(node.attributes), unify_strict)
-    if inferred != node.type:
-        raise ValueError(f"{node!r} should have type {inferred}")
+    if not node.is_inferred:
+        inferred = row.infer([operand.type for operand in node.operands], dict(node.attributes), unify_strict)
+        if inferred != node.type:
+            raise ValueError(f"{node!r} should have type {inferred}")
     if node.op == "with_update" and node.operands[1].op != "parameter":
         raise ValueError(f"{node!r} updates {node.operands[1]!r}, which is not a parameter")
     if node.op == "scan":

@@ -122,6 +122,7 @@ class _Sum:
         axis: Axis of ``leading`` along which k is divided into blocks.
         inner: Product of the sizes after ``axis``.
         is_far: True if L2 may not hold all sums of the loop, so that tiles prefetch the result.
+        left_lanes: Elements of a vector by which the left operand is packed.
         pitch: Elements of the left panel for each row.
     """
 
@@ -142,12 +143,13 @@ class _Sum:
         spare_rows = 0 if region.active is None else 1
         max_rows = self.max_depth + spare_rows
         self.tiles = _tiles(self.rows, self.plan.tile.rows)
+        self.left_lanes = lanes_for(region.target, [node], self.tiles[0].height)
         # a vector that is stored for the last step of k may extend beyond the tile
-        self.pitch = max_rows + -(-self.lanes // self.tiles[-1].height)
+        self.pitch = max_rows + -(-self.left_lanes // self.tiles[-1].height)
         in_place = self._in_place()
         self.lefts = in_place or [LeftOperand(0, self.rows, self.plan.tile)]
         blocks = max(item.tile.blocks for item in self.lefts)
-        left_room, right_room = self.rows * self.pitch + self.lanes, max_rows * blocks * self.lanes
+        left_room, right_room = self.rows * self.pitch + self.left_lanes, max_rows * blocks * self.lanes
         part = 0 if share is None else share.part
         self.left_base, self.right_base = part * left_room, part * right_room
         self.left_panel = None if in_place else memory.scratch("left", node.dtype, left_room * parts)
@@ -337,14 +339,14 @@ class _Sum:
             tiles: The tiles.
         """
         assert self.left_panel is not None
-        panel, height, lanes = self.left_panel, tiles.height, self.lanes
+        panel, height, lanes = self.left_panel, tiles.height, self.left_lanes
 
         def copy(inner: Block, row: Index, begin: int, count: int, valid: int) -> None:
             """Write a copy of ``count`` rows of a tile, from row ``begin`` on. Store zeros from row ``valid`` on."""
             for lane in range(0, count, lanes):
                 place = self._left_offset(row) + number * height + begin + lane
                 start = source + view.strides[-1] * (row - first + begin + lane)
-                self._copy(inner, view, start, min(lanes, valid - lane), panel, place)
+                self._copy(inner, view, start, lanes, min(lanes, valid - lane), panel, place)
 
         end, reach = first + width, -(-height // lanes) * lanes
         row = tiles.first + max(0, first - tiles.first) // height * height
@@ -359,10 +361,12 @@ class _Sum:
         for rest in range(row, min(tiles.stop, end), height):
             copy(block, rest, 0, min(height, end - rest), end - rest)
 
-    def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
+    def _copy(
+        self, block: Block, view: View, source: Index, lanes: int, valid: int, panel: Buffer, place: Index
+    ) -> None:
         """Write the copy of one vector of a piece to a panel. Lanes from ``valid`` on are not loaded, and become 0."""
-        limit = valid if valid < self.lanes else None
-        value = Value(block.fresh("packed"), self.node.dtype, self.lanes)
+        limit = valid if valid < lanes else None
+        value = Value(block.fresh("packed"), self.node.dtype, lanes)
         block.add(Load(value, view.buffer, source, limit, view.strides[-1]))
         block.add(Store(value, panel, place))
 
@@ -384,7 +388,7 @@ class _Sum:
                     source = row_offset(view, place) + view.strides[-1] * (start + number * lanes)
                     target = self.right_base + k * (len(valid) * lanes) + number * lanes
                     there = limit if isinstance(limit, int) else lanes
-                    self._copy(nested, view, source, there, self.right_panel, target)
+                    self._copy(nested, view, source, lanes, there, self.right_panel, target)
 
             depth = self._each_row(inner, ks, pack)
             self._rows(inner, left, column + start, valid, depth)
