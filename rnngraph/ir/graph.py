@@ -51,11 +51,8 @@ def make(
     inferred = OPS[op].infer([operand.type for operand in operands], attributes, unify)
     node = Node(op, operands, inferred, ordered, where, name)
     if unify is unify_strict:
-        _set_inferred(node, True)
+        object.__setattr__(node, "is_inferred", True)
     return node
-
-
-_set_inferred = Node.is_inferred.__set__  # type: ignore[attr-defined]  # the slot of a frozen class
 
 
 def zero(dtype: str) -> Node:
@@ -88,7 +85,7 @@ def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) ->
     # If the operands have the same types as before, the inferred type is unchanged.
     if unify is unify_strict and all(map(_same_type, operands, node.operands)):
         remade = Node(node.op, operands, node.type, node.attributes, node.where, node.name)
-        _set_inferred(remade, node.is_inferred)
+        object.__setattr__(remade, "is_inferred", node.is_inferred)
         return remade
     return make(node.op, *operands, where=node.where, name=node.name, unify=unify, **dict(node.attributes))
 

@@ -43,6 +43,12 @@ class View:
         strides = tuple(product(inner[axis + 1 :]) for axis in range(len(shape)))
         return View(buffer, 0, strides, shape, row)
 
+    def as_contiguous(self, shape: Shape) -> View | None:
+        """Return the view in another shape of as many elements; None if its memory is not contiguous."""
+        if self.strides != View.contiguous(self.buffer, self.shape).strides:
+            return None
+        return replace(View.contiguous(self.buffer, shape), offset=self.offset)
+
     def slice(self, start: Sequence[Dim], stop: Sequence[Dim], step: Sequence[int]) -> View:
         offset, strides, shape, room = self.offset, [], [], self.room
         for axis, (first, last, jump) in enumerate(zip(start, stop, step, strict=True)):

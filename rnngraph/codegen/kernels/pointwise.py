@@ -68,14 +68,6 @@ def write(region: Region, block: Block, node: Node, views: Sequence[View], share
     elementwise(inside, block, node.shape, lanes, [node], lambda item: False, share)
 
 
-def _dense(view: View, shape: Shape) -> View | None:
-    """Return a contiguous view in another shape; None if the view is not contiguous."""
-    whole = View.contiguous(view.buffer, view.shape)
-    if view.strides != whole.strides:
-        return None
-    return replace(View.contiguous(view.buffer, shape), offset=view.offset)
-
-
 def _copy_reshaped(region: Region, block: Block, node: Node, view: View) -> None:
     """Write loops that copy the operand of a reshape, which is in memory, to ``view`` of the result.
 
@@ -117,7 +109,7 @@ def copy(region: Region, block: Block, node: Node, share: WorkerSlice | None) ->
         return
     if node.op == "reshape":
         for view in region.memory.stores[node]:
-            place = view.reshape(source.shape) or _dense(view, source.shape)
+            place = view.reshape(source.shape) or view.as_contiguous(source.shape)
             if place is not None:
                 write(region, block, source, [replace(place, room=None, local=view.local)], None)
                 continue

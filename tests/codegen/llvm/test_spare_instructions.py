@@ -36,7 +36,15 @@ def test_every_address_is_read(cell: type[rg.RNNCell], target: str) -> None:
 def test_pairs_of_rows_leave_no_rest(rows: int, has_rest: bool) -> None:
     """Tiles of outer products add two rows at a time; of an even batch, no row of any step is left."""
     text = training_text(rg.LSTMCell(100), rows, "x86-64-v4")
-    assert ("sdiv" in text) == has_rest
+    sums = re.findall(r"^; outer_sum .*?^}", text, re.MULTILINE | re.DOTALL)
+    assert sums
+    assert any("sdiv" in function for function in sums) == has_rest
+
+
+def test_fills_of_contiguous_memory_share_a_function() -> None:
+    text = training_text(rg.LSTMCell(100), 4, "x86-64-v4")
+    called = set(re.findall(r"; zeros .*\n  call void @(\w+)", text))
+    assert len(called) == 1
 
 
 def test_masks_have_as_many_lanes_as_the_numbers_they_compare() -> None:

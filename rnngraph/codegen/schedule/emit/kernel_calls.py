@@ -18,7 +18,7 @@ from ...kernels.region import Region
 from ...kernels.values import ValueEmitter
 from ...loop_ir.builder import Block, loop
 from ...loop_ir.nodes import Call, Index, LetIndex
-from ..plan.copy_plan import CopyPlan, RowwiseCopyPlan
+from ..plan.copy_plan import ELEMENTS, CopyPlan, RowwiseCopyPlan
 from ..plan.row_tables import TablePlan
 from .entry_writer import EntryWriter
 from .ticks import COPY, TABLE, WORK, Timed
@@ -53,7 +53,8 @@ def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
         copy_to(region, block, node, [plan.place], partition)
 
     with writer.timing(Timed(COPY, (node,), plan.what, owner=plan.owner)):
-        writer.kernel(emit, plan.what, partition.by_rows, partition.serial, origin_of([node]))
+        sizes = {} if plan.elements is None else {ELEMENTS: plan.elements}
+        writer.kernel(emit, plan.what, partition.by_rows, partition.serial, origin_of([node]), sizes)
 
 
 def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) -> None:

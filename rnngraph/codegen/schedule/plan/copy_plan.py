@@ -16,6 +16,8 @@ from ...kernels.region import Region
 from ...loop_ir.nodes import Index
 
 BY_ROWS = Partition(0, 0.0, 0.0, by_rows=True)
+ELEMENTS = "elements"
+"""Name of the number of elements in the function that fills contiguous memory."""
 
 
 class Parity(NamedTuple):
@@ -34,6 +36,8 @@ class CopyPlan:
         partition: Division between workers.
         owner: Node for which the value is copied, if not for itself.
         parity: Parity on which the location depends, if any.
+        elements: Value of the size ``ELEMENTS`` in a fill of contiguous memory, which is written as a row of that size,
+            so that all fills share a function.
     """
 
     what: str
@@ -42,6 +46,7 @@ class CopyPlan:
     place: View
     owner: Node | None = None
     parity: Parity | None = None
+    elements: Index | None = None
 
 
 @dataclass(frozen=True)
