@@ -214,6 +214,8 @@ LATE = {
     ("program.program", "runtime.streams.stream"): "few pickle streams",
     ("program.program", "inspection.explore.page"): "few look",
     ("program.program", "inspection.picture.pictures"): "few draw",
+    ("program.callable_graph", "runtime.native.stages"): "few look at stages",
+    ("ir.graph", "ir.dot"): "few draw",
     ("program.html_forms", "inspection.picture.pictures"): "few draw",
     ("inspection.picture.pictures", "inspection.picture.png"): "matplotlib, which is an extra",
     ("program.program", "program.predict"): "batches, which calls do without",

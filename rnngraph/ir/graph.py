@@ -13,7 +13,6 @@ from ..support.display.html import code
 from ..support.errors import Where
 from ..support.records import dataclass
 from ..support.stage_text import StageText
-from .dot import dot_text
 from .node import OPS, walk
 from .node import Node as Node  # re-exported with the functions that build nodes
 from .node import dependents as dependents
@@ -188,6 +187,8 @@ class Graph:
 
     def dot(self) -> str:
         """Return the graph in Graphviz's DOT language, with layers and scans as clusters."""
+        from .dot import dot_text  # rarely needed
+
         return dot_text(self.name, self.nodes, self.outputs)
 
     def __str__(self) -> str:

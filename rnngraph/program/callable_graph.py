@@ -28,7 +28,6 @@ from ..runtime.class_names import BARE
 from ..runtime.error_flags import takes_number
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
-from ..runtime.native.stages import stage_text, stages_of
 from ..support.allocation import bytes_of, reserve
 from ..support.api_guard import api
 from ..support.arguments import flag, whole_number
@@ -93,6 +92,8 @@ class CallableGraph(Unindexed, Generic[ResultT]):
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages that ``show`` accepts, in order of compilation."""
+        from ..runtime.native.stages import stages_of  # rarely needed
+
         return stages_of(self.full_graph())
 
     @api
@@ -108,6 +109,8 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         Raises:
             NameLookupError: There is no such stage.
         """
+        from ..runtime.native.stages import stage_text  # rarely needed
+
         return stage_text(self.full_graph(), stage)
 
     @api

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rnngraph.ir.graph import Graph, Node, make
+from rnngraph.ir.ops import OPS
 from rnngraph.ir.text.parser import ParseError, parse
 from rnngraph.ir.types import TensorType, TupleType, size
 from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify, verify_stored
@@ -77,6 +78,16 @@ def test_a_number_of_operands(count: int) -> None:
 def test_a_type_that_is_not_inferred(kind: TensorType) -> None:
     x = value()
     broken(single(Node("tanh", (x,), kind), x), r"should have type f32\[B,3\]")
+    broken(single(replace(make("tanh", x), type=kind), x), r"should have type f32\[B,3\]")
+
+
+def test_a_type_is_inferred_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = value()
+    y = make("tanh", x)
+    monkeypatch.setitem(OPS, "tanh", replace(OPS["exp"], infer=lambda *_: pytest.fail("a second time")))
+    verify(single(y, x))
+    with pytest.raises(pytest.fail.Exception, match="a second time"):
+        verify(single(Node("tanh", (x,), ROW), x))
 
 
 @pytest.mark.parametrize(

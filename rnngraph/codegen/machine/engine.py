@@ -15,10 +15,17 @@ _LOCK = fork_lock(LockLevel.LAST)
 _METADATA = "\n!llvm.dbg.cu = "
 
 
-@lru_cache(maxsize=1)
-def _initialize() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+@lru_cache(maxsize=8)
+def _llvm_target(triple: str) -> llvm.Target:
+    """Return LLVM's target for a triple. It registers all architectures only if the triple is not this machine's."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    try:
+        return llvm.Target.from_triple(triple)
+    except RuntimeError:  # no registered architecture has this name
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+        return llvm.Target.from_triple(triple)
 
 
 @lru_cache(maxsize=1)
@@ -32,9 +39,7 @@ def _keep_places() -> None:
 
 @lru_cache(maxsize=8)
 def _machine(target: Target) -> llvm.TargetMachine:
-    _initialize()
-    llvm_target = llvm.Target.from_triple(target.triple)
-    return llvm_target.create_target_machine(
+    return _llvm_target(target.triple).create_target_machine(
         cpu=target.processor,
         features=target.features,
         opt=3,
@@ -93,7 +98,7 @@ def linked_code(modules: Sequence[str], caller: str, names: Collection[str], tar
         target: The processor.
     """
     with _LOCK:
-        _initialize()
+        machine = _machine(target)
         if _METADATA in caller:
             _keep_places()
         llvm.initialize_native_asmparser()  # for the inline assembly that reads a processor's features
@@ -104,7 +109,6 @@ def linked_code(modules: Sequence[str], caller: str, names: Collection[str], tar
             if not function.is_declaration and function.name not in names:
                 function.linkage = "internal"
         whole.verify()
-        machine = _machine(target)
         builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
         manager = llvm.create_new_module_pass_manager()
         manager.add_global_dead_code_eliminate_pass()
@@ -166,10 +170,9 @@ class MemoryObject:
 
     def __init__(self, binary: bytes, target: Target) -> None:
         with _LOCK:
-            _initialize()
+            llvm_target = _llvm_target(target.triple)
             empty = llvm.parse_assembly("")
             empty.triple = target.triple
-            llvm_target = llvm.Target.from_triple(target.triple)
             machine = llvm_target.create_target_machine(cpu=target.processor, features=target.features, opt=3, jit=True)
             # The engine allocates a single block. In large processes, LLVM's separate allocations may be too far apart
             # for its small code model, and then it aborts.

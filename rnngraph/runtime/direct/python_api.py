@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import sysconfig
 from ctypes import c_int32, c_ssize_t, c_void_p, py_object
 from typing import Any
 
@@ -25,6 +24,8 @@ class MethodDef(ctypes.Structure):
 
 def is_offered() -> bool:
     """True if machine code can access Python objects: 64-bit CPython with the GIL and the expected object layouts."""
+    import sysconfig  # slow to import, and a program's first calls do without
+
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return False
     return ctypes.sizeof(c_void_p) == 8 and sys.byteorder == "little" and _arrays_are_as_read()

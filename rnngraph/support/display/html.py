@@ -6,7 +6,6 @@ scheme, by WCAG's contrast AA; on a page without one they are legible on both li
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 
 MAX_COLOURED_LINES = 1000
@@ -95,6 +94,8 @@ def folded(title: str, inner: str, is_open: bool = False) -> str:
 
 def picture(svg: str, alt: str) -> str:
     """Return an SVG document as an HTML image, so that its styles and ids do not leak into the page."""
+    import base64  # slow to import, and few look at pictures in a notebook
+
     data = base64.b64encode(svg.encode()).decode()
     return f'<img src="data:image/svg+xml;base64,{data}" alt="{escaped(alt)}" style="max-width:100%;background:#fff">'
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import glob
 import platform
 import sys
 from collections.abc import Mapping
@@ -39,7 +38,8 @@ def cache_sizes() -> Mapping[int, int]:
 def _of_linux(pattern: str) -> Mapping[int, int]:
     """Return {level, 1 to 3: bytes of that data cache} from Linux' cache folders."""
     sizes: dict[int, int] = {}
-    for folder in map(Path, glob.glob(pattern)):
+    folders = Path(pattern)
+    for folder in folders.parent.glob(folders.name):
         try:
             level, kind = int(_text(folder / "level")), _text(folder / "type")
             size = _text(folder / "size")

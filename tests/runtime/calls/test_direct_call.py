@@ -638,7 +638,7 @@ def test_a_method_from_before_is_direct_too() -> None:
 
 
 UNKNOWN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "Py_GIL_DISABLED": lambda patch: patch.setattr(python_api.sysconfig, "get_config_var", lambda name: 1),
+    "Py_GIL_DISABLED": lambda patch: patch.setattr("sysconfig.get_config_var", lambda name: 1),
     "an implementation": lambda patch: patch.setattr(python_api.sys, "implementation", SimpleNamespace(name="pypy")),
     "a longer head": lambda patch: patch.setattr(python_api, "_head", lambda: object.__basicsize__ + 8),
     "a shorter head": lambda patch: patch.setattr(python_api, "_head", lambda: object.__basicsize__ - 8),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ....ir.types import size
+from ....ir.types import product, size
 from ...analysis.node_kinds import label_of
 from ...buffers.carried_state import DOUBLE_BUFFERED
 from ...buffers.views import View
@@ -45,15 +45,15 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
 
 def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
     """Add a call of a function that makes a planned copy of a value to another location."""
-    partition, node = plan.partition, plan.value
+    partition, (node, place) = plan.partition, plan.as_row or (plan.value, plan.place)
+    sizes = {} if plan.as_row is None else {ELEMENTS: product(plan.value.shape)}
     if plan.parity is not None:
         writer.block.add(LetIndex(plan.parity.name, "parity", plan.parity.position))
 
     def emit(block: Block) -> None:
-        copy_to(region, block, node, [plan.place], partition)
+        copy_to(region, block, node, [place], partition)
 
-    with writer.timing(Timed(COPY, (node,), plan.what, owner=plan.owner)):
-        sizes = {} if plan.elements is None else {ELEMENTS: plan.elements}
+    with writer.timing(Timed(COPY, (plan.value,), plan.what, owner=plan.owner)):
         writer.kernel(emit, plan.what, partition.by_rows, partition.serial, origin_of([node]), sizes)
 
 

@@ -36,8 +36,8 @@ class CopyPlan:
         partition: Division between workers.
         owner: Node for which the value is copied, if not for itself.
         parity: Parity on which the location depends, if any.
-        elements: Value of the size ``ELEMENTS`` in a fill of contiguous memory, which is written as a row of that size,
-            so that all fills share a function.
+        as_row: For a fill of contiguous memory, the value and the place in the code: a row of the symbolic size
+            ``ELEMENTS``, so that fills of all sizes share a function.
     """
 
     what: str
@@ -46,7 +46,7 @@ class CopyPlan:
     place: View
     owner: Node | None = None
     parity: Parity | None = None
-    elements: Index | None = None
+    as_row: tuple[Node, View] | None = None
 
 
 @dataclass(frozen=True)

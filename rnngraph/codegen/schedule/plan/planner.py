@@ -13,7 +13,7 @@ from itertools import pairwise
 from ....ir.axes.walk import adds_up
 from ....ir.graph import Node, make, zero
 from ....ir.scan import ScanParts
-from ....ir.types import Shape, product, size
+from ....ir.types import Shape, size
 from ....support.records import dataclass
 from ...analysis.kernel_fusion import Kernel
 from ...analysis.node_kinds import label_of
@@ -303,7 +303,4 @@ def _zero_fills(node: Node, stores: Mapping[Node, Sequence[View]], before: Regio
     partition = copy_partition(before, value)
     for view in stores[node]:
         place = view.as_contiguous(row) if partition.serial else None
-        if place is None:
-            yield CopyPlan(what, partition, value, view, node)
-        else:
-            yield CopyPlan(what, partition, zeros(row), place, node, elements=product(node.shape))
+        yield CopyPlan(what, partition, value, view, node, as_row=None if place is None else (zeros(row), place))
