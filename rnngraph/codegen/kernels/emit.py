@@ -14,18 +14,14 @@ from ..buffers.views import View
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import When
-from .accumulation import overlap_add, scatter_add
-from .fused_reductions import fused_reductions
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, each_slice, single
 from .matmul import Tiles
-from .matrix_unit import TileKernel
 from .outer_products import outer_sum
 from .pointwise import concat, copy, elementwise, write
 from .product_plan import WORTH_WIDENING, ProductPlan
 from .reductions import reduce
 from .region import Region
-from .sparse_products import sparse_product
 
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
@@ -77,8 +73,12 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
     kernel = plan.kernel
     match kernel.kind:
         case "fused" if plan.sparse is not None:
+            from .sparse_products import sparse_product  # imported late, because few nets have sparse weights
+
             sparse_product(region, block, plan, plan.sparse, share)
         case "fused" if is_tile_product(kernel.first):
+            from .matrix_unit import TileKernel  # imported late, because few processors have one
+
             TileKernel(region, block, plan, share).emit()
         case "fused" if plan.products is not None:
             _tiles(region, block, plan, plan.products, share)
@@ -86,14 +86,20 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
             members = set(kernel.members)
             elementwise(region, block, kernel.shape, plan.lanes, kernel.members, members.__contains__, share)
         case "fused_reduce":
+            from .fused_reductions import fused_reductions  # imported late, as few nets normalize or attend
+
             fused_reductions(region, block, kernel, share)
         case "reduce":
             reduce(region, block, kernel.first, share)
         case "outer_sum":
             outer_sum(region, block, plan)
         case "scatter_add":
+            from .accumulation import scatter_add  # imported late, because few nets look up rows
+
             scatter_add(region, block, kernel.first)
         case "overlap_add":
+            from .accumulation import overlap_add  # imported late, because few nets have windows
+
             overlap_add(region, block, kernel.first, share)
         case "concat":
             concat(region, block, kernel.first, share)

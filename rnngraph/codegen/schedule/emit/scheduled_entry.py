@@ -12,7 +12,6 @@ from ...buffers.arena import Arena
 from ...buffers.packing import PanelLayout
 from ...cost_model.work_sharing import Work
 from ...loop_ir.functions import Entry, Function
-from ...loop_ir.printer import function_text
 from ...machine.alignment import padded
 from ..analyse.arguments import Argument
 from ..plan.entry_plan import EntryPlan
@@ -128,6 +127,8 @@ class ScheduledEntry:
 
     def loops(self) -> StageText:
         """Loop IR as text."""
+        from ...loop_ir.printer import function_text  # imported late, because few print loops
+
         lines = [StageLine(f"# {self.memory_text}")]
         for function in (*self.functions, self.main.function, self.pack.function):
             lines += [*function_text(function).lines, StageLine("")]
