@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from functools import lru_cache
 
 from ...ir.graph import Node
 from ...ir.node import is_tile_product
@@ -18,7 +19,13 @@ OPS_OF_FUSED_KERNELS = (*MATRIX_PRODUCTS, "gather")
 
 def label_of(node: Node) -> str:
     """Return a name for a node's value that is valid in LLVM and in the loop IR."""
-    return identifier(str(node.get("label", node.name or node.op)).rpartition("/")[2])
+    return _last_part(str(node.get("label", node.name or node.op)))
+
+
+@lru_cache(maxsize=4096)
+def _last_part(path: str) -> str:
+    """Return the last part of a name such as ``rnn/cell/kernel`` as an identifier."""
+    return identifier(path.rpartition("/")[2])
 
 
 def is_leaf(node: Node) -> bool:

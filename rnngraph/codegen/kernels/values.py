@@ -12,15 +12,14 @@ from dataclasses import field, replace
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.types import Dim, Shape, size
-from ...support.records import dataclass
+from ...support.records import NamedTuple, dataclass
 from ..analysis.node_kinds import is_strided_view, is_view, label_of
 from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Value
 
 
-@dataclass(frozen=True)
-class Strip:
+class Strip(NamedTuple):
     """Vector of units along an axis.
 
     Attributes:
@@ -37,8 +36,7 @@ class Strip:
     spacing: int = 1
 
 
-@dataclass(frozen=True)
-class Time:
+class Time(NamedTuple):
     """Index of a time step: ``local`` in the current chunk, ``absolute`` in the sequence."""
 
     local: Index
@@ -321,5 +319,5 @@ def scale_and_shift(coordinate: Coordinate, jump: int, first: Index) -> Coordina
         return coordinate
     if isinstance(coordinate, Strip):
         start, spacing = coordinate.start * jump + first, coordinate.spacing * jump
-        return replace(coordinate, start=start, spacing=spacing)
+        return coordinate._replace(start=start, spacing=spacing)
     return absolute(coordinate) * jump + first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any
 
 from ...ir.types import Dim, size
@@ -34,7 +34,7 @@ class Block:
     def add(self, statement: Statement) -> None:
         """Append a statement, with the current origin unless it has one."""
         is_known = statement.origin is not None or self.origin is None
-        self.statements.append(statement if is_known else replace(statement, origin=self.origin))
+        self.statements.append(statement if is_known else statement.changed(origin=self.origin))
 
     def nested(self) -> Block:
         """Return a builder of an inner block, whose fresh names differ from those of this block."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import is_dataclass, replace
 from itertools import chain
 from typing import Any
 
 from ...ir.types import Size, size, substitute
 from ...support.records import NamedTuple, dataclass
 from .functions import nested
-from .nodes import Buffer, Contract, Fold, For, Index, Let, LetIndex, Literal, Load, Renaming, Statement, Store, Value
-from .renaming import NO_WORK, renamed
+from .nodes import Contract, Fold, For, Index, Let, LetIndex, Load, Renaming, Statement, Store, Value
+from .renaming import NO_WORK, PLAIN, renamed, work_parts
 
 
 class Mask(NamedTuple):
@@ -41,7 +40,7 @@ def with_iteration(loop: For, rest: Sequence[Statement], mask: Mask | None = Non
     if mask is not None and comparison.incomplete:
         limit = LetIndex(mask.name, "min", mask.width - size(loop.var), mask.lanes)
         body = (limit, *_WithValid(incomplete=comparison.incomplete, limit=size(mask.name)).body(body))
-    return replace(loop, stop=loop.stop + loop.step, body=body)
+    return loop.changed(stop=loop.stop + loop.step, body=body)
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class _WithValid(Renaming):
 
     def statement(self, statement: Statement) -> Statement:
         if isinstance(statement, Load | Store) and id(statement) in self.incomplete:
-            return replace(statement, valid=self.limit)
+            return statement.changed(valid=self.limit)
         return statement.renamed(self) if statement.encloses else statement
 
 
@@ -78,7 +77,7 @@ def _side_by_side(parts: Sequence[Sequence[Statement]]) -> list[Statement]:
         if len(loops) == len(group) and len({(item.start, item.stop, item.step) for item in loops}) == 1:
             var = size(loops[0].var)
             bodies = [renamed(item.body, None, {item.var: var}) for item in loops]
-            statements.append(replace(loops[0], body=tuple(_side_by_side(bodies))))
+            statements.append(loops[0].changed(body=tuple(_side_by_side(bodies))))
         else:
             statements += group
     return statements
@@ -104,24 +103,26 @@ class _Comparison:
 
     def are_equal(self, one: Any, other: Any) -> bool:
         """True if two statements, or parts of them, do the same work, by the names that are recorded as equal."""
-        if isinstance(one, int | Size):
+        kind = type(one)
+        if kind is Size:
             return bool(substitute(one, self.sizes) == other)
-        if type(one) is not type(other):
-            return False
-        if isinstance(one, Value):
-            return self.values.get(one.name, one.name) == other.name and one[1:] == other[1:]
-        if isinstance(one, str | Buffer):
+        if kind in PLAIN:
             return bool(one == other)
-        if isinstance(one, tuple):
-            return len(one) == len(other) and all(map(self.are_equal, one, other))
-        if isinstance(one, Literal) or not is_dataclass(one):
-            return repr(one) == repr(other)  # as text, in which 0.0 and -0.0 differ
-        if isinstance(one, Load | Store) and one.valid is None and self.edge is not None and other.valid == self.edge:
-            self.incomplete.add(id(one))
-            other = replace(other, valid=None)
-        self._define(one, other)
-        parts = vars(other)
-        return all(self.are_equal(part, parts[name]) for name, part in vars(one).items() if name not in _NO_WORK)
+        if kind is not type(other):
+            return False
+        if kind is Value:
+            return self.values.get(one.name, one.name) == other.name and one[1:] == other[1:]
+        if kind is not tuple:
+            parts = work_parts(one.__class__, _NO_WORK)
+            if parts is None:
+                return repr(one) == repr(other)  # as text, in which 0.0 and -0.0 differ
+            may_be_edge = self.edge is not None and isinstance(one, Load | Store)
+            if may_be_edge and (one.valid, other.valid) == (None, self.edge):
+                self.incomplete.add(id(one))
+                other = other.changed(valid=None)
+            self._define(one, other)
+            one, other = parts(one), parts(other)
+        return len(one) == len(other) and all(map(self.are_equal, one, other))
 
     def _define(self, one: Any, other: Any) -> None:
         """Record as equal the names of values and of the size that two corresponding statements define."""

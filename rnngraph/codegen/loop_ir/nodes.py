@@ -102,8 +102,10 @@ class Let(BaseStatement):
         return Uses(indices=[value for key, value in self.attributes if key == "index"])
 
     def renamed(self, by: Renaming) -> Let:
+        if not self.uses().indices:
+            return self
         attributes = tuple([(key, by.index(value) if key == "index" else value) for key, value in self.attributes])
-        return Let(self.value, self.op, self.operands, attributes, self.comment, origin=self.origin)
+        return self.changed(attributes=attributes)
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class Fold(BaseStatement):
         return Uses(indices=(self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
 
     def renamed(self, by: Renaming) -> Fold:
-        return replace(self, start=by.index(self.start), stop=by.index(self.stop), body=by.body(self.body))
+        return self.changed(start=by.index(self.start), stop=by.index(self.stop), body=by.body(self.body))
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ class Pipeline(BaseStatement):
     def renamed(self, by: Renaming) -> Pipeline:
         stages = tuple(replace(stage, body=by.body(stage.body)) for stage in self.stages)
         states, team, step = by.buffer(self.states), by.buffer(self.team), by.index(self.step)
-        return replace(self, stop=by.index(self.stop), step=step, stages=stages, states=states, team=team)
+        return self.changed(stop=by.index(self.stop), step=step, stages=stages, states=states, team=team)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field
 
 from ...support.errors import Where
 from ...support.records import dataclass
@@ -86,11 +86,10 @@ class Contract(BaseStatement):
 
         Return None unless ``other`` continues the sums in the same layout, and has the same origins.
         """
-        joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
+        joined = self.changed(results=other.results, chained=(*self.chained, *other.factors))
         if self.conditions or other.conditions:
-            joined = replace(joined, conditions=(*self._every_condition, *other._every_condition))
-        rest_of_other = replace(
-            joined,
+            joined = joined.changed(conditions=(*self._every_condition, *other._every_condition))
+        rest_of_other = joined.changed(
             left=other.left,
             right=other.right,
             starts=other.starts,
@@ -115,8 +114,7 @@ class Contract(BaseStatement):
         return Uses([*places, *lines], steps, reads, prefetches=prefetches)
 
     def renamed(self, by: Renaming) -> Contract:
-        return replace(
-            self,
+        return self.changed(
             left=tuple(map(by.place, self.left)),
             right=tuple(map(by.place, self.right)),
             left_stride=by.index(self.left_stride),
@@ -160,4 +158,4 @@ class TileProduct(BaseStatement):
         return Uses((self.left, self.right, self.sums), (), (self.left[0], self.right[0]), (self.sums[0],))
 
     def renamed(self, by: Renaming) -> TileProduct:
-        return replace(self, sums=by.place(self.sums), left=by.place(self.left), right=by.place(self.right))
+        return self.changed(sums=by.place(self.sums), left=by.place(self.left), right=by.place(self.right))

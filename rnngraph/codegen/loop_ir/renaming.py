@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import is_dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from ...ir.sizes.polynomial import Floor, Term
 from ...ir.types import Size, rename, substitute, symbols_of, terms_of
 from ...support.records import dataclass
 from .functions import Function
-from .nodes import Buffer, Index, LetIndex, Literal, Renaming, Statement, Uses, Value
+from .nodes import Buffer, Index, LetIndex, Renaming, Statement, Uses, Value
 
 
 @dataclass(frozen=True)
@@ -106,16 +108,16 @@ def renamed(
         names: Replacements of sizes.
         offsets: For some buffers, an offset to subtract from every index: the offset that calls add to the pointer.
     """
-    known: dict[Index, Index] = {}
+    known: dict[tuple[Term, ...], Index] = {}
     symbols = {old: new.symbol for old, new in names.items() if isinstance(new, Size) and new.symbol is not None}
     injective = len(set(symbols.values())) == len(names)
 
     def index(value: Index) -> Index:
         if isinstance(value, int):
             return value
-        replacement = known.get(value)
+        replacement = known.get(value.terms)
         if replacement is None:
-            replacement = known[value] = rename(value, symbols) if injective else substitute(value, names)
+            replacement = known[value.terms] = rename(value, symbols) if injective else substitute(value, names)
         return replacement
 
     by = Renaming(index=index, offsets=offsets or {})
@@ -124,6 +126,8 @@ def renamed(
 
 NO_WORK = ("comment", "origin", "columns")
 """Fields of statements that do not change their work."""
+PLAIN = {str, int, Size, Buffer, type, type(None)}
+"""Types of the parts of statements that have no parts, and are equal only if they do the same work."""
 
 
 def work_of(function: Function) -> tuple[Any, ...]:
@@ -131,23 +135,25 @@ def work_of(function: Function) -> tuple[Any, ...]:
     return function.buffers, function.sizes, _key(function.body, {})
 
 
-_PLAIN = {str, int, Size, Buffer, type(None)}
-"""Types whose values are their own keys."""
-
-
 def _key(item: Any, numbers: dict[str, int]) -> Any:
     """Return a hashable key of a part of a function. ``numbers`` has a number for each name of a value so far."""
-    kind = type(item)
-    if kind in _PLAIN:
-        return item
-    if kind is tuple:
-        return tuple([part if type(part) in _PLAIN else _key(part, numbers) for part in item])
+    kind: Any = type(item)
     if kind is Value:
         return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
-    if kind is Literal or not is_dataclass(item):
-        return repr(item)  # as text, in which 0.0 and -0.0 differ
-    return kind, *[
-        part if type(part) in _PLAIN else _key(part, numbers)
-        for name, part in vars(item).items()
-        if name not in NO_WORK
-    ]
+    if kind is not tuple:
+        parts = work_parts(kind)
+        if parts is None:
+            return repr(item)  # as text, in which 0.0 and -0.0 differ
+        item = parts(item)
+    return tuple([part if type(part) in PLAIN else _key(part, numbers) for part in item])
+
+
+@cache
+def work_parts(kind: type, ignored: tuple[str, ...] = NO_WORK) -> Callable[[Any], tuple[Any, ...]] | None:
+    """Return a function from a statement, or a part of one, to its class and its fields that are not ``ignored``.
+
+    Return None for classes of numbers, whose values have no parts.
+    """
+    if not is_dataclass(kind):
+        return None
+    return attrgetter("__class__", *[item.name for item in fields(kind) if item.name not in ignored])
