@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from ...ir.sizes.polynomial import Floor, Size
+from ...ir.sizes.polynomial import Floor, Size, Term
 from ...support.errors import ArgumentError
 from ..loop_ir.nodes import Buffer, Condition, Index, LetIndex, Operand, Value
 from ..loop_ir.origins import Origins, StatementOrigins
@@ -160,14 +160,15 @@ class FunctionBuilder:
 
     def index(self, dim: Index) -> str:
         """Write code that computes an index expression, unless it is computed already. Return the operand's text."""
-        if not isinstance(dim, Size):
-            return self._number(dim)
-        key = dim.terms
+        return self._sum(dim.terms) if isinstance(dim, Size) else self._number(dim)
+
+    def _sum(self, terms: tuple[Term, ...]) -> str:
+        """Write code that computes a sum of terms, unless it is computed already. Return the operand's text."""
         for scope in self.known:
-            if key in scope:
-                return scope[key]
+            if terms in scope:
+                return scope[terms]
         total = ""
-        for names, factor in dim.terms:
+        for names, factor in terms:
             term = ""
             for name in names:
                 factor_text = self._floor(name) if isinstance(name, Floor) else self.sizes[name]
@@ -176,7 +177,7 @@ class FunctionBuilder:
                 number = self._number(factor)
                 term = self.combine("mul", term, number) if term else number
             total = self.combine("add", total, term) if total else term
-        self.known[-1][key] = total
+        self.known[-1][terms] = total
         return total
 
     def _floor(self, floor: Floor) -> str:
@@ -236,12 +237,19 @@ class FunctionBuilder:
         compile time, and gains nothing on x86, whose instructions add the parts of an address. There, the sum is
         frozen, so that LLVM does not see it.
         """
-        constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
-        pointer, varying = self.base(buffer), index - constant
-        if varying != 0:
-            pointer = self.pointer(LLVM_TYPES[memory_element(buffer.dtype)], pointer, self.index(varying))
-            if self.target.is_x86_64:
-                pointer = self.frozen(pointer)
+        if not isinstance(index, Size):
+            return self.base(buffer), index
+        (names, constant), *others = index.terms  # the constant is the first term
+        varying, constant = (index.terms, 0) if names else (tuple(others), constant)
+        key = buffer, varying
+        for scope in self.known:
+            if key in scope:
+                return scope[key], constant
+        pointer = self.base(buffer)
+        pointer = self.pointer(LLVM_TYPES[memory_element(buffer.dtype)], pointer, self._sum(varying))
+        if self.target.is_x86_64:
+            pointer = self.frozen(pointer)
+        self.known[-1][key] = pointer
         return pointer, constant
 
     def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from ...ir.types import SHORT_NAMES
 from ...support.records import NamedTuple
@@ -59,6 +60,7 @@ class Handle(NamedTuple):
         return vector_type(self.element, self.lanes)
 
 
+@cache
 def vector_type(element: str, lanes: int) -> str:
     """Return the LLVM type of a vector. For one lane, it is a scalar type."""
     scalar = LLVM_TYPES[element]
@@ -120,12 +122,11 @@ class Instructions(IRBuilder):
         """Write a call of ``llvm.<name>``. Return its result, which has the type of ``result``."""
         element, lanes = (result.element, result.lanes) if isinstance(result, Handle) else result
         full = f"llvm.{name}.{overload or overload_suffix(element, lanes)}"
-        kinds = ", ".join(item.type for item in arguments)
-        self.intrinsics[full] = f"declare {vector_type(element, lanes)} @{full}({kinds})"
-        operands = ", ".join(f"{item.type} {item.text}" for item in arguments)
-        return self.emit(
-            f"call {vector_type(element, lanes)} @{full}({operands})", element, lanes, name.rpartition(".")[2]
-        )
+        kind = vector_type(element, lanes)
+        if full not in self.intrinsics:
+            self.intrinsics[full] = f"declare {kind} @{full}({', '.join([item.type for item in arguments])})"
+        operands = ", ".join([f"{item.type} {item.text}" for item in arguments])
+        return self.emit(f"call {kind} @{full}({operands})", element, lanes, name.rpartition(".")[2])
 
     def prefetch(self, pointer: str, for_writing: bool = False) -> None:
         """Write a prefetch of a cache line into L2. Any address is allowed, because prefetches do not fault."""
@@ -142,15 +143,8 @@ class Instructions(IRBuilder):
         """Write a call of an internal function, whose ``body`` is written once per module. Return the result."""
         kind = vector_type(*result)
         if name not in self.helpers:
-            inner = Instructions(
-                [],
-                self.has_fma,
-                self.has_estimates,
-                self.intrinsics,
-                self.helpers,
-                absent=self.absent,
-                has_scale=self.has_scale,
-            )
+            shared = self.intrinsics, self.helpers, self.absent, self.has_scale
+            inner = Instructions([], self.has_fma, self.has_estimates, *shared)
             param = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
             value = body(inner, param)
             parameters = ", ".join(f"{item.type} {item.text}" for item in param)
