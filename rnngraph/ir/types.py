@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from ..support.records import dataclass
 from .sizes.polynomial import Dim as Dim  # re-exported: the sizes of shapes
 from .sizes.polynomial import Shape as Shape
 from .sizes.polynomial import Size as Size

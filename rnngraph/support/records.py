@@ -30,7 +30,12 @@ else:
         after the first instance. A frozen class of the standard library's decorator cannot inherit from a class of this
         one. Annotations must be text. ``InitVar`` and ``KW_ONLY`` are not supported. Other options, such as ``slots``,
         are the standard library's.
+
+        With ``frozen=True, slots=True``, only type checkers refuse assignments. At run time, the standard library's
+        refusal would triple the time to create an instance, and a graph has thousands of nodes, types and sizes.
         """
+        if others.get("slots"):
+            return lambda cls: _with_slots(cls, eq, hashed=frozen and eq, others=others)
         if others:
             return dataclasses.dataclass(cls, frozen=frozen, eq=eq, **others)
 
@@ -74,6 +79,12 @@ else:
 
         Generic named tuples derive from the standard library's class.
         """
+
+
+def _with_slots(cls: Any, eq: bool, hashed: bool, others: Mapping[str, Any]) -> Any:
+    """Return the standard library's data class with slots, with a hash of its fields if ``hashed``."""
+    has_own = cls.__dict__.get("__hash__") is not None
+    return dataclasses.dataclass(cls, eq=eq, unsafe_hash=hashed and not has_own, **others)
 
 
 def _declared_fields(cls: Any) -> Sequence[dataclasses.Field[Any]]:

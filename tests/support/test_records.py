@@ -58,7 +58,25 @@ def _classes(dataclass: Callable[..., Any]) -> dict[str, Any]:
         unit: ClassVar[str] = "ms"
         time: int = 0
 
-    return {item.__name__: item for item in (Point, Changing, Inherits, Identity, Empty, Hashed, Shared)}
+    @dataclass(frozen=True, slots=True)
+    class Slots:
+        x: int
+        y: float = 0.0
+        known: bool = dataclasses.field(default=False, init=False, compare=False)
+
+    @dataclass(frozen=True, slots=True)
+    class HashedSlots:
+        x: int
+
+        def __hash__(self) -> int:
+            return 12
+
+    @dataclass(frozen=True, eq=False, slots=True)
+    class IdentitySlots:
+        x: int
+
+    classes = (Point, Changing, Inherits, Identity, Empty, Hashed, Shared, Slots, HashedSlots, IdentitySlots)
+    return {item.__name__: item for item in classes}
 
 
 EXPRESSIONS = """
@@ -71,6 +89,10 @@ Inherits(1); Inherits(1) == Inherits(1); Inherits(1).z; Inherits(1, z=6).z; Iden
 Empty() == Empty(); Empty(); hash(Hashed(1)); Hashed(1) == Hashed(1); setattr(Point(1), "x", 2); delattr(Point(1), "x")
 dataclasses.replace(Point(1), y=7); dataclasses.asdict(Inherits(1)); [f.name for f in dataclasses.fields(Changing)]
 copy.deepcopy(Changing([1])).total; Hashed(1) and str(inspect.signature(Hashed)); isinstance(Inherits(1), Point)
+Slots(1); Slots(1) == Slots(1, 0.0); Slots(1) != Slots(2); hash(Slots(1)) == hash(Slots(1)) == hash((1, 0.0))
+Slots(x=1, z=2); Slots.__slots__; Slots(1).z; {Slots(1): 3}[Slots(1)]; dataclasses.replace(Slots(1), y=2.0)
+copy.deepcopy(Slots(1, 3.0)); vars(Slots(1)); hash(HashedSlots(1)); HashedSlots(1) == HashedSlots(1)
+IdentitySlots(1) == IdentitySlots(1); len({IdentitySlots(1), IdentitySlots(1)}); Slots.__match_args__
 Shared(2); Shared(unit="s"); Shared.unit; [f.type for f in dataclasses.fields(Inherits)]; Inherits.__annotations__
 """
 

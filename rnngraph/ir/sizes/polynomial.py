@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from ...support.records import dataclass
 
 CLAMPED = 1 << 30
 """Bound on the sizes for which ``least`` is exact, and the largest divisor in a size of a graph."""
