@@ -199,7 +199,7 @@ class Tiles:
                         row_starts.append(self._initial_sum(emitter, node, at))
                         result = Value(block.fresh(label_of(node)), node.dtype, lanes)
                         row_results.append(result)
-                        emitter.in_registers[node, aligned(node.shape, at)] = result
+                        emitter.known[node, aligned(node.shape, at)] = result
                 results.append(tuple(row_results))
                 starts.append(tuple(row_starts))
         operands = self.right_operands
@@ -280,8 +280,7 @@ class Tiles:
         """Return the initial value of a sum: zero, or the operand to which the product is added."""
         if len(node.operands) != 3:
             return Literal(0 if node.dtype == "int32" else 0.0, node.dtype, self.lanes)
-        source = node.operands[2]
-        return emitter.spread(emitter.value(source, aligned(source.shape, at)), self.lanes)
+        return emitter.spread(emitter.value(node.operands[2], at), self.lanes)
 
     def _prefetch_distances(
         self, block: Block, rows: TileRows, others: Sequence[Coordinate]

@@ -307,7 +307,7 @@ class Epilogue:
 
         for number, row in enumerate(cells):
             for key, index in places(row, number):
-                block.add(Store(emitter.in_registers[key], self._memory, index))
+                block.add(Store(emitter.known[key], self._memory, index))
 
         def one(inner: Block, number: Index) -> None:
             outer = rows.at(inner, number)
@@ -315,7 +315,7 @@ class Epilogue:
             deeper = inner if rows.active is None else inner.nested()
             inside = emitter.within(deeper)
             for (node, at), index in places(row, number):
-                inside.in_registers[node, at] = deeper.load(label_of(node), self._memory, index, self.lanes)
+                inside.known[node, at] = deeper.load(label_of(node), self._memory, index, self.lanes)
             self._store(inside, row)
             if rows.active is not None:
                 inner.add(When(rows.first + number, 0, rows.active, tuple(deeper.statements)))

@@ -69,8 +69,7 @@ class ValueEmitter:
 
     Attributes:
         views: Values in memory.
-        in_registers: Values that other code has computed, such as accumulators.
-        known: Values that this emitter has computed.
+        known: Values that are computed, by this emitter or by other code, such as accumulators.
         computed: Function that is True for nodes that are computed even if they are in memory.
         at: Coordinates that the loops around the block fix.
         outer: Emitter of the enclosing block, to which loop invariants are added; None for the outermost block.
@@ -78,7 +77,6 @@ class ValueEmitter:
 
     block: Block
     views: Mapping[Node, View]
-    in_registers: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
     known: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
     computed: Callable[[Node], bool] = lambda node: False
     at: Coordinates = ()
@@ -94,8 +92,11 @@ class ValueEmitter:
 
     def value(self, node: Node, at: Coordinates) -> Operand:
         """Write code that computes or loads ``node`` at the coordinates ``at``. Return the result."""
-        result, outer_origin = self._computed(node, at), self.block.origin
-        pending = [] if result is not None else [(node, aligned(node.shape, at), outer_origin)]
+        first, outer_origin = aligned(node.shape, at), self.block.origin
+        result = self._available(node, first)
+        if result is not None:
+            return result
+        pending = [(node, first, outer_origin)]
         while pending:  # an explicit stack, because long chains of ops would exceed Python's recursion limit
             item, place, reader = pending[-1]
             if self.outer is not None and self.outer.knows(place):
@@ -106,7 +107,14 @@ class ValueEmitter:
             in_memory = item in self.views and not self.computed(item)
             # Loads and views have the source line of their reader.
             origin = reader if in_memory or is_view(item) else item.where or reader
-            missing = [need for need in self._needs(item, place) if self._available(*need) is None]
+            operands: list[Operand] = []
+            missing: list[tuple[Node, Coordinates]] = []
+            for need in () if in_memory else self._needs(item, place):
+                operand = self._available(*need)
+                if operand is None:
+                    missing.append(need)
+                else:
+                    operands.append(operand)
             if missing:
                 pending += [(*need, origin) for need in reversed(missing)]
                 continue
@@ -114,7 +122,10 @@ class ValueEmitter:
             result = self._available(item, place)
             if result is None:
                 self.block.origin = origin
-                result = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
+                if in_memory:
+                    result = self._load(item, self.views[item], place)
+                else:
+                    result = self._compute(item, place, operands)
                 self.known[item, place] = result
         self.block.origin = outer_origin
         assert result is not None
@@ -124,20 +135,18 @@ class ValueEmitter:
         """True if all coordinates are constants, or fixed by the loops around the block."""
         return all(isinstance(coordinate, int) or coordinate in self.at for coordinate in at)
 
-    def _computed(self, node: Node, at: Coordinates) -> Operand | None:
-        """Return the value of ``node`` at ``at`` if it needs no statements; else None."""
-        return self._available(node, aligned(node.shape, at))  # equal positions have equal aligned coordinates
-
     def _available(self, node: Node, place: Coordinates) -> Operand | None:
-        """Return the value of ``node`` at aligned coordinates if it needs no statements; else None."""
+        """Return the value of ``node`` at aligned coordinates if it needs no statements; else None.
+
+        Equal positions have equal aligned coordinates.
+        """
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
-        key = (node, place)
-        return (self.in_registers.get(key) if self.in_registers else None) or self.known.get(key)
+        return self.known.get((node, place))
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
-        """Return the operands of ``node``, with their coordinates, that must be computed before ``node`` at ``at``."""
-        if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension"):
+        """Return the operands, with their coordinates, that must be computed before a node that is not in memory."""
+        if node.op in ("iota", "dimension"):
             return []
         if node.op == "gather":
             indices = node.operands[1]
@@ -171,17 +180,16 @@ class ValueEmitter:
 
     # Computation ---------------------------------------------------------------------------------
 
-    def _compute(self, node: Node, at: Coordinates) -> Operand:
-        """Write code that computes a node at ``at``, whose operands are available. Return the result."""
+    def _compute(self, node: Node, at: Coordinates, operands: Sequence[Operand]) -> Operand:
+        """Write code that computes a node at ``at`` from the operands that it needs. Return the result."""
         if node.op == "iota":
             return self._index(at[0])
         if node.op == "dimension":
             return self.block.let("index", (), "int64", 1, index=node["size"])
         if is_view(node):
-            return self.value(node.operands[0], through(node, at))
+            return operands[0]
         if node.op == "gather":
-            return self._gather(node, at)
-        operands = [self.value(item, aligned(item.shape, at)) for item in node.operands]
+            return self._gather(node, at, operands[0])
         return self.apply(node, operands)
 
     def apply(self, node: Node, operands: Sequence[Operand]) -> Operand:
@@ -212,11 +220,10 @@ class ValueEmitter:
         index = coordinate.start if isinstance(coordinate, Strip) else absolute(coordinate)
         return self.block.let("index", (), "int64", 1, index=index)
 
-    def _gather(self, node: Node, at: Coordinates) -> Operand:
-        """Write code that loads a gather's entry from the table at an index known at run time. Return the entry."""
+    def _gather(self, node: Node, at: Coordinates, position: Operand) -> Operand:
+        """Write code that loads a gather's entry from the table, at a position known at run time. Return the entry."""
         table, indices = node.operands
         rank = indices.tensor.rank
-        position = self.value(indices, at[:rank])
         assert position.lanes == 1, "a gather can't read a vector of indices"
         name = self.block.fresh("row")
         self.block.add(LetIndex(name, "of", 0, table.shape[0], position))

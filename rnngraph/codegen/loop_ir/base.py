@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -87,9 +87,9 @@ class Uses(NamedTuple):
     prefetches: Sequence[Buffer] = ()
 
 
-def sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Yield those of some numbers of valid lanes that are symbolic, and skip ints and None."""
-    return (item for item in valid if isinstance(item, Size))
+def sizes_in(*valid: Valid) -> list[Index]:
+    """Return those of some numbers of valid lanes that are symbolic, without ints and None."""
+    return [item for item in valid if isinstance(item, Size)]
 
 
 @dataclass(frozen=True)

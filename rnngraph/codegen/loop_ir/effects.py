@@ -51,16 +51,20 @@ class CallEffects:
 
     def _add(self, statements: Sequence[Statement], effects_: Effects) -> None:
         """Add the buffers that statements read and write to ``effects_``."""
+        reads, writes, unready = effects_
         for statement in statements:
             if isinstance(statement, Tick):  # no effect: each worker has separate counters
                 continue
-            uses = statement.uses()
-            reads, writes, unready = uses.reads, uses.writes, uses.reads
             if isinstance(statement, Call):
-                reads, writes, unready = map(tuple, self.of_call(statement))
-            effects_.unready.update(buffer for buffer in unready if buffer not in effects_.writes)
-            effects_.reads.update(reads)
-            effects_.writes.update(writes)
+                of_call = self.of_call(statement)
+                unready |= of_call.unready - writes
+                reads |= of_call.reads
+                writes |= of_call.writes
+                continue
+            uses = statement.uses()
+            unready.update([buffer for buffer in uses.reads if buffer not in writes])
+            reads.update(uses.reads)
+            writes.update(uses.writes)
             for body in running_bodies(statement):
                 self._add(body.statements, effects_)
 

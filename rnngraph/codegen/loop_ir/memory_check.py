@@ -92,7 +92,6 @@ class _Memory:
     def walk(self, statements: Sequence[Statement]) -> None:
         """Raise ``VerifyError`` if statements, in order, misuse memory. Update the record of valid buffers."""
         for statement in statements:
-            uses = statement.uses()
             if isinstance(statement, Call):
                 effects = self.effects.of_call(statement)
                 # in order, so that errors are reproducible
@@ -102,6 +101,7 @@ class _Memory:
             elif isinstance(statement, Barrier):
                 self.used_since_barrier = self.used_since_barrier if statement.one_way else _Intervals()
             else:
+                uses = statement.uses()
                 self._use(statement, uses.reads, [*uses.reads, *uses.writes], uses.writes)
             if isinstance(statement, Pipeline) and statement.states in self.pipelines:
                 self._check_stages(statement, self.pipelines[statement.states])

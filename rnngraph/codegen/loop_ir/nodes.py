@@ -45,7 +45,7 @@ class Load(BaseStatement):
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses([(self.buffer, self.index)], (self.stride, *sizes_in(self.valid)), reads=(self.buffer,))
+        return Uses([(self.buffer, self.index)], sizes_in(self.stride, self.valid), reads=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Load:
         place, stride = by.place((self.buffer, self.index)), by.index(self.stride)
@@ -63,7 +63,7 @@ class Store(BaseStatement):
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses([(self.buffer, self.index)], (self.stride, *sizes_in(self.valid)), writes=(self.buffer,))
+        return Uses([(self.buffer, self.index)], sizes_in(self.stride, self.valid), writes=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Store:
         place, stride = by.place((self.buffer, self.index)), by.index(self.stride)

@@ -41,20 +41,18 @@ def parameters(statements: Sequence[Statement]) -> Parameters:
     and that no loop of the function changes, become an offset.
     """
     scoped = _scoped(statements, frozenset(), [])
-    common: dict[Buffer, Collection[Term]] = {}
+    indices: dict[Buffer, dict[tuple[Term, ...], None]] = {}
     for uses, _ in scoped:
         for buffer, index in uses.places:
-            terms = common.get(buffer)
-            if terms is None:
-                common[buffer] = [term for term in terms_of(index) if term[0]]
-            elif terms:
-                own = terms_of(index)
-                common[buffer] = [term for term in terms if term in own]
+            terms = terms_of(index)
+            has_constant = terms and not terms[0][0]  # which stays in the function
+            indices.setdefault(buffer, {})[terms[1:] if has_constant else terms] = None
     bound = frozenset().union(*{names for _, names in scoped})
-    kept = {
-        buffer: tuple([term for term in terms if symbols_of(Size((term,))).isdisjoint(bound)])
-        for buffer, terms in common.items()
-    }
+    kept: dict[Buffer, tuple[Term, ...]] = {}
+    for buffer, (first, *others) in indices.items():
+        common = set(first).intersection(*others)
+        free_terms = [term for term in first if symbols_of(Size((term,))).isdisjoint(bound)]
+        kept[buffer] = tuple([term for term in free_terms if term in common])
     offsets: dict[Buffer, Index] = {buffer: Size(terms) if terms else 0 for buffer, terms in kept.items()}
     return Parameters(offsets, _free_names(scoped, kept))
 
@@ -79,8 +77,8 @@ def _free_names(scoped: Iterable[_Scoped], offsets: Mapping[Buffer, Collection[T
     """Return the size names that statements use but do not bind, in order, except in terms of ``offsets``."""
     names: dict[str, None] = {}
 
-    def add(index: Index, offset: Collection[Term], bound: frozenset[str]) -> None:
-        for term in terms_of(index):
+    def add(index: Size, offset: Collection[Term], bound: frozenset[str]) -> None:
+        for term in index.terms:
             for name in term[0]:
                 if name not in names and name not in bound and term not in offset:
                     symbols = sorted(name.dim.symbols) if isinstance(name, Floor) else (name,)
@@ -88,9 +86,11 @@ def _free_names(scoped: Iterable[_Scoped], offsets: Mapping[Buffer, Collection[T
 
     for uses, bound in scoped:
         for buffer, index in uses.places:
-            add(index, offsets.get(buffer, ()), bound)
+            if isinstance(index, Size):
+                add(index, offsets.get(buffer, ()), bound)
         for index in uses.indices:
-            add(index, (), bound)
+            if isinstance(index, Size):
+                add(index, (), bound)
     return tuple(names)
 
 
