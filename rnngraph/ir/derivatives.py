@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from .build import broadcast_to, number, unbroadcast, zeros
-from .graph import Graph, make, map_bodies, rewrite, topological
+from .graph import Graph, at_line, make, map_bodies, rewrite, topological
 from .node import OPS, Derivative, Node, OperandAdjoints, inverse_order
 from .types import DIFFERENTIABLE, FLOATS, Dim
 
@@ -27,7 +26,7 @@ def adjoints(node: Node, g: Node) -> OperandAdjoints:
     parts = rule(node, g)
     new = {item: item for item in (g, node, *node.operands)}
     for item in topological([part for part in parts if part is not None], new):
-        new[item] = replace(item, operands=tuple(new[operand] for operand in item.operands), where=node.where)
+        new[item] = at_line(item, tuple([new[operand] for operand in item.operands]), node.where)
     return tuple(part and new[part] for part in parts)
 
 

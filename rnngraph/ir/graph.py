@@ -83,10 +83,15 @@ def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) ->
         return node
     # If the operands have the same types as before, the inferred type is unchanged.
     if unify is unify_strict and all(map(_same_type, operands, node.operands)):
-        remade = Node(node.op, operands, node.type, node.attributes, node.where, node.name)
-        object.__setattr__(remade, "is_inferred", node.is_inferred)
-        return remade
+        return at_line(node, operands, node.where)
     return make(node.op, *operands, where=node.where, name=node.name, unify=unify, **dict(node.attributes))
+
+
+def at_line(node: Node, operands: tuple[Node, ...], where: Where | None) -> Node:
+    """Return ``node`` with other operands of the same types, and another source line."""
+    moved = Node(node.op, operands, node.type, node.attributes, where, node.name)
+    object.__setattr__(moved, "is_inferred", node.is_inferred)
+    return moved
 
 
 def _same_type(one: Node, other: Node) -> bool:
@@ -333,9 +338,11 @@ def with_lines(roots: Sequence[Node], fixed: Iterable[Node], line: Callable[[Nod
 
 def _at_lines(roots: Iterable[Node], new: dict[Node, Node], line: Callable[[Node], Where | None]) -> None:
     for node in topological(roots, known=new):
-        attributes = tuple((key, _body(value, line) if key == "body" else value) for key, value in node.attributes)
-        operands = tuple(new[operand] for operand in node.operands)
-        new[node] = replace(node, operands=operands, attributes=attributes, where=line(node))
+        moved = node
+        if node.op == "scan":
+            attributes = dict(node.attributes) | {"body": _body(node["body"], line)}
+            moved = replace(node, attributes=tuple(attributes.items()))
+        new[node] = at_line(moved, tuple([new[operand] for operand in node.operands]), line(node))
 
 
 def _body(body: Graph, line: Callable[[Node], Where | None]) -> Graph:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from types import FrameType
 from typing import Any, Literal, Self
@@ -102,7 +102,7 @@ class Where:
 
     def of(self, layer: str | None = None, phase: Phase | None = None) -> Where:
         """Return this line with another layer or phase. None keeps the present one."""
-        return replace(self, layer=self.layer if layer is None else layer, phase=phase or self.phase)
+        return Where(self.file, self.line, self.layer if layer is None else layer, phase or self.phase)
 
 
 _read_line: ContextVar[Where | None] = ContextVar("read_line", default=None)
