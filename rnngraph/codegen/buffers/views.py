@@ -143,13 +143,8 @@ class View:
 
     def first_axis(self, position: Index) -> View:
         """Return the view of one position of the first axis, without that axis."""
-        return replace(
-            self,
-            offset=self.offset + self.strides[0] * position,
-            strides=self.strides[1:],
-            shape=self.shape[1:],
-            local=False,
-        )
+        offset = self.offset + self.strides[0] * position
+        return View(self.buffer, offset, self.strides[1:], self.shape[1:], self.room)
 
 
 def common_refinement(left: Shape, right: Shape) -> Shape | None:

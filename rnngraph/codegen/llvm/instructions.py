@@ -72,6 +72,7 @@ def element_of(dtype: str) -> str:
     return "i1" if dtype == "bool" else SHORT_NAMES[dtype]
 
 
+@cache
 def memory_element(dtype: str) -> str:
     """Return the element type for a dtype in memory, a key of ``LLVM_TYPES``. In memory, a bool is a byte."""
     return "i8" if dtype == "bool" else element_of(dtype)
