@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .build import broadcast_to, number, unbroadcast, zeros
-from .graph import Graph, at_line, make, map_bodies, rewrite, topological
+from .graph import Graph, make, map_bodies, rewrite, topological, with_operands
 from .node import OPS, Derivative, Node, OperandAdjoints, inverse_order
 from .types import DIFFERENTIABLE, FLOATS, Dim
 
@@ -26,7 +26,7 @@ def adjoints(node: Node, g: Node) -> OperandAdjoints:
     parts = rule(node, g)
     new = {item: item for item in (g, node, *node.operands)}
     for item in topological([part for part in parts if part is not None], new):
-        new[item] = at_line(item, tuple([new[operand] for operand in item.operands]), node.where)
+        new[item] = with_operands(item, tuple([new[operand] for operand in item.operands]), node.where)
     return tuple(part and new[part] for part in parts)
 
 

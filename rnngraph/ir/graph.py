@@ -83,12 +83,12 @@ def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) ->
         return node
     # If the operands have the same types as before, the inferred type is unchanged.
     if unify is unify_strict and all(map(_same_type, operands, node.operands)):
-        return at_line(node, operands, node.where)
+        return with_operands(node, operands, node.where)
     return make(node.op, *operands, where=node.where, name=node.name, unify=unify, **dict(node.attributes))
 
 
-def at_line(node: Node, operands: tuple[Node, ...], where: Where | None) -> Node:
-    """Return ``node`` with other operands of the same types, and another source line."""
+def with_operands(node: Node, operands: tuple[Node, ...], where: Where | None) -> Node:
+    """Return ``node`` with other operands, of the same types, at the source line ``where``."""
     moved = Node(node.op, operands, node.type, node.attributes, where, node.name)
     object.__setattr__(moved, "is_inferred", node.is_inferred)
     return moved
@@ -342,7 +342,7 @@ def _at_lines(roots: Iterable[Node], new: dict[Node, Node], line: Callable[[Node
         if node.op == "scan":
             attributes = dict(node.attributes) | {"body": _body(node["body"], line)}
             moved = replace(node, attributes=tuple(attributes.items()))
-        new[node] = at_line(moved, tuple([new[operand] for operand in node.operands]), line(node))
+        new[node] = with_operands(moved, tuple([new[operand] for operand in node.operands]), line(node))
 
 
 def _body(body: Graph, line: Callable[[Node], Where | None]) -> Graph:

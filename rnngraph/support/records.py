@@ -34,10 +34,12 @@ else:
         With ``frozen=True, slots=True``, only type checkers refuse assignments. At run time, the standard library's
         refusal would triple the time to create an instance, and a graph has thousands of nodes, types and sizes.
         """
-        if others.get("slots"):
-            return lambda cls: _with_slots(cls, eq, hashed=frozen and eq, others=others)
-        if others:
+        if others and not others.get("slots"):
             return dataclasses.dataclass(cls, frozen=frozen, eq=eq, **others)
+
+        def declare_slots(cls: type) -> type:
+            hashed = frozen and eq and cls.__dict__.get("__hash__") is None
+            return dataclasses.dataclass(cls, eq=eq, unsafe_hash=hashed, **others)
 
         def declare(cls: type) -> type:
             own = set(cls.__dict__)
@@ -58,7 +60,8 @@ else:
                     setattr(cls, name, method)
             return cls
 
-        return declare if cls is None else declare(cls)
+        decorator = declare_slots if others else declare
+        return decorator if cls is None else decorator(cls)
 
     class _NamedTupleMeta(type):
         """Metaclass that makes a named tuple of each class that derives from ``NamedTuple``."""
@@ -79,12 +82,6 @@ else:
 
         Generic named tuples derive from the standard library's class.
         """
-
-
-def _with_slots(cls: Any, eq: bool, hashed: bool, others: Mapping[str, Any]) -> Any:
-    """Return the standard library's data class with slots, with a hash of its fields if ``hashed``."""
-    has_own = cls.__dict__.get("__hash__") is not None
-    return dataclasses.dataclass(cls, eq=eq, unsafe_hash=hashed and not has_own, **others)
 
 
 def _declared_fields(cls: Any) -> Sequence[dataclasses.Field[Any]]:
@@ -190,7 +187,7 @@ def _code(function: str) -> CodeType:
 
 
 def _renamed(code: CodeType, names: Mapping[str, str]) -> CodeType:
-    """Return a function's code with parameters, attributes and constants that are texts renamed by ``names``."""
+    """Return a function's code, in which ``names`` renames parameters, attributes and constants that are texts."""
 
     def new(items: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(names.get(item, item) for item in items)

@@ -180,6 +180,13 @@ def test_methods_of_an_instance_are_compiled_once() -> None:
     assert compiled.__qualname__.endswith("Point.__init__")
 
 
+def test_the_decorator_may_be_called_with_the_class() -> None:
+    class Plain:
+        x: int
+
+    assert records.dataclass(Plain, frozen=True, slots=True)(3).x == 3
+
+
 def test_similar_classes_share_the_code_of_their_init() -> None:
     @records.dataclass(frozen=True)
     class Left:

@@ -44,7 +44,7 @@ class View:
         return View(buffer, 0, strides, shape, row)
 
     def as_contiguous(self, shape: Shape) -> View | None:
-        """Return the view in another shape of as many elements; None if its memory is not contiguous."""
+        """Return a view of the same elements in another shape; None if they are not contiguous in memory."""
         if self.strides != View.contiguous(self.buffer, self.shape).strides:
             return None
         return replace(View.contiguous(self.buffer, shape), offset=self.offset)

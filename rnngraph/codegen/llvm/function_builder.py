@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ...ir.sizes.polynomial import Floor, Size, Term
@@ -162,11 +162,17 @@ class FunctionBuilder:
         """Write code that computes an index expression, unless it is computed already. Return the operand's text."""
         return self._sum(dim.terms) if isinstance(dim, Size) else self._number(dim)
 
+    def _known(self, key: Hashable) -> str | None:
+        """Return the operand that this scope or an enclosing one computed for ``key``; None if there is none."""
+        for scope in self.known:
+            if key in scope:
+                return scope[key]
+        return None
+
     def _sum(self, terms: tuple[Term, ...]) -> str:
         """Write code that computes a sum of terms, unless it is computed already. Return the operand's text."""
-        for scope in self.known:
-            if terms in scope:
-                return scope[terms]
+        if (known := self._known(terms)) is not None:
+            return known
         total = ""
         for names, factor in terms:
             term = ""
@@ -203,9 +209,8 @@ class FunctionBuilder:
 
     def once(self, instruction: str, element: str, name: str) -> str:
         """Return the result of a pure instruction. A result that this scope or an enclosing one computed is reused."""
-        for scope in self.known:
-            if instruction in scope:
-                return scope[instruction]
+        if (known := self._known(instruction)) is not None:
+            return known
         self.known[-1][instruction] = text = self.b.emit(instruction, element, 1, name).text
         return text
 
@@ -242,11 +247,10 @@ class FunctionBuilder:
         (names, constant), *others = index.terms  # the constant is the first term
         varying, constant = (index.terms, 0) if names else (tuple(others), constant)
         key = buffer, varying
-        for scope in self.known:
-            if key in scope:
-                return scope[key], constant
-        pointer = self.base(buffer)
-        pointer = self.pointer(LLVM_TYPES[memory_element(buffer.dtype)], pointer, self._sum(varying))
+        if (known := self._known(key)) is not None:
+            return known, constant
+        kind = LLVM_TYPES[memory_element(buffer.dtype)]
+        pointer = self.pointer(kind, self.base(buffer), self._sum(varying))
         if self.target.is_x86_64:
             pointer = self.frozen(pointer)
         self.known[-1][key] = pointer

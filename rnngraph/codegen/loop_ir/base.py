@@ -88,7 +88,7 @@ class Uses(NamedTuple):
 
 
 def sizes_in(*valid: Valid) -> list[Index]:
-    """Return those of some numbers of valid lanes that are symbolic, without ints and None."""
+    """Return the symbolic ones of some strides and numbers of lanes. Ints and None are left out."""
     return [item for item in valid if isinstance(item, Size)]
 
 

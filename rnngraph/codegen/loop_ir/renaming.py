@@ -150,9 +150,9 @@ def _key(item: Any, numbers: dict[str, int]) -> Any:
 
 @cache
 def work_parts(kind: type, ignored: tuple[str, ...] = NO_WORK) -> Callable[[Any], tuple[Any, ...]] | None:
-    """Return a function from a statement, or a part of one, to its class and its fields that are not ``ignored``.
+    """Return a function that returns the class of a statement, or of a part of one, and all fields but ``ignored``.
 
-    Return None for classes of numbers, whose values have no parts.
+    Return None for classes without fields, such as those of numbers.
     """
     if not is_dataclass(kind):
         return None

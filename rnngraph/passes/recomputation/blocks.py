@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...ir.graph import Graph, Node, at_line, make
+from ...ir.graph import Graph, Node, make, with_operands
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import FLOATS, Dim
 
@@ -61,5 +61,5 @@ def _copy_body(body: Graph) -> Graph:
     """Copy a body, so that its nodes get distinct names when printed."""
     new: dict[Node, Node] = {}
     for node in body.nodes:
-        new[node] = at_line(node, tuple([new[item] for item in node.operands]), node.where)
+        new[node] = with_operands(node, tuple([new[item] for item in node.operands]), node.where)
     return Graph.of(body.name, [(name, new[node]) for name, node in body.outputs], [new[node] for node in body.inputs])

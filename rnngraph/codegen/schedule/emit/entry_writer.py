@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,28 +90,18 @@ class EntryWriter:
         by_rows: bool = False,
         serial: bool = False,
         origin: Where | None = None,
-        sizes: Mapping[str, Index] | None = None,
     ) -> None:
-        """Add a call of a function whose body ``emit`` writes, after a barrier if it needs one.
-
-        ``sizes`` has the values, in the entry, of sizes that only the body names.
-        """
+        """Add a call of a function whose body ``emit`` writes, after a barrier if it needs one."""
         self.synchronize(by_rows, serial)
-        self.emit(emit, comment, origin, sizes)
+        self.emit(emit, comment, origin)
 
-    def emit(
-        self,
-        emit: Callable[[Block], None],
-        comment: str,
-        origin: Where | None = None,
-        sizes: Mapping[str, Index] | None = None,
-    ) -> Call:
+    def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> Call:
         """Add a call of a function whose body ``emit`` writes, without a barrier. Return the call."""
         block = Block(origin=origin or self.block.origin)
         emit(block)
         if self.is_preparing:  # before the kernel runs, fill the panels that it reads
             self.panels.pack(self.block)
-        return self._call(block, comment, "fused", sizes or {})
+        return self._call(block, comment, "fused")
 
     def function(self, block: Block, comment: str, kind: str, by_rows: bool = False, serial: bool = False) -> None:
         """Add a call of a function with these statements, after a barrier if it needs one.
@@ -124,7 +114,7 @@ class EntryWriter:
             serial: True if the function runs on the first worker.
         """
         self.synchronize(by_rows, serial)
-        self._call(block, comment, kind, {})
+        self._call(block, comment, kind)
 
     @contextmanager
     def into(self, block: Block) -> Iterator[None]:
@@ -152,7 +142,7 @@ class EntryWriter:
         self._effects.add((*self.functions.values(), *self.panels.functions))
         return self._effects.of(statements)
 
-    def _call(self, block: Block, comment: str, kind: str, known: Mapping[str, Index]) -> Call:
+    def _call(self, block: Block, comment: str, kind: str) -> Call:
         """Make a function of a block's statements, or find an equal one. Add and return a call of the function."""
         needs = parameters(block.statements)
         param = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(needs.buffers)}
@@ -164,7 +154,7 @@ class EntryWriter:
         function = self.functions.setdefault(work, named)
         if function is not named:
             function = self.functions[work] = function.with_origins(origins_in(statements))
-        sizes = tuple(known[name] if name in known else size(name) for name in needs.sizes)
+        sizes = tuple(map(size, needs.sizes))
         call = Call(function.name, tuple(needs.buffers.items()), sizes, comment, origin=block.origin)
         self.block.add(call)
         self.count()

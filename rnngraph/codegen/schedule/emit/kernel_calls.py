@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ....ir.graph import with_attributes
 from ....ir.types import product, size
 from ...analysis.node_kinds import label_of
 from ...buffers.carried_state import DOUBLE_BUFFERED
@@ -18,7 +19,7 @@ from ...kernels.region import Region
 from ...kernels.values import ValueEmitter
 from ...loop_ir.builder import Block, loop
 from ...loop_ir.nodes import Call, Index, LetIndex
-from ..plan.copy_plan import ELEMENTS, CopyPlan, RowwiseCopyPlan
+from ..plan.copy_plan import CopyPlan, RowwiseCopyPlan
 from ..plan.row_tables import TablePlan
 from .entry_writer import EntryWriter
 from .ticks import COPY, TABLE, WORK, Timed
@@ -45,8 +46,12 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
 
 def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
     """Add a call of a function that makes a planned copy of a value to another location."""
-    partition, (node, place) = plan.partition, plan.as_row or (plan.value, plan.place)
-    sizes = {} if plan.as_row is None else {ELEMENTS: product(plan.value.shape)}
+    partition, node, place = plan.partition, plan.value, plan.place
+    if plan.as_row:
+        row = 1, writer.block.let_index("elements", "max", product(node.shape), 0)
+        dense = place.as_contiguous(row)
+        assert dense is not None, f"the plan fills {place} as a row"
+        node, place = with_attributes(node, shape=row), dense
     if plan.parity is not None:
         writer.block.add(LetIndex(plan.parity.name, "parity", plan.parity.position))
 
@@ -54,7 +59,7 @@ def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
         copy_to(region, block, node, [place], partition)
 
     with writer.timing(Timed(COPY, (plan.value,), plan.what, owner=plan.owner)):
-        writer.kernel(emit, plan.what, partition.by_rows, partition.serial, origin_of([node]), sizes)
+        writer.kernel(emit, plan.what, partition.by_rows, partition.serial, origin_of([node]))
 
 
 def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) -> None:

@@ -16,8 +16,6 @@ from ...kernels.region import Region
 from ...loop_ir.nodes import Index
 
 BY_ROWS = Partition(0, 0.0, 0.0, by_rows=True)
-ELEMENTS = "elements"
-"""Name of the number of elements in the function that fills contiguous memory."""
 
 
 class Parity(NamedTuple):
@@ -36,8 +34,8 @@ class CopyPlan:
         partition: Division between workers.
         owner: Node for which the value is copied, if not for itself.
         parity: Parity on which the location depends, if any.
-        as_row: For a fill of contiguous memory, the value and the place in the code: a row of the symbolic size
-            ``ELEMENTS``, so that fills of all sizes share a function.
+        as_row: True for a fill of contiguous memory, which the code fills as one row of a variable size, so that fills
+            of all sizes share a function.
     """
 
     what: str
@@ -46,7 +44,7 @@ class CopyPlan:
     place: View
     owner: Node | None = None
     parity: Parity | None = None
-    as_row: tuple[Node, View] | None = None
+    as_row: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from itertools import pairwise
 from ....ir.axes.walk import adds_up
 from ....ir.graph import Node, make, zero
 from ....ir.scan import ScanParts
-from ....ir.types import Shape, size
+from ....ir.types import size
 from ....support.records import dataclass
 from ...analysis.kernel_fusion import Kernel
 from ...analysis.node_kinds import label_of
@@ -32,7 +32,7 @@ from ...kernels.region import Region
 from ...loop_ir.worker_names import WORKER
 from ..analyse.entry_analysis import EntryAnalysis, GroupAnalysis, SectionAnalysis
 from .chunks import Chunks, loop_buffers, stage_needs
-from .copy_plan import ELEMENTS, AnyCopyPlan, CopyPlan, before_loops
+from .copy_plan import AnyCopyPlan, CopyPlan, before_loops
 from .entry_plan import EntryPlan, MemoryPlan
 from .group_plan import GroupPlan, SectionPlan, TimeLoopPlan
 from .row_tables import Active, RowTables, TablePlan
@@ -295,12 +295,8 @@ class _Planner:
 
 def _zero_fills(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
     """Yield planned copies that set the memory of a sum over time to zeros, before chunks add to it."""
-
-    def zeros(shape: Shape) -> Node:
-        return make("broadcast", zero(node.dtype), where=node.where, shape=shape, name=node.name)
-
-    what, value, row = f"zeros {label_of(node)}", zeros(node.shape), (1, size(ELEMENTS))
-    partition = copy_partition(before, value)
+    zeros = make("broadcast", zero(node.dtype), where=node.where, shape=node.shape, name=node.name)
+    partition = copy_partition(before, zeros)
     for view in stores[node]:
-        place = view.as_contiguous(row) if partition.serial else None
-        yield CopyPlan(what, partition, value, view, node, as_row=None if place is None else (zeros(row), place))
+        as_row = partition.serial and view.as_contiguous(node.shape) is not None
+        yield CopyPlan(f"zeros {label_of(node)}", partition, zeros, view, node, as_row=as_row)
